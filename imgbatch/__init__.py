@@ -1,0 +1,67 @@
+"""imgbatch turns folders of photographs into finished pictures, in parallel.
+
+    recipe = imgbatch.Recipe.from_options(sizes=["1600"], format="webp")
+    for result in imgbatch.run(recipe, ["photos"], output="web"):
+        print(result.source.path, result.status)
+
+The names below are imported when they are first used, so that `import imgbatch` and
+`imgbatch --version` cost next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from imgbatch.batch import run
+    from imgbatch.errors import ImgbatchError, NothingFoundError, PlanError, UsageError
+    from imgbatch.model import Failure, Notice, Result, Source, Summary, Written
+    from imgbatch.recipe import Output, Recipe
+
+_HOME = {
+    "run": "batch",
+    "ImgbatchError": "errors",
+    "NothingFoundError": "errors",
+    "PlanError": "errors",
+    "UsageError": "errors",
+    "Failure": "model",
+    "Notice": "model",
+    "Result": "model",
+    "Source": "model",
+    "Summary": "model",
+    "Written": "model",
+    "Output": "recipe",
+    "Recipe": "recipe",
+}
+
+__all__ = [
+    "Failure",
+    "ImgbatchError",
+    "NothingFoundError",
+    "Notice",
+    "Output",
+    "PlanError",
+    "Recipe",
+    "Result",
+    "Source",
+    "Summary",
+    "UsageError",
+    "Written",
+    "__version__",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"imgbatch.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

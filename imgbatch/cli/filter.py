@@ -1,0 +1,22 @@
+"""`imgbatch filter`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from imgbatch.cli.options import shared
+
+
+@click.command("filter")
+@shared(filter_required=True)
+def command(**options: Any) -> int:
+    """Apply operations to pictures; their size stays.
+
+    PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
+    `<folder>-filtered` beside the folder.
+    """
+    from imgbatch.cli import session
+
+    return session.run("filtered", options)

@@ -1,0 +1,228 @@
+"""The options that commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from imgbatch.imaging import formats
+
+if TYPE_CHECKING:
+    from imgbatch.batch import Settings
+    from imgbatch.recipe import Recipe
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+Decorator = Callable[[AnyFunction], AnyFunction]
+
+PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+
+_SIZE: list[Decorator[Any]] = [
+    click.option(
+        "-s",
+        "--size",
+        "sizes",
+        multiple=True,
+        metavar="SPEC",
+        help="1600 (long edge), 1600x1200, 1600x, x1200, 50% or 2MP. Repeatable, and may be "
+        "named: web=1600.  [default: 2048]",
+    ),
+    click.option(
+        "--fit",
+        default="inside",
+        show_default=True,
+        metavar="MODE",
+        help="inside, outside, cover (fill and crop), pad (fill up with background) or exact "
+        "(ignore the ratio).",
+    ),
+    click.option("--enlarge", is_flag=True, help="Allow enlarging; by default images only shrink."),
+    click.option(
+        "--gravity",
+        default="center",
+        show_default=True,
+        metavar="PLACE",
+        help="What cover keeps and where pad puts the picture: center, north, northeast, …",
+    ),
+    click.option(
+        "--kernel",
+        default="lanczos",
+        show_default=True,
+        metavar="NAME",
+        help="lanczos, bicubic, mitchell, bilinear, hamming, box or nearest.",
+    ),
+]
+
+_WHERE: list[Decorator[Any]] = [
+    click.option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=click.Path(),
+        help="Where pictures go.  [default: beside the folder, named after it]",
+    ),
+    click.option(
+        "--name",
+        "template",
+        metavar="TEMPLATE",
+        help="File names: {stem} {ext} {dir} {output} {width} {height} {seq} {date} {camera}.  "
+        "[default: {stem}{ext}; with several sizes {stem}-{output}{ext}]",
+    ),
+    click.option("--flat", is_flag=True, help="Do not mirror the folders of the sources."),
+    click.option(
+        "--on-conflict",
+        default="error",
+        show_default=True,
+        type=click.Choice(["error", "skip", "overwrite", "rename"]),
+        help="For a file that exists, and for two sources with one target.",
+    ),
+]
+
+_HOW: list[Decorator[Any]] = [
+    click.option(
+        "-q", "--quality", type=int, metavar="N", help="1 to 100.  [default: the format's own]"
+    ),
+    click.option(
+        "--background",
+        default="white",
+        show_default=True,
+        metavar="COLOUR",
+        help="A CSS colour, for pad, and below transparency that a format cannot hold.",
+    ),
+    click.option(
+        "--metadata",
+        default="all",
+        show_default=True,
+        metavar="POLICY",
+        help="all, no-gps, copyright or none. Orientation is always applied.",
+    ),
+    click.option(
+        "--profile",
+        default="keep",
+        show_default=True,
+        metavar="PROFILE",
+        help="Colour profile: keep, srgb (convert), or an ICC file to convert to.",
+    ),
+]
+
+_RUN: list[Decorator[Any]] = [
+    click.option(
+        "-j",
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="Processes.  [default: the processors this one may use]",
+    ),
+    click.option(
+        "--recursive/--no-recursive", default=True, help="Go into subfolders.  [default: yes]"
+    ),
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="GLOB",
+        help="Only files whose path below the folder matches. Repeatable.",
+    ),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="No files whose path below the folder matches. Repeatable.",
+    ),
+    click.option("--null", is_flag=True, help="A list on standard input is NUL-separated."),
+    click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing."),
+    click.option(
+        "--report",
+        metavar="FILE",
+        type=click.Path(allow_dash=True),
+        help="Write a report in JSON Lines; - for standard output.",
+    ),
+    click.option("--quiet", is_flag=True, help="No bar and no summary, only failures."),
+    click.option("-v", "--verbose", is_flag=True, help="A line for each file."),
+]
+
+
+def _format_option(required: bool) -> Decorator[Any]:
+    return click.option(
+        "-f",
+        "--format",
+        required=required,
+        default=None if required else "keep",
+        show_default=not required,
+        metavar="FORMAT",
+        help=("" if required else "keep, or ") + f"{', '.join(formats.BY_NAME)}.",
+    )
+
+
+def _filter_option(required: bool) -> Decorator[Any]:
+    return click.option(
+        "--filter",
+        "filters",
+        required=required,
+        multiple=True,
+        metavar="NAME[:k=v,…]",
+        help="An operation, as in sharpen:amount=0.8. Repeatable, in order; "
+        "`imgbatch operations` lists them.",
+    )
+
+
+def shared(
+    *, size: bool = False, format_required: bool = False, filter_required: bool = False
+) -> Callable[[AnyFunction], AnyFunction]:
+    """All the options of a command that makes pictures, in the order of its help."""
+    options = [
+        *_WHERE[:1],
+        *(_SIZE if size else []),
+        _format_option(format_required),
+        *_HOW[:1],
+        _filter_option(filter_required),
+        *_HOW[1:],
+        *_WHERE[1:],
+        *_RUN,
+    ]
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        for option in reversed(options):
+            function = option(function)
+        return PATHS(function)
+
+    return decorate
+
+
+_RECIPE_WORDS = (
+    *("sizes", "fit", "enlarge", "gravity", "kernel", "format", "quality", "background"),
+    *("filters", "metadata", "profile", "template"),
+)
+
+
+def recipe_of(name: str, options: dict[str, Any]) -> Recipe:
+    """The recipe that a command's options mean."""
+    from imgbatch.recipe import Recipe
+
+    words = {key: options[key] for key in _RECIPE_WORDS if key in options}
+    return Recipe.from_options(name, **words)
+
+
+def settings_of(options: dict[str, Any]) -> Settings:
+    """Where its sources come from and its outputs go."""
+    from imgbatch.batch import Settings
+    from imgbatch.scan import Selection
+
+    paths: tuple[str, ...] = options["paths"]
+    listed = tuple(_listed(b"\0" if options["null"] else b"\n")) if "-" in paths else None
+    return Settings(
+        paths=tuple(path for path in paths if path != "-"),
+        listed=listed,
+        output=options["output"],
+        jobs=options["jobs"],
+        selection=Selection(options["recursive"], options["include"], options["exclude"]),
+        flat=options["flat"],
+        on_conflict=options["on_conflict"],
+    )
+
+
+def _listed(separator: bytes) -> Iterator[str]:
+    for name in sys.stdin.buffer.read().split(separator):
+        if name:
+            yield os.fsdecode(name)

@@ -1,0 +1,24 @@
+"""`imgbatch resize`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from imgbatch.cli.options import shared
+
+
+@click.command("resize")
+@shared(size=True)
+def command(**options: Any) -> int:
+    """Resize pictures, and filter and convert them on the way.
+
+    PATH is a folder, a file, or - for a list of files on standard input. With nothing else,
+    pictures are shrunk to 2048 pixels on the long edge, upright, with their colours and metadata,
+    into `<folder>-resized` beside the folder.
+    """
+    from imgbatch.cli import session
+
+    options["sizes"] = options["sizes"] or ("2048",)
+    return session.run("resized", options)

@@ -1,0 +1,164 @@
+"""One run on the command line: plan, carry out, tell, and end with the right code."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+
+from imgbatch import batch, progress
+from imgbatch.cli import die_by
+from imgbatch.cli.options import recipe_of, settings_of
+from imgbatch.executors import Control
+from imgbatch.model import Result, Source, Summary
+from imgbatch.naming import shown
+from imgbatch.plan import Plan
+from imgbatch.recipe import Recipe
+from imgbatch.report import Report
+
+
+def run(name: str, options: dict[str, Any]) -> int:
+    """Do what a command's options say; return the exit code."""
+    begun = time.monotonic()
+    recipe = recipe_of(name, options)
+    settings = settings_of(options)
+    if not options["dry_run"]:
+        batch.warm_up(settings)
+    planned = batch.prepare(recipe, settings)
+    if options["dry_run"]:
+        _show(planned)
+        planned.check()
+        return 0
+    planned.check()
+    return _carry_out(planned, recipe, settings, options, begun)
+
+
+def _carry_out(
+    planned: Plan,
+    recipe: Recipe,
+    settings: batch.Settings,
+    options: dict[str, Any],
+    begun: float,
+) -> int:
+    summary = Summary(jobs=batch.workers_for(planned, settings), planned=planned.files)
+    with ExitStack() as stack:
+        report = None
+        if options["report"]:
+            report = stack.enter_context(Report.create(options["report"]))
+        told = progress.choose(planned.files, quiet=options["quiet"])
+        stack.callback(told.close)
+        control = Control(on_finish=lambda job, failed: told.advance(_size_of(job), failed))
+        try:
+            with _interruptible(control, summary, told):
+                for result in batch.execute(planned, recipe, summary.jobs, control):
+                    summary.add(result)
+                    if report:
+                        report.add(result)
+                    if options["verbose"]:
+                        told.say(_line(result))
+        except KeyboardInterrupt:
+            # The second one: workers are gone, and what they had begun is cleared away.
+            summary.signal = summary.signal or signal.SIGINT
+        summary.seconds = time.monotonic() - begun
+        if report:
+            report.finish(summary)
+    if report and report.trouble:
+        summary.report_lost = True
+        click.echo(f"imgbatch: the report is not whole: {report.trouble}", err=True)
+    _tell(summary, planned.output, options)
+    if summary.signal is not None:
+        return die_by(summary.signal)
+    return summary.exit_code
+
+
+def _size_of(job: Any) -> int:
+    source: Source = job.source
+    return source.size
+
+
+@contextmanager
+def _interruptible(control: Control, summary: Summary, told: progress.Progress) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM lets the files in hand finish, the second stops at once."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if control.stopping:
+            raise KeyboardInterrupt
+        summary.signal = number
+        control.stop()
+        told.say("stopping when the files in hand are finished; once more to stop at once")
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _show(planned: Plan) -> None:
+    """The plan, on standard output: it is what was asked for."""
+    for job in planned.jobs:
+        for target in job.targets:
+            verb = "overwrites" if target.replace else "->"
+            click.echo(f"{shown(job.source.path)} {verb} {shown(target.path)}")
+    for result in planned.skipped:
+        click.echo(f"{shown(result.source.path)} skipped: {shown(result.reason or '')}")
+    for conflict in planned.conflicts:
+        click.echo(f"{shown(conflict.source.path)} refused: {shown(conflict.message)}")
+
+
+def _line(result: Result) -> str:
+    source = shown(result.source.path)
+    if result.failure:
+        return f"{source} failed: {shown(result.failure.message)}"
+    if result.status == "skipped":
+        return f"{source} skipped: {shown(result.reason or '')}"
+    made = ", ".join(
+        f"{shown(one.path)} ({one.width} x {one.height}, {_bytes(one.bytes)})"
+        for one in result.written
+    )
+    warned = "".join(f"\n  warning: {shown(notice.message)}" for notice in result.notices)
+    return f"{source} -> {made}{warned}"
+
+
+def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
+    """The closing summary, in three lines at most, on standard error."""
+    if not options["quiet"]:
+        counts = [f"{summary.done} done"]
+        counts += [f"{summary.skipped} skipped"] if summary.skipped else []
+        counts += [f"{summary.failed} failed"] if summary.failed else []
+        counts += [f"{summary.warnings} warnings"] if summary.warnings else []
+        rate = summary.done / summary.seconds if summary.seconds else 0
+        click.echo(
+            f"{', '.join(counts)} in {shown(output)} · {_bytes(summary.bytes_in)} → "
+            f"{_bytes(summary.bytes_out)} · {summary.seconds:.1f} s, {rate:.1f} images/s",
+            err=True,
+        )
+    if summary.failures:
+        named = "; ".join(
+            f"{shown(result.source.path)}: {shown(result.failure.message)}"
+            for result in summary.failures
+            if result.failure
+        )
+        more = summary.failed - len(summary.failures)
+        where = options["report"] if options["report"] not in (None, "-") else "--report FILE"
+        rest = f"; and {more} more (see {where})" if more else ""
+        click.echo(f"failed: {named}{rest}", err=True)
+    if summary.signal is not None:
+        click.echo(f"interrupted: {summary.unfinished} not done", err=True)
+
+
+def _bytes(number: float) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "bytes" or number >= 100 else f"{number:.1f} {unit}"

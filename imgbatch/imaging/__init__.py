@@ -1,0 +1,1 @@
+"""Pixels and what travels with them: decoding, colour, resampling, metadata, encoding."""

@@ -1,0 +1,295 @@
+"""The table of formats. A new format is one row here.
+
+The table is also the allow-list: nothing that is not in it is ever opened, so a PostScript file
+named .jpg starts no interpreter. A file's format is decided by its first bytes alone; only
+formats without a signature (TGA) go by the file's suffix. PIL is not imported here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+from imgbatch.errors import UsageError
+
+Signature = tuple[tuple[int, bytes], ...]
+"""Offset and bytes that must all be found in a file's head."""
+
+Part = Literal["exif", "xmp", "icc", "dpi"]
+"""What a file can hold beside pixels."""
+
+HEAD_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One row: how a format is recognised, named, and what it can hold.
+
+    `suffixes` are the ones an output may keep, the first being given to new files; a scan takes
+    `read_suffixes` too. `modes` are the Pillow modes that the encoder takes as they are.
+    `quality` is the default (None: no such setting), `max_side` the longest side in pixels.
+    """
+
+    name: str
+    label: str
+    pillow: str
+    plugin: str
+    suffixes: tuple[str, ...]
+    signatures: tuple[Signature, ...] = ()
+    read_suffixes: tuple[str, ...] = ()
+    modes: frozenset[str] = frozenset({"L", "RGB"})
+    holds: frozenset[Part] = frozenset()
+    quality: int | None = None
+    max_side: int = 65_535
+    frames: bool = False
+    feature: str | None = None
+
+    @property
+    def alpha(self) -> bool:
+        """Whether it has an alpha channel."""
+        return "RGBA" in self.modes
+
+    def matches(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` is of this format."""
+        return any(
+            all(head[offset : offset + len(magic)] == magic for offset, magic in signature)
+            for signature in self.signatures
+        )
+
+    def suffix_for(self, suffix: str) -> str:
+        """`suffix` itself if outputs of this format may carry it, else the usual one."""
+        return suffix if suffix.lower() in self.suffixes else self.suffixes[0]
+
+
+def _begins(*magics: bytes) -> tuple[Signature, ...]:
+    return tuple(((0, magic),) for magic in magics)
+
+
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+_EVERYTHING: Final = frozenset(PARTS)
+
+FORMATS: Final[tuple[Format, ...]] = (
+    Format(
+        name="jpeg",
+        label="JPEG",
+        pillow="JPEG",
+        plugin="JpegImagePlugin",
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+        read_suffixes=(".mpo",),
+        signatures=_begins(b"\xff\xd8\xff"),
+        modes=frozenset({"L", "RGB", "CMYK"}),
+        holds=_EVERYTHING,
+        quality=85,
+        max_side=65_500,
+    ),
+    Format(
+        name="png",
+        label="PNG",
+        pillow="PNG",
+        plugin="PngImagePlugin",
+        suffixes=(".png",),
+        read_suffixes=(".apng",),
+        signatures=_begins(b"\x89PNG\r\n\x1a\n"),
+        modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
+        holds=_EVERYTHING,
+        max_side=2**31 - 1,
+        frames=True,
+    ),
+    Format(
+        name="webp",
+        label="WebP",
+        pillow="WEBP",
+        plugin="WebPImagePlugin",
+        suffixes=(".webp",),
+        signatures=(((0, b"RIFF"), (8, b"WEBP")),),
+        modes=frozenset({"RGB", "RGBA"}),
+        holds=frozenset({"exif", "xmp", "icc"}),
+        quality=80,
+        max_side=16_383,
+        frames=True,
+        feature="webp",
+    ),
+    Format(
+        name="avif",
+        label="AVIF",
+        pillow="AVIF",
+        plugin="AvifImagePlugin",
+        suffixes=(".avif",),
+        read_suffixes=(".avifs",),
+        signatures=tuple(((4, b"ftyp" + brand),) for brand in (b"avif", b"avis", b"mif1", b"msf1")),
+        modes=frozenset({"RGB", "RGBA"}),
+        holds=frozenset({"exif", "xmp", "icc"}),
+        quality=65,
+        max_side=65_535,
+        frames=True,
+        feature="avif",
+    ),
+    Format(
+        name="tiff",
+        label="TIFF",
+        pillow="TIFF",
+        plugin="TiffImagePlugin",
+        suffixes=(".tif", ".tiff"),
+        signatures=_begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        modes=frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "I;16"}),
+        holds=_EVERYTHING,
+        max_side=2**31 - 1,
+        frames=True,
+    ),
+    Format(
+        name="gif",
+        label="GIF",
+        pillow="GIF",
+        plugin="GifImagePlugin",
+        suffixes=(".gif",),
+        signatures=_begins(b"GIF87a", b"GIF89a"),
+        modes=frozenset({"L", "RGB", "RGBA"}),
+        frames=True,
+    ),
+    Format(
+        name="bmp",
+        label="BMP",
+        pillow="BMP",
+        plugin="BmpImagePlugin",
+        suffixes=(".bmp",),
+        signatures=_begins(b"BM"),
+        holds=frozenset({"dpi"}),
+        max_side=2**31 - 1,
+    ),
+    Format(
+        name="jpeg2000",
+        label="JPEG 2000",
+        pillow="JPEG2000",
+        plugin="Jpeg2KImagePlugin",
+        suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+        signatures=_begins(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
+        modes=frozenset({"L", "LA", "RGB", "RGBA"}),
+        quality=85,
+        max_side=2**31 - 1,
+        feature="jpg_2000",
+    ),
+    Format(
+        name="ppm",
+        label="PPM, PGM, PBM",
+        pillow="PPM",
+        plugin="PpmImagePlugin",
+        suffixes=(".ppm", ".pgm", ".pnm"),
+        read_suffixes=(".pbm", ".pfm"),
+        signatures=_begins(*(b"P" + kind for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f"))),
+        max_side=2**31 - 1,
+    ),
+    Format(
+        name="qoi",
+        label="QOI",
+        pillow="QOI",
+        plugin="QoiImagePlugin",
+        suffixes=(".qoi",),
+        signatures=_begins(b"qoif"),
+        modes=frozenset({"RGB", "RGBA"}),
+        max_side=2**31 - 1,
+    ),
+    Format(
+        name="ico",
+        label="Windows icon",
+        pillow="ICO",
+        plugin="IcoImagePlugin",
+        suffixes=(".ico",),
+        signatures=_begins(b"\0\0\1\0"),
+        modes=frozenset({"L", "RGB", "RGBA"}),
+        max_side=256,
+    ),
+    Format(
+        name="tga",
+        label="Targa",
+        pillow="TGA",
+        plugin="TgaImagePlugin",
+        suffixes=(".tga",),
+        read_suffixes=(".icb", ".vda", ".vst"),
+        modes=frozenset({"L", "LA", "RGB", "RGBA"}),
+    ),
+)
+
+BY_NAME: Final = MappingProxyType({row.name: row for row in FORMATS})
+
+SUFFIXES: Final = MappingProxyType(
+    {suffix: row for row in FORMATS for suffix in (*row.suffixes, *row.read_suffixes)}
+)
+"""Every suffix that a scan takes, lower case with its dot, and the format it speaks of."""
+
+_SPELLINGS: Final = MappingProxyType(
+    {"jpg": "jpeg", "tif": "tiff", "jp2": "jpeg2000", "j2k": "jpeg2000", "pgm": "ppm"}
+)
+
+_FOREIGN: Final[tuple[tuple[Signature, str], ...]] = (
+    (((0, b"%!PS"),), "PostScript"),
+    (((0, b"\xc5\xd0\xd3\xc6"),), "PostScript"),
+    (((0, b"%PDF"),), "a PDF document"),
+    (((0, b"8BPS"),), "a Photoshop document"),
+    (((4, b"ftypheic"),), "HEIC, which this version does not read"),
+    (((4, b"ftypheix"),), "HEIC, which this version does not read"),
+    (((4, b"ftyp"),), "a video or another file of the MP4 family"),
+    (((0, b"\x1aE\xdf\xa3"),), "a Matroska video"),
+    (((0, b"PK\x03\x04"),), "a ZIP archive"),
+    (((0, b"<svg"),), "an SVG drawing"),
+    (((0, b"<?xml"),), "an XML file"),
+    (((0, b"<!DOCTYPE"),), "a web page"),
+    (((0, b"<html"),), "a web page"),
+)
+
+
+def lookup(word: str) -> Format:
+    """The row a user's word names (`jpg` and `.JPG` are jpeg).
+
+    Raises UsageError for a word that names none, with the nearest that does.
+    """
+    name = word.lower().removeprefix(".")
+    name = _SPELLINGS.get(name, name)
+    if name in BY_NAME:
+        return BY_NAME[name]
+    near = difflib.get_close_matches(name, BY_NAME, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"one of: keep, {', '.join(BY_NAME)}"
+    raise UsageError(f"unknown format {word!r}: {hint}")
+
+
+def recognise(head: bytes, suffix: str) -> Format | None:
+    """The format of a file from its first `HEAD_BYTES` bytes, or None.
+
+    `suffix` (lower case) decides only for formats that have no signature.
+    """
+    for row in FORMATS:
+        if row.matches(head):
+            return row
+    row_by_suffix = SUFFIXES.get(suffix)
+    if row_by_suffix and not row_by_suffix.signatures and not describe_foreign(head):
+        return row_by_suffix
+    return None
+
+
+def describe_foreign(head: bytes) -> str | None:
+    """What a file is that imgbatch does not open, if that can be told."""
+    for signature, what in _FOREIGN:
+        if all(head[offset : offset + len(magic)] == magic for offset, magic in signature):
+            return what
+    return None
+
+
+@cache
+def load_plugin(row: Format) -> None:
+    """Import Pillow's plugin of one format, and no other.
+
+    Left to itself Pillow imports all of its forty plugins when it meets one it has not loaded.
+    """
+    import_module(f"PIL.{row.plugin}")
+
+
+def available(row: Format) -> bool:
+    """Whether this installation's Pillow was built with the format's codec."""
+    if row.feature is None:
+        return True
+    from PIL import features
+
+    return bool(features.check(row.feature))

@@ -1,0 +1,152 @@
+"""What a file says about its picture: read from any format, kept as the policy says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from PIL import Image
+
+from imgbatch.imaging import exif as exif_block
+from imgbatch.imaging import xmp as xmp_packet
+from imgbatch.imaging.exif import Exif
+from imgbatch.imaging.picture import Metadata
+from imgbatch.model import MetadataPolicy, Notice, Size
+
+# Tags that describe the file's own layout, not the picture (TIFF 6.0): they are the encoder's.
+_STRUCTURE: Final = frozenset(
+    {
+        *(0x00FE, 0x00FF, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116),
+        *(0x0117, 0x0118, 0x0119, 0x011C, 0x0120, 0x0121, 0x0122, 0x0123, 0x0124, 0x0125, 0x012D),
+        *(0x013D, 0x0140, 0x0141, 0x0142, 0x0143, 0x0144, 0x0145, 0x014A, 0x014C, 0x0152, 0x0153),
+        *(0x0154, 0x0155, 0x0156, 0x015B, 0x0200, 0x0201, 0x0202, 0x0203, 0x0205, 0x0206, 0x0207),
+        *(0x0208, 0x0209, 0x0211, 0x0212, 0x0213, 0x0214, 0x02BC, 0x8649, 0x83BB, 0x8773, 0x935C),
+    }
+)
+
+
+def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
+    """Metadata of a just opened image, its orientation (1 to 8), and warnings.
+
+    The metadata already speak of the upright picture: orientation is reset and the thumbnail
+    gone. What is broken is dropped with a warning; pixels do not suffer from it.
+    """
+    notices: list[Notice] = []
+    orientation = 1
+    block = _exif_of(image)
+    if block is not None:
+        try:
+            exif = Exif(block)
+            orientation = exif.orientation
+            exif.set_upright()
+            exif.remove_thumbnail()
+            block = exif.tobytes()
+        except ValueError as error:
+            notices.append(Notice("exif-broken", f"EXIF dropped, it is broken: {error}"))
+            block = None
+    packet = image.info.get("xmp")
+    if isinstance(packet, str):
+        packet = packet.encode("utf-8")
+    if isinstance(packet, bytes):
+        if orientation == 1:
+            orientation = xmp_packet.orientation(packet)
+        packet = _edited(packet, xmp_packet.upright, notices)
+    return Metadata(block, packet or None, _dpi(image)), orientation, tuple(notices)
+
+
+def select(
+    metadata: Metadata, policy: MetadataPolicy, size: Size
+) -> tuple[Metadata, tuple[Notice, ...]]:
+    """What `policy` lets through for an output of `size` pixels, and warnings.
+
+    all: everything; no-gps: without positions, nor MakerNotes, which may hold them too;
+    copyright: only who made it and who owns it; none: nothing.
+    """
+    if policy == "none" or not (metadata or metadata.dpi):
+        return Metadata(), ()
+    if policy == "copyright":
+        return _rights_only(metadata)
+    notices: list[Notice] = []
+    block, packet = metadata.exif, metadata.xmp
+    if block is not None:
+        exif = Exif(block)
+        exif.set_size(*size)
+        if policy == "no-gps":
+            exif.remove_gps()
+        block = exif.tobytes()
+    if packet is not None and policy == "no-gps":
+        packet = _edited(packet, xmp_packet.without_position, notices)
+    return replace(metadata, exif=block, xmp=packet), tuple(notices)
+
+
+def without_orientation(block: bytes) -> bytes:
+    """An EXIF block for formats that tell orientation in another place (AVIF)."""
+    exif = Exif(block)
+    exif.remove_orientation()
+    return exif.tobytes()
+
+
+def tags_for_tiff(block: bytes) -> Image.Exif:
+    """An EXIF block as the tags of a TIFF, whose own layout it must not describe."""
+    tags = Image.Exif()
+    tags.load(block)
+    for tag in _STRUCTURE & set(tags):
+        del tags[tag]
+    return tags
+
+
+def _rights_only(metadata: Metadata) -> tuple[Metadata, tuple[Notice, ...]]:
+    notices: list[Notice] = []
+    block = None
+    if metadata.exif is not None:
+        found = Exif(metadata.exif)
+        rights = Image.Exif()
+        for tag in (exif_block.ARTIST, exif_block.COPYRIGHT):
+            if text := found.text(tag):
+                rights[tag] = text
+        block = rights.tobytes().removeprefix(exif_block.PREFIX) if len(rights) else None
+    packet = metadata.xmp
+    if packet is not None:
+        packet = _edited(packet, xmp_packet.rights_only, notices)
+    return Metadata(block, packet), tuple(notices)
+
+
+def _edited(
+    packet: bytes, edit: Callable[[bytes], bytes | None], notices: list[Notice]
+) -> bytes | None:
+    try:
+        return edit(packet)
+    except ValueError as error:
+        notices.append(Notice("metadata-dropped", f"XMP dropped: {error}"))
+        return None
+
+
+def _exif_of(image: Image.Image) -> bytes | None:
+    """The EXIF block as it stands in the file, or one made of a TIFF's own tags."""
+    raw: Any = image.info.get("exif")
+    if isinstance(raw, bytes) and raw:
+        # A JPEG may have several blocks, one behind the other: the first one counts.
+        return raw.removeprefix(exif_block.PREFIX)
+    if image.format == "TIFF" or "Raw profile type exif" in image.info:
+        return _rebuilt(image)
+    return None
+
+
+def _rebuilt(image: Image.Image) -> bytes | None:
+    tags = image.getexif()
+    # Read while their offsets still mean something.
+    for pointer in (exif_block.EXIF_IFD, exif_block.GPS_IFD):
+        if pointer in tags:
+            tags.get_ifd(pointer)
+    for tag in _STRUCTURE & set(tags):
+        del tags[tag]
+    return tags.tobytes().removeprefix(exif_block.PREFIX) if len(tags) else None
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    try:
+        across, down = (float(number) for number in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 1 <= across <= 65_535 and 1 <= down <= 65_535 else None

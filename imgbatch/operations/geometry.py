@@ -1,0 +1,262 @@
+"""Sizes, fits, and resizing.
+
+All arithmetic is on the upright picture as its file has it, not on what a decoder shrank it to,
+so an output's size never depends on how it was decoded.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, get_args
+
+from imgbatch.errors import UsageError
+from imgbatch.imaging.picture import Box, Picture
+from imgbatch.model import WHITE, Colour, Size
+from imgbatch.operations.base import Operation
+
+Fit = Literal["inside", "outside", "cover", "pad", "exact"]
+Gravity = Literal[
+    "center",
+    "north",
+    "northeast",
+    "east",
+    "southeast",
+    "south",
+    "southwest",
+    "west",
+    "northwest",
+]
+Kernel = Literal["lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest"]
+
+FITS: Final[tuple[Fit, ...]] = get_args(Fit)
+GRAVITIES: Final[tuple[Gravity, ...]] = get_args(Gravity)
+KERNELS: Final[tuple[Kernel, ...]] = get_args(Kernel)
+
+MAX_SIDE: Final = 100_000
+
+_SIZE: Final = re.compile(
+    r"(?P<box>\d+)|(?P<width>\d+)x(?P<height>\d+)|(?P<only_width>\d+)x|x(?P<only_height>\d+)"
+    r"|(?P<percent>\d+(?:\.\d+)?)%|(?P<megapixels>\d+(?:\.\d+)?)mp",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SizeSpec:
+    """A wanted size: a box, one side of it, a percentage, or megapixels."""
+
+    width: int | None = None
+    height: int | None = None
+    percent: float | None = None
+    megapixels: float | None = None
+
+    @classmethod
+    def parse(cls, word: str) -> SizeSpec:
+        """From `1600`, `1600x1200`, `1600x`, `x1200`, `50%` or `2MP`; else raises UsageError."""
+        found = _SIZE.fullmatch(word.strip().replace("×", "x"))
+        if not found:
+            raise UsageError(
+                f"cannot read the size {word!r}: give 1600 (long edge), 1600x1200, 1600x, x1200, "
+                f"50% or 2MP"
+            )
+        numbers = {key: float(number) for key, number in found.groupdict().items() if number}
+        if any(number <= 0 for number in numbers.values()):
+            raise UsageError(f"the size {word!r} is nothing: it must be more than 0")
+        side = numbers.get("box")
+        width = numbers.get("width") or numbers.get("only_width") or side
+        height = numbers.get("height") or numbers.get("only_height") or side
+        if max(width or 0, height or 0) > MAX_SIDE:
+            raise UsageError(f"the size {word!r} is too large: at most {MAX_SIDE} pixels a side")
+        return cls(
+            int(width) if width else None,
+            int(height) if height else None,
+            numbers.get("percent"),
+            numbers.get("megapixels"),
+        )
+
+    def __str__(self) -> str:
+        if self.percent is not None:
+            return f"{self.percent:g}%"
+        if self.megapixels is not None:
+            return f"{self.megapixels:g}MP"
+        return f"{self.width or ''}x{self.height or ''}"
+
+    @property
+    def is_box(self) -> bool:
+        """Whether both sides are given, so that the fit matters."""
+        return self.width is not None and self.height is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How a picture comes to its new size: the part `box` of it is resampled to `scaled`,
+    which is laid at `offset` on a canvas of `canvas` pixels.
+    """
+
+    box: Box
+    scaled: Size
+    canvas: Size
+    offset: tuple[int, int] = (0, 0)
+
+
+def place(
+    size: Size,
+    spec: SizeSpec,
+    fit: Fit = "inside",
+    *,
+    enlarge: bool = False,
+    gravity: Gravity = "center",
+) -> Placement:
+    """Compute where a picture of `size` goes. A side is never 0.
+
+    A side that the spec constrains is met exactly; the other is round(side * scale). Without
+    `enlarge`, no pixel is enlarged: `inside` and `outside` stop at the picture's own size, `cover`
+    at the largest box of the asked shape that fits into it, `pad` fills up with background.
+    """
+    width, height = size
+    whole = (0.0, 0.0, float(width), float(height))
+    if not (spec.is_box and spec.width and spec.height):
+        scaled = _proportional(size, spec, enlarge=enlarge)
+        return Placement(whole, scaled, scaled)
+    wanted = (spec.width, spec.height)
+    if fit == "exact":
+        scaled = wanted if enlarge else (min(width, wanted[0]), min(height, wanted[1]))
+        return Placement(whole, scaled, scaled)
+    if fit == "cover":
+        return _cover(size, wanted, gravity, enlarge=enlarge)
+    wider = width * wanted[1] >= height * wanted[0]
+    by_width = wider if fit != "outside" else not wider
+    scaled = _constrained(size, wanted, by_width=by_width, enlarge=enlarge)
+    if fit != "pad":
+        return Placement(whole, scaled, scaled)
+    across, down = _fractions(gravity)
+    offset = (round((wanted[0] - scaled[0]) * across), round((wanted[1] - scaled[1]) * down))
+    return Placement(whole, scaled, wanted, offset)
+
+
+def _proportional(size: Size, spec: SizeSpec, *, enlarge: bool) -> Size:
+    width, height = size
+    if spec.width or spec.height:
+        wanted = (spec.width or 0, spec.height or 0)
+        return _constrained(size, wanted, by_width=bool(spec.width), enlarge=enlarge)
+    if spec.percent is not None:
+        scale = spec.percent / 100
+    else:
+        scale = math.sqrt((spec.megapixels or 0) * 1e6 / (width * height))
+    if not enlarge:
+        scale = min(1.0, scale)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _constrained(size: Size, wanted: Size, *, by_width: bool, enlarge: bool) -> Size:
+    """One side exactly as wanted, the other in proportion.
+
+    Multiplied before it is divided: int/int is exact to the last bit, width*scale is not.
+    """
+    width, height = size
+    if not enlarge and (wanted[0] >= width if by_width else wanted[1] >= height):
+        return size
+    if by_width:
+        return wanted[0], max(1, round(height * wanted[0] / width))
+    return max(1, round(width * wanted[1] / height)), wanted[1]
+
+
+def _cover(size: Size, wanted: Size, gravity: Gravity, *, enlarge: bool) -> Placement:
+    width, height = size
+    scale = max(wanted[0] / width, wanted[1] / height)
+    if scale > 1 and not enlarge:
+        wanted = (
+            min(width, max(1, round(wanted[0] / scale))),
+            min(height, max(1, round(wanted[1] / scale))),
+        )
+        scale = max(wanted[0] / width, wanted[1] / height)
+    crop = (min(width, wanted[0] / scale), min(height, wanted[1] / scale))
+    across, down = _fractions(gravity)
+    left, top = (width - crop[0]) * across, (height - crop[1]) * down
+    if scale == 1:
+        # Nothing to resample: half a pixel's shift would only blur.
+        left, top = math.floor(left), math.floor(top)
+    return Placement((left, top, left + crop[0], top + crop[1]), wanted, wanted)
+
+
+def _fractions(gravity: Gravity) -> tuple[float, float]:
+    across = 0.0 if gravity.endswith("west") else 1.0 if gravity.endswith("east") else 0.5
+    down = 0.0 if gravity.startswith("north") else 1.0 if gravity.startswith("south") else 0.5
+    return across, down
+
+
+@dataclass(frozen=True, slots=True)
+class Resize(Operation):
+    """Bring the picture to a size. Its words are options of their own (`--size`, `--fit`, …)."""
+
+    name: ClassVar[str] = "resize"
+
+    spec: SizeSpec
+    fit: Fit = "inside"
+    enlarge: bool = False
+    gravity: Gravity = "center"
+    background: Colour = WHITE
+    kernel: Kernel = "lanczos"
+
+    def __post_init__(self) -> None:
+        if not self.enlarge and (self.spec.percent or 0) > 100:
+            raise UsageError(f"the size {self.spec} enlarges: add --enlarge to allow that")
+
+    def output_size(self, size: Size) -> Size:
+        """Width and height of the result."""
+        return self._place(size).canvas
+
+    def needed_size(self, size: Size) -> Size:
+        """The whole picture at the scale at which its wanted part has the wanted pixels."""
+        placement = self._place(size)
+        left, top, right, bottom = placement.box
+        across = placement.scaled[0] / (right - left)
+        down = placement.scaled[1] / (bottom - top)
+        return (
+            min(size[0], math.ceil(size[0] * across)),
+            min(size[1], math.ceil(size[1] * down)),
+        )
+
+    def apply(self, picture: Picture) -> Picture:
+        """Resample once, from the wanted part of the picture straight to the wanted size."""
+        from imgbatch.imaging import resample
+
+        placement = self._place(picture.full_size)
+        left, top, right, bottom = picture.area
+        across = (right - left) / picture.full_size[0]
+        down = (bottom - top) / picture.full_size[1]
+        box = (
+            left + placement.box[0] * across,
+            top + placement.box[1] * down,
+            min(right, left + placement.box[2] * across),
+            min(bottom, top + placement.box[3] * down),
+        )
+        image = resample.resize(picture.image, placement.scaled, self.kernel, box)
+        if placement.canvas == placement.scaled:
+            return picture.with_image(image)
+        return self._padded(picture.with_image(image), placement)
+
+    def _padded(self, picture: Picture, placement: Placement) -> Picture:
+        from PIL import Image
+
+        from imgbatch.imaging import colour
+
+        picture = colour.to_tonal(picture)
+        image = picture.image
+        if self.background[3] < 255 and not picture.has_alpha:
+            image = image.convert("LA" if image.mode == "L" else "RGBA")
+        grey = self.background[0] == self.background[1] == self.background[2]
+        if image.mode in ("L", "LA") and not grey:
+            picture = colour.to_srgb(picture)
+            image = image.convert("RGB" if image.mode == "L" else "RGBA")
+        fill = self.background[: len(image.getbands())]
+        if image.mode == "LA":
+            fill = (self.background[0], self.background[3])
+        canvas = Image.new(image.mode, placement.canvas, fill)
+        canvas.paste(image, placement.offset)
+        return picture.with_image(canvas)
+
+    def _place(self, size: Size) -> Placement:
+        return place(size, self.spec, self.fit, enlarge=self.enlarge, gravity=self.gravity)

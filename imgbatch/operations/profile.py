@@ -1,0 +1,33 @@
+"""Conversion to a colour profile. Its words are an option of their own (`--profile`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from imgbatch.imaging.picture import Picture
+from imgbatch.operations.base import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertProfile(Operation):
+    """Convert to the profile `icc` and attach it; None is sRGB.
+
+    A picture that is sRGB already keeps its pixels and its own profile.
+    """
+
+    name: ClassVar[str] = "profile"
+
+    icc: bytes | None = None
+
+    def apply(self, picture: Picture) -> Picture:
+        """The same colours in the other space."""
+        from imgbatch.imaging import colour
+
+        if self.icc is not None:
+            return picture if picture.icc == self.icc else colour.convert(picture, self.icc)
+        if picture.image.mode != "CMYK" and (picture.icc is None or colour.is_srgb(picture.icc)):
+            return picture
+        if picture.icc is None:
+            return colour.to_srgb(picture)
+        return colour.convert(picture, colour.srgb_profile())

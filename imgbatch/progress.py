@@ -1,0 +1,125 @@
+"""How far a run is: a bar on a terminal, a plain line now and then elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Final, Protocol, TextIO
+
+LINE_SECONDS: Final = 30.0
+_RED: Final = "\x1b[31m"
+_PLAIN: Final = "\x1b[0m"
+
+
+class Progress(Protocol):
+    """What a run tells of itself."""
+
+    def advance(self, size: int, failed: bool) -> None:
+        """One source of `size` bytes is finished."""
+
+    def say(self, text: str) -> None:
+        """Print a line beside the bar."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class Silence:
+    """Says nothing."""
+
+    def advance(self, size: int, failed: bool) -> None:
+        """Nothing to say."""
+
+    def say(self, text: str) -> None:
+        """Nothing to say."""
+
+    def close(self) -> None:
+        """Nothing to say."""
+
+
+class Bar:
+    """A tqdm bar: files, share, images and megabytes a second, time left, failures."""
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        from tqdm import tqdm
+
+        self._stream = stream
+        self._bytes = 0
+        self._failures = 0
+        self._coloured = "NO_COLOR" not in os.environ
+        self._bar: tqdm[Any] = tqdm(
+            total=total,
+            file=stream,
+            unit=" images",
+            dynamic_ncols=True,
+            smoothing=0.1,
+            leave=False,
+            bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} · {rate_fmt}{postfix}"
+            " · {remaining} left",
+        )
+
+    def advance(self, size: int, failed: bool) -> None:
+        """Move on by one, and show what changed when the bar is due."""
+        self._bytes += size
+        self._failures += failed
+        elapsed = self._bar.format_dict["elapsed"]
+        if elapsed:
+            self._bar.set_postfix_str(self._figures(elapsed), refresh=False)
+        self._bar.update()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.write(text, file=self._stream)
+
+    def close(self) -> None:
+        """Take the bar away; the summary comes in its place."""
+        self._bar.close()
+
+    def _figures(self, elapsed: float) -> str:
+        figures = f"{self._bytes / elapsed / 1e6:.1f} MB/s"
+        if self._failures:
+            failures = f"{self._failures} failed"
+            figures += " · " + (f"{_RED}{failures}{_PLAIN}" if self._coloured else failures)
+        return figures
+
+
+class Lines:
+    """A line every half minute, for logs."""
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        self._total = total
+        self._stream = stream
+        self._finished = 0
+        self._failures = 0
+        self._begun = self._last = time.monotonic()
+
+    def advance(self, size: int, failed: bool) -> None:
+        """Count, and print if it is time."""
+        self._finished += 1
+        self._failures += failed
+        now = time.monotonic()
+        if now - self._last >= LINE_SECONDS:
+            self._last = now
+            rate = self._finished / (now - self._begun)
+            print(
+                f"{self._finished} of {self._total} images, {rate:.1f} images/s, "
+                f"{self._failures} failed",
+                file=self._stream,
+                flush=True,
+            )
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """The summary says the rest."""
+
+
+def choose(total: int, *, quiet: bool) -> Progress:
+    """The bar if standard error is a terminal, lines if it is not, silence if asked or closed."""
+    stream = sys.stderr
+    if quiet or stream is None or total == 0:
+        return Silence()
+    return Bar(total, stream) if stream.isatty() else Lines(total, stream)

@@ -1,0 +1,181 @@
+"""From the paths a user gives to Sources: streamed, sorted per folder, no file opened."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+
+from imgbatch.errors import UsageError
+from imgbatch.imaging import formats
+from imgbatch.model import Source
+
+Identity = tuple[int, int]
+"""Device and inode: two paths to one file or folder have the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files below the given paths are meant.
+
+    Patterns are shell globs on the path relative to the folder, with `*` also matching "/" and
+    upper and lower case alike. With `include`, a file must match one of them; it must match none
+    of `exclude`.
+    """
+
+    recursive: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def compiled(self) -> _Patterns:
+        """The patterns, ready for many files."""
+        return _Patterns(_any_of(self.include), _any_of(self.exclude))
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    include: re.Pattern[str] | None
+    exclude: re.Pattern[str] | None
+
+    def allow(self, relative: str) -> bool:
+        if self.include is not None and not self.include.match(relative):
+            return False
+        return self.exclude is None or not self.exclude.match(relative)
+
+
+def _any_of(globs: Sequence[str]) -> re.Pattern[str] | None:
+    if not globs:
+        return None
+    return re.compile("|".join(translate(glob) for glob in globs), re.IGNORECASE)
+
+
+def scan(
+    paths: Sequence[str],
+    selection: Selection,
+    *,
+    output: str | None = None,
+    listed: Sequence[str] = (),
+) -> Iterator[Source]:
+    """Yield the sources below `paths`, and the files `listed` by name elsewhere.
+
+    A folder is walked, without hidden files, and without the folder `output` where it lies
+    below; its files are taken by the suffixes of the format table. A file that is named itself
+    is taken whatever its suffix; a listed one even if it is missing, so that its row can say so.
+    With several paths each folder's tree stands under the folder's own name, and named files
+    below the deepest folder that holds them all.
+
+    Raises UsageError for a path that does not exist.
+    """
+    patterns = selection.compiled()
+    avoid = _identity(output) if output else None
+    folders = [path for path in (*paths, *listed) if os.path.isdir(path)]
+    files = [path for path in paths if not os.path.isdir(path)]
+    for path in files:
+        if not os.path.exists(path):
+            raise UsageError(f"there is no file or folder {path!r}")
+        if not os.path.isfile(path):
+            raise UsageError(f"{path!r} is neither a file nor a folder")
+    alone = len(folders) == 1 and len(paths) + len(listed) == 1
+    for folder in folders:
+        name = "" if alone else os.path.basename(os.path.abspath(folder))
+        yield from _walk(folder, name, selection.recursive, patterns, avoid)
+    listed_files = [path for path in listed if not os.path.isdir(path)]
+    yield from _named([*files, *listed_files], patterns)
+
+
+def _walk(
+    folder: str, name: str, recursive: bool, patterns: _Patterns, avoid: Identity | None
+) -> Iterator[Source]:
+    """Depth first, each folder's own files before those of its subfolders."""
+    seen: set[Identity] = set()
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        path = os.path.join(folder, *below.split("/")) if below else folder
+        identity = _identity(path)
+        # The given folder itself may be the output folder: other names make that possible.
+        if identity in seen or (below and identity == avoid):
+            continue
+        if identity is not None:
+            seen.add(identity)
+        subfolders = []
+        try:
+            entries = _entries(path)
+        except OSError:
+            # Its row will say that it cannot be read: nothing is passed over in silence.
+            yield Source(folder, below or ".", 0, 0, name)
+            continue
+        for entry in entries:
+            relative = f"{below}/{entry.name}" if below else entry.name
+            if _is_folder(entry):
+                subfolders.append(relative)
+            elif os.path.splitext(entry.name)[1].lower() in formats.SUFFIXES:
+                source = _source(folder, relative, name, entry)
+                if source and patterns.allow(relative):
+                    yield source
+        if recursive:
+            pending.extend(reversed(subfolders))
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _source(root: str, relative: str, name: str, entry: os.DirEntry[str]) -> Source | None:
+    try:
+        found = entry.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return Source(root, relative, found.st_size, found.st_mtime_ns, name)
+
+
+def _named(files: Sequence[str], patterns: _Patterns) -> Iterator[Source]:
+    root = _shared_folder(files) if files else None
+    for path in files:
+        if root is None:
+            folder, relative = os.path.split(path)
+        else:
+            folder, relative = root, os.path.relpath(path, root or os.curdir)
+        relative = relative.replace(os.sep, "/")
+        if patterns.allow(relative):
+            yield _source_named(folder, relative, path)
+
+
+def _source_named(folder: str, relative: str, path: str) -> Source:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return Source(folder, relative, 0, 0)
+    return Source(folder, relative, found.st_size, found.st_mtime_ns)
+
+
+def _shared_folder(paths: Sequence[str]) -> str | None:
+    """The deepest folder above all of them, as the user writes it; None if there is no such."""
+    if any(os.pardir in path.split(os.sep) for path in paths):
+        return None
+    try:
+        return os.path.commonpath([os.path.dirname(path) for path in paths])
+    except ValueError:
+        return None
+
+
+def _identity(path: str) -> Identity | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
