@@ -390,13 +390,12 @@ class _Supervisor(Generic[JobT, ResultT]):
 
     def _again(self, serials: tuple[int, ...]) -> _Portion[JobT]:
         """Jobs that another pool is to do; they may have written targets already."""
-        jobs = []
         for serial in serials:
-            touched = self._board.states[serial] != _WAITING
-            self._board.states[serial] = _WAITING
-            job = self._jobs[serial]
-            jobs.append(self._task.again(job) if touched else job)
-        return _Portion(serials, tuple(jobs))
+            if self._board.states[serial] != _WAITING:
+                self._board.states[serial] = _WAITING
+                # Remembered: the next pool may be lost as well, before it comes to this job.
+                self._jobs[serial] = self._task.again(self._jobs[serial])
+        return _Portion(serials, tuple(self._jobs[serial] for serial in serials))
 
     def _lost(self, serial: int, watch: _Watch) -> ResultT:
         kind, cause = watch.cause(self._board.owners[serial])

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, Final
 
-from PIL import Image
-
 from imgbatch.errors import PictureError
 from imgbatch.imaging import colour, formats, metadata
 from imgbatch.imaging.formats import Format
@@ -18,6 +16,7 @@ from imgbatch.model import Encoding, Notice, Size
 # JPEG's segments hold 65,533 bytes, and EXIF and XMP have one each (Exif 2.32, 4.7.2).
 _JPEG_SEGMENT: Final = 65_533
 _XMP_OVERHEAD: Final = 29
+_TIFF_XMP: Final = 0x02BC
 
 Options = dict[str, Any]
 
@@ -54,16 +53,19 @@ def encode(picture: Picture, encoding: Encoding) -> Encoded:
     picture = _fitted(picture, row, encoding)
     kept, notices = metadata.select(picture.metadata, encoding.metadata, size)
     kept, more = _held(kept, row)
-    buffer = BytesIO()
     try:
         options = _OPTIONS[row.name](picture, encoding.quality or row.quality, kept)
+        buffer = BytesIO()
         picture.image.save(buffer, row.pillow, **options)
+        data = buffer.getvalue()
+        if row.name == "tiff" and kept.exif:
+            data = metadata.add_to_tiff(data, kept.exif)
     except MemoryError as error:
         raise PictureError("encode", "memory", "not enough memory to encode it") from error
     except Exception as error:
         # Encoders raise OSError, ValueError, SystemError and more; all mean this one file.
         raise PictureError("encode", "encoder", f"{row.label} encoder: {error}") from error
-    return Encoded(buffer.getvalue(), row, size, picture.notices + notices + more)
+    return Encoded(data, row, size, picture.notices + notices + more)
 
 
 def _fitted(picture: Picture, row: Format, encoding: Encoding) -> Picture:
@@ -153,12 +155,10 @@ def _avif(picture: Picture, quality: int | None, kept: Metadata) -> Options:
 
 
 def _tiff(picture: Picture, quality: int | None, kept: Metadata) -> Options:
+    # EXIF is added afterwards: libtiff, which compresses, cannot write its directories.
     options: Options = {"compression": "tiff_adobe_deflate"}
-    tags = metadata.tags_for_tiff(kept.exif) if kept.exif else Image.Exif()
     if kept.xmp:
-        tags[0x02BC] = kept.xmp
-    if len(tags):
-        options["exif"] = tags
+        options["tiffinfo"] = {_TIFF_XMP: kept.xmp}
     if kept.dpi:
         options["dpi"] = kept.dpi
     return options | _profile(picture)

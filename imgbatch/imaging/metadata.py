@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from typing import Any, Final
 
 from PIL import Image
@@ -24,6 +26,10 @@ _STRUCTURE: Final = frozenset(
         *(0x0208, 0x0209, 0x0211, 0x0212, 0x0213, 0x0214, 0x02BC, 0x8649, 0x83BB, 0x8773, 0x935C),
     }
 )
+
+_STRIP_OFFSETS: Final = 0x0111
+_ENTRY_BYTES: Final = 12
+_DIRECTORIES: Final = (exif_block.EXIF_IFD, exif_block.GPS_IFD)
 
 
 def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
@@ -87,13 +93,52 @@ def without_orientation(block: bytes) -> bytes:
     return exif.tobytes()
 
 
-def tags_for_tiff(block: bytes) -> Image.Exif:
-    """An EXIF block as the tags of a TIFF, whose own layout it must not describe."""
+def add_to_tiff(tiff: bytes, block: bytes) -> bytes:
+    """A TIFF file with an EXIF block's tags and directories added to its own.
+
+    The pixels stay where they are; a new first directory is appended behind them and the file's
+    header points there (TIFF 6.0, section 2).
+    """
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    order = "<" if tiff[:2] == b"II" else ">"
+    first = struct.unpack(order + "I", tiff[4:8])[0]
+    written = ImageFileDirectory_v2(tiff[:8])
+    file = BytesIO(tiff)
+    file.seek(first)
+    written.load(file)
+    directory = ImageFileDirectory_v2(tiff[:8])
+    for tag, value in written.items():
+        directory.tagtype[tag] = written.tagtype[tag]
+        directory[tag] = value
     tags = Image.Exif()
     tags.load(block)
-    for tag in _STRUCTURE & set(tags):
-        del tags[tag]
-    return tags
+    for tag in set(tags) - _STRUCTURE - set(directory):
+        if tag not in _DIRECTORIES:
+            directory[tag] = tags[tag]
+            continue
+        below = tags.get_ifd(tag)
+        # Two values that only say which version of the standard they follow.
+        below.pop(exif_block.INTEROPERABILITY_IFD, None)
+        directory[tag] = below
+    start = len(tiff) + len(tiff) % 2
+    file.seek(start)
+    file.write(directory.tobytes(start))
+    file.seek(4)
+    file.write(struct.pack(order + "I", start))
+    # Pillow takes the strips to be behind the directory and moves their offsets; the old entry
+    # is right, and so is the place of its values.
+    whole = file.getbuffer()
+    old, new = (_entry(whole, ifd, _STRIP_OFFSETS, order) for ifd in (first, start))
+    whole[new : new + _ENTRY_BYTES] = whole[old : old + _ENTRY_BYTES]
+    return bytes(whole)
+
+
+def _entry(tiff: memoryview, ifd: int, tag: int, order: str) -> int:
+    """Where the entry of a tag stands in a directory."""
+    (count,) = struct.unpack_from(order + "H", tiff, ifd)
+    positions = range(ifd + 2, ifd + 2 + count * _ENTRY_BYTES, _ENTRY_BYTES)
+    return next(at for at in positions if struct.unpack_from(order + "H", tiff, at)[0] == tag)
 
 
 def _rights_only(metadata: Metadata) -> tuple[Metadata, tuple[Notice, ...]]:
@@ -136,7 +181,7 @@ def _exif_of(image: Image.Image) -> bytes | None:
 def _rebuilt(image: Image.Image) -> bytes | None:
     tags = image.getexif()
     # Read while their offsets still mean something.
-    for pointer in (exif_block.EXIF_IFD, exif_block.GPS_IFD):
+    for pointer in _DIRECTORIES:
         if pointer in tags:
             tags.get_ifd(pointer)
     for tag in _STRUCTURE & set(tags):
