@@ -69,6 +69,8 @@ class Template:
             fields = [field for _, field, _, _ in _formatter.parse(text) if field is not None]
         except ValueError as error:
             raise UsageError(f"cannot read the name template {text!r}: {error}") from None
+        if any("{" in (spec or "") for _, _, spec, _ in _formatter.parse(text)):
+            raise UsageError(f"cannot read the name template {text!r}: a field inside another")
         for field in fields:
             if field not in FIELDS:
                 near = difflib.get_close_matches(field, FIELDS, n=1)
@@ -80,7 +82,8 @@ class Template:
             raise UsageError(f"cannot read the name template {text!r}: {error}") from None
         if not os.path.basename(sample.replace("\\", "/")):
             raise UsageError(f"the name template {text!r} ends in a folder: end it with a name")
-        if os.path.isabs(text) or ".." in text.replace("\\", "/").split("/"):
+        folders = f"{text}/{sample}".replace("\\", "/").split("/")
+        if os.path.isabs(text) or os.path.isabs(sample) or ".." in folders:
             raise UsageError(
                 f"the name template {text!r} leaves the output folder: "
                 "use --output for another folder"
@@ -107,7 +110,8 @@ class Template:
 
 
 def _one_name(value: str) -> str:
-    return "".join("_" if c in "/\\" or ord(c) < 32 else c for c in value)
+    name = "".join("_" if c in "/\\" or ord(c) < 32 else c for c in value)
+    return "__" if name == ".." else name
 
 
 def shown(text: str) -> str:

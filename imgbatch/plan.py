@@ -127,6 +127,10 @@ class _Planner:
 
     def add(self, source: Source, seq: int) -> None:
         """Plan one source: a job, a skipped result, or a conflict."""
+        if not source.size and os.path.isdir(source.path):
+            # A folder that cannot be listed: it has no targets, and its row will say why.
+            self._planned.append(Job(source, ()))
+            return
         fields = self._header_fields(source) if self._needs_header else {}
         targets: dict[str, Target] = {}
         for output in self._recipe.outputs:
@@ -157,6 +161,7 @@ class _Planner:
         if self._existing:
             sources = [job.source for job in self.plan.jobs]
             sources += [conflict.source for conflict in self.plan.conflicts]
+            sources += [result.source for result in self.plan.skipped]
             originals = {
                 self._existing[identity]: source
                 for source in sources
@@ -282,7 +287,7 @@ class _Planner:
         if folder and not self._flat and "dir" not in output.template.fields:
             rendered = f"{folder}/{rendered}"
         parts = [part for part in rendered.split("/") if part not in ("", ".")]
-        if not parts or ".." in parts or os.path.isabs(rendered):
+        if not parts or ".." in parts:
             self._refuse(
                 source,
                 rendered,

@@ -113,7 +113,9 @@ class Recipe:
             )
         names = [output.name for output in outputs]
         for twice in {label for label in names if names.count(label) > 1}:
-            raise UsageError(f"two sizes are called {twice!r}: name them, as in web={twice}")
+            raise UsageError(
+                f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
+            )
         return cls(name, tuple(outputs))
 
     def needed_size(self, size: Size) -> Size:

@@ -158,7 +158,8 @@ def _named(files: Sequence[str], patterns: _Patterns) -> Iterator[Source]:
 def _source_named(folder: str, relative: str, path: str) -> Source:
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
+        # Missing, or no name at all: NUL bytes are in a list that lacks its --null.
         return Source(folder, relative, 0, 0)
     return Source(folder, relative, found.st_size, found.st_mtime_ns)
 

@@ -83,7 +83,7 @@ def _encode_all(job: Job, recipe: Recipe) -> list[Encoded]:
     picture = decode.decode(job.source.path, recipe.needed_size)
     picture = _operate(picture, recipe.prepare)
     return [
-        encode.encode(_operate(picture, output.operations), output.encoding)
+        encode.encode(_operate(picture, output.operations).upright(), output.encoding)
         for output in recipe.outputs
     ]
 
@@ -91,7 +91,7 @@ def _encode_all(job: Job, recipe: Recipe) -> list[Encoded]:
 def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
     for operation in operations:
         try:
-            picture = operation.apply(picture)
+            picture = operation.apply(picture if operation.turns else picture.upright())
         except (PictureError, MemoryError):
             raise
         except Exception as error:

@@ -81,6 +81,11 @@ def run_command(arguments: list[str] | None = None) -> int:
     except ImgbatchError as error:
         click.echo(f"imgbatch: {error}", err=True)
         return error.exit_code
+    except OSError as error:
+        # Standard output could not be written: the disk is full, say.
+        streams.to_nowhere(1)
+        click.echo(f"imgbatch: {error.strerror or error}", err=True)
+        return 1
     except (click.Abort, KeyboardInterrupt):
         return die_by(signal.SIGINT)
     return code if isinstance(code, int) else 0

@@ -46,6 +46,11 @@ def _carry_out(
     begun: float,
 ) -> int:
     summary = Summary(jobs=batch.workers_for(planned, settings), planned=planned.files)
+    if summary.jobs == 1:
+        # This process is the worker, and nobody's guest.
+        from imgbatch import worker
+
+        worker.tune_process()
     with ExitStack() as stack:
         report = None
         if options["report"]:

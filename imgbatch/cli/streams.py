@@ -24,6 +24,13 @@ def make_safe() -> None:
     sys.stderr = _safe(sys.stderr, 2)
 
 
+def to_nowhere(descriptor: int) -> None:
+    """Let the null device take what is still to be written to a standard stream."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
 def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
     if stream is None:
         stream = open(descriptor, "w", closefd=False)
@@ -63,6 +70,4 @@ class _Unbreakable:
     def _give_up(self, error: OSError) -> None:
         if self._descriptor == 1 and not isinstance(error, BrokenPipeError):
             raise error
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._descriptor)
-        os.close(nowhere)
+        to_nowhere(self._descriptor)

@@ -200,14 +200,13 @@ class _Watch:
     """The worker processes of one pool, remembered so that their exit codes can be read."""
 
     strangers: frozenset[int | None]
-    since: float
     known: dict[int, BaseProcess] = field(default_factory=dict)
     alive: frozenset[int] = frozenset()
 
     @classmethod
     def begin(cls) -> _Watch:
         children = multiprocessing.active_children()
-        return cls(frozenset(child.pid for child in children), time.monotonic())
+        return cls(frozenset(child.pid for child in children))
 
     def look(self) -> None:
         """Note who lives now."""
@@ -285,6 +284,8 @@ class _Supervisor(Generic[JobT, ResultT]):
         pool = self._context.Pool(
             min(workers, len(portions)), _set_up, (self._pickled_task, self._board)
         )
+        # At once: of a worker that dies before anybody looked, nobody could tell why.
+        watch.look()
         try:
             yield from self._poll(pool.imap_unordered(_work, feed), feed, watch)
         finally:
@@ -305,8 +306,11 @@ class _Supervisor(Generic[JobT, ResultT]):
                 pass
             else:
                 last_sign = time.monotonic()
+                begun = True
                 self._announce(feed)
                 results: list[bytes] = pickle.loads(pickled)
+                if self._board.trouble.value:
+                    self._note_false_start(watch)
                 feed.arrived(first, len(results))
                 yield from map(pickle.loads, results)
             if time.monotonic() - last_look < POLL_SECONDS:
@@ -315,7 +319,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             watch.look()
             held = self._announce(feed)
             working = [serial for serial in held if self._board.owners[serial] in watch.alive]
-            begun = begun or bool(held) or last_sign > watch.since
+            begun = begun or bool(held)
             lost = len(working) < len(held) or watch.has_losses()
             self._control.workers_died |= lost
             if lost and not begun:

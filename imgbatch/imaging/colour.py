@@ -14,7 +14,7 @@ from PIL import Image, ImageColor
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture
-from imgbatch.model import Colour
+from imgbatch.model import WHITE, Colour
 
 _SPACES: Final = {
     "L": b"GRAY",
@@ -111,21 +111,22 @@ def convert(picture: Picture, icc: bytes) -> Picture:
 
 
 def _convert(picture: Picture, icc: bytes) -> Picture:
+    mode = {b"GRAY": "L", b"CMYK": "CMYK"}.get(profile_space(icc) or b"", "RGB")
+    if picture.image.mode == "I;16":
+        picture = to_tonal(picture)
+    if mode == "CMYK":
+        picture = flatten(picture, WHITE)
     image = picture.image
     source = picture.icc
-    if image.mode == "I;16":
-        image = to_8_bit(image)
     if source is None:
         image = image.convert("RGBA" if picture.has_alpha else "RGB")
         source = srgb_profile()
-    mode = {b"GRAY": "L", b"CMYK": "CMYK"}.get(profile_space(icc) or b"", "RGB")
     if not picture.has_alpha:
         return replace(picture.with_pixels(_transformed(image, source, icc, mode)), icc=icc)
     alpha = image.getchannel("A")
     opaque = image.convert("L" if image.mode == "LA" else "RGB")
     converted = _transformed(opaque, source, icc, mode)
-    if mode != "CMYK":
-        converted.putalpha(alpha)
+    converted.putalpha(alpha)
     return replace(picture.with_pixels(converted), icc=icc)
 
 

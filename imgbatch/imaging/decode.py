@@ -1,9 +1,10 @@
-"""From a file to an upright Picture, shrunk while it is decoded where that costs nothing."""
+"""From a file to a Picture, shrunk while it is decoded where that costs nothing."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import colour, exif, formats, metadata
-from imgbatch.imaging.picture import Box, Picture
+from imgbatch.imaging.picture import Box, Picture, turned
 from imgbatch.model import Notice, Size, Stage
 
 Need = Callable[[Size], Size]
@@ -23,17 +24,6 @@ Need = Callable[[Size], Size]
 
 MAX_PIXELS: Final = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
-
-# EXIF orientation (CIPA DC-008, tag 0x0112) to what makes it upright.
-_UPRIGHT: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +36,9 @@ class Header:
 
 
 def decode(path: str, need: Need, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode the picture in `path`, upright, at least as large as `need` asks.
+    """Decode the picture in `path`, at least as large as `need` asks.
 
+    It is not turned yet, but knows its orientation; its metadata say that it is upright.
     A JPEG is decoded at 1/2, 1/4 or 1/8 where that is enough (by libjpeg's scaled inverse DCT).
     Raises PictureError in the stage "open" or "decode".
     """
@@ -59,22 +50,26 @@ def decode(path: str, need: Need, max_pixels: int = MAX_PIXELS) -> Picture:
             if row.name == "png":
                 image.load()
             found, orientation, notices = metadata.read(image)
-            full_size = _turned(image.size, orientation)
+            full_size = turned(image.size, orientation)
             notices += _lost_frames(image)
-            area = _shrink_on_load(image, _turned(need(full_size), orientation))
+            area = _shrink_on_load(image, turned(need(full_size), orientation))
             icc = image.info.get("icc_profile")
             image.load()
+            if row.name == "tiff":
+                # Pillow turns TIFFs upright itself, while it loads them.
+                full_size, area, orientation = image.size, (0, 0, *image.size), 1
             pixels, more = _in_working_mode(image)
     picture = Picture(
         image=pixels,
         format=row.name,
         full_size=full_size,
         area=area,
+        orientation=orientation,
         icc=icc or None,
         metadata=found,
         notices=notices + more,
     )
-    return _upright(_with_sane_profile(picture, image.mode), orientation)
+    return _with_sane_profile(picture, image.mode)
 
 
 def read_header(path: str) -> Header:
@@ -83,10 +78,11 @@ def read_header(path: str) -> Header:
     Raises PictureError in the stage "open".
     """
     with _opened(path) as file:
-        image, _ = _recognised(file, path, MAX_PIXELS)
+        image, row = _recognised(file, path, MAX_PIXELS)
         with _reading("open"):
             found, orientation, _ = metadata.read(image)
-    size = _turned(image.size, orientation)
+    # Pillow already gives the upright size of a TIFF.
+    size = turned(image.size, 1 if row.name == "tiff" else orientation)
     if found.exif is None:
         return Header(size)
     block = exif.Exif(found.exif)
@@ -98,7 +94,12 @@ def _opened(path: str) -> Iterator[BinaryIO]:
     # A file object, never a path: Pillow maps files that it opens itself into memory, and a map
     # of a file that is cut short meanwhile kills the process.
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise PictureError("open", "unreadable", "this is a pipe or a device, not a file")
         file = open(path, "rb")
+    except ValueError as error:
+        raise PictureError("open", "not-found", f"cannot be opened: {error}") from error
     except IsADirectoryError as error:
         raise PictureError("open", "unreadable", "this folder cannot be listed") from error
     except OSError as error:
@@ -184,10 +185,6 @@ def _own_pixel_limit() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _turned(size: Size, orientation: int) -> Size:
-    return (size[1], size[0]) if orientation >= 5 else size
-
-
 def _shrink_on_load(image: Image.Image, least: Size) -> Box:
     """Ask the decoder for fewer pixels; return the part of them that is the whole picture."""
     width, height = image.size
@@ -218,8 +215,10 @@ def _in_working_mode(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ...
     """Pixels in one of the modes L, LA, RGB, RGBA, CMYK and I;16."""
     mode = image.mode
     transparent = "transparency" in image.info
-    if mode in ("L", "RGB") and transparent:
-        return image.convert("LA" if mode == "L" else "RGBA"), ()
+    if mode in ("1", "L", "RGB") and transparent:
+        return image.convert("RGBA" if mode == "RGB" else "LA"), ()
+    if mode == "I;16" and transparent:
+        return _keyed(image)
     if mode in ("L", "LA", "RGB", "RGBA", "CMYK", "I;16"):
         return image, ()
     if mode == "1":
@@ -235,6 +234,17 @@ def _in_working_mode(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ...
     if mode in ("I", "F", "I;16B", "I;16L", "I;16N"):
         return _scaled_to_16_bit(image)
     return image.convert("RGB"), ()
+
+
+def _keyed(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ...]]:
+    """16-bit grey of which one level is transparent, as 8-bit grey with alpha."""
+    import numpy as np
+
+    opaque = np.asarray(image) != image.info["transparency"]
+    grey = colour.to_8_bit(image)
+    grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
+    message = "16-bit grey with a transparent level was reduced to 8 bits"
+    return grey, (Notice("depth-reduced", message),)
 
 
 def _scaled_to_16_bit(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ...]]:
@@ -273,17 +283,3 @@ def _with_sane_profile(picture: Picture, mode: str) -> Picture:
     return replace(picture, icc=None).with_notice(
         "profile-dropped", "its colour profile is broken or belongs to another colour space"
     )
-
-
-def _upright(picture: Picture, orientation: int) -> Picture:
-    if orientation == 1:
-        return picture
-    width, height = picture.image.size
-    image = picture.image.transpose(_UPRIGHT[orientation])
-    left, top, right, bottom = picture.area
-    if orientation in (2, 3, 7, 8):
-        left, right = width - right, width - left
-    if orientation in (3, 4, 6, 7):
-        top, bottom = height - bottom, height - top
-    area = (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
-    return replace(picture, image=image, area=area)

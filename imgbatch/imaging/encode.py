@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any, Final
+
+from PIL import Image
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import colour, formats, metadata
@@ -56,16 +59,36 @@ def encode(picture: Picture, encoding: Encoding) -> Encoded:
     try:
         options = _OPTIONS[row.name](picture, encoding.quality or row.quality, kept)
         buffer = BytesIO()
-        picture.image.save(buffer, row.pillow, **options)
-        data = buffer.getvalue()
-        if row.name == "tiff" and kept.exif:
-            data = metadata.add_to_tiff(data, kept.exif)
+        with warnings.catch_warnings():
+            # Pillow looks into EXIF here and there, and warns of what is odd in it.
+            warnings.simplefilter("ignore", UserWarning)
+            _bare(picture.image).save(buffer, row.pillow, **options)
+            data = buffer.getvalue()
+            if row.name == "tiff" and kept.exif:
+                data, lost = _with_exif(data, kept.exif)
+                more += lost
     except MemoryError as error:
         raise PictureError("encode", "memory", "not enough memory to encode it") from error
     except Exception as error:
         # Encoders raise OSError, ValueError, SystemError and more; all mean this one file.
         raise PictureError("encode", "encoder", f"{row.label} encoder: {error}") from error
     return Encoded(data, row, size, picture.notices + notices + more)
+
+
+def _with_exif(tiff: bytes, block: bytes) -> tuple[bytes, tuple[Notice, ...]]:
+    try:
+        return metadata.add_to_tiff(tiff, block), ()
+    except Exception as error:
+        # Pillow writes tags anew, and fails in many ways on values of another type than usual.
+        message = f"EXIF cannot be written into a TIFF and was dropped: {error}"
+        return tiff, (Notice("metadata-dropped", message),)
+
+
+def _bare(image: Image.Image) -> Image.Image:
+    """Pixels alone: Pillow would also save what it still knows of the file they came from."""
+    bare = image if type(image) is Image.Image else image.copy()
+    bare.info = {}
+    return bare
 
 
 def _fitted(picture: Picture, row: Format, encoding: Encoding) -> Picture:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 PREFIX: Final = b"Exif\0\0"
@@ -19,6 +20,7 @@ IMAGE_WIDTH: Final = 0x0100
 IMAGE_LENGTH: Final = 0x0101
 MODEL: Final = 0x0110
 ORIENTATION: Final = 0x0112
+XMP: Final = 0x02BC
 ARTIST: Final = 0x013B
 COPYRIGHT: Final = 0x8298
 EXIF_IFD: Final = 0x8769
@@ -28,15 +30,16 @@ MAKER_NOTE: Final = 0x927C
 PIXEL_X: Final = 0xA002
 PIXEL_Y: Final = 0xA003
 INTEROPERABILITY_IFD: Final = 0xA005
-THUMBNAIL_OFFSET: Final = 0x0201
-THUMBNAIL_LENGTH: Final = 0x0202
 
+# Where a thumbnail's bytes stand and how many they are: as JPEG, and as uncompressed strips.
+_THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
 _POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 # Bytes of one value by TIFF field type: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, ...
 _TYPE_BYTES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
 _SHORT: Final = 3
 _LONG: Final = 4
 _ENTRY: Final = 12
+_MOST_DIRECTORIES: Final = 16
 
 
 class _Entry(NamedTuple):
@@ -60,18 +63,17 @@ class Exif:
         self._order = "<" if block[:2] == b"II" else ">"
         self._block = bytearray(block)
         self._first = self._long(4)
-        self._check(self._first, frozenset())
+        self._check()
 
     def tobytes(self) -> bytes:
         """The block as it now is, without the "Exif" prefix."""
         return bytes(self._block)
 
     @property
-    def orientation(self) -> int:
-        """Tag 0x0112, 1 to 8; 1 if it is missing or nonsense."""
-        entry = self._find(self._first, ORIENTATION)
-        value = self._number(entry) if entry else None
-        return value if value is not None and 1 <= value <= 8 else 1
+    def orientation(self) -> int | None:
+        """Tag 0x0112, 1 to 8; None if it is missing or nonsense."""
+        values = self._numbers(self._first, ORIENTATION)
+        return values[0] if len(values) == 1 and 1 <= values[0] <= 8 else None
 
     def set_upright(self) -> None:
         """Set orientation to 1 where there is one."""
@@ -95,25 +97,32 @@ class Exif:
         second = self._long(link)
         if not second:
             return
-        try:
-            offset = self._find(second, THUMBNAIL_OFFSET)
-            length = self._find(second, THUMBNAIL_LENGTH)
-            if offset and length:
-                self._erase(self._number(offset) or 0, self._number(length) or 0)
-            self._erase_ifd(second)
-        except (ValueError, struct.error):
-            # The second directory is broken: unlinked below, and its place is not known.
-            pass
         self._put_long(link, 0)
+        before = bytes(self._block)
+        used = list(self._used())
+        self._erase_pictures(second)
+        # A broken directory may claim what belongs to others.
+        for start, stop in used:
+            self._block[start:stop] = before[start:stop]
         # It usually stands at the end: then the block gets shorter, too.
-        del self._block[len(self._block.rstrip(b"\0")) + 4 :]
+        end = max(len(self._block.rstrip(b"\0")), *(stop for _, stop in used))
+        del self._block[end:]
 
     def remove_gps(self) -> None:
-        """Cut out the position, and MakerNotes, which may repeat it in a maker's own form."""
-        for ifd in self._below(self._first, EXIF_IFD):
-            self._remove(ifd, MAKER_NOTE)
-            self._remove(ifd, GPS_IFD)
-        self._remove(self._first, GPS_IFD)
+        """Cut out the position, and MakerNotes, which may repeat it in a maker's own form.
+
+        Gone are also the thumbnail, XMP inside the block, and whatever no directory refers to:
+        an editor may have unlinked a position and left it standing.
+        """
+        self.remove_thumbnail()
+        for ifd in self._directories():
+            for tag in (MAKER_NOTE, GPS_IFD, XMP):
+                self._remove(ifd, tag)
+        kept = bytearray(len(self._block))
+        kept[:8] = self._block[:8]
+        for start, stop in self._used():
+            kept[start:stop] = self._block[start:stop]
+        self._block = kept
 
     def text(self, tag: int) -> str | None:
         """An ASCII tag of the first directory or of the Exif directory."""
@@ -151,21 +160,46 @@ class Exif:
             value = position + 8 if length <= 4 else self._long(position + 8)
             yield _Entry(position, tag, kind, count, value, length)
 
-    def _check(self, ifd: int, above: frozenset[int]) -> None:
+    def _directories(self) -> list[int]:
+        """The first directory and those below it. Raises ValueError unless that comes to an end."""
+        found = [self._first]
+        for ifd in found:
+            for entry in self._entries(ifd):
+                if entry.tag in _POINTERS:
+                    found.append(self._long(entry.position + 8))
+                    if found[-1] in found[:-1]:
+                        raise ValueError("directories in a circle")
+                    if len(found) > _MOST_DIRECTORIES:
+                        raise ValueError("too many directories")
+        return found
+
+    def _check(self) -> None:
         """Raise ValueError unless all directories can be walked and no value lies outside."""
-        if ifd < 8 or ifd in above:
-            raise ValueError("directories in a circle")
-        for entry in self._entries(ifd):
-            if entry.value + entry.bytes > len(self._block):
-                raise ValueError(f"tag 0x{entry.tag:04X} points behind the end of the block")
-            if entry.tag in _POINTERS:
-                self._check(self._long(entry.position + 8), above | {ifd})
-        if self._end_of_entries(ifd) + 4 > len(self._block):
+        for ifd in self._directories():
+            if ifd < 8:
+                raise ValueError("a directory in the header")
+            for entry in self._entries(ifd):
+                if entry.value + entry.bytes > len(self._block):
+                    raise ValueError(f"tag 0x{entry.tag:04X} points behind the end of the block")
             # Some writers leave out the last link of a directory at the block's end.
-            self._block += bytes(4)
+            self._block += bytes(max(0, self._end_of_entries(ifd) + 4 - len(self._block)))
+        spans = sorted((ifd, self._end_of_directory(ifd)) for ifd in self._directories())
+        if any(start < stop for (_, stop), (start, _) in pairwise(spans)):
+            raise ValueError("directories overlap")
+
+    def _used(self) -> Iterator[tuple[int, int]]:
+        """Start and end of all that the first directory and those below it consist of."""
+        for ifd in self._directories():
+            yield ifd, self._end_of_entries(ifd) + 4
+            for entry in self._entries(ifd):
+                yield entry.value, entry.value + entry.bytes
 
     def _end_of_entries(self, ifd: int) -> int:
         return ifd + 2 + self._short(ifd) * _ENTRY
+
+    def _end_of_directory(self, ifd: int) -> int:
+        # Only the first one's link means something, and some writers have none elsewhere.
+        return self._end_of_entries(ifd) + (4 if ifd == self._first else 0)
 
     def _find(self, ifd: int, tag: int) -> _Entry | None:
         return next((entry for entry in self._entries(ifd) if entry.tag == tag), None)
@@ -174,10 +208,14 @@ class Exif:
         entry = self._find(ifd, pointer)
         return [self._long(entry.position + 8)] if entry else []
 
-    def _number(self, entry: _Entry) -> int | None:
-        if entry.kind == _SHORT:
-            return self._short(entry.value)
-        return self._long(entry.value) if entry.kind == _LONG else None
+    def _numbers(self, ifd: int, tag: int) -> list[int]:
+        """The values of a SHORT or LONG tag; none if it is missing or of another type."""
+        entry = self._find(ifd, tag)
+        if entry is None or entry.kind not in (_SHORT, _LONG):
+            return []
+        form, step = ("H", 2) if entry.kind == _SHORT else ("I", 4)
+        stop = entry.value + entry.bytes
+        return [self._unpack(form, position) for position in range(entry.value, stop, step)]
 
     def _set_number(self, ifd: int, tag: int, value: int) -> None:
         entry = self._find(ifd, tag)
@@ -191,20 +229,29 @@ class Exif:
             )
 
     def _remove(self, ifd: int, tag: int) -> None:
-        """Erase an entry and its value, and close the gap in the directory."""
+        """Take an entry out of its directory and close the gap."""
         while entry := self._find(ifd, tag):
-            if tag in _POINTERS:
-                self._erase_ifd(self._long(entry.position + 8))
-            self._erase(entry.value, entry.bytes)
-            end = self._end_of_entries(ifd) + 4
+            end = self._end_of_directory(ifd)
             self._block[entry.position : end - _ENTRY] = self._block[entry.position + _ENTRY : end]
             self._erase(end - _ENTRY, _ENTRY)
             struct.pack_into(self._order + "H", self._block, ifd, self._short(ifd) - 1)
 
-    def _erase_ifd(self, ifd: int) -> None:
-        for entry in list(self._entries(ifd)):
-            self._erase(entry.value, entry.bytes)
-        self._erase(ifd, 2 + self._short(ifd) * _ENTRY)
+    def _erase_pictures(self, ifd: int) -> None:
+        """Erase the directories linked from `ifd` on, as far as they can be read."""
+        try:
+            while ifd >= 8:
+                following = self._long(self._end_of_entries(ifd))
+                for offsets, lengths in _THUMBNAILS:
+                    starts, sizes = self._numbers(ifd, offsets), self._numbers(ifd, lengths)
+                    for start, size in zip(starts, sizes, strict=False):
+                        self._erase(start, size)
+                for entry in list(self._entries(ifd)):
+                    self._erase(entry.value, entry.bytes)
+                self._erase(ifd, 2 + self._short(ifd) * _ENTRY + 4)
+                ifd = following
+        except ValueError:
+            # Broken: it is unlinked, but where its parts stand is not known.
+            pass
 
     def _erase(self, start: int, length: int) -> None:
         stop = min(start + length, len(self._block))

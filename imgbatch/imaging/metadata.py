@@ -39,26 +39,27 @@ def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
     gone. What is broken is dropped with a warning; pixels do not suffer from it.
     """
     notices: list[Notice] = []
-    orientation = 1
-    block = _exif_of(image)
-    if block is not None:
-        try:
+    orientation: int | None = None
+    try:
+        block = _exif_of(image)
+        if block is not None:
             exif = Exif(block)
             orientation = exif.orientation
             exif.set_upright()
             exif.remove_thumbnail()
             block = exif.tobytes()
-        except ValueError as error:
-            notices.append(Notice("exif-broken", f"EXIF dropped, it is broken: {error}"))
-            block = None
+    except ValueError as error:
+        notices.append(Notice("exif-broken", f"EXIF dropped, it is broken: {error}"))
+        block = None
     packet = image.info.get("xmp")
     if isinstance(packet, str):
         packet = packet.encode("utf-8")
     if isinstance(packet, bytes):
-        if orientation == 1:
+        # EXIF has the last word, also where it says that nothing is to be turned.
+        if orientation is None:
             orientation = xmp_packet.orientation(packet)
         packet = _edited(packet, xmp_packet.upright, notices)
-    return Metadata(block, packet or None, _dpi(image)), orientation, tuple(notices)
+    return Metadata(block, packet or None, _dpi(image)), orientation or 1, tuple(notices)
 
 
 def select(
@@ -162,7 +163,7 @@ def _edited(
 ) -> bytes | None:
     try:
         return edit(packet)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         notices.append(Notice("metadata-dropped", f"XMP dropped: {error}"))
         return None
 
@@ -179,14 +180,18 @@ def _exif_of(image: Image.Image) -> bytes | None:
 
 
 def _rebuilt(image: Image.Image) -> bytes | None:
-    tags = image.getexif()
-    # Read while their offsets still mean something.
-    for pointer in _DIRECTORIES:
-        if pointer in tags:
-            tags.get_ifd(pointer)
-    for tag in _STRUCTURE & set(tags):
-        del tags[tag]
-    return tags.tobytes().removeprefix(exif_block.PREFIX) if len(tags) else None
+    try:
+        tags = image.getexif()
+        # Read while their offsets still mean something.
+        for pointer in _DIRECTORIES:
+            if pointer in tags:
+                tags.get_ifd(pointer)
+        for tag in _STRUCTURE & set(tags):
+            del tags[tag]
+        return tags.tobytes().removeprefix(exif_block.PREFIX) if len(tags) else None
+    except Exception as error:
+        # Pillow fails in many ways on values of another type than usual.
+        raise ValueError(f"its tags cannot be read ({error})") from error
 
 
 def _dpi(image: Image.Image) -> tuple[float, float] | None:
@@ -194,4 +199,5 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
         across, down = (float(number) for number in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if 1 <= across <= 65_535 and 1 <= down <= 65_535 else None
+    # 1 is what Pillow gives for a TIFF that does not say.
+    return (across, down) if 1 < across <= 65_535 and 1 < down <= 65_535 else None

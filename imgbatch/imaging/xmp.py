@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from xml.dom import minidom
 from xml.parsers.expat import ExpatError
 
+_XMLNS: Final = "http://www.w3.org/2000/xmlns/"
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DC: Final = "http://purl.org/dc/elements/1.1/"
 _TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
@@ -26,6 +27,10 @@ _RIGHTS_NAMESPACES: Final = frozenset(
 _POSITION: Final = re.compile(rb"gps|l[ao]\w*itude|wgs84_pos", re.IGNORECASE)
 _POSITION_NAME: Final = re.compile(r"gps|latitude|longitude|longtitude", re.IGNORECASE)
 _ORIENTATION: Final = re.compile(rb"\btiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
+_INSTRUCTION: Final = minidom.Node.PROCESSING_INSTRUCTION_NODE
+# Characters of the private use area that stand for tab, line feed and carriage return.
+_BREAKS: Final = {9: "\ue009", 10: "\ue00a", 13: "\ue00d"}
+_PADDING: Final = b"\0 \t\r\n"
 _TO_EDIT: Final = re.compile(rb"Orientation|Thumbnails|HasExtendedXMP")
 
 Test = Callable[[str, str], bool]
@@ -43,6 +48,7 @@ def upright(packet: bytes) -> bytes:
 
     Raises ValueError if the packet cannot be read.
     """
+    _check(packet)
     if not _TO_EDIT.search(packet):
         return packet
 
@@ -63,6 +69,7 @@ def without_position(packet: bytes) -> bytes:
     Raises ValueError if the packet cannot be read, or still holds a position afterwards (inside
     a text, say): then it has to be dropped as a whole.
     """
+    _check(packet)
     if not _POSITION.search(packet):
         return packet
 
@@ -91,11 +98,13 @@ def rights_only(packet: bytes) -> bytes | None:
 
     document = _parse(packet)
     found = False
-    for description in _descriptions(document):
+    descriptions = _descriptions(document)
+    _isolate(descriptions)
+    for description in descriptions:
         for attribute in _attributes(description):
             if kept(attribute.namespaceURI or "", attribute.localName):
                 found = True
-            elif attribute.namespaceURI not in (_RDF, "http://www.w3.org/2000/xmlns/"):
+            elif attribute.namespaceURI not in (_RDF, _XMLNS):
                 description.removeAttributeNode(attribute)
         for child in list(description.childNodes):
             if isinstance(child, minidom.Element) and kept(
@@ -126,6 +135,23 @@ def _prune(element: minidom.Element, test: Test) -> None:
                 _prune(child, test)
 
 
+def _isolate(descriptions: list[minidom.Element]) -> None:
+    """Remove all that stands beside descriptions, up to the document, but its instructions."""
+    above: list[Any] = []
+    for description in descriptions:
+        node: Any = description.parentNode
+        while node is not None and node not in above:
+            above.append(node)
+            node = node.parentNode
+    for node in above:
+        for child in list(node.childNodes):
+            if child not in above and child not in descriptions and child.nodeType != _INSTRUCTION:
+                node.removeChild(child)
+        for attribute in _attributes(node) if isinstance(node, minidom.Element) else ():
+            if attribute.namespaceURI != _XMLNS:
+                node.removeAttributeNode(attribute)
+
+
 def _attributes(element: minidom.Element) -> list[minidom.Attr]:
     return list(element.attributes.values())
 
@@ -139,15 +165,29 @@ def _descriptions(document: minidom.Document) -> list[minidom.Element]:
     ]
 
 
+def _check(packet: bytes) -> None:
+    # The words that are looked for here would not be found in UTF-16.
+    if b"\0" in packet.strip(_PADDING):
+        raise ValueError("XMP that is not in UTF-8")
+
+
 def _parse(packet: bytes) -> minidom.Document:
+    _check(packet)
     # XMP has no use for a document type, and an attacker has.
     if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         raise ValueError("a document type in the XMP packet")
     try:
-        return minidom.parseString(packet.strip(b"\0 \t\r\n"))
+        return minidom.parseString(packet.strip(_PADDING))
     except (ExpatError, ValueError, LookupError) as error:
         raise ValueError(f"XMP that is no XML: {error}") from None
 
 
 def _serialise(document: minidom.Document) -> bytes:
-    return "".join(node.toxml() for node in document.childNodes).encode("utf-8")
+    # minidom writes a line break in an attribute as it is, and it would be read as a space.
+    for element in document.getElementsByTagName("*"):
+        for attribute in _attributes(element):
+            attribute.value = attribute.value.translate(_BREAKS)
+    text = "".join(node.toxml() for node in document.childNodes)
+    for code, placeholder in _BREAKS.items():
+        text = text.replace(placeholder, f"&#{code};")
+    return text.encode("utf-8")

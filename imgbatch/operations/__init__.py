@@ -44,9 +44,10 @@ def parse(words: str) -> Operation:
     Raises UsageError that says what was found, what was expected, and the nearest name.
     """
     name, _, arguments = words.partition(":")
-    kind = names().get(name.strip().lower())
+    known = name.strip().lower()
+    kind = names().get(known)
     if kind is None:
-        near = difflib.get_close_matches(name, names(), n=1)
+        near = difflib.get_close_matches(known, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}"
         raise UsageError(f"unknown operation {name!r}: {hint}")
     declared = parameters_of(kind)

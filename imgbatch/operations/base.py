@@ -101,6 +101,8 @@ class Operation(ABC):
     """A change to a picture: a frozen dataclass with validated fields. It knows no paths."""
 
     name: ClassVar[str]
+    turns: ClassVar[bool] = False
+    """Whether it takes a picture that is not upright yet, and turns it itself."""
 
     def __post_init__(self) -> None:
         for key, declared in parameters_of(type(self)).items():

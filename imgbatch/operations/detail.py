@@ -75,6 +75,8 @@ class Blur(Operation):
         from imgbatch.imaging import colour
 
         picture = colour.to_tonal(picture)
+        if not self.radius:
+            return picture
         image = picture.image
         premultiplied = {"LA": "La", "RGBA": "RGBa"}.get(image.mode, image.mode)
         if premultiplied != image.mode:

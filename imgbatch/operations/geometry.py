@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, get_args
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging.picture import Box, Picture
+from imgbatch.imaging.picture import Box, Picture, stored_box, turn, turned
 from imgbatch.model import WHITE, Colour, Size
 from imgbatch.operations.base import Operation
 
@@ -67,7 +67,7 @@ class SizeSpec:
         side = numbers.get("box")
         width = numbers.get("width") or numbers.get("only_width") or side
         height = numbers.get("height") or numbers.get("only_height") or side
-        if max(width or 0, height or 0) > MAX_SIDE:
+        if max(width or 0, height or 0) > MAX_SIDE or math.inf in numbers.values():
             raise UsageError(f"the size {word!r} is too large: at most {MAX_SIDE} pixels a side")
         return cls(
             int(width) if width else None,
@@ -192,6 +192,7 @@ class Resize(Operation):
     """Bring the picture to a size. Its words are options of their own (`--size`, `--fit`, …)."""
 
     name: ClassVar[str] = "resize"
+    turns: ClassVar[bool] = True
 
     spec: SizeSpec
     fit: Fit = "inside"
@@ -220,20 +221,24 @@ class Resize(Operation):
         )
 
     def apply(self, picture: Picture) -> Picture:
-        """Resample once, from the wanted part of the picture straight to the wanted size."""
+        """Resample once, from the wanted part as it is stored; turn what comes out of it."""
         from imgbatch.imaging import resample
 
         placement = self._place(picture.full_size)
+        orientation = picture.orientation
+        wanted = stored_box(placement.box, picture.full_size, orientation)
+        stored_size = turned(picture.full_size, orientation)
         left, top, right, bottom = picture.area
-        across = (right - left) / picture.full_size[0]
-        down = (bottom - top) / picture.full_size[1]
+        across = (right - left) / stored_size[0]
+        down = (bottom - top) / stored_size[1]
         box = (
-            left + placement.box[0] * across,
-            top + placement.box[1] * down,
-            min(right, left + placement.box[2] * across),
-            min(bottom, top + placement.box[3] * down),
+            left + wanted[0] * across,
+            top + wanted[1] * down,
+            min(right, left + wanted[2] * across),
+            min(bottom, top + wanted[3] * down),
         )
-        image = resample.resize(picture.image, placement.scaled, self.kernel, box)
+        scaled = turned(placement.scaled, orientation)
+        image = turn(resample.resize(picture.image, scaled, self.kernel, box), orientation)
         if placement.canvas == placement.scaled:
             return picture.with_image(image)
         return self._padded(picture.with_image(image), placement)
@@ -244,13 +249,14 @@ class Resize(Operation):
         from imgbatch.imaging import colour
 
         picture = colour.to_tonal(picture)
+        grey = self.background[0] == self.background[1] == self.background[2]
+        if picture.image.mode in ("L", "LA") and not grey:
+            picture = colour.to_srgb(picture)
+            mode = "RGBA" if picture.has_alpha else "RGB"
+            picture = picture.with_pixels(picture.image.convert(mode))
         image = picture.image
         if self.background[3] < 255 and not picture.has_alpha:
             image = image.convert("LA" if image.mode == "L" else "RGBA")
-        grey = self.background[0] == self.background[1] == self.background[2]
-        if image.mode in ("L", "LA") and not grey:
-            picture = colour.to_srgb(picture)
-            image = image.convert("RGB" if image.mode == "L" else "RGBA")
         fill = self.background[: len(image.getbands())]
         if image.mode == "LA":
             fill = (self.background[0], self.background[3])
