@@ -8,6 +8,7 @@ late it came to exist. Nothing is fsynced: an output can be made again.
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import secrets
 from collections.abc import Iterable
@@ -33,14 +34,20 @@ class Staged:
     def publish(self, *, replace: bool) -> None:
         """Give the file its name.
 
-        Raises FileExistsError if the name is taken and `replace` is false; then, as on any
-        other OSError, the temporary file is gone and what was there before is untouched.
+        Raises FileExistsError if the name is taken and `replace` is false, unless by the very
+        same bytes: a worker that died may have got this far already. Then, as on any other
+        OSError, the temporary file is gone and what was there before is untouched.
         """
         try:
             if replace:
                 os.replace(self.temporary, self.target)
-            else:
+                return
+            try:
                 _publish_exclusively(self.temporary, self.target)
+            except FileExistsError:
+                if not _same_bytes(self.temporary, self.target):
+                    raise
+                self.discard()
         except BaseException:
             self.discard()
             raise
@@ -81,6 +88,13 @@ def sweep(folders: Iterable[str], run: str) -> None:
             for name in os.listdir(folder or "."):
                 if name.startswith(f"{_PREFIX}{run}-") and name.endswith(_SUFFIX):
                     os.unlink(os.path.join(folder, name))
+
+
+def _same_bytes(one: str, other: str) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _publish_exclusively(temporary: str, target: str) -> None:

@@ -129,7 +129,6 @@ def execute(
     task: Task[Job, Result] = Task(
         function=partial(worker.process, recipe=recipe, run=run_word),
         lost=worker.lost,
-        again=worker.again,
         failed=worker.failed,
         set_up=worker.tune_process,
     )

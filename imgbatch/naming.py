@@ -28,6 +28,7 @@ FIELDS: Final = MappingProxyType(
 )
 """Every field and what it stands for."""
 
+_OWN_FIELDS: Final = frozenset({"dir", "stem", "ext"})
 _HEADER_FIELDS: Final = frozenset({"width", "height", "date", "camera"})
 _SAMPLE: Final[Mapping[str, object]] = MappingProxyType(
     {
@@ -101,9 +102,12 @@ class Template:
         return not self.fields.isdisjoint(_HEADER_FIELDS)
 
     def render(self, values: Mapping[str, object]) -> str:
-        """The name, with "/" between folders; text values other than dir cannot add any."""
+        """The name, with "/" between folders; text values other than dir cannot add any.
+
+        What comes from the source's own path is taken as it is.
+        """
         safe = {
-            key: _one_name(value) if isinstance(value, str) and key != "dir" else value
+            key: value if key in _OWN_FIELDS or not isinstance(value, str) else _one_name(value)
             for key, value in values.items()
         }
         return _formatter.vformat(self.text, (), safe)

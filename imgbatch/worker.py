@@ -34,6 +34,8 @@ _KEPT_BLOCKS = 16
 
 def tune_process() -> None:
     """Set a process that does nothing but this up for it; not for a process that is a guest."""
+    # The workers already share the processors between them. NumPy is not loaded yet, if at all.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # The type stubs of Pillow's C part leave this out.
     Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
 
@@ -63,11 +65,6 @@ def process(job: Job, recipe: Recipe, run: str) -> Result:
 def lost(job: Job, kind: str, message: str) -> Result:
     """The outcome of a job whose worker process died."""
     return Result.failed(job.source, Failure("worker", kind, message))
-
-
-def again(job: Job) -> Job:
-    """The job for a second attempt, which may find targets that the first one published."""
-    return replace(job, targets=tuple(replace(one, replace=True) for one in job.targets))
 
 
 def failed(result: Result) -> bool:

@@ -144,14 +144,15 @@ _RUN: list[Decorator[Any]] = [
 
 
 def _format_option(required: bool) -> Decorator[Any]:
+    # To click even a default of None would be a value, and nothing would be missing.
+    preset: dict[str, Any] = {} if required else {"default": "keep", "show_default": True}
     return click.option(
         "-f",
         "--format",
         required=required,
-        default=None if required else "keep",
-        show_default=not required,
         metavar="FORMAT",
         help=("" if required else "keep, or ") + f"{', '.join(formats.BY_NAME)}.",
+        **preset,
     )
 
 

@@ -18,15 +18,15 @@ ResultT = TypeVar("ResultT")
 class Task(Generic[JobT, ResultT]):
     """What an executor is handed.
 
-    `function` makes a result of a job and never raises; it and the jobs are pickled. `lost`
-    makes the result of a job whose process died: its kind and its cause in words. `again` makes
-    the job to give a second time, when the first time may have left something. `failed` tells
+    `function` makes a result of a job and never raises; it and the jobs are pickled. It may be
+    called a second time for a job whose first attempt died with its process, however far that
+    had come. `lost`
+    makes the result of a job whose process died: its kind and its cause in words. `failed` tells
     whether a result is a failure. `set_up` is run once in each process that does nothing else.
     """
 
     function: Callable[[JobT], ResultT]
     lost: Callable[[JobT, str, str], ResultT]
-    again: Callable[[JobT], JobT]
     failed: Callable[[ResultT], bool]
     set_up: Callable[[], None]
 

@@ -274,7 +274,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             else:
                 # Alone in a pool of one: if it dies again, it was this job that did it.
                 serial = self._suspects.popleft()
-                yield from self._generation([self._again((serial,))], 1)
+                yield from self._generation([self._portion((serial,))], 1)
 
     def _generation(self, portions: Sequence[_Portion[JobT]], workers: int) -> Iterator[ResultT]:
         """Run one pool until it has done everything, or has to be given up."""
@@ -390,15 +390,11 @@ class _Supervisor(Generic[JobT, ResultT]):
                     self._suspected.add(serial)
                     self._suspects.append(serial)
             if fresh:
-                self._todo.append(self._again(tuple(fresh)))
+                self._todo.append(self._portion(tuple(fresh)))
 
-    def _again(self, serials: tuple[int, ...]) -> _Portion[JobT]:
-        """Jobs that another pool is to do; they may have written targets already."""
+    def _portion(self, serials: tuple[int, ...]) -> _Portion[JobT]:
         for serial in serials:
-            if self._board.states[serial] != _WAITING:
-                self._board.states[serial] = _WAITING
-                # Remembered: the next pool may be lost as well, before it comes to this job.
-                self._jobs[serial] = self._task.again(self._jobs[serial])
+            self._board.states[serial] = _WAITING
         return _Portion(serials, tuple(self._jobs[serial] for serial in serials))
 
     def _lost(self, serial: int, watch: _Watch) -> ResultT:

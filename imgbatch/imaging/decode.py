@@ -44,14 +44,15 @@ def decode(path: str, need: Need, max_pixels: int = MAX_PIXELS) -> Picture:
     """
     with _opened(path) as file:
         image, row = _recognised(file, path, max_pixels)
-        with _reading("decode"):
+        with _reading("decode"), _pillows_limit(max_pixels // 2 + 1):
+            shallow = _lost_depth(image)
             # The size of an image in EXIF's eyes can change with its orientation, so metadata
             # come first; PNG alone may tell them behind the pixels.
             if row.name == "png":
                 image.load()
             found, orientation, notices = metadata.read(image)
             full_size = turned(image.size, orientation)
-            notices += _lost_frames(image)
+            notices += shallow + _lost_frames(image)
             area = _shrink_on_load(image, turned(need(full_size), orientation))
             icc = image.info.get("icc_profile")
             image.load()
@@ -112,11 +113,11 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 def _recognised(file: BinaryIO, path: str, max_pixels: int) -> tuple[Image.Image, formats.Format]:
     with _reading("open"):
         head = file.read(formats.HEAD_BYTES)
+        if not head:
+            raise PictureError("open", "empty", "the file is empty")
         row = formats.recognise(head, os.path.splitext(path)[1].lower())
         if row is None:
             what = formats.describe_foreign(head)
-            if not head:
-                raise PictureError("open", "empty", "the file is empty")
             raise PictureError(
                 "open",
                 "not-an-image",
@@ -129,7 +130,8 @@ def _recognised(file: BinaryIO, path: str, max_pixels: int) -> tuple[Image.Image
                 "open", "no-codec", f"this installation's Pillow was built without {row.label}"
             )
         formats.load_plugin(row)
-        with _own_pixel_limit():
+        # An icon is loaded at once, and the pictures in it have headers of their own.
+        with _pillows_limit(max_pixels // 2 + 1 if row.name == "ico" else None):
             image = Image.open(file, formats=(row.pillow,))
         width, height = image.size
         if width * height > max_pixels:
@@ -153,6 +155,9 @@ def _reading(stage: Stage) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise PictureError(stage, "memory", "not enough memory to decode it") from error
+    except Image.DecompressionBombError as error:
+        message = "a picture inside it has more pixels than the limit"
+        raise PictureError(stage, "too-large", message) from error
     except UnidentifiedImageError as error:
         raise PictureError(
             "open", "broken", "its header is broken: it begins like a picture but is none"
@@ -175,10 +180,10 @@ def _explained(error: BaseException) -> tuple[str, str]:
 
 
 @contextmanager
-def _own_pixel_limit() -> Iterator[None]:
-    """Switch Pillow's limit off for one call: it only warns where it should fail."""
+def _pillows_limit(pixels: int | None) -> Iterator[None]:
+    """Set Pillow's limit, which only warns where it should fail and fails at twice its number."""
     limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
+    Image.MAX_IMAGE_PIXELS = pixels
     try:
         yield
     finally:
@@ -195,6 +200,18 @@ def _shrink_on_load(image: Image.Image, least: Size) -> Box:
         if image.size == (-(-width // scale), -(-height // scale)):
             return (0, 0, width / scale, height / scale)
     return (0, 0, *image.size)
+
+
+def _lost_depth(image: Image.Image) -> tuple[Notice, ...]:
+    """A warning for colours of 16 bits a channel, of which Pillow keeps 8 (not of grey ones).
+
+    Only known before the pixels are loaded.
+    """
+    tiles = getattr(image, "tile", None)
+    deep = image.format in ("PNG", "TIFF") and tiles and ";16" in str(tiles[0].args)
+    if not deep or image.mode.startswith("I"):
+        return ()
+    return (Notice("depth-reduced", "16 bits a channel were reduced to 8"),)
 
 
 def _lost_frames(image: Image.Image) -> tuple[Notice, ...]:
@@ -261,7 +278,8 @@ def _scaled_to_16_bit(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ..
         return Image.fromarray(np.rint(values * 65_535).astype(np.uint16)), ()
     if low >= 0 and high <= 65_535:
         return Image.fromarray(np.rint(values).astype(np.uint16)), ()
-    scaled = np.rint((values - low) * (65_535 / (high - low))).astype(np.uint16)
+    span = (high - low) or 1
+    scaled = np.rint((values - low) * (65_535 / span)).astype(np.uint16)
     message = f"values from {low:g} to {high:g} were scaled to 16 bits"
     return Image.fromarray(scaled), (Notice("depth-reduced", message),)
 

@@ -120,7 +120,13 @@ FORMATS: Final[tuple[Format, ...]] = (
         plugin="AvifImagePlugin",
         suffixes=(".avif",),
         read_suffixes=(".avifs",),
-        signatures=tuple(((4, b"ftyp" + brand),) for brand in (b"avif", b"avis", b"mif1", b"msf1")),
+        # The brand comes first, or behind the one of the whole family (ISO 14496-12, 4.3).
+        signatures=(
+            ((4, b"ftypavif"),),
+            ((4, b"ftypavis"),),
+            *(((4, b"ftypmif1"), (at, b"avif")) for at in range(16, HEAD_BYTES, 4)),
+            *(((4, b"ftypmsf1"), (at, b"avis")) for at in range(16, HEAD_BYTES, 4)),
+        ),
         modes=frozenset({"RGB", "RGBA"}),
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
@@ -231,6 +237,7 @@ _FOREIGN: Final[tuple[tuple[Signature, str], ...]] = (
     (((0, b"8BPS"),), "a Photoshop document"),
     (((4, b"ftypheic"),), "HEIC, which this version does not read"),
     (((4, b"ftypheix"),), "HEIC, which this version does not read"),
+    (((4, b"ftypmif1"),), "HEIC, which this version does not read"),
     (((4, b"ftyp"),), "a video or another file of the MP4 family"),
     (((0, b"\x1aE\xdf\xa3"),), "a Matroska video"),
     (((0, b"PK\x03\x04"),), "a ZIP archive"),

@@ -56,6 +56,8 @@ def parse(words: str) -> Operation:
         key, equals, word = (piece.strip() for piece in part.partition("="))
         if key not in declared or not equals:
             raise UsageError(f"{name}: found {part!r}, expected {_expected(declared)}")
+        if key in values:
+            raise UsageError(f"{name}: {key} is given twice")
         values[key] = declared[key].parse(f"{name}: {key}", word)
     return kind(**values)
 

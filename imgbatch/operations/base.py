@@ -54,9 +54,9 @@ class Parameter:
         except (ValueError, KeyError):
             raise UsageError(f"{where}: found {word!r}, expected {self.expected}") from None
 
-    def check(self, where: str, value: Any) -> None:
-        """Raise UsageError naming `where` unless `value` is allowed."""
-        if isinstance(self.default, float) and isinstance(value, int):
+    def check(self, where: str, value: Any) -> Value:
+        """The value in the default's kind; raises UsageError naming `where` if not allowed."""
+        if isinstance(self.default, float) and type(value) is int:
             value = float(value)
         fits = type(value) is type(self.default) and (
             value in self.choices
@@ -65,6 +65,8 @@ class Parameter:
         )
         if not fits:
             raise UsageError(f"{where}: found {value!r}, expected {self.expected}")
+        allowed: Value = value
+        return allowed
 
 
 _TRUTH: Final = {
@@ -106,7 +108,9 @@ class Operation(ABC):
 
     def __post_init__(self) -> None:
         for key, declared in parameters_of(type(self)).items():
-            declared.check(f"{self.name}: {key}", getattr(self, key))
+            value = declared.check(f"{self.name}: {key}", getattr(self, key))
+            # 1 and 1.0 are the same setting, so they are the same object and digest.
+            object.__setattr__(self, key, value)
 
     @abstractmethod
     def apply(self, picture: Picture) -> Picture:

@@ -177,7 +177,7 @@ class Grayscale(Operation):
     name: ClassVar[str] = "grayscale"
 
     def apply(self, picture: Picture) -> Picture:
-        """Mode L or LA, in sRGB grey: an RGB profile does not fit a grey picture."""
+        """Mode L, LA or I;16; in sRGB grey, since an RGB profile does not fit a grey picture."""
         from imgbatch.imaging import colour
 
         if picture.image.mode in ("L", "LA", "I;16"):

@@ -1,0 +1,239 @@
+"""Errands for a pool of workers, and a script that has them run and tells what came of it.
+
+It reads an order in JSON from standard input and writes the answer to standard output. It runs in
+a process of its own, so that a pool that hangs hangs nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from imgbatch.errors import WorkersError
+from imgbatch.executors import Control, Task, pool, serial
+
+pickled: Final[list[int]] = []
+"""The errands that this process has sent to others, by number."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Something to do: a key of DEEDS. `place` is a folder where it may leave marks."""
+
+    number: int
+    deed: str
+    place: str
+
+    def __reduce__(self) -> tuple[type[Errand], tuple[int, str, str]]:
+        pickled.append(self.number)
+        return Errand, (self.number, self.deed, self.place)
+
+    @property
+    def mark(self) -> Path:
+        """A file that is there once the errand was begun."""
+        return Path(self.place, f"begun-{self.number}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an errand: "done", or the kind of its loss and the cause."""
+
+    number: int
+    kind: str
+    cause: str = ""
+    second_time: bool = False
+    pid: int = 0
+
+
+def do(errand: Errand) -> Any:
+    second_time = errand.mark.exists()
+    errand.mark.touch()
+    instead = DEEDS[errand.deed](errand)
+    if instead is not None:
+        return instead
+    return Outcome(errand.number, "done", "", second_time, os.getpid())
+
+
+def lost(errand: Errand, kind: str, cause: str) -> Outcome:
+    return Outcome(errand.number, kind, cause, errand.mark.exists(), os.getpid())
+
+
+def failed(outcome: Any) -> bool:
+    return isinstance(outcome, Outcome) and outcome.kind != "done"
+
+
+def set_up() -> None:
+    """Nothing has to be set up."""
+
+
+def set_up_badly() -> None:
+    raise RuntimeError("no room for workers")
+
+
+def _nothing(errand: Errand) -> None:
+    pass
+
+
+def _rest(errand: Errand) -> None:
+    time.sleep(0.05)
+
+
+def _sleep_long(errand: Errand) -> None:
+    time.sleep(60)
+
+
+def _kill_itself(errand: Errand) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crash(errand: Errand) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _end_well(errand: Errand) -> None:
+    os._exit(0)
+
+
+def _end_badly(errand: Errand) -> None:
+    os._exit(3)
+
+
+def _interrupt(errand: Errand) -> None:
+    raise KeyboardInterrupt
+
+
+def _leave(errand: Errand) -> None:
+    sys.exit(5)
+
+
+def _run_out_of_memory(errand: Errand) -> None:
+    raise MemoryError
+
+
+def _return_a_lambda(errand: Errand) -> Callable[[], None]:
+    return lambda: None
+
+
+def _die_the_first_time(errand: Errand) -> None:
+    mark = Path(errand.place, f"died-{errand.number}")
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+
+
+def _kill_idle_neighbours(errand: Errand) -> None:
+    """By then the neighbour waits for work, and holds the lock of the pool's queue."""
+    done = Path(errand.place, "killed")
+    if done.exists():
+        return
+    done.touch()
+    time.sleep(0.3)
+    for pid, parent, _ in _processes():
+        if pid != os.getpid() and parent == os.getppid():
+            os.kill(pid, signal.SIGKILL)
+    time.sleep(0.3)
+
+
+DEEDS: Final[dict[str, Callable[[Errand], Any]]] = {
+    "nothing": _nothing,
+    "rest": _rest,
+    "sleep long": _sleep_long,
+    "kill itself": _kill_itself,
+    "crash": _crash,
+    "end well": _end_well,
+    "end badly": _end_badly,
+    "interrupt": _interrupt,
+    "leave": _leave,
+    "run out of memory": _run_out_of_memory,
+    "return a lambda": _return_a_lambda,
+    "die the first time": _die_the_first_time,
+    "kill idle neighbours": _kill_idle_neighbours,
+}
+
+
+def carry_out(order: dict[str, Any]) -> dict[str, Any]:
+    """Run `chunks` of deeds as ordered.
+
+    `stop_after` is a number of finished errands, `close_after` one of outcomes; `timeout` and
+    `look` (how long to wait after the first outcome before counting what was sent) are seconds.
+    """
+    numbers = iter(range(10_000))
+    chunks = [
+        [Errand(next(numbers), deed, order["place"]) for deed in chunk] for chunk in order["chunks"]
+    ]
+    finished: list[tuple[int, bool]] = []
+
+    def note(errand: Any, has_failed: bool) -> None:
+        finished.append((errand.number, has_failed))
+        if len(finished) == order.get("stop_after"):
+            control.stop()
+
+    control = Control(on_finish=note)
+    if "timeout" in order:
+        vars(pool)["TIMEOUT_SECONDS"] = order["timeout"]
+    task: Task[Errand, Any] = Task(
+        do, lost, failed, set_up_badly if order.get("bad_set_up") else set_up
+    )
+    executor = serial.run if order.get("serial") else pool.run
+    outcomes: list[Outcome] = []
+    error = None
+    sent = 0
+    arriving: Iterator[Any] = executor(task, chunks, order.get("workers", 2), control)
+    try:
+        for outcome in arriving:
+            outcomes.append(outcome)
+            if len(outcomes) == 1 and "look" in order:
+                time.sleep(order["look"])
+                sent = len(set(pickled))
+            if len(outcomes) == order.get("close_after"):
+                arriving.close()  # type: ignore[attr-defined]
+    except WorkersError as raised:
+        error = str(raised)
+    return {
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+        "finished": finished,
+        "error": error,
+        "sent": sent,
+        "workers_died": control.workers_died,
+        "left": [child.pid for child in multiprocessing.active_children()],
+        "survivors": _survivors({outcome.pid for outcome in outcomes} - {os.getpid()}),
+    }
+
+
+def still_alive(session: int) -> list[int]:
+    """The processes of a session that do not end, given a moment."""
+    return _lasting(lambda: {pid for pid, _, its_session in _processes() if its_session == session})
+
+
+def _survivors(pids: set[int]) -> list[int]:
+    return _lasting(lambda: {pid for pid, _, _ in _processes()} & pids)
+
+
+def _lasting(living: Callable[[], set[int]]) -> list[int]:
+    for _ in range(60):
+        if not living():
+            return []
+        time.sleep(0.05)
+    return sorted(living())
+
+
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """The id, parent and session of every process that has not ended; zombies have."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent, _, session, *_ = stat.read_text().rpartition(")")[2].split()
+            if state != "Z":
+                yield int(stat.parent.name), int(parent), int(session)
+
+
+if __name__ == "__main__":
+    json.dump(carry_out(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,364 @@
+"""`imgbatch.run` and the names around it, as a Python program uses them."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pictures import opened, saved, scene
+from pool_tasks import still_alive
+
+import imgbatch
+from imgbatch import batch, worker
+from imgbatch.model import Job
+
+HALF = imgbatch.Recipe.from_options(sizes=["30"])
+
+
+def plant(folder: Path, *names: str) -> Path:
+    """JPEG files of 60 x 40 pixels."""
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(saved(scene(60, 40), "JPEG"))
+    return folder
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python program in `folder`; whatever processes it starts have to end with it."""
+    program = folder / "program.py"
+    program.write_text(text)
+    with subprocess.Popen(
+        [sys.executable, program],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as started:
+        try:
+            out, err = started.communicate(timeout=30)
+        finally:
+            left = still_alive(started.pid)
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+    assert left == [], "processes were left behind"
+    return subprocess.CompletedProcess(started.args, started.returncode, out, err)
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", imgbatch.__all__)
+def test_every_public_name_can_be_imported(name: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", f"from imgbatch import {name}"],
+        timeout=30,
+        check=False,
+    )
+
+    assert run.returncode == 0
+    assert name in dir(imgbatch)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'imgbatch' has no attribute 'resize'"):
+        getattr(imgbatch, "resize")  # noqa: B009
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert importlib.resources.files("imgbatch").joinpath("py.typed").is_file()
+
+
+def test_all_errors_are_of_one_family() -> None:
+    for kind in (imgbatch.UsageError, imgbatch.PlanError, imgbatch.NothingFoundError):
+        assert issubclass(kind, imgbatch.ImgbatchError)
+
+
+# Runs
+
+
+def test_each_source_has_a_result_that_tells_what_was_written(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "sub/b.jpg")
+    recipe = imgbatch.Recipe.from_options(sizes=["web=30", "x10"], format="png")
+
+    results = list(imgbatch.run(recipe, [photos], output=tmp_path / "out", jobs=1))
+
+    assert [result.source.path for result in results] == [
+        f"{photos}/a.jpg",
+        f"{photos}/sub/b.jpg",
+    ]
+    for result, stem in zip(results, ("a", "sub/b"), strict=True):
+        assert isinstance(result, imgbatch.Result)
+        assert result.status == "done"
+        assert result.failure is None
+        assert result.seconds > 0
+        assert [
+            (one.output, one.path, one.width, one.height, one.format) for one in result.written
+        ] == [
+            ("web", f"{tmp_path}/out/{stem}-web.png", 30, 20, "png"),
+            ("x10", f"{tmp_path}/out/{stem}-x10.png", 15, 10, "png"),
+        ]
+        for one in result.written:
+            data = Path(one.path).read_bytes()
+            assert opened(data).size == (one.width, one.height)
+            assert len(data) == one.bytes
+
+
+def test_paths_may_be_strings_or_path_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path, "photos/a.jpg")
+    monkeypatch.chdir(tmp_path)
+
+    for photos, output in (("photos", "one"), (Path("photos"), Path("two")), ("photos", None)):
+        for result in imgbatch.run(HALF, [photos], output=output, jobs=1):
+            assert (result.source.path, result.status) == ("photos/a.jpg", "done")
+
+    assert files(tmp_path) == [
+        *("one/a.jpg", "photos-resized/a.jpg", "photos/a.jpg", "two/a.jpg"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["a.jpg", "sub/b.jpg"]),
+        ({"recursive": False}, ["a.jpg"]),
+        ({"include": ["*/b.*"]}, ["sub/b.jpg"]),
+        ({"exclude": ["A.*"]}, ["sub/b.jpg"]),
+        ({"flat": True}, ["a.jpg", "b.jpg"]),
+    ],
+)
+def test_the_options_are_those_of_the_command_line(
+    tmp_path: Path, options: dict[str, Any], expected: list[str]
+) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "sub/b.jpg")
+
+    list(imgbatch.run(HALF, [photos], output=tmp_path / "out", jobs=1, **options))
+
+    assert files(tmp_path / "out") == expected
+
+
+def test_a_skipped_source_is_a_result_with_its_reason(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.jpg")
+    plant(tmp_path / "out", "b.jpg")
+    options: dict[str, Any] = {"output": tmp_path / "out", "jobs": 1, "on_conflict": "skip"}
+
+    results = {result.source.relative: result for result in imgbatch.run(HALF, [photos], **options)}
+
+    assert [results["a.jpg"].status, results["b.jpg"].status] == ["done", "skipped"]
+    assert results["b.jpg"].reason == f"{tmp_path}/out/b.jpg exists"
+
+
+def test_a_file_that_fails_is_a_result_and_no_exception(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "c.jpg")
+    (photos / "b.jpg").write_bytes((photos / "a.jpg").read_bytes()[:-100])
+
+    results = {
+        result.source.relative: result
+        for result in imgbatch.run(HALF, [photos], output=tmp_path / "out", jobs=1)
+    }
+
+    assert {name: result.status for name, result in results.items()} == {
+        "a.jpg": "done",
+        "b.jpg": "failed",
+        "c.jpg": "done",
+    }
+    failure = results["b.jpg"].failure
+    assert isinstance(failure, imgbatch.Failure)
+    assert (failure.stage, failure.kind) == ("decode", "truncated")
+    assert files(tmp_path / "out") == ["a.jpg", "c.jpg"]
+
+
+@pytest.mark.parametrize("closed", ["photos", "closed"])
+def test_a_folder_that_cannot_be_listed_is_a_failed_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "closed/b.jpg")
+    # An earlier run could list it: its folder in the output must not get in the way.
+    (tmp_path / "out/closed").mkdir(parents=True)
+    real = os.scandir
+
+    def guarded(path: str) -> Any:
+        if os.path.basename(path) == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    results = list(imgbatch.run(HALF, [photos], output=tmp_path / "out", jobs=1))
+
+    failed = results[-1]
+    assert os.path.basename(os.path.normpath(failed.source.path)) == closed
+    assert failed.failure is not None
+    assert failed.failure.message == "this folder cannot be listed"
+    assert [result.status for result in results[:-1]] == ["done"] * (closed == "closed")
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "error", "message"),
+    [
+        (["gone"], {}, imgbatch.UsageError, r"no file or folder '.*gone'"),
+        (["photos"], {"jobs": 0}, imgbatch.UsageError, "found 0 jobs, expected 1 or more"),
+        (["photos", "empty"], {"output": None}, imgbatch.UsageError, "--output DIR"),
+        (["photos"], {"output": "photos/a.jpg"}, imgbatch.UsageError, "is a file"),
+        (["photos"], {"output": "photos"}, imgbatch.PlanError, "is the original"),
+        (["photos"], {"output": "full"}, imgbatch.PlanError, "exists already"),
+        (["empty"], {}, imgbatch.NothingFoundError, "no image found in .*empty"),
+        (["photos"], {"include": ["x"]}, imgbatch.NothingFoundError, "no image found"),
+    ],
+)
+def test_what_cannot_be_done_is_raised_at_the_call_and_nothing_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    options: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    plant(tmp_path / "photos", "a.jpg")
+    plant(tmp_path / "full", "a.jpg")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    before = files(tmp_path)
+
+    with pytest.raises(error, match=message):
+        imgbatch.run(HALF, words, **{"output": "out", "jobs": 1, **options})
+
+    assert files(tmp_path) == before
+
+
+def test_planning_is_done_at_the_call_and_work_when_results_are_asked_for(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg")
+
+    results = imgbatch.run(HALF, [photos], output=tmp_path / "out", jobs=1)
+    plant(photos, "late.jpg")
+
+    assert not (tmp_path / "out").exists()
+    assert [result.source.relative for result in results] == ["a.jpg"]
+
+
+def _job(tmp_path: Path, name: str) -> Job:
+    photos = plant(tmp_path / "photos", "a.jpg")
+    (photos / "really a png.jpg").write_bytes(saved(scene(60, 40), "PNG"))
+    settings = batch.Settings((str(photos / name),), str(tmp_path / "out"))
+    (job,) = batch.prepare(HALF, settings).jobs
+    return job
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "really a png.jpg"])
+def test_a_second_attempt_is_not_in_the_way_of_itself(tmp_path: Path, name: str) -> None:
+    """A worker may die when it has published, and its result has not arrived."""
+    job = _job(tmp_path, name)
+    first = worker.process(job, HALF, "run")
+
+    second = worker.process(job, HALF, "run")
+
+    assert first.status == second.status == "done"
+    assert first.written == second.written
+
+
+def test_a_second_attempt_overwrites_nothing_that_was_not_planned(tmp_path: Path) -> None:
+    # The plan looked for a file of this name with .jpg; what it is shows when it is decoded.
+    job = _job(tmp_path, "really a png.jpg")
+    other = tmp_path / "out/really a png.png"
+    other.parent.mkdir()
+    other.write_bytes(b"somebody's")
+
+    result = worker.process(job, HALF, "run")
+
+    assert result.failure is not None
+    assert result.failure.kind == "exists"
+    assert other.read_bytes() == b"somebody's"
+
+
+# Programs with worker processes
+
+
+def test_the_program_in_the_readme_runs(tmp_path: Path) -> None:
+    plant(tmp_path, "photos/a.jpg", "photos/sub/b.jpg")
+    readme = Path(__file__).parent.parent / "README.md"
+    _, _, rest = readme.read_text(encoding="utf-8").partition("```python\n")
+    program, _, _ = rest.partition("```")
+    assert "imgbatch.run(" in program
+
+    run = script(tmp_path, program)
+
+    assert run.stderr == ""
+    assert run.returncode == 0
+    assert sorted(line.split()[0] for line in run.stdout.splitlines()) == [
+        "photos/a.jpg",
+        "photos/sub/b.jpg",
+    ]
+    assert len(files(tmp_path / "web")) == 4
+
+
+EARLY_END = """
+import imgbatch
+
+if __name__ == "__main__":
+    recipe = imgbatch.Recipe.from_options(sizes=["30"])
+    results = imgbatch.run(recipe, ["photos"], output="out", jobs=2)
+    print(next(results).status)
+    {ending}
+    import multiprocessing
+    print(multiprocessing.active_children())
+"""
+
+
+@pytest.mark.parametrize("ending", ["results.close()", "del results"])
+def test_results_that_nobody_wants_leave_no_process_and_no_temporary_file(
+    tmp_path: Path, ending: str
+) -> None:
+    plant(tmp_path, *(f"photos/{number}.jpg" for number in range(60)))
+
+    run = script(tmp_path, EARLY_END.format(ending=ending))
+
+    assert run.stderr == ""
+    assert run.stdout.splitlines() == ["done", "[]"]
+    made = files(tmp_path / "out")
+    assert all(name.endswith(".jpg") for name in made)
+    assert all(opened((tmp_path / "out" / name).read_bytes()).size == (30, 20) for name in made)
+
+
+def test_a_program_without_its_guard_ends_with_advice(tmp_path: Path) -> None:
+    plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
+
+    run = script(
+        tmp_path,
+        "import imgbatch\n"
+        "recipe = imgbatch.Recipe.from_options()\n"
+        "list(imgbatch.run(recipe, ['photos'], output='out', jobs=2))\n",
+    )
+
+    assert run.returncode == 1
+    assert "WorkersError: the worker processes cannot start" in run.stderr
+    assert "needs `if __name__ == '__main__':`" in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_runs_in_one_program_do_not_disturb_each_other(tmp_path: Path) -> None:
+    plant(tmp_path, *(f"photos/{number}.jpg" for number in range(6)))
+
+    run = script(
+        tmp_path,
+        "import imgbatch\n"
+        "if __name__ == '__main__':\n"
+        "    for size in ('30', '12'):\n"
+        "        recipe = imgbatch.Recipe.from_options(sizes=[size])\n"
+        "        results = imgbatch.run(recipe, ['photos'], output=size, jobs=2)\n"
+        "        print(sorted(one.width for result in results for one in result.written))\n",
+    )
+
+    assert run.stderr == ""
+    assert run.stdout.splitlines() == [str([30] * 6), str([12] * 6)]

@@ -1,0 +1,776 @@
+"""Every registered operation against float64 NumPy written from its documented definition.
+
+A new operation needs a row in TONE, or, if it looks at more than colours, a table like blur's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from PIL import Image
+
+from imgbatch.cli.operations import command
+from imgbatch.errors import UsageError
+from imgbatch.imaging.picture import Picture
+from imgbatch.model import Notice
+from imgbatch.operations import names, parameters_of, parse
+from imgbatch.operations.base import Operation, Parameter, parameter, register
+from imgbatch.operations.detail import Blur, Sharpen
+
+Floats = NDArray[np.float64]
+Reference = Callable[[Floats], Floats]
+"""From colours (height, width, 1 or 3) in 0 to 255 to colours, unrounded, perhaps out of range."""
+
+MODES: Final = ("L", "LA", "RGB", "RGBA")
+
+NEAREST: Final = 0.501
+"""How far the nearest whole level can be from an exact value, and a bit for float32."""
+DEPTH_NOTICE: Final = Notice("depth-reduced", "16-bit grey was reduced to 8 bits for an operation")
+
+
+def _luma(colours: Floats) -> Floats:
+    """Rec. ITU-R BT.601, in whole levels as an 8-bit grey picture holds it."""
+    if colours.shape[2] == 1:
+        return colours
+    red, green, blue = (colours[:, :, [band]] for band in range(3))
+    return np.floor(0.299 * red + 0.587 * green + 0.114 * blue + 0.5)
+
+
+def _in_colour(colours: Floats) -> Floats:
+    return np.broadcast_to(colours, (*colours.shape[:2], 3)).astype(np.float64)
+
+
+def _brightness(amount: float) -> Reference:
+    return lambda colours: colours * amount
+
+
+def _contrast(amount: float) -> Reference:
+    return lambda colours: (colours - 127.5) * amount + 127.5
+
+
+def _gamma(amount: float) -> Reference:
+    return lambda colours: 255 * (colours / 255) ** (1 / amount)
+
+
+def _invert(amount: float) -> Reference:
+    return lambda colours: colours * (1 - amount) + (255 - colours) * amount
+
+
+def _stretched(colours: Floats, ends: Floats, cutoff: float) -> Floats:
+    """With at most `cutoff` per cent of the pixels of `ends` clipped at either end."""
+    ordered = np.sort(ends, axis=None)
+    clipped = math.floor(len(ordered) * cutoff / 100)
+    low, high = ordered[clipped], ordered[-1 - clipped]
+    return cast(Floats, (colours - low) / (high - low) * 255)
+
+
+def _autocontrast(cutoff: float) -> Reference:
+    return lambda colours: _stretched(colours, _luma(colours), cutoff)
+
+
+def _autocontrast_by_channel(cutoff: float) -> Reference:
+    def reference(colours: Floats) -> Floats:
+        bands = [colours[:, :, [band]] for band in range(colours.shape[2])]
+        return np.concatenate([_stretched(band, band, cutoff) for band in bands], axis=2)
+
+    return reference
+
+
+def _mixed(amount: float, full: list[list[float]]) -> Reference:
+    """`amount` of the way from the identity to the matrix `full`."""
+    matrix = amount * np.array(full) + (1 - amount) * np.eye(3)
+    return lambda colours: np.einsum("yxc,dc->yxd", _in_colour(colours), matrix)
+
+
+SEPIA: Final = [[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]]
+NO_COLOUR: Final = [[0.213, 0.715, 0.072]] * 3
+
+
+def _saturation(amount: float) -> Reference:
+    mixed = _mixed(1 - amount, NO_COLOUR)
+    return lambda colours: colours if colours.shape[2] == 1 else mixed(colours)
+
+
+def _sharpen(amount: float) -> Reference:
+    def reference(colours: Floats) -> Floats:
+        luma = _luma(colours)[:, :, 0]
+        around = np.pad(luma, 1, mode="edge")
+        height, width = luma.shape
+        blurred = sum(
+            across * down / 16 * around[y : y + height, x : x + width]
+            for y, down in enumerate((1, 2, 1))
+            for x, across in enumerate((1, 2, 1))
+        )
+        return colours + amount * (luma - blurred)[:, :, None]
+
+    return reference
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a user types, and what has to come out of it."""
+
+    words: str
+    reference: Reference
+    to_srgb: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.words.partition(":")[0]
+
+
+TONE: Final = (
+    Row("brightness", _brightness(1.1)),
+    Row("brightness:amount=0", _brightness(0)),
+    Row("brightness:amount=0.55", _brightness(0.55)),
+    Row("brightness:amount=10", _brightness(10)),
+    Row("contrast", _contrast(1.1)),
+    Row("contrast:amount=0", _contrast(0)),
+    Row("contrast:amount=0.6", _contrast(0.6)),
+    Row("contrast:amount=10", _contrast(10)),
+    Row("gamma", _gamma(1.2)),
+    Row("gamma:amount=0.1", _gamma(0.1)),
+    Row("gamma:amount=2.2", _gamma(2.2)),
+    Row("gamma:amount=10", _gamma(10)),
+    Row("invert", _invert(1)),
+    Row("invert:amount=0.25", _invert(0.25)),
+    Row("autocontrast", _autocontrast(0.5)),
+    Row("autocontrast:cutoff=0", _autocontrast(0)),
+    Row("autocontrast:cutoff=12.5", _autocontrast(12.5)),
+    Row("autocontrast:cutoff=2,channels=yes", _autocontrast_by_channel(2)),
+    Row("grayscale", _luma, to_srgb=True),
+    Row("sepia", _mixed(1, SEPIA), to_srgb=True),
+    Row("sepia:amount=0.4", _mixed(0.4, SEPIA), to_srgb=True),
+    Row("saturation", _saturation(1.2)),
+    Row("saturation:amount=0", _saturation(0)),
+    Row("saturation:amount=10", _saturation(10)),
+    Row("sharpen", _sharpen(0.8)),
+    Row("sharpen:amount=0.3", _sharpen(0.3)),
+    Row("sharpen:amount=8", _sharpen(8)),
+)
+
+BLUR: Final = ("blur", "blur:radius=1", "blur:radius=3.3", "blur:radius=8")
+
+# Parameters with which an operation changes nothing; None where there are none.
+NEUTRAL: Final = {
+    "autocontrast": None,
+    "blur": "blur:radius=0",
+    "brightness": "brightness:amount=1",
+    "contrast": "contrast:amount=1",
+    "gamma": "gamma:amount=1",
+    "grayscale": None,
+    "invert": "invert:amount=0",
+    "saturation": "saturation:amount=1",
+    "sepia": "sepia:amount=0",
+    "sharpen": "sharpen:amount=0",
+}
+
+ALL_WORDS: Final = (*(row.words for row in TONE), *BLUR)
+
+
+def _levels(bands: int, width: int = 83, height: int = 61) -> NDArray[np.uint8]:
+    """Every level, gradients, edges and noise; none of the channels like another."""
+    # The one generator whose numbers NumPy promises never to change.
+    chance = np.random.RandomState(7)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    layers = []
+    for band in range(bands):
+        layer = 40 + 150 * (x / width + (band - 1) * y / height / 3)
+        layer += 60 * (np.hypot(x - width / 2, y - height / (2 + band)) < height / 4)
+        layer += chance.normal(0, 5, x.shape)
+        layer[: height // 4] = chance.randint(0, 256, (height // 4, width))
+        layer[height // 2, : min(width, 256)] = (np.arange(min(width, 256)) * 3 + band) % 256
+        layers.append(layer)
+    levels: NDArray[np.uint8] = np.rint(np.clip(np.stack(layers, axis=-1), 0, 255)).astype(np.uint8)
+    return _without_doubtful_luma(levels)
+
+
+def _without_doubtful_luma(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """With no colour whose luma lies between two levels, where either is right."""
+    if levels.shape[2] >= 3:
+        thousandths = levels[:, :, :3].astype(int) @ np.array([299, 587, 114]) % 1000
+        levels[:, :, 2] ^= (np.abs(thousandths - 500) < 20).astype(np.uint8)
+    return levels
+
+
+def _image(mode: str, pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())
+
+
+def _picture(mode: str, icc: bytes | None = None) -> Picture:
+    return Picture.of(_image(mode, _levels(len(mode))), icc=icc)
+
+
+def _planes(image: Image.Image) -> Floats:
+    width, height = image.size
+    return np.asarray(image).astype(np.float64).reshape(height, width, -1)
+
+
+def _mode_of(bands: int, alpha: bool) -> str:
+    return ("L" if bands == 1 else "RGB") + ("A" if alpha else "")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("row", TONE, ids=lambda row: row.words)
+def test_a_tone_operation_does_what_its_definition_says_and_leaves_alpha_alone(
+    row: Row, mode: str
+) -> None:
+    picture = _picture(mode)
+    after = parse(row.words).apply(picture)
+    before = _planes(picture.image)
+    bands = before.shape[2] - picture.has_alpha
+    expected = np.clip(row.reference(before[:, :, :bands]), 0, 255)
+    assert after.image.mode == _mode_of(expected.shape[2], picture.has_alpha)
+    found = _planes(after.image)
+    assert np.abs(found[:, :, : expected.shape[2]] - expected).max() <= NEAREST
+    if picture.has_alpha:
+        assert np.array_equal(found[:, :, -1], before[:, :, -1])
+    assert after.notices == ()
+
+
+def test_every_registered_operation_has_a_row_here() -> None:
+    rows = {words.partition(":")[0] for words in ALL_WORDS}
+    assert rows == set(names()), "add a row for the new operation to TONE (or a table like BLUR)"
+    assert set(NEUTRAL) == set(names()), "add what changes nothing to NEUTRAL"
+
+
+def test_every_setting_of_every_operation_is_tried_with_a_value_of_its_own() -> None:
+    tried = {
+        (words.partition(":")[0], pair.partition("=")[0])
+        for words in ALL_WORDS
+        for pair in words.partition(":")[2].split(",")
+    }
+    declared = {(name, key) for name, kind in names().items() for key in parameters_of(kind)}
+    assert declared <= tried
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("words", [words for words in NEUTRAL.values() if words])
+def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
+    picture = _picture(mode)
+    after = _planes(parse(words).apply(picture).image)
+    before = _planes(picture.image)
+    if after.shape != before.shape:
+        before = np.concatenate([_in_colour(before[:, :, :1]), before[:, :, 1:]], axis=2)
+    assert np.array_equal(after, before)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grayscale_leaves_a_grey_picture_as_it_is(mode: str) -> None:
+    picture = _picture(mode)
+    assert parse("grayscale").apply(picture) is picture
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "stretched"),
+    [
+        # Of ten pixels none or one may be clipped at each end: from 0 to 200, or from 40 to 170.
+        (0, [0, 51, 64, 89, 102, 128, 153, 191, 217, 255]),
+        (10, [0, 0, 20, 59, 78, 118, 157, 216, 255, 255]),
+    ],
+)
+def test_autocontrast_clips_just_the_share_that_is_allowed(
+    cutoff: int, stretched: list[int]
+) -> None:
+    pixels = np.array([[0], [40], [50], [70], [80], [100], [120], [150], [170], [200]], np.uint8)
+    after = parse(f"autocontrast:cutoff={cutoff}").apply(Picture.of(_image("L", pixels[None])))
+    assert _planes(after.image).ravel().tolist() == stretched
+
+
+def test_autocontrast_leaves_a_picture_alone_that_has_all_levels_or_only_one() -> None:
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    flat = np.full((16, 16, 1), 77, np.uint8)
+    for pixels in (every, flat):
+        after = parse("autocontrast:cutoff=0").apply(Picture.of(_image("L", pixels)))
+        assert np.array_equal(_planes(after.image), pixels)
+
+
+@pytest.mark.parametrize("mode", [*MODES, "CMYK", "I;16"])
+@pytest.mark.parametrize("words", ALL_WORDS)
+def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
+    picture = _sixteen_bit() if mode == "I;16" else _picture(mode)
+    before = (picture.image.tobytes(), picture.image.mode, picture.image.size)
+    parse(words).apply(picture)
+    assert (picture.image.tobytes(), picture.image.mode, picture.image.size) == before
+
+
+@pytest.mark.parametrize("words", ALL_WORDS)
+def test_a_picture_shrunk_on_load_keeps_its_full_size_and_area(words: str) -> None:
+    whole = _picture("RGB")
+    picture = dataclasses.replace(whole, full_size=(329, 241), area=(0.0, 0.0, 82.25, 60.25))
+    after = parse(words).apply(picture)
+    assert (after.full_size, after.area) == (picture.full_size, picture.area)
+    assert after.image.size == picture.image.size
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2)])
+@pytest.mark.parametrize("words", ALL_WORDS)
+def test_tiny_pictures_keep_their_size(words: str, size: tuple[int, int]) -> None:
+    for mode in MODES:
+        picture = Picture.of(_image(mode, _levels(len(mode), *size)))
+        assert parse(words).apply(picture).image.size == size
+
+
+def _sixteen_bit() -> Picture:
+    fine = np.random.default_rng(3).integers(0, 65_536, (61, 83), dtype=np.uint16)
+    return Picture.of(Image.fromarray(fine))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in TONE if row.name not in ("grayscale", "saturation")],
+    ids=lambda r: r.words,
+)
+def test_sixteen_bit_grey_is_worked_on_in_eight_bits_with_a_notice(row: Row) -> None:
+    picture = _sixteen_bit()
+    after = parse(row.words).apply(picture)
+    eight_bits = np.rint(_planes(picture.image) / 257)
+    expected = np.clip(row.reference(eight_bits), 0, 255)
+    assert after.image.mode == _mode_of(expected.shape[2], alpha=False)
+    assert np.abs(_planes(after.image) - expected).max() <= NEAREST
+    assert after.notices == (DEPTH_NOTICE,)
+
+
+@pytest.mark.parametrize("words", ["grayscale", "saturation", "saturation:amount=0"])
+def test_sixteen_bit_grey_keeps_its_depth_where_there_is_nothing_to_do(words: str) -> None:
+    picture = _sixteen_bit()
+    assert parse(words).apply(picture) is picture
+
+
+def test_blur_works_on_sixteen_bit_grey_in_eight_bits_with_a_notice() -> None:
+    picture = _sixteen_bit()
+    after = parse("blur:radius=0").apply(picture)
+    assert np.array_equal(_planes(after.image), np.rint(_planes(picture.image) / 257))
+    assert after.notices == (DEPTH_NOTICE,)
+
+
+@pytest.mark.parametrize("row", TONE, ids=lambda row: row.words)
+def test_cmyk_is_worked_on_in_rgb(row: Row) -> None:
+    inks = _levels(4)
+    after = parse(row.words).apply(Picture.of(_image("CMYK", inks)))
+    paper = 255 - inks.astype(np.float64)
+    expected = np.clip(row.reference(np.rint(paper[:, :, :3] * paper[:, :, 3:] / 255)), 0, 255)
+    assert after.image.mode == _mode_of(expected.shape[2], alpha=False)
+    assert np.abs(_planes(after.image) - expected).max() <= NEAREST
+    assert (after.icc, after.notices) == (None, ())
+
+
+# Sharpening in strips
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [
+        pytest.param(400, 613, id="three strips, the last one shorter"),
+        pytest.param(400, 500, id="two whole strips"),
+        pytest.param(401, 499, id="one row more than two strips"),
+        pytest.param(60_001, 3, id="strips of one row"),
+        pytest.param(100_003, 2, id="rows longer than a strip"),
+    ],
+)
+def test_sharpen_leaves_no_seams_between_its_strips(mode: str, width: int, height: int) -> None:
+    chance = np.random.RandomState(5)
+    pixels = chance.randint(0, 256, (height, width, len(mode)), dtype=np.uint8)
+    pixels = _without_doubtful_luma(pixels)
+    after = Sharpen(0.7).apply(Picture.of(_image(mode, pixels)))
+    expected = np.clip(_sharpen(0.7)(pixels.astype(np.float64)), 0, 255)
+    assert np.abs(_planes(after.image) - expected).max() <= NEAREST
+
+
+def test_sharpen_gives_a_coloured_edge_no_fringe() -> None:
+    """Every channel gets the same addition, so the differences between them stay."""
+    pixels = np.full((20, 20, 3), (90, 120, 100), np.uint8)
+    pixels[:, 10:] = (110, 140, 120)
+    after = _planes(Sharpen(2.0).apply(Picture.of(_image("RGB", pixels))).image)
+    assert np.array_equal(after - after[:, :, :1], np.broadcast_to([0.0, 30.0, 10.0], after.shape))
+    # A step of 20 levels whose 3 x 3 blur differs from it by a quarter of that at either side.
+    assert after[10, 9:11, 0].tolist() == [90 - 2 * 5, 110 + 2 * 5]
+
+
+# Blur
+
+
+def _gaussian(planes: Floats, sigma: float) -> Floats:
+    """A true Gaussian, out to six sigma; beyond its edges the picture goes on unchanged."""
+    reach = math.ceil(6 * sigma)
+    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    weights /= weights.sum()
+    for axis in (0, 1):
+        moved = np.moveaxis(planes, axis, 0)
+        length = len(moved)
+        around = moved[np.clip(np.arange(-reach, length + reach), 0, length - 1)]
+        blurred = np.zeros_like(moved)
+        for tap, weight in enumerate(weights):
+            blurred += weight * around[tap : tap + length]
+        planes = np.moveaxis(blurred, 0, axis)
+    return planes
+
+
+def _premultiplied(planes: Floats) -> Floats:
+    if planes.shape[2] in (1, 3):
+        return planes
+    return np.concatenate([planes[..., :-1] * planes[..., -1:] / 255, planes[..., -1:]], axis=-1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("words", BLUR)
+def test_blur_is_nearly_a_true_gaussian_of_premultiplied_pixels(words: str, mode: str) -> None:
+    """Three box blurs have the Gaussian's variance and an excess kurtosis of -0.4.
+
+    So across an edge they differ from it by 0.4 / 24 * max |x^3 - 3x| phi(x) = 0.92 % of the
+    edge's height in each direction, and rounding to 8 bits in between adds about a level. That
+    holds away from the border, where repeated blurs see other pixels than a single one does.
+    """
+    operation = parse(words)
+    assert isinstance(operation, Blur)
+    picture = Picture.of(_image(mode, _levels(len(mode), 163, 141)))
+    after = operation.apply(picture)
+    assert after.image.mode == mode
+    difference = np.abs(
+        _premultiplied(_planes(after.image))
+        - _gaussian(_premultiplied(_planes(picture.image)), operation.radius)
+    )
+    margin = math.ceil(3 * operation.radius)
+    inner = difference[margin:-margin, margin:-margin]
+    assert inner.max() <= 2 * 0.0092 * 255 + 1
+    assert np.sqrt(np.mean(inner**2)) <= 1
+    assert np.sqrt(np.mean(difference**2)) <= 2
+    assert after.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("mode", "hidden", "visible", "never"),
+    [
+        ("RGBA", (255, 0, 0, 0), (0, 0, 255, 255), [0, 1]),
+        ("LA", (255, 0), (0, 255), [0]),
+    ],
+)
+def test_blur_never_shows_the_hidden_colour_of_transparent_pixels(
+    mode: str, hidden: tuple[int, ...], visible: tuple[int, ...], never: list[int]
+) -> None:
+    pixels = np.empty((50, 60, len(hidden)), np.uint8)
+    pixels[:] = hidden
+    pixels[15:35, 20:40] = visible
+    after = _planes(Blur(3.0).apply(Picture.of(_image(mode, pixels))).image)
+    seen = after[after[..., -1] > 0]
+    assert len(seen) > 20 * 20
+    assert seen[:, never].max() == 0
+
+
+def test_blur_leaves_a_flat_picture_flat_up_to_its_edges() -> None:
+    pixels = np.full((30, 40, 3), (200, 90, 31), np.uint8)
+    after = Blur(5.0).apply(Picture.of(_image("RGB", pixels)))
+    assert np.array_equal(_planes(after.image), pixels)
+
+
+def test_blur_works_on_cmyk_in_rgb() -> None:
+    pixels = np.full((30, 40, 4), (10, 200, 90, 51), np.uint8)
+    after = Blur(2.0).apply(Picture.of(_image("CMYK", pixels)))
+    assert after.image.mode == "RGB"
+    expected = np.rint((255 - np.array([10, 200, 90])) * (255 - 51) / 255)
+    assert np.array_equal(_planes(after.image), np.broadcast_to(expected, (30, 40, 3)))
+
+
+# Profiles
+
+_P3_TO_XYZ: Final = (
+    (0.515102, 0.291965, 0.157153),
+    (0.241182, 0.692236, 0.066582),
+    (-0.001049, 0.041882, 0.784378),
+)
+_XYZ_TO_SRGB: Final = (
+    (3.1338561, -1.6168667, -0.4906146),
+    (-0.9787684, 1.9161415, 0.0334540),
+    (0.0719453, -0.2289914, 1.4052427),
+)
+_GAMMA_IN_256THS: Final = 563
+
+
+def _fixed(value: float) -> bytes:
+    return struct.pack(">i", round(value * 65_536))
+
+
+def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """A version 2 display profile (ICC.1:2001-04), its tags' data padded to four bytes."""
+    white = b"XYZ " + bytes(4) + b"".join(map(_fixed, (0.9642, 1.0, 0.8249)))
+    table, data = b"", b""
+    start = 128 + 4 + 12 * (len(tags) + 1)
+    for tag, block in {b"wtpt": white, **tags}.items():
+        table += tag + struct.pack(">II", start + len(data), len(block))
+        data += block + bytes(-len(block) % 4)
+    header = struct.pack(">I4sI4s4s4s", start + len(data), b"", 0x02400000, b"mntr", space, b"XYZ ")
+    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    header += b"".join(map(_fixed, (0.9642, 1.0, 0.8249)))
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags) + 1) + table + data
+
+
+def _gamma_curve(in_256ths: int) -> bytes:
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, in_256ths)
+
+
+def _wide_gamut() -> bytes:
+    """Display P3's primaries with a plain gamma of 2.2, made by hand."""
+    tags = {}
+    for index, letter in enumerate("rgb"):
+        column = b"".join(_fixed(row[index]) for row in _P3_TO_XYZ)
+        tags[f"{letter}XYZ".encode()] = b"XYZ " + bytes(4) + column
+        tags[f"{letter}TRC".encode()] = _gamma_curve(_GAMMA_IN_256THS)
+    return _profile(b"RGB ", tags)
+
+
+def _said_in_srgb(colours: Floats) -> Floats:
+    linear = (colours / 255) ** (_GAMMA_IN_256THS / 256)
+    linear = np.einsum("yxc,dc,ed->yxe", linear, _P3_TO_XYZ, _XYZ_TO_SRGB)
+    linear = np.clip(linear, 0, 1)
+    curved = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
+    )
+    return cast(Floats, curved * 255)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize(
+    "row",
+    [row for row in TONE if row.to_srgb],
+    ids=lambda r: r.words,
+)
+def test_what_is_defined_in_srgb_converts_a_wide_gamut_picture_and_drops_its_profile(
+    row: Row, mode: str
+) -> None:
+    picture = _picture(mode, _wide_gamut())
+    before = _planes(picture.image)
+    after = parse(row.words).apply(picture)
+    assert after.icc is None
+    expected = np.clip(row.reference(_said_in_srgb(before[:, :, :3])), 0, 255)
+    found = _planes(after.image)
+    difference = np.abs(found[:, :, : expected.shape[2]] - expected)
+    # LittleCMS works with 8 bits and a table for the curves, hence the second level.
+    assert difference.max() <= 2
+    # The same numbers taken as sRGB are far away from that.
+    naive = np.clip(row.reference(before[:, :, :3]), 0, 255)
+    assert np.abs(naive - expected).max() > 10
+    if mode == "RGBA":
+        assert np.array_equal(found[:, :, -1], before[:, :, -1])
+
+
+@pytest.mark.parametrize(
+    "words", [row.words for row in TONE if not row.to_srgb] + list(BLUR), ids=str
+)
+def test_other_operations_work_on_the_numbers_and_keep_the_profile(words: str) -> None:
+    wide = _wide_gamut()
+    after = parse(words).apply(_picture("RGB", wide))
+    assert after.icc == wide
+    assert np.array_equal(_planes(after.image), _planes(parse(words).apply(_picture("RGB")).image))
+
+
+def test_sepia_converts_a_grey_picture_from_its_own_profile() -> None:
+    old = _profile(b"GRAY", {b"kTRC": _gamma_curve(461)})
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 256, 1)
+    after = parse("sepia:amount=0").apply(Picture.of(_image("L", ramp), icc=old))
+    light = (ramp.astype(np.float64) / 255) ** (461 / 256)
+    expected = 255 * np.where(
+        light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055
+    )
+    assert after.icc is None
+    assert after.image.mode == "RGB"
+    assert np.abs(_planes(after.image) - expected).max() <= 2
+    assert np.abs(ramp - expected).max() > 10
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "values"),
+    [
+        ("sharpen", "sharpen", {"amount": 0.8}),
+        ("sharpen:", "sharpen", {"amount": 0.8}),
+        ("Sharpen:amount=2", "sharpen", {"amount": 2.0}),
+        (" sharpen : amount = 1.5 ", "sharpen", {"amount": 1.5}),
+        ("autocontrast:channels=yes", "autocontrast", {"cutoff": 0.5, "channels": True}),
+        ("autocontrast:cutoff=1,channels=on", "autocontrast", {"cutoff": 1.0, "channels": True}),
+        ("autocontrast:channels=No,", "autocontrast", {"cutoff": 0.5, "channels": False}),
+        ("blur:radius=1e1", "blur", {"radius": 10.0}),
+        ("grayscale", "grayscale", {}),
+    ],
+)
+def test_words_become_an_operation(words: str, kind: str, values: dict[str, object]) -> None:
+    operation = parse(words)
+    assert type(operation) is names()[kind]
+    assert {key: getattr(operation, key) for key in values} == values
+    assert set(values) == {field.name for field in dataclasses.fields(operation)}
+    assert all(type(getattr(operation, key)) is type(value) for key, value in values.items())
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("sharpn", ["unknown operation 'sharpn'", "did you mean sharpen?"]),
+        ("SATURATON:amount=2", ["unknown operation", "did you mean saturation?"]),
+        ("xyzzy", ["unknown operation 'xyzzy'", "autocontrast", "sharpen"]),
+        ("", ["unknown operation ''", "grayscale"]),
+        ("sharpen:radius=2", ["sharpen", "'radius=2'", "expected amount=…"]),
+        ("sharpen:2", ["sharpen", "'2'", "expected amount=…"]),
+        ("sharpen:amount", ["sharpen", "'amount'", "expected amount=…"]),
+        ("autocontrast:x=1", ["autocontrast", "'x=1'", "cutoff=… or channels=…"]),
+        ("grayscale:amount=1", ["grayscale", "'amount=1'", "it has no settings"]),
+        ("sharpen:amount=much", ["sharpen: amount", "'much'", "a number from 0 to 8"]),
+        ("sharpen:amount=", ["sharpen: amount", "''", "a number from 0 to 8"]),
+        ("sharpen:amount=8.01", ["sharpen: amount", "8.01", "a number from 0 to 8"]),
+        ("sharpen:amount=-0.1", ["sharpen: amount", "-0.1", "a number from 0 to 8"]),
+        ("sharpen:amount=nan", ["sharpen: amount", "nan", "a number from 0 to 8"]),
+        ("blur:radius=inf", ["blur: radius", "inf", "a number from 0 to 1000 pixels"]),
+        ("gamma:amount=0", ["gamma: amount", "0.0", "a number from 0.1 to 10"]),
+        ("autocontrast:cutoff=50", ["autocontrast: cutoff", "50", "from 0 to 49 %"]),
+        ("autocontrast:channels=maybe", ["autocontrast: channels", "'maybe'", "yes or no"]),
+    ],
+)
+def test_a_wrong_word_is_refused_with_what_was_found_and_what_was_expected(
+    words: str, parts: list[str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(words)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_the_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not(name: str) -> None:
+    for key, declared in parameters_of(names()[name]).items():
+        if isinstance(declared.default, bool | str):
+            continue
+        for end, step in ((declared.low, -0.001), (declared.high, 0.001)):
+            assert getattr(parse(f"{name}:{key}={end}"), key) == end
+            with pytest.raises(UsageError, match=f"{name}: {key}"):
+                parse(f"{name}:{key}={end + step}")
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_settings_are_checked_as_well_when_an_operation_is_made_in_python(name: str) -> None:
+    kind = names()[name]
+    for key, declared in parameters_of(kind).items():
+        for wrong in ("word", None, math.nan, [1]):
+            with pytest.raises(UsageError, match=f"{name}: {key}"):
+                kind(**{key: wrong})
+        assert getattr(kind(**{key: declared.default}), key) == declared.default
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_every_field_is_declared_with_help_and_a_default_in_its_range(name: str) -> None:
+    kind = names()[name]
+    declared = parameters_of(kind)
+    assert list(declared) == [field.name for field in dataclasses.fields(kind)]
+    for key, setting in declared.items():
+        assert setting.help
+        setting.check(key, setting.default)
+    assert (kind.__doc__ or "").strip()
+
+
+def test_the_list_of_operations_shows_every_setting_with_default_range_and_help() -> None:
+    shown = CliRunner().invoke(command)
+    assert shown.exit_code == 0
+    lines = shown.stdout.splitlines()
+    for name, kind in names().items():
+        start = next(i for i, line in enumerate(lines) if line.startswith(f"{name}: "))
+        settings = parameters_of(kind).items()
+        for line, (key, setting) in zip(lines[start + 1 :], settings, strict=False):
+            assert line.strip().startswith(f"{key}=")
+            assert setting.help in line
+            assert setting.expected in line
+    assert any("amount=0.8" in line and "from 0 to 8" in line for line in lines)
+    assert any("channels=no" in line and "yes or no" in line for line in lines)
+
+
+def test_operations_are_listed_by_name_in_order() -> None:
+    assert list(names()) == sorted(names())
+    assert all(kind.name == name for name, kind in names().items())
+
+
+@pytest.mark.parametrize("words", ALL_WORDS)
+def test_an_operation_is_a_value(words: str) -> None:
+    operation = parse(words)
+    assert operation == parse(words)
+    assert hash(operation) == hash(parse(words))
+    assert pickle.loads(pickle.dumps(operation)) == operation
+    for field in dataclasses.fields(operation):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(operation, field.name, 1)
+    assert operation.needed_size((640, 480)) == operation.output_size((640, 480)) == (640, 480)
+
+
+def test_two_operations_of_one_name_are_refused() -> None:
+    class Other(Sharpen):
+        """Something else under the same name."""
+
+    with pytest.raises(ValueError, match="two operations called sharpen"):
+        register(Other)
+    assert names()["sharpen"] is Sharpen
+
+
+@pytest.mark.parametrize(
+    ("declared", "word", "value"),
+    [
+        (Parameter(3, low=1, high=9), "4", 4),
+        (Parameter(3.0), "4", 4.0),
+        (Parameter(False), "TRUE", True),
+        (Parameter(True), "0", False),
+        (Parameter("soft", choices=("soft", "hard")), "hard", "hard"),
+    ],
+)
+def test_a_word_is_read_as_the_kind_of_its_default(
+    declared: Parameter, word: str, value: object
+) -> None:
+    read = declared.parse("here", word)
+    assert read == value
+    assert type(read) is type(value)
+    declared.check("here", read)
+
+
+@pytest.mark.parametrize(
+    ("declared", "word", "expected"),
+    [
+        (Parameter(3, low=1, high=9), "4.5", "a whole number from 1 to 9"),
+        (Parameter(3, low=1, high=9), "10", "a whole number from 1 to 9"),
+        (Parameter(3.0, unit="pixels"), "x", "a number pixels"),
+        (Parameter(3.0), "nan", "a number"),
+        (Parameter(3.0), "-inf", "a number"),
+        (Parameter("soft", choices=("soft", "hard")), "medium", "one of soft, hard"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused_with_what_is(
+    declared: Parameter, word: str, expected: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        declared.check("here", declared.parse("here", word))
+    assert "here" in str(caught.value)
+    assert f"expected {expected}" in str(caught.value)
+
+
+def test_a_new_operation_needs_its_class_and_nothing_else() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Twice(Operation):
+        """Nothing, twice."""
+
+        name = "twice"
+        times: int = parameter(2, low=1, high=3, unit="times", help="how often")
+
+        def apply(self, picture: Picture) -> Picture:
+            return picture
+
+    assert Twice().times == 2
+    assert parameters_of(Twice)["times"].expected == "a whole number from 1 to 3 times"
+    with pytest.raises(UsageError, match="twice: times: found 4"):
+        Twice(4)
+    with pytest.raises(UsageError, match=r"twice: times: found 1\.0"):
+        Twice(1.0)  # type: ignore[arg-type]

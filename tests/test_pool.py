@@ -1,0 +1,238 @@
+"""The executors: every job has exactly one outcome, whatever happens to its worker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pool_tasks
+import pytest
+
+from imgbatch.executors import processors
+
+Answer = dict[str, Any]
+
+
+def ordered(place: Path, chunks: list[list[str]], **order: Any) -> Answer:
+    """Have errands run by a new interpreter; the answer of `pool_tasks.carry_out`."""
+    run = subprocess.run(
+        [sys.executable, pool_tasks.__file__],
+        input=json.dumps({"place": str(place), "chunks": chunks, **order}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    answer: Answer = json.loads(run.stdout)
+    return answer
+
+
+def kinds(answer: Answer) -> dict[int, str]:
+    assert len({one["number"] for one in answer["outcomes"]}) == len(answer["outcomes"])
+    return {one["number"]: one["kind"] for one in answer["outcomes"]}
+
+
+def nobody_left(answer: Answer) -> bool:
+    return not answer["left"] and not answer["survivors"]
+
+
+@pytest.mark.parametrize("serial", [True, False], ids=["serial", "pool"])
+def test_every_job_has_one_outcome_and_is_finished_once(tmp_path: Path, serial: bool) -> None:
+    chunks = [["nothing"] * 20, ["rest", "nothing"], *[["nothing"]] * 10]
+
+    answer = ordered(tmp_path, chunks, serial=serial)
+
+    assert kinds(answer) == dict.fromkeys(range(32), "done")
+    assert sorted(answer["finished"]) == [[number, False] for number in range(32)]
+    assert not answer["workers_died"]
+    assert nobody_left(answer)
+
+
+def test_no_jobs_are_no_outcomes(tmp_path: Path) -> None:
+    assert ordered(tmp_path, [])["outcomes"] == []
+
+
+def test_the_pool_uses_several_processes_and_the_plain_loop_none(tmp_path: Path) -> None:
+    chunks = [["rest"]] * 8
+
+    assert len({one["pid"] for one in ordered(tmp_path, chunks)["outcomes"]}) == 2
+    assert len({one["pid"] for one in ordered(tmp_path, chunks, serial=True)["outcomes"]}) == 1
+
+
+GUILTY: Final = {
+    "kill itself": ("killed", "its worker was killed by signal 9 (out of memory?)"),
+    "crash": ("killed", "its worker was killed by signal 11"),
+    "end well": ("exited", "its worker process ended with exit code 0"),
+    "end badly": ("exited", "its worker process ended with exit code 3"),
+    "interrupt": ("raised", "KeyboardInterrupt: "),
+    "leave": ("raised", "SystemExit: 5"),
+    "run out of memory": ("raised", "MemoryError: "),
+    "return a lambda": ("raised", "Can't pickle"),
+}
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """A run with everything that can go wrong: each guilty one has innocents on both sides."""
+    chunks = [["nothing", deed, "nothing"] for deed in GUILTY]
+    return ordered(tmp_path_factory.mktemp("troubled"), chunks + [["nothing"]] * 4)
+
+
+@pytest.mark.parametrize("deed", GUILTY)
+def test_a_job_that_takes_its_worker_along_is_lost_with_the_cause(
+    troubled: Answer, deed: str
+) -> None:
+    number = 3 * list(GUILTY).index(deed) + 1
+    (outcome,) = (one for one in troubled["outcomes"] if one["number"] == number)
+
+    kind, cause = GUILTY[deed]
+    assert outcome["kind"] == kind
+    assert cause in outcome["cause"]
+
+
+def test_the_innocent_are_all_done_and_nothing_is_said_twice(troubled: Answer) -> None:
+    guilty = {3 * place + 1 for place in range(len(GUILTY))}
+    everybody = range(3 * len(GUILTY) + 4)
+
+    assert {number for number, kind in kinds(troubled).items() if kind == "done"} == (
+        set(everybody) - guilty
+    )
+    assert sorted(troubled["finished"]) == [[number, number in guilty] for number in everybody]
+    assert troubled["workers_died"]
+    assert nobody_left(troubled)
+
+
+def test_a_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
+    # The first was finished by the worker that then died, and its result went with it.
+    chunks = [["nothing", "die the first time", "nothing"], ["nothing"]]
+
+    answer = ordered(tmp_path, chunks, workers=1)
+
+    assert kinds(answer) == dict.fromkeys(range(4), "done")
+    repeated = {one["number"] for one in answer["outcomes"] if one["second_time"]}
+    assert repeated == {0, 1}
+    assert sorted(answer["finished"]) == [[number, False] for number in range(4)]
+    assert nobody_left(answer)
+
+
+def test_a_killed_neighbour_that_held_the_queues_lock_costs_nothing(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["kill idle neighbours"], *[["nothing"]] * 9])
+
+    assert kinds(answer) == dict.fromkeys(range(10), "done")
+    assert answer["workers_died"]
+    assert nobody_left(answer)
+
+
+def test_a_job_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["sleep long"], *[["nothing"]] * 5], timeout=0.5)
+
+    assert kinds(answer) == {0: "timeout", **dict.fromkeys(range(1, 6), "done")}
+    assert nobody_left(answer)
+
+
+def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"]] * 5, bad_set_up=True)
+
+    assert "RuntimeError: no room for workers" in answer["error"]
+    assert answer["outcomes"] == []
+    assert nobody_left(answer)
+
+
+@pytest.mark.parametrize("serial", [True, False], ids=["serial", "pool"])
+def test_told_to_stop_it_finishes_what_was_begun(tmp_path: Path, serial: bool) -> None:
+    answer = ordered(tmp_path, [["rest"] * 30] * 4, serial=serial, stop_after=1)
+
+    begun = {int(mark.name.removeprefix("begun-")) for mark in tmp_path.glob("begun-*")}
+    assert set(kinds(answer)) == begun
+    assert set(kinds(answer).values()) == {"done"}
+    assert len(begun) < 120
+    assert not answer["workers_died"]
+    assert nobody_left(answer)
+
+
+def test_a_run_that_is_given_up_early_leaves_no_process(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["rest"]] * 100, close_after=1)
+
+    assert len(answer["outcomes"]) == 1
+    assert nobody_left(answer)
+
+
+def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"]] * 60, look=0.5)
+
+    # Two for each of the two workers, and one for the result that came.
+    assert 0 < answer["sent"] <= 5
+    assert len(answer["outcomes"]) == 60
+
+
+# Processors
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "expected"),
+    [
+        ("0::/a/b\n", {"a/b/cpu.max": "200000 100000\n"}, 2),
+        ("0::/a/b\n", {"a/b/cpu.max": "150000 100000\n"}, 2),
+        ("0::/a/b\n", {"a/b/cpu.max": "10000 100000\n"}, 1),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n"}, None),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3),
+        ("0::/a/b\n", {"a/b/cpu.max": "900000 100000\n", "a/cpu.max": "100000 100000\n"}, 1),
+        ("0::/a/b\n", {"cpu.max": "400000 100000\n"}, 4),
+        ("0::/a/b\n", {"c/cpu.max": "100000 100000\n"}, None),
+        ("0::/\n", {"cpu.max": "50000 20000\n"}, 3),
+        ("0::/a\n", {"a/cpu.max": "nonsense\n"}, None),
+        ("0::/a\n", {"a/cpu.max": "100000 0\n"}, None),
+        ("0::/a\n", {}, None),
+        ("", {}, None),
+        (None, {"cpu.max": "100000 100000\n"}, None),
+        (
+            "5:memory:/x\n4:cpu,cpuacct:/box/x\n",
+            {
+                "cpu/box/x/cpu.cfs_quota_us": "250000\n",
+                "cpu/box/x/cpu.cfs_period_us": "100000\n",
+            },
+            3,
+        ),
+        (
+            "4:cpu,cpuacct:/unseen/x\n",
+            {"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"},
+            2,
+        ),
+        (
+            "4:cpu:/x\n",
+            {"cpu/x/cpu.cfs_quota_us": "-1\n", "cpu/x/cpu.cfs_period_us": "100000\n"},
+            None,
+        ),
+        (
+            "5:cpuset:/x\n",
+            {"cpu/x/cpu.cfs_quota_us": "100000\n", "cpu/x/cpu.cfs_period_us": "100000\n"},
+            None,
+        ),
+    ],
+)
+def test_the_tightest_quota_of_the_cgroups_above_counts(
+    tmp_path: Path, membership: str | None, files: dict[str, str], expected: int | None
+) -> None:
+    mount = tmp_path / "cgroup"
+    for name, text in files.items():
+        (mount / name).parent.mkdir(parents=True, exist_ok=True)
+        (mount / name).write_text(text)
+    if membership is not None:
+        (tmp_path / "membership").write_text(membership)
+
+    assert processors._cgroup_quota(tmp_path / "membership", mount) == expected
+
+
+@pytest.mark.parametrize(
+    ("affinity", "quota", "expected"), [(4, None, 4), (4, 2, 2), (2, 8, 2), (1, 1, 1)]
+)
+def test_usable_processors_are_those_of_the_affinity_within_the_quota(
+    monkeypatch: pytest.MonkeyPatch, affinity: int, quota: int | None, expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(affinity)))
+    monkeypatch.setattr(processors, "_cgroup_quota", lambda membership, mount: quota)
+
+    assert processors.usable() == expected

@@ -1,0 +1,319 @@
+"""Resampling, both ways, against a float64 convolution written here from the definitions."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from imgbatch.imaging import resample
+from imgbatch.imaging.picture import Box
+from imgbatch.imaging.resample import Resample
+from imgbatch.model import Size
+from imgbatch.operations import geometry
+
+Floats = NDArray[np.float64]
+
+SMOOTH_KERNELS: Final = ("lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box")
+MODES: Final = ("L", "LA", "RGB", "RGBA", "CMYK", "I;16")
+BANDS: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "I;16": 1}
+
+# Odd on purpose: with odd sides no pixel's centre lies exactly on the border of a box kernel.
+WIDTH, HEIGHT = 211, 157
+WHOLE: Final = (0.0, 0.0, float(WIDTH), float(HEIGHT))
+PART: Final = (20.3, 31.7, 160.2, 149.1)
+
+
+def _cubic(b: float, c: float) -> Callable[[Floats], Floats]:
+    """The family of cubic filters of Mitchell and Netravali (SIGGRAPH 1988, equation 8)."""
+
+    def weight(distance: Floats) -> Floats:
+        x = np.abs(distance)
+        near = (12 - 9 * b - 6 * c) * x**3 + (-18 + 12 * b + 6 * c) * x**2 + (6 - 2 * b)
+        far = (
+            (-b - 6 * c) * x**3 + (6 * b + 30 * c) * x**2 + (-12 * b - 48 * c) * x + 8 * b + 24 * c
+        )
+        return np.where(x < 1, near, np.where(x < 2, far, 0.0)) / 6
+
+    return weight
+
+
+def _lanczos(x: Floats) -> Floats:
+    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
+
+
+def _hamming(x: Floats) -> Floats:
+    window = 0.54 + 0.46 * np.cos(np.pi * x)
+    return np.where(np.abs(x) < 1, np.sinc(x) * window, 0.0)
+
+
+DEFINITIONS: Final[dict[str, Callable[[Floats], Floats]]] = {
+    "lanczos": _lanczos,
+    "bicubic": _cubic(0, 0.5),
+    "mitchell": _cubic(1 / 3, 1 / 3),
+    "bilinear": lambda x: np.maximum(0.0, 1 - np.abs(x)),
+    "hamming": _hamming,
+    "box": lambda x: np.where(np.abs(x) < 0.5, 1.0, 0.0),
+}
+
+
+def _convolved_along(pixels: Floats, length: int, kernel: str, start: float, stop: float) -> Floats:
+    """The first axis at another length, from its part between `start` and `stop`.
+
+    Summed tap by tap: a product of matrices would start a thread for each processor.
+    """
+    scale = (stop - start) / length
+    centres = start + (np.arange(length) + 0.5) * scale
+    reach = math.ceil(3 * max(scale, 1.0)) + 1
+    taps = np.floor(centres).astype(int)[:, None] + np.arange(-reach, reach + 1)[None, :]
+    weights = DEFINITIONS[kernel]((taps + 0.5 - centres[:, None]) / max(scale, 1.0))
+    weights[(taps < 0) | (taps >= len(pixels))] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    taps = taps.clip(0, len(pixels) - 1)
+    result = np.zeros((length, *pixels.shape[1:]))
+    for tap, weight in zip(taps.T, weights.T, strict=True):
+        result += weight[:, None, None] * pixels[tap]
+    return result
+
+
+def convolved(pixels: Floats, size: Size, kernel: str, box: Box) -> Floats:
+    """The part `box` of (height, width, bands) at another size, neither rounded nor clipped.
+
+    Pixels outside `box` count where the kernel reaches them; beyond the picture there are none.
+    """
+    down = _convolved_along(pixels, size[1], kernel, box[1], box[3])
+    across = _convolved_along(down.swapaxes(0, 1), size[0], kernel, box[0], box[2])
+    return across.swapaxes(0, 1)
+
+
+def rmse(one: Floats, other: Floats) -> float:
+    return float(np.sqrt(np.mean((one - other) ** 2)))
+
+
+def planes(image: Image.Image) -> Floats:
+    """Its numbers as (height, width, bands)."""
+    width, height = image.size
+    return np.asarray(image).astype(np.float64).reshape(height, width, -1)
+
+
+def _premultiplied(pixels: Floats, mode: str) -> Floats:
+    if mode not in ("LA", "RGBA"):
+        return pixels
+    return np.concatenate([pixels[..., :-1] * pixels[..., -1:] / 255, pixels[..., -1:]], axis=-1)
+
+
+def picture_like(mode: str, width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
+    """Smooth gradients, hard edges, texture and noise; alpha goes from 0 to 255 and back."""
+    noise = np.random.default_rng(1)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    bands = []
+    for band in range(BANDS[mode]):
+        gradient = 60 + 50 * (x / width + y / height * (band + 1) / 3)
+        disc = np.hypot(x - width * 0.4, y - height * (0.3 + 0.1 * band)) < height * 0.27
+        bar = np.abs(x - y * 0.7 - 20 * band) < 6
+        texture = 12 * np.sin(x * 0.9 + band) * np.sin(y * 0.7) + noise.normal(0, 4, x.shape)
+        bands.append(gradient + 50 * disc - 40 * bar + texture)
+    if mode in ("LA", "RGBA"):
+        distance = np.hypot(x - width / 2, y - height / 2)
+        bands[-1] = 255 * np.clip((distance - height / 6) / (height / 2.6), 0, 1)
+    pixels = np.stack(bands, axis=-1)
+    if mode == "I;16":
+        return Image.fromarray(np.rint(pixels[:, :, 0] * 257).astype(np.uint16))
+    levels = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+    return Image.frombytes(mode, (width, height), levels.tobytes())
+
+
+@pytest.fixture(params=["simd", "pillow"])
+def resize_path(request: pytest.FixtureRequest) -> Resample:
+    if request.param == "pillow":
+        return resample.resize_pillow
+    if resample.resize_simd is None:
+        pytest.skip("cykooz-resizer is not installed here")
+    return resample.resize_simd
+
+
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [
+        pytest.param((63, 47), WHOLE, id="down"),
+        pytest.param((157, 75), WHOLE, id="down-unevenly"),
+        pytest.param((301, 211), WHOLE, id="up"),
+        pytest.param((41, 39), PART, id="down-from-part"),
+        pytest.param((201, 199), PART, id="up-from-part"),
+    ],
+)
+@pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
+@pytest.mark.parametrize("mode", MODES)
+def test_resampling_is_within_half_a_level_of_an_exact_convolution(
+    resize_path: Resample, mode: str, kernel: str, size: Size, box: Box
+) -> None:
+    image = picture_like(mode)
+    resized = resize_path(image, size, kernel, box)
+    assert resized.mode == mode
+    assert resized.size == size
+    exact = convolved(_premultiplied(planes(image), mode), size, kernel, box)
+    limit = 65_535 if mode == "I;16" else 255
+    assert rmse(_premultiplied(planes(resized), mode), np.clip(exact, 0, limit)) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("size", "box"), [((53, 39), WHOLE), ((423, 315), WHOLE), ((31, 29), PART), ((201, 199), PART)]
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_nearest_takes_the_very_pixel_under_each_centre(
+    resize_path: Resample, mode: str, size: Size, box: Box
+) -> None:
+    image = picture_like(mode)
+    across = (box[2] - box[0]) / size[0]
+    down = (box[3] - box[1]) / size[1]
+    columns = np.floor(box[0] + (np.arange(size[0]) + 0.5) * across).astype(int)
+    rows = np.floor(box[1] + (np.arange(size[1]) + 0.5) * down).astype(int)
+    expected = planes(image)[rows][:, columns]
+    assert np.array_equal(planes(resize_path(image, size, "nearest", box)), expected)
+
+
+@pytest.mark.parametrize("size", [(37, 29), (167, 131)], ids=["down", "up"])
+@pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
+@pytest.mark.parametrize(
+    ("mode", "hidden", "visible", "never"),
+    [
+        ("RGBA", (255, 0, 0, 0), (0, 0, 255, 255), [0, 1]),
+        ("LA", (255, 0), (0, 255), [0]),
+    ],
+)
+def test_the_hidden_colour_of_transparent_pixels_never_shows(
+    resize_path: Resample,
+    mode: str,
+    hidden: tuple[int, ...],
+    visible: tuple[int, ...],
+    never: list[int],
+    kernel: str,
+    size: Size,
+) -> None:
+    """Red hides where nothing is seen, all that is seen is blue: so no red comes out."""
+    pixels = np.empty((71, 91, len(hidden)), np.uint8)
+    pixels[:] = hidden
+    pixels[20:50, 25:70] = visible
+    pixels[5:8, ::3] = visible
+    image = Image.frombytes(mode, (91, 71), pixels.tobytes())
+    resized = planes(resize_path(image, size, kernel, (0, 0, 91, 71)))
+    seen = resized[resized[..., -1] > 0]
+    assert 0 < len(seen) < size[0] * size[1]
+    assert seen[:, never].max() == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kernel", resample.KERNELS)
+def test_one_flat_colour_stays_exactly_that_colour(
+    resize_path: Resample, mode: str, kernel: str
+) -> None:
+    colour = [200, 90, 31, 255][: BANDS[mode]] if mode != "LA" else [200, 255]
+    dtype = np.uint16 if mode == "I;16" else np.uint8
+    pixels = np.broadcast_to(np.array(colour, dtype), (45, 61, len(colour)))
+    image = Image.frombytes(mode, (61, 45), pixels.tobytes())
+    for size in ((17, 13), (101, 77), (1, 1)):
+        resized = planes(resize_path(image, size, kernel, (0.0, 0.0, 61.0, 45.0)))
+        assert np.array_equal(resized, np.broadcast_to(colour, resized.shape))
+
+
+@pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 81), (91, 1), (3, 3)])
+def test_one_pixel_and_one_pixel_wide_pictures_are_resampled(
+    resize_path: Resample, kernel: str, size: Size
+) -> None:
+    for before in ((1, 1), (1, 99), (99, 1)):
+        image = picture_like("RGB", *before)
+        box = (0.0, 0.0, float(before[0]), float(before[1]))
+        resized = planes(resize_path(image, size, kernel, box))
+        exact = np.clip(convolved(planes(image), size, kernel, box), 0, 255)
+        assert np.abs(resized - exact).max() <= 1.5
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_resampling_leaves_the_given_image_alone(resize_path: Resample, mode: str) -> None:
+    image = picture_like(mode)
+    before = image.tobytes()
+    for kernel in resample.KERNELS:
+        resize_path(image, (50, 40), kernel, PART)
+    assert (image.tobytes(), image.size, image.mode) == (before, (WIDTH, HEIGHT), mode)
+
+
+@pytest.mark.parametrize("kernel", resample.KERNELS)
+@pytest.mark.parametrize("box", [None, WHOLE, (0, 0, WIDTH, HEIGHT)])
+def test_the_same_image_comes_back_when_there_is_nothing_to_do(
+    kernel: str, box: Box | None
+) -> None:
+    image = picture_like("RGB")
+    assert resample.resize(image, image.size, kernel, box) is image
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kernel", resample.KERNELS)
+def test_a_part_of_whole_pixels_at_its_own_size_is_cut_out_unchanged(
+    mode: str, kernel: str
+) -> None:
+    image = picture_like(mode)
+    cut = resample.resize(image, (100, 61), kernel, (11.0, 7.0, 111.0, 68.0))
+    assert cut.mode == mode
+    assert np.array_equal(planes(cut), planes(image)[7:68, 11:111])
+
+
+def test_a_part_between_pixels_is_resampled_even_at_its_own_size() -> None:
+    image = picture_like("RGB")
+    box = (10.5, 7.25, 110.5, 68.25)
+    shifted = resample.resize(image, (100, 61), "lanczos", box)
+    exact = convolved(planes(image), (100, 61), "lanczos", box)
+    assert rmse(planes(shifted), np.clip(exact, 0, 255)) <= 0.5
+
+
+def test_a_part_is_enlarged_to_the_size_of_the_whole() -> None:
+    image = picture_like("RGB")
+    exact = convolved(planes(image), image.size, "bicubic", PART)
+    enlarged = resample.resize(image, image.size, "bicubic", PART)
+    assert rmse(planes(enlarged), np.clip(exact, 0, 255)) <= 0.5
+
+
+def test_without_a_box_the_whole_image_is_resampled() -> None:
+    image = picture_like("RGB")
+    exact = convolved(planes(image), (63, 47), "lanczos", WHOLE)
+    resized = resample.resize(image, (63, 47), "lanczos")
+    assert rmse(planes(resized), np.clip(exact, 0, 255)) <= 0.5
+
+
+def test_all_kernels_that_can_be_asked_for_are_tested_here() -> None:
+    assert {*SMOOTH_KERNELS, "nearest"} == set(resample.KERNELS) == set(geometry.KERNELS)
+
+
+def test_simd_is_used_where_it_is_installed() -> None:
+    if resample.resize_simd is None:
+        pytest.skip("cykooz-resizer is not installed here")
+    image = picture_like("RGB", 301, 203)
+    box = (0.0, 0.0, 301.0, 203.0)
+    chosen = planes(resample.resize(image, (97, 61), "lanczos"))
+    assert np.array_equal(chosen, planes(resample.resize_simd(image, (97, 61), "lanczos", box)))
+    # The two round differently here and there, so this tells them apart.
+    other = planes(resample.resize_pillow(image, (97, 61), "lanczos", box))
+    assert not np.array_equal(chosen, other)
+
+
+def test_without_cykooz_resizer_pillow_resamples_instead() -> None:
+    program = """
+import sys
+sys.modules["cykooz_resizer"] = None
+from PIL import Image
+from imgbatch.imaging import resample
+assert resample.resize_simd is None
+assert resample.resize(Image.new("RGB", (40, 30), (9, 8, 7)), (4, 3), "lanczos").getpixel((1, 1)) \
+    == (9, 8, 7)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
