@@ -366,8 +366,16 @@ GREY_GAMMA: Final = 461 / 256
 _D50: Final = (0.9642, 1.0, 0.8249)
 
 
-def rgb_profile(to_xyz: NDArray[np.float64], curve: bytes, name: str = "test colours") -> bytes:
-    """An RGB profile of three primaries, in the columns of `to_xyz` (D50), and one curve."""
+def rgb_profile(
+    to_xyz: NDArray[np.float64],
+    curve: bytes,
+    name: str = "test colours",
+    white: tuple[float, float, float] = _D50,
+) -> bytes:
+    """An RGB profile of three primaries, in the columns of `to_xyz` (D50), and one curve.
+
+    `white` is the medium's own, which matters to an absolute rendering alone.
+    """
     columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_xyz.T, strict=True)
     return _icc(
         b"mntr",
@@ -375,7 +383,7 @@ def rgb_profile(to_xyz: NDArray[np.float64], curve: bytes, name: str = "test col
         b"XYZ ",
         {
             **{tag: _xyz(*column) for tag, column in columns},
-            b"wtpt": _xyz(*_D50),
+            b"wtpt": _xyz(*white),
             **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
         },
         name,

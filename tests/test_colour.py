@@ -121,8 +121,8 @@ def profile_file(folder: Path, icc: bytes) -> str:
         ("rgb(20,20,30)", (20, 20, 30, 255)),
         ("rgb(100%, 0%, 0%)", (255, 0, 0, 255)),
         ("hsl(120, 100%, 50%)", (0, 255, 0, 255)),
-        ("transparent", (0, 0, 0, 0)),
-        (" Transparent ", (0, 0, 0, 0)),
+        ("transparent", (255, 255, 255, 0)),
+        (" Transparent ", (255, 255, 255, 0)),
     ],
 )
 def test_css_colours_are_understood(word: str, meant: Colour) -> None:
@@ -212,6 +212,17 @@ def test_wide_gamut_colours_become_the_same_colours_in_srgb() -> None:
     assert converted.icc is None
     assert np.abs(wide_to_srgb(pixels) - pixels).max() > 30
     assert_close(converted.image, wide_to_srgb(pixels))
+
+
+def test_the_white_of_another_medium_becomes_white() -> None:
+    """Relative colorimetric: the paper's or the screen's tint is not copied."""
+    bluish = pictures.rgb_profile(
+        pictures.WIDE_TO_XYZ, pictures.gamma_curve(2.2), white=(0.9505, 1.0, 1.0891)
+    )
+    # A scanner's: the white of a screen counts as D50 in any case.
+    bluish = bluish[:12] + b"scnr" + bluish[16:]
+    white = Picture.of(Image.new("RGB", (2, 2), (255, 255, 255)), icc=bluish)
+    assert colour.to_srgb(white).image.getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_srgb_colours_become_the_same_colours_in_a_wider_space() -> None:

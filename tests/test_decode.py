@@ -344,9 +344,11 @@ def test_lab_becomes_colours_without_its_profile(tmp_path: Path) -> None:
     assert np.abs(np.asarray(picture.image)[0].astype(int) - expected).max() <= 2
 
 
-@pytest.mark.parametrize("low", [-100.0, 0.0])
-def test_floats_beyond_16_bits_are_scaled_with_a_warning(tmp_path: Path, low: float) -> None:
-    values = np.linspace(low, 100_000, 64).astype(np.float32).reshape(8, 8)
+@pytest.mark.parametrize(("low", "high"), [(-100.0, 100_000), (0.0, 100_000), (-0.5, 1.0)])
+def test_floats_of_another_range_are_scaled_with_a_warning(
+    tmp_path: Path, low: float, high: float
+) -> None:
+    values = np.linspace(low, high, 64).astype(np.float32).reshape(8, 8)
     picture = decoded(tmp_path, saved(values, "TIFF"), "photo.tif")
     share = (values - values.min()) / (values.max() - values.min())
     off = np.asarray(picture.image).astype(np.float64) - share * 65_535
@@ -601,6 +603,16 @@ def test_postscript_in_a_folder_of_photographs_never_reaches_ghostscript(tmp_pat
     assert "PostScript" in done.stderr
     assert not (tmp_path / "started").exists()
     assert (tmp_path / "photos-resized" / "good.jpg").exists()
+
+
+@pytest.mark.parametrize("other", ["PCX", "SGI", "DDS", "MSP"])
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.tga"])
+def test_formats_that_are_not_in_the_table_are_not_opened(
+    tmp_path: Path, other: str, name: str
+) -> None:
+    """Pillow knows many more, and some of them are not meant for files of strangers."""
+    image = Image.new("1" if other == "MSP" else "RGB", SIZE)
+    assert failure(tmp_path, saved(image, other), name).failure.stage == "open"
 
 
 def test_a_missing_file_and_a_folder_are_named_in_words(tmp_path: Path) -> None:

@@ -266,6 +266,15 @@ def test_a_thumbnails_directory_at_a_wrong_place_harms_nothing(order: Order, sec
     assert exif.tobytes() == made.block
 
 
+def test_a_thumbnails_directory_in_the_header_is_no_endless_loop() -> None:
+    """Read as a directory, bytes 4 on have eight entries and a link to byte 4 again."""
+    block = tiny("<", (8, [(0x0110, 2, b"x\0")], 4))
+    block += bytes(4 + 2 + 8 * 12 - len(block)) + long("<", 4) + bytes(20)
+    exif = Exif(block)
+    exif.remove_thumbnail()
+    assert exif.text(MODEL) == "x"
+
+
 @both_orders
 def test_a_thumbnail_that_claims_other_values_harms_nothing(order: Order) -> None:
     made = pictures.exif_block(order)
@@ -293,6 +302,8 @@ def test_the_position_is_gone_and_the_rest_stays(order: Order) -> None:
     assert pictures.traces_of_position(made.block) != []
     assert pictures.traces_of_position(after) == []
     assert entry_of(after, order, 8, 0x8825) is None
+    (count,) = struct.unpack_from(order + "H", after, 8)
+    assert struct.unpack_from(order + "I", after, 10 + 12 * count) == (0,)
     assert entry_of(after, order, value_of(after, order, 8, 0x8769), 0x927C) is None
     assert made.maker_note[10:] not in after
     assert (exif.text(MODEL), exif.text(DATE_TIME_ORIGINAL)) == (pictures.MODEL, pictures.TAKEN)

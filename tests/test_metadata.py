@@ -288,7 +288,9 @@ def test_copyright_keeps_who_made_it_and_nothing_else(
     assert pictures.traces_of_position(result.data) == []
     for gone in (pictures.MODEL, pictures.TAKEN, "Testa", "2024:05", "GPS", "xmp:Label"):
         assert gone.encode() not in result.data
-    assert opened(result.data).info["icc_profile"] == ICC
+    info = opened(result.data).info
+    assert info["icc_profile"] == ICC
+    assert info.get("dpi") != (300, 300)
 
 
 @from_each
@@ -521,6 +523,19 @@ def test_a_tiffs_layout_is_not_taken_for_metadata(tmp_path: Path) -> None:
     exif = opened(made(tmp_path, data, ".tif", format="jpeg", sizes=["32"]).data).getexif()
     assert exif[0x013B] == "Ada"
     assert not {0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0117} & set(exif)
+
+
+def test_the_layout_of_another_file_does_not_break_a_tiff(tmp_path: Path) -> None:
+    """Tiles and subdirectories, as in the EXIF of a JPEG that was made from a raw file."""
+    number = struct.pack("<I", 16)
+    fields = [(tag, 4, number) for tag in (0x0142, 0x0143, 0x0144, 0x0145, 0x014A, 0x0153)]
+    block = pictures.tiff_header("<")
+    block += pictures.directory("<", [*fields, (0x0110, 2, pictures.text(pictures.MODEL))], 8)
+    data = pictures.with_metadata(pictures.quarters(*SIZE), "JPEG", exif=block)
+    image = opened(made(tmp_path, data, format="tiff").data)
+    assert (image.size, pictures.corners(image)) == (SIZE, pictures.UPRIGHT)
+    assert image.getexif()[0x0110] == pictures.MODEL
+    assert not {tag for tag, _, _ in fields} & set(image.getexif())
 
 
 # The command line, and another reader

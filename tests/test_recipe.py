@@ -156,8 +156,8 @@ def test_formats_with_a_quality_are_those_that_lose_something() -> None:
         ("#1e90ff80", (30, 144, 255, 128)),
         ("dodgerblue", (30, 144, 255, 255)),
         ("rgb(20, 30, 40)", (20, 30, 40, 255)),
-        ("transparent", (0, 0, 0, 0)),
-        (" Transparent ", (0, 0, 0, 0)),
+        ("transparent", (255, 255, 255, 0)),
+        (" Transparent ", (255, 255, 255, 0)),
     ],
 )
 def test_the_background_is_a_css_colour(word: str, colour: tuple[int, int, int, int]) -> None:

@@ -33,7 +33,8 @@ def parse_colour(word: str) -> Colour:
     Raises UsageError for anything else.
     """
     if word.strip().lower() == "transparent":
-        return (0, 0, 0, 0)
+        # White where a format turns out to have no alpha.
+        return (255, 255, 255, 0)
     try:
         red, green, blue, *alpha = ImageColor.getrgb(word)
     except ValueError:

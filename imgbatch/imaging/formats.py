@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from imgbatch.errors import UsageError
 
@@ -290,7 +290,10 @@ def load_plugin(row: Format) -> None:
 
     Left to itself Pillow imports all of its forty plugins when it meets one it has not loaded.
     """
-    import_module(f"PIL.{row.plugin}")
+    plugin: Any = import_module(f"PIL.{row.plugin}")
+    if hasattr(plugin, "DEFAULT_MAX_THREADS"):
+        # AVIF's decoder would take all processors, which the workers share already.
+        plugin.DEFAULT_MAX_THREADS = 1
 
 
 def available(row: Format) -> bool:
