@@ -584,6 +584,12 @@ def test_a_terminal_gets_a_bar_and_red_failures_unless_colour_is_unwanted(
     assert b"8 done, 1 failed in photos-converted" in seen
 
 
+def test_a_quiet_run_shows_no_bar_on_a_terminal(tmp_path: Path) -> None:
+    plant(tmp_path, "photos/a.jpg")
+
+    assert _on_terminal(tmp_path, "resize", "photos", "--quiet", *ONE) == b""
+
+
 # Help and documentation
 
 MAKING: Final = ("resize", "convert", "filter")
@@ -640,7 +646,9 @@ SLOW: Final = (
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Begin a run that takes long, in a session of its own; return when its first file is there."""
-    plant(tmp_path, *(f"photos/{number:03}.jpg" for number in range(80)), data=LARGE)
+    photos = plant(tmp_path / "photos", "000.jpg", data=LARGE)
+    for number in range(1, 80):
+        os.link(photos / "000.jpg", photos / f"{number:03}.jpg")
     begun: list[subprocess.Popen[bytes]] = []
 
     def run(*words: str) -> subprocess.Popen[bytes]:

@@ -118,6 +118,14 @@ def test_a_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
     assert nobody_left(answer)
 
 
+def test_a_worker_that_ends_without_an_error_is_missed_as_well(tmp_path: Path) -> None:
+    # What it left behind is only looked for if somebody noticed.
+    answer = ordered(tmp_path, [["end well"], ["nothing"]])
+
+    assert kinds(answer) == {0: "exited", 1: "done"}
+    assert answer["workers_died"]
+
+
 def test_a_killed_neighbour_that_held_the_queues_lock_costs_nothing(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["kill idle neighbours"], *[["nothing"]] * 9])
 
