@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 _PREFIX = ".imgbatch-"
 _SUFFIX = ".tmp"
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 
 
 def new_run() -> str:
@@ -84,9 +85,12 @@ def stage(target: str, data: bytes, run: str) -> Staged:
 def sweep(folders: Iterable[str], run: str) -> None:
     """Remove what killed workers of `run` left in `folders`. None of them may still be alive."""
     for folder in folders:
+        names: list[str] = []
         with suppress(OSError):
-            for name in os.listdir(folder or "."):
-                if name.startswith(f"{_PREFIX}{run}-") and name.endswith(_SUFFIX):
+            names = os.listdir(folder or ".")
+        for name in names:
+            if name.startswith(f"{_PREFIX}{run}-") and name.endswith(_SUFFIX):
+                with suppress(OSError):
                     os.unlink(os.path.join(folder, name))
 
 
@@ -101,8 +105,8 @@ def _publish_exclusively(temporary: str, target: str) -> None:
     try:
         os.link(temporary, target)
     except OSError as error:
-        # FAT, some network shares and Android know no hard links.
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+        # FAT, some network shares and Android know no hard links, and say so in many ways.
+        if error.errno not in _NO_LINKS:
             raise
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:

@@ -82,7 +82,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One source and a target for each output of the recipe, in the recipe's order."""
+    """One source and a target for each output to be made of it, in the recipe's order."""
 
     source: Source
     targets: tuple[Target, ...]

@@ -133,10 +133,14 @@ class _Planner:
             return
         fields = self._header_fields(source) if self._needs_header else {}
         targets: dict[str, Target] = {}
+        there: list[str] = []
         for output in self._recipe.outputs:
             target = self._target(source, output, seq, fields)
             if target is None:
                 return
+            if isinstance(target, str):
+                there.append(target)
+                continue
             twin = targets.setdefault(_key(target.path), target)
             if twin is not target:
                 self._refuse(
@@ -147,6 +151,9 @@ class _Planner:
                     "Put {output} into --name.",
                 )
                 return
+        if not targets:
+            self._skip(source, f"already there: {', '.join(there)}")
+            return
         index = len(self._planned)
         self._planned.append(Job(source, tuple(targets.values())))
         self._taken.update(dict.fromkeys(targets, index))
@@ -182,8 +189,10 @@ class _Planner:
 
     def _target(
         self, source: Source, output: Output, seq: int, fields: Mapping[str, object]
-    ) -> Target | None:
-        """The target of one output, or None once the source was skipped or refused."""
+    ) -> Target | str | None:
+        """The target of one output; or the path of a file that is there already and stays; or
+        None once the source was skipped or refused.
+        """
         path = self._path(source, output, seq, fields)
         if path is None:
             return None
@@ -197,6 +206,8 @@ class _Planner:
             return None
         replace = False
         if os.path.lexists(path):
+            if self._on_conflict == "skip" and not os.path.isdir(path):
+                return path
             if not self._may_replace(source, path):
                 return None
             replace = True
@@ -242,9 +253,6 @@ class _Planner:
                 f"{path} is a folder, and {source.path} would get its name",
                 "Use another --name or --output.",
             )
-            return False
-        if self._on_conflict == "skip":
-            self._skip(source, f"{path} exists")
             return False
         self._remember_existing(path)
         if self._on_conflict == "overwrite":
@@ -326,7 +334,12 @@ def _date(text: str | None, mtime_ns: int) -> datetime:
     try:
         return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
+        pass
+    try:
         return datetime.fromtimestamp(mtime_ns / 1e9).astimezone()
+    except (ValueError, OverflowError, OSError):
+        # Some file systems know dates beyond the year 9999.
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _suffix(suffix: str, output: Output) -> str:

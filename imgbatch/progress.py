@@ -47,7 +47,7 @@ class Bar:
         self._stream = stream
         self._bytes = 0
         self._failures = 0
-        self._coloured = "NO_COLOR" not in os.environ
+        self._coloured = not os.environ.get("NO_COLOR")
         self._bar: tqdm[Any] = tqdm(
             total=total,
             file=stream,

@@ -9,6 +9,7 @@ import errno
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from PIL import Image
@@ -79,9 +80,12 @@ def _failed(source: Source, failure: Failure, begun: float) -> Result:
 def _encode_all(job: Job, recipe: Recipe) -> list[Encoded]:
     picture = decode.decode(job.source.path, recipe.needed_size)
     picture = _operate(picture, recipe.prepare)
+    # Some outputs may be there already: then the job has no target for them.
+    wanted = {target.output for target in job.targets}
     return [
         encode.encode(_operate(picture, output.operations).upright(), output.encoding)
         for output in recipe.outputs
+        if output.name in wanted
     ]
 
 
@@ -101,6 +105,7 @@ def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
 def _write_all(job: Job, encoded: Sequence[Encoded], run: str) -> tuple[Written, ...]:
     targets = [_settled(target, one) for target, one in zip(job.targets, encoded, strict=True)]
     staged: list[atomic.Staged] = []
+    published: list[str] = []
     path = ""
     try:
         for target, one in zip(targets, encoded, strict=True):
@@ -109,7 +114,13 @@ def _write_all(job: Job, encoded: Sequence[Encoded], run: str) -> tuple[Written,
         for target, file in zip(targets, staged, strict=True):
             path = target.path
             file.publish(replace=target.replace)
+            if not target.replace:
+                published.append(target.path)
     except OSError as error:
+        # All or none: what replaced something cannot be taken back, what was new can.
+        for path_before in published:
+            with suppress(OSError):
+                os.unlink(path_before)
         raise PictureError("write", *_explained(error, path)) from error
     finally:
         # Those that were published are gone from under their temporary names.

@@ -158,7 +158,7 @@ def test_a_skipped_source_is_a_result_with_its_reason(tmp_path: Path) -> None:
     results = {result.source.relative: result for result in imgbatch.run(HALF, [photos], **options)}
 
     assert [results["a.jpg"].status, results["b.jpg"].status] == ["done", "skipped"]
-    assert results["b.jpg"].reason == f"{tmp_path}/out/b.jpg exists"
+    assert results["b.jpg"].reason == f"already there: {tmp_path}/out/b.jpg"
 
 
 def test_a_file_that_fails_is_a_result_and_no_exception(tmp_path: Path) -> None:
@@ -362,3 +362,39 @@ def test_two_runs_in_one_program_do_not_disturb_each_other(tmp_path: Path) -> No
 
     assert run.stderr == ""
     assert run.stdout.splitlines() == [str([30] * 6), str([12] * 6)]
+
+
+# Several outputs of one source
+
+TWO = imgbatch.Recipe.from_options(sizes=["big=30", "small=10"])
+
+
+def test_all_outputs_of_a_source_are_published_or_none(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg")
+    out = tmp_path / "out"
+    results = imgbatch.run(TWO, [photos], output=out, jobs=1)
+    out.mkdir()
+    # It comes after the plan was made, and in the way of the second output.
+    (out / "a-small.jpg").write_bytes(b"somebody's")
+
+    (result,) = results
+
+    assert result.failure is not None
+    assert result.failure.kind == "exists"
+    assert files(out) == ["a-small.jpg"]
+    assert (out / "a-small.jpg").read_bytes() == b"somebody's"
+
+
+def test_only_the_missing_outputs_are_made_with_skip(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.jpg")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("a-big.jpg", "b-big.jpg", "b-small.jpg"):
+        (out / name).write_bytes(b"there")
+
+    results = list(imgbatch.run(TWO, [photos], output=out, jobs=1, on_conflict="skip"))
+
+    made = {one.source.relative: (one.status, [w.output for w in one.written]) for one in results}
+    assert made == {"a.jpg": ("done", ["small"]), "b.jpg": ("skipped", [])}
+    assert opened((out / "a-small.jpg").read_bytes()).width == 10
+    assert (out / "a-big.jpg").read_bytes() == b"there"

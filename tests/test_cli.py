@@ -177,7 +177,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert skipping.returncode == 0
     assert skipping.stdout.decode().splitlines() == [
         "photos/a.jpg -> out/a.webp",
-        "photos/b.png skipped: out/b.webp exists",
+        "photos/b.png skipped: already there: out/b.webp",
     ]
     assert refused.returncode == 2
     assert b"photos/b.png refused: out/b.webp exists already" in refused.stdout
@@ -205,6 +205,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
         ("filter photos", 2, "--filter"),
         ("resize photos -o photos", 2, "is the original"),
         ("resize full -o photos", 2, "exists already"),
+        ("resize photos --dry-run --report report.jsonl", 2, "leave one away"),
         ("resize empty", 3, "no image found in empty"),
         ("resize - -o ok", 3, "no image found in the list"),
     ],
@@ -231,7 +232,7 @@ def test_exit_codes_and_what_is_said_with_them(
 
 def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, photos: Path) -> None:
     plant(photos, "there.jpg")
-    plant(tmp_path, "out/there-web.jpg")
+    plant(tmp_path, "out/there-web.jpg", "out/there-x10.jpg")
     second = opened(saved(scene(20, 20)[::-1], "GIF"))
     moving = saved(scene(20, 20), "GIF", save_all=True, append_images=[second])
     plant(photos, "moving.gif", data=moving)
@@ -283,7 +284,7 @@ def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, ph
         "photos/there.jpg": {
             "source": "photos/there.jpg",
             "status": "skipped",
-            "reason": "out/there-web.jpg exists",
+            "reason": "already there: out/there-web.jpg, out/there-x10.jpg",
         },
     }
     assert (error["stage"], error["kind"]) == ("decode", "truncated")

@@ -361,7 +361,7 @@ def test_an_existing_file_is_skipped_if_asked(tmp_path: Path) -> None:
 
     made.check()
     assert targets(made) == {"b.jpg": ["b.jpg"]}
-    assert reasons(made) == {"a.jpg": f"{tmp_path}/out/a.jpg exists"}
+    assert reasons(made) == {"a.jpg": f"already there: {tmp_path}/out/a.jpg"}
 
 
 def test_only_existing_files_may_be_replaced_and_only_if_asked(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import click
 from imgbatch import batch, progress
 from imgbatch.cli import die_by
 from imgbatch.cli.options import recipe_of, settings_of
+from imgbatch.errors import UsageError
 from imgbatch.executors import Control
 from imgbatch.model import Result, Source, Summary
 from imgbatch.naming import shown
@@ -25,6 +26,8 @@ from imgbatch.report import Report
 def run(name: str, options: dict[str, Any]) -> int:
     """Do what a command's options say; return the exit code."""
     begun = time.monotonic()
+    if options["dry_run"] and options["report"]:
+        raise UsageError("--report tells what was done, and --dry-run does nothing: leave one away")
     recipe = recipe_of(name, options)
     settings = settings_of(options)
     if not options["dry_run"]:
@@ -111,6 +114,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def _show(planned: Plan) -> None:
     """The plan, on standard output: it is what was asked for."""
     for job in planned.jobs:
+        if not job.targets:
+            click.echo(f"{shown(job.source.path)} cannot be listed")
         for target in job.targets:
             verb = "overwrites" if target.replace else "->"
             click.echo(f"{shown(job.source.path)} {verb} {shown(target.path)}")
