@@ -1,0 +1,1 @@
+"""What scripts/bench is made of: the peers, how they are run, measured and checked."""

@@ -1,0 +1,49 @@
+"""Installs the peers that can be had here, and says what it did."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+DEBIAN = ("libvips-tools", "graphicsmagick", "imagemagick")
+NPM = ("sharp",)
+PYPI = ("pyvips", "pyvips-binary", "imgp")
+
+Say = Callable[[str], None]
+
+
+def install_peers(work: Path, say: Say) -> None:
+    """System packages for all of the machine (as root alone); the rest below `work`."""
+    work.mkdir(parents=True, exist_ok=True)
+    if not shutil.which("apt-get"):
+        say(f"skipped {', '.join(DEBIAN)}: no apt-get here, use this system's own package manager")
+    elif os.geteuid() != 0:
+        say(f"skipped {', '.join(DEBIAN)}: not root. As root: apt-get install {' '.join(DEBIAN)}")
+    else:
+        _step(("apt-get", "update", "-q"), say)
+        _step(("apt-get", "install", "-q", "-y", "--no-install-recommends", *DEBIAN), say)
+    npm = shutil.which("npm")
+    if npm:
+        quiet = ("--no-audit", "--no-fund", "--loglevel=error")
+        _step((npm, "install", "--prefix", str(work), *quiet, *NPM), say)
+    else:
+        say(f"skipped {', '.join(NPM)}: no npm here")
+    python = work / "venv" / "bin" / "python"
+    if python.exists() or _step((sys.executable, "-m", "venv", str(work / "venv")), say):
+        _step((str(python), "-m", "pip", "install", "--quiet", *PYPI), say)
+
+
+def _step(argv: Sequence[str], say: Say) -> bool:
+    say(f"$ {' '.join(argv)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", env=environment)
+    if done.returncode == 0:
+        say("  done")
+        return True
+    last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+    say(f"  failed with exit code {done.returncode}: {last[:200]}")
+    return False
