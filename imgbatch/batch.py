@@ -15,8 +15,6 @@ from imgbatch.plan import OnConflict, Plan, chunks, plan
 from imgbatch.recipe import Recipe
 from imgbatch.scan import Selection, scan
 
-_WORKER = "imgbatch.worker"
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -102,12 +100,6 @@ def default_output(recipe: Recipe, settings: Settings) -> str:
     if not name:
         raise UsageError(f"there is no place beside {folder}: give --output DIR")
     return os.path.join(os.path.dirname(os.path.normpath(folder)), f"{name}-{recipe.name}")
-
-
-def warm_up(settings: Settings) -> None:
-    """Let worker processes get ready while this one scans and plans, if they will be needed."""
-    if settings.jobs != 1 and any(os.path.isdir(path) for path in settings.paths):
-        pool.warm_up(_WORKER)
 
 
 def workers_for(planned: Plan, settings: Settings) -> int:

@@ -223,6 +223,23 @@ def settings_of(options: dict[str, Any]) -> Settings:
     )
 
 
+def run(name: str, options: dict[str, Any]) -> int:
+    """Do what a command's options say; return the exit code."""
+    if (
+        options["jobs"] != 1
+        and not options["dry_run"]
+        and any(os.path.isdir(path) for path in options["paths"])
+    ):
+        # First of all: what workers are forked from gets ready while this process imports,
+        # scans and plans.
+        from imgbatch.executors import pool
+
+        pool.warm_up("imgbatch.worker")
+    from imgbatch.cli import session
+
+    return session.run(name, options)
+
+
 def _listed(separator: bytes) -> Iterator[str]:
     for name in sys.stdin.buffer.read().split(separator):
         if name:

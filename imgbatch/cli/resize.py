@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgbatch.cli.options import shared
+from imgbatch.cli.options import run, shared
 
 
 @click.command("resize")
@@ -18,7 +18,5 @@ def command(**options: Any) -> int:
     pictures are shrunk to 2048 pixels on the long edge, upright, with their colours and metadata,
     into `<folder>-resized` beside the folder.
     """
-    from imgbatch.cli import session
-
     options["sizes"] = options["sizes"] or ("2048",)
-    return session.run("resized", options)
+    return run("resized", options)

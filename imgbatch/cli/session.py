@@ -30,8 +30,6 @@ def run(name: str, options: dict[str, Any]) -> int:
         raise UsageError("--report tells what was done, and --dry-run does nothing: leave one away")
     recipe = recipe_of(name, options)
     settings = settings_of(options)
-    if not options["dry_run"]:
-        batch.warm_up(settings)
     planned = batch.prepare(recipe, settings)
     if options["dry_run"]:
         _show(planned)
