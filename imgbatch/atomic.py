@@ -2,18 +2,24 @@
 
 Data are written under a hidden temporary name in the target's own folder, then published in one
 step. Without `replace` publishing never overwrites: `link` fails if the name exists, however
-late it came to exist. Nothing is fsynced: an output can be made again.
+late it came to exist. Only what takes an original's place is fsynced (`durable`): an output can
+be made again.
 """
 
 from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+import shutil
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+
+from imgbatch.model import FileState
 
 _PREFIX = ".imgbatch-"
 _SUFFIX = ".tmp"
@@ -25,33 +31,61 @@ def new_run() -> str:
     return secrets.token_hex(4)
 
 
+def state(path: str) -> FileState | None:
+    """The state of the file at `path` (of a link itself), None if there is nothing."""
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    return FileState(found.st_size, found.st_mtime_ns)
+
+
+def hash_of(data: bytes | str) -> bytes:
+    """BLAKE2b (16 bytes) of data, or of the file at a path. Raises OSError."""
+    if isinstance(data, bytes):
+        return hashlib.blake2b(data, digest_size=16).digest()
+    with open(data, "rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """A file that is written, but not yet visible under its name."""
 
     temporary: str
     target: str
+    state: FileState
+    durable: bool = False
 
-    def publish(self, *, replace: bool) -> None:
+    def publish(self, *, replace: bool = False, known: FileState | None = None) -> None:
         """Give the file its name.
 
-        Raises FileExistsError if the name is taken and `replace` is false, unless by the very
-        same bytes: a worker that died may have got this far already. Then, as on any other
-        OSError, the temporary file is gone and what was there before is untouched.
+        What stands there already is overwritten with `replace`, or if it is in the state
+        `known`. Otherwise raises FileExistsError, unless it has the very same bytes: a worker
+        that died may have got this far already. Then, as on any other OSError, the temporary
+        file is gone and what was there before is untouched.
         """
         try:
             if replace:
                 os.replace(self.temporary, self.target)
-                return
-            try:
-                _publish_exclusively(self.temporary, self.target)
-            except FileExistsError:
-                if not _same_bytes(self.temporary, self.target):
-                    raise
-                self.discard()
+            else:
+                self._publish_politely(known)
+            if self.durable:
+                sync_folder(os.path.dirname(self.target))
         except BaseException:
             self.discard()
             raise
+
+    def _publish_politely(self, known: FileState | None) -> None:
+        try:
+            _publish_exclusively(self.temporary, self.target)
+        except FileExistsError:
+            if known is not None and state(self.target) == known:
+                os.replace(self.temporary, self.target)
+            elif _same_bytes(self.temporary, self.target):
+                self.discard()
+            else:
+                raise
 
     def discard(self) -> None:
         """Remove the temporary file."""
@@ -59,39 +93,96 @@ class Staged:
             os.unlink(self.temporary)
 
 
-def stage(target: str, data: bytes, run: str) -> Staged:
+def stage(
+    target: str, data: bytes, run: str, *, like: str | None = None, durable: bool = False
+) -> Staged:
     """Write `data` beside `target` under a temporary name of `run`; make the folders above it.
 
-    Permissions are what the umask gives. Raises OSError, and then leaves nothing.
+    Permissions are what the umask gives, or with extended attributes those of the file `like`.
+    With `durable` the data are on the disk when this returns, and the name will be when they
+    are published. Raises OSError, and then leaves nothing.
     """
+    temporary, descriptor = _create(target, run)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            if like is not None:
+                shutil.copystat(like, temporary)
+                with suppress(OSError, AttributeError):
+                    owner = os.stat(like)
+                    os.chown(temporary, owner.st_uid, owner.st_gid)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
+        if like is not None:
+            os.utime(temporary)
+        found = os.stat(temporary)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    return Staged(temporary, target, FileState(found.st_size, found.st_mtime_ns), durable)
+
+
+def keep_copy(original: str, copy: str, run: str) -> None:
+    """Give `original` a second, durable place at `copy`: by a link, or else by its bytes.
+
+    The original may then be replaced (not written to). Raises FileExistsError if another file
+    is at `copy` already, and OSError.
+    """
+    os.makedirs(os.path.dirname(copy) or ".", exist_ok=True)
+    try:
+        os.link(original, copy, follow_symlinks=False)
+    except FileExistsError:
+        if not _same_bytes(original, copy):
+            raise
+    except OSError:
+        # Another file system, or one without links.
+        temporary, descriptor = _create(copy, run)
+        try:
+            with open(descriptor, "wb") as file, open(original, "rb") as source:
+                shutil.copyfileobj(source, file, 1 << 20)
+                file.flush()
+                os.fsync(descriptor)
+            shutil.copystat(original, temporary)
+            _publish_exclusively(temporary, copy)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+    sync_folder(os.path.dirname(copy))
+
+
+def sync_folder(folder: str) -> None:
+    """Wait until the names in a folder are on the disk, where a system can do that."""
+    if os.name == "posix":
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep(tops: Iterable[str], runs: Collection[str]) -> None:
+    """Remove what killed workers of `runs` left below `tops`. None of them may still be alive."""
+    beginnings = tuple(f"{_PREFIX}{run}-" for run in runs)
+    for top in tops:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if name.startswith(beginnings) and name.endswith(_SUFFIX):
+                    with suppress(OSError):
+                        os.unlink(os.path.join(folder, name))
+
+
+def _create(target: str, run: str) -> tuple[str, int]:
+    """A new temporary file beside `target`: its path, and a descriptor to write to."""
     folder = os.path.dirname(target) or "."
     temporary = os.path.join(folder, f"{_PREFIX}{run}-{secrets.token_hex(6)}{_SUFFIX}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(temporary, flags, 0o666)
+        return temporary, os.open(temporary, flags, 0o666)
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)
-        descriptor = os.open(temporary, flags, 0o666)
-    staged = Staged(temporary, target)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-    except BaseException:
-        staged.discard()
-        raise
-    return staged
-
-
-def sweep(folders: Iterable[str], run: str) -> None:
-    """Remove what killed workers of `run` left in `folders`. None of them may still be alive."""
-    for folder in folders:
-        names: list[str] = []
-        with suppress(OSError):
-            names = os.listdir(folder or ".")
-        for name in names:
-            if name.startswith(f"{_PREFIX}{run}-") and name.endswith(_SUFFIX):
-                with suppress(OSError):
-                    os.unlink(os.path.join(folder, name))
+        return temporary, os.open(temporary, flags, 0o666)
 
 
 def _same_bytes(one: str, other: str) -> bool:

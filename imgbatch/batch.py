@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import TracebackType
+from typing import Final, Self
 
 from imgbatch import atomic
 from imgbatch.errors import NothingFoundError, UsageError
-from imgbatch.executors import Control, Executor, Task, pool, processors, serial
-from imgbatch.model import Job, Result
-from imgbatch.plan import OnConflict, Plan, chunks, plan
+from imgbatch.executors import Control, Executor, Task, pool, resources, serial
+from imgbatch.journal import Claim, DamagedError, Journal
+from imgbatch.model import FileState, Job, Limits, Result, Run, Source
+from imgbatch.plan import OnConflict, Plan, chunks, plan, plan_in_place
 from imgbatch.recipe import Recipe
-from imgbatch.scan import Selection, scan
+from imgbatch.scan import Selection, scan, shared_folder
+
+MEMORY_SHARE: Final = 0.6
+"""How much of the memory that there is a run takes, if nobody says."""
+
+_FAILED_WRITES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,8 @@ class Settings:
 
     `output` None is the folder beside the given one, named after it and the recipe; `jobs` None
     is as many as there are processors to use. `listed` are files named one by one in a list, None
-    if there is no list.
+    if there is no list. `in_place` replaces the sources, which go to the folder `backup` before
+    or, if that is None, are gone. `force` makes what is up to date anew.
     """
 
     paths: tuple[str, ...]
@@ -32,6 +41,11 @@ class Settings:
     listed: tuple[str, ...] | None = None
     flat: bool = False
     on_conflict: OnConflict = "error"
+    force: bool = False
+    in_place: bool = False
+    backup: str | None = None
+    salvage: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 def run(
@@ -45,13 +59,21 @@ def run(
     exclude: Sequence[str] = (),
     flat: bool = False,
     on_conflict: OnConflict = "error",
+    force: bool = False,
+    salvage: bool = False,
+    timeout: float | None = 300.0,
+    memory: int | None = None,
+    max_pixels: int = Limits().max_pixels,
 ) -> Iterator[Result]:
     """Make `recipe` of everything below `paths`; yield one Result a source, as they come.
 
-    The arguments are the command line's options. Everything is planned before this returns:
-    raises UsageError, PlanError or NothingFoundError, and then nothing was written. A file that
-    fails is a Result with a `failure`, not an exception. With more than one job a script needs
-    the usual `if __name__ == "__main__":` of multiprocessing.
+    The arguments are the command line's options; `timeout` is in seconds (None: no limit),
+    `memory` in bytes. Everything is planned before this returns: raises UsageError, PlanError or
+    NothingFoundError, and then nothing was written. A file that fails is a Result with a
+    `failure`, not an exception. The output folder is locked until the last result, or until the
+    iterator is closed. With more than one job a script needs the usual
+    `if __name__ == "__main__":` of multiprocessing; with `jobs=1` no process is started, and a
+    crash of a codec is the program's own.
     """
     settings = Settings(
         paths=tuple(os.fspath(path) for path in paths),
@@ -60,25 +82,257 @@ def run(
         selection=Selection(recursive, tuple(include), tuple(exclude)),
         flat=flat,
         on_conflict=on_conflict,
+        force=force,
+        salvage=salvage,
+        limits=Limits(timeout, memory, max_pixels),
     )
-    planned = prepare(recipe, settings)
-    planned.check()
-    return execute(planned, recipe, workers_for(planned, settings))
+    batch = prepare(recipe, settings)
+    try:
+        batch.plan.check()
+        batch.begin()
+    except BaseException:
+        batch.close()
+        raise
+    return _all_of(batch)
 
 
-def prepare(recipe: Recipe, settings: Settings) -> Plan:
-    """Scan and plan, and write nothing. Raises UsageError or NothingFoundError."""
+def _all_of(batch: Batch) -> Iterator[Result]:
+    with batch:
+        yield from batch.plan.skipped
+        yield from batch.results()
+
+
+def prepare(recipe: Recipe, settings: Settings) -> Batch:
+    """Scan and plan, and make nothing yet.
+
+    Raises UsageError (also if another run has the output folder) or NothingFoundError.
+    """
+    _check(settings)
+    if settings.in_place:
+        _check_in_place(recipe, settings)
+    folder = _home(settings) if settings.in_place else _output(recipe, settings)
+    journal = Journal.open(folder)
+    try:
+        try:
+            planned = _planned(recipe, settings, folder, journal)
+        except DamagedError as error:
+            journal.set_aside(str(error))
+            planned = _planned(recipe, settings, folder, journal)
+        if not planned.files and not planned.conflicts:
+            places = ", ".join(settings.paths) or "the list"
+            raise NothingFoundError(f"no image found in {places} (see `imgbatch formats`)")
+    except BaseException:
+        journal.close()
+        raise
+    return Batch(recipe, settings, planned, journal)
+
+
+class Batch:
+    """A run that is planned: what will be done, and then the doing.
+
+    Used as a context manager, so that the output folder is given free again.
+    """
+
+    def __init__(self, recipe: Recipe, settings: Settings, planned: Plan, journal: Journal) -> None:
+        self.plan = planned
+        self.stopped: str | None = None
+        self._recipe = recipe
+        self._settings = settings
+        self._journal = journal
+        self._word = atomic.new_run()
+
+    @property
+    def workers(self) -> int:
+        """How many processes are worth it: never more than there are files."""
+        wanted = self._settings.jobs or resources.processors()
+        return max(1, min(wanted, len(self.plan.jobs)))
+
+    @property
+    def notices(self) -> list[str]:
+        """Warnings that belong to no file."""
+        return self._journal.notices
+
+    def begin(self) -> None:
+        """Make sure that outputs can be written, and enter them into the journal as pending.
+
+        Raises UsageError.
+        """
+        elsewhere = self._elsewhere()
+        if not self.plan.jobs:
+            self._journal.tidy(elsewhere)
+            return
+        for folder in elsewhere:
+            try:
+                os.makedirs(folder, exist_ok=True)
+            except OSError as error:
+                raise UsageError(
+                    f"cannot write into the backup folder {folder}: {error.strerror}"
+                ) from None
+        self._journal.begin(self._word, self._claims(), elsewhere)
+
+    def results(
+        self, control: Control | None = None, *, supervised: bool = False
+    ) -> Iterator[Result]:
+        """Carry the plan out; yield the results of its jobs as they come.
+
+        One job is done in this process; with `supervised` only if it is a single one, because
+        there is nothing that could go on when a codec takes its process along.
+        """
+        control = control or Control()
+        if not self.plan.jobs:
+            return
+        alone = len(self.plan.jobs) == 1 or (self.workers == 1 and not supervised)
+        undisturbed = False
+        try:
+            yield from self._carried_out(serial.run if alone else pool.run, control)
+            undisturbed = not (control.stopping or control.workers_died)
+        finally:
+            # By now no worker lives any more.
+            if not undisturbed:
+                atomic.sweep([self.plan.output, *self._elsewhere()], [self._word])
+            self._journal.finish()
+
+    def close(self) -> None:
+        """Give the output folder free."""
+        self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _carried_out(self, executor: Executor, control: Control) -> Iterator[Result]:
+        from imgbatch import worker
+
+        task: Task[Job, Result] = Task(
+            function=partial(worker.process, recipe=self._recipe, run=self._run()),
+            lost=worker.lost,
+            failed=worker.failed,
+            set_up=worker.tune_process,
+            timeout=self._settings.limits.timeout,
+        )
+        jobs = self.plan.jobs
+        results = executor(task, jobs, chunks(jobs.sizes, self.workers), self.workers, control)
+        failed_writes = 0
+        for result in results:
+            yield result
+            if result.status == "done":
+                failed_writes = 0
+            elif result.failure and result.failure.kind in worker.DISK_TROUBLES:
+                failed_writes += 1
+                if failed_writes >= _FAILED_WRITES and not self.stopped:
+                    self.stopped = (
+                        f"{failed_writes} files in a row could not be written, the last because "
+                        f"{result.failure.message}"
+                    )
+                    control.stop()
+            self._journal.collect()
+
+    def _run(self) -> Run:
+        settings = self._settings
+        memory = settings.limits.memory or int(MEMORY_SHARE * resources.memory())
+        return Run(
+            word=self._word,
+            output=self.plan.output,
+            limits=replace(settings.limits, memory=memory),
+            in_place=settings.in_place,
+            backup=settings.backup,
+            salvage=settings.salvage,
+        )
+
+    def _elsewhere(self) -> list[str]:
+        return [self._settings.backup] if self._settings.backup is not None else []
+
+    def _claims(self) -> Iterator[Claim]:
+        digests = {one.name: self._recipe.digest_of(one) for one in self._recipe.outputs}
+        for job in self.plan.jobs:
+            state = FileState(job.source.size, job.source.mtime_ns)
+            for target in job.targets:
+                source = os.path.abspath(job.source.path)
+                yield target.relative, source, state, digests[target.output]
+
+
+def _check(settings: Settings) -> None:
     if settings.jobs is not None and settings.jobs < 1:
         raise UsageError(f"found {settings.jobs} jobs, expected 1 or more")
+    limits = settings.limits
+    if limits.timeout is not None and not limits.timeout > 0:
+        raise UsageError(f"found a timeout of {limits.timeout:g} s, expected more than 0")
+    if limits.memory is not None and limits.memory < 1:
+        raise UsageError(f"found {limits.memory} bytes of memory, expected more")
+    if limits.max_pixels < 1:
+        raise UsageError(f"found a limit of {limits.max_pixels} pixels, expected 1 or more")
+
+
+def _check_in_place(recipe: Recipe, settings: Settings) -> None:
+    """Raise UsageError for what cannot be done to a file that keeps its place."""
+    if len(recipe.outputs) > 1:
+        raise UsageError("--in-place makes one output of each picture: give one --size")
+    (output,) = recipe.outputs
+    if output.encoding.format is not None:
+        raise UsageError("--in-place keeps the format: leave --format away, or use --output")
+    if output.template.text != "{stem}{ext}" or settings.flat or settings.output is not None:
+        raise UsageError("--in-place keeps names and folders: no --output, --name or --flat")
+    if settings.on_conflict != "error":
+        raise UsageError("--in-place knows no --on-conflict: the originals are what is replaced")
+
+
+def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
+    sources = scan(
+        settings.paths,
+        settings.selection,
+        output=settings.backup if settings.in_place else folder,
+        listed=settings.listed or (),
+    )
+    if settings.in_place:
+        return plan_in_place(
+            _below(folder, sources), recipe, folder, lookup=journal.lookup, force=settings.force
+        )
+    return plan(
+        sources,
+        recipe,
+        folder,
+        flat=settings.flat,
+        on_conflict=settings.on_conflict,
+        lookup=journal.lookup,
+        force=settings.force,
+        max_pixels=settings.limits.max_pixels,
+    )
+
+
+def _output(recipe: Recipe, settings: Settings) -> str:
     output = settings.output or default_output(recipe, settings)
     if os.path.exists(output) and not os.path.isdir(output):
         raise UsageError(f"the output {output} is a file; --output names a folder")
-    sources = scan(settings.paths, settings.selection, output=output, listed=settings.listed or ())
-    planned = plan(sources, recipe, output, flat=settings.flat, on_conflict=settings.on_conflict)
-    if not planned.files and not planned.conflicts:
-        places = ", ".join(settings.paths) or "the list"
-        raise NothingFoundError(f"no image found in {places} (see `imgbatch formats`)")
-    return planned
+    return output
+
+
+def _home(settings: Settings) -> str:
+    """The folder of sources that are replaced themselves; its journal is theirs."""
+    named = (*settings.paths, *(settings.listed or ()))
+    folders = [path for path in named if os.path.isdir(path)]
+    if folders and len(named) > 1:
+        raise UsageError("--in-place takes one folder, or files: run it once for each")
+    folder = folders[0] if folders else shared_folder(named)
+    if folder is None:
+        raise UsageError("--in-place takes files of one folder: run it once for each")
+    if settings.backup is not None and os.path.realpath(settings.backup) == os.path.realpath(
+        folder or os.curdir
+    ):
+        raise UsageError("--backup names the folder of the originals: give another")
+    return folder or os.curdir
+
+
+def _below(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
+    """The same sources, seen from `folder`, whose paths are the targets."""
+    for source in sources:
+        yield replace(source, root=folder, below="")
 
 
 def default_output(recipe: Recipe, settings: Settings) -> str:
@@ -100,36 +354,3 @@ def default_output(recipe: Recipe, settings: Settings) -> str:
     if not name:
         raise UsageError(f"there is no place beside {folder}: give --output DIR")
     return os.path.join(os.path.dirname(os.path.normpath(folder)), f"{name}-{recipe.name}")
-
-
-def workers_for(planned: Plan, settings: Settings) -> int:
-    """How many processes are worth it: never more than there are files."""
-    return max(1, min(settings.jobs or processors.usable(), len(planned.jobs)))
-
-
-def execute(
-    planned: Plan, recipe: Recipe, workers: int, control: Control | None = None
-) -> Iterator[Result]:
-    """Carry a checked plan out; yield its skipped results, then the others as they come."""
-    from imgbatch import worker
-
-    control = control or Control()
-    for result in planned.skipped:
-        control.finished(result, False)
-        yield result
-    run_word = atomic.new_run()
-    task: Task[Job, Result] = Task(
-        function=partial(worker.process, recipe=recipe, run=run_word),
-        lost=worker.lost,
-        failed=worker.failed,
-        set_up=worker.tune_process,
-    )
-    executor: Executor = serial.run if workers == 1 else pool.run
-    undisturbed = False
-    try:
-        yield from executor(task, list(chunks(planned.jobs, workers)), workers, control)
-        undisturbed = not (control.stopping or control.workers_died)
-    finally:
-        if not undisturbed:
-            folders = {os.path.dirname(one.path) for job in planned.jobs for one in job.targets}
-            atomic.sweep(folders, run_word)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -22,6 +22,8 @@ Status = Literal["done", "skipped", "failed"]
 Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
 WHITE: Colour = (255, 255, 255, 255)
+MAX_PIXELS = 250_000_000
+"""Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,7 @@ class Source:
     @property
     def path(self) -> str:
         """The path to open, relative if the user's own was relative."""
-        relative = self.relative if os.sep == "/" else self.relative.replace("/", os.sep)
-        return os.path.join(self.root, relative)
+        return _joined(self.root, self.relative)
 
     @property
     def mirrored(self) -> str:
@@ -66,18 +67,34 @@ class Encoding:
     background: Colour = WHITE
 
 
+class FileState(NamedTuple):
+    """What tells two states of one file apart: its size in bytes, and when it was changed."""
+
+    size: int
+    mtime_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one output of one source goes.
+    """Where one output of one source goes: below the folder `root`, like a Source.
 
-    `replace` allows an existing file there to be overwritten. With `any_suffix` the file's
-    suffix follows the format that the source turns out to have.
+    `replace` allows whatever is there to be overwritten, `known` only a file that is still in
+    that state. With `any_suffix` the file's suffix follows the format that the source turns out
+    to have. `again` says that the source is itself what was made there before (in place).
     """
 
     output: str
-    path: str
+    root: str
+    relative: str
     replace: bool = False
+    known: FileState | None = None
     any_suffix: bool = False
+    again: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path to write."""
+        return _joined(self.root, self.relative)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +103,64 @@ class Job:
 
     source: Source
     targets: tuple[Target, ...]
+
+
+class Made(NamedTuple):
+    """What the journal remembers of one target. Paths are bytes, as the system has them.
+
+    `source` is the absolute path of what it is made from, with the state that had, `recipe` the
+    digest of how. `size` and `mtime_ns` are the state of the finished file (None: there is none
+    yet), `path` its place below the output folder if that is not the target's own, `hash` the
+    BLAKE2b of its bytes where that was needed. `pending` targets were to be made, or made anew,
+    by a run that did not end.
+    """
+
+    source: bytes
+    source_size: int
+    source_mtime_ns: int
+    recipe: str
+    size: int | None
+    mtime_ns: int | None
+    path: bytes | None = None
+    hash: bytes | None = None
+    pending: int = 0
+
+    def suits(self, source: Source, recipe: str) -> bool:
+        """Whether it is of this source, as it is now, and of this recipe."""
+        return (
+            self.source_mtime_ns == source.mtime_ns
+            and self.source_size == source.size
+            and self.recipe == recipe
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a picture may go: `timeout` in seconds, `memory` of the whole run in bytes.
+
+    None is no limit. `max_pixels` counts the pixels that the file claims to have.
+    """
+
+    timeout: float | None = 300.0
+    memory: int | None = None
+    max_pixels: int = MAX_PIXELS
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the jobs of one run share beside the recipe.
+
+    `word` marks its temporary files and its logs, which stand below `output`. With `in_place`
+    the targets are the sources, and `backup` is the folder for the originals, None for none.
+    `salvage` keeps what can be decoded of a truncated picture.
+    """
+
+    word: str
+    output: str
+    limits: Limits = field(default_factory=Limits)
+    in_place: bool = False
+    backup: str | None = None
+    salvage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +215,7 @@ class Summary:
     """What a run came to: results folded one by one.
 
     `bytes_in` counts the sources that were done, `bytes_out` what was written from them.
+    `signal` is the one that interrupted the run, `stopped` why it ended early by itself.
     `failures` keeps the first few failed results, so that a run of a million stays small.
     """
 
@@ -155,6 +231,7 @@ class Summary:
     bytes_out: int = 0
     seconds: float = 0.0
     signal: int | None = None
+    stopped: str | None = None
     report_lost: bool = False
     failures: list[Result] = field(default_factory=list)
 
@@ -174,7 +251,7 @@ class Summary:
 
     @property
     def unfinished(self) -> int:
-        """How many planned files have no outcome, because the run was interrupted."""
+        """How many planned files have no outcome, because the run did not get to its end."""
         return self.planned - self.done - self.skipped - self.failed
 
     @property
@@ -182,7 +259,11 @@ class Summary:
         """0 all done or up to date, 1 something failed, 128 + the signal that interrupted."""
         if self.signal is not None:
             return 128 + self.signal
-        return 1 if self.failed or self.report_lost else 0
+        return 1 if self.failed or self.stopped or self.report_lost else 0
+
+
+def _joined(root: str, relative: str) -> str:
+    return os.path.join(root, relative if os.sep == "/" else relative.replace("/", os.sep))
 
 
 def _total(written: Iterable[Written]) -> int:

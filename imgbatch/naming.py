@@ -8,6 +8,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ class Template:
     @property
     def fields(self) -> frozenset[str]:
         """The names of the fields in it."""
-        return frozenset(field for _, field, _, _ in _formatter.parse(self.text) if field)
+        return frozenset(field for _, field, _, _ in _parts(self.text) if field)
 
     @property
     def needs_header(self) -> bool:
@@ -106,11 +107,26 @@ class Template:
 
         What comes from the source's own path is taken as it is.
         """
-        safe = {
-            key: value if key in _OWN_FIELDS or not isinstance(value, str) else _one_name(value)
-            for key, value in values.items()
-        }
-        return _formatter.vformat(self.text, (), safe)
+        return "".join(
+            literal if field is None else literal + _formatted(field, values[field], spec, how)
+            for literal, field, spec, how in _parts(self.text)
+        )
+
+
+@cache
+def _parts(text: str) -> tuple[tuple[str, str | None, str, str | None], ...]:
+    """Literal text and the field behind it, its format and its conversion."""
+    return tuple(
+        (literal, field, spec or "", how) for literal, field, spec, how in _formatter.parse(text)
+    )
+
+
+def _formatted(field: str, value: object, spec: str, how: str | None) -> str:
+    if isinstance(value, str) and field not in _OWN_FIELDS:
+        value = _one_name(value)
+    if isinstance(value, str) and not spec and not how:
+        return value
+    return _formatter.format_field(_formatter.convert_field(value, how), spec)
 
 
 def _one_name(value: str) -> str:

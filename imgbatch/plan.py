@@ -9,14 +9,19 @@ from __future__ import annotations
 import itertools
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal, get_args
 
+from imgbatch import atomic
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
-from imgbatch.model import Job, Result, Source, Target
+from imgbatch.model import MAX_PIXELS, FileState, Job, Made, Source, Target
+from imgbatch.naming import shown
+from imgbatch.packed import Jobs, Skips
 from imgbatch.recipe import Output, Recipe
 
 OnConflict = Literal["error", "skip", "overwrite", "rename"]
@@ -27,6 +32,13 @@ CHUNK_COST: Final = 48_000_000
 FILE_COST: Final = 30_000
 """What a file costs beside its bytes, in the same measure."""
 
+UP_TO_DATE: Final = "up to date"
+
+Lookup = Callable[[str], Made | None]
+"""What is remembered of a target, by its path below the output folder."""
+
+_PLAIN: Final = "{stem}{ext}"
+_TWICE: Final = "the same file was given twice"
 _NAMED_CONFLICTS: Final = 5
 
 
@@ -40,13 +52,17 @@ class Conflict:
     remedy: str
 
 
+def _nothing_known(target: str) -> Made | None:
+    return None
+
+
 @dataclass(slots=True)
 class Plan:
     """Everything that will be done: the jobs in the order of the scan, and what is not done."""
 
     output: str
-    jobs: list[Job] = field(default_factory=list)
-    skipped: list[Result] = field(default_factory=list)
+    jobs: Jobs = field(default_factory=Jobs)
+    skipped: Skips = field(default_factory=Skips)
     conflicts: list[Conflict] = field(default_factory=list)
 
     @property
@@ -58,7 +74,7 @@ class Plan:
         """Raise PlanError if something is in the way: the first few by name, and how many more."""
         if not self.conflicts:
             return
-        lines = [f"  {conflict.message}" for conflict in self.conflicts[:_NAMED_CONFLICTS]]
+        lines = [f"  {shown(conflict.message)}" for conflict in self.conflicts[:_NAMED_CONFLICTS]]
         if len(self.conflicts) > _NAMED_CONFLICTS:
             lines.append(f"  … and {len(self.conflicts) - _NAMED_CONFLICTS} more")
         remedies = dict.fromkeys(conflict.remedy for conflict in self.conflicts)
@@ -74,89 +90,175 @@ def plan(
     *,
     flat: bool = False,
     on_conflict: OnConflict = "error",
+    lookup: Lookup = _nothing_known,
+    force: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> Plan:
     """Compute and check all targets below the folder `output`.
 
-    With `flat` the sources' folders are not mirrored. `on_conflict` says what becomes of a
-    target that exists already, and of two sources with one target. A target that is itself a
-    source is always refused, and so is one outside `output`.
+    With `flat` the sources' folders are not mirrored. `lookup` tells what is known of a target
+    from runs before: what is up to date is skipped (not with `force`), and what is not replaces
+    what those runs made. `on_conflict` says what becomes of any other file that exists already,
+    and of two sources with one target. A target that is itself a source is always refused, and
+    so is one outside `output`.
     """
-    planner = _Planner(recipe, output, flat, on_conflict)
+    planner = _Planner(recipe, output, flat, on_conflict, lookup, force, max_pixels)
     for seq, source in enumerate(sources, 1):
         planner.add(source, seq)
     return planner.finish()
 
 
-def chunks(jobs: Iterable[Job], workers: int) -> Iterator[list[Job]]:
+def plan_in_place(
+    sources: Iterable[Source],
+    recipe: Recipe,
+    folder: str,
+    *,
+    lookup: Lookup = _nothing_known,
+    force: bool = False,
+) -> Plan:
+    """Compute the targets of sources below `folder` that are to be replaced themselves."""
+    planned = Plan(folder)
+    (output,) = recipe.outputs
+    digest = recipe.digest_of(output)
+    seen: set[str] = set()
+    for source in sources:
+        key = _key(source.relative)
+        if key in seen:
+            planned.skipped.append(source, _TWICE)
+            continue
+        seen.add(key)
+        made = lookup(source.relative)
+        state = FileState(source.size, source.mtime_ns)
+        if os.path.islink(source.path):
+            planned.conflicts.append(
+                Conflict(
+                    source,
+                    source.path,
+                    f"{source.path} is a link, and would become a file of its own",
+                    "Leave it out with --exclude, or give the folder that it leads to.",
+                )
+            )
+        elif not force and made and made.recipe == digest and _still_made(made, state, source):
+            planned.skipped.append(source, UP_TO_DATE)
+        elif not source.size and os.path.isdir(source.path):
+            planned.jobs.append(Job(source, ()))
+        else:
+            again = made is not None and (made.size, made.mtime_ns) == state
+            target = Target(output.name, folder, source.relative, known=state, again=again)
+            planned.jobs.append(Job(source, (target,)))
+    return planned
+
+
+def _still_made(made: Made, state: FileState, source: Source) -> bool:
+    """Whether a file is what was made in its place: by its state, or else by its bytes."""
+    if made.pending or made.size != state.size:
+        return False
+    if made.mtime_ns == state.mtime_ns:
+        return True
+    if made.hash is None:
+        return False
+    try:
+        return atomic.hash_of(source.path) == made.hash
+    except OSError:
+        return False
+
+
+def chunks(sizes: Sequence[int], workers: int) -> Iterator[array[int]]:
     """Cut jobs into portions of about a second, largest files first, smaller towards the end.
 
+    `sizes` are those of the jobs' sources in bytes; a portion is a sequence of their indices.
     The last portions are single files, so that all workers end at nearly the same time.
     """
-    ordered = sorted(jobs, key=_cost, reverse=True)
-    left = sum(map(_cost, ordered))
-    chunk: list[Job] = []
-    cost = 0
-    for job in ordered:
+    order = array("L", sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True))
+    left = sum(sizes) + FILE_COST * len(sizes)
+    start = cost = 0
+    for end, index in enumerate(order):
         limit = min(CHUNK_COST, left / (3 * workers))
-        if chunk and cost + _cost(job) > limit:
-            yield chunk
+        own = sizes[index] + FILE_COST
+        if end > start and cost + own > limit:
+            yield order[start:end]
             left -= cost
-            chunk, cost = [], 0
-        chunk.append(job)
-        cost += _cost(job)
-    if chunk:
-        yield chunk
-
-
-def _cost(job: Job) -> int:
-    return job.source.size + FILE_COST
+            start, cost = end, 0
+        cost += own
+    if start < len(order):
+        yield order[start:]
 
 
 class _Planner:
     """The state of one planning: which names are taken, and by which job."""
 
-    def __init__(self, recipe: Recipe, output: str, flat: bool, on_conflict: OnConflict) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        output: str,
+        flat: bool,
+        on_conflict: OnConflict,
+        lookup: Lookup,
+        force: bool,
+        max_pixels: int,
+    ) -> None:
         self.plan = Plan(output)
+        self._prefix = os.path.join(output, "")
         self._recipe = recipe
+        self._digests = {out.name: recipe.digest_of(out) for out in recipe.outputs}
         self._flat = flat
         self._on_conflict = on_conflict
-        self._planned: list[Job | None] = []
-        self._taken: dict[str, int] = {}
+        self._lookup = lookup
+        self._force = force
+        self._max_pixels = max_pixels
+        # Who has a target, by the hash of its key, which is much smaller. Should two keys have
+        # one hash, the names are still safe: nothing is published over what is there.
+        self._taken: dict[int, int] = {}
+        self._superseded: set[int] = set()
         self._existing: dict[tuple[int, int], str] = {}
         self._needs_header = any(out.template.needs_header for out in recipe.outputs)
+        self._plain = (
+            [out.template.text for out in recipe.outputs] == [_PLAIN]
+            and on_conflict == "error"
+            and not (flat or force)
+        )
 
     def add(self, source: Source, seq: int) -> None:
         """Plan one source: a job, a skipped result, or a conflict."""
+        if self._plain and self._is_current(source):
+            self.plan.skipped.append(source, UP_TO_DATE)
+            return
         if not source.size and os.path.isdir(source.path):
             # A folder that cannot be listed: it has no targets, and its row will say why.
-            self._planned.append(Job(source, ()))
+            self.plan.jobs.append(Job(source, ()))
             return
-        fields = self._header_fields(source) if self._needs_header else {}
-        targets: dict[str, Target] = {}
-        there: list[str] = []
-        for output in self._recipe.outputs:
-            target = self._target(source, output, seq, fields)
+        relatives = self._relatives(source, seq)
+        if relatives is None:
+            return
+        targets: list[Target] = []
+        stay: list[str] = []
+        for output, relative in zip(self._recipe.outputs, relatives, strict=True):
+            target = self._target(source, output, relative)
             if target is None:
                 return
             if isinstance(target, str):
-                there.append(target)
-                continue
-            twin = targets.setdefault(_key(target.path), target)
-            if twin is not target:
-                self._refuse(
-                    source,
-                    target.path,
-                    f"the outputs {twin.output} and {target.output} of {source.path} "
-                    f"would both become {target.path}",
-                    "Put {output} into --name.",
-                )
-                return
+                stay.append(target)
+            else:
+                targets.append(target)
         if not targets:
-            self._skip(source, f"already there: {', '.join(there)}")
+            there = [path for path in stay if path != UP_TO_DATE]
+            self._skip(source, f"already there: {', '.join(there)}" if there else UP_TO_DATE)
             return
-        index = len(self._planned)
-        self._planned.append(Job(source, tuple(targets.values())))
-        self._taken.update(dict.fromkeys(targets, index))
+        index = len(self.plan.jobs)
+        self.plan.jobs.append(Job(source, tuple(targets)))
+        for target in targets:
+            self._taken[hash(_key(target.relative))] = index
+
+    def _is_current(self, source: Source) -> bool:
+        """A quick look at whether a source that has one output, of its own name, is up to date."""
+        stem, dot, suffix = source.mirrored.rpartition(".")
+        output = self._recipe.outputs[0]
+        relative = stem + _suffix(f".{suffix}", output.encoding.format) if dot else source.mirrored
+        made = self._lookup(relative)
+        if made is None or made.pending or not made.suits(source, self._digests[output.name]):
+            return False
+        state = atomic.state(self._real_path(relative, made))
+        return state is not None and state.size == made.size
 
     def finish(self) -> Plan:
         """The plan, once every existing target was compared with every source.
@@ -164,11 +266,14 @@ class _Planner:
         One that is a source, by name, by link or by hard link, is refused whatever the options
         say.
         """
-        self.plan.jobs.extend(job for job in self._planned if job is not None)
+        if self._superseded:
+            self.plan.jobs = self.plan.jobs.without(self._superseded)
         if self._existing:
-            sources = [job.source for job in self.plan.jobs]
-            sources += [conflict.source for conflict in self.plan.conflicts]
-            sources += [result.source for result in self.plan.skipped]
+            sources = itertools.chain(
+                (job.source for job in self.plan.jobs),
+                [conflict.source for conflict in self.plan.conflicts],
+                (result.source for result in self.plan.skipped),
+            )
             originals = {
                 self._existing[identity]: source
                 for source in sources
@@ -187,50 +292,120 @@ class _Planner:
                 )
         return self.plan
 
-    def _target(
-        self, source: Source, output: Output, seq: int, fields: Mapping[str, object]
-    ) -> Target | str | None:
-        """The target of one output; or the path of a file that is there already and stays; or
-        None once the source was skipped or refused.
+    def _relatives(self, source: Source, seq: int) -> list[str] | None:
+        """Where each output of a source goes, below the output folder; None if refused."""
+        fields = self._header_fields(source) if self._needs_header else {}
+        owners: dict[str, str] = {}
+        relatives = []
+        for output in self._recipe.outputs:
+            relative = self._relative(source, output, seq, fields)
+            if relative is None:
+                return None
+            twin = owners.setdefault(_key(relative), output.name)
+            if twin != output.name:
+                path = self._path(relative)
+                self._refuse(
+                    source,
+                    path,
+                    f"the outputs {twin} and {output.name} of {source.path} would both become "
+                    f"{path}",
+                    "Put {output} into --name.",
+                )
+                return None
+            relatives.append(relative)
+        return relatives
+
+    def _target(self, source: Source, output: Output, relative: str) -> Target | str | None:
+        """The target of one output; or UP_TO_DATE, or the path of a file that is there already
+        and stays; or None once the source was skipped or refused.
         """
-        path = self._path(source, output, seq, fields)
-        if path is None:
-            return None
-        rival = self._rival(path)
+        rival = self._rival(relative)
         if rival is not None and rival.source.path == source.path:
-            self._skip(source, "the same file was given twice")
+            self._skip(source, _TWICE)
             return None
         if self._on_conflict == "rename":
-            path = self._free_name(path)
-        elif rival is not None and not self._may_supersede(source, path, rival):
+            relative = self._free_name(source, relative)
+        elif rival is not None and not self._may_supersede(source, relative, rival):
             return None
-        replace = False
-        if os.path.lexists(path):
-            if self._on_conflict == "skip" and not os.path.isdir(path):
-                return path
-            if not self._may_replace(source, path):
-                return None
-            replace = True
-        return Target(output.name, path, replace, output.encoding.format is None)
+        made = self._lookup(relative)
+        path = self._real_path(relative, made)
+        target = Target(
+            output.name, self.plan.output, relative, any_suffix=output.encoding.format is None
+        )
+        state = atomic.state(path)
+        if state is None:
+            return target
+        objection = f"{path} exists already"
+        if made is not None:
+            right = made.suits(source, self._digests[output.name])
+            if right and made.size == state.size and not made.pending and not self._force:
+                return UP_TO_DATE
+            if _is_ours(made, state):
+                if _same_file(made.source, source.path):
+                    self._remember_existing(path)
+                    return replace(target, known=state)
+                objection = f"{path} was made from another picture, {os.fsdecode(made.source)}"
+            elif right and made.pending:
+                # Perhaps the last thing that a run did before it was killed: it is, if the very
+                # same bytes come out again.
+                return target
+            elif made.size is not None:
+                objection = f"{path} was changed since imgbatch made it"
+        return self._despite(source, target, path, objection)
 
-    def _rival(self, path: str) -> Job | None:
-        index = self._taken.get(_key(path))
-        return None if index is None else self._planned[index]
+    def _despite(
+        self, source: Source, target: Target, path: str, objection: str
+    ) -> Target | str | None:
+        """What becomes of a target where a file stands that is not simply to be replaced."""
+        if os.path.isdir(path):
+            self._refuse(
+                source,
+                path,
+                f"{path} is a folder, and {source.path} would get its name",
+                "Use another --name or --output.",
+            )
+            return None
+        if self._on_conflict == "skip":
+            return path
+        self._remember_existing(path)
+        if self._on_conflict == "overwrite":
+            return replace(target, replace=True)
+        self._refuse(
+            source,
+            path,
+            objection,
+            "Use --on-conflict skip, overwrite or rename, or another --output.",
+        )
+        return None
 
-    def _free_name(self, path: str) -> str:
-        """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that nobody has."""
-        stem, suffix = os.path.splitext(path)
+    def _rival(self, relative: str) -> Job | None:
+        """Another source's job with the same target."""
+        key = _key(relative)
+        index = self._taken.get(hash(key))
+        if index is None or index in self._superseded:
+            return None
+        job = self.plan.jobs[index]
+        return job if any(_key(target.relative) == key for target in job.targets) else None
+
+    def _free_name(self, source: Source, relative: str) -> str:
+        """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that nobody has but this source."""
+        stem, suffix = os.path.splitext(relative)
         for number in itertools.count(2):
-            if self._rival(path) is None and not os.path.lexists(path):
-                break
-            path = f"{stem}-{number}{suffix}"
-        return path
+            if self._rival(relative) is None:
+                made = self._lookup(relative)
+                state = atomic.state(self._real_path(relative, made))
+                ours = made is not None and _same_file(made.source, source.path)
+                if state is None or (ours and made is not None and _is_ours(made, state)):
+                    break
+            relative = f"{stem}-{number}{suffix}"
+        return relative
 
-    def _may_supersede(self, source: Source, path: str, rival: Job) -> bool:
+    def _may_supersede(self, source: Source, relative: str, rival: Job) -> bool:
         """Whether a target that another source has, too, goes to this one."""
+        path = self._path(relative)
         if self._on_conflict == "overwrite":
             # One picture per name: the last is made, and the other's row says why it is not.
-            self._planned[self._taken[_key(path)]] = None
+            self._superseded.add(self._taken[hash(_key(relative))])
             self._skip(rival.source, f"{path} goes to {source.path} (--on-conflict overwrite)")
             return True
         if self._on_conflict == "skip":
@@ -244,39 +419,32 @@ class _Planner:
             )
         return False
 
-    def _may_replace(self, source: Source, path: str) -> bool:
-        """Whether something that stands at a target already may be overwritten."""
-        if os.path.isdir(path):
-            self._refuse(
-                source,
-                path,
-                f"{path} is a folder, and {source.path} would get its name",
-                "Use another --name or --output.",
-            )
-            return False
-        self._remember_existing(path)
-        if self._on_conflict == "overwrite":
-            return True
-        self._refuse(
-            source,
-            path,
-            f"{path} exists already",
-            "Use --on-conflict skip, overwrite or rename, or another --output.",
-        )
-        return False
-
     def _refuse(self, source: Source, target: str, message: str, remedy: str) -> None:
         self.plan.conflicts.append(Conflict(source, target, message, remedy))
 
     def _skip(self, source: Source, reason: str) -> None:
-        self.plan.skipped.append(Result(source, "skipped", reason=reason))
+        self.plan.skipped.append(source, reason)
 
     def _remember_existing(self, path: str) -> None:
         identity = _identity(path)
         if identity is not None:
             self._existing[identity] = path
 
-    def _path(
+    def _path(self, relative: str) -> str:
+        # Like Target.path, which costs more to make.
+        return (
+            f"{self._prefix}{relative}"
+            if os.sep == "/"
+            else self._prefix + relative.replace("/", os.sep)
+        )
+
+    def _real_path(self, relative: str, made: Made | None) -> str:
+        """Where a target stands if it was made: its suffix may have been another."""
+        if made is None or made.path is None:
+            return self._path(relative)
+        return self._path(os.fsdecode(made.path))
+
+    def _relative(
         self, source: Source, output: Output, seq: int, fields: Mapping[str, object]
     ) -> str | None:
         folder, _, name = source.mirrored.rpartition("/")
@@ -284,7 +452,7 @@ class _Planner:
         rendered = output.template.render(
             {
                 "stem": stem,
-                "ext": _suffix(suffix, output),
+                "ext": _suffix(suffix, output.encoding.format),
                 "dir": folder,
                 "output": output.name,
                 "seq": seq,
@@ -303,7 +471,7 @@ class _Planner:
                 "Use another --name, or --output for another folder.",
             )
             return None
-        return os.path.join(self.plan.output, *parts)
+        return "/".join(parts)
 
     def _header_fields(self, source: Source) -> dict[str, object]:
         """What only the file's header tells, with stated fallbacks for what it does not."""
@@ -311,7 +479,7 @@ class _Planner:
         from imgbatch.imaging.decode import Header, read_header
 
         try:
-            header = read_header(source.path)
+            header = read_header(source.path, self._max_pixels)
         except PictureError:
             # The worker will say so in this source's row.
             header = Header((0, 0))
@@ -342,10 +510,11 @@ def _date(text: str | None, mtime_ns: int) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def _suffix(suffix: str, output: Output) -> str:
+@lru_cache
+def _suffix(suffix: str, format: str | None) -> str:  # noqa: A002
     """The suffix an output gets: the format's, or the source's own where that is kept."""
-    if output.encoding.format is not None:
-        return formats.BY_NAME[output.encoding.format].suffixes[0]
+    if format is not None:
+        return formats.BY_NAME[format].suffixes[0]
     row = formats.SUFFIXES.get(suffix.lower())
     return row.suffix_for(suffix) if row else suffix
 
@@ -363,6 +532,26 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _is_ours(made: Made, state: FileState) -> bool:
+    """Whether a file in this state is what was made, and nobody changed it since.
+
+    One that is empty, or has the same time and another size, was damaged by a power cut.
+    """
+    if state.size == 0:
+        return True
+    return made.mtime_ns == state.mtime_ns
+
+
+def _same_file(one: bytes, other: str) -> bool:
+    """Whether two paths, the first absolute, lead to one file."""
+    if one == os.fsencode(os.path.abspath(other)):
+        return True
+    try:
+        return os.path.samefile(one, os.fsencode(other))
+    except OSError:
+        return False
 
 
 def _same_name(one: str, other: str) -> bool:

@@ -125,11 +125,72 @@ class Recipe:
         needs = [output.needed_size(size) for output in self.outputs]
         return max(need[0] for need in needs), max(need[1] for need in needs)
 
+    def working_bytes(
+        self,
+        full_size: Size,
+        decoded_size: Size,
+        source: str | None = None,
+        *,
+        plain: bool = False,
+    ) -> int:
+        """The peak of memory that operations and encoding take beside the decoded picture.
+
+        `source` is the name of the format it has, for outputs that keep it; `plain` says that its
+        pixels are grey or RGB of 8 bits. Without them the worst is assumed.
+        """
+        shared = _Working(full_size, decoded_size)
+        shared.add(self.prepare, plain=plain)
+        peak, finished = shared.peak, 0
+        for output in self.outputs:
+            working = _Working(shared.full_size, shared.size, shared.held)
+            working.add(output.operations, plain=plain)
+            working.encode(output.encoding.format or source, plain=plain)
+            peak = max(peak, finished + working.peak)
+            # The finished files wait in memory for the last: at most as large as their pixels.
+            finished += 4 * working.size[0] * working.size[1]
+        return peak
+
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that change when any field does."""
-        plain = json.dumps(_plain(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(plain.encode()).hexdigest()[:16]
+        return _digest(self)
+
+    def digest_of(self, output: Output) -> str:
+        """The same of what makes the pixels and the file of one output: all but names."""
+        return _digest((self.prepare, output.operations, output.encoding))
+
+
+@dataclass(slots=True)
+class _Working:
+    """The memory that a picture takes on its way beside the decoded one, 4 bytes a pixel.
+
+    `held` are the bytes of the picture that the next operation is given.
+    """
+
+    full_size: Size
+    size: Size
+    held: int = 0
+    peak: int = 0
+
+    def add(self, operations: Iterable[Operation], *, plain: bool) -> None:
+        for operation in operations:
+            if not operation.turns:
+                self._turn()
+            after = operation.output_size(self.full_size)
+            taken = operation.working_bytes(self.size, after, plain=plain)
+            self.peak = max(self.peak, self.held + taken)
+            self.full_size = self.size = after
+            self.held = 4 * after[0] * after[1]
+
+    def encode(self, format: str | None, *, plain: bool) -> None:  # noqa: A002
+        self._turn()
+        rows = [formats.BY_NAME[format]] if format else formats.FORMATS
+        taken = max(row.encoding.of(self.size, plain=plain) for row in rows)
+        self.peak = max(self.peak, self.held + taken)
+
+    def _turn(self) -> None:
+        # The decoded picture may have to be turned upright, into another.
+        self.held = self.held or 4 * self.size[0] * self.size[1]
 
 
 _FIT_HINTS: Final = {
@@ -189,6 +250,11 @@ def _conversions(profile: str) -> Iterable[Operation]:
     if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
         raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")
     yield ConvertProfile(icc)
+
+
+def _digest(value: Any) -> str:
+    plain = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

@@ -46,19 +46,22 @@ def row(result: Result) -> dict[str, Any]:
 
 def summary_row(summary: Summary) -> dict[str, Any]:
     """The last object of a report."""
-    return {
-        "summary": {
-            "done": summary.done,
-            "skipped": summary.skipped,
-            "failed": summary.failed,
-            "warnings": summary.warnings,
-            "bytes_in": summary.bytes_in,
-            "bytes_out": summary.bytes_out,
-            "seconds": round(summary.seconds, 3),
-            "jobs": summary.jobs,
-            "exit_code": summary.exit_code,
-        }
+    fields: dict[str, Any] = {
+        "done": summary.done,
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "warnings": summary.warnings,
+        "bytes_in": summary.bytes_in,
+        "bytes_out": summary.bytes_out,
+        "seconds": round(summary.seconds, 3),
+        "jobs": summary.jobs,
+        "exit_code": summary.exit_code,
     }
+    if summary.unfinished:
+        fields["not_done"] = summary.unfinished
+    if summary.stopped:
+        fields["stopped"] = summary.stopped
+    return {"summary": fields}
 
 
 class Report:

@@ -144,7 +144,7 @@ def _source(root: str, relative: str, name: str, entry: os.DirEntry[str]) -> Sou
 
 
 def _named(files: Sequence[str], patterns: _Patterns) -> Iterator[Source]:
-    root = _shared_folder(files) if files else None
+    root = shared_folder(files) if files else None
     for path in files:
         if root is None:
             folder, relative = os.path.split(path)
@@ -164,7 +164,7 @@ def _source_named(folder: str, relative: str, path: str) -> Source:
     return Source(folder, relative, found.st_size, found.st_mtime_ns)
 
 
-def _shared_folder(paths: Sequence[str]) -> str | None:
+def shared_folder(paths: Sequence[str]) -> str | None:
     """The deepest folder above all of them, as the user writes it; None if there is no such."""
     if any(os.pardir in path.split(os.sep) for path in paths):
         return None

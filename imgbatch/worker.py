@@ -14,15 +14,17 @@ from dataclasses import replace
 
 from PIL import Image
 
-from imgbatch import atomic
+from imgbatch import atomic, runlog
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, encode, formats
 from imgbatch.imaging import resample as _resample  # noqa: F401
+from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.picture import Picture
-from imgbatch.model import Failure, Job, Notice, Result, Source, Target, Written
+from imgbatch.model import Failure, Job, Notice, Result, Run, Source, Target, Written
 from imgbatch.operations import Operation
 from imgbatch.recipe import Recipe
+from imgbatch.runlog import Entry
 
 # Loaded here, and `resample` above, because nearly every job needs them and workers are forked
 # from a process that has imported this module.
@@ -31,6 +33,16 @@ formats.load_plugin(formats.BY_NAME["jpeg"])
 # Pillow keeps this many freed 16 MB blocks for the next picture instead of giving them back:
 # a full decode of 24 MP takes a third less time for it.
 _KEPT_BLOCKS = 16
+
+# Of a worker process itself: the interpreter, Pillow and what it has to hand.
+_PROCESS_BYTES = 60_000_000
+_PIXEL_BYTES = 4
+
+DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "unwritable"})
+"""Kinds of failures that the next file will meet, too."""
+
+# What a picture loses that cannot be seen in the result, so that only the original has it.
+_LOSSES = frozenset({"frames-dropped", "gain-map-dropped", "depth-reduced", "truncated"})
 
 
 def tune_process() -> None:
@@ -41,16 +53,23 @@ def tune_process() -> None:
     Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
 
 
-def process(job: Job, recipe: Recipe, run: str) -> Result:
+def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
     """Make all outputs of one source, or none.
 
     Everything is encoded before anything is written, and everything is written under temporary
-    names, marked with the word `run`, before the first is published.
+    names before the first is published. `share` is the part of the run's memory that this job
+    may take, 0 to 1: None if it needs more, and nothing was done.
     """
     begun = time.perf_counter()
     try:
-        encoded = _encode_all(job, recipe)
-        written = _write_all(job, encoded, run)
+        if run.in_place and (before := _replaced_before(job, run)):
+            return Result(job.source, "done", before, seconds=time.perf_counter() - begun)
+        encoded = _encode_all(job, share, recipe, run)
+        # Before anything is published: what cannot be told would be made in silence.
+        notices = _unique(notice for one in encoded for notice in one.notices)
+        written = _replace(job, encoded, run) if run.in_place else _publish(job, encoded, run)
+    except _ShareExceededError:
+        return None
     except PictureError as error:
         return _failed(job.source, error.failure, begun)
     except MemoryError:
@@ -59,7 +78,6 @@ def process(job: Job, recipe: Recipe, run: str) -> Result:
     except Exception as error:
         message = f"{type(error).__name__}: {error} (this is a mistake in imgbatch)"
         return _failed(job.source, Failure("operate", "internal", message), begun)
-    notices = _unique(notice for one in encoded for notice in one.notices)
     return Result(job.source, "done", written, notices, seconds=time.perf_counter() - begun)
 
 
@@ -77,8 +95,39 @@ def _failed(source: Source, failure: Failure, begun: float) -> Result:
     return Result.failed(source, failure, time.perf_counter() - begun)
 
 
-def _encode_all(job: Job, recipe: Recipe) -> list[Encoded]:
-    picture = decode.decode(job.source.path, recipe.needed_size)
+class _ShareExceededError(Exception):
+    """The picture fits into the run's memory, but not into this worker's share."""
+
+
+def _encode_all(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
+    limits = run.limits
+
+    def admit(demand: Demand) -> None:
+        """Called between the header and the pixels."""
+        if limits.memory is None:
+            return
+        decoded = _PIXEL_BYTES * demand.decoded_size[0] * demand.decoded_size[1]
+        working = decoded + recipe.working_bytes(
+            demand.full_size, demand.decoded_size, demand.format, plain=demand.plain
+        )
+        need = _PROCESS_BYTES + max(demand.bytes, working)
+        if need > limits.memory:
+            raise PictureError(
+                "open",
+                "memory",
+                f"it needs about {need / 1e6:.0f} MB of memory, and {limits.memory / 1e6:.0f} MB "
+                "are allowed (see --memory)",
+            )
+        if need > limits.memory * share:
+            raise _ShareExceededError
+
+    picture = decode.decode(
+        job.source.path,
+        recipe.needed_size,
+        max_pixels=limits.max_pixels,
+        salvage=run.salvage,
+        admit=admit,
+    )
     picture = _operate(picture, recipe.prepare)
     # Some outputs may be there already: then the job has no target for them.
     wanted = {target.output for target in job.targets}
@@ -102,7 +151,7 @@ def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
     return picture
 
 
-def _write_all(job: Job, encoded: Sequence[Encoded], run: str) -> tuple[Written, ...]:
+def _publish(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, ...]:
     targets = [_settled(target, one) for target, one in zip(job.targets, encoded, strict=True)]
     staged: list[atomic.Staged] = []
     published: list[str] = []
@@ -110,11 +159,13 @@ def _write_all(job: Job, encoded: Sequence[Encoded], run: str) -> tuple[Written,
     try:
         for target, one in zip(targets, encoded, strict=True):
             path = target.path
-            staged.append(atomic.stage(target.path, one.data, run))
+            staged.append(atomic.stage(target.path, one.data, run.word))
+        path = run.output
+        runlog.write(run.output, run.word, map(_entry, job.targets, targets, staged))
         for target, file in zip(targets, staged, strict=True):
             path = target.path
-            file.publish(replace=target.replace)
-            if not target.replace:
+            file.publish(replace=target.replace, known=target.known)
+            if not target.replace and target.known is None:
                 published.append(target.path)
     except OSError as error:
         # All or none: what replaced something cannot be taken back, what was new can.
@@ -126,6 +177,81 @@ def _write_all(job: Job, encoded: Sequence[Encoded], run: str) -> tuple[Written,
         # Those that were published are gone from under their temporary names.
         for file in staged:
             file.discard()
+    return _written(targets, encoded)
+
+
+def _replace(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, ...]:
+    """Put the one output in its source's place; at every moment one of the two is whole there."""
+    (target,), (one,) = job.targets, encoded
+    lossy = [notice.message for notice in one.notices if notice.kind in _LOSSES]
+    if lossy and run.backup is None:
+        raise PictureError(
+            "write", "would-lose", f"{lossy[0]}: in place that needs a --backup folder"
+        )
+    path = target.path
+    staged = None
+    try:
+        staged = atomic.stage(path, one.data, run.word, like=path, durable=True)
+        if run.backup is not None:
+            path = os.path.join(run.backup, *job.source.mirrored.split("/"))
+            _back_up(job, path, run)
+            path = target.path
+        entry = Entry(target.relative, staged.state, hash=atomic.hash_of(one.data))
+        runlog.write(run.output, run.word, [entry], durable=True)
+        if atomic.state(path) != target.known:
+            raise PictureError(
+                "write", "changed", f"{path} was changed meanwhile and was left as it is"
+            )
+        staged.publish(replace=True)
+    except OSError as error:
+        raise PictureError("write", *_explained(error, path)) from error
+    finally:
+        if staged is not None:
+            staged.discard()
+    return _written([target], encoded)
+
+
+def _replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
+    """What the job's first attempt made, if it died after it had replaced the source.
+
+    Raises PictureError if somebody else changed the source since the scan.
+    """
+    for target in job.targets:
+        state = atomic.state(target.path)
+        if state is None or state == target.known:
+            continue
+        for log in runlog.logs(run.output).get(run.word, []):
+            for entry in runlog.read_all(log):
+                if (entry.target, entry.made) == (target.relative, state):
+                    header = decode.read_header(target.path)
+                    return (
+                        Written(
+                            target.output, target.path, *header.size, state.size, header.format
+                        ),
+                    )
+        raise PictureError("open", "changed", "it was changed since the scan, and left as it is")
+    return ()
+
+
+def _back_up(job: Job, path: str, run: Run) -> None:
+    try:
+        atomic.keep_copy(job.source.path, path, run.word)
+    except FileExistsError:
+        # What is there may be the original of the picture that is now made anew.
+        if not job.targets[0].again:
+            raise PictureError(
+                "write",
+                "exists",
+                f"{path} is there already, with another content: use another --backup folder",
+            ) from None
+
+
+def _entry(planned: Target, settled: Target, staged: atomic.Staged) -> Entry:
+    path = None if settled.relative == planned.relative else settled.relative
+    return Entry(planned.relative, staged.state, path)
+
+
+def _written(targets: Sequence[Target], encoded: Sequence[Encoded]) -> tuple[Written, ...]:
     return tuple(
         Written(target.output, target.path, *one.size, len(one.data), one.format.name)
         for target, one in zip(targets, encoded, strict=True)
@@ -135,13 +261,13 @@ def _write_all(job: Job, encoded: Sequence[Encoded], run: str) -> tuple[Written,
 def _settled(target: Target, encoded: Encoded) -> Target:
     """With the suffix of the format that the source turned out to have.
 
-    Such a path was not checked by the plan, so it may not replace anything.
+    Such a path was not checked by the plan, so it may not replace just anything.
     """
-    stem, suffix = os.path.splitext(target.path)
+    stem, suffix = os.path.splitext(target.relative)
     right = encoded.format.suffix_for(suffix)
     if not target.any_suffix or right == suffix:
         return target
-    return replace(target, path=stem + right, replace=False)
+    return replace(target, relative=stem + right, replace=False)
 
 
 def _explained(error: OSError, path: str) -> tuple[str, str]:
@@ -155,4 +281,5 @@ def _explained(error: OSError, path: str) -> tuple[str, str]:
 
 
 def _unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
-    return tuple(dict.fromkeys(notices))
+    """Each once, and as plain text, whatever an operation may have put there."""
+    return tuple(dict.fromkeys(Notice(f"{notice.kind}", f"{notice.message}") for notice in notices))

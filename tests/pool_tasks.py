@@ -54,7 +54,7 @@ class Outcome:
     pid: int = 0
 
 
-def do(errand: Errand) -> Any:
+def do(errand: Errand, share: float) -> Any:
     second_time = errand.mark.exists()
     errand.mark.touch()
     instead = DEEDS[errand.deed](errand)
@@ -167,8 +167,10 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     `look` (how long to wait after the first outcome before counting what was sent) are seconds.
     """
     numbers = iter(range(10_000))
-    chunks = [
-        [Errand(next(numbers), deed, order["place"]) for deed in chunk] for chunk in order["chunks"]
+    portions = [[next(numbers) for _ in chunk] for chunk in order["chunks"]]
+    errands = [
+        Errand(number, deed, order["place"])
+        for number, deed in enumerate(deed for chunk in order["chunks"] for deed in chunk)
     ]
     finished: list[tuple[int, bool]] = []
 
@@ -178,16 +180,18 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
             control.stop()
 
     control = Control(on_finish=note)
-    if "timeout" in order:
-        vars(pool)["TIMEOUT_SECONDS"] = order["timeout"]
     task: Task[Errand, Any] = Task(
-        do, lost, failed, set_up_badly if order.get("bad_set_up") else set_up
+        do,
+        lost,
+        failed,
+        set_up_badly if order.get("bad_set_up") else set_up,
+        order.get("timeout"),
     )
     executor = serial.run if order.get("serial") else pool.run
     outcomes: list[Outcome] = []
     error = None
     sent = 0
-    arriving: Iterator[Any] = executor(task, chunks, order.get("workers", 2), control)
+    arriving: Iterator[Any] = executor(task, errands, portions, order.get("workers", 2), control)
     try:
         for outcome in arriving:
             outcomes.append(outcome)

@@ -16,7 +16,7 @@ from pool_tasks import still_alive
 
 import imgbatch
 from imgbatch import batch, worker
-from imgbatch.model import Job
+from imgbatch.model import Job, Run
 
 HALF = imgbatch.Recipe.from_options(sizes=["30"])
 
@@ -31,7 +31,12 @@ def plant(folder: Path, *names: str) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """The files below, but for what imgbatch keeps for itself."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and ".imgbatch" not in path.parts
+    )
 
 
 def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
@@ -244,7 +249,7 @@ def test_planning_is_done_at_the_call_and_work_when_results_are_asked_for(tmp_pa
     results = imgbatch.run(HALF, [photos], output=tmp_path / "out", jobs=1)
     plant(photos, "late.jpg")
 
-    assert not (tmp_path / "out").exists()
+    assert files(tmp_path / "out") == []
     assert [result.source.relative for result in results] == ["a.jpg"]
 
 
@@ -252,17 +257,25 @@ def _job(tmp_path: Path, name: str) -> Job:
     photos = plant(tmp_path / "photos", "a.jpg")
     (photos / "really a png.jpg").write_bytes(saved(scene(60, 40), "PNG"))
     settings = batch.Settings((str(photos / name),), str(tmp_path / "out"))
-    (job,) = batch.prepare(HALF, settings).jobs
+    with batch.prepare(HALF, settings) as prepared:
+        prepared.begin()
+        (job,) = prepared.plan.jobs
     return job
+
+
+def _process(job: Job, tmp_path: Path) -> imgbatch.Result:
+    result = worker.process(job, 1.0, HALF, Run("run", str(tmp_path / "out")))
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "really a png.jpg"])
 def test_a_second_attempt_is_not_in_the_way_of_itself(tmp_path: Path, name: str) -> None:
     """A worker may die when it has published, and its result has not arrived."""
     job = _job(tmp_path, name)
-    first = worker.process(job, HALF, "run")
+    first = _process(job, tmp_path)
 
-    second = worker.process(job, HALF, "run")
+    second = _process(job, tmp_path)
 
     assert first.status == second.status == "done"
     assert first.written == second.written
@@ -272,10 +285,9 @@ def test_a_second_attempt_overwrites_nothing_that_was_not_planned(tmp_path: Path
     # The plan looked for a file of this name with .jpg; what it is shows when it is decoded.
     job = _job(tmp_path, "really a png.jpg")
     other = tmp_path / "out/really a png.png"
-    other.parent.mkdir()
     other.write_bytes(b"somebody's")
 
-    result = worker.process(job, HALF, "run")
+    result = _process(job, tmp_path)
 
     assert result.failure is not None
     assert result.failure.kind == "exists"
@@ -344,7 +356,7 @@ def test_a_program_without_its_guard_ends_with_advice(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "WorkersError: the worker processes cannot start" in run.stderr
     assert "needs `if __name__ == '__main__':`" in run.stderr
-    assert not (tmp_path / "out").exists()
+    assert files(tmp_path / "out") == []
 
 
 def test_two_runs_in_one_program_do_not_disturb_each_other(tmp_path: Path) -> None:
@@ -373,7 +385,6 @@ def test_all_outputs_of_a_source_are_published_or_none(tmp_path: Path) -> None:
     photos = plant(tmp_path / "photos", "a.jpg")
     out = tmp_path / "out"
     results = imgbatch.run(TWO, [photos], output=out, jobs=1)
-    out.mkdir()
     # It comes after the plan was made, and in the way of the second output.
     (out / "a-small.jpg").write_bytes(b"somebody's")
 

@@ -26,7 +26,7 @@ DISK_TROUBLE = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES]
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".imgbatch")
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
@@ -180,7 +180,7 @@ def test_a_target_may_stand_in_the_current_folder(
 
     atomic.stage("a.jpg", b"picture", "run").publish(replace=False)
     atomic.stage("b.jpg", b"left over", "run")
-    atomic.sweep([""], "run")
+    atomic.sweep(["."], ["run"])
 
     assert names(tmp_path) == ["a.jpg"]
 
@@ -265,7 +265,7 @@ def test_sweeping_removes_the_files_of_its_own_run_alone(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"somebody's")
     before = {str(path) for path in tmp_path.rglob("*")}
 
-    atomic.sweep(folders, "mine")
+    atomic.sweep(folders, ["mine"])
 
     after = {str(path) for path in tmp_path.rglob("*")}
     assert before - after == {one.temporary for one in staged["mine"]}

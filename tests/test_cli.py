@@ -62,11 +62,14 @@ def plant(folder: Path, *names: str, data: bytes = SMALL) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file below; a folder that is not there has none."""
+    """The bytes of every file below, but for what imgbatch keeps for itself.
+
+    A folder that is not there has none.
+    """
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and ".imgbatch" not in path.parts
     }
 
 
@@ -382,7 +385,7 @@ def test_any_name_that_a_file_system_takes_survives(tmp_path: Path, jobs: str) -
     )
 
     assert run.returncode == 0
-    assert set(os.listdir(os.fsencode(tmp_path / "out"))) == set(AWKWARD)
+    assert set(os.listdir(os.fsencode(tmp_path / "out"))) == {*AWKWARD, b".imgbatch"}
     by_source, _ = rows(run.stdout)
     assert {os.fsencode(path) for path in by_source} == {b"photos/" + name for name in AWKWARD}
     written = {os.fsencode(row["outputs"][0]["path"]) for row in by_source.values()}
@@ -401,7 +404,7 @@ def test_a_list_with_nul_bytes_takes_any_name(tmp_path: Path) -> None:
     )
 
     assert run.returncode == 0
-    assert set(os.listdir(os.fsencode(tmp_path / "out"))) == set(AWKWARD)
+    assert set(os.listdir(os.fsencode(tmp_path / "out"))) == {*AWKWARD, b".imgbatch"}
 
 
 def test_a_list_of_lines_has_a_row_for_each_file_missing_ones_too(tmp_path: Path) -> None:
@@ -504,7 +507,7 @@ def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
     run = imgbatch("resize", "photos", "-o", "out", "--jobs", "2", "-v", cwd=tmp_path, env={})
 
     assert run.returncode == 0
-    assert set(os.listdir(os.fsencode(tmp_path / "out"))) == set(AWKWARD)
+    assert set(os.listdir(os.fsencode(tmp_path / "out"))) == {*AWKWARD, b".imgbatch"}
 
 
 def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:

@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pictures import opened, saved
-from PIL import Image
+from PIL import Image, ImageFile
 
 import imgbatch
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
-from imgbatch.imaging.decode import MAX_PIXELS, decode, read_header
+from imgbatch.imaging.decode import MAX_PIXELS, Demand, decode, read_header
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
 
@@ -60,7 +60,7 @@ def decoded(
     """The upright picture in a file of these bytes, decoded for at least that size."""
     path = folder / name
     path.write_bytes(data)
-    return decode(str(path), lambda size: least or size, max_pixels).upright()
+    return decode(str(path), lambda size: least or size, max_pixels=max_pixels).upright()
 
 
 def failure(
@@ -810,6 +810,335 @@ def test_an_icon_with_a_huge_picture_inside_is_refused(tmp_path: Path) -> None:
     entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside), 22)
     data = struct.pack("<HHH", 0, 1, 1) + entry + inside
     assert failure(tmp_path, data, "photo.ico").failure.kind == "too-large"
+
+
+def icon(inside: bytes, side: int = 16) -> bytes:
+    """An icon of one picture, PNG or bitmap, that says to be so large."""
+    entry = struct.pack("<BBBBHHII", side, side, 0, 0, 1, 32, len(inside), 22)
+    return struct.pack("<HHH", 0, 1, 1) + entry + inside
+
+
+def bitmap_of_icon(width: int, height: int) -> bytes:
+    """As icons hold them: upside down, with a mask behind that counts as twice the height."""
+    pixels = Image.fromarray(pictures.quarters(width, height)).convert("RGBA")
+    data = bytearray(saved(pixels, "DIB"))
+    struct.pack_into("<i", data, 8, height * 2)
+    return bytes(data) + bytes(width * height // 8)
+
+
+@pytest.mark.parametrize("limit", [64 * 48, 64 * 48 - 1])
+@pytest.mark.parametrize(
+    "inside", [saved(pictures.quarters(64, 48), "PNG"), bitmap_of_icon(64, 48)], ids=["png", "bmp"]
+)
+def test_an_icon_counts_as_the_picture_inside(tmp_path: Path, inside: bytes, limit: int) -> None:
+    """Its own header says 16 x 16; Pillow decodes the picture when it opens the icon."""
+    (tmp_path / "photo.ico").write_bytes(icon(inside))
+    if limit == 64 * 48:
+        picture = decoded(tmp_path, icon(inside), "photo.ico", max_pixels=limit)
+        assert pictures.corners(picture.image) == pictures.UPRIGHT
+        assert read_header(str(tmp_path / "photo.ico"), limit).size == (64, 48)
+    else:
+        error = failure(tmp_path, icon(inside), "photo.ico", max_pixels=limit)
+        assert (error.failure.stage, error.failure.kind) == ("open", "too-large")
+        assert "64 x 48" in error.failure.message
+        with pytest.raises(PictureError, match="64 x 48"):
+            read_header(str(tmp_path / "photo.ico"), limit)
+
+
+def test_a_huge_bitmap_in_an_icon_is_refused(tmp_path: Path) -> None:
+    inside = bytearray(bitmap_of_icon(16, 16))
+    struct.pack_into("<ii", inside, 4, 100_000, 200_000)
+    error = failure(tmp_path, icon(bytes(inside)), "photo.ico")
+    assert error.failure.kind == "too-large"
+    assert "100000 x 100000" in error.failure.message
+
+
+def test_a_webp_allocates_nothing_for_a_canvas_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr("PIL.WebPImagePlugin._webp.WebPAnimDecoder", made.append)
+    error = failure(tmp_path, lying_webp(), "photo.webp")
+    assert (error.failure.kind, made) == ("too-large", [])
+
+
+@pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
+def test_frames_together_may_be_more_than_the_limit(tmp_path: Path, source: str) -> None:
+    name = f"photo{SUFFIX[source]}"
+    picture = decoded(tmp_path, two_frames(source), name, max_pixels=SIZE[0] * SIZE[1])
+    assert picture.image.size == SIZE
+    error = failure(tmp_path, two_frames(source), name, max_pixels=SIZE[0] * SIZE[1] - 1)
+    assert error.failure.kind == "too-large"
+
+
+@pytest.mark.parametrize("source", SUFFIX)
+def test_a_header_is_held_to_the_same_limit(tmp_path: Path, source: str) -> None:
+    path = tmp_path / f"photo{SUFFIX[source]}"
+    path.write_bytes(sample(source))
+    assert read_header(str(path), SIZE[0] * SIZE[1]).size == SIZE
+    with pytest.raises(PictureError) as caught:
+        read_header(str(path), SIZE[0] * SIZE[1] - 1)
+    assert caught.value.failure.kind == "too-large"
+
+
+# Asking before decoding
+
+
+class Refused(Exception):  # noqa: N818
+    """Nothing that decoding knows."""
+
+
+def demands(folder: Path, data: bytes, name: str, least: Size | None = None) -> list[Demand]:
+    """What is asked for while these bytes are decoded."""
+    (folder / name).write_bytes(data)
+    asked: list[Demand] = []
+    decode(str(folder / name), lambda size: least or size, admit=asked.append)
+    return asked
+
+
+@pytest.mark.parametrize("source", SUFFIX)
+def test_it_is_asked_once_before_any_pixel_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    name = f"photo{SUFFIX[source]}"
+    (demand,) = demands(tmp_path, sample(source), name)
+    assert (demand.full_size, demand.decoded_size) == (SIZE, SIZE)
+    assert demand.bytes > SIZE[0] * SIZE[1] * 3
+    assert demand.format == formats.recognise(sample(source)[:32], SUFFIX[source]).name  # type: ignore[union-attr]
+
+    touched: list[object] = []
+    monkeypatch.setattr(Image, "_getdecoder", lambda *words: touched.append(words))
+    monkeypatch.setattr("PIL.Image.core.new", lambda *words: touched.append(words))
+    refusal = Refused()
+
+    def refuse(demand: Demand) -> None:
+        raise refusal
+
+    with pytest.raises(Refused) as caught:
+        decode(str(tmp_path / name), all_of_it, admit=refuse)
+    assert caught.value is refusal
+    assert touched == []
+
+
+@pytest.mark.parametrize(
+    "raised", [OSError("x"), MemoryError(), ValueError(), PictureError("open", "truncated", "y")]
+)
+@pytest.mark.parametrize("salvage", [False, True])
+def test_whatever_a_refusal_raises_is_passed_on(
+    tmp_path: Path, raised: Exception, salvage: bool
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(sample("JPEG"))
+    asked = []
+
+    def refuse(demand: Demand) -> None:
+        asked.append(demand)
+        raise raised
+
+    with pytest.raises(type(raised)) as caught:
+        decode(str(tmp_path / "photo.jpg"), all_of_it, salvage=salvage, admit=refuse)
+    assert caught.value is raised
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_it_is_asked_for_what_the_decoder_will_give(tmp_path: Path, orientation: int) -> None:
+    size = (640, 480)
+    data = oriented("JPEG", orientation, size)
+    (demand,) = demands(tmp_path, data, "photo.jpg", least=(80, 60))
+    assert (demand.full_size, demand.decoded_size) == (size, (80, 60))
+    for source in ("PNG", "TIFF", "WEBP"):
+        (whole,) = demands(tmp_path, oriented(source, orientation, size), "photo")
+        assert (whole.full_size, whole.decoded_size) == (size, size)
+        assert whole.bytes > demand.bytes
+
+
+@pytest.mark.parametrize(
+    ("mode", "plain"),
+    [
+        *((mode, True) for mode in ("1", "L", "P", "RGB")),
+        *((mode, False) for mode in ("LA", "RGBA", "I;16", "CMYK")),
+    ],
+)
+def test_it_is_told_whether_the_pixels_are_plain(tmp_path: Path, mode: str, plain: bool) -> None:
+    source = "TIFF" if mode == "CMYK" else "PNG"
+    (demand,) = demands(tmp_path, saved(Image.new(mode, SIZE), source), "photo")
+    assert demand.plain is plain
+    if mode == "P":
+        (keyed,) = demands(tmp_path, saved(Image.new(mode, SIZE), source, transparency=0), "photo")
+        assert not keyed.plain
+
+
+# Keeping what there is of a file that is cut short
+
+
+def cut(data: bytes, share: float = 0.6) -> bytes:
+    return data[: int(len(data) * share)]
+
+
+RESCUED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "JPEG": ("JPEG", {"quality": 95}),
+    "JPEG at 1/2": ("JPEG", {"quality": 95}),
+    "PNG": ("PNG", {}),
+    "TIFF": ("TIFF", {}),
+    "GIF": ("GIF", {"interlace": 0}),
+    "BMP": ("BMP", {}),
+    "PPM": ("PPM", {}),
+    "TGA": ("TGA", {}),
+    "packed TGA": ("TGA", {"compression": "tga_rle"}),
+    "ICO": ("ICO", {"sizes": [(256, 256)]}),
+}
+
+
+@pytest.mark.parametrize("what", RESCUED)
+def test_what_there_is_of_a_file_cut_short_is_kept(tmp_path: Path, what: str) -> None:
+    source, options = RESCUED[what]
+    path = tmp_path / f"photo{SUFFIX[source]}"
+    data = saved(pictures.scene(256, 256), source, **options)
+    least = (128, 128) if "1/2" in what else (256, 256)
+    path.write_bytes(data)
+    whole = np.asarray(decode(str(path), lambda size: least).image).astype(int)
+    path.write_bytes(cut(data))
+    asked: list[Demand] = []
+    picture = decode(str(path), lambda size: least, salvage=True, admit=asked.append)
+    assert kinds(picture) == ["truncated"]
+    assert "cut short" in picture.notices[0].message
+    assert len(asked) == 1
+    pixels = np.asarray(picture.image).astype(int)
+    assert pixels.shape == whole.shape
+    # Some formats begin with the last row. A little is lost at the cut.
+    same = (np.abs(pixels - whole).max(axis=-1) <= 8).all(axis=1)
+    third = len(same) // 3
+    assert same[:third].all() or same[-third:].all()
+    assert not same.all()
+
+
+def test_a_progressive_jpeg_cut_short_is_kept_as_a_rough_picture(tmp_path: Path) -> None:
+    pixels = pictures.scene(256, 256)
+    (tmp_path / "photo.jpg").write_bytes(cut(saved(pixels, "JPEG", progressive=True, quality=95)))
+    picture = decode(str(tmp_path / "photo.jpg"), all_of_it, salvage=True)
+    assert kinds(picture) == ["truncated"]
+    assert np.abs(np.asarray(picture.image).astype(int) - pixels).mean() < 16
+
+
+NOT_RESCUED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "WEBP": ("WEBP", {}),
+    "AVIF": ("AVIF", {}),
+    "JPEG2000": ("JPEG2000", {}),
+    "QOI": ("QOI", {}),
+    "packed TIFF": ("TIFF", {"compression": "tiff_lzw"}),
+}
+
+
+@pytest.mark.parametrize("what", NOT_RESCUED)
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95])
+def test_what_cannot_be_kept_fails_as_ever(tmp_path: Path, what: str, share: float) -> None:
+    source, options = NOT_RESCUED[what]
+    path = tmp_path / f"photo{SUFFIX[source]}"
+    path.write_bytes(cut(saved(pictures.scene(256, 256), source, **options), share))
+    failures = []
+    for salvage in (False, True):
+        with pytest.raises(PictureError) as caught:
+            decode(str(path), all_of_it, salvage=salvage)
+        failures.append(caught.value.failure)
+    assert failures[0] == failures[1]
+
+
+@pytest.mark.parametrize("source", SUFFIX)
+def test_a_whole_file_is_not_told_to_be_cut_short(tmp_path: Path, source: str) -> None:
+    path = tmp_path / f"photo{SUFFIX[source]}"
+    path.write_bytes(sample(source))
+    assert decode(str(path), all_of_it, salvage=True).notices == ()
+
+
+def test_damage_is_no_reason_to_keep_a_file(tmp_path: Path) -> None:
+    """Pillow would swallow that, too, where it allows files that are cut short."""
+    data = bytearray(saved(pictures.scene(64, 48), "PNG"))
+    middle = data.index(b"IDAT") + 40
+    data[middle : middle + 20] = bytes(20)
+    (tmp_path / "photo.png").write_bytes(data)
+    with pytest.raises(PictureError) as caught:
+        decode(str(tmp_path / "photo.png"), all_of_it, salvage=True)
+    assert caught.value.failure.kind == "broken"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("salvage", [False, True])
+@pytest.mark.parametrize("source", ["PNG", "WEBP"])
+def test_files_cut_short_are_allowed_for_a_moment_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    salvage: bool,
+    elsewhere: bool,
+) -> None:
+    """Whatever the program around does, and however it ends."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", elsewhere)
+    path = tmp_path / f"photo{SUFFIX[source]}"
+    path.write_bytes(cut(saved(pictures.scene(), source)))
+    seen: list[bool] = []
+
+    def look(demand: Demand) -> None:
+        seen.append(ImageFile.LOAD_TRUNCATED_IMAGES)
+
+    try:
+        decode(str(path), all_of_it, salvage=salvage, admit=look)
+    except PictureError:
+        failed = True
+    else:
+        failed = False
+    assert failed == (source == "WEBP" or not salvage)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is elsewhere
+    assert all(one is elsewhere for one in seen)
+
+
+# Files that change while they are read
+
+
+CUT_WHILE_READ: Final = """
+import os, sys, threading, time
+from imgbatch.errors import PictureError
+from imgbatch.imaging.decode import decode
+
+path, delay = sys.argv[1], 0.0
+data = open(path, "rb").read()
+for attempt in range(25):
+    with open(path, "wb") as file:
+        file.write(data)
+    cutter = threading.Timer(attempt * 0.002, os.truncate, (path, 5_000))
+    try:
+        decode(path, lambda size: size, admit=lambda demand: cutter.start())
+    except PictureError:
+        pass
+    cutter.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not cut a file that is open")
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        pytest.param("TIFF", {"compression": "tiff_lzw"}, id="tiff-lzw"),
+        pytest.param("TIFF", {"compression": "jpeg"}, id="tiff-jpeg"),
+        pytest.param("TIFF", {}, id="tiff"),
+        pytest.param("BMP", {}, id="bmp"),
+    ],
+)
+def test_a_file_cut_short_while_it_is_read_kills_nobody(
+    tmp_path: Path, source: str, options: dict[str, Any]
+) -> None:
+    """libtiff maps the files it is given into memory; what is gone from a map is a SIGBUS."""
+    noise = np.random.default_rng(1).integers(0, 256, (1_500, 2_000, 3), dtype=np.uint8)
+    path = tmp_path / f"photo{SUFFIX[source]}"
+    path.write_bytes(saved(noise, source, **options))
+    done = subprocess.run(
+        [sys.executable, "-c", CUT_WHILE_READ, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    # libtiff itself may say something there.
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
 # Headers

@@ -96,6 +96,22 @@ def test_nonsense_is_no_orientation(kind: int, data: bytes) -> None:
     assert Exif(block).orientation is None
 
 
+@both_orders
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_orientation_of_several_values_is_cut_out(order: Order, count: int) -> None:
+    # Some readers take the first one.
+    fields: list[pictures.Field] = [
+        (0x0112, 3, struct.pack(order + "H", 6) * count),
+        (0x011A, 4, long(order, 72)),
+    ]
+    exif = Exif(tiny(order, (8, fields, 0)))
+
+    exif.set_upright()
+
+    assert entry_of(exif.tobytes(), order, 8, 0x0112) is None
+    assert value_of(exif.tobytes(), order, 8, 0x011A) == 72
+
+
 def test_a_block_without_orientation_has_none() -> None:
     exif = Exif(pictures.exif_block(orientation=None).block)
     before = exif.tobytes()
@@ -339,6 +355,25 @@ def test_a_position_behind_the_block_is_gone(order: Order) -> None:
     exif = Exif(pictures.exif_block(order, gps=False).block + pictures.exif_block(order).block)
     exif.remove_gps()
     assert pictures.traces_of_position(exif.tobytes()) == []
+
+
+@both_orders
+def test_a_position_that_another_value_claims_is_gone(order: Order) -> None:
+    # The text's count is broken: it reaches over the directory of the position and its values.
+    position = b"\x34\0\0\0\x01\0\0\0"
+    fields: list[pictures.Field] = [(0x010E, 2, b"text" * 60), (0x8825, 4, long(order, 100))]
+    block = bytearray(tiny(order, (8, fields, 0)))
+    text = value_of(bytes(block), order, 8, 0x010E)
+    assert text < 100
+    gps = pictures.directory(order, [(0x0002, 5, position)], 100, 0)
+    block[100 : 100 + len(gps)] = gps
+    exif = Exif(bytes(block))
+
+    exif.remove_gps()
+
+    assert position not in exif.tobytes()
+    assert long(order, 100) not in exif.tobytes()
+    assert exif.tobytes()[text : text + 20] == b"text" * 5
 
 
 @both_orders

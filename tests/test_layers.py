@@ -20,11 +20,11 @@ PACKAGE: Final = Path(imgbatch.__file__).parent
 LAYERS: Final = (
     {"model"},
     {"errors"},
-    {"imaging", "atomic"},
+    {"imaging", "atomic", "runlog", "packed"},
     {"operations"},
     {"naming"},
     {"recipe"},
-    {"worker"},
+    {"worker", "journal"},
     {"scan", "plan", "report", "progress", "executors"},
     {"batch"},
     {"cli"},
@@ -40,6 +40,8 @@ HOMES: Final = {
     "signal": {"executors", "cli"},
     "click": {"cli"},
     "tqdm": {"progress"},
+    "sqlite3": {"journal"},
+    "psutil": {"executors"},
 }
 
 

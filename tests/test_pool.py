@@ -11,8 +11,6 @@ from typing import Any, Final
 import pool_tasks
 import pytest
 
-from imgbatch.executors import processors
-
 Answer = dict[str, Any]
 
 
@@ -145,7 +143,8 @@ def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Pat
     answer = ordered(tmp_path, [["nothing"]] * 5, bad_set_up=True)
 
     assert "RuntimeError: no room for workers" in answer["error"]
-    assert answer["outcomes"] == []
+    assert kinds(answer) == dict.fromkeys(range(5), "no-workers")
+    assert sorted(answer["finished"]) == [[number, True] for number in range(5)]
     assert nobody_left(answer)
 
 
@@ -174,73 +173,3 @@ def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
     # Two for each of the two workers, and one for the result that came.
     assert 0 < answer["sent"] <= 5
     assert len(answer["outcomes"]) == 60
-
-
-# Processors
-
-
-@pytest.mark.parametrize(
-    ("membership", "files", "expected"),
-    [
-        ("0::/a/b\n", {"a/b/cpu.max": "200000 100000\n"}, 2),
-        ("0::/a/b\n", {"a/b/cpu.max": "150000 100000\n"}, 2),
-        ("0::/a/b\n", {"a/b/cpu.max": "10000 100000\n"}, 1),
-        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n"}, None),
-        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3),
-        ("0::/a/b\n", {"a/b/cpu.max": "900000 100000\n", "a/cpu.max": "100000 100000\n"}, 1),
-        ("0::/a/b\n", {"cpu.max": "400000 100000\n"}, 4),
-        ("0::/a/b\n", {"c/cpu.max": "100000 100000\n"}, None),
-        ("0::/\n", {"cpu.max": "50000 20000\n"}, 3),
-        ("0::/a\n", {"a/cpu.max": "nonsense\n"}, None),
-        ("0::/a\n", {"a/cpu.max": "100000 0\n"}, None),
-        ("0::/a\n", {}, None),
-        ("", {}, None),
-        (None, {"cpu.max": "100000 100000\n"}, None),
-        (
-            "5:memory:/x\n4:cpu,cpuacct:/box/x\n",
-            {
-                "cpu/box/x/cpu.cfs_quota_us": "250000\n",
-                "cpu/box/x/cpu.cfs_period_us": "100000\n",
-            },
-            3,
-        ),
-        (
-            "4:cpu,cpuacct:/unseen/x\n",
-            {"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"},
-            2,
-        ),
-        (
-            "4:cpu:/x\n",
-            {"cpu/x/cpu.cfs_quota_us": "-1\n", "cpu/x/cpu.cfs_period_us": "100000\n"},
-            None,
-        ),
-        (
-            "5:cpuset:/x\n",
-            {"cpu/x/cpu.cfs_quota_us": "100000\n", "cpu/x/cpu.cfs_period_us": "100000\n"},
-            None,
-        ),
-    ],
-)
-def test_the_tightest_quota_of_the_cgroups_above_counts(
-    tmp_path: Path, membership: str | None, files: dict[str, str], expected: int | None
-) -> None:
-    mount = tmp_path / "cgroup"
-    for name, text in files.items():
-        (mount / name).parent.mkdir(parents=True, exist_ok=True)
-        (mount / name).write_text(text)
-    if membership is not None:
-        (tmp_path / "membership").write_text(membership)
-
-    assert processors._cgroup_quota(tmp_path / "membership", mount) == expected
-
-
-@pytest.mark.parametrize(
-    ("affinity", "quota", "expected"), [(4, None, 4), (4, 2, 2), (2, 8, 2), (1, 1, 1)]
-)
-def test_usable_processors_are_those_of_the_affinity_within_the_quota(
-    monkeypatch: pytest.MonkeyPatch, affinity: int, quota: int | None, expected: int
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(affinity)))
-    monkeypatch.setattr(processors, "_cgroup_quota", lambda membership, mount: quota)
-
-    assert processors.usable() == expected

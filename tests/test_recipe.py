@@ -26,9 +26,12 @@ from imgbatch.imaging.formats import BY_NAME, FORMATS, Format
 from imgbatch.model import (
     Encoding,
     Failure,
+    FileState,
     Job,
+    Limits,
     Notice,
     Result,
+    Run,
     Size,
     Source,
     Summary,
@@ -412,14 +415,16 @@ FAILED: Final = Result.failed(SOURCE, FAILURE, 0.5)
 VALUES: Final = (
     SOURCE,
     Encoding("webp", 80, "copyright", (1, 2, 3, 4)),
-    Target("web", "out/a.jpg", True, True),
-    Job(SOURCE, (Target("web", "out/a.jpg"), Target("thumb", "out/b.jpg"))),
+    Target("web", "out", "a.jpg", True, FileState(12, 34), True, True),
+    Job(SOURCE, (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg"))),
+    Limits(1.5, 2, 3),
+    Run("word", "out", Limits(), True, "backup", True),
     Notice("depth-reduced", "it was"),
     FAILURE,
     WRITTEN,
     Result(SOURCE, "done", (WRITTEN,), (Notice("a", "b"),), None, "why", 1.5),
     FAILED,
-    Summary(2, 9, 1, 2, 3, 4, 5, 6, 7.5, 15, True, [FAILED]),
+    Summary(2, 9, 1, 2, 3, 4, 5, 6, 7.5, 15, "full", True, [FAILED]),
 )
 
 

@@ -15,7 +15,7 @@ import click
 
 import imgbatch
 from imgbatch.cli import streams
-from imgbatch.errors import ImgbatchError
+from imgbatch.errors import ImgbatchError, PlanError
 
 _COMMANDS = {
     "resize": "Resize (and filter, and convert) pictures.",
@@ -78,8 +78,14 @@ def run_command(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except ImgbatchError as error:
+    except PlanError as error:
+        # Of several lines, with names in them that are fit to be shown already.
         click.echo(f"imgbatch: {error}", err=True)
+        return error.exit_code
+    except ImgbatchError as error:
+        from imgbatch.naming import shown
+
+        click.echo(f"imgbatch: {shown(str(error))}", err=True)
         return error.exit_code
     except OSError as error:
         # Standard output could not be written: the disk is full, say.

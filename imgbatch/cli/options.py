@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
+from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
+from imgbatch.model import Limits
 
 if TYPE_CHECKING:
     from imgbatch.batch import Settings
@@ -17,6 +20,25 @@ if TYPE_CHECKING:
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 Decorator = Callable[[AnyFunction], AnyFunction]
+
+
+class Amount(click.ParamType):  # type: ignore[type-arg]
+    """A whole number, perhaps with a unit: 1500000, 1.5M, 1.5MB."""
+
+    name = "amount"
+    _FACTORS: ClassVar = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+    def __init__(self, unit: str) -> None:
+        self._pattern = re.compile(rf"(\d+|\d*\.\d+)\s*([KMGT]?){unit}?", re.IGNORECASE)
+        self._unit = unit
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that a word means."""
+        match = self._pattern.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"found {value!r}, expected a number, as in 500M{self._unit}", param, ctx)
+        return round(float(match[1]) * self._FACTORS[match[2].upper()])
+
 
 PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 
@@ -76,8 +98,18 @@ _WHERE: list[Decorator[Any]] = [
         default="error",
         show_default=True,
         type=click.Choice(["error", "skip", "overwrite", "rename"]),
-        help="For a file that exists, and for two sources with one target.",
+        help="For a file that exists and is not imgbatch's own, and for two sources with one "
+        "target.",
     ),
+    click.option("--force", is_flag=True, help="Make what is up to date anew."),
+    click.option("--in-place", is_flag=True, help="Replace the originals."),
+    click.option(
+        "--backup",
+        metavar="DIR",
+        type=click.Path(),
+        help="With --in-place: where the originals go.",
+    ),
+    click.option("--no-backup", is_flag=True, help="With --in-place: do not keep the originals."),
 ]
 
 _HOW: list[Decorator[Any]] = [
@@ -114,6 +146,31 @@ _RUN: list[Decorator[Any]] = [
         type=int,
         metavar="N",
         help="Processes.  [default: the processors this one may use]",
+    ),
+    click.option(
+        "--timeout",
+        type=float,
+        default=300.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give a picture up that takes longer.",
+    ),
+    click.option(
+        "--memory",
+        type=Amount("B"),
+        metavar="SIZE",
+        help="For all pictures in hand together, as in 2GB.  [default: 60 % of what there is]",
+    ),
+    click.option(
+        "--max-pixels",
+        type=Amount("P"),
+        default="250MP",
+        show_default=True,
+        metavar="N",
+        help="Refuse larger pictures, before they are decoded.",
+    ),
+    click.option(
+        "--salvage", is_flag=True, help="Keep what there is of a truncated picture, with a warning."
     ),
     click.option(
         "--recursive/--no-recursive", default=True, help="Go into subfolders.  [default: yes]"
@@ -210,6 +267,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
     from imgbatch.batch import Settings
     from imgbatch.scan import Selection
 
+    _check_backup(options)
     paths: tuple[str, ...] = options["paths"]
     listed = tuple(_listed(b"\0" if options["null"] else b"\n")) if "-" in paths else None
     return Settings(
@@ -220,7 +278,24 @@ def settings_of(options: dict[str, Any]) -> Settings:
         selection=Selection(options["recursive"], options["include"], options["exclude"]),
         flat=options["flat"],
         on_conflict=options["on_conflict"],
+        force=options["force"],
+        in_place=options["in_place"],
+        backup=options["backup"],
+        salvage=options["salvage"],
+        limits=Limits(options["timeout"], options["memory"], options["max_pixels"]),
     )
+
+
+def _check_backup(options: dict[str, Any]) -> None:
+    """Raise UsageError unless it is said what becomes of originals that are replaced."""
+    given = bool(options["backup"] is not None) + options["no_backup"]
+    if given and not options["in_place"]:
+        raise UsageError("--backup and --no-backup belong to --in-place")
+    if options["in_place"] and given != 1:
+        raise UsageError(
+            "--in-place replaces the originals: say --backup DIR to keep them there, "
+            "or --no-backup (not both)"
+        )
 
 
 def run(name: str, options: dict[str, Any]) -> int:
@@ -228,7 +303,11 @@ def run(name: str, options: dict[str, Any]) -> int:
     if (
         options["jobs"] != 1
         and not options["dry_run"]
-        and any(os.path.isdir(path) for path in options["paths"])
+        and (
+            len(options["paths"]) > 1
+            or os.path.isdir(options["paths"][0])
+            or "-" in options["paths"]
+        )
     ):
         # First of all: what workers are forked from gets ready while this process imports,
         # scans and plans.

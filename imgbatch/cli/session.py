@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
@@ -14,12 +14,11 @@ import click
 from imgbatch import batch, progress
 from imgbatch.cli import die_by
 from imgbatch.cli.options import recipe_of, settings_of
-from imgbatch.errors import UsageError
+from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
 from imgbatch.model import Result, Source, Summary
 from imgbatch.naming import shown
 from imgbatch.plan import Plan
-from imgbatch.recipe import Recipe
 from imgbatch.report import Report
 
 
@@ -29,57 +28,71 @@ def run(name: str, options: dict[str, Any]) -> int:
     if options["dry_run"] and options["report"]:
         raise UsageError("--report tells what was done, and --dry-run does nothing: leave one away")
     recipe = recipe_of(name, options)
-    settings = settings_of(options)
-    planned = batch.prepare(recipe, settings)
-    if options["dry_run"]:
-        _show(planned)
-        planned.check()
-        return 0
-    planned.check()
-    return _carry_out(planned, recipe, settings, options, begun)
+    with batch.prepare(recipe, settings_of(options)) as prepared:
+        _warn(prepared.notices)
+        if options["dry_run"]:
+            _show(prepared.plan)
+        prepared.plan.check()
+        return 0 if options["dry_run"] else _carry_out(prepared, options, begun)
 
 
-def _carry_out(
-    planned: Plan,
-    recipe: Recipe,
-    settings: batch.Settings,
-    options: dict[str, Any],
-    begun: float,
-) -> int:
-    summary = Summary(jobs=batch.workers_for(planned, settings), planned=planned.files)
-    if summary.jobs == 1:
-        # This process is the worker, and nobody's guest.
-        from imgbatch import worker
-
-        worker.tune_process()
+def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> int:
+    planned = prepared.plan
+    warned = len(prepared.notices)
+    summary = Summary(jobs=prepared.workers, planned=planned.files)
     with ExitStack() as stack:
         report = None
         if options["report"]:
             report = stack.enter_context(Report.create(options["report"]))
-        told = progress.choose(planned.files, quiet=options["quiet"])
+        prepared.begin()
+        if len(planned.jobs) == 1:
+            # This process is the worker, and nobody's guest.
+            from imgbatch import worker
+
+            worker.tune_process()
+        told = progress.choose(len(planned.jobs), quiet=options["quiet"])
         stack.callback(told.close)
         control = Control(on_finish=lambda job, failed: told.advance(_size_of(job), failed))
+        trouble = None
+
+        def tell(result: Result) -> None:
+            if report:
+                report.add(result)
+            if options["verbose"]:
+                told.say(_line(result))
+
         try:
             with _interruptible(control, summary, told):
-                for result in batch.execute(planned, recipe, summary.jobs, control):
+                summary.skipped = len(planned.skipped)
+                if report or options["verbose"]:
+                    for result in planned.skipped:
+                        tell(result)
+                for result in prepared.results(control, supervised=True):
                     summary.add(result)
-                    if report:
-                        report.add(result)
-                    if options["verbose"]:
-                        told.say(_line(result))
+                    tell(result)
         except KeyboardInterrupt:
             # The second one: workers are gone, and what they had begun is cleared away.
             summary.signal = summary.signal or signal.SIGINT
+        except WorkersError as error:
+            # Every file has its row by now, which says the same.
+            trouble = str(error)
         summary.seconds = time.monotonic() - begun
+        summary.stopped = trouble or prepared.stopped
         if report:
             report.finish(summary)
+    _warn(prepared.notices[warned:])
     if report and report.trouble:
         summary.report_lost = True
-        click.echo(f"imgbatch: the report is not whole: {report.trouble}", err=True)
+        _warn([f"the report is not whole: {report.trouble}"])
     _tell(summary, planned.output, options)
     if summary.signal is not None:
         return die_by(summary.signal)
     return summary.exit_code
+
+
+def _warn(notices: Iterable[str]) -> None:
+    for notice in notices:
+        click.echo(f"imgbatch: {shown(notice)}", err=True)
 
 
 def _size_of(job: Any) -> int:
@@ -144,12 +157,12 @@ def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
         counts += [f"{summary.skipped} skipped"] if summary.skipped else []
         counts += [f"{summary.failed} failed"] if summary.failed else []
         counts += [f"{summary.warnings} warnings"] if summary.warnings else []
-        rate = summary.done / summary.seconds if summary.seconds else 0
-        click.echo(
-            f"{', '.join(counts)} in {shown(output)} · {_bytes(summary.bytes_in)} → "
-            f"{_bytes(summary.bytes_out)} · {summary.seconds:.1f} s, {rate:.1f} images/s",
-            err=True,
-        )
+        line = f"{', '.join(counts)} in {shown(output)}"
+        if summary.done:
+            rate = summary.done / summary.seconds if summary.seconds else 0
+            line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"
+            line += f" · {summary.seconds:.1f} s, {rate:.1f} images/s"
+        click.echo(line, err=True)
     if summary.failures:
         named = "; ".join(
             f"{shown(result.source.path)}: {shown(result.failure.message)}"
@@ -162,6 +175,9 @@ def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
         click.echo(f"failed: {named}{rest}", err=True)
     if summary.signal is not None:
         click.echo(f"interrupted: {summary.unfinished} not done", err=True)
+    elif summary.stopped:
+        left = f"; {summary.unfinished} not done" if summary.unfinished else ""
+        click.echo(f"stopped early: {shown(summary.stopped)}{left}", err=True)
 
 
 def _bytes(number: float) -> str:

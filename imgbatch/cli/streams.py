@@ -17,7 +17,8 @@ def make_safe() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            # The lowest free one, so this very one; processes that are started need it as much.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)
     sys.stdout = _safe(sys.stdout, 1)

@@ -1,12 +1,12 @@
 """How jobs are carried out: in this process, or in a pool of others. They know no images.
 
-An executor is a function: it gets what to do with one job, portions of jobs, and what to say of
-a job that was lost with its process, and yields one result for each job.
+An executor is a function: it gets what to do with one job, the jobs and how to portion them, and
+what to say of a job that was lost with its process, and yields one result for each job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -18,17 +18,24 @@ ResultT = TypeVar("ResultT")
 class Task(Generic[JobT, ResultT]):
     """What an executor is handed.
 
-    `function` makes a result of a job and never raises; it and the jobs are pickled. It may be
-    called a second time for a job whose first attempt died with its process, however far that
-    had come. `lost`
-    makes the result of a job whose process died: its kind and its cause in words. `failed` tells
-    whether a result is a failure. `set_up` is run once in each process that does nothing else.
+    `function` makes a result of a job and never raises; it and the jobs are pickled. Its second
+    argument is the share of the machine that the job may take, 0 to 1; if that is too little, it
+    does nothing and returns None, and is called again with a larger one. It may also be called a
+    second time for a job whose first attempt died with its process, however far that had come.
+    `lost` makes the result of a job whose process died: its kind and its cause in words. `failed`
+    tells whether a result is a failure. `set_up` is run once in each process that does nothing
+    else. A job that takes longer than `timeout` seconds is given up.
     """
 
-    function: Callable[[JobT], ResultT]
+    function: Callable[[JobT, float], ResultT | None]
     lost: Callable[[JobT, str, str], ResultT]
     failed: Callable[[ResultT], bool]
     set_up: Callable[[], None]
+    timeout: float | None = None
+
+    def gave_up(self, job: JobT) -> ResultT:
+        """The result of a job that took too long."""
+        return self.lost(job, "timeout", f"gave up after {self.timeout:g} s")
 
 
 class Control:
@@ -53,13 +60,17 @@ class Control:
 
 
 class Executor(Protocol):
-    """Carries out all chunks; yields results in the order in which they come."""
+    """Carries out all jobs; yields results in the order in which they come."""
 
     def __call__(
         self,
         task: Task[JobT, ResultT],
-        chunks: Sequence[Sequence[JobT]],
+        jobs: Sequence[JobT],
+        portions: Iterable[Sequence[int]],
         workers: int,
         control: Control,
     ) -> Iterator[ResultT]:
-        """Yield one result for each job, or fewer if `control` says stop."""
+        """Yield one result for each job, or fewer if `control` says stop.
+
+        `portions` hold the indices of jobs that go to a worker together, in their order.
+        """

@@ -4,36 +4,43 @@ A bare Pool waits for ever when a worker is killed, and terminating it can hang 
 parent knows from shared arrays which job each worker holds, polls instead of waiting, and
 rebuilds the whole pool when a worker is gone: jobs that were not begun are done by the next pool,
 the one that the dead worker held is tried once more, alone and last, and a second death makes it
-a failed result with the cause of death. docs/architecture.md tells why each piece is there.
+a failed result with the cause of death. Jobs that need a larger share of the machine are done
+afterwards by half as many workers, and by half of those, down to one. docs/architecture.md tells
+why each piece is there.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ctypes import c_byte, c_char, c_double, c_int
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from multiprocessing.context import BaseContext
 from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, TextIO, cast
 
 from imgbatch.errors import WorkersError
 from imgbatch.executors import Control, JobT, ResultT, Task
 
+if sys.platform != "win32":
+    import fcntl
+
 POLL_SECONDS: Final = 0.1
-TIMEOUT_SECONDS: Final = 300.0
-"""A job that takes longer is given up, by killing its worker."""
+_LAST_LINE_SECONDS: Final = 5.0
+_REARM_SECONDS: Final = 1.0
 _STALL_SECONDS: Final = 3.0
 _DRAIN_SECONDS: Final = 0.5
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 20.0
 _SHUTDOWN_SECONDS: Final = 3.0
 _MAX_FALSE_STARTS: Final = 3
 _TROUBLE_BYTES: Final = 2000
@@ -46,6 +53,8 @@ _WAITING: Final = 0
 _STARTED: Final = 1
 _DONE: Final = 2
 _FAILED: Final = 3
+_POSTPONED: Final = 4
+_FINISHED: Final = frozenset({_DONE, _FAILED})
 
 
 @dataclass(frozen=True)
@@ -73,53 +82,145 @@ class _Board:
 class _Portion(Generic[JobT]):
     """Jobs that go to a worker together, each with its serial number."""
 
-    serials: tuple[int, ...]
+    serials: Sequence[int]
     jobs: tuple[JobT, ...]
 
 
 # --- in a worker process ---------------------------------------------------------------------
 
-_task: Task[Any, Any] | None = None
-_board: _Board | None = None
+
+@dataclass
+class _Setting:
+    """What a worker process knows: what to do, where to note it, and how much it may take."""
+
+    task: Task[Any, Any]
+    board: _Board
+    share: float
+    armed: float = 0.0
+
+    def arm(self) -> None:
+        """End this process if a job takes far too long, even inside C.
+
+        The parent is the first to see to that; this is for when there is none any more. It
+        starts a thread, so it is not done anew for each of many small jobs.
+        """
+        now = time.monotonic()
+        if self.task.timeout and now - self.armed > _REARM_SECONDS:
+            self.armed = now
+            faulthandler.dump_traceback_later(
+                self.task.timeout + _REARM_SECONDS + _LAST_LINE_SECONDS, exit=True, file=_nowhere()
+            )
+
+    def disarm(self) -> None:
+        """Nothing is being done."""
+        if self.armed:
+            self.armed = 0.0
+            faulthandler.cancel_dump_traceback_later()
 
 
-def _set_up(pickled_task: bytes, board: _Board) -> None:
+_setting: _Setting | None = None
+_silence: TextIO | None = None
+
+
+def _nowhere() -> TextIO:
+    global _silence
+    if _silence is None:
+        _silence = open(os.devnull, "w")
+    return _silence
+
+
+def _set_up(pickled_task: bytes, board: _Board, share: float) -> None:
     """Initialise a worker. Pool starts workers for ever if this raises, so it never does."""
-    global _task, _board
-    _board = board
+    global _setting
     try:
         # Ctrl-C reaches the whole process group; the parent alone decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _die_with_the_parent()
+        _keep_stderr_to_python()
         task: Task[Any, Any] = pickle.loads(pickled_task)
         task.set_up()
-        _task = task
+        _setting = _Setting(task, board, share)
     except BaseException as error:
         text = f"{type(error).__name__}: {error}"
         board.trouble.value = text.encode("utf-8", "replace")[: _TROUBLE_BYTES - 1]
 
 
+def _die_with_the_parent() -> None:
+    """End this process, without a word, as soon as the one that it works for is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def wait() -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+    if sys.platform != "win32":
+        # For when C code keeps that thread from running: the kernel sends SIGIO when the other
+        # end of the pipe is closed, and nobody catches that.
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
+        fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def _keep_stderr_to_python() -> None:
+    """Let nobody hear what C libraries print of a broken file: its row says what matters.
+
+    What Python prints (of an operation that warns, say) still goes out, as long as there is a
+    parent who may want to know.
+    """
+    parent = multiprocessing.parent_process()
+    stream = open(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    os.dup2(_nowhere().fileno(), 2)
+    if parent is not None:
+        sys.stderr = cast(TextIO, _WhileAlive(stream, parent.sentinel))
+
+
+class _WhileAlive:
+    """A stream that says nothing any more once the parent is gone: nobody asked."""
+
+    def __init__(self, stream: TextIO, sentinel: int) -> None:
+        self._stream = stream
+        self._sentinel = sentinel
+
+    def write(self, text: str) -> int:
+        return len(text) if connection.wait([self._sentinel], 0) else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _work(portion: _Portion[Any]) -> tuple[int, bytes]:
-    """Do a portion; return its first serial number and its pickled results."""
-    task, board = _task, _board
-    if task is None or board is None:
+    """Do a portion; return its first serial number and its pickled results (b"": postponed)."""
+    setting = _setting
+    if setting is None:
         return portion.serials[0], pickle.dumps([])
+    task, board = setting.task, setting.board
     results = []
     for serial, job in zip(portion.serials, portion.jobs, strict=True):
         if board.closed.value:
             break
+        setting.arm()
         board.owners[serial] = os.getpid()
         board.begun[serial] = time.monotonic()
         board.states[serial] = _STARTED
         try:
-            result = task.function(job)
+            result = task.function(job, setting.share)
             # Pickled here, where a failure is this job's own and not the pool's.
-            pickled = pickle.dumps(result)
+            pickled = b"" if result is None else pickle.dumps(result)
         except BaseException as error:
             result = task.lost(job, "raised", f"{type(error).__name__}: {error}")
             pickled = pickle.dumps(result)
-        board.states[serial] = _FAILED if task.failed(result) else _DONE
+        if not pickled:
+            board.states[serial] = _POSTPONED
+        else:
+            board.states[serial] = _FAILED if task.failed(result) else _DONE
         results.append(pickled)
+    setting.disarm()
     return portion.serials[0], pickle.dumps(results)
 
 
@@ -133,20 +234,28 @@ def warm_up(preload: str) -> None:
     """
     if _start_method() == "forkserver":
         multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
-        forkserver.ensure_running()
+        # If this process is killed, its semaphores are missed by a process that reports that.
+        sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+        # Both begin as plain interpreters, which Ctrl-C would fill with tracebacks.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def run(
     task: Task[JobT, ResultT],
-    chunks: Sequence[Sequence[JobT]],
+    jobs: Sequence[JobT],
+    portions: Iterable[Sequence[int]],
     workers: int,
     control: Control,
 ) -> Iterator[ResultT]:
     """Yield the results of all jobs from `workers` processes, in the order they come.
 
-    Raises WorkersError if the processes cannot even be started.
+    Raises WorkersError in the end if the processes cannot even be started.
     """
-    return _Supervisor(task, chunks, workers, control).results()
+    return _Supervisor(task, jobs, portions, workers, control).results()
 
 
 def _start_method() -> str:
@@ -157,9 +266,12 @@ def _start_method() -> str:
 class _Feed(Generic[JobT]):
     """Portions handed to Pool one by one: left alone, it would take them all at once."""
 
-    def __init__(self, portions: Sequence[_Portion[JobT]], window: int) -> None:
+    def __init__(
+        self, jobs: Sequence[JobT], portions: Sequence[Sequence[int]], window: int
+    ) -> None:
+        self._jobs = jobs
         self._waiting = deque(portions)
-        self._inside: dict[int, _Portion[JobT]] = {}
+        self._inside: dict[int, Sequence[int]] = {}
         self._places = threading.Semaphore(window)
         self._closed = False
 
@@ -169,28 +281,29 @@ class _Feed(Generic[JobT]):
             self._places.acquire()
             if self._closed or not self._waiting:
                 return
-            portion = self._waiting.popleft()
-            self._inside[portion.serials[0]] = portion
-            yield portion
+            serials = self._waiting.popleft()
+            self._inside[serials[0]] = serials
+            yield _Portion(serials, tuple(self._jobs[serial] for serial in serials))
 
     @property
-    def inside(self) -> list[_Portion[JobT]]:
+    def inside(self) -> list[Sequence[int]]:
         """Those that were handed out and did not come back yet."""
         return list(self._inside.values())
 
-    def arrived(self, first: int, finished: int) -> None:
+    def arrived(self, first: int, finished: int) -> Sequence[int]:
         """A portion came back with so many results: there is a place for another."""
-        portion = self._inside.pop(first)
-        if finished < len(portion.serials):
-            self._waiting.append(_Portion(portion.serials[finished:], portion.jobs[finished:]))
+        serials = self._inside.pop(first)
+        if finished < len(serials):
+            self._waiting.append(serials[finished:])
         self._places.release()
+        return serials[:finished]
 
     def close(self) -> None:
         """Hand out no more."""
         self._closed = True
         self._places.release()
 
-    def unfinished(self) -> list[_Portion[JobT]]:
+    def unfinished(self) -> list[Sequence[int]]:
         """What never came back, and what was never handed out."""
         return [*self._inside.values(), *self._waiting]
 
@@ -247,7 +360,8 @@ class _Supervisor(Generic[JobT, ResultT]):
     def __init__(
         self,
         task: Task[JobT, ResultT],
-        chunks: Sequence[Sequence[JobT]],
+        jobs: Sequence[JobT],
+        portions: Iterable[Sequence[int]],
         workers: int,
         control: Control,
     ) -> None:
@@ -256,10 +370,12 @@ class _Supervisor(Generic[JobT, ResultT]):
         self._workers = workers
         self._control = control
         self._context = multiprocessing.get_context(_start_method())
-        self._jobs: list[JobT] = [job for chunk in chunks for job in chunk]
-        self._board = _Board.create(self._context, max(1, len(self._jobs)))
-        self._announced = bytearray(len(self._jobs))
-        self._todo = list(_numbered(chunks))
+        self._jobs = jobs
+        self._board = _Board.create(self._context, max(1, len(jobs)))
+        self._announced = bytearray(len(jobs))
+        self._answered = bytearray(len(jobs))
+        self._todo = list(portions)
+        self._postponed: list[int] = []
         self._suspects: deque[int] = deque()
         self._suspected: set[int] = set()
         self._given_up: set[int] = set()
@@ -267,23 +383,49 @@ class _Supervisor(Generic[JobT, ResultT]):
 
     def results(self) -> Iterator[ResultT]:
         """Yield one result for each job, unless told to stop."""
-        while (self._todo or self._suspects) and not self._control.stopping:
+        try:
+            yield from self._generations()
+        except WorkersError as error:
+            for serial, answered in enumerate(self._answered):
+                if not answered:
+                    self._finished(serial, failed=True)
+                    yield self._task.lost(self._jobs[serial], "no-workers", str(error))
+            raise
+
+    def _generations(self) -> Iterator[ResultT]:
+        while not self._control.stopping:
             if self._todo:
                 portions, self._todo = self._todo, []
-                yield from self._generation(portions, self._workers)
-            else:
+                yield from self._generation(portions, self._workers, 1 / self._workers)
+            elif self._postponed:
+                # Those who find their share too small get a larger one, among fewer.
+                self._workers = max(1, self._workers // 2)
+                self._todo = [(serial,) for serial in self._postponed]
+                self._postponed = []
+            elif self._suspects:
                 # Alone in a pool of one: if it dies again, it was this job that did it.
-                serial = self._suspects.popleft()
-                yield from self._generation([self._portion((serial,))], 1)
+                yield from self._generation([(self._suspects.popleft(),)], 1, 1)
+            else:
+                return
 
-    def _generation(self, portions: Sequence[_Portion[JobT]], workers: int) -> Iterator[ResultT]:
+    def _generation(
+        self, portions: Sequence[Sequence[int]], workers: int, share: float
+    ) -> Iterator[ResultT]:
         """Run one pool until it has done everything, or has to be given up."""
+        for serial in (serial for portion in portions for serial in portion):
+            self._board.states[serial] = _WAITING
         self._board.closed.value = 0
         watch = _Watch.begin()
-        feed = _Feed(portions, 2 * workers)
-        pool = self._context.Pool(
-            min(workers, len(portions)), _set_up, (self._pickled_task, self._board)
-        )
+        feed = _Feed(self._jobs, portions, 2 * workers)
+        try:
+            pool = self._context.Pool(
+                min(workers, len(portions)), _set_up, (self._pickled_task, self._board, share)
+            )
+        except (OSError, EOFError) as error:
+            # What workers are forked from is gone, or never came.
+            self._todo += portions
+            self._note_false_start(f"{type(error).__name__}: {error}")
+            return
         # At once: of a worker that dies before anybody looked, nobody could tell why.
         watch.look()
         try:
@@ -310,9 +452,15 @@ class _Supervisor(Generic[JobT, ResultT]):
                 self._announce(feed)
                 results: list[bytes] = pickle.loads(pickled)
                 if self._board.trouble.value:
-                    self._note_false_start(watch)
-                feed.arrived(first, len(results))
-                yield from map(pickle.loads, results)
+                    self._note_false_start()
+                serials = feed.arrived(first, len(results))
+                self._false_starts = 0
+                for serial, result in zip(serials, results, strict=True):
+                    if result:
+                        self._answered[serial] = 1
+                        yield pickle.loads(result)
+                    else:
+                        self._postponed.append(serial)
             if time.monotonic() - last_look < POLL_SECONDS:
                 continue
             last_look = time.monotonic()
@@ -323,7 +471,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             lost = len(working) < len(held) or watch.has_losses()
             self._control.workers_died |= lost
             if lost and not begun:
-                self._note_false_start(watch)
+                self._note_false_start()
                 return
             if (lost or self._control.stopping) and not draining:
                 # Whoever lives finishes the file in hand, and then stops.
@@ -332,6 +480,8 @@ class _Supervisor(Generic[JobT, ResultT]):
             self._give_up_overdue(working, watch)
             patience = _DRAIN_SECONDS if draining else _STALL_SECONDS if begun else _START_SECONDS
             if not working and time.monotonic() - last_sign > patience:
+                if not begun:
+                    self._note_false_start()
                 return
 
     def _stop_feeding(self, feed: _Feed[JobT]) -> None:
@@ -342,10 +492,11 @@ class _Supervisor(Generic[JobT, ResultT]):
         """Tell of every job finished since the last time; return those being worked on."""
         held = []
         for portion in feed.inside:
-            for serial in portion.serials:
+            for serial in portion:
                 state = self._board.states[serial]
-                if state in (_DONE, _FAILED):
+                if state in _FINISHED:
                     self._finished(serial, failed=state == _FAILED)
+                if state in _FINISHED or state == _POSTPONED:
                     continue
                 if state == _STARTED:
                     held.append(serial)
@@ -360,55 +511,43 @@ class _Supervisor(Generic[JobT, ResultT]):
     def _give_up_overdue(self, working: Sequence[int], watch: _Watch) -> None:
         now = time.monotonic()
         for serial in working:
-            if now - self._board.begun[serial] > TIMEOUT_SECONDS:
+            if self._task.timeout and now - self._board.begun[serial] > self._task.timeout:
                 self._given_up.add(serial)
                 watch.known[self._board.owners[serial]].kill()
 
-    def _note_false_start(self, watch: _Watch) -> None:
+    def _note_false_start(self, why: str = "they take no work") -> None:
         """Raise WorkersError if workers keep dying before they take a job."""
         trouble = self._board.trouble.value.decode("utf-8", "replace")
         self._false_starts += 1
         if trouble or self._false_starts >= _MAX_FALSE_STARTS:
             raise WorkersError(
-                f"the worker processes cannot start: {trouble or 'they die at once'}. "
+                f"the worker processes cannot start: {trouble or why}. "
                 "A script that calls imgbatch needs `if __name__ == '__main__':` around the call; "
-                "with one job (--jobs 1) everything runs in this process."
+                "with jobs=1 it starts no process."
             )
 
-    def _settle(self, unfinished: Sequence[_Portion[JobT]], watch: _Watch) -> Iterator[ResultT]:
+    def _settle(self, unfinished: Sequence[Sequence[int]], watch: _Watch) -> Iterator[ResultT]:
         """Decide about every job that a pool left without a result."""
         for portion in unfinished:
             fresh: list[int] = []
-            for serial in portion.serials:
+            for serial in portion:
                 if self._board.states[serial] != _STARTED or self._control.stopping:
                     fresh.append(serial)
-                    continue
-                if serial in self._given_up or serial in self._suspected:
+                elif serial in self._given_up or serial in self._suspected:
                     self._finished(serial, failed=True)
+                    self._answered[serial] = 1
                     yield self._lost(serial, watch)
                 else:
                     self._suspected.add(serial)
                     self._suspects.append(serial)
             if fresh:
-                self._todo.append(self._portion(tuple(fresh)))
-
-    def _portion(self, serials: tuple[int, ...]) -> _Portion[JobT]:
-        for serial in serials:
-            self._board.states[serial] = _WAITING
-        return _Portion(serials, tuple(self._jobs[serial] for serial in serials))
+                self._todo.append(fresh)
 
     def _lost(self, serial: int, watch: _Watch) -> ResultT:
-        kind, cause = watch.cause(self._board.owners[serial])
+        job = self._jobs[serial]
         if serial in self._given_up:
-            kind, cause = "timeout", f"gave up after {TIMEOUT_SECONDS:g} s"
-        return self._task.lost(self._jobs[serial], kind, cause)
-
-
-def _numbered(chunks: Sequence[Sequence[JobT]]) -> Iterator[_Portion[JobT]]:
-    first = 0
-    for chunk in chunks:
-        yield _Portion(tuple(range(first, first + len(chunk))), tuple(chunk))
-        first += len(chunk)
+            return self._task.gave_up(job)
+        return self._task.lost(job, *watch.cause(self._board.owners[serial]))
 
 
 def _shut_down(pool: Pool, watch: _Watch) -> None:

@@ -33,6 +33,7 @@ INTEROPERABILITY_IFD: Final = 0xA005
 
 # Where a thumbnail's bytes stand and how many they are: as JPEG, and as uncompressed strips.
 _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
+_PRIVATE: Final = (MAKER_NOTE, GPS_IFD, XMP)
 _POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 # Bytes of one value by TIFF field type: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, ...
 _TYPE_BYTES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
@@ -76,7 +77,11 @@ class Exif:
         return values[0] if len(values) == 1 and 1 <= values[0] <= 8 else None
 
     def set_upright(self) -> None:
-        """Set orientation to 1 where there is one."""
+        """Set orientation to 1 where there is one; cut out one that makes no sense."""
+        entry = self._find(self._first, ORIENTATION)
+        if entry and entry.number != 1:
+            # Some readers take the first of several.
+            self.remove_orientation()
         self._set_number(self._first, ORIENTATION, 1)
 
     def set_size(self, width: int, height: int) -> None:
@@ -115,14 +120,35 @@ class Exif:
         an editor may have unlinked a position and left it standing.
         """
         self.remove_thumbnail()
+        private = list(self._private())
         for ifd in self._directories():
-            for tag in (MAKER_NOTE, GPS_IFD, XMP):
+            for tag in _PRIVATE:
                 self._remove(ifd, tag)
         kept = bytearray(len(self._block))
         kept[:8] = self._block[:8]
         for start, stop in self._used():
             kept[start:stop] = self._block[start:stop]
+        # A broken entry may claim what belonged to them.
+        for start, stop in private:
+            start = max(start, 8)
+            kept[start:stop] = bytes(max(0, stop - start))
+        for ifd in self._directories():
+            table = slice(ifd, self._end_of_directory(ifd))
+            kept[table] = self._block[table]
         self._block = kept
+
+    def _private(self) -> Iterator[tuple[int, int]]:
+        """Start and end of all that tells of the position, or may."""
+        for ifd in self._directories():
+            for entry in self._entries(ifd):
+                if entry.tag not in _PRIVATE:
+                    continue
+                yield entry.value, entry.value + entry.bytes
+                if entry.tag == GPS_IFD:
+                    place = self._long(entry.position + 8)
+                    yield place, self._end_of_directory(place)
+                    for told in self._entries(place):
+                        yield told.value, told.value + told.bytes
 
     def text(self, tag: int) -> str | None:
         """An ASCII tag of the first directory or of the Exif directory."""

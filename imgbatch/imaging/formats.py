@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from imgbatch.errors import UsageError
 
@@ -25,13 +25,33 @@ Part = Literal["exif", "xmp", "icc", "dpi"]
 HEAD_BYTES: Final = 32
 
 
+class PerPixel(NamedTuple):
+    """Bytes of memory that something takes per pixel, as `scripts/measure_memory` measures them.
+
+    `plain` is for grey or RGB of 8 bits, `other` for what is converted on the way as well: alpha,
+    CMYK and 16 bits.
+    """
+
+    plain: float
+    other: float
+
+    def of(self, size: tuple[int, int], *, plain: bool) -> int:
+        """The bytes for a picture of `size`."""
+        return int(size[0] * size[1] * (self.plain if plain else self.other))
+
+
+# The file; what was converted to sRGB first; flattening alpha and reducing 16 bits take the most.
+_ROW_BY_ROW: Final = PerPixel(8, 13)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One row: how a format is recognised, named, and what it can hold.
 
     `suffixes` are the ones an output may keep, the first being given to new files; a scan takes
     `read_suffixes` too. `modes` are the Pillow modes that the encoder takes as they are.
-    `quality` is the default (None: no such setting), `max_side` the longest side in pixels.
+    `quality` is the default (None: no such setting), `max_side` the longest side in pixels,
+    `encoding` the memory that the encoder takes beside the pixels, the finished file included.
     """
 
     name: str
@@ -45,6 +65,7 @@ class Format:
     holds: frozenset[Part] = frozenset()
     quality: int | None = None
     max_side: int = 65_535
+    encoding: PerPixel = _ROW_BY_ROW
     frames: bool = False
     feature: str | None = None
 
@@ -85,6 +106,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=_EVERYTHING,
         quality=85,
         max_side=65_500,
+        # Little but the file; flattening alpha and reducing 16 bits take the most.
+        encoding=PerPixel(2, 13),
     ),
     Format(
         name="png",
@@ -97,6 +120,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
         holds=_EVERYTHING,
         max_side=2**31 - 1,
+        # The file, which is at most as large as the pixels, and CMYK as RGB.
+        encoding=PerPixel(5, 8),
         frames=True,
     ),
     Format(
@@ -110,6 +135,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=80,
         max_side=16_383,
+        # Photographs take 9 to 13, pure noise 21; alpha is coded without loss.
+        encoding=PerPixel(16, 46),
         frames=True,
         feature="webp",
     ),
@@ -131,6 +158,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
         max_side=65_535,
+        # libaom's own frames, whatever the quality.
+        encoding=PerPixel(27, 30),
         frames=True,
         feature="avif",
     ),
@@ -144,6 +173,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         modes=frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "I;16"}),
         holds=_EVERYTHING,
         max_side=2**31 - 1,
+        # The file twice: libtiff writes it into memory of its own.
+        encoding=PerPixel(7, 10),
         frames=True,
     ),
     Format(
@@ -154,6 +185,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         suffixes=(".gif",),
         signatures=_begins(b"GIF87a", b"GIF89a"),
         modes=frozenset({"L", "RGB", "RGBA"}),
+        # Median cut counts all colours that occur: the fewer the pixels, the more for each.
+        encoding=PerPixel(40, 40),
         frames=True,
     ),
     Format(
@@ -176,6 +209,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         modes=frozenset({"L", "LA", "RGB", "RGBA"}),
         quality=85,
         max_side=2**31 - 1,
+        # OpenJPEG's samples and wavelets, of 32 bits each; and what was converted to sRGB first.
+        encoding=PerPixel(42, 55),
         feature="jpg_2000",
     ),
     Format(
@@ -197,6 +232,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         signatures=_begins(b"qoif"),
         modes=frozenset({"RGB", "RGBA"}),
         max_side=2**31 - 1,
+        # Packed in Python, from a copy of the bytes; and what was converted to sRGB first.
+        encoding=PerPixel(13, 15),
     ),
     Format(
         name="ico",

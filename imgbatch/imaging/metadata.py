@@ -38,7 +38,7 @@ def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
     The metadata already speak of the upright picture: orientation is reset and the thumbnail
     gone. What is broken is dropped with a warning; pixels do not suffer from it.
     """
-    notices: list[Notice] = []
+    notices = _without_misfits(image)
     orientation: int | None = None
     try:
         block = _exif_of(image)
@@ -60,6 +60,19 @@ def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
             orientation = xmp_packet.orientation(packet)
         packet = _edited(packet, xmp_packet.upright, notices)
     return Metadata(block, packet or None, _dpi(image)), orientation or 1, tuple(notices)
+
+
+def _without_misfits(image: Image.Image) -> list[Notice]:
+    """Take blocks that a broken TIFF gives as numbers away, for Pillow falls over them, too."""
+    notices = []
+    for key, kind, name in (
+        ("icc_profile", "profile-dropped", "colour profile"),
+        ("xmp", "metadata-dropped", "XMP"),
+    ):
+        if not isinstance(image.info.get(key), bytes | str | None):
+            del image.info[key]
+            notices.append(Notice(kind, f"{name} dropped, it is broken"))
+    return notices
 
 
 def select(

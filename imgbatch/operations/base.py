@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
 
 from imgbatch.errors import UsageError
+from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
 
@@ -105,6 +106,8 @@ class Operation(ABC):
     name: ClassVar[str]
     turns: ClassVar[bool] = False
     """Whether it takes a picture that is not upright yet, and turns it itself."""
+    memory: ClassVar[PerPixel] = PerPixel(12, 16)
+    """Bytes per pixel that it takes beside the picture given, at most, the result included."""
 
     def __post_init__(self) -> None:
         for key, declared in parameters_of(type(self)).items():
@@ -119,6 +122,10 @@ class Operation(ABC):
     def output_size(self, size: Size) -> Size:
         """The upright size after it, of a picture with `size` before."""
         return size
+
+    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """The memory it takes to make a picture of `after` from one of `before` pixels."""
+        return max(self.memory.of(size, plain=plain) for size in (before, after))
 
     def needed_size(self, size: Size) -> Size:
         """The least size it can start from without loss, of a picture whose file has `size`."""

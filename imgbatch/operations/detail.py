@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, parameter, register
 from imgbatch.operations.tone import ToneOperation
@@ -27,6 +28,8 @@ class Sharpen(ToneOperation):
     """
 
     name: ClassVar[str] = "sharpen"
+    memory: ClassVar[PerPixel] = PerPixel(9.5, 14)
+    """Luma, the channels one by one, and the merged picture; arrays only live for a strip."""
     amount: float = parameter(0.8, low=0, high=8, help="how much; 0 changes nothing")
 
     def change(self, image: Image.Image) -> Image.Image:
@@ -64,6 +67,8 @@ class Blur(Operation):
     """Soften: a Gaussian blur, with colours weighted by their alpha."""
 
     name: ClassVar[str] = "blur"
+    memory: ClassVar[PerPixel] = PerPixel(8.5, 12.5)
+    """A picture to blur into and a buffer; with alpha also what it is premultiplied to."""
     radius: float = parameter(
         2.0, low=0, high=1000, unit="pixels", help="standard deviation of the Gaussian"
     )

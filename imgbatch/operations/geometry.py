@@ -220,6 +220,19 @@ class Resize(Operation):
             min(size[1], math.ceil(size[1] * down)),
         )
 
+    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """The result, twice where it is turned or padded, and what is resampled one way only."""
+        from imgbatch.imaging import resample
+
+        pixels, made = before[0] * before[1], after[0] * after[1]
+        if self.kernel == "mitchell" and not (plain and resample.resize_simd):
+            # NumPy's matrices of weights are made in float64, some of them at a time.
+            weights = max(before[0] * after[0], before[1] * after[1])
+            return max(48 * weights, 16 * pixels + 40 * made) + 8 * made
+        half_way = max(before[0] * after[1], after[0] * before[1])
+        # Alpha is multiplied into a copy, and grey with alpha is resampled as RGBA.
+        return 4 * (2 * made + half_way + (0 if plain else 2 * pixels))
+
     def apply(self, picture: Picture) -> Picture:
         """Resample once, from the wanted part as it is stored; turn what comes out of it."""
         from imgbatch.imaging import resample

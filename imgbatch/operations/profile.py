@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation
 
@@ -17,6 +18,8 @@ class ConvertProfile(Operation):
     """
 
     name: ClassVar[str] = "profile"
+    memory: ClassVar[PerPixel] = PerPixel(8.5, 12.5)
+    """The result, grey as RGB on the way, and the colours without alpha."""
 
     icc: bytes | None = None
 

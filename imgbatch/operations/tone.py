@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Curve, Operation, parameter, register
 
@@ -24,6 +25,9 @@ Matrix = tuple[tuple[float, float, float], ...]
 @dataclass(frozen=True, slots=True)
 class ToneOperation(Operation):
     """Base of those that change 8-bit L or RGB pixels."""
+
+    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
+    """The result; and the colours without alpha, or 16 bits as they are reduced to 8."""
 
     def apply(self, picture: Picture) -> Picture:
         """Change the colours, keep the alpha."""
@@ -58,6 +62,9 @@ class PointOperation(ToneOperation):
 @dataclass(frozen=True, slots=True)
 class MatrixOperation(ToneOperation):
     """Base of those that mix the channels."""
+
+    memory: ClassVar[PerPixel] = PerPixel(12.5, 16.5)
+    """What was converted to sRGB first, a copy in RGB, and the result."""
 
     @abstractmethod
     def matrix(self) -> Matrix:
@@ -175,6 +182,8 @@ class Grayscale(Operation):
     """Black and white, by the luma of Rec. ITU-R BT.601: one grey channel is left."""
 
     name: ClassVar[str] = "grayscale"
+    memory: ClassVar[PerPixel] = PerPixel(5.5, 13)
+    """What was converted to sRGB first, and the result."""
 
     def apply(self, picture: Picture) -> Picture:
         """Mode L, LA or I;16; in sRGB grey, since an RGB profile does not fit a grey picture."""

@@ -1,0 +1,73 @@
+"""Packed sequences give back what was put in, and are small."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Final
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgbatch.model import FileState, Job, Result, Source, Target
+from imgbatch.packed import Jobs, Skips
+
+TEXT: Final = st.text(max_size=20)
+NAMES: Final = st.one_of(TEXT, st.sampled_from(["a\udcff.jpg", "a/b.jpg", "\n", "é", ""]))
+INTEGERS: Final = st.integers(0, 2**63)
+SOURCES: Final = st.builds(Source, TEXT, NAMES, st.integers(0, 2**63), INTEGERS, NAMES)
+TARGETS: Final = st.builds(
+    Target,
+    TEXT,
+    TEXT,
+    NAMES,
+    st.booleans(),
+    st.one_of(st.none(), st.builds(FileState, INTEGERS, INTEGERS)),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(
+    st.lists(st.builds(Job, SOURCES, st.lists(TARGETS, max_size=3).map(tuple))),
+    st.sets(st.integers(0, 10)),
+)
+@settings(deadline=None, database=None)
+def test_jobs_come_out_as_they_went_in(jobs: list[Job], dropped: set[int]) -> None:
+    packed = Jobs()
+    for job in jobs:
+        packed.append(job)
+
+    assert list(packed) == jobs
+    assert [packed[index] for index in range(len(packed))] == jobs
+    assert packed[1:] == jobs[1:]
+    assert list(packed.sizes) == [job.source.size for job in jobs]
+
+    rest = packed.without(dropped)
+    left = [job for index, job in enumerate(jobs) if index not in dropped]
+    assert list(rest) == left
+    assert list(rest.sizes) == [job.source.size for job in left]
+
+
+@given(st.lists(st.tuples(SOURCES, st.one_of(TEXT, st.just("a/b.jpg goes to c")))))
+@settings(deadline=None, database=None)
+def test_skipped_results_come_out_as_they_went_in(skipped: list[tuple[Source, str]]) -> None:
+    packed = Skips()
+    for source, reason in skipped:
+        packed.append(source, reason)
+
+    assert list(packed) == [
+        Result(source, "skipped", reason=reason or None) for source, reason in skipped
+    ]
+
+
+def test_a_job_takes_less_than_two_hundred_bytes() -> None:
+    packed = Jobs()
+    tracemalloc.start()
+    for number in range(10_000):
+        relative = f"2024-05-17 Wedding/Selects/IMG_{number:05}.jpg"
+        source = Source("/home/somebody/Pictures", relative, 5_000_000 + number, 10**18 + number)
+        packed.append(Job(source, (Target("resized", "/home/somebody/out", relative),)))
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert size / 10_000 < 200
