@@ -1,0 +1,168 @@
+"""In place: never a moment without a whole original or a whole result."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+from arena import (
+    Arena,
+    Tree,
+    leftovers,
+    plant,
+    plant_deed,
+    plant_innocents,
+    seals,
+    tree,
+)
+from deeds import Deed
+from ordeals import Originals, Verdict, undisturbed
+
+WHAT: Final = ("resize", "photos", "-s", "150", "--jobs", "2")
+KEPT: Final = ("--in-place", "--backup", "backup")
+LOST: Final = ("--in-place", "--no-backup")
+FILES: Final = 40
+
+
+@pytest.fixture(scope="module")
+def after(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """What becomes of each file, by an ordinary run."""
+    arena = Arena(tmp_path_factory.mktemp("ordinary"))
+    plant_innocents(arena.photos, FILES, ".jpg", 240)
+    return undisturbed(arena, *WHAT, "-o", "out")
+
+
+def prepared(arena: Arena, after: Tree, how: tuple[str, ...], files: int = FILES) -> Originals:
+    names = plant_innocents(arena.photos, files, ".jpg", 240)
+    backup = arena.place / "backup" if "--backup" in how else None
+    wanted = {name: after[name] for name in names}
+    return Originals(arena, (*WHAT, *how), tree(arena.photos), wanted, backup)
+
+
+@pytest.mark.parametrize("how", [KEPT, LOST], ids=["backup", "no-backup"])
+def test_at_every_moment_there_is_a_whole_original_or_a_whole_result(
+    tmp_path: Path, after: Tree, how: tuple[str, ...]
+) -> None:
+    originals = prepared(Arena(tmp_path), after, how)
+    chance = random.Random(23)
+    verdict = Verdict()
+
+    for _ in range(3):
+        verdict.add(originals.kill(chance))
+    verdict.add(originals.finish())
+
+    assert verdict.wrong() == []
+    assert verdict.strikes > 0
+    if how is LOST:
+        assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+            "marks",
+            "photos",
+        ]
+
+
+def test_nothing_is_compressed_twice(tmp_path: Path, after: Tree) -> None:
+    originals = prepared(Arena(tmp_path), after, KEPT, 6)
+    arena = originals.arena
+
+    first = arena.run(*originals.words)
+
+    assert first.code == 0
+    assert tree(arena.photos) == originals.after
+    assert tree(tmp_path / "backup") == originals.before
+    assert first.rows["photos/a/0000.jpg"]["outputs"][0]["path"] == "photos/a/0000.jpg"
+
+    before = seals(arena.photos)
+    shutil.copy(tmp_path / "backup/a/0000.jpg", arena.photos / "new.jpg")
+    ended = arena.run(*originals.words)
+
+    assert ended.code == 0
+    assert ended.statuses() == {**dict.fromkeys(originals.before, "skipped"), "new.jpg": "done"}
+    assert ended.rows["photos/a/0000.jpg"]["reason"] == "up to date"
+    now = seals(arena.photos)
+    del now["new.jpg"]
+    assert now == before
+    assert tree(arena.photos)["new.jpg"] == originals.after["a/0000.jpg"]
+
+
+def test_a_worker_that_dies_harms_no_original(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    guilty = plant_deed(arena.photos, Deed.KILL_ITSELF)
+    names = plant_innocents(arena.photos, 5)
+    before = tree(arena.photos)
+
+    ended = arena.run(
+        *("filter", "photos", "--filter", "fault", "--filter", "invert", "--jobs", "2", *KEPT)
+    )
+
+    assert ended.statuses() == {**dict.fromkeys(names, "done"), guilty: "failed"}
+    now = tree(arena.photos)
+    assert now[guilty] == before[guilty]
+    assert all(now[name] != before[name] for name in names)
+    assert leftovers(arena.photos) == leftovers(tmp_path / "backup") == []
+    assert {name: before[name] for name in names} == {
+        name: data for name, data in tree(tmp_path / "backup").items() if name != guilty
+    }
+
+
+def test_broken_originals_are_left_alone_and_others_keep_mode_and_owner(
+    tmp_path: Path, after: Tree
+) -> None:
+    originals = prepared(Arena(tmp_path), after, LOST, 3)
+    whole = originals.before["a/0000.jpg"]
+    broken = whole[: len(whole) // 2]
+    plant(originals.arena.photos, "broken.jpg", broken)
+    file = originals.arena.photos / "a/0000.jpg"
+    file.chmod(0o640)
+    if os.getuid() == 0:
+        os.chown(file, 1234, 2345)
+    before = file.stat()
+
+    ended = originals.arena.run(*originals.words)
+
+    assert ended.code == 1
+    assert ended.statuses()["broken.jpg"] == "failed"
+    assert tree(originals.arena.photos) == {**originals.after, "broken.jpg": broken}
+    now = file.stat()
+    assert (now.st_mode, now.st_uid, now.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_a_backup_that_holds_something_else_is_never_overwritten(
+    tmp_path: Path, after: Tree
+) -> None:
+    originals = prepared(Arena(tmp_path), after, KEPT, 3)
+    plant(tmp_path, "backup/a/0000.jpg", b"precious")
+
+    ended = originals.arena.run(*originals.words)
+
+    assert ended.code in (1, 2)
+    assert (tmp_path / "backup/a/0000.jpg").read_bytes() == b"precious"
+    assert tree(originals.arena.photos)["a/0000.jpg"] == originals.before["a/0000.jpg"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "resize photos --in-place",
+        "resize photos --in-place --backup backup --no-backup",
+        "resize photos --in-place --no-backup -o out",
+        "resize photos --in-place --no-backup --flat",
+        "resize photos --in-place --no-backup -s 100 -s 50",
+        "resize photos --in-place --no-backup -f webp",
+        "resize photos --backup backup",
+    ],
+)
+def test_what_makes_no_sense_in_place_is_refused(tmp_path: Path, words: str) -> None:
+    arena = Arena(tmp_path)
+    plant_innocents(arena.photos, 3, ".jpg")
+    before = seals(arena.photos)
+
+    ended = arena.run(*words.split())
+
+    assert ended.code == 2
+    assert seals(arena.photos) == before
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "backup").exists()

@@ -1,0 +1,200 @@
+"""Limits of memory, pixels and patience; and that nothing depends on how many work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from arena import (
+    Arena,
+    leftovers,
+    plant,
+    plant_deed,
+    plant_innocents,
+    same_pixels,
+    tree,
+)
+from deeds import Deed
+from pictures import opened, saved, scene
+from PIL import Image
+
+SMALL: Final = ("resize", "photos", "-s", "30", "-o", "out")
+
+
+def plain(width: int, height: int) -> bytes:
+    """A large picture in a small file, that no decoder can shrink on load."""
+    return saved(Image.new("RGB", (width, height), (90, 120, 30)), "PNG", compress_level=1)
+
+
+# Memory
+
+
+def test_a_picture_that_needs_more_than_there_is_fails_alone(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    names = plant_innocents(arena.photos, 6)
+    plant(arena.photos, "huge.png", plain(6000, 4000))
+
+    ended = arena.run(*SMALL, "--jobs", "2", "--memory", "100MB")
+
+    assert ended.code == 1
+    assert ended.statuses() == {**dict.fromkeys(names, "done"), "huge.png": "failed"}
+    assert ended.error("photos/huge.png")[:2] == ("open", "memory")
+    assert set(tree(arena.out)) == set(names)
+    assert ended.summary.get("not_done", 0) == 0
+
+
+def test_pictures_that_need_a_worker_to_itself_run_later(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    names = plant_innocents(arena.photos, 6)
+    names += ["large-1.png", "large-2.png", "large-3.png"]
+    for name in names[-3:]:
+        plant(arena.photos, name, plain(4000, 2500))
+
+    # 10 megapixels need more than a fourth of this, and less than all.
+    ended = arena.run(*SMALL, "--jobs", "4", "--memory", "300MB")
+
+    assert ended.code == 0, ended.said
+    assert ended.statuses() == dict.fromkeys(names, "done")
+    assert set(tree(arena.out)) == set(names)
+    assert opened(tree(arena.out)["large-1.png"]).size == (30, 19)
+
+
+@pytest.mark.parametrize(
+    ("most", "fails", "jobs"), [("0.5MP", True, "1"), ("999999", True, "2"), ("1MP", False, "2")]
+)
+def test_more_pixels_than_allowed_are_not_decoded(
+    tmp_path: Path, most: str, fails: bool, jobs: str
+) -> None:
+    arena = Arena(tmp_path)
+    names = plant_innocents(arena.photos, 3)
+    plant(arena.photos, "square.png", plain(1000, 1000))
+
+    ended = arena.run(*SMALL, "--jobs", jobs, "--max-pixels", most)
+
+    assert ended.code == int(fails)
+    assert ended.statuses() == {
+        **dict.fromkeys(names, "done"),
+        "square.png": "failed" if fails else "done",
+    }
+    if fails:
+        assert ended.error("photos/square.png")[:2] == ("open", "too-large")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--timeout 0", "timeout"),
+        ("--memory much", "memory"),
+        ("--max-pixels -1", "max-pixels"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(tmp_path: Path, words: str, said: str) -> None:
+    arena = Arena(tmp_path)
+    plant_innocents(arena.photos, 1)
+
+    ended = arena.run(*SMALL, *words.split())
+
+    assert ended.code == 2
+    assert said in ended.said
+    assert not arena.out.exists()
+
+
+# Truncated
+
+
+def test_a_truncated_picture_is_kept_only_if_told_to(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    names = plant_innocents(arena.photos, 3, ".jpg")
+    whole = saved(scene(300, 200), "JPEG", quality=90)
+    plant(arena.photos, "cut.jpg", whole[: len(whole) * 2 // 3])
+
+    plainly = arena.run(*SMALL, "--jobs", "2")
+    assert plainly.code == 1
+    assert plainly.statuses() == {**dict.fromkeys(names, "done"), "cut.jpg": "failed"}
+    assert plainly.error("photos/cut.jpg")[1] == "truncated"
+
+    salvaged = arena.run(*SMALL, "--jobs", "2", "--salvage")
+    assert salvaged.code == 0
+    row = salvaged.rows["photos/cut.jpg"]
+    assert row["status"] == "done"
+    assert [warning["kind"] for warning in row["warnings"]] == ["truncated"]
+    made = np.asarray(opened(tree(arena.out)["cut.jpg"]).convert("RGB")).astype(np.float64)
+    right = np.asarray(opened(whole).resize((30, 20))).astype(np.float64)
+    # The upper half is there, whatever fills the rest.
+    assert np.abs(made[:8] - right[:8]).mean() < 12
+    assert made.shape == (20, 30, 3)
+
+
+# Patience
+
+
+def test_slow_files_within_the_timeout_are_done(tmp_path: Path) -> None:
+    # Each takes a tenth of a second; all of them together take longer than the limit for one.
+    arena = Arena(tmp_path)
+    names = [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 24)]
+
+    ended = arena.run(
+        *("filter", "photos", "--filter", "fault", "-o", "out", "--jobs", "1", "--timeout", "1.2")
+    )
+
+    assert ended.code == 0
+    assert ended.statuses() == dict.fromkeys(names, "done")
+
+
+# How many work
+
+
+def test_one_two_or_sixteen_processes_make_the_same(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    plant_innocents(arena.photos, 30)
+    plant_innocents(arena.photos / "jpeg", 20, ".jpg", 200)
+    plant(arena.photos, "broken.jpg", saved(scene(90, 60), "JPEG")[:-300])
+    plant(arena.photos, "not-one.jpg", b"nothing" * 100)
+    second = opened(saved(scene(20, 20)[::-1], "GIF"))
+    moving = saved(scene(20, 20), "GIF", save_all=True, append_images=[second])
+    plant(arena.photos, "moving.gif", moving)
+
+    made, told = {}, {}
+    for jobs in ("1", "2", "16"):
+        ended = arena.run(
+            *("resize", "photos", "-s", "50", "-s", "x10", "-f", "webp", "-o", "out"),
+            *("--filter", "sharpen", "--jobs", jobs),
+        )
+        assert ended.summary["jobs"] == int(jobs)
+        assert leftovers(arena.out) == []
+        made[jobs] = tree(arena.out)
+        told[jobs] = comparable(ended.rows, ended.summary)
+        arena.out.rename(tmp_path / f"out-{jobs}")
+
+    assert len(made["1"]) == 102
+    assert made["1"] == made["2"] == made["16"]
+    assert told["1"] == told["2"] == told["16"]
+
+
+def comparable(rows: dict[str, Any], summary: dict[str, Any]) -> Any:
+    return (
+        sorted((name, {**row, "seconds": 0}) for name, row in rows.items()),
+        {**summary, "seconds": 0, "jobs": 0},
+    )
+
+
+def test_deadly_files_do_not_change_what_becomes_of_others(tmp_path: Path) -> None:
+    # Jobs that were given to another worker end where they would have ended.
+    arena = Arena(tmp_path)
+    names = plant_innocents(arena.photos, 20)
+    plant_deed(arena.photos, Deed.CRASH)
+    words = ("filter", "photos", "--filter", "fault", "-o", "out")
+
+    made = []
+    for jobs in ("1", "2"):
+        ended = arena.run(*words, "--jobs", jobs)
+        assert ended.code == 1
+        made.append(tree(arena.out))
+        arena.out.rename(tmp_path / f"out-{jobs}")
+
+    assert sorted(made[0]) == sorted(names)
+    assert made[0] == made[1]
+    sources = tree(arena.photos)
+    assert all(same_pixels(made[0][name], sources[name]) for name in names)

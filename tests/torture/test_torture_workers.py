@@ -1,0 +1,188 @@
+"""Workers that die, hang and misbehave: every file has its outcome, and the guilty are named."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+from typing import Final
+
+import deeds
+import pytest
+from arena import (
+    Arena,
+    Ended,
+    leftovers,
+    plant_deed,
+    plant_innocents,
+    same_pixels,
+    tree,
+    workers_of,
+)
+from deeds import Deed
+from ordeals import kill_workers, undisturbed
+
+FAULTY: Final = ("filter", "photos", "--filter", "fault", "-o", "out")
+
+DEADLY: Final = {
+    Deed.KILL_ITSELF: ("worker", "killed", "killed by signal 9 (out of memory?)"),
+    Deed.CRASH: ("worker", "killed", "killed by signal 11"),
+    Deed.END_WELL: ("worker", "exited", "exit code 0"),
+    Deed.END_BADLY: ("worker", "exited", "exit code 3"),
+    Deed.RUN_OUT_OF_MEMORY: ("operate", "memory", "not enough memory"),
+    Deed.RAISE_WHAT_CANNOT_BE_PICKLED: ("operate", "fault", "UnpicklableError: no"),
+    Deed.RAISE_WHAT_CANNOT_BE_LOADED: ("operate", "fault", "UnloadableError: no"),
+    Deed.LEAVE: ("worker", "raised", "SystemExit: 5"),
+    Deed.INTERRUPT: ("worker", "raised", "KeyboardInterrupt"),
+}
+GIVEN_UP: Final = ("worker", "timeout", "gave up after 2 s")
+HANGING: Final = {
+    Deed.HANG_HOLDING_THE_GIL: GIVEN_UP,
+    Deed.HANG_BUSILY: GIVEN_UP,
+    Deed.STOP_ITSELF: GIVEN_UP,
+}
+GUILTY: Final = {**DEADLY, **HANGING}
+LUCKY: Final = (Deed.DIE_ONCE, Deed.KILL_IDLE_NEIGHBOURS)
+
+
+def all_right(arena: Arena, names: list[str]) -> None:
+    """These, and nothing else, are there with the sources' own pixels."""
+    made, sources = tree(arena.out), tree(arena.photos)
+    assert sorted(made) == sorted(names)
+    assert [name for name in names if not same_pixels(made[name], sources[name])] == []
+    assert leftovers(arena.out) == []
+
+
+class Trouble:
+    """A run with everything that can go wrong in a worker, among the innocent."""
+
+    def __init__(self, arena: Arena) -> None:
+        self.arena = arena
+        self.innocent = plant_innocents(arena.photos, 30)
+        self.innocent += [plant_deed(arena.photos, deed) for deed in LUCKY]
+        self.guilty = {deed: plant_deed(arena.photos, deed) for deed in GUILTY}
+        self.ended: Ended
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trouble, Popen[bytes]]]:
+    """It mostly waits, so it goes on while other tests run, and is looked at last."""
+    trouble = Trouble(Arena(tmp_path_factory.mktemp("trouble")))
+    with trouble.arena.begun(*FAULTY, "--jobs", "2", "--timeout", "2") as process:
+        yield trouble, process
+
+
+@pytest.fixture(scope="module")
+def trouble(begun: tuple[Trouble, Popen[bytes]]) -> Trouble:
+    trouble, process = begun
+    trouble.ended = trouble.arena.end(process)
+    assert trouble.ended.problems() == []
+    return trouble
+
+
+def test_workers_that_are_stopped_from_outside_hold_nobody_up(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    names = [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 28)]
+
+    with arena.begun(*FAULTY, "--jobs", "2", "--timeout", "2") as process:
+        assert arena.wait_for_outputs(process, 2)
+        stopped = workers_of(process.pid)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        ended = arena.end(process)
+
+    assert ended.problems() == []
+    # Those that the stopped ones held may be given up: nobody can tell why they take so long.
+    given_up = [name for name, status in ended.statuses().items() if status != "done"]
+    assert {ended.error(f"photos/{name}")[1] for name in given_up} <= {"timeout"}
+    assert len(given_up) <= len(stopped) == 2
+    assert set(ended.statuses()) == set(names)
+    all_right(arena, [name for name in names if name not in given_up])
+
+
+def test_a_result_that_cannot_be_told_leaves_nothing_that_is_not_told(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    names = plant_innocents(arena.photos, 5)
+    guilty = plant_deed(arena.photos, Deed.NOTE_WHAT_CANNOT_BE_PICKLED)
+
+    ended = arena.run(*FAULTY, "--jobs", "2")
+
+    done = [name for name, status in ended.statuses().items() if status == "done"]
+    assert set(names) <= set(done)
+    assert set(ended.statuses()) == {*names, guilty}
+    all_right(arena, done)
+
+
+# Plugins that break the workers themselves
+
+
+@pytest.mark.parametrize(
+    ("how", "jobs"),
+    [("missing", "2"), ("raising", "1"), ("ending", "2"), ("closed", "2")],
+)
+def test_workers_that_cannot_be_set_up_fail_every_file_with_the_reason(
+    tmp_path: Path, how: str, jobs: str
+) -> None:
+    arena = Arena(tmp_path, {deeds.BROKEN: how})
+    names = plant_innocents(arena.photos, 12)
+
+    ended = arena.run(*FAULTY, "--jobs", jobs)
+
+    assert ended.code == ended.summary["exit_code"] == 1
+    assert ended.statuses() == dict.fromkeys(names, "failed")
+    for name in names:
+        stage, _, message = ended.error(f"photos/{name}")
+        assert stage == "worker"
+        assert "worker processes cannot start" in message
+        assert how != "raising" or "RuntimeError: this plugin is broken" in message
+    assert "worker processes cannot start" in ended.said
+    assert tree(arena.out) == {}
+    assert leftovers(arena.out) == []
+
+
+# Kills from outside
+
+
+def test_a_run_survives_that_its_workers_are_killed_again_and_again(tmp_path: Path) -> None:
+    arena = Arena(tmp_path)
+    names = plant_innocents(arena.photos, 45)
+    names += [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 23)]
+
+    whole = undisturbed(arena, *FAULTY)
+    verdict = kill_workers(arena, FAULTY, whole, random.Random(5), at_most=4)
+
+    assert verdict.wrong() == []
+    assert verdict.strikes == 4
+    all_right(arena, names)
+
+
+# The run with all the trouble
+
+
+@pytest.mark.parametrize("deed", GUILTY, ids=lambda deed: deed.name.lower())
+def test_the_guilty_is_named_with_the_cause(trouble: Trouble, deed: Deed) -> None:
+    stage, kind, words = GUILTY[deed]
+
+    found = trouble.ended.error(f"photos/{trouble.guilty[deed]}")
+
+    assert found[:2] == (stage, kind)
+    assert words in found[2]
+
+
+def test_the_innocent_among_the_guilty_are_all_done(trouble: Trouble) -> None:
+    expected = dict.fromkeys(trouble.innocent, "done")
+    expected |= dict.fromkeys(trouble.guilty.values(), "failed")
+
+    assert trouble.ended.statuses() == expected
+    all_right(trouble.arena, trouble.innocent)
+
+
+def test_the_end_of_such_a_run_is_told_truly(trouble: Trouble) -> None:
+    ended = trouble.ended
+
+    assert ended.code == ended.summary["exit_code"] == 1
+    assert (ended.summary["done"], ended.summary["failed"]) == (32, len(GUILTY))
+    assert f"32 done, {len(GUILTY)} failed in out" in ended.said
