@@ -968,6 +968,13 @@ def test_it_is_told_whether_the_pixels_are_plain(tmp_path: Path, mode: str, plai
         assert not keyed.plain
 
 
+@pytest.mark.parametrize("source", SUFFIX)
+def test_decoders_go_when_they_are_done(tmp_path: Path, source: str) -> None:
+    """WebP's would keep three times the pixels."""
+    picture = decoded(tmp_path, sample(source), f"photo{SUFFIX[source]}")
+    assert type(picture.image) is Image.Image
+
+
 # Keeping what there is of a file that is cut short
 
 
@@ -1041,6 +1048,20 @@ def test_what_cannot_be_kept_fails_as_ever(tmp_path: Path, what: str, share: flo
             decode(str(path), all_of_it, salvage=salvage)
         failures.append(caught.value.failure)
     assert failures[0] == failures[1]
+
+
+def test_the_first_failure_is_told_where_nothing_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*words: object) -> None:
+        raise OSError("gone" if ImageFile.LOAD_TRUNCATED_IMAGES else "truncated")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", broken)
+    (tmp_path / "photo.png").write_bytes(sample("PNG"))
+    with pytest.raises(PictureError) as caught:
+        decode(str(tmp_path / "photo.png"), all_of_it, salvage=True)
+    assert caught.value.failure.kind == "truncated"
+    assert "gone" not in caught.value.failure.message
 
 
 @pytest.mark.parametrize("source", SUFFIX)

@@ -1,0 +1,310 @@
+"""What pictures take in memory: estimates are never below the peak, and not far above."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pictures
+import pytest
+from pictures import saved
+from PIL import Image
+
+from imgbatch.imaging import formats, memory, resample
+from imgbatch.imaging.decode import Demand, decode
+from imgbatch.imaging.formats import PerPixel
+from imgbatch.model import Size
+from imgbatch.operations import Operation, names
+from imgbatch.operations.geometry import Resize, SizeSpec
+from imgbatch.recipe import Recipe
+
+MEASURE: Final = Path(__file__).parent.parent / "scripts" / "measure_memory"
+AROUND: Final = 4_000_000
+SIZE: Final = (600, 400)
+PIXELS: Final = SIZE[0] * SIZE[1]
+
+
+def demand(folder: Path, data: bytes, name: str = "photo", scale: int = 1) -> Demand:
+    (folder / name).write_bytes(data)
+    asked: list[Demand] = []
+    decode(
+        str(folder / name), lambda size: (size[0] // scale, size[1] // scale), admit=asked.append
+    )
+    return asked[0]
+
+
+def per_pixel(folder: Path, data: bytes, name: str = "photo", scale: int = 1) -> float:
+    """Bytes that are estimated for each pixel of the file, without the constant part."""
+    return (demand(folder, data, name, scale).bytes - AROUND) / PIXELS / 1.05
+
+
+def scene() -> Image.Image:
+    return Image.fromarray(pictures.scene(*SIZE))
+
+
+# Measured
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured on Linux alone")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("jpeg 1/", "jpeg progressive", "png P", "png I;16 keyed", "webp loss", "avif 4:4:4"),
+        ("tiff lzw", "tiff F", "tiff turned", "gif", "ico", "ppm 16"),
+        ("sharpen", "sepia RGB", "blur RGBA", "half", "double", "mitchell", "padded"),
+        ("to jpeg", "to png RGB", "to webp RGB", "to tiff RGB", "to avif RGB", "to sRGB"),
+    ],
+    ids=["decoding", "decoding more", "operations", "encoding"],
+)
+def test_no_peak_is_higher_than_its_estimate(words: tuple[str, ...]) -> None:
+    megapixels = 2.0
+    done = subprocess.run(
+        [sys.executable, str(MEASURE), str(megapixels), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    lines = done.stdout.splitlines()
+    assert len(lines) >= len(words)
+    for line in lines:
+        kind, peak, estimate = line.split()[0], *map(float, line.split()[-4:-2])
+        if kind == "decoding":
+            assert estimate <= 1.5 * peak + 1.1 * AROUND / megapixels / 1e6, line
+
+
+# Decoding, from the header
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_a_baseline_jpeg_takes_what_is_decoded_of_it(tmp_path: Path, scale: int) -> None:
+    expected = 4 / scale**2
+    assert per_pixel(tmp_path, saved(scene(), "JPEG"), scale=scale) == pytest.approx(expected, 0.01)
+
+
+@pytest.mark.parametrize("scale", [1, 8])
+@pytest.mark.parametrize(("subsampling", "coefficients"), [(0, 6), (1, 4), (2, 3)])
+def test_a_progressive_jpeg_takes_its_full_size_at_any_scale(
+    tmp_path: Path, scale: int, subsampling: int, coefficients: int
+) -> None:
+    data = saved(scene(), "JPEG", progressive=True, subsampling=subsampling)
+    expected = 4 / scale**2 + coefficients
+    assert per_pixel(tmp_path, data, scale=scale) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("fill", [b"", b"\xff", b"\xff\xff\xff"])
+def test_a_jpeg_in_several_scans_is_like_a_progressive_one(tmp_path: Path, fill: bytes) -> None:
+    """A baseline JPEG, too, may have a scan for each component."""
+    data = saved(scene(), "JPEG", subsampling=0)
+    at = data.index(b"\xff\xda")
+    alone = struct.pack(">HHBBBBBB", 0xFFDA, 8, 1, 1, 0, 0, 63, 0)
+    in_scans = data[:at] + fill + alone + data[at + 14 :]
+    (tmp_path / "photo").write_bytes(in_scans)
+    asked: list[Demand] = []
+
+    def look(demand: Demand) -> None:
+        asked.append(demand)
+        raise StopIteration
+
+    # The other scans are missing.
+    with pytest.raises(StopIteration):
+        decode(str(tmp_path / "photo"), lambda size: size, admit=look)
+    assert (asked[0].bytes - AROUND) / PIXELS / 1.05 == pytest.approx(10, rel=0.01)
+    assert per_pixel(tmp_path, data[:at] + fill + data[at:]) == pytest.approx(4, rel=0.01)
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_segment_of_no_length_is_no_endless_loop(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(b"\xff\xd8\xff\xe0" + struct.pack(">H", length) + bytes(20))
+    with path.open("rb") as file:
+        assert not memory._in_several_scans(file, 3)
+
+
+def test_a_jpeg_of_grey_takes_a_quarter(tmp_path: Path) -> None:
+    assert per_pixel(tmp_path, saved(scene().convert("L"), "JPEG")) == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "expected"),
+    [
+        ("1", {}, 2),
+        ("L", {}, 1),
+        ("L", {"transparency": 9}, 5),
+        ("LA", {}, 4),
+        ("P", {}, 5),
+        ("RGB", {}, 4),
+        ("RGB", {"transparency": (1, 2, 3)}, 8),
+        ("RGBA", {}, 4),
+        ("I;16", {}, 2),
+        ("I;16", {"transparency": 257}, 16),
+    ],
+)
+def test_a_change_of_mode_is_counted(
+    tmp_path: Path, mode: str, options: dict[str, Any], expected: int
+) -> None:
+    data = saved(Image.new(mode, SIZE), "PNG", **options)
+    assert per_pixel(tmp_path, data) == pytest.approx(expected, rel=0.01)
+
+
+def test_grey_under_a_profile_for_colours_is_counted_as_what_it_becomes(tmp_path: Path) -> None:
+    data = saved(scene().convert("L"), "PNG", icc_profile=pictures.wide_gamut_profile())
+    assert per_pixel(tmp_path, data) == pytest.approx(5, rel=0.01)
+    data = saved(scene().convert("L"), "PNG", icc_profile=pictures.grey_profile())
+    assert per_pixel(tmp_path, data) == pytest.approx(1, rel=0.01)
+
+
+def test_a_webp_takes_two_canvases_the_frame_the_pixels_and_the_file(tmp_path: Path) -> None:
+    data = saved(scene(), "WEBP", lossless=True)
+    assert per_pixel(tmp_path, data) == pytest.approx(16 + len(data) / PIXELS, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("mode", "subsampling", "expected"),
+    [
+        ("RGB", "4:2:0", 1.5 + 0.7 + 3 + 4),
+        ("RGB", "4:2:2", 2 + 0.7 + 3 + 4),
+        ("RGB", "4:4:4", 3 + 0.7 + 3 + 4),
+        ("L", "4:0:0", 1 + 0.7 + 1 + 1),
+        ("RGBA", "4:2:0", 1.5 + 1 + 2 * 0.7 + 4 + 4),
+    ],
+)
+def test_an_avif_takes_its_frames_the_pixels_twice_and_the_file(
+    tmp_path: Path, mode: str, subsampling: str, expected: float
+) -> None:
+    image = scene().convert(mode)
+    if mode == "RGBA":
+        # What is opaque would be written without alpha.
+        image.putalpha(image.getchannel("G"))
+    data = saved(image, "AVIF", subsampling=subsampling, speed=10)
+    assert per_pixel(tmp_path, data) == pytest.approx(expected + len(data) / PIXELS, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [(0x0C, 1.5), (0x08, 2), (0x00, 3), (0x1C, 1), (0x4C, 3), (0x40, 6), (0x60, 6), (0x5C, 2)],
+)
+def test_frames_of_avif_by_their_configuration(flags: int, expected: float) -> None:
+    assert memory._coded(bytes([flags])) == expected
+
+
+def test_an_avif_in_cells_has_its_frame_twice() -> None:
+    image = Image.new("RGB", SIZE)
+    head = b"av1C\x81\x00\x0c"
+    one = memory._avif(image, SIZE, BytesIO(head + bytes(20)))
+    cells = memory._avif(image, SIZE, BytesIO(head + b"infe....grid" + bytes(8)))
+    assert cells - one == pytest.approx(1.5 * PIXELS)
+
+
+@pytest.mark.parametrize("rows", [40, 400])
+def test_a_packed_tiff_takes_the_file_and_one_strip(tmp_path: Path, rows: int) -> None:
+    data = saved(scene(), "TIFF", compression="tiff_lzw", strip_size=SIZE[0] * 3 * rows)
+    expected = 4 + len(data) / PIXELS + 4 * rows / SIZE[1]
+    assert per_pixel(tmp_path, data) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_tiff_that_is_turned_is_there_twice(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert per_pixel(tmp_path, saved(scene(), "TIFF", exif=exif)) == pytest.approx(8, rel=0.01)
+    assert per_pixel(tmp_path, saved(scene(), "TIFF")) == pytest.approx(4, rel=0.1)
+
+
+def test_wide_numbers_take_arrays_of_float64(tmp_path: Path) -> None:
+    values = np.zeros((SIZE[1], SIZE[0]), np.float32)
+    assert per_pixel(tmp_path, saved(values, "TIFF")) == pytest.approx(28, rel=0.01)
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "JPEG2000", "QOI"])
+def test_an_estimate_leaves_the_file_where_it_was(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(saved(scene(), source))
+    row = formats.BY_NAME[source.lower()]
+    with path.open("rb") as file:
+        image = Image.open(file)
+        for place in (0, 17, 1_000):
+            file.seek(place)
+            memory.decoding(image, row, image.size, file)
+            assert file.tell() == place
+
+
+# Operations and encoding
+
+
+FULL: Final = (6000, 4000)
+HALF: Final = (3000, 2000)
+
+
+def bytes_of(size: Size, per_pixel: float) -> int:
+    return int(size[0] * size[1] * per_pixel)
+
+
+def test_every_figure_is_in_order() -> None:
+    for figure in (
+        *(row.encoding for row in formats.FORMATS),
+        *(operation.memory for operation in names().values()),
+    ):
+        assert 0 < figure.plain <= figure.other < 64
+
+
+def test_without_a_resize_all_is_done_at_the_full_size() -> None:
+    recipe = Recipe.from_options(filters=["sharpen"], format="jpeg")
+    turned = bytes_of(FULL, 4)
+    figure = names()["sharpen"].memory
+    assert recipe.working_bytes(FULL, FULL, plain=True) == turned + bytes_of(FULL, figure.plain)
+    assert recipe.working_bytes(FULL, FULL) == turned + bytes_of(FULL, figure.other)
+
+
+def test_after_a_resize_all_is_done_at_the_new_size() -> None:
+    recipe = Recipe.from_options(sizes=["600"], filters=["sharpen"], format="avif")
+    made = (600, 400)
+    resizing = Resize(SizeSpec.parse("600")).working_bytes(HALF, made, plain=True)
+    encoding = bytes_of(made, 4) + bytes_of(made, formats.BY_NAME["avif"].encoding.plain)
+    assert recipe.working_bytes(FULL, HALF, plain=True) == max(resizing, encoding)
+    assert recipe.working_bytes(FULL, HALF, plain=True) < bytes_of(FULL, 1)
+
+
+def test_a_format_that_is_kept_is_the_one_of_the_source() -> None:
+    recipe = Recipe.from_options()
+    taken = {
+        row.name: recipe.working_bytes(FULL, FULL, row.name, plain=True) for row in formats.FORMATS
+    }
+    assert taken["jpeg"] < taken["avif"] < taken["jpeg2000"]
+    assert recipe.working_bytes(FULL, FULL, plain=True) == max(taken.values())
+    for name, value in taken.items():
+        given = Recipe.from_options(format=name)
+        assert given.working_bytes(FULL, FULL, "jpeg", plain=True) == value
+
+
+def test_the_most_demanding_output_counts_and_the_files_that_wait_for_it() -> None:
+    small = Recipe.from_options(sizes=["300"], format="jpeg").working_bytes(FULL, FULL, plain=True)
+    large = Recipe.from_options(sizes=["3000"], format="jpeg").working_bytes(FULL, FULL, plain=True)
+    both = Recipe.from_options(sizes=["3000", "300"], format="jpeg")
+    turned_round = Recipe.from_options(sizes=["300", "3000"], format="jpeg")
+    assert small < large
+    assert both.working_bytes(FULL, FULL, plain=True) == large
+    waiting = bytes_of((300, 200), 4)
+    assert turned_round.working_bytes(FULL, FULL, plain=True) == large + waiting
+
+
+def test_resizing_takes_more_with_alpha_and_with_numpy() -> None:
+    before, after = (3000, 2000), (1500, 1000)
+    lanczos, mitchell = (Resize(SizeSpec.parse("1500"), kernel=k) for k in ("lanczos", "mitchell"))
+    plain = lanczos.working_bytes(before, after, plain=True)
+    assert plain < lanczos.working_bytes(before, after, plain=False)
+    weights = 48 * 3000 * 1500
+    assert mitchell.working_bytes(before, after, plain=False) > weights
+    if resample.resize_simd is not None:
+        assert mitchell.working_bytes(before, after, plain=True) == plain
+
+
+def test_an_operation_that_says_nothing_is_taken_to_need_much() -> None:
+    assert Operation.memory.plain >= 12
+    assert PerPixel(2, 3).of((10, 10), plain=True) == 200
+    assert PerPixel(2, 3).of((10, 10), plain=False) == 300
