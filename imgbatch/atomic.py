@@ -1,9 +1,9 @@
 """A file appears whole or not at all.
 
-Data are written under a hidden temporary name in the target's own folder, then published in one
-step. Without `replace` publishing never overwrites: `link` fails if the name exists, however
-late it came to exist. Only what takes an original's place is fsynced (`durable`): an output can
-be made again.
+Data are written to a file without any name where the system has such (Linux's O_TMPFILE), or else
+under a hidden temporary name in the target's own folder, then published in one step. Without
+`replace` publishing never overwrites: `link` fails if the name exists, however late it came to
+exist. Only what takes an original's place is fsynced (`durable`): an output can be made again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from imgbatch.model import FileState
 
 _PREFIX = ".imgbatch-"
 _SUFFIX = ".tmp"
+_NAMELESS = hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd")
+# EISDIR is what a kernel says that does not know them.
+_NO_NAMELESS = frozenset({errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 
 
@@ -48,14 +51,21 @@ def hash_of(data: bytes | str) -> bytes:
         return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).digest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Staged:
-    """A file that is written, but not yet visible under its name."""
+    """A file that is written, but not yet visible under its name.
+
+    `temporary` is the path by which it can be read; of a file without a name that goes by its
+    `descriptor`, nothing of it is left when its process dies, and `name` is what it is called if
+    it needs a name. Whoever has one must discard it in the end.
+    """
 
     temporary: str
     target: str
     state: FileState
     durable: bool = False
+    descriptor: int | None = None
+    name: str = ""
 
     def publish(self, *, replace: bool = False, known: FileState | None = None) -> None:
         """Give the file its name.
@@ -67,30 +77,59 @@ class Staged:
         """
         try:
             if replace:
-                os.replace(self.temporary, self.target)
+                self._take_the_place()
             else:
                 self._publish_politely(known)
             if self.durable:
                 sync_folder(os.path.dirname(self.target))
-        except BaseException:
+        finally:
             self.discard()
-            raise
 
     def _publish_politely(self, known: FileState | None) -> None:
         try:
-            _publish_exclusively(self.temporary, self.target)
+            self._publish_exclusively()
         except FileExistsError:
             if known is not None and state(self.target) == known:
-                os.replace(self.temporary, self.target)
-            elif _same_bytes(self.temporary, self.target):
-                self.discard()
-            else:
+                self._take_the_place()
+            elif not _same_bytes(self.temporary, self.target):
                 raise
 
+    def _publish_exclusively(self) -> None:
+        if self.descriptor is None or not self._link(self.target):
+            _publish_exclusively(self.temporary, self.target)
+
+    def _take_the_place(self) -> None:
+        # What has no name can replace nothing.
+        if self.descriptor is not None and self._link(self.name):
+            self.discard()
+            self.temporary = self.name
+        os.replace(self.temporary, self.target)
+
+    def _link(self, path: str) -> bool:
+        """Give the file without a name one; False if it had to be copied to `name` for that."""
+        assert self.descriptor is not None
+        try:
+            # With a descriptor (of anything, for an absolute path) Python follows the link.
+            os.link(self.temporary, path, src_dir_fd=self.descriptor, follow_symlinks=True)
+            return True
+        except OSError as error:
+            if error.errno not in _NO_LINKS | {errno.EXDEV, errno.ENOENT}:
+                raise
+        with open(self.descriptor, "rb", closefd=False) as file, open(self.name, "xb") as copy:
+            shutil.copyfileobj(file, copy)
+        os.utime(self.name, ns=(self.state.mtime_ns, self.state.mtime_ns))
+        self.discard()
+        self.temporary = self.name
+        return False
+
     def discard(self) -> None:
-        """Remove the temporary file."""
-        with suppress(FileNotFoundError):
-            os.unlink(self.temporary)
+        """Remove the temporary file. What is published stays."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(self.temporary)
 
 
 def stage(
@@ -102,6 +141,10 @@ def stage(
     With `durable` the data are on the disk when this returns, and the name will be when they
     are published. Raises OSError, and then leaves nothing.
     """
+    if _NAMELESS and like is None and not durable:
+        nameless = _stage_nameless(target, data, run)
+        if nameless is not None:
+            return nameless
     temporary, descriptor = _create(target, run)
     try:
         with open(descriptor, "wb") as file:
@@ -173,16 +216,51 @@ def sweep(tops: Iterable[str], runs: Collection[str]) -> None:
                         os.unlink(os.path.join(folder, name))
 
 
+def _stage_nameless(target: str, data: bytes, run: str) -> Staged | None:
+    """The same without a name; None where the file system has no such files."""
+    folder = os.path.dirname(target) or "."
+    try:
+        descriptor = _opened(folder, os.O_TMPFILE | os.O_RDWR, folder)
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return None
+        raise
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        found = os.fstat(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Staged(
+        f"/proc/self/fd/{descriptor}",
+        target,
+        FileState(found.st_size, found.st_mtime_ns),
+        descriptor=descriptor,
+        name=_temporary_name(target, run),
+    )
+
+
+def _temporary_name(target: str, run: str) -> str:
+    folder = os.path.dirname(target) or "."
+    return os.path.join(folder, f"{_PREFIX}{run}-{secrets.token_hex(6)}{_SUFFIX}")
+
+
 def _create(target: str, run: str) -> tuple[str, int]:
     """A new temporary file beside `target`: its path, and a descriptor to write to."""
-    folder = os.path.dirname(target) or "."
-    temporary = os.path.join(folder, f"{_PREFIX}{run}-{secrets.token_hex(6)}{_SUFFIX}")
+    temporary = _temporary_name(target, run)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return temporary, _opened(temporary, flags, os.path.dirname(temporary))
+
+
+def _opened(path: str, flags: int, folder: str) -> int:
+    """A descriptor to write to; `folder` and those above are made if they are missing."""
     try:
-        return temporary, os.open(temporary, flags, 0o666)
+        return os.open(path, flags, 0o666)
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)
-        return temporary, os.open(temporary, flags, 0o666)
+        return os.open(path, flags, 0o666)
 
 
 def _same_bytes(one: str, other: str) -> bool:

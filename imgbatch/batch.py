@@ -22,6 +22,7 @@ MEMORY_SHARE: Final = 0.6
 """How much of the memory that there is a run takes, if nobody says."""
 
 _FAILED_WRITES: Final = 5
+_LONGEST_TIMEOUT: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +263,11 @@ def _check(settings: Settings) -> None:
     if settings.jobs is not None and settings.jobs < 1:
         raise UsageError(f"found {settings.jobs} jobs, expected 1 or more")
     limits = settings.limits
-    if limits.timeout is not None and not limits.timeout > 0:
-        raise UsageError(f"found a timeout of {limits.timeout:g} s, expected more than 0")
+    if limits.timeout is not None and not 0 < limits.timeout <= _LONGEST_TIMEOUT:
+        raise UsageError(
+            f"found a timeout of {limits.timeout:g} s, expected more than 0 and at most "
+            f"{_LONGEST_TIMEOUT:,}"
+        )
     if limits.memory is not None and limits.memory < 1:
         raise UsageError(f"found {limits.memory} bytes of memory, expected more")
     if limits.max_pixels < 1:
@@ -320,6 +324,8 @@ def _home(settings: Settings) -> str:
     if folders and len(named) > 1:
         raise UsageError("--in-place takes one folder, or files: run it once for each")
     folder = folders[0] if folders else shared_folder(named)
+    if folder is None and len(named) == 1:
+        folder = os.path.dirname(named[0])
     if folder is None:
         raise UsageError("--in-place takes files of one folder: run it once for each")
     if settings.backup is not None and os.path.realpath(settings.backup) == os.path.realpath(

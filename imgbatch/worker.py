@@ -44,6 +44,10 @@ DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "unwritable"})
 # What a picture loses that cannot be seen in the result, so that only the original has it.
 _LOSSES = frozenset({"frames-dropped", "gain-map-dropped", "depth-reduced", "truncated"})
 
+_MADE_AGAIN = Notice(
+    "made-again", "it was made in place before, and now again from that, not from the original"
+)
+
 
 def tune_process() -> None:
     """Set a process that does nothing but this up for it; not for a process that is a guest."""
@@ -67,6 +71,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
         encoded = _encode_all(job, share, recipe, run)
         # Before anything is published: what cannot be told would be made in silence.
         notices = _unique(notice for one in encoded for notice in one.notices)
+        notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
         written = _replace(job, encoded, run) if run.in_place else _publish(job, encoded, run)
     except _ShareExceededError:
         return None

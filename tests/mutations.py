@@ -547,12 +547,14 @@ def _png_payload(part: Part, rng: Random) -> Damage:
         return _inside(part.payload, rng, keep_length=False)
     try:
         plain = zlib.decompress(part.payload[head:])
-    except zlib.error:
-        return _blindly(part.payload, rng)
-    if part.kind == b"zTXt" and rng.random() < 0.7:
         # An old way of keeping EXIF: a name, a length, and hexadecimal digits.
-        lead, length, digits = plain[1:].split(b"\n", 2)
-        block, words = _inside(bytes.fromhex(digits.decode("ascii")), rng, keep_length=False)
+        lead, length, digits = plain[1:].split(b"\n", 2) if part.kind == b"zTXt" else (b"",) * 3
+        hidden = bytes.fromhex(digits.decode("ascii"))
+    except (zlib.error, ValueError):
+        # Damaged before.
+        return _blindly(part.payload, rng)
+    if hidden and rng.random() < 0.7:
+        block, words = _inside(hidden, rng, keep_length=False)
         plain = b"\n" + lead + b"\n" + length + b"\n" + block.hex().encode()
     else:
         plain, words = _inside(plain, rng, keep_length=False)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,13 @@ from imgbatch import atomic
 
 NO_LINKS = [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK]
 DISK_TROUBLE = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES]
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["nameless", "named"])
+def staging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything holds with Linux's files without a name, and with temporary names."""
+    monkeypatch.setattr(atomic, "_NAMELESS", request.param and atomic._NAMELESS)
+    return "nameless" if atomic._NAMELESS else "named"
 
 
 def names(folder: Path) -> list[str]:
@@ -47,15 +54,19 @@ def umask(mask: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_staged_file_is_hidden_beside_its_target_until_it_is_published(
-    tmp_path: Path, replace: bool
+    tmp_path: Path, replace: bool, staging: str
 ) -> None:
     target = tmp_path / "a.jpg"
 
     staged = atomic.stage(str(target), b"picture", "run")
 
-    (name,) = names(tmp_path)
-    assert name.startswith(".imgbatch-run-")
-    assert name.endswith(".tmp")
+    if staging == "named":
+        (name,) = names(tmp_path)
+        assert name.startswith(".imgbatch-run-")
+        assert name.endswith(".tmp")
+    else:
+        assert names(tmp_path) == []
+    assert Path(staged.temporary).read_bytes() == b"picture"
     staged.publish(replace=replace)
     assert names(tmp_path) == ["a.jpg"]
     assert target.read_bytes() == b"picture"
@@ -255,7 +266,64 @@ def test_a_discarded_file_is_gone_and_may_be_discarded_again(tmp_path: Path) -> 
     assert names(tmp_path) == []
 
 
-def test_sweeping_removes_the_files_of_its_own_run_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("link_error", [*NO_LINKS, errno.EXDEV, errno.ENOENT])
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_file_that_cannot_be_given_a_name_is_copied_to_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link_error: int, replace: bool
+) -> None:
+    monkeypatch.setattr(atomic, "_NAMELESS", True)
+    staged = atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
+    real = os.link
+
+    def link(source: str, target: str, **options: Any) -> None:
+        if source.startswith("/proc"):
+            raise OSError(link_error, "not from here")
+        real(source, target, **options)
+
+    monkeypatch.setattr(os, "link", link)
+    staged.publish(replace=replace)
+
+    assert names(tmp_path) == ["a.jpg"]
+    assert (tmp_path / "a.jpg").read_bytes() == b"picture"
+    assert atomic.state(str(tmp_path / "a.jpg")) == staged.state
+
+
+def test_what_is_published_is_in_the_state_that_was_staged(tmp_path: Path) -> None:
+    for name, replace in (("a.jpg", False), ("b.jpg", True)):
+        staged = atomic.stage(str(tmp_path / name), b"picture", "run")
+        staged.publish(replace=replace)
+        assert atomic.state(str(tmp_path / name)) == staged.state
+
+
+def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.jpg"
+    target.write_bytes(b"old")
+    known = atomic.state(str(target))
+
+    atomic.stage(str(target), b"new", "run").publish(known=known)
+
+    assert target.read_bytes() == b"new"
+    with pytest.raises(FileExistsError):
+        atomic.stage(str(target), b"newest", "run").publish(known=known)
+    assert target.read_bytes() == b"new"
+    assert names(tmp_path) == ["a.jpg"]
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for replace in (False, True, False):
+        staged = atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
+        with suppress(FileExistsError):
+            staged.publish(replace=replace)
+        staged.discard()
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_sweeping_removes_the_files_of_its_own_run_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "_NAMELESS", False)
     folders = [str(tmp_path), str(tmp_path / "sub"), str(tmp_path / "gone")]
     staged = {
         run: [atomic.stage(f"{folder}/a.jpg", b"left over", run) for folder in folders[:2]]

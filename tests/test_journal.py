@@ -70,6 +70,13 @@ def test_what_a_run_made_is_known_to_the_next(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / FOLDER) == [NAME, f"{NAME}-wal"]
 
 
+@pytest.fixture
+def _named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporary files have names, as they have in place, and on some file systems."""
+    monkeypatch.setattr(atomic, "_NAMELESS", False)
+
+
+@pytest.mark.usefixtures("_named")
 def test_what_a_killed_run_had_published_is_learnt_from_its_logs(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("killed", [claim("a.jpg"), claim("b.jpg"), claim("c.jpg")])
@@ -89,6 +96,7 @@ def test_what_a_killed_run_had_published_is_learnt_from_its_logs(tmp_path: Path)
     assert os.listdir(tmp_path / FOLDER) == [NAME]
 
 
+@pytest.mark.usefixtures("_named")
 def test_only_the_temporary_files_of_dead_runs_are_swept(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("dead", [claim("a.jpg")])

@@ -128,7 +128,10 @@ def _show(planned: Plan) -> None:
         if not job.targets:
             click.echo(f"{shown(job.source.path)} cannot be listed")
         for target in job.targets:
-            verb = "overwrites" if target.replace else "->"
+            if target.path == job.source.path:
+                click.echo(f"{shown(job.source.path)} is replaced")
+                continue
+            verb = "overwrites" if target.replace else "remakes" if target.known else "->"
             click.echo(f"{shown(job.source.path)} {verb} {shown(target.path)}")
     for result in planned.skipped:
         click.echo(f"{shown(result.source.path)} skipped: {shown(result.reason or '')}")
