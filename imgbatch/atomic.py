@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from imgbatch.model import FileState
+from imgbatch.model import LATEST_NS, FileState
 
 _PREFIX = ".imgbatch-"
 _SUFFIX = ".tmp"
@@ -40,7 +40,11 @@ def state(path: str) -> FileState | None:
         found = os.lstat(path)
     except (OSError, ValueError):
         return None
-    return FileState(found.st_size, found.st_mtime_ns)
+    return _state_of(found)
+
+
+def _state_of(found: os.stat_result) -> FileState:
+    return FileState(found.st_size, min(found.st_mtime_ns, LATEST_NS))
 
 
 def hash_of(data: bytes | str) -> bytes:
@@ -67,8 +71,8 @@ class Staged:
     descriptor: int | None = None
     name: str = ""
 
-    def publish(self, *, replace: bool = False, known: FileState | None = None) -> None:
-        """Give the file its name.
+    def publish(self, *, replace: bool = False, known: FileState | None = None) -> FileState | None:
+        """Give the file its name; return the state of the file that has it then.
 
         What stands there already is overwritten with `replace`, or if it is in the state
         `known`. Otherwise raises FileExistsError, unless it has the very same bytes: a worker
@@ -78,21 +82,26 @@ class Staged:
         try:
             if replace:
                 self._take_the_place()
-            else:
-                self._publish_politely(known)
+            elif not self._publish_politely(known):
+                return state(self.target)
             if self.durable:
                 sync_folder(os.path.dirname(self.target))
+            return self.state
         finally:
             self.discard()
 
-    def _publish_politely(self, known: FileState | None) -> None:
+    def _publish_politely(self, known: FileState | None) -> bool:
+        """Whether the name is now this file's; if not, one with the same bytes has it."""
         try:
             self._publish_exclusively()
         except FileExistsError:
             if known is not None and state(self.target) == known:
                 self._take_the_place()
-            elif not _same_bytes(self.temporary, self.target):
+                return True
+            if not _same_bytes(self.temporary, self.target):
                 raise
+            return False
+        return True
 
     def _publish_exclusively(self) -> None:
         if self.descriptor is None or not self._link(self.target):
@@ -101,8 +110,7 @@ class Staged:
     def _take_the_place(self) -> None:
         # What has no name can replace nothing.
         if self.descriptor is not None and self._link(self.name):
-            self.discard()
-            self.temporary = self.name
+            self._close()
         os.replace(self.temporary, self.target)
 
     def _link(self, path: str) -> bool:
@@ -118,18 +126,20 @@ class Staged:
         with open(self.descriptor, "rb", closefd=False) as file, open(self.name, "xb") as copy:
             shutil.copyfileobj(file, copy)
         os.utime(self.name, ns=(self.state.mtime_ns, self.state.mtime_ns))
-        self.discard()
-        self.temporary = self.name
+        self._close()
         return False
+
+    def _close(self) -> None:
+        """From now on it is the file called `name`; its descriptor's number may be another's."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor, self.temporary = None, self.name
 
     def discard(self) -> None:
         """Remove the temporary file. What is published stays."""
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
-        else:
-            with suppress(FileNotFoundError):
-                os.unlink(self.temporary)
+        self._close()
+        with suppress(FileNotFoundError):
+            os.unlink(self.temporary)
 
 
 def stage(
@@ -164,19 +174,21 @@ def stage(
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    return Staged(temporary, target, FileState(found.st_size, found.st_mtime_ns), durable)
+    return Staged(temporary, target, _state_of(found), durable)
 
 
 def keep_copy(original: str, copy: str, run: str) -> None:
     """Give `original` a second, durable place at `copy`: by a link, or else by its bytes.
 
     The original may then be replaced (not written to). Raises FileExistsError if another file
-    is at `copy` already, and OSError.
+    is at `copy` already, and OSError, also if that is no second place at all.
     """
     os.makedirs(os.path.dirname(copy) or ".", exist_ok=True)
     try:
         os.link(original, copy, follow_symlinks=False)
     except FileExistsError:
+        if os.path.islink(copy) or _is_one_place(original, copy):
+            raise OSError(errno.EINVAL, "that is where the original itself is") from None
         if not _same_bytes(original, copy):
             raise
     except OSError:
@@ -236,7 +248,7 @@ def _stage_nameless(target: str, data: bytes, run: str) -> Staged | None:
     return Staged(
         f"/proc/self/fd/{descriptor}",
         target,
-        FileState(found.st_size, found.st_mtime_ns),
+        _state_of(found),
         descriptor=descriptor,
         name=_temporary_name(target, run),
     )
@@ -261,6 +273,17 @@ def _opened(path: str, flags: int, folder: str) -> int:
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)
         return os.open(path, flags, 0o666)
+
+
+def _is_one_place(one: str, other: str) -> bool:
+    """Whether two paths lead to one entry of one folder, perhaps by a link above it."""
+    if not os.path.samefile(one, other):
+        return False
+    if os.stat(one).st_nlink < 2:
+        return True
+    folders = os.path.dirname(one) or ".", os.path.dirname(other) or "."
+    names = os.path.basename(one), os.path.basename(other)
+    return os.path.samefile(*folders) and names[0].casefold() == names[1].casefold()
 
 
 def _same_bytes(one: str, other: str) -> bool:

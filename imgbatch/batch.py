@@ -14,9 +14,9 @@ from imgbatch.errors import NothingFoundError, UsageError
 from imgbatch.executors import Control, Executor, Task, pool, resources, serial
 from imgbatch.journal import Claim, DamagedError, Journal
 from imgbatch.model import FileState, Job, Limits, Result, Run, Source
-from imgbatch.plan import OnConflict, Plan, chunks, plan, plan_in_place
+from imgbatch.plan import OnConflict, Plan, absolute_paths, chunks, plan, plan_in_place
 from imgbatch.recipe import Recipe
-from imgbatch.scan import Selection, scan, shared_folder
+from imgbatch.scan import BACKUP_MARK, Selection, scan, shared_folder
 
 MEMORY_SHARE: Final = 0.6
 """How much of the memory that there is a run takes, if nobody says."""
@@ -164,7 +164,9 @@ class Batch:
             return
         for folder in elsewhere:
             try:
-                os.makedirs(folder, exist_ok=True)
+                mark = os.path.join(folder, BACKUP_MARK)
+                os.makedirs(os.path.dirname(mark), exist_ok=True)
+                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
             except OSError as error:
                 raise UsageError(
                     f"cannot write into the backup folder {folder}: {error.strerror}"
@@ -251,12 +253,12 @@ class Batch:
         return [self._settings.backup] if self._settings.backup is not None else []
 
     def _claims(self) -> Iterator[Claim]:
+        absolute = absolute_paths()
         digests = {one.name: self._recipe.digest_of(one) for one in self._recipe.outputs}
         for job in self.plan.jobs:
             state = FileState(job.source.size, job.source.mtime_ns)
             for target in job.targets:
-                source = os.path.abspath(job.source.path)
-                yield target.relative, source, state, digests[target.output]
+                yield target.relative, absolute(job.source), state, digests[target.output]
 
 
 def _check(settings: Settings) -> None:
@@ -293,6 +295,7 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
         settings.selection,
         output=settings.backup if settings.in_place else folder,
         listed=settings.listed or (),
+        in_place=settings.in_place,
     )
     if settings.in_place:
         return plan_in_place(
@@ -328,9 +331,8 @@ def _home(settings: Settings) -> str:
         folder = os.path.dirname(named[0])
     if folder is None:
         raise UsageError("--in-place takes files of one folder: run it once for each")
-    if settings.backup is not None and os.path.realpath(settings.backup) == os.path.realpath(
-        folder or os.curdir
-    ):
+    backup = settings.backup
+    if backup is not None and os.path.exists(backup) and os.path.samefile(backup, folder or "."):
         raise UsageError("--backup names the folder of the originals: give another")
     return folder or os.curdir
 

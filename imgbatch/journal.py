@@ -34,15 +34,18 @@ _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SCHEMA: Final = f"""
 CREATE TABLE output (
     target BLOB PRIMARY KEY,
-    source BLOB NOT NULL,
-    source_size INTEGER NOT NULL,
-    source_mtime_ns INTEGER NOT NULL,
-    recipe TEXT NOT NULL,
+    source BLOB,
+    source_size INTEGER,
+    source_mtime_ns INTEGER,
+    recipe TEXT,
     size INTEGER,
     mtime_ns INTEGER,
     path BLOB,
     hash BLOB,
-    pending INTEGER NOT NULL
+    next_source BLOB,
+    next_source_size INTEGER,
+    next_source_mtime_ns INTEGER,
+    next_recipe TEXT
 ) WITHOUT ROWID;
 CREATE TABLE run (word TEXT PRIMARY KEY, begun REAL NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION};
@@ -51,20 +54,33 @@ PRAGMA user_version = {_VERSION};
 
 _PAGE: Final = "SELECT * FROM output WHERE target >= ? ORDER BY target LIMIT ?"
 _CLAIM: Final = """
-INSERT INTO output VALUES (?, ?, ?, ?, ?, NULL, NULL, NULL, NULL, 1)
-ON CONFLICT (target) DO UPDATE SET source = excluded.source, source_size = excluded.source_size,
-    source_mtime_ns = excluded.source_mtime_ns, recipe = excluded.recipe, pending = 1
+INSERT INTO output (target, next_source, next_source_size, next_source_mtime_ns, next_recipe)
+VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (target) DO UPDATE SET next_source = excluded.next_source,
+    next_source_size = excluded.next_source_size,
+    next_source_mtime_ns = excluded.next_source_mtime_ns, next_recipe = excluded.next_recipe
 """
+# A job may be logged twice, if its worker died between its first attempt and its result.
 _MADE: Final = """
-UPDATE output SET size = ?, mtime_ns = ?, path = ?, hash = ?, pending = 0 WHERE target = ?
+UPDATE output SET size = ?, mtime_ns = ?, path = ?, hash = ?,
+    source = coalesce(next_source, source),
+    source_size = coalesce(next_source_size, source_size),
+    source_mtime_ns = coalesce(next_source_mtime_ns, source_mtime_ns),
+    recipe = coalesce(next_recipe, recipe),
+    next_source = NULL, next_source_size = NULL, next_source_mtime_ns = NULL, next_recipe = NULL
+WHERE target = ?
 """
-# What was to be made anew and was not is still ours, but of no recipe: the next run makes it.
+# What was to be made anew and was not is still what it was.
 _GIVE_UP: Final = (
-    "DELETE FROM output WHERE pending AND size IS NULL",
-    "UPDATE output SET recipe = '', pending = 0 WHERE pending",
+    "DELETE FROM output WHERE size IS NULL",
+    """
+    UPDATE output SET next_source = NULL, next_source_size = NULL, next_source_mtime_ns = NULL,
+        next_recipe = NULL
+    WHERE next_recipe IS NOT NULL
+    """,
 )
 
-Claim = tuple[str, str, FileState, str]
+Claim = tuple[str, bytes, FileState, str]
 """A target, the absolute path of its source, the state of that, and the recipe's digest."""
 
 
@@ -86,6 +102,7 @@ class Journal:
         self._path = os.path.join(self._folder, NAME)
         self._connection: sqlite3.Connection | None = None
         self._usable = True
+        self._broken = False
         self._word = ""
         self._page: dict[bytes, tuple[Any, ...]] = {}
         self._page_span: tuple[bytes, bytes | None] = (b"", b"")
@@ -106,6 +123,9 @@ class Journal:
         if journal._connection is not None:
             for paths in runlog.logs(output).values():
                 journal._collect(paths)
+            if journal._broken:
+                journal._usable = True
+                journal.set_aside(journal.notices.pop())
         return journal
 
     def lookup(self, target: str) -> Made | None:
@@ -113,7 +133,7 @@ class Journal:
 
         Raises DamagedError.
         """
-        if self._connection is None:
+        if self._connection is None or not self._usable:
             return None
         key = os.fsencode(target)
         low, high = self._page_span
@@ -162,13 +182,15 @@ class Journal:
                 f"cannot write into the output folder {self.output}: {error.strerror}"
             ) from None
         try:
-            if self._connection is None and self._usable:
-                self._connect()
+            # A second time if the first one had to set a journal aside.
+            for _ in range(2):
+                if self._connection is None and self._usable:
+                    self._connect()
         except UsageError:
             os.unlink(marker)
             raise
         self._sweep(elsewhere)
-        if not self._usable:
+        if self._connection is None or not self._usable:
             return
         with self._transaction() as connection:
             connection.execute("INSERT INTO run VALUES (?, ?)", (word, time.time()))
@@ -182,16 +204,15 @@ class Journal:
 
     def collect(self) -> None:
         """Learn from the logs what was made meanwhile, if that is due."""
-        if self._usable and time.monotonic() - self._last_collected >= COLLECT_SECONDS:
+        if time.monotonic() - self._last_collected >= COLLECT_SECONDS:
             self._collect(runlog.logs(self.output).get(self._word, []))
             self._last_collected = time.monotonic()
 
     def finish(self) -> None:
         """The run is over, and all its workers are: learn the rest, and give the lock back."""
         logs = runlog.logs(self.output).get(self._word, [])
-        if self._usable:
-            self._collect(logs)
-        if self._usable:
+        self._collect(logs)
+        if self._connection is not None and self._usable:
             with self._transaction() as connection:
                 for statement in _GIVE_UP:
                     connection.execute(statement)
@@ -261,6 +282,8 @@ class Journal:
 
     def _collect(self, logs: Iterable[str]) -> None:
         """Enter whatever logs tell that really stands where it should."""
+        if self._connection is None or not self._usable:
+            return
         with self._transaction() as connection:
             waiting, self._unmatched = self._unmatched, []
             connection.executemany(_MADE, self._matched(waiting))
@@ -287,7 +310,7 @@ class Journal:
         logs = runlog.logs(self.output)
         logs.pop(self._word, None)
         dead = set(logs)
-        if self._usable:
+        if self._connection is not None and self._usable:
             with self._transaction() as connection:
                 dead.update(word for (word,) in connection.execute("SELECT word FROM run"))
                 connection.execute("DELETE FROM run")
@@ -308,10 +331,11 @@ class Journal:
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            self._broken = _code(error) in _BROKEN
             self._do_without(str(error))
 
     def _do_without(self, why: str) -> None:
-        self.close()
+        """Remember no more. The connection stays where there is one: it is the lock."""
         self._usable = False
         self.notices.append(
             f"no journal is kept in {self.output} ({why}): the next run may not know what this "
@@ -340,7 +364,7 @@ def _code(error: sqlite3.Error) -> int:
 
 def _claimed(claim: Claim) -> tuple[Any, ...]:
     target, source, state, recipe = claim
-    return (os.fsencode(target), os.fsencode(source), *state, recipe)
+    return (os.fsencode(target), source, *state, recipe)
 
 
 def _remove(paths: Iterable[str]) -> None:

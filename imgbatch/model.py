@@ -22,6 +22,9 @@ Status = Literal["done", "skipped", "failed"]
 Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
 WHITE: Colour = (255, 255, 255, 255)
+LATEST_NS = 2**63 - 1
+"""Later times (the year 2262) are taken for this one: databases have 64 bits for them."""
+
 MAX_PIXELS = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
@@ -109,28 +112,46 @@ class Made(NamedTuple):
     """What the journal remembers of one target. Paths are bytes, as the system has them.
 
     `source` is the absolute path of what it is made from, with the state that had, `recipe` the
-    digest of how. `size` and `mtime_ns` are the state of the finished file (None: there is none
-    yet), `path` its place below the output folder if that is not the target's own, `hash` the
-    BLAKE2b of its bytes where that was needed. `pending` targets were to be made, or made anew,
-    by a run that did not end.
+    digest of how. `size` and `mtime_ns` are the state of the finished file, `path` its place
+    below the output folder if that is not the target's own, `hash` the BLAKE2b of its bytes where
+    that was needed; all of them None if it was never finished. The `next_` ones are of a run that
+    was to make it, or make it anew, and did not end; None otherwise.
     """
 
-    source: bytes
-    source_size: int
-    source_mtime_ns: int
-    recipe: str
+    source: bytes | None
+    source_size: int | None
+    source_mtime_ns: int | None
+    recipe: str | None
     size: int | None
     mtime_ns: int | None
     path: bytes | None = None
     hash: bytes | None = None
-    pending: int = 0
+    next_source: bytes | None = None
+    next_source_size: int | None = None
+    next_source_mtime_ns: int | None = None
+    next_recipe: str | None = None
+
+    @property
+    def state(self) -> FileState | None:
+        """The state of the finished file."""
+        if self.size is None or self.mtime_ns is None:
+            return None
+        return FileState(self.size, self.mtime_ns)
 
     def suits(self, source: Source, recipe: str) -> bool:
-        """Whether it is of this source, as it is now, and of this recipe."""
+        """Whether it is of such a source and of this recipe."""
         return (
             self.source_mtime_ns == source.mtime_ns
             and self.source_size == source.size
             and self.recipe == recipe
+        )
+
+    def was_to_suit(self, source: Source, recipe: str) -> bool:
+        """The same of what a run was to make that did not end."""
+        return (
+            self.next_source_mtime_ns == source.mtime_ns
+            and self.next_source_size == source.size
+            and self.next_recipe == recipe
         )
 
 

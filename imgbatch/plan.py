@@ -122,11 +122,10 @@ def plan_in_place(
     digest = recipe.digest_of(output)
     seen: set[str] = set()
     for source in sources:
-        key = _key(source.relative)
-        if key in seen:
+        if source.relative in seen:
             planned.skipped.append(source, _TWICE)
             continue
-        seen.add(key)
+        seen.add(source.relative)
         made = lookup(source.relative)
         state = FileState(source.size, source.mtime_ns)
         if os.path.islink(source.path):
@@ -143,7 +142,7 @@ def plan_in_place(
         elif not source.size and os.path.isdir(source.path):
             planned.jobs.append(Job(source, ()))
         else:
-            again = made is not None and (made.size, made.mtime_ns) == state
+            again = made is not None and made.state == state
             target = Target(output.name, folder, source.relative, known=state, again=again)
             planned.jobs.append(Job(source, (target,)))
     return planned
@@ -151,7 +150,7 @@ def plan_in_place(
 
 def _still_made(made: Made, state: FileState, source: Source) -> bool:
     """Whether a file is what was made in its place: by its state, or else by its bytes."""
-    if made.pending or made.size != state.size:
+    if made.size != state.size:
         return False
     if made.mtime_ns == state.mtime_ns:
         return True
@@ -199,6 +198,7 @@ class _Planner:
     ) -> None:
         self.plan = Plan(output)
         self._prefix = os.path.join(output, "")
+        self._absolute = absolute_paths()
         self._recipe = recipe
         self._digests = {out.name: recipe.digest_of(out) for out in recipe.outputs}
         self._flat = flat
@@ -255,10 +255,13 @@ class _Planner:
         output = self._recipe.outputs[0]
         relative = stem + _suffix(f".{suffix}", output.encoding.format) if dot else source.mirrored
         made = self._lookup(relative)
-        if made is None or made.pending or not made.suits(source, self._digests[output.name]):
+        if made is None or not self._is_of(made, source, output):
             return False
-        state = atomic.state(self._real_path(relative, made))
-        return state is not None and state.size == made.size
+        return _is_whole(made, atomic.state(self._real_path(relative, made)))
+
+    def _is_of(self, made: Made, source: Source, output: Output) -> bool:
+        """Whether what was made is of this very source, as it is now, and of this output."""
+        return made.suits(source, self._digests[output.name]) and self._is_from(made, source)
 
     def finish(self) -> Plan:
         """The plan, once every existing target was compared with every source.
@@ -324,7 +327,7 @@ class _Planner:
             self._skip(source, _TWICE)
             return None
         if self._on_conflict == "rename":
-            relative = self._free_name(source, relative)
+            relative = self._free_name(source, output, relative)
         elif rival is not None and not self._may_supersede(source, relative, rival):
             return None
         made = self._lookup(relative)
@@ -337,15 +340,15 @@ class _Planner:
             return target
         objection = f"{path} exists already"
         if made is not None:
-            right = made.suits(source, self._digests[output.name])
-            if right and made.size == state.size and not made.pending and not self._force:
+            if self._is_of(made, source, output) and _is_whole(made, state) and not self._force:
                 return UP_TO_DATE
             if _is_ours(made, state):
-                if _same_file(made.source, source.path):
+                if self._is_from(made, source):
                     self._remember_existing(path)
                     return replace(target, known=state)
-                objection = f"{path} was made from another picture, {os.fsdecode(made.source)}"
-            elif right and made.pending:
+                origin = os.fsdecode(made.source or made.next_source or b"")
+                objection = f"{path} was made from another picture, {origin}"
+            elif made.was_to_suit(source, self._digests[output.name]):
                 # Perhaps the last thing that a run did before it was killed: it is, if the very
                 # same bytes come out again.
                 return target
@@ -387,18 +390,39 @@ class _Planner:
         job = self.plan.jobs[index]
         return job if any(_key(target.relative) == key for target in job.targets) else None
 
-    def _free_name(self, source: Source, relative: str) -> str:
+    def _free_name(self, source: Source, output: Output, relative: str) -> str:
         """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that nobody has but this source."""
         stem, suffix = os.path.splitext(relative)
         for number in itertools.count(2):
             if self._rival(relative) is None:
                 made = self._lookup(relative)
                 state = atomic.state(self._real_path(relative, made))
-                ours = made is not None and _same_file(made.source, source.path)
-                if state is None or (ours and made is not None and _is_ours(made, state)):
+                if state is None or (made and self._is_free(made, state, source, output)):
                     break
             relative = f"{stem}-{number}{suffix}"
         return relative
+
+    def _is_free(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
+        """Whether a file that stands there is this source's own."""
+        if self._is_of(made, source, output) and _is_whole(made, state):
+            return True
+        return _is_ours(made, state) and self._is_from(made, source)
+
+    def _is_from(self, made: Made, source: Source) -> bool:
+        """Whether a target was, or was to be, made from this source.
+
+        One that is not where it was may have been moved here, if size and time are the same;
+        another that is still there is another, even then.
+        """
+        recorded = made.source or made.next_source or b""
+        if recorded == self._absolute(source):
+            return True
+        if not os.path.lexists(recorded):
+            return (made.source_size, made.source_mtime_ns) == (source.size, source.mtime_ns)
+        try:
+            return os.path.samefile(recorded, os.fsencode(source.path))
+        except (OSError, ValueError):
+            return False
 
     def _may_supersede(self, source: Source, relative: str, rival: Job) -> bool:
         """Whether a target that another source has, too, goes to this one."""
@@ -529,7 +553,7 @@ def _key(path: str) -> str:
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino
 
@@ -537,21 +561,32 @@ def _identity(path: str) -> tuple[int, int] | None:
 def _is_ours(made: Made, state: FileState) -> bool:
     """Whether a file in this state is what was made, and nobody changed it since.
 
-    One that is empty, or has the same time and another size, was damaged by a power cut.
+    One that is empty was emptied by a power cut, and holds nothing that could be lost.
     """
-    if state.size == 0:
-        return True
-    return made.mtime_ns == state.mtime_ns
+    return state.size == 0 or state == made.state
 
 
-def _same_file(one: bytes, other: str) -> bool:
-    """Whether two paths, the first absolute, lead to one file."""
-    if one == os.fsencode(os.path.abspath(other)):
-        return True
-    try:
-        return os.path.samefile(one, os.fsencode(other))
-    except OSError:
+def _is_whole(made: Made, state: FileState | None) -> bool:
+    """Whether a file is up to date, if its source and recipe are.
+
+    The time of a copy does not matter; but a run that did not end may have made it anew.
+    """
+    if state is None or state.size != made.size:
         return False
+    return made.next_recipe is None or state == made.state
+
+
+def absolute_paths() -> Callable[[Source], bytes]:
+    """A function that gives the absolute path of a source, as the system has it."""
+    roots: dict[str, str] = {}
+
+    def absolute(source: Source) -> bytes:
+        root = roots.get(source.root)
+        if root is None:
+            root = roots[source.root] = os.path.join(os.path.abspath(source.root), "")
+        return os.fsencode(root + source.relative)
+
+    return absolute
 
 
 def _same_name(one: str, other: str) -> bool:

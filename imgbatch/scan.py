@@ -8,10 +8,14 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from typing import Final
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
-from imgbatch.model import Source
+from imgbatch.model import LATEST_NS, Source
+
+BACKUP_MARK: Final = os.path.join(".imgbatch", "originals")
+"""A file that stands in every folder of originals that were replaced."""
 
 Identity = tuple[int, int]
 """Device and inode: two paths to one file or folder have the same."""
@@ -58,12 +62,14 @@ def scan(
     *,
     output: str | None = None,
     listed: Sequence[str] = (),
+    in_place: bool = False,
 ) -> Iterator[Source]:
     """Yield the sources below `paths`, and the files `listed` by name elsewhere.
 
     A folder is walked, without hidden files, and without the folder `output` where it lies
     below; its files are taken by the suffixes of the format table. A file that is named itself
     is taken whatever its suffix; a listed one even if it is missing, so that its row can say so.
+    `in_place` also passes over folders below that keep originals of such runs.
     With several paths each folder's tree stands under the folder's own name, and named files
     below the deepest folder that holds them all.
 
@@ -81,13 +87,18 @@ def scan(
     alone = len(folders) == 1 and len(paths) + len(listed) == 1
     for folder in folders:
         name = "" if alone else os.path.basename(os.path.abspath(folder))
-        yield from _walk(folder, name, selection.recursive, patterns, avoid)
+        yield from _walk(folder, name, selection.recursive, patterns, avoid, in_place)
     listed_files = [path for path in listed if not os.path.isdir(path)]
     yield from _named([*files, *listed_files], patterns)
 
 
 def _walk(
-    folder: str, name: str, recursive: bool, patterns: _Patterns, avoid: Identity | None
+    folder: str,
+    name: str,
+    recursive: bool,
+    patterns: _Patterns,
+    avoid: Identity | None,
+    in_place: bool,
 ) -> Iterator[Source]:
     """Depth first, each folder's own files before those of its subfolders."""
     seen: set[Identity] = set()
@@ -101,6 +112,8 @@ def _walk(
             continue
         if identity is not None:
             seen.add(identity)
+        if below and in_place and os.path.exists(os.path.join(path, BACKUP_MARK)):
+            continue
         subfolders = []
         try:
             entries = _entries(path)
@@ -140,7 +153,7 @@ def _source(root: str, relative: str, name: str, entry: os.DirEntry[str]) -> Sou
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    return Source(root, relative, found.st_size, found.st_mtime_ns, name)
+    return Source(root, relative, found.st_size, min(found.st_mtime_ns, LATEST_NS), name)
 
 
 def _named(files: Sequence[str], patterns: _Patterns) -> Iterator[Source]:
@@ -161,7 +174,7 @@ def _source_named(folder: str, relative: str, path: str) -> Source:
     except (OSError, ValueError):
         # Missing, or no name at all: NUL bytes are in a list that lacks its --null.
         return Source(folder, relative, 0, 0)
-    return Source(folder, relative, found.st_size, found.st_mtime_ns)
+    return Source(folder, relative, found.st_size, min(found.st_mtime_ns, LATEST_NS))
 
 
 def shared_folder(paths: Sequence[str]) -> str | None:
@@ -177,6 +190,6 @@ def shared_folder(paths: Sequence[str]) -> str | None:
 def _identity(path: str) -> Identity | None:
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino

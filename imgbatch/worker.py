@@ -38,11 +38,16 @@ _KEPT_BLOCKS = 16
 _PROCESS_BYTES = 60_000_000
 _PIXEL_BYTES = 4
 
-DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "unwritable"})
+DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
 """Kinds of failures that the next file will meet, too."""
 
 # What a picture loses that cannot be seen in the result, so that only the original has it.
-_LOSSES = frozenset({"frames-dropped", "gain-map-dropped", "depth-reduced", "truncated"})
+_LOSSES = frozenset(
+    {
+        *("frames-dropped", "gain-map-dropped", "depth-reduced", "truncated"),
+        *("profile-dropped", "metadata-dropped", "exif-broken"),
+    }
+)
 
 _MADE_AGAIN = Notice(
     "made-again", "it was made in place before, and now again from that, not from the original"
@@ -167,9 +172,13 @@ def _publish(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, .
             staged.append(atomic.stage(target.path, one.data, run.word))
         path = run.output
         runlog.write(run.output, run.word, map(_entry, job.targets, targets, staged))
-        for target, file in zip(targets, staged, strict=True):
+        for planned, target, file in zip(job.targets, targets, staged, strict=True):
             path = target.path
-            file.publish(replace=target.replace, known=target.known)
+            state = file.publish(replace=target.replace, known=target.known)
+            if state is not None and state != file.state:
+                # The same bytes were there already.
+                told = Entry(planned.relative, state, _other_path(planned, target))
+                runlog.write(run.output, run.word, [told])
             if not target.replace and target.known is None:
                 published.append(target.path)
     except OSError as error:
@@ -252,8 +261,11 @@ def _back_up(job: Job, path: str, run: Run) -> None:
 
 
 def _entry(planned: Target, settled: Target, staged: atomic.Staged) -> Entry:
-    path = None if settled.relative == planned.relative else settled.relative
-    return Entry(planned.relative, staged.state, path)
+    return Entry(planned.relative, staged.state, _other_path(planned, settled))
+
+
+def _other_path(planned: Target, settled: Target) -> str | None:
+    return None if settled.relative == planned.relative else settled.relative
 
 
 def _written(targets: Sequence[Target], encoded: Sequence[Encoded]) -> tuple[Written, ...]:
@@ -282,6 +294,8 @@ def _explained(error: OSError, path: str) -> tuple[str, str]:
         return "disk-full", f"no space left to write {path}"
     if error.errno == errno.EFBIG:
         return "file-too-large", f"the file system or a limit does not allow the size of {path}"
+    if error.errno in (errno.EROFS, errno.EIO):
+        return "disk-broken", f"the disk does not take {path}: {error.strerror}"
     return "unwritable", f"cannot write {path}: {error.strerror}"
 
 

@@ -603,6 +603,9 @@ class _Layout(NamedTuple):
     offset: str
 
     def number(self, data: bytes, at: int, form: str) -> int:
+        if at > len(data):
+            # Offsets of a BigTIFF may be more than an index can be.
+            raise struct.error
         value: int = struct.unpack_from(self.order + form, data, at)[0]
         return value
 

@@ -163,8 +163,9 @@ DEEDS: Final[dict[str, Callable[[Errand], Any]]] = {
 def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     """Run `chunks` of deeds as ordered.
 
-    `stop_after` is a number of finished errands, `close_after` one of outcomes; `timeout` and
-    `look` (how long to wait after the first outcome before counting what was sent) are seconds.
+    `stop_after` is a number of finished errands, `close_after` one of outcomes. `timeout`,
+    `stall` (how long a silent pool is waited for) and `look` (how long to wait after the first
+    outcome before counting what was sent) are seconds.
     """
     numbers = iter(range(10_000))
     portions = [[next(numbers) for _ in chunk] for chunk in order["chunks"]]
@@ -180,6 +181,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
             control.stop()
 
     control = Control(on_finish=note)
+    if "stall" in order:
+        vars(pool)["_STALL_SECONDS"] = order["stall"]
     task: Task[Errand, Any] = Task(
         do,
         lost,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from imgbatch import atomic, runlog
 from imgbatch.errors import UsageError
-from imgbatch.journal import NAME, DamagedError, Journal
+from imgbatch.journal import NAME, Claim, DamagedError, Journal
 from imgbatch.model import FileState, Made, Source
 from imgbatch.plan import UP_TO_DATE, OnConflict, Plan, plan, plan_in_place
 from imgbatch.recipe import Recipe
@@ -27,8 +27,8 @@ def database(output: Path) -> Path:
     return output / FOLDER / NAME
 
 
-def claim(target: str) -> tuple[str, str, FileState, str]:
-    return target, f"/photos/{target}", STATE, "digest"
+def claim(target: str) -> Claim:
+    return target, f"/photos/{target}".encode(), STATE, "digest"
 
 
 def publish(output: Path, target: str, run: str, data: bytes = b"picture") -> FileState:
@@ -89,7 +89,7 @@ def test_what_a_killed_run_had_published_is_learnt_from_its_logs(tmp_path: Path)
     again = Journal.open(str(tmp_path))
 
     assert again.lookup("a.jpg") == Made(b"/photos/a.jpg", *STATE, "digest", *state)
-    assert again.lookup("b.jpg") == Made(b"/photos/b.jpg", *STATE, "digest", None, None, pending=1)
+    assert again.lookup("b.jpg") == Made(*(None,) * 8, b"/photos/b.jpg", *STATE, "digest")
     again.begin("next", [])
     assert not os.path.exists(staged.temporary)
     again.finish()
@@ -122,7 +122,7 @@ def test_a_file_that_is_not_in_the_logged_state_is_nobodys_proof(tmp_path: Path)
     found = Journal.open(str(tmp_path)).lookup("a.jpg")
 
     assert found is not None
-    assert found.pending
+    assert found.next_recipe == "digest"
     assert found.size is None
 
 
@@ -167,12 +167,12 @@ def test_the_journal_grows_while_the_run_goes(
     runlog.write(str(tmp_path), "run", [Entry("b.jpg", staged.state)])
     journal.collect()
 
-    assert [bool(row.pending) for row in rows(journal, "a.jpg", "b.jpg")] == [False, True]
+    assert [bool(row.next_recipe) for row in rows(journal, "a.jpg", "b.jpg")] == [False, True]
 
     staged.publish()
     journal.collect()
 
-    assert [bool(row.pending) for row in rows(journal, "a.jpg", "b.jpg")] == [False, False]
+    assert [bool(row.next_recipe) for row in rows(journal, "a.jpg", "b.jpg")] == [False, False]
 
 
 def rows(journal: Journal, *targets: str) -> list[Made]:
@@ -185,12 +185,22 @@ def test_what_was_to_be_made_anew_and_was_not_is_still_known_as_ours(tmp_path: P
     made_before(tmp_path, "a.jpg")
     journal = Journal.open(str(tmp_path))
     (before,) = rows(journal, "a.jpg")
-    journal.begin("run", [("a.jpg", "/photos/a.jpg", STATE, "another digest")])
-    journal.finish()
+    journal.begin("run", [("a.jpg", b"/photos/a.jpg", STATE, "another digest")])
+    journal.close()
+    killed = Journal.open(str(tmp_path))
+    (pending,) = rows(killed, "a.jpg")
+    killed.begin("next", [])
+    killed.finish()
 
     found = Journal.open(str(tmp_path)).lookup("a.jpg")
 
-    assert found == before._replace(recipe="")
+    assert pending == before._replace(
+        next_source=b"/photos/a.jpg",
+        next_source_size=STATE.size,
+        next_source_mtime_ns=STATE.mtime_ns,
+        next_recipe="another digest",
+    )
+    assert found == before
 
 
 def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
@@ -233,7 +243,7 @@ def test_lookups_find_the_same_in_any_order(
     for name in sorted(wanted) if in_order else wanted:
         found = journal.lookup(name)
         assert (found is not None) == (name in known)
-        assert found is None or found.source == f"/photos/{name}".encode()
+        assert found is None or found.next_source == f"/photos/{name}".encode()
     journal.close()
 
 
@@ -391,7 +401,12 @@ def row_of(original: Source, output: Path, /, **changes: Any) -> Made:
     """The row of an output of seven bytes that was made just so."""
     _, mtime_ns = atomic.state(str(output)) or (7, 1)
     path = os.fsencode(os.path.abspath(original.path))
-    row = Made(path, original.size, original.mtime_ns, DIGEST, 7, mtime_ns)
+    told = (path, original.size, original.mtime_ns, DIGEST)
+    row = Made(*told, 7, mtime_ns)
+    if changes.pop("pending", False):
+        row = Made(*row[:8], *told)
+    if changes.pop("never", False):
+        row = Made(*(None,) * 8, *row[8:])
     return row._replace(**changes)
 
 
@@ -427,20 +442,25 @@ CHANGED: Final = "was changed since imgbatch made it"
         ({"recipe": "another", "mtime_ns": 5}, b"", "replace 0 bytes"),
         ({"source_mtime_ns": 5, "mtime_ns": 5}, b"picture", CHANGED),
         ({"size": 99, "mtime_ns": 5}, b"picture", CHANGED),
-        # Of the time that was noted, but of another size: damaged when the power went.
-        ({"size": 99}, b"picture", "replace 7 bytes"),
+        # An editor that keeps times.
+        ({"size": 99}, b"picture", CHANGED),
+        # It was moved, or there is another.
         ({"source": b"/elsewhere/a.png"}, b"picture", UP_TO_DATE),
+        ({"source": b"/elsewhere/a.png", "recipe": ""}, b"picture", "replace 7 bytes"),
+        ({"source": b"/"}, b"picture", "was made from another picture"),
         (
-            {"source": b"/elsewhere/a.png", "recipe": ""},
+            {"source": b"/elsewhere/a.png", "source_size": 5},
             b"picture",
             "was made from another picture",
         ),
-        ({"pending": 1}, b"picture", "replace 7 bytes"),
-        ({"pending": 1, "size": None, "mtime_ns": None}, b"picture", "make a.jpg"),
-        ({"pending": 1, "size": None, "mtime_ns": None}, b"", "replace 0 bytes"),
-        ({"pending": 1, "size": None, "mtime_ns": None, "recipe": ""}, b"picture", EXISTS),
+        # A run that did not end was to make it anew, or for the first time.
+        ({"pending": 1}, b"picture", UP_TO_DATE),
+        ({"pending": 1, "recipe": ""}, b"picture", "replace 7 bytes"),
+        ({"pending": 1, "never": 1}, b"picture", "make a.jpg"),
+        ({"pending": 1, "never": 1}, b"", "replace 0 bytes"),
+        ({"pending": 1, "never": 1, "next_recipe": "x"}, b"picture", EXISTS),
         ({"pending": 1, "mtime_ns": 5}, b"picture", "make a.jpg"),
-        ({"pending": 1, "mtime_ns": 5, "recipe": ""}, b"picture", CHANGED),
+        ({"pending": 1, "mtime_ns": 5, "next_recipe": "x"}, b"picture", CHANGED),
     ],
 )
 def test_what_becomes_of_a_target_that_the_journal_knows(
@@ -528,7 +548,8 @@ def test_an_output_that_became_a_source_is_not_replaced(tmp_path: Path) -> None:
         ({"mtime_ns": 5, "hash": b"another"}, False, "make"),
         ({"size": 5}, True, "make"),
         ({"recipe": "another"}, True, "again"),
-        ({"pending": 1}, True, "again"),
+        # A run of another recipe that failed or was killed has not touched it.
+        ({"next_recipe": "another"}, True, UP_TO_DATE),
         (None, False, "make"),
     ],
 )

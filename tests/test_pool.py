@@ -167,6 +167,14 @@ def test_a_run_that_is_given_up_early_leaves_no_process(tmp_path: Path) -> None:
     assert nobody_left(answer)
 
 
+def test_a_slow_consumer_is_no_reason_to_begin_anew(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"]] * 12, look=1, stall=0.3)
+
+    assert kinds(answer) == dict.fromkeys(range(12), "done")
+    assert len({one["pid"] for one in answer["outcomes"]}) <= 2
+    assert not any(one["second_time"] for one in answer["outcomes"])
+
+
 def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"]] * 60, look=0.5)
 

@@ -64,7 +64,8 @@ class _Commands(click.Group):
 def group() -> None:
     """Turn folders of photographs into finished pictures, in parallel.
 
-    Originals are never touched: everything is written to another folder.
+    Originals are never touched, unless --in-place says so: everything is written to another
+    folder, and a second run makes only what is new or changed there.
     """
 
 

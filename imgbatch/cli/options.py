@@ -300,14 +300,8 @@ def _check_backup(options: dict[str, Any]) -> None:
 
 def run(name: str, options: dict[str, Any]) -> int:
     """Do what a command's options say; return the exit code."""
-    if (
-        options["jobs"] != 1
-        and not options["dry_run"]
-        and (
-            len(options["paths"]) > 1
-            or os.path.isdir(options["paths"][0])
-            or "-" in options["paths"]
-        )
+    if not options["dry_run"] and (
+        len(options["paths"]) > 1 or os.path.isdir(options["paths"][0]) or "-" in options["paths"]
     ):
         # First of all: what workers are forked from gets ready while this process imports,
         # scans and plans.

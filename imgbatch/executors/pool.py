@@ -37,6 +37,7 @@ if sys.platform != "win32":
 
 POLL_SECONDS: Final = 0.1
 _LAST_LINE_SECONDS: Final = 5.0
+_SUSPENDED_SECONDS: Final = 1.0
 _REARM_SECONDS: Final = 1.0
 _STALL_SECONDS: Final = 3.0
 _DRAIN_SECONDS: Final = 0.5
@@ -440,6 +441,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         last_sign = last_look = time.monotonic()
         begun = draining = False
         while True:
+            asked = time.monotonic()
             try:
                 first, pickled = arriving.next(timeout=POLL_SECONDS)
             except StopIteration:
@@ -461,6 +463,10 @@ class _Supervisor(Generic[JobT, ResultT]):
                         yield pickle.loads(result)
                     else:
                         self._postponed.append(serial)
+                # Whoever takes the results may be slow.
+                asked = last_sign = time.monotonic()
+            if time.monotonic() - asked > POLL_SECONDS + _SUSPENDED_SECONDS:
+                last_sign = self._forgive(feed, time.monotonic() - asked)
             if time.monotonic() - last_look < POLL_SECONDS:
                 continue
             last_look = time.monotonic()
@@ -483,6 +489,14 @@ class _Supervisor(Generic[JobT, ResultT]):
                 if not begun:
                     self._note_false_start()
                 return
+
+    def _forgive(self, feed: _Feed[JobT], seconds: float) -> float:
+        """Everybody was suspended (Ctrl-Z, or the machine): that is nobody's working time."""
+        for portion in feed.inside:
+            for serial in portion:
+                if self._board.states[serial] == _STARTED:
+                    self._board.begun[serial] += seconds
+        return time.monotonic()
 
     def _stop_feeding(self, feed: _Feed[JobT]) -> None:
         feed.close()
