@@ -154,7 +154,7 @@ class Batch:
         return self._journal.notices
 
     def begin(self) -> None:
-        """Make sure that outputs can be written, and enter them into the journal as pending.
+        """Make sure that outputs can be written, and claim them in the journal.
 
         Raises UsageError.
         """

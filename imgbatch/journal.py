@@ -2,9 +2,10 @@
 
 A SQLite database in the folder `.imgbatch` of the output, with one row a target. A run holds it
 exclusively from before its plan to its end, so it is also the lock against a second run; the
-lock dies with the process. All targets of a run are entered as pending before it begins (so that
-after a power cut what stands there is known to be its), and become made as the workers' logs
-tell of them (`runlog`), in the same way while the run goes, at its end, and after it was killed.
+lock dies with the process. All targets of a run are claimed before it begins (so that after a
+power cut what stands there is known to be its), beside what is known of the file that stands
+there by then, and become made as the workers' logs tell of them (`runlog`), in the same way while
+the run goes, at its end, and after it was killed.
 
 The journal is the only state there is. Without it nothing is lost but time.
 """
@@ -143,7 +144,7 @@ class Journal:
         if row is None:
             return None
         self._page_hits += 1
-        return Made._make(row[1:])
+        return tuple.__new__(Made, row[1:])
 
     def set_aside(self, why: str) -> None:
         """Begin anew, beside a journal that cannot be read."""
@@ -199,8 +200,7 @@ class Journal:
 
     def tidy(self, elsewhere: Sequence[str] = ()) -> None:
         """Sweep up after dead runs, if there is a journal at all."""
-        if self._connection is not None:
-            self._sweep(elsewhere)
+        self._sweep(elsewhere)
 
     def collect(self) -> None:
         """Learn from the logs what was made meanwhile, if that is due."""
@@ -306,11 +306,14 @@ class Journal:
             yield (*entry.made, path, entry.hash, os.fsencode(entry.target))
 
     def _sweep(self, elsewhere: Sequence[str]) -> None:
-        """Remove what dead runs left: nobody else is at work here, for we have the lock."""
+        """Remove what dead runs left: with the lock, nobody else is at work here."""
+        if self._connection is None:
+            # Without the lock nobody is known to be dead.
+            return
         logs = runlog.logs(self.output)
         logs.pop(self._word, None)
         dead = set(logs)
-        if self._connection is not None and self._usable:
+        if self._usable:
             with self._transaction() as connection:
                 dead.update(word for (word,) in connection.execute("SELECT word FROM run"))
                 connection.execute("DELETE FROM run")

@@ -255,9 +255,13 @@ class _Planner:
         output = self._recipe.outputs[0]
         relative = stem + _suffix(f".{suffix}", output.encoding.format) if dot else source.mirrored
         made = self._lookup(relative)
-        if made is None or not self._is_of(made, source, output):
+        # Nearly all files of a second run come this way.
+        if made is None or not made.suits(source, self._digests[output.name]):
             return False
-        return _is_whole(made, atomic.state(self._real_path(relative, made)))
+        if made.source != self._absolute(source) and not self._is_from(made, source):
+            return False
+        path = self._prefix + relative if made.path is None else self._real_path(relative, made)
+        return _is_whole(made, atomic.state(path))
 
     def _is_of(self, made: Made, source: Source, output: Output) -> bool:
         """Whether what was made is of this very source, as it is now, and of this output."""

@@ -36,6 +36,8 @@ class Selection:
 
     def compiled(self) -> _Patterns:
         """The patterns, ready for many files."""
+        if not self.include and not self.exclude:
+            return _ALL
         return _Patterns(_any_of(self.include), _any_of(self.exclude))
 
 
@@ -48,6 +50,9 @@ class _Patterns:
         if self.include is not None and not self.include.match(relative):
             return False
         return self.exclude is None or not self.exclude.match(relative)
+
+
+_ALL: Final = _Patterns(None, None)
 
 
 def _any_of(globs: Sequence[str]) -> re.Pattern[str] | None:
@@ -127,7 +132,7 @@ def _walk(
                 subfolders.append(relative)
             elif os.path.splitext(entry.name)[1].lower() in formats.SUFFIXES:
                 source = _source(folder, relative, name, entry)
-                if source and patterns.allow(relative):
+                if source and (patterns is _ALL or patterns.allow(relative)):
                     yield source
         if recursive:
             pending.extend(reversed(subfolders))
