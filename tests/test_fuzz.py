@@ -6,12 +6,14 @@ A short version of scripts/fuzz, in this process: the same damage each time.
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Final
 
 import pytest
 from mutations import Specimen, damaged, dealt, opens_whole, retyped, specimens
+from PIL import Image
 
 from imgbatch import runlog, worker
 from imgbatch.imaging import formats
@@ -101,6 +103,18 @@ def test_a_tag_of_any_type_is_no_mistake_in_imgbatch(
             # The pixels are whole, whatever is beside them.
             assert result.status == "done", f"type {kind}, {count} values: {result.failure}"
             assert_sane(result, tmp_path, f"type {kind}, {count} values")
+
+
+def test_a_broken_profile_is_found_in_a_file_of_several_pages(tmp_path: Path) -> None:
+    # To count the pages their headers are read, and the first one's once more.
+    page, file = Image.new("RGB", (60, 40), "teal"), BytesIO()
+    page.save(file, "TIFF", save_all=True, append_images=[page], icc_profile=b"profile")
+
+    for kind in (3, 4, 5, 12):
+        result = made(retyped(file.getvalue(), 0x8773, kind, 1), ".tif", RECIPES[1], tmp_path)
+
+        assert result.status == "done", f"type {kind}: {result.failure}"
+        assert "profile-dropped" in {notice.kind for notice in result.notices}
 
 
 def assert_sane(result: Result, folder: Path, story: str) -> None:

@@ -113,13 +113,14 @@ def _decoded(path: str, need: Need, rules: _Rules, ask: Admit) -> Picture:
     with _opened(path) as file:
         image, row = _recognised(file, path, rules)
         with _reading("decode", rules):
-            shallow = _lost_depth(image)
+            # Counting frames reads the first one's header again: so it comes first.
+            lost = _lost_depth(image) + _lost_frames(image)
             # The size of an image in EXIF's eyes can change with its orientation, so metadata
             # come first.
             found, orientation, notices = _metadata(image, row)
             stored_size = image.size
             full_size = turned(stored_size, orientation)
-            notices += shallow + _lost_frames(image)
+            notices += lost
             area = _shrink_on_load(image, turned(need(full_size), orientation))
             demand = Demand(
                 full_size,
