@@ -213,9 +213,10 @@ class Batch:
     def _carried_out(self, executor: Executor, control: Control) -> Iterator[Result]:
         from imgbatch import worker
 
+        run = self._run()
         task: Task[Job, Result] = Task(
-            function=partial(worker.process, recipe=self._recipe, run=self._run()),
-            lost=worker.lost,
+            function=partial(worker.process, recipe=self._recipe, run=run),
+            lost=partial(worker.lost, run=run),
             failed=worker.failed,
             set_up=worker.tune_process,
             timeout=self._settings.limits.timeout,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -91,8 +91,19 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
     return Result(job.source, "done", written, notices, seconds=time.perf_counter() - begun)
 
 
-def lost(job: Job, kind: str, message: str) -> Result:
-    """The outcome of a job whose worker process died."""
+def lost(job: Job, kind: str, message: str, run: Run) -> Result:
+    """The outcome of a job whose worker process died, or was killed because it took too long.
+
+    If it had published everything by then, the job is done; if it had published something, that
+    is taken back, as far as it replaced nothing.
+    """
+    made = list(_published(job, run))
+    if job.targets and len(made) == len(job.targets):
+        return Result(job.source, "done", tuple(written for _, written in made))
+    for target, written in made:
+        if not target.replace and target.known is None:
+            with suppress(OSError):
+                os.unlink(written.path)
     return Result.failed(job.source, Failure("worker", kind, message))
 
 
@@ -230,21 +241,37 @@ def _replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
 
     Raises PictureError if somebody else changed the source since the scan.
     """
-    for target in job.targets:
-        state = atomic.state(target.path)
-        if state is None or state == target.known:
-            continue
-        for log in runlog.logs(run.output).get(run.word, []):
-            for entry in runlog.read_all(log):
-                if (entry.target, entry.made) == (target.relative, state):
-                    header = decode.read_header(target.path)
-                    return (
-                        Written(
-                            target.output, target.path, *header.size, state.size, header.format
-                        ),
-                    )
+    if all(atomic.state(target.path) in (None, target.known) for target in job.targets):
+        return ()
+    made = tuple(written for _, written in _published(job, run))
+    if not made:
         raise PictureError("open", "changed", "it was changed since the scan, and left as it is")
-    return ()
+    return made
+
+
+def _published(job: Job, run: Run) -> Iterator[tuple[Target, Written]]:
+    """The targets of a job that an attempt before has published, by the logs of the run."""
+    logs = runlog.logs(run.output).get(run.word, []) if _may_be_there(job) else []
+    ours = {target.relative: target for target in job.targets}
+    told = {
+        entry.target: entry
+        for log in logs
+        for entry in runlog.read_all(log)
+        if entry.target in ours
+    }
+    for name, entry in told.items():
+        target = ours[name]
+        path = replace(target, relative=entry.path or name).path
+        if atomic.state(path) != entry.made:
+            continue
+        with suppress(PictureError):
+            header = decode.read_header(path)
+            size = entry.made.size
+            yield target, Written(target.output, path, *header.size, size, header.format)
+
+
+def _may_be_there(job: Job) -> bool:
+    return any(target.any_suffix or os.path.lexists(target.path) for target in job.targets)
 
 
 def _back_up(job: Job, path: str, run: Run) -> None:

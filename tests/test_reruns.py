@@ -15,7 +15,7 @@ import pytest
 from pictures import opened, saved, scene
 
 import imgbatch
-from imgbatch import atomic, batch
+from imgbatch import atomic, batch, worker
 from imgbatch.journal import Journal
 from imgbatch.model import FileState
 
@@ -317,3 +317,34 @@ def test_names_that_are_too_long_do_not_stop_a_run(tmp_path: Path) -> None:
 
     assert sorted(statuses) == ["done", *["failed"] * 7]
     assert prepared.stopped is None
+
+
+# Workers that die behind the work
+
+
+@pytest.mark.parametrize("published", [0, 1, 2])
+def test_a_job_that_was_lost_is_done_if_it_had_published_everything(
+    tmp_path: Path, published: int
+) -> None:
+    recipe = imgbatch.Recipe.from_options(sizes=["one=30", "two=20"], format="jpeg")
+    plant(tmp_path / "in", "a.bmp")
+    settings = batch.Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
+    with batch.prepare(recipe, settings) as prepared:
+        prepared.begin()
+        (job,) = prepared.plan.jobs
+        run = prepared._run()
+        first = worker.process(job, 1.0, recipe, run)
+        assert first is not None
+        for written in first.written[published:]:
+            os.unlink(written.path)
+
+        result = worker.lost(job, "timeout", "gave up after 1 s", run)
+
+    left = sorted(path.name for path in (tmp_path / "out").glob("*.jpg"))
+    if published == 2:
+        assert (result.status, result.written) == ("done", first.written)
+        assert left == ["a-one.jpg", "a-two.jpg"]
+    else:
+        assert result.failure is not None
+        assert result.failure.kind == "timeout"
+        assert left == []

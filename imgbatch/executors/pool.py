@@ -463,6 +463,9 @@ class _Supervisor(Generic[JobT, ResultT]):
                         yield pickle.loads(result)
                     else:
                         self._postponed.append(serial)
+                if self._control.stopping:
+                    # At once: of small files there are many in a tenth of a second.
+                    self._stop_feeding(feed)
                 # Whoever takes the results may be slow.
                 asked = last_sign = time.monotonic()
             if time.monotonic() - asked > POLL_SECONDS + _SUSPENDED_SECONDS:
