@@ -7,6 +7,7 @@ common (a root, an output's name, a reason) is kept once.
 from __future__ import annotations
 
 import marshal
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar, overload
@@ -55,8 +56,9 @@ class _Packed(Sequence[T], Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return map(self._unpacked, self._rows)
 
+    @abstractmethod
     def _unpacked(self, row: bytes) -> T:
-        raise NotImplementedError
+        """What was packed into a row."""
 
     def _of_source(self, source: Source) -> tuple[int, str, int, int, int]:
         number = self._texts.number
