@@ -143,16 +143,23 @@ class Staged:
 
 
 def stage(
-    target: str, data: bytes, run: str, *, like: str | None = None, durable: bool = False
+    target: str,
+    data: bytes,
+    run: str,
+    *,
+    like: str | None = None,
+    durable: bool = False,
+    mtime_ns: int | None = None,
 ) -> Staged:
     """Write `data` beside `target` under a temporary name of `run`; make the folders above it.
 
     Permissions are what the umask gives, or with extended attributes those of the file `like`.
     With `durable` the data are on the disk when this returns, and the name will be when they
-    are published. Raises OSError, and then leaves nothing.
+    are published. `mtime_ns` is the time it is to have, if not this moment's. Raises OSError, and
+    then leaves nothing.
     """
     if _NAMELESS and like is None and not durable:
-        nameless = _stage_nameless(target, data, run)
+        nameless = _stage_nameless(target, data, run, mtime_ns)
         if nameless is not None:
             return nameless
     temporary, descriptor = _create(target, run)
@@ -167,7 +174,9 @@ def stage(
             if durable:
                 file.flush()
                 os.fsync(descriptor)
-        if like is not None:
+        if mtime_ns is not None:
+            os.utime(temporary, ns=(mtime_ns, mtime_ns))
+        elif like is not None:
             os.utime(temporary)
         found = os.stat(temporary)
     except BaseException:
@@ -228,7 +237,7 @@ def sweep(tops: Iterable[str], runs: Collection[str]) -> None:
                         os.unlink(os.path.join(folder, name))
 
 
-def _stage_nameless(target: str, data: bytes, run: str) -> Staged | None:
+def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) -> Staged | None:
     """The same without a name; None where the file system has no such files."""
     folder = os.path.dirname(target) or "."
     try:
@@ -241,6 +250,8 @@ def _stage_nameless(target: str, data: bytes, run: str) -> Staged | None:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(data)
         os.lseek(descriptor, 0, os.SEEK_SET)
+        if mtime_ns is not None:
+            os.utime(descriptor, ns=(mtime_ns, mtime_ns))
         found = os.fstat(descriptor)
     except BaseException:
         os.close(descriptor)

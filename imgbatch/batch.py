@@ -32,7 +32,8 @@ class Settings:
     `output` None is the folder beside the given one, named after it and the recipe; `jobs` None
     is as many as there are processors to use. `listed` are files named one by one in a list, None
     if there is no list. `in_place` replaces the sources, which go to the folder `backup` before
-    or, if that is None, are gone. `force` makes what is up to date anew.
+    or, if that is None, are gone. `force` makes what is up to date anew; `strict` makes failures
+    of warnings; `preserve_dates` gives outputs the time of their source.
     """
 
     paths: tuple[str, ...]
@@ -46,6 +47,8 @@ class Settings:
     in_place: bool = False
     backup: str | None = None
     salvage: bool = False
+    strict: bool = False
+    preserve_dates: bool = False
     limits: Limits = field(default_factory=Limits)
 
 
@@ -62,6 +65,8 @@ def run(
     on_conflict: OnConflict = "error",
     force: bool = False,
     salvage: bool = False,
+    strict: bool = False,
+    preserve_dates: bool = False,
     timeout: float | None = 300.0,
     memory: int | None = None,
     max_pixels: int = Limits().max_pixels,
@@ -85,6 +90,8 @@ def run(
         on_conflict=on_conflict,
         force=force,
         salvage=salvage,
+        strict=strict,
+        preserve_dates=preserve_dates,
         limits=Limits(timeout, memory, max_pixels),
     )
     batch = prepare(recipe, settings)
@@ -248,6 +255,8 @@ class Batch:
             in_place=settings.in_place,
             backup=settings.backup,
             salvage=settings.salvage,
+            strict=settings.strict,
+            preserve_dates=settings.preserve_dates,
         )
 
     def _elsewhere(self) -> list[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -17,7 +18,49 @@ Size = tuple[int, int]
 Colour = tuple[int, int, int, int]
 """Red, green, blue and alpha, 0 to 255 each, in sRGB, not premultiplied."""
 
+NoticeKind = Literal[
+    "alpha-flattened",
+    "depth-reduced",
+    "enlarged",
+    "exif-broken",
+    "frames-dropped",
+    "gain-map-dropped",
+    "made-again",
+    "metadata-dropped",
+    "not-linear",
+    "profile-dropped",
+    "range-scaled",
+    "sizes-dropped",
+    "truncated",
+    "video-dropped",
+]
+
+NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
+    {
+        "alpha-flattened": "transparency was laid over --background: the format has none",
+        "depth-reduced": "16 bits a channel were reduced to 8, or to 10",
+        "enlarged": "the picture was made larger than it is (--enlarge)",
+        "exif-broken": "an EXIF block that cannot be read was dropped",
+        "frames-dropped": "only the first frame or page was kept",
+        "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
+        "dropped",
+        "made-again": "in place: made from what was made before, not from the original",
+        "metadata-dropped": "EXIF, XMP, IPTC, a comment or a part of them was dropped: the format "
+        "cannot hold it, or it cannot be read",
+        "not-linear": "resampled as it is, not in linear light: its profile has no simple curves",
+        "profile-dropped": "a colour profile that cannot be used was dropped",
+        "range-scaled": "wide or floating point levels were scaled to fit into 16 bits",
+        "sizes-dropped": "of an icon with several sizes only the largest was kept",
+        "truncated": "the file is cut short; what is missing was left blank (--salvage)",
+        "video-dropped": "the video of a motion photo was dropped",
+    }
+)
+"""Every kind of warning there is, and what it means."""
+
 MetadataPolicy = Literal["all", "no-gps", "copyright", "none"]
+Intent = Literal["perceptual", "relative", "saturation", "absolute"]
+Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]
 Status = Literal["done", "skipped", "failed"]
 Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
@@ -50,6 +93,11 @@ class Source:
         return _joined(self.root, self.relative)
 
     @property
+    def suffix(self) -> str:
+        """What its name ends in, in lower case and with its dot."""
+        return os.path.splitext(self.relative)[1].lower()
+
+    @property
     def mirrored(self) -> str:
         """Its place in the output's tree, separated by "/"."""
         return f"{self.below}/{self.relative}" if self.below else self.relative
@@ -61,13 +109,25 @@ class Encoding:
 
     `format` is a name of the format table, or None to keep each source's own; `quality` is
     1 to 100, or None for the format's default; `background` is what lies under transparent
-    pixels where the format has no alpha.
+    pixels where the format has no alpha; `intent` is how colours are converted where the format
+    cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
+    `compression` and `dither` count where a format has such a setting; None is its default.
+    `artist` and `copyright` are entered into the metadata, whatever the policy.
     """
 
     format: str | None = None
     quality: int | None = None
     metadata: MetadataPolicy = "all"
     background: Colour = WHITE
+    intent: Intent = "relative"
+    subsampling: Subsampling | None = None
+    progressive: bool = False
+    lossless: bool = False
+    effort: int | None = None
+    compression: Compression | None = None
+    dither: bool = True
+    artist: str | None = None
+    copyright: str | None = None
 
 
 class FileState(NamedTuple):
@@ -173,7 +233,8 @@ class Run:
 
     `word` marks its temporary files and its logs, which stand below `output`. With `in_place`
     the targets are the sources, and `backup` is the folder for the originals, None for none.
-    `salvage` keeps what can be decoded of a truncated picture.
+    `salvage` keeps what can be decoded of a truncated picture, `strict` makes every warning a
+    failure, `preserve_dates` gives outputs their source's time.
     """
 
     word: str
@@ -182,13 +243,15 @@ class Run:
     in_place: bool = False
     backup: str | None = None
     salvage: bool = False
+    strict: bool = False
+    preserve_dates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A warning: the file was made, but something of it could not be kept."""
 
-    kind: str
+    kind: NoticeKind
     message: str
 
 
@@ -203,7 +266,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A finished file: its size in pixels and in bytes, and its format's name."""
+    """A finished file: its size in pixels and in bytes, and its format's name.
+
+    `copied` says that it has the very bytes of its source, which needed nothing done.
+    """
 
     output: str
     path: str
@@ -211,6 +277,7 @@ class Written:
     height: int
     bytes: int
     format: str
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +302,8 @@ class Result:
 class Summary:
     """What a run came to: results folded one by one.
 
-    `bytes_in` counts the sources that were done, `bytes_out` what was written from them.
+    `copied` of those that were done needed nothing and were copied as they are. `bytes_in` counts
+    the sources that were done, `bytes_out` what was written from them.
     `signal` is the one that interrupted the run, `stopped` why it ended early by itself.
     `failures` keeps the first few failed results, so that a run of a million stays small.
     """
@@ -247,6 +315,7 @@ class Summary:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    copied: int = 0
     warnings: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -263,6 +332,7 @@ class Summary:
             self.done += 1
             self.bytes_in += result.source.size
             self.bytes_out += _total(result.written)
+            self.copied += all(one.copied for one in result.written) and bool(result.written)
         elif result.status == "skipped":
             self.skipped += 1
         else:

@@ -108,6 +108,15 @@ def plan(
     return planner.finish()
 
 
+def unreadable() -> dict[str, formats.Format]:
+    """The suffixes of pictures that this installation cannot open, each with its format."""
+    return {
+        suffix: row
+        for suffix, row in formats.SUFFIXES.items()
+        if row.extra is not None and not formats.installed(row.extra)
+    }
+
+
 def plan_in_place(
     sources: Iterable[Source],
     recipe: Recipe,
@@ -121,7 +130,10 @@ def plan_in_place(
     (output,) = recipe.outputs
     digest = recipe.digest_of(output)
     seen: set[str] = set()
+    missing = _Missing()
     for source in sources:
+        if missing.has(source):
+            continue
         if source.relative in seen:
             planned.skipped.append(source, _TWICE)
             continue
@@ -137,6 +149,15 @@ def plan_in_place(
                     "Leave it out with --exclude, or give the folder that it leads to.",
                 )
             )
+        elif formats.SUFFIXES.get(source.suffix) is formats.RAW:
+            planned.conflicts.append(
+                Conflict(
+                    source,
+                    source.path,
+                    f"{source.path} is a camera's raw file, which only a camera can write",
+                    "Leave it out with --exclude, or make JPEGs in another folder (--output).",
+                )
+            )
         elif not force and made and made.recipe == digest and _still_made(made, state, source):
             planned.skipped.append(source, UP_TO_DATE)
         elif not source.size and os.path.isdir(source.path):
@@ -145,6 +166,7 @@ def plan_in_place(
             again = made is not None and made.state == state
             target = Target(output.name, folder, source.relative, known=state, again=again)
             planned.jobs.append(Job(source, (target,)))
+    planned.conflicts.extend(missing.conflicts())
     return planned
 
 
@@ -183,6 +205,34 @@ def chunks(sizes: Sequence[int], workers: int) -> Iterator[array[int]]:
         yield order[start:]
 
 
+class _Missing:
+    """Sources that cannot be read because an optional package is missing: one conflict a suffix."""
+
+    def __init__(self) -> None:
+        self._unreadable = unreadable()
+        self._found: dict[str, list[Source]] = {}
+
+    def has(self, source: Source) -> bool:
+        """Whether it is one of them; then it is remembered."""
+        if not self._unreadable or source.suffix not in self._unreadable:
+            return False
+        self._found.setdefault(source.suffix, []).append(source)
+        return True
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """What to tell of them."""
+        for suffix, sources in self._found.items():
+            first = sources[0]
+            which = first.path if len(sources) == 1 else f"{len(sources)} files as {first.path}"
+            extra = self._unreadable[suffix].extra
+            yield Conflict(
+                first,
+                first.path,
+                f"{which}: reading {suffix} needs: pip install 'imgbatch[{extra}]'",
+                f"Install it, or leave them out with --exclude '*{suffix}'.",
+            )
+
+
 class _Planner:
     """The state of one planning: which names are taken, and by which job."""
 
@@ -209,6 +259,7 @@ class _Planner:
         # Who has a target, by the hash of its key, which is much smaller. Should two keys have
         # one hash, the names are still safe: nothing is published over what is there.
         self._taken: dict[int, int] = {}
+        self._missing = _Missing()
         self._superseded: set[int] = set()
         self._existing: dict[tuple[int, int], str] = {}
         self._needs_header = any(out.template.needs_header for out in recipe.outputs)
@@ -222,6 +273,8 @@ class _Planner:
         """Plan one source: a job, a skipped result, or a conflict."""
         if self._plain and self._is_current(source):
             self.plan.skipped.append(source, UP_TO_DATE)
+            return
+        if self._missing.has(source):
             return
         if not source.size and os.path.isdir(source.path):
             # A folder that cannot be listed: it has no targets, and its row will say why.
@@ -275,6 +328,7 @@ class _Planner:
         """
         if self._superseded:
             self.plan.jobs = self.plan.jobs.without(self._superseded)
+        self.plan.conflicts.extend(self._missing.conflicts())
         if self._existing:
             sources = itertools.chain(
                 (job.source for job in self.plan.jobs),
@@ -544,6 +598,8 @@ def _suffix(suffix: str, format: str | None) -> str:  # noqa: A002
     if format is not None:
         return formats.BY_NAME[format].suffixes[0]
     row = formats.SUFFIXES.get(suffix.lower())
+    if row is not None and row.becomes is not None:
+        row = formats.BY_NAME[row.becomes]
     return row.suffix_for(suffix) if row else suffix
 
 

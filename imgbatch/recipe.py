@@ -15,7 +15,15 @@ from typing import Any, Final, get_args
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
-from imgbatch.model import WHITE, Encoding, MetadataPolicy, Size
+from imgbatch.model import (
+    WHITE,
+    Compression,
+    Encoding,
+    Intent,
+    MetadataPolicy,
+    Size,
+    Subsampling,
+)
 from imgbatch.naming import Template
 from imgbatch.operations import Operation, parse
 from imgbatch.operations.geometry import (
@@ -54,12 +62,14 @@ class Output:
 class Recipe:
     """What is made of every source: operations done once, then one or more outputs.
 
-    `name` is the word that ends the default output folder (`photos-resized`).
+    `name` is the word that ends the default output folder (`photos-resized`). `raw_preview` takes
+    the JPEG that a camera puts into its raw files instead of developing them.
     """
 
     name: str
     outputs: tuple[Output, ...]
     prepare: tuple[Operation, ...] = ()
+    raw_preview: bool = False
 
     @classmethod
     def from_options(
@@ -72,11 +82,22 @@ class Recipe:
         gravity: str = "center",
         background: str = "white",
         kernel: str = "lanczos",
+        linear: bool = False,
         format: str = "keep",  # noqa: A002
         quality: int | None = None,
+        subsampling: str | None = None,
+        progressive: bool = False,
+        lossless: bool = False,
+        effort: int | None = None,
+        compression: str | None = None,
+        dither: bool = True,
         filters: Iterable[str] = (),
         metadata: str = "all",
+        artist: str | None = None,
+        copyright: str | None = None,  # noqa: A002
         profile: str = "keep",
+        intent: str = "relative",
+        raw_preview: bool = False,
         template: str | None = None,
     ) -> Recipe:
         """A recipe from the command line's own words (`imgbatch resize --help` explains them).
@@ -85,18 +106,35 @@ class Recipe:
         a word that makes no sense.
         """
         row = None if format.lower() == "keep" else formats.lookup(format)
-        _check_quality(quality, row)
+        _check_amount("quality", quality, 100)
+        _check_amount("effort", effort, 10)
+        if lossless and quality is not None:
+            raise UsageError("--lossless and --quality exclude each other: leave one away")
         encoding = Encoding(
             format=row.name if row else None,
             quality=quality,
             metadata=_one_of("metadata policy", metadata, METADATA_POLICIES),
             background=_colour(background),
+            intent=_one_of("intent", intent, get_args(Intent)),
+            subsampling=_one_of_or_none("subsampling", subsampling, get_args(Subsampling)),
+            progressive=progressive,
+            lossless=lossless,
+            effort=effort,
+            compression=_one_of_or_none("compression", compression, get_args(Compression)),
+            dither=dither,
+            artist=artist or None,
+            copyright=copyright or None,
         )
-        after = tuple(_conversions(profile)) + tuple(parse(words) for words in filters)
+        _check_settings(encoding, row)
+        after = (
+            *_conversions(profile, encoding.intent),
+            *(parse(words) for words in filters),
+        )
         several = len(sizes) > 1
         naming = Template.parse(template or ("{stem}-{output}{ext}" if several else "{stem}{ext}"))
         if not sizes:
-            return cls(name, (Output(name, naming, after, encoding),))
+            output = Output(name, naming, after, encoding)
+            return cls(name, (output,), raw_preview=raw_preview)
         outputs = []
         for word in sizes:
             label, _, spec = word.rpartition("=")
@@ -107,6 +145,7 @@ class Recipe:
                 _one_of("gravity", gravity, GRAVITIES),
                 encoding.background,
                 _one_of("kernel", kernel, KERNELS),
+                linear,
             )
             outputs.append(
                 Output(_checked_label(label or spec.strip()), naming, (resize, *after), encoding)
@@ -116,7 +155,7 @@ class Recipe:
             raise UsageError(
                 f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
             )
-        return cls(name, tuple(outputs))
+        return cls(name, tuple(outputs), raw_preview=raw_preview)
 
     def needed_size(self, size: Size) -> Size:
         """The least size that all outputs can start from, of a picture whose file has `size`."""
@@ -132,23 +171,35 @@ class Recipe:
         source: str | None = None,
         *,
         plain: bool = False,
+        frames: int = 1,
     ) -> int:
         """The peak of memory that operations and encoding take beside the decoded picture.
 
         `source` is the name of the format it has, for outputs that keep it; `plain` says that its
-        pixels are grey or RGB of 8 bits. Without them the worst is assumed.
+        pixels are grey or RGB of 8 bits. Without them the worst is assumed. Of several `frames`
+        all that are finished wait in memory, for all outputs, and then their files.
         """
         shared = _Working(full_size, decoded_size)
         shared.add(self.prepare, plain=plain)
-        peak, finished = shared.peak, 0
+        peak, finished, waiting = shared.peak, 0, 0
         for output in self.outputs:
             working = _Working(shared.full_size, shared.size, shared.held)
             working.add(output.operations, plain=plain)
             working.encode(output.encoding.format or source, plain=plain)
+            pixels = working.size[0] * working.size[1]
+            each = 4 * pixels
             peak = max(peak, finished + working.peak)
+            if frames > 1:
+                # The file that grows, twice for pages; and what a coder keeps of frames before.
+                pages = _has_pages(output.encoding.format or source)
+                # They alone can have 16 bits a channel.
+                each *= 2 if pages and not plain else 1
+                waiting += (frames - 1) * each
+                growing = 2 * each if pages else each
+                peak = max(peak, finished + working.peak + growing * frames + _CODER * pixels)
             # The finished files wait in memory for the last: at most as large as their pixels.
-            finished += 4 * working.size[0] * working.size[1]
-        return peak
+            finished += frames * each
+        return peak + waiting
 
     @property
     def digest(self) -> str:
@@ -157,7 +208,15 @@ class Recipe:
 
     def digest_of(self, output: Output) -> str:
         """The same of what makes the pixels and the file of one output: all but names."""
-        return _digest((self.prepare, output.operations, output.encoding))
+        return _digest((self.prepare, self.raw_preview, output.operations, output.encoding))
+
+
+# Bytes per pixel of one frame, measured with 2 to 30 of them: GIF and AVIF take the most.
+_CODER: Final = 60
+
+
+def _has_pages(format: str | None) -> bool:  # noqa: A002
+    return format is None or formats.BY_NAME[format].series == "pages"
 
 
 @dataclass(slots=True)
@@ -210,13 +269,31 @@ def _one_of(
     raise UsageError(f"unknown {what} {word!r}: {hint}")
 
 
-def _check_quality(quality: int | None, row: formats.Format | None) -> None:
-    if quality is None:
+def _one_of_or_none(what: str, word: str | None, allowed: Sequence[Any]) -> Any:
+    return None if word is None else _one_of(what, word, allowed)
+
+
+def _check_amount(what: str, amount: int | None, most: int) -> None:
+    if amount is not None and not 1 <= amount <= most:
+        raise UsageError(f"found {what} {amount}, expected 1 to {most}")
+
+
+def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
+    """Raise UsageError for a setting that the format, if one is given, does not have."""
+    if row is None:
         return
-    if not 1 <= quality <= 100:
-        raise UsageError(f"found quality {quality}, expected 1 to 100")
-    if row is not None and row.quality is None:
-        raise UsageError(f"{row.label} has no quality setting: leave --quality away")
+    if row.extra and not formats.available(row):
+        raise UsageError(f"writing {row.name} needs: pip install 'imgbatch[{row.extra}]'")
+    for setting in get_args(formats.Setting):
+        asked = getattr(encoding, setting) != getattr(_PLAIN_ENCODING, setting)
+        if asked and setting not in row.settings:
+            word = "no-dither" if setting == "dither" else setting
+            raise UsageError(f"{row.label} has no {setting} setting: leave --{word} away")
+    if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":
+        raise UsageError("TIFF has a quality with --compression jpeg only: leave --quality away")
+
+
+_PLAIN_ENCODING: Final = Encoding()
 
 
 def _colour(word: str) -> tuple[int, int, int, int]:
@@ -234,11 +311,11 @@ def _checked_label(label: str) -> str:
     return label
 
 
-def _conversions(profile: str) -> Iterable[Operation]:
+def _conversions(profile: str, intent: Intent) -> Iterable[Operation]:
     if profile == "keep":
         return
     if profile == "srgb":
-        yield ConvertProfile()
+        yield ConvertProfile(intent=intent)
         return
     try:
         with open(profile, "rb") as file:
@@ -249,7 +326,7 @@ def _conversions(profile: str) -> Iterable[Operation]:
         ) from None
     if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
         raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")
-    yield ConvertProfile(icc)
+    yield ConvertProfile(icc, intent)
 
 
 def _digest(value: Any) -> str:

@@ -25,6 +25,7 @@ def row(result: Result) -> dict[str, Any]:
                 "height": one.height,
                 "bytes": one.bytes,
                 "format": one.format,
+                **({"copied": True} if one.copied else {}),
             }
             for one in result.written
         ]

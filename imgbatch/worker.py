@@ -9,8 +9,9 @@ import errno
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 
 from PIL import Image
 
@@ -20,10 +21,10 @@ from imgbatch.imaging import decode, encode, formats
 from imgbatch.imaging import resample as _resample  # noqa: F401
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
-from imgbatch.imaging.picture import Picture
-from imgbatch.model import Failure, Job, Notice, Result, Run, Source, Target, Written
+from imgbatch.imaging.picture import Picture, Series
+from imgbatch.model import Encoding, Failure, Job, Notice, Result, Run, Source, Target, Written
 from imgbatch.operations import Operation
-from imgbatch.recipe import Recipe
+from imgbatch.recipe import Output, Recipe
 from imgbatch.runlog import Entry
 
 # Loaded here, and `resample` above, because nearly every job needs them and workers are forked
@@ -36,7 +37,6 @@ _KEPT_BLOCKS = 16
 
 # Of a worker process itself: the interpreter, Pillow and what it has to hand.
 _PROCESS_BYTES = 60_000_000
-_PIXEL_BYTES = 4
 
 DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
 """Kinds of failures that the next file will meet, too."""
@@ -44,7 +44,8 @@ DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
 # What a picture loses that cannot be seen in the result, so that only the original has it.
 _LOSSES = frozenset(
     {
-        *("frames-dropped", "gain-map-dropped", "depth-reduced", "truncated"),
+        *("frames-dropped", "gain-map-dropped", "video-dropped", "sizes-dropped"),
+        *("depth-reduced", "range-scaled", "truncated"),
         *("profile-dropped", "metadata-dropped", "exif-broken"),
     }
 )
@@ -77,6 +78,9 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
         # Before anything is published: what cannot be told would be made in silence.
         notices = _unique(notice for one in encoded for notice in one.notices)
         notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
+        if run.strict and notices:
+            messages = "; ".join(notice.message for notice in notices)
+            raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
         written = _replace(job, encoded, run) if run.in_place else _publish(job, encoded, run)
     except _ShareExceededError:
         return None
@@ -127,9 +131,16 @@ def _encode_all(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encode
         """Called between the header and the pixels."""
         if limits.memory is None:
             return
-        decoded = _PIXEL_BYTES * demand.decoded_size[0] * demand.decoded_size[1]
+        decoded = demand.pixel_bytes * demand.decoded_size[0] * demand.decoded_size[1]
+        if demand.frames > 1:
+            # The next one is decoded while those before it wait.
+            decoded = demand.bytes
         working = decoded + recipe.working_bytes(
-            demand.full_size, demand.decoded_size, demand.format, plain=demand.plain
+            demand.full_size,
+            demand.decoded_size,
+            demand.format,
+            plain=demand.plain,
+            frames=demand.frames,
         )
         need = _PROCESS_BYTES + max(demand.bytes, working)
         if need > limits.memory:
@@ -142,21 +153,64 @@ def _encode_all(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encode
         if need > limits.memory * share:
             raise _ShareExceededError
 
-    picture = decode.decode(
-        job.source.path,
-        recipe.needed_size,
-        max_pixels=limits.max_pixels,
-        salvage=run.salvage,
-        admit=admit,
-    )
-    picture = _operate(picture, recipe.prepare)
     # Some outputs may be there already: then the job has no target for them.
-    wanted = {target.output for target in job.targets}
+    names = {target.output for target in job.targets}
+    wanted = [output for output in recipe.outputs if output.name in names]
+    made: list[list[Picture]] = [[] for _ in wanted]
+    unchanged = [True for _ in wanted]
+    with closing(
+        decode.pictures(
+            job.source.path,
+            recipe.needed_size,
+            every=partial(_wants_every_frame, wanted),
+            max_pixels=limits.max_pixels,
+            salvage=run.salvage,
+            raw_preview=recipe.raw_preview,
+            admit=admit,
+        )
+    ) as frames:
+        prepare = recipe.prepare
+        steps = [output.operations for output in wanted]
+        begins = True
+        for frame in frames:
+            if begins and frame.series is not None and frame.series.kind == "animation":
+                prepare, steps = _steadied(frame, prepare, steps)
+            begins = False
+            prepared = _operate(frame, prepare)
+            for index, output in enumerate(wanted):
+                if made[index] and not encode.holds_series(frame, output.encoding):
+                    continue
+                finished = _operate(prepared, steps[index]).upright()
+                made[index].append(finished)
+                unchanged[index] &= finished is frame
     return [
-        encode.encode(_operate(picture, output.operations).upright(), output.encoding)
-        for output in recipe.outputs
-        if output.name in wanted
+        (same and _copied(job, finished, output.encoding))
+        or encode.encode(finished[0], output.encoding, following=finished[1:])
+        for output, finished, same in zip(wanted, made, unchanged, strict=True)
     ]
+
+
+def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -> bool:  # noqa: A002
+    return any(
+        formats.BY_NAME[output.encoding.format or format].series == series.kind
+        for output in outputs
+    )
+
+
+def _copied(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
+    """The source's own bytes, if no operation changed anything and nothing else is asked.
+
+    It was decoded all the same, so that what is broken fails.
+    """
+    first = frames[0]
+    if not all(encode.may_copy(frame, encoding) for frame in frames):
+        return None
+    with open(job.source.path, "rb") as file:
+        data = file.read()
+        state = os.fstat(file.fileno())
+    if (state.st_size, state.st_mtime_ns) != (job.source.size, job.source.mtime_ns):
+        return None
+    return Encoded(data, formats.BY_NAME[first.format], first.size, (), copied=True)
 
 
 def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
@@ -172,15 +226,35 @@ def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
     return picture
 
 
+def _steadied(
+    first: Picture, prepare: Sequence[Operation], steps: Iterable[Sequence[Operation]]
+) -> tuple[tuple[Operation, ...], list[tuple[Operation, ...]]]:
+    """The operations as they are to be done to each frame of an animation."""
+
+    def settled(
+        picture: Picture, operations: Iterable[Operation]
+    ) -> tuple[Picture, tuple[Operation, ...]]:
+        done = []
+        for operation in operations:
+            upright = picture if operation.turns else picture.upright()
+            done.append(operation.settled(upright))
+            picture = _operate(upright, done[-1:])
+        return picture, tuple(done)
+
+    prepared, common = settled(first, prepare)
+    return common, [settled(prepared, each)[1] for each in steps]
+
+
 def _publish(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, ...]:
     targets = [_settled(target, one) for target, one in zip(job.targets, encoded, strict=True)]
+    mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged: list[atomic.Staged] = []
     published: list[str] = []
     path = ""
     try:
         for target, one in zip(targets, encoded, strict=True):
             path = target.path
-            staged.append(atomic.stage(target.path, one.data, run.word))
+            staged.append(atomic.stage(target.path, one.data, run.word, mtime_ns=mtime_ns))
         path = run.output
         runlog.write(run.output, run.word, map(_entry, job.targets, targets, staged))
         for planned, target, file in zip(job.targets, targets, staged, strict=True):
@@ -214,9 +288,15 @@ def _replace(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, .
             "write", "would-lose", f"{lossy[0]}: in place that needs a --backup folder"
         )
     path = target.path
+    mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged = None
     try:
-        staged = atomic.stage(path, one.data, run.word, like=path, durable=True)
+        if one.copied and target.known is not None:
+            # It stays as it is, and no later run needs to look at it again.
+            entry = Entry(target.relative, target.known, hash=atomic.hash_of(one.data))
+            runlog.write(run.output, run.word, [entry], durable=True)
+            return _written([target], encoded)
+        staged = atomic.stage(path, one.data, run.word, like=path, durable=True, mtime_ns=mtime_ns)
         if run.backup is not None:
             path = os.path.join(run.backup, *job.source.mirrored.split("/"))
             _back_up(job, path, run)
@@ -297,7 +377,7 @@ def _other_path(planned: Target, settled: Target) -> str | None:
 
 def _written(targets: Sequence[Target], encoded: Sequence[Encoded]) -> tuple[Written, ...]:
     return tuple(
-        Written(target.output, target.path, *one.size, len(one.data), one.format.name)
+        Written(target.output, target.path, *one.size, len(one.data), one.format.name, one.copied)
         for target, one in zip(targets, encoded, strict=True)
     )
 
@@ -328,4 +408,4 @@ def _explained(error: OSError, path: str) -> tuple[str, str]:
 
 def _unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
     """Each once, and as plain text, whatever an operation may have put there."""
-    return tuple(dict.fromkeys(Notice(f"{notice.kind}", f"{notice.message}") for notice in notices))
+    return tuple(dict.fromkeys(Notice(notice.kind, f"{notice.message}") for notice in notices))

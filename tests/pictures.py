@@ -355,6 +355,54 @@ def xmp_packet(
     ).encode()
 
 
+# IPTC-IIM 4.2, Photoshop's image resources, PNG's texts
+
+BY_LINE: Final = "Zoë Licht"
+IPTC_COPYRIGHT: Final = "© Zoë Licht"
+CAPTION: Final = "Am Ufer"
+_CITY: Final = "Köln"
+
+
+def data_set(record: int, number: int, value: bytes) -> bytes:
+    """One data set with a length of two bytes."""
+    return bytes((0x1C, record, number)) + struct.pack(">H", len(value)) + value
+
+
+def iptc_records(*more: tuple[int, bytes]) -> bytes:
+    """Records as photo programs write them, in UTF-8; `more` are numbers of record 2 and values."""
+    sets: list[tuple[int, bytes]] = [
+        (0, b"\0\4"),
+        (25, b"river"),
+        (25, b"shore"),
+        (80, BY_LINE.encode()),
+        (90, _CITY.encode()),
+        (110, b"Licht Agency"),
+        (116, IPTC_COPYRIGHT.encode()),
+        (120, CAPTION.encode()),
+        *more,
+    ]
+    head = data_set(1, 90, b"\x1b%G")
+    return head + b"".join(data_set(2, number, value) for number, value in sets)
+
+
+def image_resource(number: int, data: bytes, name: bytes = b"") -> bytes:
+    """One of Photoshop's image resources; name and data are padded to even lengths."""
+    called = bytes((len(name),)) + name
+    called += b"\0" * (len(called) % 2)
+    body = struct.pack(">I", len(data)) + data + b"\0" * (len(data) % 2)
+    return b"8BIM" + struct.pack(">H", number) + called + body
+
+
+def photoshop_segment(*resources: bytes) -> tuple[int, bytes]:
+    """The segment of a JPEG (APP13) that holds these resources."""
+    return 0xFFED, b"Photoshop 3.0\0" + b"".join(resources)
+
+
+def raw_profile(kind: str, block: bytes) -> str:
+    """What ImageMagick writes into a PNG's text "Raw profile type ..."."""
+    return f"\n{kind}\n{len(block):8}\n{block.hex()}\n"
+
+
 # ICC profiles (ICC.1:2001-04, version 2.4)
 
 WIDE_GAMMA: Final = 563 / 256

@@ -19,10 +19,12 @@ from typing import Any, Final
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pictures import opened, saved, scene
 from pool_tasks import still_alive
 
 from imgbatch.cli import group
+from imgbatch.imaging import formats
 
 COMMAND: Final = (sys.executable, "-m", "imgbatch")
 ONE: Final = ("--jobs", "1")
@@ -239,6 +241,8 @@ def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, ph
     second = opened(saved(scene(20, 20)[::-1], "GIF"))
     moving = saved(scene(20, 20), "GIF", save_all=True, append_images=[second])
     plant(photos, "moving.gif", data=moving)
+    two = saved(scene(60, 20), "MPO", save_all=True, append_images=[opened(saved(scene(), "PNG"))])
+    plant(photos, "pair.jpg", data=two)
 
     run = imgbatch(
         *("resize", "photos", "-o", "out", "-s", "web=30", "-s", "x10", "--on-conflict", "skip"),
@@ -260,11 +264,15 @@ def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, ph
                 "height": height,
                 "bytes": (tmp_path / path).stat().st_size,
                 "format": kind,
+                **({"copied": True} if (width, height) == (20, 20) else {}),
             }
             for label, path, (width, height) in zip(("web", "x10"), paths, sizes, strict=True)
         ]
 
-    lost_frame = {"kind": "frames-dropped", "message": "only the first of 2 frames was kept"}
+    lost_picture = {
+        "kind": "gain-map-dropped",
+        "message": "a second picture in the file (gain map, preview or other view) was dropped",
+    }
     error = by_source["photos/broken.jpg"].pop("error")
     assert by_source == {
         "photos/broken.jpg": {"source": "photos/broken.jpg", "status": "failed"},
@@ -277,7 +285,12 @@ def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, ph
             "source": "photos/moving.gif",
             "status": "done",
             "outputs": outputs("moving", ".gif", "gif", (20, 20), (10, 10)),
-            "warnings": [lost_frame],
+        },
+        "photos/pair.jpg": {
+            "source": "photos/pair.jpg",
+            "status": "done",
+            "outputs": outputs("pair", ".jpg", "jpeg", (30, 10), (30, 10)),
+            "warnings": [lost_picture],
         },
         "photos/sub/small.png": {
             "source": "photos/sub/small.png",
@@ -295,7 +308,7 @@ def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, ph
     assert summary.pop("seconds") > 0
     done = [row for row in by_source.values() if row["status"] == "done"]
     assert summary == {
-        "done": 3,
+        "done": 4,
         "skipped": 1,
         "failed": 1,
         "warnings": 1,
@@ -724,3 +737,26 @@ def test_a_second_signal_stops_at_once_and_leaves_whole_files_only(
     assert all(opened(data).size == (1200, 480) for data in made.values())
     assert len(made) < 80
     assert still_alive(run.pid) == []
+
+
+# Formats
+
+
+def test_formats_tells_what_is_here_and_what_it_takes_to_have_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(*missing: str) -> str:
+        monkeypatch.setattr(formats, "installed", lambda extra: extra not in missing)
+        return CliRunner().invoke(group, ["formats"]).stdout
+
+    all_here, none_here = told(), told("heif", "raw", "deep")
+    assert "pip install" not in all_here
+    assert "16-bit colour" in all_here
+    assert "16-bit colour" not in none_here
+    for extra in ("heif", "raw", "deep"):
+        assert f"pip install 'imgbatch[{extra}]'" in none_here
+        assert f"pip install 'imgbatch[{extra}]'" not in told()
+    for row in formats.FORMATS:
+        assert row.label in all_here
+        assert all(suffix in none_here for suffix in (*row.suffixes, *row.read_suffixes))
+        assert all(f"--{setting}" in all_here for setting in row.settings)

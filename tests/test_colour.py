@@ -8,7 +8,9 @@ within two where sRGB's curve is steepest.
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -20,12 +22,16 @@ import pytest
 from numpy.typing import NDArray
 from pictures import opened
 from PIL import Image, ImageCms
+from test_resample import convolved
 
 import imgbatch
 from imgbatch.errors import PictureError, UsageError
-from imgbatch.imaging import colour
+from imgbatch.imaging import colour, formats
+from imgbatch.imaging.colour import icc
+from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
-from imgbatch.model import Colour
+from imgbatch.model import Colour, Intent
+from imgbatch.operations.geometry import Resize, SizeSpec
 
 Floats = NDArray[np.float64]
 
@@ -385,15 +391,43 @@ def test_a_press_profile_has_no_transparency_and_says_so(tmp_path: Path) -> None
     assert opened(data).getpixel((1, 1)) == (0, 0, 0, 0)
 
 
-def test_16_bit_grey_is_not_reduced_in_silence_by_a_conversion(tmp_path: Path) -> None:
-    deep = np.linspace(0, 65_535, 256).astype(np.uint16).reshape(16, 16)
+def test_16_bit_grey_is_converted_in_16_bits(tmp_path: Path) -> None:
+    deep = np.linspace(0, 65_535, 4096).astype(np.uint16).reshape(64, 64)
     data, warnings = made(
         tmp_path, pictures.saved(deep, "PNG", icc_profile=GREY), ".png", profile="srgb"
     )
-    assert warnings == ["depth-reduced"]
-    expected = srgb_encoded((deep / 65_535) ** pictures.GREY_GAMMA) * 255
-    channel = np.asarray(opened(data).convert("L")).astype(np.float64)
-    assert np.abs(channel - expected).max() <= MOST_OFF
+    image = opened(data)
+    assert warnings == []
+    assert (image.mode, colour.is_srgb(image.info["icc_profile"])) == ("I;16", True)
+    expected = srgb_encoded((deep / 65_535) ** pictures.GREY_GAMMA) * 65_535
+    # The target's curve is a table of 1024 entries with straight lines between.
+    assert np.abs(np.asarray(image) - expected).max() <= 16
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_stays_grey_when_it_is_converted_to_srgb(tmp_path: Path, mode: str) -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    grey = Image.fromarray(ramp).convert(mode)
+    source = pictures.saved(grey, "PNG", icc_profile=GREY)
+    data, warnings = made(tmp_path, source, ".png", profile="srgb")
+    image = opened(data)
+    assert (image.mode, warnings) == (mode, [])
+    assert colour.is_srgb(image.info["icc_profile"])
+    found = np.asarray(image.getchannel(0)).astype(np.float64)
+    assert np.abs(found - grey_to_srgb(ramp)).max() <= 1
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.5, 2.6])
+def test_dark_greys_of_straight_curves_are_exact(gamma: float) -> None:
+    """LittleCMS's table for grey is 10 levels off at gamma 1, where half of it is dark."""
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    profile = icc.grey_profile("test", icc.gamma(gamma))
+    picture = Picture.of(Image.fromarray(ramp), icc=profile)
+    expected = srgb_encoded((ramp / 255) ** gamma) * 255
+    for target in (icc.grey_srgb(), colour.srgb_profile()):
+        converted = colour.convert(picture, target)
+        channel = np.asarray(converted.image.getchannel(0)).astype(np.float64)
+        assert np.abs(channel - expected).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -542,6 +576,30 @@ def test_a_profile_that_turns_out_broken_is_dropped_with_a_warning(
     assert np.abs(off).max() <= 1
 
 
+@pytest.mark.parametrize("icc_profile", [rgb_profile_that_begins_well(), WIDE[:300]])
+def test_a_profile_without_its_parts_is_not_passed_on(tmp_path: Path, icc_profile: bytes) -> None:
+    source = pictures.saved(pictures.scene(), "PNG", icc_profile=icc_profile)
+    data, warnings = made(tmp_path, source, ".png", format="tiff")
+    assert "icc_profile" not in opened(data).info
+    assert warnings == ["profile-dropped"]
+
+
+def test_16_bit_grey_under_an_rgb_profile_keeps_its_meaning_and_depth(tmp_path: Path) -> None:
+    deep = np.linspace(0, 65_535, 256).astype(np.uint16).reshape(16, 16)
+    source = pictures.saved(deep, "PNG", icc_profile=WIDE)
+    data, warnings = made(tmp_path, source, ".png", format="tiff")
+    installed = formats.installed("deep")
+    assert warnings == ([] if installed else ["depth-reduced"])
+    tifffile = pytest.importorskip("tifffile")
+    expected = np.repeat(deep[..., None], 3, axis=2)
+    assert np.array_equal(tifffile.imread(BytesIO(data)), expected)
+    assert tifffile.TiffFile(BytesIO(data)).pages[0].tags[34675].value == WIDE
+    (tmp_path / "srgb").mkdir()
+    source = pictures.saved(deep, "PNG", icc_profile=colour.srgb_profile())
+    data, warnings = made(tmp_path / "srgb", source, ".png", format="tiff")
+    assert (opened(data).mode, warnings) == ("I;16", [])
+
+
 def test_grey_pixels_under_an_rgb_profile_keep_their_meaning(tmp_path: Path) -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     source = pictures.saved(Image.fromarray(ramp), "TIFF", icc_profile=WIDE)
@@ -559,6 +617,501 @@ def test_grey_pixels_under_an_srgb_profile_stay_grey_without_it(tmp_path: Path) 
     image = opened(data)
     assert (image.mode, "icc_profile" in image.info) == ("L", False)
     assert np.array_equal(np.asarray(image), ramp)
+    assert warnings == []
+
+
+# 16 bits a channel
+
+
+def deep_picture(array: NDArray[np.uint16], profile: bytes | None = None) -> Picture:
+    height, width = array.shape[:2]
+    return Picture(Deep(array), "png", (width, height), (0, 0, width, height), icc=profile)
+
+
+def deep_colours() -> NDArray[np.uint16]:
+    rng = np.random.default_rng(4)
+    return rng.integers(0, 65_536, (60, 50, 3), dtype=np.uint16)
+
+
+def without_extra_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "installed", lambda extra: False)
+
+
+needs_deep: Final = pytest.mark.skipif(
+    not formats.installed("deep"), reason="the extra deep is not installed"
+)
+
+
+@needs_deep
+def test_16_bit_colours_are_converted_in_16_bits() -> None:
+    pixels = deep_colours()
+    alpha = pixels[..., :1][::-1]
+    for array in (pixels, np.dstack([pixels, alpha])):
+        converted = colour.to_srgb(deep_picture(array, WIDE))
+        assert converted.deep is not None
+        assert (converted.icc, converted.notices) == (None, ())
+        found = converted.deep.array
+        expected = wide_to_srgb(pixels / 257) * 257
+        off = np.abs(found[..., :3] - expected)
+        # What differs are the sixth decimals of the primaries, and there the curve is steep.
+        assert np.quantile(off, 0.95) <= 16
+        assert off.max() <= 257
+        if array.shape[2] == 4:
+            assert np.array_equal(found[..., 3:], alpha)
+
+
+@needs_deep
+def test_16_bit_grey_becomes_16_bit_colours_of_an_rgb_profile() -> None:
+    levels = np.linspace(0, 65_535, 1024).astype(np.uint16).reshape(32, 32)
+    converted = colour.convert(Picture.of(Image.fromarray(levels), icc=GREY), WIDE)
+    assert converted.deep is not None
+    light = (levels / 65_535) ** pictures.GREY_GAMMA
+    expected = light ** (1 / pictures.WIDE_GAMMA) * 65_535
+    # A profile's primaries add up to white within 1/65536.
+    assert np.abs(converted.deep.array - expected[..., None])[light > 0.001].max() <= 40
+    with_alpha = colour.convert(
+        deep_picture(np.dstack([levels, levels[::-1]]), GREY), icc.grey_srgb()
+    )
+    assert with_alpha.deep is not None
+    assert np.array_equal(with_alpha.deep.array[..., 1], levels[::-1])
+    exact = srgb_encoded(light) * 65_535
+    assert np.abs(with_alpha.deep.array[..., 0] - exact).max() <= 16
+
+
+@needs_deep
+def test_16_bit_colours_become_inks_or_grey_of_a_profile() -> None:
+    pixels = deep_colours()
+    inks = colour.convert(deep_picture(pixels), CMYK)
+    assert (inks.mode, inks.notices) == ("CMYK", ())
+    eight = colour.convert(Picture.of(Image.fromarray((pixels // 257).astype(np.uint8))), CMYK)
+    assert np.abs(np.asarray(inks.image).astype(int) - np.asarray(eight.image)).max() <= 2
+    grey = colour.convert(deep_picture(pixels), GREY)
+    assert (grey.mode, grey.icc) == ("I;16", GREY)
+    light = srgb_decoded(pixels / 65_535) @ SRGB_TO_XYZ[1]
+    expected = light ** (1 / pictures.GREY_GAMMA) * 65_535
+    assert np.abs(np.asarray(grey.image) - expected).max() <= 64
+
+
+def test_without_the_extra_16_bit_colours_are_converted_in_8_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_extra_deep(monkeypatch)
+    pixels = deep_colours()
+    converted = colour.to_srgb(deep_picture(pixels, WIDE))
+    assert [notice.kind for notice in converted.notices] == ["depth-reduced"]
+    assert_close(converted.image, wide_to_srgb(np.rint(pixels / 257)))
+    # Grey to grey is a matter of curves alone, which needs nothing.
+    grey = colour.to_srgb(Picture.of(Image.fromarray(pixels[..., 0].copy()), icc=GREY))
+    assert (grey.mode, grey.notices) == ("I;16", ())
+
+
+@needs_deep
+def test_a_broken_profile_of_16_bit_colours_is_dropped_with_a_warning() -> None:
+    broken = WIDE[:132] + bytes(len(WIDE) - 132)
+    pixels = deep_colours()
+    converted = colour.convert(deep_picture(pixels, broken), colour.srgb_profile())
+    assert [notice.kind for notice in converted.notices] == ["profile-dropped"]
+    assert converted.deep is not None
+    assert np.abs(converted.deep.array.astype(int) - pixels).max() <= 64
+
+
+def test_16_bit_colours_are_rounded_to_8_for_an_operation() -> None:
+    pixels = deep_colours()
+    tonal = colour.to_tonal(deep_picture(pixels))
+    assert tonal.mode == "RGB"
+    assert np.abs(np.asarray(tonal.image) - pixels / 257).max() <= 0.5
+    assert [notice.kind for notice in tonal.notices] == ["depth-reduced"]
+
+
+# Other judges
+
+
+@pytest.mark.skipif(shutil.which("tificc") is None, reason="tificc is not installed")
+@pytest.mark.parametrize("intent", ["perceptual", "relative", "saturation", "absolute"])
+@pytest.mark.parametrize("target", ["wide", "press"])
+def test_littlecmss_own_program_converts_alike(tmp_path: Path, intent: Intent, target: str) -> None:
+    """In 16 bits where the picture has them, so the precision is judged as well."""
+    tifffile = pytest.importorskip("tifffile")
+    number = ["perceptual", "relative", "saturation", "absolute"].index(intent)
+    # A scanner's white counts in an absolute rendering; a screen's would not.
+    profile = pictures.rgb_profile(
+        pictures.WIDE_TO_XYZ, pictures.gamma_curve(2.2), white=(0.9505, 1.0, 1.0891)
+    )
+    source = profile[:12] + b"scnr" + profile[16:]
+    chosen = {"wide": WIDE, "press": CMYK}[target]
+    for name, data in (("source.icc", source), ("target.icc", chosen)):
+        (tmp_path / name).write_bytes(data)
+    pixels = deep_colours()
+    tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb", metadata=None)
+    options = ["-c0", "-w16", f"-t{number}", *(["-b"] if intent == "relative" else [])]
+    names = [str(tmp_path / name) for name in ("source.icc", "target.icc", "in.tif", "out.tif")]
+    subprocess.run(
+        ["tificc", *options, f"-i{names[0]}", f"-o{names[1]}", names[2], names[3]],
+        check=True,
+        capture_output=True,
+    )
+    theirs = tifffile.imread(names[3]).astype(np.float64)
+    ours = colour.convert(deep_picture(pixels, source), chosen, intent)
+    if target == "press":
+        assert np.abs(np.asarray(ours.image) - theirs / 257).max() <= 1
+    elif formats.installed("deep"):
+        assert ours.deep is not None
+        assert np.abs(ours.deep.array - theirs).max() <= 2
+    eight = np.rint(pixels / 257).astype(np.uint8)
+    plain = colour.convert(Picture.of(Image.fromarray(eight), icc=source), chosen, intent)
+    off = np.abs(np.asarray(plain.image) - theirs / 257)
+    # LittleCMS's own shortcut for 8 bits, and the rounding before.
+    assert np.quantile(off, 0.99) <= 2.5
+
+
+def test_intents_differ_where_they_must() -> None:
+    """Absolute keeps the tint of a scanner's white; black is only moved with compensation."""
+    profile = pictures.rgb_profile(
+        pictures.WIDE_TO_XYZ, pictures.gamma_curve(2.2), white=(0.9505, 1.0, 1.0891)
+    )
+    white = Picture.of(
+        Image.new("RGB", (2, 2), (255, 255, 255)), icc=profile[:12] + b"scnr" + profile[16:]
+    )
+    relative = colour.to_srgb(white, "relative").image.getpixel((0, 0))
+    absolute = colour.to_srgb(white, "absolute").image.getpixel((0, 0))
+    assert relative == (255, 255, 255)
+    assert isinstance(absolute, tuple)
+    assert absolute[0] < 250
+
+
+@needs_deep
+@pytest.mark.parametrize("deep", [False, True])
+def test_black_is_compensated_for_the_relative_intent_alone(*, deep: bool) -> None:
+    """A profile whose black is 4 % of the light: level 59 at gamma 563/256, if it is not moved.
+
+    (To a profile of version 4 the other intents move it, too: ICC.1:2010, 6.3.4.)
+    """
+    lifted = pictures.table_curve(np.linspace(0.04, 1, 64))
+    profile = pictures.rgb_profile(SRGB_TO_XYZ, lifted)
+    picture = Picture.of(Image.new("RGB", (2, 2)), icc=profile)
+    if deep:
+        picture = deep_picture(np.zeros((2, 2, 3), np.uint16), profile)
+    for intent, expected in (("relative", 0), ("saturation", 59), ("perceptual", 59)):
+        converted = colour.convert(picture, WIDE, intent)  # type: ignore[arg-type]
+        array = converted.deep.array / 257 if converted.deep else np.asarray(converted.image)
+        assert np.abs(array.astype(np.float64) - expected).max() <= 1
+
+
+def test_an_absolute_rendering_of_grey_keeps_the_papers_white() -> None:
+    """Of a scanner: 0.8 of the light is level 231 of sRGB (230.8), relatively it is white."""
+    white = pictures._xyz(0.8 * 0.9642, 0.8, 0.8 * 0.8249)
+    tags = {b"wtpt": white, b"kTRC": pictures.gamma_curve(2.2)}
+    profile = pictures._icc(b"scnr", b"GRAY", b"XYZ ", tags)
+    picture = Picture.of(Image.new("L", (2, 2), 255), icc=profile)
+    assert colour.to_srgb(picture, "relative").image.getpixel((0, 0)) == 255
+    found = colour.to_srgb(picture, "absolute").image.getpixel((0, 0))
+    assert isinstance(found, int | float)
+    assert abs(found - 231) <= 1
+
+
+@pytest.mark.parametrize("format_name", ["bmp", "png"])
+def test_the_option_for_intents_reaches_the_pixels(tmp_path: Path, format_name: str) -> None:
+    profile = pictures.rgb_profile(
+        pictures.WIDE_TO_XYZ, pictures.gamma_curve(2.2), white=(0.9505, 1.0, 1.0891)
+    )
+    data = pictures.saved(
+        Image.new("RGB", (8, 8), (255, 255, 255)),
+        "PNG",
+        icc_profile=profile[:12] + b"scnr" + profile[16:],
+    )
+    options = {"format": format_name, "profile": "srgb" if format_name == "png" else "keep"}
+    for intent, tinted in (("relative", False), ("absolute", True)):
+        folder = tmp_path / intent
+        folder.mkdir()
+        made_of, _ = made(folder, data, ".png", intent=intent, **options)
+        pixel = opened(made_of).convert("RGB").getpixel((0, 0))
+        assert (pixel != (255, 255, 255)) is tinted
+
+
+@pytest.mark.skipif(shutil.which("convert") is None, reason="ImageMagick is not installed")
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+@pytest.mark.parametrize("profile", [None, CMYK], ids=["plain", "press"])
+def test_imagemagick_sees_the_same_inks(tmp_path: Path, kind: str, profile: bytes | None) -> None:
+    """Pillow writes a JPEG's inks as Adobe does, inverted, and says so in a marker."""
+    rng = np.random.default_rng(6)
+    inks = np.kron(rng.integers(0, 256, (4, 4, 4)), np.ones((16, 16, 1))).astype(np.uint8)
+    image = Image.frombytes("CMYK", (64, 64), inks.tobytes())
+    options: dict[str, Any] = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {}
+    suffix = {"JPEG": ".jpg", "TIFF": ".tif"}[kind]
+    source = pictures.saved(image, kind, icc_profile=profile, **options)
+    data, warnings = made(tmp_path, source, suffix, format="png")
+    assert warnings == []
+    (tmp_path / "target.icc").write_bytes(colour.srgb_profile())
+    command = ["convert", str(tmp_path / f"photo{suffix}"), "-depth", "8"]
+    if profile is None:
+        command += ["-colorspace", "sRGB"]
+    else:
+        command += ["-black-point-compensation", "-intent", "relative"]
+        command += ["-profile", str(tmp_path / "target.icc")]
+    theirs = subprocess.run([*command, "rgb:-"], check=True, capture_output=True).stdout
+    pixels = np.frombuffer(theirs, np.uint8).reshape(64, 64, 3).astype(int)
+    assert np.abs(np.asarray(opened(data).convert("RGB")) - pixels).max() <= 2
+
+
+# Every space into every format
+
+PRIMARIES: Final = {
+    "Display P3": (icc.Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.3127, 0.3290))),
+    "Adobe RGB": icc.ADOBE_RGB,
+    "ProPhoto": icc.Primaries(
+        (0.734699, 0.265301), (0.159597, 0.840403), (0.036598, 0.000105), (0.345704, 0.358540)
+    ),
+}
+EXPONENTS: Final = {"Display P3": None, "Adobe RGB": 563 / 256, "ProPhoto": 1.8}
+BRADFORD: Final = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+
+def matrix_of(primaries: icc.Primaries) -> Floats:
+    """RGB to XYZ under D50 (SMPTE RP 177, Bradford)."""
+    points = [np.array([x / y, 1, (1 - x - y) / y]) for x, y in primaries]
+    columns, white = np.stack(points[:3], axis=1), points[3]
+    columns = columns * np.linalg.solve(columns, white)
+    gains = np.diag(BRADFORD @ D50 / (BRADFORD @ white))
+    return np.asarray(np.linalg.inv(BRADFORD) @ gains @ BRADFORD @ columns)
+
+
+def seen_as_srgb(levels: NDArray[Any], space: str) -> Floats:
+    """What levels of 0 to 255 in a space look like, in levels of sRGB."""
+    exponent = EXPONENTS[space]
+    light = srgb_decoded(levels / 255) if exponent is None else (levels / 255) ** exponent
+    xyz = light @ matrix_of(PRIMARIES[space]).T
+    return srgb_encoded(xyz @ np.linalg.inv(SRGB_TO_XYZ).T) * 255
+
+
+def profile_of(space: str) -> bytes:
+    """Not `icc.rgb_profile`'s: from the matrix here, with the builder of the tests."""
+    exponent = EXPONENTS[space]
+    table = pictures.table_curve(srgb_decoded(np.linspace(0, 1, 4096)))
+    curve = table if exponent is None else pictures.gamma_curve(exponent)
+    return pictures.rgb_profile(matrix_of(PRIMARIES[space]), curve)
+
+
+# Large even patches, so that a lossy codec keeps their means; none is beyond sRGB.
+PATCHES: Final = np.array(
+    [[(180, 120, 100), (110, 150, 110)], [(100, 110, 160), (200, 190, 150)]], np.uint8
+)
+
+
+@pytest.mark.parametrize("space", PRIMARIES)
+@pytest.mark.parametrize("target", formats.WRITABLE)
+def test_the_colour_seen_is_the_same_in_every_format(
+    tmp_path: Path, target: str, space: str
+) -> None:
+    if not formats.available(formats.BY_NAME[target]):
+        pytest.skip(f"{target} is not available here")
+    pixels = np.kron(PATCHES, np.ones((32, 32, 1), np.uint8))
+    source = pictures.saved(pixels, "PNG", icc_profile=profile_of(space))
+    options = {"quality": 100} if formats.BY_NAME[target].quality else {}
+    data, warnings = made(tmp_path, source, ".png", format=target, **options)
+    formats.load_plugin(formats.BY_NAME[target])
+    image = opened(data)
+    profile = image.info.get("icc_profile")
+    assert profile in (None, profile_of(space))
+    assert (profile is not None) == ("icc" in formats.BY_NAME[target].holds)
+    found = np.asarray(image.convert("RGB")).astype(np.float64)
+    centres = found.reshape(2, 32, 2, 32, 3)[:, 8:24, :, 8:24].mean(axis=(1, 3))
+    # In the numbers of the file: where those are ProPhoto's, a level is up to three of sRGB's.
+    off = centres - (PATCHES if profile else seen_as_srgb(PATCHES, space))
+    assert np.abs(off).max() <= 2
+    assert warnings == []
+    # And this is not just what the numbers would have looked like without it.
+    assert np.abs(seen_as_srgb(PATCHES, space) - PATCHES).max() > 5
+
+
+# --metadata none
+
+
+def test_metadata_none_leaves_an_srgb_profile_away_and_no_other(tmp_path: Path) -> None:
+    for name, profile, kept in (
+        ("srgb", srgb_with_a_table(), None),
+        ("wide", WIDE, WIDE),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        pixels = pictures.scene()
+        source = pictures.saved(pixels, "PNG", icc_profile=profile)
+        data, warnings = made(folder, source, ".png", format="tiff", metadata="none")
+        assert opened(data).info.get("icc_profile") == kept
+        assert np.array_equal(np.asarray(opened(data)), pixels)
+        assert warnings == []
+        data, _ = made(folder, source, ".png", format="tiff", metadata="no-gps")
+        assert opened(data).info["icc_profile"] == profile
+
+
+def test_metadata_none_leaves_a_grey_profile_with_srgbs_curve_away(tmp_path: Path) -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    source = pictures.saved(ramp, "PNG", icc_profile=GREY)
+    data, _ = made(tmp_path, source, ".png", profile="srgb", metadata="none")
+    assert "icc_profile" not in opened(data).info
+    assert np.abs(np.asarray(opened(data)) - grey_to_srgb(ramp)).max() <= 1
+    (tmp_path / "other").mkdir()
+    data, _ = made(tmp_path / "other", source, ".png", metadata="none", format="tiff")
+    assert opened(data).info["icc_profile"] == GREY
+
+
+# Backgrounds
+
+BLUE: Final[Colour] = (30, 144, 255, 255)
+
+
+@pytest.mark.parametrize("space", PRIMARIES)
+@pytest.mark.parametrize("kind", ["flatten", "pad"])
+def test_a_background_is_the_colour_that_was_asked_for_in_any_space(space: str, kind: str) -> None:
+    clear = Image.new("RGBA", (16, 8), (255, 0, 0, 0 if kind == "flatten" else 255))
+    picture = Picture.of(clear, icc=profile_of(space))
+    if kind == "flatten":
+        after = colour.flatten(picture, BLUE)
+    else:
+        after = Resize(SizeSpec(16, 16), "pad", background=BLUE).apply(picture)
+    assert after.icc == profile_of(space)
+    found = np.asarray(after.image.convert("RGB"))[0, 0].astype(np.float64)
+    # Rounded to whole levels, of which one of ProPhoto's is up to three of sRGB's.
+    assert np.abs(seen_as_srgb(found, space) - BLUE[:3]).max() <= (3 if space == "ProPhoto" else 2)
+    assert np.abs(found - BLUE[:3]).max() > 5
+
+
+def test_a_background_of_grey_is_the_grey_that_was_asked_for() -> None:
+    """Level 100 of sRGB is 0.1274 of the light; at gamma 461/256, level 81.1."""
+    for mode in ("LA", "LA;16"):
+        pixels = np.zeros((4, 4, 2), np.uint8)
+        clear = Image.frombytes("LA", (4, 4), pixels.tobytes())
+        picture = Picture.of(clear, icc=GREY)
+        if mode == "LA;16":
+            picture = deep_picture(pixels.astype(np.uint16), GREY)
+        flat = colour.flatten(picture, (100, 100, 100, 255))
+        levels = np.asarray(flat.image).astype(np.float64)
+        exact = srgb_decoded(np.array(100 / 255)) ** (1 / pictures.GREY_GAMMA)
+        assert flat.mode == ("L" if mode == "LA" else "I;16")
+        most = 255 if mode == "LA" else 65_535
+        assert np.abs(levels - exact * most).max() <= most / 255
+        assert flat.icc == GREY
+
+
+def test_a_background_under_a_broken_profile_keeps_its_numbers() -> None:
+    broken = WIDE[:132] + bytes(len(WIDE) - 132)
+    picture = Picture.of(Image.new("RGB", (4, 4)), icc=broken)
+    assert colour.levels_of(BLUE, picture) == BLUE[:3]
+
+
+@pytest.mark.parametrize(
+    ("background", "inks"),
+    [
+        ((255, 255, 255, 255), (0, 0, 0, 0)),
+        ((0, 0, 0, 255), (0, 0, 0, 255)),
+        ((255, 0, 0, 255), (0, 255, 255, 0)),
+        ((100, 50, 25, 255), (0, 127, 191, 155)),
+    ],
+)
+def test_a_background_of_inks_looks_like_its_colour(
+    background: Colour, inks: tuple[int, ...]
+) -> None:
+    picture = Picture.of(Image.new("CMYK", (4, 4)))
+    assert colour.levels_of(background, picture) == inks
+    back = colour.to_srgb(Picture.of(Image.new("CMYK", (1, 1), inks))).image.getpixel((0, 0))
+    assert np.abs(np.array(back) - background[:3]).max() <= 1
+    white = colour.levels_of((255, 255, 255, 255), Picture.of(picture.image, icc=CMYK))
+    assert max(white) <= 1
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_16_bit_colours_are_flattened_and_padded_in_16_bits(channels: int) -> None:
+    rng = np.random.default_rng(5)
+    array = rng.integers(0, 65_536, (20, 30, channels), dtype=np.uint16)
+    background = (200, 200, 200, 255) if channels == 2 else (200, 100, 50, 255)
+    flat = colour.flatten(deep_picture(array), background)
+    share = array[..., -1:] / 65_535
+    below = np.array(background[: channels - 1]) * 257.0
+    expected = array[..., :-1] * share + below * (1 - share)
+    found = flat.deep.array if flat.deep else np.asarray(flat.image)[..., None]
+    assert np.abs(found - expected).max() <= 0.5
+    assert [notice.kind for notice in flat.notices] == ["alpha-flattened"]
+    opaque = array.copy()
+    opaque[..., -1] = 65_535
+    plain = colour.flatten(deep_picture(opaque), background)
+    assert (plain.has_alpha, plain.notices) == (False, ())
+    padded = Resize(SizeSpec(40, 40), "pad", background=background, enlarge=True).apply(
+        deep_picture(array)
+    )
+    assert padded.deep is not None
+    assert padded.mode == deep_picture(array).mode
+    assert padded.deep.array[0, 0].tolist() == [*below.astype(int), 65_535]
+    clear = Resize(SizeSpec(30, 40), "pad", background=(0, 0, 0, 0)).apply(
+        deep_picture(np.ascontiguousarray(array[..., :1].repeat(3, axis=2)))
+    )
+    assert clear.mode == "RGBA;16"
+    assert clear.deep is not None
+    assert clear.deep.array[0, 0].tolist() == [0, 0, 0, 0]
+    assert clear.deep.array[20, 0, 3] == 65_535
+
+
+# Alpha: no fringes
+
+
+def red_on_clear_green(kind: str) -> bytes:
+    """A red square that is opaque, on green that is not to be seen."""
+    red = np.zeros((64, 64), bool)
+    red[17:47, 17:47] = True
+    if kind == "RGBA":
+        pixels = np.where(red[..., None], (255, 0, 0, 255), (0, 255, 0, 0)).astype(np.uint8)
+        return pictures.saved(pixels, "PNG")
+    if kind == "LA":
+        pixels = np.where(red[..., None], (0, 255), (255, 0)).astype(np.uint8)
+        return pictures.saved(Image.frombytes("LA", (64, 64), pixels.tobytes()), "PNG")
+    if kind == "L with a transparent level":
+        return pictures.saved(np.where(red, 0, 255).astype(np.uint8), "PNG", transparency=255)
+    if kind == "RGB with a transparent colour":
+        pixels = np.where(red[..., None], (255, 0, 0), (0, 255, 0)).astype(np.uint8)
+        return pictures.saved(pixels, "PNG", transparency=(0, 255, 0))
+    image = Image.fromarray(red.astype(np.uint8), mode=None)
+    indexed = image.convert("P")
+    indexed.putdata(red.astype(np.uint8).ravel().tolist())
+    indexed.putpalette([0, 255, 0, 255, 0, 0])
+    return pictures.saved(indexed, "PNG", transparency=0)
+
+
+KINDS_OF_ALPHA: Final = (
+    *("RGBA", "LA", "L with a transparent level", "RGB with a transparent colour", "palette"),
+)
+
+
+HOW: Final[dict[str, dict[str, Any]]] = {
+    "resize": {"sizes": ["24"]},
+    "linear resize": {"sizes": ["24"], "linear": True},
+    "blur": {"filters": ["blur"]},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_ALPHA)
+@pytest.mark.parametrize("how", HOW)
+def test_what_is_hidden_leaves_no_fringe(tmp_path: Path, kind: str, how: str) -> None:
+    """Colours weighted by alpha: all that is seen is red, however little of it."""
+    data, warnings = made(tmp_path, red_on_clear_green(kind), ".png", **HOW[how])
+    image = opened(data).convert("RGBA")
+    pixels = np.asarray(image).astype(np.float64)
+    seen = pixels[pixels[..., 3] > 0]
+    hidden_channel = 1
+    assert seen[:, hidden_channel].max() == 0
+    partly = seen[(seen[:, 3] > 20) & (seen[:, 3] < 235)]
+    assert len(partly) > 20
+    if not kind.startswith("L"):
+        # As red as before: alpha near 0 leaves few levels for the colour.
+        assert partly[:, 0].min() >= 250
+    exact = np.zeros((64, 64))
+    exact[17:47, 17:47] = 255
+    if how != "blur":
+        whole = (0.0, 0.0, 64.0, 64.0)
+        exact = np.clip(convolved(exact[..., None], (24, 24), "lanczos", whole)[..., 0], 0, 255)
+        # In 8 bits what overshoots is clipped between the two directions: at the corners.
+        assert np.quantile(np.abs(pixels[..., 3] - exact), 0.97) <= 1
+    else:
+        assert abs(pixels[..., 3].mean() - exact.mean()) <= 0.5
     assert warnings == []
 
 
@@ -635,5 +1188,5 @@ def test_lab_becomes_the_same_colours_in_srgb() -> None:
 
 
 def test_the_profiles_of_these_tests_are_ones_that_littlecms_reads() -> None:
-    for icc, space in ((WIDE, "RGB "), (GREY, "GRAY"), (CMYK, "CMYK")):
-        assert ImageCms.ImageCmsProfile(BytesIO(icc)).profile.xcolor_space == space
+    for profile, space in ((WIDE, "RGB "), (GREY, "GRAY"), (CMYK, "CMYK")):
+        assert ImageCms.ImageCmsProfile(BytesIO(profile)).profile.xcolor_space == space

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import Order
 
-from imgbatch.imaging.exif import DATE_TIME_ORIGINAL, MODEL, Exif
+from imgbatch.imaging.metadata.exif import DATE_TIME_ORIGINAL, MODEL, Exif
 
 both_orders: Final = pytest.mark.parametrize("order", ["<", ">"])
 
@@ -23,6 +23,10 @@ EDITS: Final[dict[str, Callable[[Exif], None]]] = {
     "remove_orientation": Exif.remove_orientation,
     "remove_thumbnail": Exif.remove_thumbnail,
     "remove_gps": Exif.remove_gps,
+    "remove_broken_resolution": Exif.remove_broken_resolution,
+    "set_resolution": lambda exif: exif.set_resolution((96, 72)),
+    "set_text": lambda exif: exif.set_text(0x013B, "Zoë"),
+    "set_colour_space": lambda exif: exif.set_colour_space(srgb=False),
 }
 each_edit: Final = pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 
@@ -62,6 +66,161 @@ def tiny(order: Order, *directories: tuple[int, list[pictures.Field], int]) -> b
 
 def long(order: Order, value: int) -> bytes:
     return struct.pack(order + "I", value)
+
+
+# What is set
+
+
+@both_orders
+def test_a_text_is_set_and_nothing_but_the_first_directory_moves(order: Order) -> None:
+    block = pictures.exif_block(order)
+    exif = Exif(block.block)
+    exif.set_text(0x013B, "Zoë Licht, a name that is longer than the old one")
+    after = exif.tobytes()
+    (first,) = struct.unpack_from(order + "I", after, 4)
+    assert first >= len(block.block)
+    at = entry_of(after, order, first, 0x013B)
+    assert at is not None
+    kind, count, place = struct.unpack_from(order + "HII", after, at + 2)
+    value = "Zoë Licht, a name that is longer than the old one".encode() + b"\0"
+    assert (kind, after[place : place + count]) == (2, value)
+    # The old text and the old directory are zeros now, and all else is as it was.
+    (entries,) = struct.unpack_from(order + "H", block.block, 8)
+    table = set(range(8, 8 + 2 + 12 * entries + 4))
+    text_at = block.block.index(pictures.text(pictures.ARTIST))
+    old = set(range(text_at, text_at + len(pictures.ARTIST) + 1))
+    differing = set(changed(block.block, after[: len(block.block)])) - {4, 5, 6, 7}
+    assert differing <= table | old
+    assert not any(after[place] for place in table | old)
+    tags = [struct.unpack_from(order + "H", after, first + 2 + 12 * i)[0] for i in range(entries)]
+    assert tags == sorted(tags)
+    assert Exif(after).text(MODEL) == pictures.MODEL
+    assert value_of(after, order, first, 0x8769) == value_of(block.block, order, 8, 0x8769)
+
+
+@both_orders
+def test_a_text_that_was_not_there_is_added(order: Order) -> None:
+    exif = Exif(tiny(order, (8, [(0x0110, 2, pictures.text(pictures.MODEL))], 0)))
+    exif.set_text(0x8298, "mine")
+    exif.set_text(0x8298, "yours\0")
+    after = Exif(exif.tobytes())
+    assert (after.text(0x8298), after.text(MODEL)) == ("yours", pictures.MODEL)
+    assert b"mine" not in exif.tobytes()
+
+
+def test_an_empty_block_can_be_filled() -> None:
+    exif = Exif.empty()
+    exif.set_resolution((240.5, 120))
+    exif.set_text(0x013B, "Ada")
+    after = Exif(exif.tobytes())
+    assert (after.resolution, after.text(0x013B)) == ((240.5, 120), "Ada")
+
+
+def test_the_link_to_the_thumbnail_is_kept_when_a_text_is_set() -> None:
+    block = pictures.exif_block(thumbnail=b"t" * 40)
+    exif = Exif(block.block)
+    exif.set_text(0x013B, "Ada")
+    assert b"t" * 40 in exif.tobytes()
+    exif.remove_thumbnail()
+    assert b"t" * 40 not in exif.tobytes()
+
+
+@both_orders
+@pytest.mark.parametrize(
+    ("unit", "expected"), [(2, (300, 300)), (3, (762, 762)), (None, (300, 300))]
+)
+def test_resolution_is_read_in_inches(
+    order: Order, unit: int | None, expected: tuple[float, float]
+) -> None:
+    fields: list[pictures.Field] = [
+        (0x011A, 5, struct.pack(order + "II", 600, 2)),
+        (0x011B, 5, struct.pack(order + "II", 300, 1)),
+    ]
+    if unit is not None:
+        fields.append((0x0128, 3, struct.pack(order + "H", unit)))
+    assert Exif(tiny(order, (8, fields, 0))).resolution == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param((0x011A, 5, struct.pack("<II", 300, 0)), id="divided by zero"),
+        pytest.param((0x011A, 2, b"\0"), id="an empty text"),
+        pytest.param((0x011A, 5, b""), id="no value"),
+    ],
+)
+def test_nonsense_is_no_resolution(field: pictures.Field) -> None:
+    exif = Exif(tiny("<", (8, [field], 0)))
+    assert exif.resolution is None
+    exif.set_resolution((96, 72))
+    assert exif.resolution == (96, 72)
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "data", "stays"),
+    [
+        (0x011A, 5, struct.pack("<II", 300, 1), True),
+        (0x011A, 3, struct.pack("<H", 300), True),
+        (0x011A, 2, b"300\0", False),
+        (0x011B, 5, struct.pack("<4I", 300, 1, 300, 1), False),
+        (0x0128, 3, struct.pack("<H", 2), True),
+        (0x0128, 3, struct.pack("<HH", 2, 2), False),
+        (0x0128, 5, struct.pack("<II", 2, 1), False),
+    ],
+)
+def test_a_resolution_that_is_no_number_is_cut_out(
+    tag: int, kind: int, data: bytes, stays: bool
+) -> None:
+    exif = Exif(tiny("<", (8, [(tag, kind, data), (0x0110, 2, b"Testa 7\0")], 0)))
+    exif.remove_broken_resolution()
+    assert (entry_of(exif.tobytes(), "<", 8, tag) is not None) == stays
+    assert exif.text(MODEL) == "Testa 7"
+
+
+@both_orders
+def test_resolution_is_set_in_its_place(order: Order) -> None:
+    block = pictures.exif_block(order).block
+    exif = Exif(block)
+    exif.set_resolution((96, 72))
+    assert len(changed(block, exif.tobytes())) <= 4
+    assert Exif(exif.tobytes()).resolution == (96, 72)
+
+
+def test_rounding_is_no_other_resolution() -> None:
+    exif = Exif(pictures.exif_block().block)
+    before = exif.tobytes()
+    exif.set_resolution((299.9994, 299.9994))
+    assert exif.tobytes() == before
+    assert not exif.tells((298, 298))
+
+
+def test_positions_on_a_map_go_with_the_others() -> None:
+    """GeoTIFF says where a picture lies on the earth."""
+    corner = struct.pack("<6d", 0, 0, 0, 2.294468, 48.858239, 0)
+    exif = Exif(tiny("<", (8, [(0x8482, 7, corner), (0x0110, 2, b"Testa 7\0")], 0)))
+    exif.remove_gps()
+    assert corner[24:40] not in exif.tobytes()
+    assert exif.text(MODEL) == "Testa 7"
+
+
+@both_orders
+def test_a_block_of_some_tags_holds_nothing_else(order: Order) -> None:
+    block = Exif(pictures.exif_block(order).block).only([0x013B])
+    assert block is not None
+    assert block == tiny(order, (8, [(0x013B, 2, pictures.text(pictures.ARTIST))], 0))
+    assert Exif(pictures.exif_block(order, rights=False).block).only([0x013B]) is None
+
+
+@both_orders
+def test_a_block_without_maker_notes_says_all_else(order: Order) -> None:
+    block = pictures.exif_block(order)
+    shorter = Exif(block.block).without_maker_notes()
+    assert b"TESTA\0" not in shorter
+    assert len(shorter) < len(block.block) - len(block.maker_note)
+    exif = Exif(shorter)
+    assert exif.text(DATE_TIME_ORIGINAL) == pictures.TAKEN
+    assert len(pictures.traces_of_position(shorter)) == 2
+    assert exif.text(0x013B) == pictures.ARTIST
 
 
 # Orientation
@@ -592,8 +751,12 @@ def survives(block: bytes, edits: Iterable[Callable[[Exif], None]]) -> bool:
         exif = Exif(block)
     except ValueError:
         return False
+    most = len(block) + 8
     for edit in edits:
         edit(exif)
+        if edit in (EDITS["set_text"], EDITS["set_resolution"]):
+            # A new first directory behind the old one.
+            most = 2 * most + 100
     Exif(exif.tobytes()).text(MODEL)
-    assert len(exif.tobytes()) <= len(block) + 8
+    assert len(exif.tobytes()) <= most
     return True

@@ -17,6 +17,7 @@ from PIL import Image
 from test_resample import convolved, planes, rmse
 
 from imgbatch.errors import UsageError
+from imgbatch.imaging.colour import is_srgb
 from imgbatch.imaging.decode import decode
 from imgbatch.imaging.picture import Box, Picture
 from imgbatch.model import Colour, Size
@@ -670,8 +671,10 @@ def test_pad_fills_up_with_background_at_the_sides(gravity: Gravity, left: int) 
         ("RGB", (1, 2, 3), (7, 8, 9, 10), "RGBA", (1, 2, 3, 255), (7, 8, 9, 10)),
         ("RGBA", (1, 2, 3, 0), (7, 8, 9, 255), "RGBA", (1, 2, 3, 0), (7, 8, 9, 255)),
         ("RGBA", (1, 2, 3, 50), (0, 0, 0, 0), "RGBA", (1, 2, 3, 50), (0, 0, 0, 0)),
+        # As much black as there can be: 9 of 255 is its light, and 7/9 of that the red.
+        ("CMYK", (51, 0, 255, 102), (7, 8, 9, 255), "CMYK", (51, 0, 255, 102), (57, 28, 0, 246)),
         # (1 - 0.2) * (1 - 0.4) of 255
-        ("CMYK", (51, 0, 255, 102), (7, 8, 9, 255), "RGB", (122, 153, 0), (7, 8, 9)),
+        ("CMYK", (51, 0, 255, 102), (7, 8, 9, 0), "RGBA", (122, 153, 0, 255), (7, 8, 9, 0)),
     ],
 )
 def test_pad_changes_the_mode_only_as_far_as_the_background_needs_it(
@@ -691,12 +694,12 @@ def test_pad_changes_the_mode_only_as_far_as_the_background_needs_it(
     assert np.array_equal(planes(after.image), expected)
 
 
-def test_pad_works_on_sixteen_bit_grey_in_eight_bits_with_a_notice() -> None:
-    picture = Picture.of(_solid("I;16", (40, 20), (90 * 257,)))
-    after = Resize(SizeSpec(40, 40), "pad").apply(picture)
-    assert after.image.mode == "L"
-    assert [after.image.getpixel((20, y)) for y in (9, 10, 29, 30)] == [255, 90, 90, 255]
-    assert [notice.kind for notice in after.notices] == ["depth-reduced"]
+def test_pad_keeps_sixteen_bit_grey() -> None:
+    picture = Picture.of(_solid("I;16", (40, 20), (12_345,)))
+    after = Resize(SizeSpec(40, 40), "pad", background=(7, 7, 7, 255)).apply(picture)
+    assert (after.image.mode, after.notices) == ("I;16", ())
+    found = [after.image.getpixel((20, y)) for y in (9, 10, 29, 30)]
+    assert found == [7 * 257, 12_345, 12_345, 7 * 257]
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "I;16"])
@@ -730,7 +733,8 @@ def test_a_grey_picture_on_a_coloured_background_is_converted_from_its_own_profi
     grey = _solid(mode, (40, 20), (100, 255)[: len(mode)])
     picture = Picture.of(grey, icc=_grey_profile(461))
     after = Resize(SizeSpec(40, 40), "pad", background=(255, 0, 0, 255)).apply(picture)
-    assert after.icc is None
+    assert after.icc is not None
+    assert is_srgb(after.icc)
     found = planes(after.image)
     assert found[0, 0, :3].tolist() == [255, 0, 0]
     assert np.abs(found[20, 20, :3] - 119.4).max() <= 1
@@ -868,7 +872,10 @@ def test_a_picture_on_its_side_is_turned_even_if_its_size_stays(orientation: int
     stored = np.ascontiguousarray(STORED[orientation](upright)).astype(np.uint8)
     image = Image.fromarray(stored)
     picture = Picture(image, "jpeg", (50, 30), (0, 0, *image.size), orientation)
-    for after in (picture.upright(), Resize(SizeSpec(50, 50)).apply(picture)):
+    # With nothing to resample it is left as it is, for whoever needs it upright.
+    same = Resize(SizeSpec(50, 50)).apply(picture)
+    assert same is picture
+    for after in (same.upright(), Resize(SizeSpec(50, 30), "exact", True).apply(same.upright())):
         assert (after.full_size, after.area, after.orientation) == ((50, 30), (0, 0, 50, 30), 1)
         assert np.array_equal(planes(after.image), upright)
 

@@ -42,6 +42,10 @@ HOMES: Final = {
     "tqdm": {"progress"},
     "sqlite3": {"journal"},
     "psutil": {"executors"},
+    "imagecodecs": {"imaging"},
+    "tifffile": {"imaging"},
+    "pillow_heif": {"imaging"},
+    "rawpy": {"imaging"},
 }
 
 

@@ -56,10 +56,11 @@ def scene() -> Image.Image:
     [
         ("jpeg 1/", "jpeg progressive", "png P", "png I;16 keyed", "webp loss", "avif 4:4:4"),
         ("tiff lzw", "tiff F", "tiff turned", "gif", "ico", "ppm 16"),
+        ("deep png RGB", "deep tiff", "deep ppm", "deep heic", "heic RGB", "raw"),
         ("sharpen", "sepia RGB", "blur RGBA", "half", "double", "mitchell", "padded"),
         ("to jpeg", "to png RGB", "to webp RGB", "to tiff RGB", "to avif RGB", "to sRGB"),
     ],
-    ids=["decoding", "decoding more", "operations", "encoding"],
+    ids=["decoding", "decoding more", "decoding deep", "operations", "encoding"],
 )
 def test_no_peak_is_higher_than_its_estimate(words: tuple[str, ...]) -> None:
     megapixels = 2.0
@@ -110,10 +111,10 @@ def test_a_jpeg_in_several_scans_is_like_a_progressive_one(tmp_path: Path, fill:
 
     def look(demand: Demand) -> None:
         asked.append(demand)
-        raise StopIteration
+        raise EOFError
 
     # The other scans are missing.
-    with pytest.raises(StopIteration):
+    with pytest.raises(EOFError):
         decode(str(tmp_path / "photo"), lambda size: size, admit=look)
     assert (asked[0].bytes - AROUND) / PIXELS / 1.05 == pytest.approx(10, rel=0.01)
     assert per_pixel(tmp_path, data[:at] + fill + data[at:]) == pytest.approx(4, rel=0.01)
@@ -250,7 +251,7 @@ def test_every_figure_is_in_order() -> None:
         *(row.encoding for row in formats.FORMATS),
         *(operation.memory for operation in names().values()),
     ):
-        assert 0 < figure.plain <= figure.other < 64
+        assert 0 < figure.plain <= figure.other < 80
 
 
 def test_without_a_resize_all_is_done_at_the_full_size() -> None:
@@ -277,7 +278,8 @@ def test_a_format_that_is_kept_is_the_one_of_the_source() -> None:
     }
     assert taken["jpeg"] < taken["avif"] < taken["jpeg2000"]
     assert recipe.working_bytes(FULL, FULL, plain=True) == max(taken.values())
-    for name, value in taken.items():
+    for name in formats.WRITABLE:
+        value = taken[name]
         given = Recipe.from_options(format=name)
         assert given.working_bytes(FULL, FULL, "jpeg", plain=True) == value
 

@@ -16,7 +16,17 @@ from pictures import exif_block, saved, scene, with_metadata
 from PIL import Image
 
 from imgbatch.errors import PlanError, UsageError
-from imgbatch.plan import CHUNK_COST, FILE_COST, ON_CONFLICT, OnConflict, Plan, chunks, plan
+from imgbatch.imaging import formats
+from imgbatch.plan import (
+    CHUNK_COST,
+    FILE_COST,
+    ON_CONFLICT,
+    OnConflict,
+    Plan,
+    chunks,
+    plan,
+    plan_in_place,
+)
 from imgbatch.recipe import Recipe
 from imgbatch.scan import Selection, scan
 
@@ -552,3 +562,69 @@ def test_small_files_travel_together(tmp_path: Path) -> None:
 
     assert len(cut[0]) > 300
     assert len(cut) < 100
+
+
+# Formats of optional packages
+
+
+def _without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    monkeypatch.setattr(formats, "installed", lambda extra: extra not in missing)
+
+
+def test_what_cannot_be_read_here_is_refused_at_once_and_not_file_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.NEF", "c.nef", "d.heic")
+    _without(monkeypatch, "raw", "heif")
+    refused = refusal(planned(photos, tmp_path / "out"))
+    assert refused.count("needs: pip install") == 2
+    assert f"2 files as {photos / 'b.NEF'}: reading .nef needs: pip install " in refused
+    assert "'imgbatch[raw]'" in refused
+    assert f"{photos / 'd.heic'}: reading .heic needs: pip install 'imgbatch[heif]'" in refused
+    assert "--exclude '*.nef'" in refused
+
+
+def test_only_the_missing_package_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.nef", "d.heic")
+    _without(monkeypatch, "heif")
+    assert "raw" not in refusal(planned(photos, tmp_path / "out"))
+    _without(monkeypatch)
+    assert len(planned(photos, tmp_path / "out").jobs) == 3
+
+
+def test_a_raw_file_becomes_a_jpeg_or_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "a.NEF", "b.dng", "c.heic")
+    _without(monkeypatch)
+    assert targets(planned(photos, tmp_path / "out")) == {
+        "a.NEF": ["a.jpg"],
+        "b.dng": ["b.jpg"],
+        "c.heic": ["c.heic"],
+    }
+    as_png = targets(planned(photos, tmp_path / "out", format="png"))
+    assert list(as_png.values()) == [["a.png"], ["b.png"], ["c.png"]]
+
+
+def test_a_raw_file_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.cr3")
+    _without(monkeypatch)
+    sources = scan([str(photos)], Selection(), in_place=True)
+    made = plan_in_place(sources, Recipe.from_options(), str(photos))
+    assert [job.source.relative for job in made.jobs] == ["a.jpg"]
+    refused = refusal(made)
+    assert "b.cr3 is a camera's raw file" in refused
+    assert "--output" in refused
+
+
+def test_in_place_also_asks_for_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "b.heic")
+    _without(monkeypatch, "heif")
+    sources = scan([str(photos)], Selection(), in_place=True)
+    assert "reading .heic needs" in refusal(
+        plan_in_place(sources, Recipe.from_options(), str(photos))
+    )

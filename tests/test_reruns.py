@@ -239,20 +239,20 @@ def test_names_that_differ_in_case_are_two_files(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_carried_over_needs_a_backup(tmp_path: Path) -> None:
-    frames = [opened(saved(scene(60, 40), "PNG")), opened(saved(scene(60, 40) // 2, "PNG"))]
-    animation = tmp_path / "in/a.gif"
-    animation.parent.mkdir()
-    frames[0].save(animation, save_all=True, append_images=frames[1:])
-    before = animation.read_bytes()
+    views = [opened(saved(scene(60, 40), "PNG")), opened(saved(scene(60, 40) // 2, "PNG"))]
+    pair = tmp_path / "in/a.jpg"
+    pair.parent.mkdir()
+    views[0].save(pair, "MPO", save_all=True, append_images=views[1:])
+    before = pair.read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
 
     refused = command(*shrink, "--no-backup", cwd=tmp_path)
     assert refused.returncode == 1
     assert "needs a --backup" in refused.stderr
-    assert animation.read_bytes() == before
+    assert pair.read_bytes() == before
 
     assert command(*shrink, "--backup", "keep", cwd=tmp_path).returncode == 0
-    assert (tmp_path / "keep/a.gif").read_bytes() == before
+    assert (tmp_path / "keep/a.jpg").read_bytes() == before
 
 
 def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) -> None:

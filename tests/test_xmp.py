@@ -10,7 +10,7 @@ import pictures
 import pytest
 from pictures import Gps
 
-from imgbatch.imaging import xmp
+from imgbatch.imaging.metadata import segments, xmp
 
 Edit = Callable[[bytes], bytes | None]
 
@@ -18,6 +18,7 @@ EDITS: Final[dict[str, Edit]] = {
     "upright": xmp.upright,
     "without_position": xmp.without_position,
     "rights_only": xmp.rights_only,
+    "with_rights": lambda packet: xmp.with_rights(packet, "Zoë", "© Zoë"),
 }
 each_edit: Final = pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 
@@ -323,3 +324,97 @@ def test_a_packet_cut_short_anywhere_is_a_value_error_or_unchanged(
             pass
         else:
             assert b"Orientation" not in cut or edit is xmp.without_position
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    "form", ['{}="{}"', "{}='{}'", '{} = "{}"', "<{0}>{1}</{0}>", "<{0}> {1} </{0}>"]
+)
+def test_sizes_are_set_in_every_form_and_nothing_else(form: str) -> None:
+    names = ("exif:PixelXDimension", "exif:PixelYDimension", "tiff:ImageWidth", "tiff:ImageLength")
+
+    def written(*numbers: int) -> bytes:
+        parts = [form.format(name, n) for name, n in zip(names, numbers, strict=True)]
+        parts.append(form.format("tiff:ImageDescription", 6000))
+        joined = " ".join(parts)
+        return packet_with(joined) if "<" in form else packet_with("", joined)
+
+    assert xmp.with_size(written(6000, 4000, 6000, 4000), 48, 32) == written(48, 32, 48, 32)
+
+
+def test_a_packet_without_sizes_stays_as_it_is() -> None:
+    packet = pictures.xmp_packet(gps="attributes")
+    assert xmp.with_size(packet, 48, 32) == packet
+
+
+# Rights
+
+
+def texts_in(packet: bytes, name: str) -> list[str | None]:
+    """The texts of the items below an element, read by another parser than the code's."""
+    root = ElementTree.fromstring(packet.decode("utf-8").removeprefix("\ufeff"))
+    rdf = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+    found = root.findall(f".//{{http://purl.org/dc/elements/1.1/}}{name}")
+    return [item.text for element in found for item in element.iter(f"{rdf}li")]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(pictures.xmp_packet(), id="with others"),
+        pytest.param(packet_with(attributes='dc:rights="old" dc:creator="old"'), id="attributes"),
+        pytest.param(b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>', id="no description"),
+    ],
+)
+def test_rights_are_entered_into_any_packet(packet: bytes | None) -> None:
+    after = xmp.with_rights(packet, "Zoë & <Søn>", "© \x01 2026")
+    assert texts_in(after, "creator") == ["Zoë & <Søn>"]
+    # XML has no way to write most control characters.
+    assert texts_in(after, "rights") == ["©   2026"]
+    assert b'xml:lang="x-default"' in after
+    assert b"old" not in after
+    assert xmp.rights_only(after) is not None
+
+
+def test_what_is_not_given_is_left_as_it_is() -> None:
+    after = xmp.with_rights(pictures.xmp_packet(), "Zoë", None)
+    assert texts_in(after, "creator") == ["Zoë"]
+    assert texts_in(after, "rights") == [pictures.XMP_RIGHTS]
+    assert names_in(after) == names_in(pictures.xmp_packet())
+
+
+# Extended packets
+
+
+def test_a_packet_in_two_parts_is_whole_again_when_merged() -> None:
+    long = "x" * 5_000
+    packet = packet_with(
+        f"<dc:description>{long}</dc:description><dc:format>image</dc:format>",
+        'exif:UserComment="' + "y" * 3_000 + '"',
+    )
+    parts = xmp.parted(packet, 4_500)
+    assert parts is not None
+    standard, extended = parts
+    assert len(standard) <= 4_500
+    assert long.encode() in extended
+    assert b"image" in standard
+    assert xmp.extension(standard) == segments.guid(extended).encode()
+    whole = xmp.upright(xmp.merged(standard, extended))
+    root = ElementTree.fromstring(whole.decode("utf-8").removeprefix("\ufeff"))
+    told = {
+        element.tag: element.text
+        for element in root.iter()
+        if element.text and element.text.strip()
+    }
+    told |= {name: value for element in root.iter() for name, value in element.attrib.items()}
+    assert told["{http://purl.org/dc/elements/1.1/}description"] == long
+    assert told["{http://purl.org/dc/elements/1.1/}format"] == "image"
+    assert told["{http://ns.adobe.com/exif/1.0/}UserComment"] == "y" * 3_000
+    assert "{http://ns.adobe.com/xmp/note/}HasExtendedXMP" not in told
+
+
+def test_a_packet_that_cannot_be_short_enough_is_none() -> None:
+    assert xmp.parted(pictures.xmp_packet(), 400) is None

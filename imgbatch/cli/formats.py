@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.formats import Format
 
 
 @click.command("formats")
@@ -10,12 +15,42 @@ def command() -> None:
     """List the formats that this installation reads and writes."""
     from imgbatch.imaging import formats
 
-    click.echo(f"{'name':10} {'suffixes':36} {'quality':8} holds")
+    width = max(len(row.name) for row in formats.FORMATS) + 2
     for row in formats.FORMATS:
         suffixes = " ".join((*row.suffixes, *row.read_suffixes))
-        quality = str(row.quality or "-")
-        held: list[str] = [part for part in formats.PARTS if part in row.holds]
-        held += ["alpha"] if row.alpha else []
-        held += ["16-bit grey"] if "I;16" in row.modes else []
-        missing = "" if formats.available(row) else "  (not in this installation's Pillow)"
-        click.echo(f"{row.name:10} {suffixes:36} {quality:8} {', '.join(held) or '-'}{missing}")
+        if not formats.available(row):
+            click.echo(f"{row.name:{width}}not here: {formats.remedy(row)}")
+        else:
+            click.echo(f"{row.name:{width}}{_use(row)}")
+        for line in filter(None, (suffixes, _held(row), _settings(row))):
+            click.echo(f"{'':{width}}{line}")
+    if not formats.installed("deep"):
+        click.echo("\n16 bits a channel in colour need: pip install 'imgbatch[deep]'")
+
+
+def _use(row: Format) -> str:
+    from imgbatch.imaging import formats
+
+    if row.becomes is not None:
+        return f"{row.label}: read only; outputs are {row.becomes} unless --format says otherwise"
+    if not formats.encodes(row):
+        return f"{row.label}: read only, this installation has no encoder"
+    return f"{row.label}: read and written"
+
+
+def _held(row: Format) -> str:
+    from imgbatch.imaging import formats
+
+    held: list[str] = [part for part in formats.PARTS if part in row.holds]
+    held += ["alpha"] if row.alpha else []
+    held += ["CMYK"] if "CMYK" in row.modes else []
+    held += ["16-bit grey"] if "I;16" in row.modes else []
+    held += ["16-bit colour"] if row.deep_modes and formats.installed("deep") else []
+    held += [row.series] if row.series else []
+    return f"holds {', '.join(held)}" if held else ""
+
+
+def _settings(row: Format) -> str:
+    words = [f"--{word}" for word in sorted(row.settings)]
+    default = f" (quality {row.quality} if not said otherwise)" if row.quality else ""
+    return f"settings {' '.join(words)}{default}" if words else ""

@@ -75,6 +75,7 @@ _SIZE: list[Decorator[Any]] = [
         metavar="NAME",
         help="lanczos, bicubic, mitchell, bilinear, hamming, box or nearest.",
     ),
+    click.option("--linear", is_flag=True, help="Resample in linear light."),
 ]
 
 _WHERE: list[Decorator[Any]] = [
@@ -112,10 +113,39 @@ _WHERE: list[Decorator[Any]] = [
     click.option("--no-backup", is_flag=True, help="With --in-place: do not keep the originals."),
 ]
 
-_HOW: list[Decorator[Any]] = [
+_QUALITY: list[Decorator[Any]] = [
     click.option(
-        "-q", "--quality", type=int, metavar="N", help="1 to 100.  [default: the format's own]"
+        "-q",
+        "--quality",
+        type=int,
+        metavar="N",
+        help="1 to 100.  [default: the format's own; of a JPEG whose size stays: its own]",
     ),
+    click.option(
+        "--lossless", is_flag=True, help="Lose nothing, where the format can (WebP, JPEG 2000)."
+    ),
+    click.option(
+        "--subsampling",
+        metavar="RATIO",
+        help="Of colour, in JPEG, AVIF and HEIC: 4:4:4, 4:2:2 or 4:2:0.  [default: 4:2:0; in "
+        "JPEG 4:4:4 from quality 90 on]",
+    ),
+    click.option("--progressive", is_flag=True, help="Write progressive JPEG."),
+    click.option(
+        "--effort",
+        type=int,
+        metavar="N",
+        help="1 (fast) to 10 (small files), for JPEG, PNG, WebP, AVIF and HEIC.",
+    ),
+    click.option(
+        "--compression",
+        metavar="NAME",
+        help="Of TIFF: none, packbits, lzw, deflate, zstd or jpeg.  [default: deflate]",
+    ),
+    click.option("--dither/--no-dither", default=True, help="Of GIF.  [default: yes]"),
+]
+
+_HOW: list[Decorator[Any]] = [
     click.option(
         "--background",
         default="white",
@@ -130,12 +160,21 @@ _HOW: list[Decorator[Any]] = [
         metavar="POLICY",
         help="all, no-gps, copyright or none. Orientation is always applied.",
     ),
+    click.option("--artist", metavar="TEXT", help="Enter who took the pictures."),
+    click.option("--copyright", metavar="TEXT", help="Enter whose they are."),
     click.option(
         "--profile",
         default="keep",
         show_default=True,
         metavar="PROFILE",
         help="Colour profile: keep, srgb (convert), or an ICC file to convert to.",
+    ),
+    click.option(
+        "--intent",
+        default="relative",
+        show_default=True,
+        metavar="NAME",
+        help="How colours are converted: relative, perceptual, saturation or absolute.",
     ),
 ]
 
@@ -168,6 +207,17 @@ _RUN: list[Decorator[Any]] = [
         show_default=True,
         metavar="N",
         help="Refuse larger pictures, before they are decoded.",
+    ),
+    click.option(
+        "--strict", is_flag=True, help="Fail a picture of which something cannot be kept."
+    ),
+    click.option(
+        "--preserve-dates", is_flag=True, help="Give outputs the date and time of their source."
+    ),
+    click.option(
+        "--raw-preview",
+        is_flag=True,
+        help="Take the JPEG inside a camera's raw file instead of developing it.",
     ),
     click.option(
         "--salvage", is_flag=True, help="Keep what there is of a truncated picture, with a warning."
@@ -208,7 +258,7 @@ def _format_option(required: bool) -> Decorator[Any]:
         "--format",
         required=required,
         metavar="FORMAT",
-        help=("" if required else "keep, or ") + f"{', '.join(formats.BY_NAME)}.",
+        help=("" if required else "keep, or ") + f"{', '.join(formats.WRITABLE)}.",
         **preset,
     )
 
@@ -233,9 +283,9 @@ def shared(
         *_WHERE[:1],
         *(_SIZE if size else []),
         _format_option(format_required),
-        *_HOW[:1],
+        *_QUALITY,
         _filter_option(filter_required),
-        *_HOW[1:],
+        *_HOW,
         *_WHERE[1:],
         *_RUN,
     ]
@@ -249,8 +299,10 @@ def shared(
 
 
 _RECIPE_WORDS = (
-    *("sizes", "fit", "enlarge", "gravity", "kernel", "format", "quality", "background"),
-    *("filters", "metadata", "profile", "template"),
+    *("sizes", "fit", "enlarge", "gravity", "kernel", "linear", "format", "quality"),
+    *("subsampling", "progressive", "lossless", "effort", "compression", "dither"),
+    *("background", "filters", "metadata", "artist", "copyright", "profile", "intent"),
+    *("raw_preview", "template"),
 )
 
 
@@ -282,6 +334,8 @@ def settings_of(options: dict[str, Any]) -> Settings:
         in_place=options["in_place"],
         backup=options["backup"],
         salvage=options["salvage"],
+        strict=options["strict"],
+        preserve_dates=options["preserve_dates"],
         limits=Limits(options["timeout"], options["memory"], options["max_pixels"]),
     )
 

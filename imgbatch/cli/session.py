@@ -146,7 +146,8 @@ def _line(result: Result) -> str:
     if result.status == "skipped":
         return f"{source} skipped: {shown(result.reason or '')}"
     made = ", ".join(
-        f"{shown(one.path)} ({one.width} x {one.height}, {_bytes(one.bytes)})"
+        f"{shown(one.path)} ({one.width} x {one.height}, {_bytes(one.bytes)}"
+        f"{', copied as it is' if one.copied else ''})"
         for one in result.written
     )
     warned = "".join(f"\n  warning: {shown(notice.message)}" for notice in result.notices)
@@ -161,6 +162,7 @@ def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
         counts += [f"{summary.failed} failed"] if summary.failed else []
         counts += [f"{summary.warnings} warnings"] if summary.warnings else []
         line = f"{', '.join(counts)} in {shown(output)}"
+        line += f" · {summary.copied} copied as they are" if summary.copied else ""
         if summary.done:
             rate = summary.done / summary.seconds if summary.seconds else 0
             line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import colour, formats, metadata
+from imgbatch.imaging import coders, colour, formats, metadata, palette
 from imgbatch.imaging.formats import Format
-from imgbatch.imaging.picture import Metadata, Picture
+from imgbatch.imaging.metadata import containers
+from imgbatch.imaging.picture import Picture
+from imgbatch.imaging.series import animated
+from imgbatch.imaging.series.pages import joined
 from imgbatch.model import Encoding, Notice, Size
 
-# JPEG's segments hold 65,533 bytes, and EXIF and XMP have one each (Exif 2.32, 4.7.2).
-_JPEG_SEGMENT: Final = 65_533
-_XMP_OVERHEAD: Final = 29
-_TIFF_XMP: Final = 0x02BC
-
-Options = dict[str, Any]
+if TYPE_CHECKING:
+    from imgbatch.imaging.deep import Deep
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +31,59 @@ class Encoded:
     format: Format
     size: Size
     notices: tuple[Notice, ...]
+    copied: bool = False
 
 
-def encode(picture: Picture, encoding: Encoding) -> Encoded:
-    """Encode as `encoding` says; its notices are those of the picture and of this step.
+# What is only lost when a picture is decoded, so that a copy of its file still has it.
+_KEPT_BY_COPY: Final = frozenset(
+    {"depth-reduced", "gain-map-dropped", "range-scaled", "sizes-dropped", "video-dropped"}
+)
 
-    Raises PictureError in the stage "encode".
+
+def may_copy(picture: Picture, encoding: Encoding) -> bool:
+    """Whether a decoded picture's file is itself what `encoding` asks for."""
+    return (
+        picture.as_stored
+        and picture.orientation == 1
+        and encoding.format in (None, picture.format)
+        # Another policy may concern parts of the file that are not even read.
+        and encoding.metadata == "all"
+        and not (encoding.artist or encoding.copyright)
+        and not any(
+            getattr(encoding, setting) != getattr(_NOTHING_SET, setting)
+            for setting in formats.BY_NAME[picture.format].settings
+        )
+        and all(notice.kind in _KEPT_BY_COPY for notice in picture.notices)
+    )
+
+
+_NOTHING_SET: Final = Encoding()
+
+
+def holds_series(picture: Picture, encoding: Encoding) -> bool:
+    """Whether all the frames of what this picture is one of can be written."""
+    row = formats.BY_NAME[encoding.format or picture.format]
+    return picture.series is not None and row.series == picture.series.kind
+
+
+def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture] = ()) -> Encoded:
+    """Encode as `encoding` says; its notices are those of the pictures and of this step.
+
+    `following` are the other frames of an animation, or pages. Raises PictureError in the stage
+    "encode".
     """
     row = formats.BY_NAME[encoding.format or picture.format]
-    formats.load_plugin(row)
     if not formats.available(row):
-        raise PictureError(
-            "encode", "no-codec", f"this installation's Pillow was built without {row.label}"
-        )
-    size = picture.image.size
+        raise PictureError("encode", "no-codec", f"{row.label}: {formats.remedy(row)}")
+    if not formats.encodes(row):
+        message = f"this installation's libraries have no encoder for {row.label}"
+        raise PictureError("encode", "no-codec", message)
+    formats.load_plugin(row)
+    if picture.series is not None and row.series != picture.series.kind:
+        what = "frames" if picture.series.kind == "animation" else "pages"
+        message = f"only the first of {picture.series.count} {what} was kept"
+        picture = picture.with_notice("frames-dropped", message)
+    size = picture.size
     if max(size) > row.max_side:
         raise PictureError(
             "encode",
@@ -53,35 +91,73 @@ def encode(picture: Picture, encoding: Encoding) -> Encoded:
             f"{size[0]} x {size[1]} pixels do not fit into {row.label} "
             f"(at most {row.max_side} a side): give a smaller --size or another --format",
         )
-    picture = _fitted(picture, row, encoding)
-    kept, notices = metadata.select(picture.metadata, encoding.metadata, size)
-    kept, more = _held(kept, row)
+    if following and holds_series(picture, encoding):
+        if row.series == "pages":
+            return _pages((picture, *following), row, encoding)
+    else:
+        following = ()
+    frames = [_fitted(one, row, encoding) for one in (picture, *following)]
+    picture = frames[0]
+    kept, notices = metadata.select(
+        picture.metadata, encoding, size, srgb=lambda: _is_srgb(picture)
+    )
+    kept, more = containers.held(kept, row)
     try:
-        options = _OPTIONS[row.name](picture, encoding.quality or row.quality, kept)
+        options = coders.options(picture, row, encoding)
+        options |= containers.options(kept, picture.icc, row)
         buffer = BytesIO()
         with warnings.catch_warnings():
             # Pillow looks into EXIF here and there, and warns of what is odd in it.
             warnings.simplefilter("ignore", UserWarning)
-            _bare(picture.image).save(buffer, row.pillow, **options)
-            data = buffer.getvalue()
-            if row.name == "tiff" and kept.exif:
-                data, lost = _with_exif(data, kept.exif)
-                more += lost
+            if len(frames) > 1 or row.name == "gif":
+                data = _animation(frames, row, options, encoding)
+            elif picture.deep is not None:
+                data = _saved_deep(picture.deep, row, options)
+            else:
+                _bare(picture.image).save(buffer, row.pillow, **options)
+                data = buffer.getvalue()
+            data, lost = containers.finished(data, kept, row)
+            more += lost
     except MemoryError as error:
         raise PictureError("encode", "memory", "not enough memory to encode it") from error
     except Exception as error:
         # Encoders raise OSError, ValueError, SystemError and more; all mean this one file.
         raise PictureError("encode", "encoder", f"{row.label} encoder: {error}") from error
-    return Encoded(data, row, size, picture.notices + notices + more)
+    told = [notice for frame in frames for notice in frame.notices]
+    return Encoded(data, row, size, tuple(dict.fromkeys((*told, *notices, *more))))
 
 
-def _with_exif(tiff: bytes, block: bytes) -> tuple[bytes, tuple[Notice, ...]]:
-    try:
-        return metadata.add_to_tiff(tiff, block), ()
-    except Exception as error:
-        # Pillow writes tags anew, and fails in many ways on values of another type than usual.
-        message = f"EXIF cannot be written into a TIFF and was dropped: {error}"
-        return tiff, (Notice("metadata-dropped", message),)
+def _animation(
+    frames: Sequence[Picture], row: Format, options: dict[str, Any], encoding: Encoding
+) -> bytes:
+    """The frames as they are, in one file; a GIF also of one frame."""
+    series = frames[0].series
+    images = animated.alike([_bare(frame.image) for frame in frames])
+    durations = [frame.duration for frame in frames]
+    plays = series.plays if series is not None else 1
+    return animated.encode(images, durations, plays, row, options, dither=encoding.dither)
+
+
+def _pages(pictures: Sequence[Picture], row: Format, encoding: Encoding) -> Encoded:
+    """Each page as a file of its own would be, with all that belongs to it, in one file."""
+    pages = [encode(replace(one, series=None), encoding) for one in pictures]
+    notices = dict.fromkeys(notice for page in pages for notice in page.notices)
+    data = joined([page.data for page in pages])
+    return Encoded(data, row, pages[0].size, tuple(notices))
+
+
+def _is_srgb(picture: Picture) -> bool:
+    """Whether these are colours in sRGB: without a profile they are, unless they are inks."""
+    if picture.icc is None:
+        return picture.mode != "CMYK"
+    return colour.is_srgb(picture.icc)
+
+
+def _saved_deep(deep: Deep, row: Format, options: dict[str, Any]) -> bytes:
+    # Only here, because it takes NumPy and more.
+    from imgbatch.imaging import deep_files
+
+    return deep_files.encoded(deep, row, options)
 
 
 def _bare(image: Image.Image) -> Image.Image:
@@ -93,139 +169,37 @@ def _bare(image: Image.Image) -> Image.Image:
 
 def _fitted(picture: Picture, row: Format, encoding: Encoding) -> Picture:
     """In a mode that the format can hold, and with a profile only if it can hold that."""
-    if picture.image.mode == "I;16" and "I;16" not in row.modes:
-        picture = picture.with_pixels(colour.to_8_bit(picture.image)).with_notice(
-            "depth-reduced", f"{row.label} holds 8 bits a channel: 16-bit grey was reduced"
-        )
-    if picture.image.mode == "CMYK" and "CMYK" not in row.modes:
-        picture = colour.to_srgb(picture)
+    modes = row.modes | row.deep_modes if formats.installed("deep") else row.modes
+    if row.name == "tiff" and encoding.compression == "jpeg":
+        modes = frozenset(mode for mode in modes if not mode.endswith(";16"))
+    if picture.mode.endswith(";16") and picture.mode not in modes:
+        picture = colour.to_8_bits(picture, _for_whom(row))
+    if picture.deep is not None and row.name == "heif" and picture.format not in _TEN_BITS:
+        message = "16-bit colours were reduced to 10 bits for HEIC"
+        picture = picture.with_notice("depth-reduced", message)
+    if picture.mode == "CMYK" and "CMYK" not in modes:
+        picture = colour.to_srgb(picture, encoding.intent)
     if picture.icc is not None and "icc" not in row.holds:
         # Without its profile the picture would look different: say the same in sRGB.
-        picture = colour.to_srgb(picture)
+        picture = colour.to_srgb(picture, encoding.intent)
     if picture.has_alpha and not row.alpha:
         picture = colour.flatten(picture, encoding.background)
-    if picture.image.mode not in row.modes:
-        # Grey into a format of colours alone; a grey profile would not fit what comes out.
-        if picture.icc is not None:
-            return colour.convert(picture, colour.srgb_profile())
-        return picture.with_pixels(picture.image.convert("RGBA" if picture.has_alpha else "RGB"))
+    if picture.mode not in modes:
+        # Grey into a format of colours alone.
+        picture = colour.in_colours(picture, encoding.intent)
+    if encoding.metadata == "none" and picture.icc is not None and colour.is_srgb(picture.icc):
+        # It says no more than having none does. Any other one is needed to see the colours.
+        picture = replace(picture, icc=None)
+    if picture.coding is not None:
+        return palette.restored(picture, row)
     return picture
 
 
-def _held(kept: Metadata, row: Format) -> tuple[Metadata, tuple[Notice, ...]]:
-    """The metadata that fit into the format, and a warning for those that do not."""
-    lost = []
-    if kept.exif and ("exif" not in row.holds or _too_long(kept.exif, 6, row)):
-        lost.append("EXIF")
-        kept = replace(kept, exif=None)
-    if kept.xmp and ("xmp" not in row.holds or _too_long(kept.xmp, _XMP_OVERHEAD, row)):
-        lost.append("XMP")
-        kept = replace(kept, xmp=None)
-    if "dpi" not in row.holds:
-        kept = replace(kept, dpi=None)
-    if not lost:
-        return kept, ()
-    message = f"{' and '.join(lost)} cannot be held by {row.label} and {_were(lost)} dropped"
-    return kept, (Notice("metadata-dropped", message),)
+# Formats whose 16 bits here were no more than that in the file, or 12 in the rarest.
+_TEN_BITS: Final = frozenset({"avif", "heif"})
 
 
-def _were(lost: list[str]) -> str:
-    return "was" if len(lost) == 1 else "were"
-
-
-def _too_long(block: bytes, overhead: int, row: Format) -> bool:
-    return row.name == "jpeg" and len(block) + overhead > _JPEG_SEGMENT
-
-
-def _jpeg(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    # 4:2:0 as cameras and browsers use it; whole colour where somebody asks for that quality.
-    options: Options = {"quality": quality, "subsampling": 0 if (quality or 0) >= 90 else 2}
-    if kept.dpi:
-        options["dpi"] = (round(kept.dpi[0]), round(kept.dpi[1]))
-    if kept.exif:
-        options["exif"] = b"Exif\0\0" + kept.exif
-    return options | _profile(picture) | _xmp(kept)
-
-
-def _png(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    from PIL.PngImagePlugin import PngInfo
-
-    options: Options = {"compress_level": 6}
-    if kept.dpi:
-        options["dpi"] = kept.dpi
-    if kept.exif:
-        options["exif"] = kept.exif
-    if kept.xmp:
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", kept.xmp.decode("utf-8", "replace"))
-    return options | _profile(picture)
-
-
-def _webp(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    options: Options = {"quality": quality, "method": 4}
-    if kept.exif:
-        options["exif"] = kept.exif
-    return options | _profile(picture) | _xmp(kept)
-
-
-def _avif(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    # One thread: the workers already share the processors between them.
-    options: Options = {"quality": quality, "speed": 8, "max_threads": 1}
-    if kept.exif:
-        # Pillow would take orientation out itself and write the whole block anew for that.
-        options["exif"] = metadata.without_orientation(kept.exif)
-    return options | _profile(picture) | _xmp(kept)
-
-
-def _tiff(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    # EXIF is added afterwards: libtiff, which compresses, cannot write its directories.
-    options: Options = {"compression": "tiff_adobe_deflate"}
-    if kept.xmp:
-        options["tiffinfo"] = {_TIFF_XMP: kept.xmp}
-    if kept.dpi:
-        options["dpi"] = kept.dpi
-    return options | _profile(picture)
-
-
-def _jpeg2000(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    quality = quality or 85
-    if quality == 100:
-        return {"irreversible": False}
-    # OpenJPEG's measure is the PSNR in dB; 85 gives 45.5 dB, as JPEG does at 85 or so.
-    return {"irreversible": True, "quality_mode": "dB", "quality_layers": [20 + 0.3 * quality]}
-
-
-def _bmp(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    return {"dpi": kept.dpi} if kept.dpi else {}
-
-
-def _ico(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    return {"sizes": [picture.image.size]}
-
-
-def _plain(picture: Picture, quality: int | None, kept: Metadata) -> Options:
-    return {}
-
-
-def _profile(picture: Picture) -> Options:
-    return {"icc_profile": picture.icc} if picture.icc else {}
-
-
-def _xmp(kept: Metadata) -> Options:
-    return {"xmp": kept.xmp} if kept.xmp else {}
-
-
-_OPTIONS: Final[dict[str, Callable[[Picture, int | None, Metadata], Options]]] = {
-    "jpeg": _jpeg,
-    "png": _png,
-    "webp": _webp,
-    "avif": _avif,
-    "tiff": _tiff,
-    "gif": _plain,
-    "bmp": _bmp,
-    "jpeg2000": _jpeg2000,
-    "ppm": _plain,
-    "qoi": _plain,
-    "ico": _ico,
-    "tga": _plain,
-}
+def _for_whom(row: Format) -> str:
+    if row.deep_modes:
+        return f"for {row.label} (imgbatch[deep] keeps them)"
+    return f"for {row.label}"

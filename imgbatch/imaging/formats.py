@@ -11,6 +11,7 @@ import difflib
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -19,8 +20,16 @@ from imgbatch.errors import UsageError
 Signature = tuple[tuple[int, bytes], ...]
 """Offset and bytes that must all be found in a file's head."""
 
-Part = Literal["exif", "xmp", "icc", "dpi"]
+Part = Literal["exif", "xmp", "iptc", "icc", "dpi", "comment"]
 """What a file can hold beside pixels."""
+
+Setting = Literal[
+    "quality", "lossless", "subsampling", "progressive", "effort", "compression", "dither"
+]
+"""What can be set of an encoder: fields of Encoding."""
+
+SeriesKind = Literal["animation", "pages"]
+"""What several frames in one file are."""
 
 HEAD_BYTES: Final = 32
 
@@ -48,9 +57,15 @@ _ROW_BY_ROW: Final = PerPixel(8, 13)
 class Format:
     """One row: how a format is recognised, named, and what it can hold.
 
+    `plugin` is the module that teaches Pillow the format `pillow`; it belongs to Pillow itself
+    or to the package that imgbatch's `extra` installs. A format that is only read `becomes`
+    another one.
+
     `suffixes` are the ones an output may keep, the first being given to new files; a scan takes
-    `read_suffixes` too. `modes` are the Pillow modes that the encoder takes as they are.
-    `quality` is the default (None: no such setting), `max_side` the longest side in pixels,
+    `read_suffixes` too. `modes` are the Pillow modes that the encoder takes as they are,
+    `deep_modes` those of 16 bits a channel that it takes with the extra `deep`. `series` is what
+    it can have several frames for. `settings` are what can be asked of the encoder.
+    `quality` is the default (None: there is none), `max_side` the longest side in pixels,
     `encoding` the memory that the encoder takes beside the pixels, the finished file included.
     """
 
@@ -62,12 +77,16 @@ class Format:
     signatures: tuple[Signature, ...] = ()
     read_suffixes: tuple[str, ...] = ()
     modes: frozenset[str] = frozenset({"L", "RGB"})
+    deep_modes: frozenset[str] = frozenset()
     holds: frozenset[Part] = frozenset()
+    series: SeriesKind | None = None
+    settings: frozenset[Setting] = frozenset()
     quality: int | None = None
     max_side: int = 65_535
     encoding: PerPixel = _ROW_BY_ROW
-    frames: bool = False
     feature: str | None = None
+    extra: str | None = None
+    becomes: str | None = None
 
     @property
     def alpha(self) -> bool:
@@ -92,16 +111,18 @@ def _begins(*magics: bytes) -> tuple[Signature, ...]:
 
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 _EVERYTHING: Final = frozenset(PARTS)
+_DEEP: Final = frozenset({"LA;16", "RGB;16", "RGBA;16"})
 
 FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="jpeg",
         label="JPEG",
         pillow="JPEG",
-        plugin="JpegImagePlugin",
+        plugin="PIL.JpegImagePlugin",
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
         read_suffixes=(".mpo",),
         signatures=_begins(b"\xff\xd8\xff"),
+        settings=frozenset({"quality", "subsampling", "progressive", "effort"}),
         modes=frozenset({"L", "RGB", "CMYK"}),
         holds=_EVERYTHING,
         quality=85,
@@ -113,38 +134,41 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="png",
         label="PNG",
         pillow="PNG",
-        plugin="PngImagePlugin",
+        plugin="PIL.PngImagePlugin",
         suffixes=(".png",),
         read_suffixes=(".apng",),
         signatures=_begins(b"\x89PNG\r\n\x1a\n"),
+        settings=frozenset({"effort"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
+        deep_modes=_DEEP,
         holds=_EVERYTHING,
         max_side=2**31 - 1,
         # The file, which is at most as large as the pixels, and CMYK as RGB.
         encoding=PerPixel(5, 8),
-        frames=True,
+        series="animation",
     ),
     Format(
         name="webp",
         label="WebP",
         pillow="WEBP",
-        plugin="WebPImagePlugin",
+        plugin="PIL.WebPImagePlugin",
         suffixes=(".webp",),
         signatures=(((0, b"RIFF"), (8, b"WEBP")),),
+        settings=frozenset({"quality", "lossless", "effort"}),
         modes=frozenset({"RGB", "RGBA"}),
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=80,
         max_side=16_383,
         # Photographs take 9 to 13, pure noise 21; alpha is coded without loss.
         encoding=PerPixel(16, 46),
-        frames=True,
+        series="animation",
         feature="webp",
     ),
     Format(
         name="avif",
         label="AVIF",
         pillow="AVIF",
-        plugin="AvifImagePlugin",
+        plugin="PIL.AvifImagePlugin",
         suffixes=(".avif",),
         read_suffixes=(".avifs",),
         # The brand comes first, or behind the one of the whole family (ISO 14496-12, 4.3).
@@ -154,46 +178,71 @@ FORMATS: Final[tuple[Format, ...]] = (
             *(((4, b"ftypmif1"), (at, b"avif")) for at in range(16, HEAD_BYTES, 4)),
             *(((4, b"ftypmsf1"), (at, b"avis")) for at in range(16, HEAD_BYTES, 4)),
         ),
+        settings=frozenset({"quality", "subsampling", "effort"}),
         modes=frozenset({"RGB", "RGBA"}),
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
         max_side=65_535,
         # libaom's own frames, whatever the quality.
         encoding=PerPixel(27, 30),
-        frames=True,
+        series="animation",
         feature="avif",
+    ),
+    Format(
+        name="heif",
+        label="HEIC",
+        pillow="HEIF",
+        plugin="imgbatch.imaging.heif",
+        suffixes=(".heic", ".heif", ".hif"),
+        signatures=tuple(
+            ((4, b"ftyp" + brand),)
+            for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+        ),
+        settings=frozenset({"quality", "lossless", "subsampling", "effort"}),
+        modes=frozenset({"L", "RGB", "RGBA"}),
+        deep_modes=frozenset({"RGB;16", "RGBA;16"}),
+        holds=frozenset({"exif", "xmp", "icc"}),
+        quality=65,
+        max_side=16_384,
+        # x265's own frames; alpha has some, too, and 10 bits take twice as much.
+        encoding=PerPixel(28, 76),
+        extra="heif",
     ),
     Format(
         name="tiff",
         label="TIFF",
         pillow="TIFF",
-        plugin="TiffImagePlugin",
+        plugin="PIL.TiffImagePlugin",
         suffixes=(".tif", ".tiff"),
         signatures=_begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        settings=frozenset({"compression", "quality"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "I;16"}),
-        holds=_EVERYTHING,
+        deep_modes=_DEEP,
+        holds=_EVERYTHING - {"comment"},
         max_side=2**31 - 1,
         # The file twice: libtiff writes it into memory of its own.
         encoding=PerPixel(7, 10),
-        frames=True,
+        series="pages",
     ),
     Format(
         name="gif",
         label="GIF",
         pillow="GIF",
-        plugin="GifImagePlugin",
+        plugin="PIL.GifImagePlugin",
         suffixes=(".gif",),
         signatures=_begins(b"GIF87a", b"GIF89a"),
         modes=frozenset({"L", "RGB", "RGBA"}),
+        settings=frozenset({"dither"}),
         # Median cut counts all colours that occur: the fewer the pixels, the more for each.
         encoding=PerPixel(40, 40),
-        frames=True,
+        holds=frozenset({"comment"}),
+        series="animation",
     ),
     Format(
         name="bmp",
         label="BMP",
         pillow="BMP",
-        plugin="BmpImagePlugin",
+        plugin="PIL.BmpImagePlugin",
         suffixes=(".bmp",),
         signatures=_begins(b"BM"),
         holds=frozenset({"dpi"}),
@@ -203,10 +252,12 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="jpeg2000",
         label="JPEG 2000",
         pillow="JPEG2000",
-        plugin="Jpeg2KImagePlugin",
+        plugin="PIL.Jpeg2KImagePlugin",
         suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
         signatures=_begins(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
-        modes=frozenset({"L", "LA", "RGB", "RGBA"}),
+        settings=frozenset({"quality", "lossless"}),
+        modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
+        holds=frozenset({"exif", "xmp", "iptc", "comment"}),
         quality=85,
         max_side=2**31 - 1,
         # OpenJPEG's samples and wavelets, of 32 bits each; and what was converted to sRGB first.
@@ -217,17 +268,18 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="ppm",
         label="PPM, PGM, PBM",
         pillow="PPM",
-        plugin="PpmImagePlugin",
+        plugin="PIL.PpmImagePlugin",
         suffixes=(".ppm", ".pgm", ".pnm"),
         read_suffixes=(".pbm", ".pfm"),
         signatures=_begins(*(b"P" + kind for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f"))),
+        modes=frozenset({"L", "RGB", "I;16"}),
         max_side=2**31 - 1,
     ),
     Format(
         name="qoi",
         label="QOI",
         pillow="QOI",
-        plugin="QoiImagePlugin",
+        plugin="PIL.QoiImagePlugin",
         suffixes=(".qoi",),
         signatures=_begins(b"qoif"),
         modes=frozenset({"RGB", "RGBA"}),
@@ -239,7 +291,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="ico",
         label="Windows icon",
         pillow="ICO",
-        plugin="IcoImagePlugin",
+        plugin="PIL.IcoImagePlugin",
         suffixes=(".ico",),
         signatures=_begins(b"\0\0\1\0"),
         modes=frozenset({"L", "RGB", "RGBA"}),
@@ -249,14 +301,34 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="tga",
         label="Targa",
         pillow="TGA",
-        plugin="TgaImagePlugin",
+        plugin="PIL.TgaImagePlugin",
         suffixes=(".tga",),
         read_suffixes=(".icb", ".vda", ".vst"),
         modes=frozenset({"L", "LA", "RGB", "RGBA"}),
     ),
+    Format(
+        name="raw",
+        label="camera raw",
+        pillow="RAW",
+        plugin="imgbatch.imaging.raw",
+        suffixes=(),
+        read_suffixes=(
+            *(".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf"),
+            *(".orf", ".rw2", ".pef", ".srw", ".raw", ".rwl", ".3fr", ".fff", ".iiq", ".mrw"),
+            *(".x3f", ".erf", ".kdc", ".dcr", ".mef", ".mos"),
+        ),
+        modes=frozenset(),
+        extra="raw",
+        becomes="jpeg",
+    ),
 )
 
 BY_NAME: Final = MappingProxyType({row.name: row for row in FORMATS})
+
+RAW: Final = BY_NAME["raw"]
+
+WRITABLE: Final = tuple(row.name for row in FORMATS if row.becomes is None)
+"""The names of the formats that can be written."""
 
 SUFFIXES: Final = MappingProxyType(
     {suffix: row for row in FORMATS for suffix in (*row.suffixes, *row.read_suffixes)}
@@ -264,7 +336,16 @@ SUFFIXES: Final = MappingProxyType(
 """Every suffix that a scan takes, lower case with its dot, and the format it speaks of."""
 
 _SPELLINGS: Final = MappingProxyType(
-    {"jpg": "jpeg", "tif": "tiff", "jp2": "jpeg2000", "j2k": "jpeg2000", "pgm": "ppm"}
+    {
+        "jpg": "jpeg",
+        "tif": "tiff",
+        "jp2": "jpeg2000",
+        "j2k": "jpeg2000",
+        "pgm": "ppm",
+        "heic": "heif",
+        "hif": "heif",
+        "apng": "png",
+    }
 )
 
 _FOREIGN: Final[tuple[tuple[Signature, str], ...]] = (
@@ -272,9 +353,6 @@ _FOREIGN: Final[tuple[tuple[Signature, str], ...]] = (
     (((0, b"\xc5\xd0\xd3\xc6"),), "PostScript"),
     (((0, b"%PDF"),), "a PDF document"),
     (((0, b"8BPS"),), "a Photoshop document"),
-    (((4, b"ftypheic"),), "HEIC, which this version does not read"),
-    (((4, b"ftypheix"),), "HEIC, which this version does not read"),
-    (((4, b"ftypmif1"),), "HEIC, which this version does not read"),
     (((4, b"ftyp"),), "a video or another file of the MP4 family"),
     (((0, b"\x1aE\xdf\xa3"),), "a Matroska video"),
     (((0, b"PK\x03\x04"),), "a ZIP archive"),
@@ -286,16 +364,16 @@ _FOREIGN: Final[tuple[tuple[Signature, str], ...]] = (
 
 
 def lookup(word: str) -> Format:
-    """The row a user's word names (`jpg` and `.JPG` are jpeg).
+    """The row a user's word for a format to write names (`jpg` and `.JPG` are jpeg).
 
     Raises UsageError for a word that names none, with the nearest that does.
     """
     name = word.lower().removeprefix(".")
     name = _SPELLINGS.get(name, name)
-    if name in BY_NAME:
+    if name in WRITABLE:
         return BY_NAME[name]
-    near = difflib.get_close_matches(name, BY_NAME, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"one of: keep, {', '.join(BY_NAME)}"
+    near = difflib.get_close_matches(name, WRITABLE, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"one of: keep, {', '.join(WRITABLE)}"
     raise UsageError(f"unknown format {word!r}: {hint}")
 
 
@@ -304,13 +382,22 @@ def recognise(head: bytes, suffix: str) -> Format | None:
 
     `suffix` (lower case) decides only for formats that have no signature.
     """
+    row_by_suffix = SUFFIXES.get(suffix)
+    if row_by_suffix is RAW and _may_be_raw(head):
+        # Most of them are TIFFs to look at, with a small preview where a TIFF has its picture.
+        return RAW
     for row in FORMATS:
         if row.matches(head):
             return row
-    row_by_suffix = SUFFIXES.get(suffix)
     if row_by_suffix and not row_by_suffix.signatures and not describe_foreign(head):
         return row_by_suffix
     return None
+
+
+def _may_be_raw(head: bytes) -> bool:
+    """Whether these are not the first bytes of some other picture under a raw file's name."""
+    others = (row for row in FORMATS if row.name != "tiff")
+    return bool(head) and not any(row.matches(head) for row in others)
 
 
 def describe_foreign(head: bytes) -> str | None:
@@ -323,20 +410,51 @@ def describe_foreign(head: bytes) -> str | None:
 
 @cache
 def load_plugin(row: Format) -> None:
-    """Import Pillow's plugin of one format, and no other.
+    """Import the plugin of one format, and no other.
 
     Left to itself Pillow imports all of its forty plugins when it meets one it has not loaded.
     """
-    plugin: Any = import_module(f"PIL.{row.plugin}")
+    plugin: Any = import_module(row.plugin)
     if hasattr(plugin, "DEFAULT_MAX_THREADS"):
         # AVIF's decoder would take all processors, which the workers share already.
         plugin.DEFAULT_MAX_THREADS = 1
 
 
+@cache
+def installed(extra: str) -> bool:
+    """Whether the packages of one of imgbatch's extras are installed."""
+    return all(find_spec(package) is not None for package in EXTRAS[extra])
+
+
+EXTRAS: Final = MappingProxyType(
+    {"heif": ("pillow_heif",), "raw": ("rawpy",), "deep": ("imagecodecs", "tifffile")}
+)
+"""The packages that each extra brings."""
+
+
 def available(row: Format) -> bool:
-    """Whether this installation's Pillow was built with the format's codec."""
+    """Whether this installation has the format's codec."""
+    if row.extra is not None:
+        return installed(row.extra)
     if row.feature is None:
         return True
     from PIL import features
 
     return bool(features.check(row.feature))
+
+
+def encodes(row: Format) -> bool:
+    """Whether this installation can write the format, too."""
+    if row.becomes is not None or not available(row):
+        return False
+    if row.name != "heif":
+        return True
+    load_plugin(row)
+    return bool(import_module(row.plugin).encoder())
+
+
+def remedy(row: Format) -> str:
+    """What to do where a format is not available, for the end of a sentence."""
+    if row.extra is None:
+        return f"this installation's Pillow was built without {row.label}"
+    return f"it needs: pip install 'imgbatch[{row.extra}]'"

@@ -27,13 +27,20 @@ _STORED: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;
 """Bytes per pixel of Pillow's own storage, by mode; 4 in all others, RGB and LA too."""
 
 
-def decoding(image: Image.Image, row: Format, stored_size: Size, file: BinaryIO) -> int:
+def decoding(
+    image: Image.Image, row: Format, stored_size: Size, file: BinaryIO, *, deep: bool = False
+) -> int:
     """The estimated peak of bytes while `image`, opened but not loaded, becomes a Picture.
 
     `image` already has the size that its decoder will give, `stored_size` is that of its file.
+    With `deep` all of its bits are read.
     """
     place = file.tell()
     width, height = image.size
+    if deep:
+        peak = _deep(image, row, stored_size, file)
+        file.seek(place)
+        return int(peak * _MARGIN) + _AROUND
     stored = width * height * stored_bytes(image.mode)
     codec = _BESIDE.get(row.name)
     beside = codec(image, stored_size, file) if codec else 0
@@ -77,6 +84,79 @@ def _converted(image: Image.Image) -> float:
 def _profile(image: Image.Image) -> bytes:
     icc = image.info.get("icc_profile")
     return icc if isinstance(icc, bytes) else b""
+
+
+def _deep(image: Any, row: Format, size: Size, file: BinaryIO) -> float:
+    """The file, the array that its decoder gives, and what that takes or is made into."""
+    codec = _BESIDE_DEEP.get(row.name)
+    array = size[0] * size[1] * len(image.getbands()) * 2
+    return _length(file) + (codec(image, size, array) if codec else array)
+
+
+def _deep_tiff(image: Any, size: Size, array: int) -> float:
+    """As wide as the file has it, and once more where that is changed on the way."""
+    bits = image.tag_v2.get(0x0102, (16,))
+    samples = max(len(bits), _number(image, 0x0115, 1))
+    width = max((bit for bit in bits if isinstance(bit, int)), default=16) / 16
+    given: float = size[0] * size[1] * samples * 2 * width
+    tile = _number(image, 0x0142, 0) * _number(image, 0x0143, 0) * samples * 2 * width
+    straight = image.tag_v2.get(0x0152, (2,))[:1] == (2,) or len(image.getbands()) == samples == 3
+    turned = _number(image, 0x0112, 1) != 1
+    changed = width != 1 or not straight or _number(image, 0x011C, 1) == 2
+    return given + max(tile, array * (changed + turned))
+
+
+def _deep_heif(image: Any, size: Size, array: int) -> float:
+    """The frame as it is coded, in colours, and as bytes."""
+    return size[0] * size[1] * _coded_heif(image) * 2 + array * 2
+
+
+def _deep_avif(image: Any, size: Size, array: int) -> float:
+    """Frames in 4:4:4 at most, two bytes a sample; and levels of 16 bits made of those."""
+    return array * 3
+
+
+def _deep_jpeg2000(image: Any, size: Size, array: int) -> float:
+    """OpenJPEG's int32 for each sample."""
+    return array + size[0] * size[1] * len(image.getbands()) * 4
+
+
+def _deep_png(image: Any, size: Size, array: int) -> float:
+    """Of an interlaced one the bytes of a pass, which is half of it, in three places, too."""
+    return array * (4 if image.info.get("interlace") else 1)
+
+
+_BESIDE_DEEP: Final[dict[str, Callable[[Any, Size, int], float]]] = {
+    "png": _deep_png,
+    "tiff": _deep_tiff,
+    "heif": _deep_heif,
+    "avif": _deep_avif,
+    "jpeg2000": _deep_jpeg2000,
+}
+
+
+def _heif(image: Any, size: Size, file: BinaryIO) -> float:
+    """The file twice, the frame as it is coded, and the pixels as bytes."""
+    return size[0] * size[1] * (_coded_heif(image) + len(image.getbands())) + 2 * _length(file)
+
+
+def _coded_heif(image: Any) -> float:
+    """Samples a pixel, alpha's own frame included."""
+    chroma = {"420": 0.5, "422": 1.0, "400": 0.0}
+    told = "".join(filter(str.isdigit, str(image.info.get("chroma", ""))))
+    alpha = 1 if image.mode in ("LA", "RGBA", "RGBa") else 0
+    return 1 + (0 if image.mode == "L" else chroma.get(told, 2.0)) + alpha
+
+
+def _raw(image: Any, size: Size, file: BinaryIO) -> float:
+    """The file and its samples, four channels of 16 bits as they are developed, and the bytes.
+
+    A preview takes what a JPEG does.
+    """
+    if image.format == "JPEG":
+        return _jpeg(image, size, file)
+    developed: int = image.size[0] * image.size[1]
+    return size[0] * size[1] * 2 + developed * (8 + 3 - 4) + _length(file)
 
 
 def _jpeg(image: Any, size: Size, file: BinaryIO) -> float:
@@ -200,4 +280,6 @@ _BESIDE: Final[dict[str, Callable[[Any, Size, BinaryIO], float]]] = {
     "ppm": _ppm,
     "qoi": _qoi,
     "ico": _ico,
+    "heif": _heif,
+    "raw": _raw,
 }

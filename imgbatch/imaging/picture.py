@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from imgbatch.model import Notice, Size
+from imgbatch.model import Notice, NoticeKind, Size
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from imgbatch.imaging.deep import Deep
+
+AnyPixels = TypeVar("AnyPixels", "Image.Image", "Deep", "Image.Image | Deep")
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels; fractions are meant."""
@@ -23,7 +27,7 @@ def turned(size: Size, orientation: int) -> Size:
     return (size[1], size[0]) if orientation >= 5 else size
 
 
-def turn(image: Image.Image, orientation: int) -> Image.Image:
+def turn(image: AnyPixels, orientation: int) -> AnyPixels:
     """The pixels turned upright from an EXIF orientation (CIPA DC-008, tag 0x0112)."""
     from PIL.Image import Transpose
 
@@ -54,33 +58,71 @@ def stored_box(box: Box, size: Size, orientation: int) -> Box:
 class Metadata:
     """What a file says about its picture.
 
-    `exif` is a TIFF block without the "Exif" prefix, `xmp` an XMP packet, `dpi` pixels per inch
-    across and down.
+    `exif` is a TIFF block without the "Exif" prefix, `xmp` an XMP packet, `iptc` the records of
+    IPTC-IIM 4.2 as they are, `dpi` pixels per inch across and down, `comment` free text, `texts`
+    a PNG's other texts by keyword.
     """
 
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
+    comment: str | None = None
+    texts: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.exif or self.xmp)
+        return bool(self.exif or self.xmp or self.iptc or self.comment or self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """That a file has several frames: of an animation, or pages of a document.
+
+    `plays` is how often an animation is to be shown, 0 for ever.
+    """
+
+    kind: Literal["animation", "pages"]
+    count: int
+    plays: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How the file was coded, for outputs of the same size that are to lose as little as it did.
+
+    `tables` are a JPEG's quantisation tables as Pillow gives them, `subsampling` Pillow's number
+    for its chroma subsampling (0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0; -1 another one). `palette`
+    says that its pixels were numbers of colours in a palette, `bilevel` that they were black or
+    white.
+    """
+
+    tables: tuple[tuple[int, ...], ...] = ()
+    subsampling: int = -1
+    progressive: bool = False
+    palette: bool = False
+    bilevel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture inside a worker. It never crosses a process.
+    """One picture inside a worker, or one frame of several. It never crosses a process.
 
-    `image` is in mode L, LA, RGB, RGBA, CMYK or I;16. It is upright unless `orientation` (EXIF's,
-    1 to 8) says that it is still stored another way: turning the few pixels that a resize leaves
-    is cheaper than turning all. A decoder that shrinks on load gives fewer pixels than the file
-    has: `full_size` is what the file has, upright, and `area` the part of `image` that stands for
-    all of it (a decoder rounds up, so the last row may be half empty). `icc` is the profile its
-    numbers are meant in; without one they are sRGB.
+    `pixels` are a Pillow image in mode L, LA, RGB, RGBA, CMYK or I;16, or, for colours of 16 bits
+    a channel, which Pillow has no mode for, a `Deep`. They are upright unless `orientation`
+    (EXIF's, 1 to 8) says that they are still stored another way: turning the few pixels that a
+    resize leaves is cheaper than turning all. A decoder that shrinks on load gives fewer pixels
+    than the file has: `full_size` is what the file has, upright, and `area` the part of `pixels`
+    that stands for all of it (a decoder rounds up, so the last row may be half empty). `icc` is
+    the profile its numbers are meant in; without one they are sRGB. `coding` is kept as long as
+    the pixels are those of the file or nearly so; `as_stored` is False where a decoder turned them
+    already. Of several frames, `series` tells the whole, and
+    `duration` how long this one is shown, in milliseconds.
 
-    Nothing is changed in place: an operation returns another picture.
+    Nothing is changed in place: an operation returns another picture, or the same one if it has
+    nothing to change.
     """
 
-    image: Image.Image
+    pixels: Image.Image | Deep
     format: str
     full_size: Size
     area: Box
@@ -88,33 +130,64 @@ class Picture:
     icc: bytes | None = None
     metadata: Metadata = field(default_factory=Metadata)
     notices: tuple[Notice, ...] = ()
+    coding: Coding | None = None
+    series: Series | None = None
+    duration: float = 0
+    as_stored: bool = True
 
     @classmethod
     def of(cls, image: Image.Image, format: str = "png", icc: bytes | None = None) -> Picture:  # noqa: A002
         """A picture of plain pixels, whole and upright."""
         return cls(image, format, image.size, (0, 0, *image.size), icc=icc)
 
+    @property
+    def image(self) -> Image.Image:
+        """The pixels, which must be a Pillow image (`colour.to_tonal` makes them one)."""
+        if self.deep is not None:
+            raise TypeError(f"pixels in {self.mode} are no Pillow image")
+        return self.pixels  # type: ignore[return-value]
+
+    @property
+    def deep(self) -> Deep | None:
+        """The pixels if they are colours of 16 bits a channel."""
+        return self.pixels if self.pixels.mode in DEEP_MODES else None  # type: ignore[return-value]
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode of the pixels, or LA;16, RGB;16 or RGBA;16."""
+        return self.pixels.mode
+
+    @property
+    def size(self) -> Size:
+        """Width and height of the pixels as they are stored."""
+        return self.pixels.size
+
     def upright(self) -> Picture:
         """The same picture, turned as it is meant to be seen."""
         if self.orientation == 1:
             return self
-        area = stored_box(self.area, self.image.size, _BACK[self.orientation])
-        return replace(self, image=turn(self.image, self.orientation), area=area, orientation=1)
+        area = stored_box(self.area, self.size, _BACK[self.orientation])
+        return replace(self, pixels=turn(self.pixels, self.orientation), area=area, orientation=1)
 
-    def with_image(self, image: Image.Image) -> Picture:
+    def with_image(self, pixels: Image.Image | Deep) -> Picture:
         """The same picture with other pixels, upright, which now are all there is of it."""
-        area = (0, 0, *image.size)
-        return replace(self, image=image, full_size=image.size, area=area, orientation=1)
+        area = (0, 0, *pixels.size)
+        return replace(
+            self, pixels=pixels, full_size=pixels.size, area=area, orientation=1, coding=None
+        )
 
-    def with_pixels(self, image: Image.Image) -> Picture:
+    def with_pixels(self, pixels: Image.Image | Deep) -> Picture:
         """The same picture with each pixel's value changed and its size kept."""
-        return replace(self, image=image)
+        return replace(self, pixels=pixels)
 
-    def with_notice(self, kind: str, message: str) -> Picture:
+    def with_notice(self, kind: NoticeKind, message: str) -> Picture:
         """The same picture with one warning more."""
         return replace(self, notices=(*self.notices, Notice(kind, message)))
 
     @property
     def has_alpha(self) -> bool:
         """Whether there is an alpha channel."""
-        return self.image.mode in ("LA", "RGBA")
+        return self.mode.removesuffix(";16") in ("LA", "RGBA")
+
+
+DEEP_MODES: Final = frozenset({"LA;16", "RGB;16", "RGBA;16"})

@@ -2,13 +2,15 @@
 
 Both are within 0.5 levels RMSE of a float64 computation (tests/test_resample.py). The choice is
 made once, when this module is imported. Kernels carry the field's names; `bicubic` is
-Catmull-Rom (a = -0.5) in both.
+Catmull-Rom (a = -0.5) in both. Arrays, for what Pillow has no mode for, are resampled in strips
+that stay in the processor's cache; so they need little memory beside the result, too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from PIL import Image
 
@@ -19,9 +21,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from imgbatch.imaging.deep import Deep
+
 Resample = Callable[[Image.Image, Size, str, Box], Image.Image]
 
 KERNELS: Final = ("lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest")
+
+SIMD_KERNELS: Final = frozenset(("lanczos", "bicubic", "mitchell", "bilinear", "box"))
+"""Those that cykooz-resizer has, where it is installed."""
 
 _PILLOW: Final = {
     "lanczos": Image.Resampling.LANCZOS,
@@ -43,9 +50,23 @@ def resize_pillow(image: Image.Image, size: Size, kernel: str, box: Box) -> Imag
     return image.resize(size, _PILLOW[kernel], box)
 
 
-def _simd() -> Resample | None:
+class _Simd(NamedTuple):
+    """The two ways into cykooz-resizer."""
+
+    image: Resample
+    array: Callable[[NDArray[Any], Size, str, Box, bool], NDArray[Any] | None]
+
+
+def _simd() -> _Simd | None:
     try:
-        from cykooz_resizer import CropBox, FilterType, ResizeAlg, ResizeOptions
+        from cykooz_resizer import (
+            CropBox,
+            FilterType,
+            ImageData,
+            PixelType,
+            ResizeAlg,
+            ResizeOptions,
+        )
         from cykooz_resizer.resize import Resizer
     except ImportError:
         return None
@@ -63,6 +84,8 @@ def _simd() -> Resample | None:
     def resize_simd(image: Image.Image, size: Size, kernel: str, box: Box) -> Image.Image:
         """Resample the part `box` of `image` to `size`; alpha is premultiplied on the way."""
         algorithm = algorithms.get(kernel)
+        if algorithm is not None and image.mode == "I;16":
+            return _resize_grey_16(image, size, kernel, box)
         if algorithm is None or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
             return resize_pillow(image, size, kernel, box)
         if image.mode == "LA":
@@ -74,10 +97,42 @@ def _simd() -> Resample | None:
         resizer.resize_pil(image, resized, ResizeOptions(algorithm, crop_box=crop))
         return resized
 
-    return resize_simd
+    kinds = {
+        "uint16": (PixelType.U16, PixelType.U16x2, PixelType.U16x3, PixelType.U16x4),
+        "float32": (PixelType.F32, PixelType.F32x2, PixelType.F32x3, PixelType.F32x4),
+    }
+
+    def array_simd(
+        array: NDArray[Any],
+        size: Size,
+        kernel: str,
+        box: Box,
+        alpha: bool,
+    ) -> NDArray[Any] | None:
+        algorithm = algorithms.get(kernel)
+        if algorithm is None:
+            return None
+        import numpy as np
+
+        height, width, channels = array.shape
+        kind = kinds[array.dtype.name][channels - 1]
+        left, top, right, bottom = box
+        crop = CropBox(left, top, right - left, bottom - top)
+        resized = ImageData(*size, kind)
+        resizer.resize(
+            ImageData(width, height, kind, array.tobytes()),
+            resized,
+            ResizeOptions(algorithm, use_alpha=alpha, crop_box=crop),
+        )
+        flat = np.frombuffer(resized.get_buffer(), array.dtype)
+        return flat.reshape(size[1], size[0], channels)
+
+    return _Simd(resize_simd, array_simd)
 
 
-resize_simd: Final = _simd()
+_found: Final = _simd()
+
+resize_simd: Final = _found.image if _found else None
 """The SIMD path, or None where cykooz-resizer is not installed."""
 
 _resize: Final[Resample] = resize_simd or resize_pillow
@@ -93,10 +148,157 @@ def resize(image: Image.Image, size: Size, kernel: str, box: Box | None = None) 
     box = box or whole
     if box == whole and size == image.size:
         return image
-    if _is_whole_pixels(box) and size == (box[2] - box[0], box[3] - box[1]):
+    if is_cut(size, box):
         left, top, right, bottom = box
         return image.crop((int(left), int(top), int(right), int(bottom)))
     return _resize(image, size, kernel, box)
+
+
+def resize_deep(pixels: Deep, size: Size, kernel: str, box: Box) -> Deep:
+    """The same for colours of 16 bits a channel."""
+    from imgbatch.imaging.deep import Deep
+
+    if is_cut(size, box):
+        left, top, right, bottom = box
+        return pixels.crop((int(left), int(top), int(right), int(bottom)))
+    return Deep(resize_array(pixels.array, size, kernel, box))
+
+
+def _resize_grey_16(image: Image.Image, size: Size, kernel: str, box: Box) -> Image.Image:
+    import numpy as np
+
+    resized = resize_array(np.asarray(image)[..., None], size, kernel, box)
+    return Image.fromarray(resized[..., 0])
+
+
+def is_cut(size: Size, box: Box) -> bool:
+    """Whether the part `box` at `size` only has to be cut out, pixel by pixel."""
+    return _is_whole_pixels(box) and size == (box[2] - box[0], box[3] - box[1])
+
+
+# Strips
+
+
+class Strip(NamedTuple):
+    """Rows of the result, and what of the source they need: its part, and the box within that."""
+
+    first: int
+    last: int
+    part: tuple[int, int, int, int]
+    box: Box
+
+
+_STRIP_PIXELS: Final = 500_000
+_LEAST_ROWS: Final = 16
+# Half of what the widest kernel (Lanczos) reaches to each side, at the size of the source.
+_REACH: Final = 3
+
+
+def strips(image_size: Size, size: Size, box: Box) -> list[Strip]:
+    """How to resample the part `box` of a picture to `size`, some rows at a time.
+
+    Each strip takes all the pixels that its rows are made of, so nothing shows where they meet.
+    """
+    left, top, right, bottom = box
+    across, down = (right - left) / size[0], (bottom - top) / size[1]
+    first, last = _reached(left, right, across, image_size[0])
+    widest = max(size[0], (last - first) * down)
+    height = max(_LEAST_ROWS, int(_STRIP_PIXELS / widest))
+    found = []
+    for row in range(0, size[1], height):
+        stop = min(size[1], row + height)
+        begin, end = top + row * down, min(bottom, top + stop * down)
+        upper, lower = _reached(begin, end, down, image_size[1])
+        # A rounding error may not put the box beyond the part.
+        inner = (
+            left - first,
+            begin - upper,
+            min(right - first, float(last - first)),
+            min(end - upper, float(lower - upper)),
+        )
+        found.append(Strip(row, stop, (first, upper, last, lower), inner))
+    return found
+
+
+def strip_pixels(image_size: Size, size: Size, box: Box) -> int:
+    """The most pixels that a strip has, of the source and of the result together."""
+    return max(
+        (strip.part[2] - strip.part[0]) * (strip.part[3] - strip.part[1])
+        + size[0] * (strip.last - strip.first)
+        for strip in strips(image_size, size, box)
+    )
+
+
+def _reached(start: float, stop: float, scale: float, length: int) -> tuple[int, int]:
+    reach = _REACH * max(scale, 1.0) + 1
+    return max(0, math.floor(start - reach)), min(length, math.ceil(stop + reach))
+
+
+def resize_strip(array: NDArray[Any], strip: Strip, width: int, kernel: str) -> NDArray[Any]:
+    """The rows of one strip, `width` pixels wide, from its part of the source.
+
+    `array` is (height, width, channels), uint16 or float32 from 0 to 1; alpha comes last where
+    there are two or four channels, is not premultiplied, and is premultiplied on the way. Floats
+    may come out beyond 0 to 1.
+    """
+    size = (width, strip.last - strip.first)
+    alpha = array.shape[2] in (2, 4)
+    if kernel == "nearest":
+        return _nearest(array, size, strip.box)
+    found = _found.array(array, size, kernel, strip.box, alpha) if _found else None
+    return found if found is not None else resize_array_pillow(array, size, kernel, strip.box)
+
+
+def resize_array_pillow(array: NDArray[Any], size: Size, kernel: str, box: Box) -> NDArray[Any]:
+    """The same channel by channel, in Pillow's mode F (Mitchell with NumPy)."""
+    import numpy as np
+
+    is_float = array.dtype == np.float32
+    planes = np.moveaxis(array.astype(np.float32), 2, 0)
+    alpha = len(planes) in (2, 4)
+    if alpha:
+        planes[:-1] *= planes[-1]
+    resized = np.stack(
+        [
+            np.asarray(
+                resize_pillow(Image.fromarray(np.ascontiguousarray(plane)), size, kernel, box)
+            )
+            for plane in planes
+        ],
+        axis=-1,
+    )
+    if alpha:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            resized[..., :-1] /= resized[..., -1:]
+        resized[~(resized[..., -1] > 0)] = 0
+    return resized if is_float else np.rint(np.clip(resized, 0, 65_535)).astype(np.uint16)
+
+
+def _nearest(array: NDArray[Any], size: Size, box: Box) -> NDArray[Any]:
+    import numpy as np
+
+    left, top, right, bottom = box
+    columns = left + (np.arange(size[0]) + 0.5) * ((right - left) / size[0])
+    rows = top + (np.arange(size[1]) + 0.5) * ((bottom - top) / size[1])
+    return array[rows.astype(np.intp)][:, columns.astype(np.intp)]
+
+
+def resize_array(
+    array: NDArray[np.uint16], size: Size, kernel: str, box: Box
+) -> NDArray[np.uint16]:
+    """Resample the part `box` of (height, width, channels) to `size`, width and height.
+
+    Alpha, where there are two or four channels, is premultiplied on the way.
+    """
+    import numpy as np
+
+    image_size = (array.shape[1], array.shape[0])
+    resized = np.empty((size[1], size[0], array.shape[2]), np.uint16)
+    for strip in strips(image_size, size, box):
+        left, top, right, bottom = strip.part
+        part = array[top:bottom, left:right]
+        resized[strip.first : strip.last] = resize_strip(part, strip, size[0], kernel)
+    return resized
 
 
 def _is_whole_pixels(box: Box) -> bool:
@@ -120,6 +322,8 @@ def _resize_mitchell(image: Image.Image, size: Size, box: Box) -> Image.Image:
         ],
         axis=-1,
     )
+    if mode == "F":
+        return Image.fromarray(resized[:, :, 0])
     limit = np.iinfo(pixels.dtype).max
     rounded = np.clip(np.rint(resized), 0, limit).astype(pixels.dtype)
     if channels.shape[2] == 1:

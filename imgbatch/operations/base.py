@@ -119,6 +119,13 @@ class Operation(ABC):
     def apply(self, picture: Picture) -> Picture:
         """The changed picture; the given one stays as it is. Raises PictureError."""
 
+    def settled(self, picture: Picture) -> Operation:
+        """What to do to all frames of an animation that begins with `picture`.
+
+        One that goes by what it sees must not go another way in each frame: that would flicker.
+        """
+        return self
+
     def output_size(self, size: Size) -> Size:
         """The upright size after it, of a picture with `size` before."""
         return size

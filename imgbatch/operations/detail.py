@@ -87,6 +87,6 @@ class Blur(Operation):
         if premultiplied != image.mode:
             image = image.convert(premultiplied)
         blurred = image.filter(ImageFilter.GaussianBlur(self.radius))
-        if premultiplied != picture.image.mode:
-            blurred = blurred.convert(picture.image.mode)
+        if premultiplied != picture.mode:
+            blurred = blurred.convert(picture.mode)
         return picture.with_pixels(blurred)

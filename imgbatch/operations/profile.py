@@ -7,12 +7,13 @@ from typing import ClassVar
 
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
+from imgbatch.model import Intent
 from imgbatch.operations.base import Operation
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertProfile(Operation):
-    """Convert to the profile `icc` and attach it; None is sRGB.
+    """Convert to the profile `icc` and attach it; None is sRGB, or for grey its curve.
 
     A picture that is sRGB already keeps its pixels and its own profile.
     """
@@ -22,15 +23,18 @@ class ConvertProfile(Operation):
     """The result, grey as RGB on the way, and the colours without alpha."""
 
     icc: bytes | None = None
+    intent: Intent = "relative"
 
     def apply(self, picture: Picture) -> Picture:
         """The same colours in the other space."""
         from imgbatch.imaging import colour
 
         if self.icc is not None:
-            return picture if picture.icc == self.icc else colour.convert(picture, self.icc)
-        if picture.image.mode != "CMYK" and (picture.icc is None or colour.is_srgb(picture.icc)):
+            if picture.icc == self.icc:
+                return picture
+            return colour.convert(picture, self.icc, self.intent)
+        if picture.mode != "CMYK" and (picture.icc is None or colour.is_srgb(picture.icc)):
             return picture
         if picture.icc is None:
             return colour.to_srgb(picture)
-        return colour.convert(picture, colour.srgb_profile())
+        return colour.convert(picture, colour.srgb_profile_for(picture.mode), self.intent)

@@ -150,12 +150,23 @@ class AutoContrast(ToneOperation):
 
     def change(self, image: Image.Image) -> Image.Image:
         """One look-up per channel, made of the histogram."""
+        return image.point(self._levels(image))
+
+    def settled(self, picture: Picture) -> Operation:
+        """The stretch of the first frame for all of them."""
+        from imgbatch.imaging import colour
+
+        image = colour.to_tonal(picture).image
+        return _Stretch(tuple(self._levels(image.convert("L" if image.mode[0] == "L" else "RGB"))))
+
+    def _levels(self, image: Image.Image) -> list[int]:
+        """A curve for each channel, one behind the other."""
         bands = len(image.getbands())
         if self.channels and bands == 3:
             histogram = image.histogram()
             curves = [self._stretch(histogram[start : start + 256]) for start in (0, 256, 512)]
-            return image.point([level for curve in curves for level in curve])
-        return image.point(list(self._stretch(image.convert("L").histogram())) * bands)
+            return [level for curve in curves for level in curve]
+        return list(self._stretch(image.convert("L").histogram())) * bands
 
     def _stretch(self, histogram: list[int]) -> Curve:
         allowed = sum(histogram) * self.cutoff / 100
@@ -164,6 +175,20 @@ class AutoContrast(ToneOperation):
         if high <= low:
             return range(256)
         return _curve(lambda level: (level * 255 - low) / (high - low))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch(ToneOperation):
+    """AutoContrast with its curves known: 256 levels, or as many for each of three channels."""
+
+    name: ClassVar[str] = "autocontrast"
+    levels: tuple[int, ...]
+
+    def change(self, image: Image.Image) -> Image.Image:
+        """One look-up per channel."""
+        wanted = 256 * len(image.getbands())
+        # Frames may be of another mode than the first.
+        return image.point(list((self.levels * 3)[:wanted]))
 
 
 def _first_beyond(histogram: list[int], allowed: float) -> int:
@@ -189,7 +214,7 @@ class Grayscale(Operation):
         """Mode L, LA or I;16; in sRGB grey, since an RGB profile does not fit a grey picture."""
         from imgbatch.imaging import colour
 
-        if picture.image.mode in ("L", "LA", "I;16"):
+        if picture.mode in ("L", "LA", "I;16"):
             return picture
         picture = colour.to_srgb(picture)
         grey = picture.image.convert("LA" if picture.has_alpha else "L")
@@ -240,6 +265,6 @@ class Saturation(MatrixOperation):
 
     def apply(self, picture: Picture) -> Picture:
         """Grey pictures have no colour to change."""
-        if picture.image.mode in ("L", "LA", "I;16"):
+        if picture.mode in ("L", "LA", "I;16"):
             return picture
         return ToneOperation.apply(self, picture)

@@ -78,7 +78,7 @@ def carry_out(picture: Picture) -> Picture:
     if width in DEEDS:
         DEEDS[Deed(width)](height)
     if width == Deed.NOTE_WHAT_CANNOT_BE_PICKLED:
-        return picture.with_notice("fault", UnpicklableText("a note"))
+        return picture.with_notice("truncated", UnpicklableText("a note"))
     return picture
 
 

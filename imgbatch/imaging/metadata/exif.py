@@ -10,9 +10,19 @@ Layout: TIFF 6.0, section 2; tag numbers: Exif 2.32 (CIPA DC-008).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from itertools import pairwise
 from typing import Final, NamedTuple
+
+from imgbatch.imaging.metadata import directories
+from imgbatch.imaging.metadata.directories import (
+    EXIF_IFD,
+    GPS_IFD,
+    INTEROPERABILITY_IFD,
+    Directory,
+    Field,
+)
 
 PREFIX: Final = b"Exif\0\0"
 
@@ -20,25 +30,34 @@ IMAGE_WIDTH: Final = 0x0100
 IMAGE_LENGTH: Final = 0x0101
 MODEL: Final = 0x0110
 ORIENTATION: Final = 0x0112
+X_RESOLUTION: Final = 0x011A
+Y_RESOLUTION: Final = 0x011B
+RESOLUTION_UNIT: Final = 0x0128
 XMP: Final = 0x02BC
 ARTIST: Final = 0x013B
 COPYRIGHT: Final = 0x8298
-EXIF_IFD: Final = 0x8769
-GPS_IFD: Final = 0x8825
 DATE_TIME_ORIGINAL: Final = 0x9003
 MAKER_NOTE: Final = 0x927C
+COLOUR_SPACE: Final = 0xA001
 PIXEL_X: Final = 0xA002
 PIXEL_Y: Final = 0xA003
-INTEROPERABILITY_IFD: Final = 0xA005
+INTEROPERABILITY_INDEX: Final = 0x0001
 
 # Where a thumbnail's bytes stand and how many they are: as JPEG, and as uncompressed strips.
 _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
-_PRIVATE: Final = (MAKER_NOTE, GPS_IFD, XMP)
+# GeoTIFF's tags and GDAL's, which say where a picture lies on the earth.
+_GEO: Final = (0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480)
+_PRIVATE: Final = (MAKER_NOTE, GPS_IFD, XMP, *_GEO)
+_CENTIMETRE: Final = 3
+_UNCALIBRATED: Final = 0xFFFF
+# Two resolutions that differ by less are one, rounded to whole pixels a metre or an inch.
+_SAME_RESOLUTION: Final = 0.002
 _POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 # Bytes of one value by TIFF field type: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, ...
 _TYPE_BYTES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
 _SHORT: Final = 3
 _LONG: Final = 4
+_RATIONAL: Final = 5
 _ENTRY: Final = 12
 _MOST_DIRECTORIES: Final = 16
 
@@ -75,6 +94,143 @@ class Exif:
         """Tag 0x0112, 1 to 8; None if it is missing or nonsense."""
         values = self._numbers(self._first, ORIENTATION)
         return values[0] if len(values) == 1 and 1 <= values[0] <= 8 else None
+
+    @property
+    def is_adobe_rgb(self) -> bool:
+        """Whether a camera says Adobe RGB: ColorSpace 0xFFFF and the index "R03" (DCF 2.0, 5.2.2).
+
+        Some say 2 for it.
+        """
+        for ifd in self._below(self._first, EXIF_IFD):
+            space = self._numbers(ifd, COLOUR_SPACE)
+            if space == [2]:
+                return True
+            for below in self._below(ifd, INTEROPERABILITY_IFD) if space == [0xFFFF] else ():
+                entry = self._find(below, INTEROPERABILITY_INDEX)
+                return entry is not None and self._block[entry.value :].startswith(b"R03")
+        return False
+
+    @classmethod
+    def empty(cls) -> Exif:
+        """A block with nothing in it yet."""
+        return cls(directories.block(Directory("<")))
+
+    @property
+    def resolution(self) -> tuple[float, float] | None:
+        """Pixels per inch across and down (0x011A, 0x011B, 0x0128); None if that makes no sense."""
+        told = [self._ratio(tag) for tag in (X_RESOLUTION, Y_RESOLUTION)]
+        across, down = told[0] or told[1], told[1] or told[0]
+        if not across or not down:
+            return None
+        inches = 2.54 if self._numbers(self._first, RESOLUTION_UNIT) == [_CENTIMETRE] else 1
+        return across * inches, down * inches
+
+    def remove_broken_resolution(self) -> None:
+        """Cut out a resolution that is no number, and a unit: some readers fall over them."""
+        numbers = (_SHORT, _LONG, _RATIONAL)
+        kinds = {X_RESOLUTION: numbers, Y_RESOLUTION: numbers, RESOLUTION_UNIT: (_SHORT, _LONG)}
+        for tag, allowed in kinds.items():
+            entry = self._find(self._first, tag)
+            if entry and (entry.number != 1 or entry.kind not in allowed):
+                self._remove(self._first, tag)
+
+    def tells(self, dpi: tuple[float, float]) -> bool:
+        """Whether its resolution is this one, but for rounding."""
+        told = self.resolution
+        return told is not None and all(
+            abs(old - new) <= _SAME_RESOLUTION * new for old, new in zip(told, dpi, strict=True)
+        )
+
+    def set_resolution(self, dpi: tuple[float, float]) -> None:
+        """Make it tell these pixels per inch, unless it does."""
+        if self.tells(dpi):
+            return
+        ratios = [struct.pack(self._order + "II", *_ratio(number)) for number in dpi]
+        unit = struct.pack(self._order + "H", 2)
+        tags = (X_RESOLUTION, Y_RESOLUTION)
+        entries = [self._find(self._first, tag) for tag in tags]
+        if self._find(self._first, RESOLUTION_UNIT) and all(
+            entry and (entry.kind, entry.number) == (_RATIONAL, 1) and self._is_alone(entry)
+            for entry in entries
+        ):
+            for entry, ratio in zip(entries, ratios, strict=True):
+                if entry:
+                    self._block[entry.value : entry.value + 8] = ratio
+            self._set_number(self._first, RESOLUTION_UNIT, 2)
+            return
+        fields = [Field(tag, _RATIONAL, data) for tag, data in zip(tags, ratios, strict=True)]
+        self._extend([*fields, Field(RESOLUTION_UNIT, _SHORT, unit)])
+
+    def set_text(self, tag: int, text: str) -> None:
+        """Set an ASCII tag of the first directory, in UTF-8.
+
+        There may be no room where it stood: a new first directory is appended at the block's end,
+        and what MakerNotes point to stays where it is. The old text is erased.
+        """
+        data = text.encode("utf-8").replace(b"\0", b" ") + b"\0"
+        self._extend([Field(tag, directories.ASCII, data)])
+
+    def set_colour_space(self, *, srgb: bool) -> None:
+        """Make it agree with the pixels' profile, where it tells a colour space (0xA001).
+
+        The index of interoperability ("R98" for sRGB, "R03" for Adobe RGB: DCF 2.0, 5.2.2) must
+        not say otherwise.
+        """
+        for ifd in self._below(self._first, EXIF_IFD):
+            self._set_number(ifd, COLOUR_SPACE, 1 if srgb else _UNCALIBRATED)
+            for below in self._below(ifd, INTEROPERABILITY_IFD):
+                entry = self._find(below, INTEROPERABILITY_INDEX)
+                index = self._block[entry.value : entry.value + 3] if entry else b""
+                if srgb and index == b"R03" and entry and entry.bytes == 4:
+                    self._block[entry.value : entry.value + 3] = b"R98"
+                elif not srgb and index == b"R98":
+                    self._remove(below, INTEROPERABILITY_INDEX)
+
+    def only(self, tags: Iterable[int]) -> bytes | None:
+        """A new block with these tags of the first directory alone, None if it has none of them."""
+        wanted = frozenset(tags)
+        kept = directories.read(BytesIO(self._block)).only(wanted.__contains__)
+        return directories.block(kept) if kept.fields else None
+
+    def without_maker_notes(self) -> bytes:
+        """A new block without MakerNotes and without gaps, as short as it can be."""
+        return directories.block(directories.read(BytesIO(self._block)).without(MAKER_NOTE))
+
+    def _extend(self, fields: list[Field]) -> None:
+        tags = {one.tag for one in fields}
+        old = [entry for entry in self._entries(self._first) if entry.tag in tags]
+        first = self._first
+        table = first, self._end_of_directory(first)
+        self._block = bytearray(
+            directories.extended(bytes(self._block), Directory(self._order, fields))
+        )
+        self._first = self._long(4)
+        before = bytes(self._block)
+        for start, length in [(one.value, one.bytes) for one in old] + [
+            (table[0], table[1] - table[0])
+        ]:
+            self._erase(start, length)
+        # A broken directory may claim what belongs to others.
+        for start, stop in self._used():
+            self._block[start:stop] = before[start:stop]
+
+    def _is_alone(self, entry: _Entry) -> bool:
+        """Whether its value is all that stands where it does; in a broken block it may not be."""
+        stop = entry.value + entry.bytes
+        return (
+            entry.value >= 8
+            and sum(start < stop and entry.value < end for start, end in self._used()) == 1
+        )
+
+    def _ratio(self, tag: int) -> float | None:
+        entry = self._find(self._first, tag)
+        if entry is None or entry.number != 1:
+            return None
+        if entry.kind == _RATIONAL:
+            above, below = self._long(entry.value), self._long(entry.value + 4)
+            return above / below if below else None
+        numbers = self._numbers(self._first, tag)
+        return float(numbers[0]) if numbers else None
 
     def set_upright(self) -> None:
         """Set orientation to 1 where there is one; cut out one that makes no sense."""
@@ -283,3 +439,8 @@ class Exif:
         stop = min(start + length, len(self._block))
         if start >= 8:
             self._block[start:stop] = bytes(max(0, stop - start))
+
+
+def _ratio(number: float) -> tuple[int, int]:
+    """A number as the fraction of two LONGs."""
+    return (round(number), 1) if abs(number - round(number)) < 0.01 else (round(number * 100), 100)

@@ -1,0 +1,349 @@
+"""ICC profiles from numbers, and numbers from ICC profiles (ICC.1:2001-04 and ICC.1:2010).
+
+Built are version 2 profiles, which every reader knows: three primaries and one curve, or a curve
+alone for grey. Neither PIL nor NumPy is loaded to build one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    ToneCurve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+Chromaticity = tuple[float, float]
+"""CIE 1931 x and y."""
+
+_Matrix = tuple[tuple[float, float, float], ...]
+
+_D50: Final = (0.9642, 1.0, 0.8249)
+# Bradford's cone responses (ICC.1:2010, annex E).
+_BRADFORD: Final[_Matrix] = (
+    (0.8951, 0.2664, -0.1614),
+    (-0.7502, 1.7135, 0.0367),
+    (0.0389, -0.0685, 1.0296),
+)
+_TABLE: Final = 1024
+"""Entries of a curve that is no plain exponent: what is between them is a straight line."""
+
+
+class Primaries(NamedTuple):
+    """Where red, green, blue and white lie."""
+
+    red: Chromaticity
+    green: Chromaticity
+    blue: Chromaticity
+    white: Chromaticity
+
+
+_D65: Final = (0.3127, 0.3290)
+SRGB: Final = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65)
+"""IEC 61966-2-1, and ITU-R BT.709."""
+ADOBE_RGB: Final = Primaries((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65)
+"""Adobe RGB (1998), 4.3.1."""
+ADOBE_GAMMA: Final = 563 / 256
+"""Adobe RGB (1998), 4.3.4.2."""
+
+# Colour primaries of ITU-T H.273, table 2.
+_PRIMARIES: Final = {
+    1: SRGB,
+    4: Primaries((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), (0.310, 0.316)),
+    5: Primaries((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
+    6: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+    7: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+    9: Primaries((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
+    11: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+    12: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+    22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+}
+_PRIMARIES_NAMES: Final = {1: "BT.709", 9: "BT.2020", 12: "Display P3"}
+
+
+def srgb_to_linear(level: float) -> float:
+    """IEC 61966-2-1, both from 0 to 1."""
+    return level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
+
+
+def _bt709_to_linear(level: float) -> float:
+    """ITU-T H.273, table 3, number 1, backwards, from 0 to 1."""
+    return level / 4.5 if level < 0.0812429 else ((level + 0.0992968) / 1.0992968) ** (1 / 0.45)
+
+
+def gamma(exponent: float) -> bytes:
+    """A curve that is one exponent, kept in 1/256 (ICC.1:2001-04, 6.5.3)."""
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, max(1, min(65_535, round(exponent * 256))))
+
+
+def table(to_linear: Callable[[float], float]) -> bytes:
+    """A curve from a function from 0..1 to 0..1, as a table."""
+    levels = [round(65_535 * to_linear(step / (_TABLE - 1))) for step in range(_TABLE)]
+    return b"curv" + bytes(4) + struct.pack(f">I{_TABLE}H", _TABLE, *levels)
+
+
+@lru_cache(maxsize=4)
+def srgb_curve() -> bytes:
+    """sRGB's curve as a table."""
+    return table(srgb_to_linear)
+
+
+# Transfer characteristics of ITU-T H.273, table 3, that are curves from 0 to 1.
+_TRANSFERS: Final[dict[int, Callable[[], bytes]]] = {
+    **dict.fromkeys((1, 6, 14, 15), lambda: table(_bt709_to_linear)),
+    4: lambda: gamma(2.2),
+    5: lambda: gamma(2.8),
+    8: lambda: gamma(1),
+    13: srgb_curve,
+}
+
+UNUSABLE_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of high dynamic range, for which there is no curve from 0 to 1."""
+
+UNSPECIFIED: Final = 2
+"""The number in H.273's tables for what is told by other means, or not at all."""
+
+
+def is_srgb_cicp(primaries: int, transfer: int) -> bool:
+    """Whether these code points of ITU-T H.273 are sRGB's."""
+    return (primaries, transfer) == (1, 13)
+
+
+@lru_cache(maxsize=16)
+def from_cicp(primaries: int, transfer: int) -> bytes | None:
+    """An RGB profile for code points of ITU-T H.273; None if no profile can say that."""
+    if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
+        return None
+    name = f"{_PRIMARIES_NAMES.get(primaries, f'H.273 primaries {primaries}')}, transfer {transfer}"
+    return rgb_profile(name, _PRIMARIES[primaries], _TRANSFERS[transfer]())
+
+
+@lru_cache(maxsize=1)
+def adobe_rgb() -> bytes:
+    """A profile that does what Adobe RGB (1998) does."""
+    return rgb_profile("Compatible with Adobe RGB (1998)", ADOBE_RGB, gamma(ADOBE_GAMMA))
+
+
+@lru_cache(maxsize=1)
+def grey_srgb() -> bytes:
+    """A grey profile with sRGB's curve, which is what grey without a profile means."""
+    return grey_profile("Grey with the curve of sRGB", srgb_curve())
+
+
+def rgb_profile(name: str, primaries: Primaries, curve: bytes) -> bytes:
+    """An RGB profile; white is adapted to D50 by Bradford's method.
+
+    Raises ValueError for primaries that are no triangle around their white.
+    """
+    columns = _columns(primaries)
+    tags = {
+        b"wtpt": _xyz(_D50),
+        b"rXYZ": _xyz(columns[0]),
+        b"gXYZ": _xyz(columns[1]),
+        b"bXYZ": _xyz(columns[2]),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+    }
+    return _profile(name, b"RGB ", tags)
+
+
+def grey_profile(name: str, curve: bytes) -> bytes:
+    """A grey profile of one curve."""
+    return _profile(name, b"GRAY", {b"wtpt": _xyz(_D50), b"kTRC": curve})
+
+
+def _columns(primaries: Primaries) -> _Matrix:
+    """The XYZ (D50) of full red, green and blue."""
+    points = [_xyz_of(*point) for point in primaries]
+    white = points.pop()
+    # How much of each makes white (SMPTE RP 177).
+    amounts = _product(_inverse(_transposed(points)), white)
+    if min(amounts) <= 0:
+        raise ValueError("its primaries make no white")
+    seen, wanted = _product(_BRADFORD, white), _product(_BRADFORD, _D50)
+    back = _inverse(_BRADFORD)
+    adapted = []
+    for point, amount in zip(points, amounts, strict=True):
+        cones = _product(_BRADFORD, [amount * part for part in point])
+        scaled = [cone * to / at for cone, to, at in zip(cones, wanted, seen, strict=True)]
+        adapted.append(_product(back, scaled))
+    return tuple(adapted)
+
+
+def _xyz_of(x: float, y: float) -> tuple[float, float, float]:
+    if y <= 0:
+        raise ValueError("its primaries lie outside of all colours")
+    return x / y, 1.0, (1 - x - y) / y
+
+
+def _transposed(rows: Sequence[Sequence[float]]) -> _Matrix:
+    return tuple(zip(*rows, strict=True))
+
+
+def _product(matrix: _Matrix, vector: Sequence[float]) -> tuple[float, float, float]:
+    first, second, third = (
+        sum(cell * part for cell, part in zip(row, vector, strict=True)) for row in matrix
+    )
+    return first, second, third
+
+
+def _inverse(matrix: _Matrix) -> _Matrix:
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    determinant = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    if abs(determinant) < 1e-9:
+        raise ValueError("its primaries lie on one line")
+    cofactors = (
+        (e * i - f * h, c * h - b * i, b * f - c * e),
+        (f * g - d * i, a * i - c * g, c * d - a * f),
+        (d * h - e * g, b * g - a * h, a * e - b * d),
+    )
+    return tuple((x / determinant, y / determinant, z / determinant) for x, y, z in cofactors)
+
+
+def _xyz(values: Sequence[float]) -> bytes:
+    return b"XYZ " + bytes(4) + b"".join(map(_fixed, values))
+
+
+def _fixed(value: float) -> bytes:
+    # s15Fixed16Number; primaries beyond it are none.
+    if not -32_768 <= value < 32_768:
+        raise ValueError("its primaries lie outside of all colours")
+    return struct.pack(">i", round(value * 65_536))
+
+
+def _profile(name: str, space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """The header (ICC.1:2001-04, 6.1), the table of tags, and what they hold, each once."""
+    words = name.encode("ascii") + b"\0"
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(words)) + words + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"No copyright\0",
+    } | tags
+    entries, data = b"", b""
+    places: dict[bytes, int] = {}
+    start = 128 + 4 + 12 * len(tags)
+    for tag, value in tags.items():
+        if value not in places:
+            places[value] = start + len(data)
+            data += value + bytes(-len(value) % 4)
+        entries += tag + struct.pack(">II", places[value], len(value))
+    header = struct.pack(">I4xI", start + len(data), 0x02100000) + b"mntr" + space + b"XYZ "
+    # The date is fixed, so that outputs are the same every day.
+    header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    header += b"".join(map(_fixed, _D50))
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + entries + data
+
+
+# Reading
+
+
+def tags(icc: bytes) -> dict[bytes, bytes] | None:
+    """The tags of a profile with their data; None if its table is broken.
+
+    Those that lie outside of the profile are left out.
+    """
+    if len(icc) < 132 or icc[36:40] != b"acsp":
+        return None
+    (count,) = struct.unpack(">I", icc[128:132])
+    if not 0 < count <= 1000 or 132 + 12 * count > len(icc):
+        return None
+    found = {}
+    for at in range(132, 132 + 12 * count, 12):
+        tag, offset, size = struct.unpack(">4sII", icc[at : at + 12])
+        if size >= 8 and offset + size <= len(icc):
+            found[tag] = icc[offset : offset + size]
+    return found
+
+
+_MATRIX_TAGS: Final = frozenset((b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"))
+_LUT_TAGS: Final = frozenset((b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2", b"D2B3"))
+
+
+def is_whole(icc: bytes) -> bool:
+    """Whether a profile has what turns its numbers into colours, as far as its table tells."""
+    found = set(tags(icc) or ())
+    needed = _MATRIX_TAGS if icc[16:20] == b"RGB " else {b"kTRC"} if icc[16:20] == b"GRAY" else None
+    return bool(found & _LUT_TAGS) or (needed is not None and found >= needed)
+
+
+def tone_curves(icc: bytes) -> tuple[ToneCurve, ...] | None:
+    """What makes a profile's numbers proportional to light: from 0..1 to 0..1, for each channel.
+
+    Three for an RGB profile of a matrix and curves, one for a grey profile; None for any other
+    one, or a broken one. Two channels with the same curve have the same object.
+    """
+    found = tags(icc)
+    # Grey in the Lab connection space has curves of lightness, not of light.
+    if not found or icc[20:24] != b"XYZ " or found.keys() & _LUT_TAGS:
+        return None
+    names = {b"RGB ": (b"rTRC", b"gTRC", b"bTRC"), b"GRAY": (b"kTRC",)}.get(icc[16:20])
+    if names is None or not is_whole(icc):
+        return None
+    curves = {}
+    for name in names:
+        data = found[name]
+        if data not in curves:
+            curve = _curve(data)
+            if curve is None:
+                return None
+            curves[data] = curve
+    return tuple(curves[found[name]] for name in names)
+
+
+def _curve(data: bytes) -> ToneCurve | None:
+    """A curve of the type 'curv' or 'para' (ICC.1:2010, 10.5 and 10.15), or None."""
+    try:
+        if data[:4] == b"curv":
+            return _sampled(data)
+        return _parametric(data) if data[:4] == b"para" else None
+    except struct.error:
+        return None
+
+
+def _sampled(data: bytes) -> ToneCurve | None:
+    (count,) = struct.unpack(">I", data[8:12])
+    if 12 + 2 * count > len(data):
+        return None
+    import numpy as np
+
+    if count == 0:
+        return lambda levels: levels
+    if count == 1:
+        exponent = struct.unpack(">H", data[12:14])[0] / 256
+        return lambda levels: levels**exponent
+    values = np.frombuffer(data, ">u2", count, 12) / 65_535
+    steps = np.linspace(0, 1, count)
+    return lambda levels: np.interp(levels, steps, values)
+
+
+# How many parameters each type of function has (ICC.1:2010, table 65).
+_PARAMETERS: Final = (1, 3, 4, 5, 7)
+
+
+def _parametric(data: bytes) -> ToneCurve | None:
+    (kind,) = struct.unpack(">H", data[8:10])
+    if kind >= len(_PARAMETERS):
+        return None
+    number = _PARAMETERS[kind]
+    given = [one / 65_536 for one in struct.unpack(f">{number}i", data[12 : 12 + 4 * number])]
+    given += [0.0] * (7 - number)
+    import numpy as np
+
+    exponent, scale, offset, slope, edge, lift, low = given
+    if kind == 0:
+        scale = 1.0
+    elif kind in (1, 2):
+        # Below their edge, which is where the base becomes 0, these are flat.
+        lift, slope = (slope if kind == 2 else 0.0), 0.0
+
+    def curve(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        base = np.maximum(scale * levels + offset, 0)
+        light = np.where(levels >= edge, base**exponent + lift, slope * levels + low)
+        clipped: NDArray[np.float64] = np.clip(light, 0, 1)
+        return clipped
+
+    return curve

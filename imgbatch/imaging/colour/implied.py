@@ -1,0 +1,199 @@
+"""Profiles that files imply without having one: by PNG chunks, nclx boxes, and EXIF."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from PIL import Image
+
+from imgbatch.imaging.colour import icc
+from imgbatch.imaging.formats import Format
+from imgbatch.imaging.metadata import exif
+from imgbatch.model import Notice
+
+Told = tuple[bytes | None, tuple[Notice, ...]]
+"""A profile, None for sRGB, and what had to be dropped."""
+
+_GREY: Final = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I"})
+_AROUND_SRGB: Final = 0.0006
+"""How far a gAMA chunk may be from 1/2.2, which is what files in sRGB say (PNG, 11.3.2.5)."""
+_MOST_BOXES: Final = 1000
+
+
+def profile(image: Image.Image, row: Format, file: BinaryIO, exif_block: bytes | None) -> Told:
+    """The profile of an opened image of the format `row`: its own, or one that is implied.
+
+    `file` is read where Pillow does not tell enough, and left where it was. `exif_block` is a
+    TIFF block.
+    """
+    own = image.info.get("icc_profile") or None
+    if row.name == "png":
+        return _png(image, own, file)
+    if own is not None:
+        return own, ()
+    if row.name == "avif":
+        return _coded(_nclx(file))
+    if row.name == "heif":
+        told = image.info.get("nclx_profile") or {}
+        return _coded((told.get("color_primaries", 2), told.get("transfer_characteristics", 2)))
+    if exif_block and row.name in ("jpeg", "tiff") and image.mode in ("RGB", "YCbCr"):
+        return _camera(exif_block), ()
+    return None, ()
+
+
+def _camera(block: bytes) -> bytes | None:
+    """Cameras tell Adobe RGB by EXIF alone (DCF 2.0, 5.2.2)."""
+    try:
+        return icc.adobe_rgb() if exif.Exif(block).is_adobe_rgb else None
+    except ValueError:
+        return None
+
+
+def _coded(points: tuple[int, int] | None) -> Told:
+    """What code points of ITU-T H.273 (primaries, transfer) mean."""
+    if points is None or icc.is_srgb_cicp(*points):
+        return None, ()
+    primaries, transfer = points
+    if transfer == icc.UNSPECIFIED:
+        transfer = 13
+    if primaries == icc.UNSPECIFIED:
+        primaries = 1
+    if icc.is_srgb_cicp(primaries, transfer):
+        return None, ()
+    built = icc.from_cicp(primaries, transfer)
+    if built is not None:
+        return built, ()
+    what = icc.UNUSABLE_TRANSFERS.get(transfer)
+    message = (
+        f"its colours are {what} (high dynamic range), which is not supported: they are taken as "
+        "sRGB"
+        if what
+        else f"its colour code points {primaries}/{transfer} are unknown: they are taken as sRGB"
+    )
+    return None, (Notice("profile-dropped", message),)
+
+
+# PNG (third edition): the first of cICP, iCCP, sRGB and gAMA with cHRM that is there counts (4.3).
+
+
+def _png(image: Image.Image, own: bytes | None, file: BinaryIO) -> Told:
+    told: Told = (None, ())
+    points = _cicp(file)
+    if points is not None:
+        told = _coded(points)
+        if not told[1]:
+            return told
+    if own is not None:
+        return own, ()
+    if told[1] or "srgb" in image.info:
+        return told
+    gamma, chromaticity = image.info.get("gamma"), image.info.get("chromaticity")
+    # Beyond these it is a mistake; 0.00001 would be one, too.
+    if not gamma or not 0.05 <= gamma <= 10:
+        return None, ()
+    usual = abs(gamma - 1 / 2.2) < _AROUND_SRGB
+    if image.mode in _GREY:
+        return (None if usual else icc.grey_profile(_named(gamma), icc.gamma(1 / gamma))), ()
+    primaries = _primaries(chromaticity) if chromaticity else icc.SRGB
+    if primaries is None:
+        return None, ()
+    if _like_srgb(primaries):
+        if usual:
+            return None, ()
+        primaries = icc.SRGB
+    curve = icc.gamma(1 / gamma)
+    try:
+        return icc.rgb_profile(_named(gamma), primaries, curve), ()
+    except ValueError:
+        # Primaries that cannot be: the gamma still holds.
+        return (None if usual else icc.rgb_profile(_named(gamma), icc.SRGB, curve)), ()
+
+
+def _named(gamma: float) -> str:
+    return f"PNG gamma {gamma:g}"
+
+
+def _primaries(chromaticity: tuple[float, ...]) -> icc.Primaries | None:
+    """From a cHRM chunk, which begins with white (PNG, 11.3.2.1)."""
+    pairs = tuple(zip(chromaticity[::2], chromaticity[1::2], strict=True))
+    white, red, green, blue = pairs
+    return icc.Primaries(red, green, blue, white)
+
+
+def _like_srgb(primaries: icc.Primaries) -> bool:
+    return all(
+        abs(one - other) < 0.002
+        for point, known in zip(primaries, icc.SRGB, strict=True)
+        for one, other in zip(point, known, strict=True)
+    )
+
+
+def _cicp(file: BinaryIO) -> tuple[int, int] | None:
+    """Primaries and transfer of a cICP chunk, which Pillow does not read (PNG, 11.3.2.6)."""
+    place = file.tell()
+    try:
+        file.seek(8)
+        for _ in range(_MOST_BOXES):
+            head = file.read(8)
+            if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
+                return None
+            if head[4:] == b"cICP" and head[:4] == b"\0\0\0\4":
+                primaries, transfer = file.read(2)
+                return primaries, transfer
+            file.seek(int.from_bytes(head[:4]) + 4, os.SEEK_CUR)
+        return None
+    except ValueError:
+        return None
+    finally:
+        file.seek(place)
+
+
+# ISO base media files
+
+
+def _nclx(file: BinaryIO) -> tuple[int, int] | None:
+    """Primaries and transfer of the first colr box of the type nclx (ISO 14496-12, 12.1.5).
+
+    It stands among the item properties: meta, iprp, ipco.
+    """
+    place = file.tell()
+    try:
+        end = file.seek(0, os.SEEK_END)
+        start = 0
+        for name, skipped in ((b"meta", 4), (b"iprp", 0), (b"ipco", 0)):
+            found = next((box for box in _boxes(file, start, end) if box[0] == name), None)
+            if found is None:
+                return None
+            start, end = found[1] + skipped, found[2]
+        for name, begin, stop in _boxes(file, start, end):
+            if name == b"colr" and stop - begin >= 8:
+                file.seek(begin)
+                kind, primaries, transfer = struct.unpack(">4sHH", file.read(8))
+                if kind == b"nclx":
+                    return primaries, transfer
+        return None
+    except (struct.error, OSError):
+        return None
+    finally:
+        file.seek(place)
+
+
+def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of the content of each box between two places (ISO 14496-12, 4.2)."""
+    for _ in range(_MOST_BOXES):
+        if start + 8 > end:
+            return
+        file.seek(start)
+        size, name = struct.unpack(">I4s", file.read(8))
+        content = start + 8
+        if size == 1:
+            (size,) = struct.unpack(">Q", file.read(8))
+            content += 8
+        stop = start + size if size else end
+        if stop < content or stop > end:
+            return
+        yield name, content, stop
+        start = stop

@@ -1,0 +1,249 @@
+"""Directories of TIFF files and EXIF blocks, read and written without a look at their values.
+
+What a value means is nobody's business here, so one of another type than usual is carried like
+any other. Layout: TIFF 6.0, section 2; BigTIFF: the same with 8-byte counts and offsets.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final, NamedTuple
+
+EXIF_IFD: Final = 0x8769
+GPS_IFD: Final = 0x8825
+INTEROPERABILITY_IFD: Final = 0xA005
+POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
+"""Tags whose value is the place of another directory."""
+
+ASCII: Final = 2
+SHORT: Final = 3
+LONG: Final = 4
+RATIONAL: Final = 5
+UNDEFINED: Final = 7
+
+# Bytes of one value by type, and of the numbers in it, which is what a byte order turns round.
+_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_BYTES_OF_ALL: Final = _BYTES | {13: 4, 16: 8, 17: 8, 18: 8}
+_NUMBER_BYTES: Final = _BYTES_OF_ALL | {5: 4, 10: 4}
+_EIGHT_TO_FOUR: Final = {16: 4, 17: 9, 18: 4}
+_MOST_BYTES: Final = 64_000_000
+_MOST_DIRECTORIES: Final = 16
+_ENTRY: Final = 12
+
+
+class Field(NamedTuple):
+    """A tag, its TIFF type, and its values' bytes."""
+
+    tag: int
+    kind: int
+    data: bytes
+
+    @property
+    def number(self) -> int:
+        """How many values there are."""
+        return len(self.data) // _BYTES_OF_ALL[self.kind]
+
+    def turned(self) -> Field:
+        """With the bytes of each number in the other order."""
+        return self._replace(data=_turned(self.data, _NUMBER_BYTES[self.kind]))
+
+
+@dataclass
+class Directory:
+    """Fields in one byte order ("<" or ">"), and the directories that hang on its pointers.
+
+    `lost` counts the fields that could not be read.
+    """
+
+    order: str
+    fields: list[Field] = field(default_factory=list)
+    below: dict[int, Directory] = field(default_factory=dict)
+    lost: int = 0
+
+    @property
+    def lost_in_all(self) -> int:
+        """How many fields could not be read, here and below."""
+        return self.lost + sum(below.lost_in_all for below in self.below.values())
+
+    def only(self, wanted: Callable[[int], bool]) -> Directory:
+        """The same with only the tags that are wanted at the top; what hangs below them stays."""
+        return Directory(
+            self.order,
+            [one for one in self.fields if wanted(one.tag)],
+            {tag: below for tag, below in self.below.items() if wanted(tag)},
+            self.lost,
+        )
+
+    def without(self, tag: int) -> Directory:
+        """The same without a tag, here and below."""
+        below = {key: one.without(tag) for key, one in self.below.items() if key != tag}
+        fields = [one for one in self.fields if one.tag != tag]
+        return Directory(self.order, fields, below, self.lost)
+
+    def in_order(self, order: str) -> Directory:
+        """The same in a byte order."""
+        if order == self.order:
+            return self
+        return Directory(
+            order,
+            [one.turned() for one in self.fields],
+            {tag: below.in_order(order) for tag, below in self.below.items()},
+            self.lost,
+        )
+
+
+def read(file: BinaryIO, page: int = 0) -> Directory:
+    """The directory of one page of a TIFF file or a BigTIFF, or of an EXIF block's first.
+
+    With those below it. Raises ValueError if there is none, or they have no end.
+    """
+    file.seek(0)
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    try:
+        if order is None:
+            raise ValueError("no TIFF header")
+        big = struct.unpack_from(order + "H", head, 2)[0] == 43
+        form, room = ("Q", 8) if big else ("I", 4)
+        (at,) = struct.unpack_from(order + form, head, room)
+        for _ in range(page):
+            file.seek(at)
+            (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+            file.seek(count * (20 if big else _ENTRY), os.SEEK_CUR)
+            (at,) = struct.unpack(order + form, file.read(room))
+        return _read(file, at, order, big, [])
+    except (struct.error, OverflowError):
+        raise ValueError("a directory that is cut short") from None
+
+
+def _read(file: BinaryIO, at: int, order: str, big: bool, seen: list[int]) -> Directory:
+    if at in seen or len(seen) >= _MOST_DIRECTORIES:
+        raise ValueError("directories in a circle")
+    seen.append(at)
+    found = Directory(order)
+    file.seek(at)
+    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+    step, form, room = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
+    table = file.read(min(count, 65_535) * step)
+    for position in range(0, len(table) - step + 1, step):
+        tag, kind, number = struct.unpack_from(order + form, table, position)
+        length = _BYTES_OF_ALL.get(kind, 0) * number
+        cell = table[position + step - room : position + step]
+        data = cell[:length]
+        if length > room:
+            file.seek(_number(cell, order))
+            data = file.read(length) if length <= _MOST_BYTES else b""
+        if kind not in _BYTES_OF_ALL or len(data) < length:
+            found.lost += 1
+        elif tag in POINTERS:
+            try:
+                below = _read(file, _number(cell, order), order, big, seen)
+            except (struct.error, OSError, OverflowError):
+                below = Directory(order, lost=1)
+            if tag == INTEROPERABILITY_IFD and below.lost:
+                # The old place of one that a program with two levels did not carry along; and no
+                # loss, for it would say which standard is followed.
+                continue
+            if below.fields or below.below:
+                found.below[tag] = below
+            else:
+                found.lost += below.lost
+        else:
+            shrunk = _shrunk(Field(tag, kind, data), order)
+            found.lost += shrunk is None
+            found.fields += [shrunk] if shrunk is not None else []
+    return found
+
+
+def _number(data: bytes, order: str) -> int:
+    return int.from_bytes(data, "little" if order == "<" else "big")
+
+
+def _shrunk(one: Field, order: str) -> Field | None:
+    """With numbers of 4 bytes where BigTIFF has 8; None if they are too large for that."""
+    if one.kind not in _EIGHT_TO_FOUR:
+        return one
+    signed = one.kind == 17
+    form = order + str(one.number)
+    try:
+        numbers = struct.unpack(form + ("q" if signed else "Q"), one.data)
+        data = struct.pack(form + ("i" if signed else "I"), *numbers)
+    except struct.error:
+        return None
+    return Field(one.tag, _EIGHT_TO_FOUR[one.kind], data)
+
+
+def _turned(data: bytes, width: int) -> bytes:
+    if width == 1:
+        return data
+    turned = bytearray(len(data))
+    for index in range(width):
+        turned[index::width] = data[width - 1 - index :: width]
+    return bytes(turned)
+
+
+def block(directory: Directory) -> bytes:
+    """An EXIF block of nothing but this directory and those below it."""
+    head = (b"II*\0" if directory.order == "<" else b"MM\0*") + struct.pack(
+        directory.order + "I", 8
+    )
+    return head + _packed(directory, 8, {}, 0)
+
+
+def extended(data: bytes, added: Directory, *, without: Iterable[int] = ()) -> bytes:
+    """A TIFF file or an EXIF block with more in its first directory; all else stays in its place.
+
+    A new first directory is appended, with the old one's entries as they are (their values too
+    stay in their place), and the header points to it. Fields of `added` take the place of those
+    that are there, and those in `without` go. Raises ValueError if the directory is broken.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    added = added.in_order(order)
+    try:
+        (first,) = struct.unpack_from(order + "I", data, 4)
+        (count,) = struct.unpack_from(order + "H", data, first)
+        end = first + 2 + count * _ENTRY
+        (link,) = struct.unpack_from(order + "I", data, end)
+    except struct.error:
+        raise ValueError("a directory that is cut short") from None
+    replaced = {*without, *(one.tag for one in added.fields), *added.below}
+    cells: dict[int, bytes] = {}
+    for position in range(first + 2, end, _ENTRY):
+        (tag,) = struct.unpack_from(order + "H", data, position)
+        if tag not in replaced:
+            # Of several with one tag the first counts.
+            cells.setdefault(tag, data[position : position + _ENTRY])
+    whole = bytearray(data + bytes(len(data) % 2))
+    struct.pack_into(order + "I", whole, 4, len(whole))
+    whole += _packed(added, len(whole), cells, link)
+    return bytes(whole)
+
+
+def _packed(directory: Directory, at: int, cells: Mapping[int, bytes], link: int) -> bytes:
+    """A directory that stands `at` an offset, its values and those below it behind it.
+
+    `cells` are entries by tag that are taken as they are.
+    """
+    order = directory.order
+    entries = dict(cells)
+    start = at + 2 + (len(cells) + len(directory.fields) + len(directory.below)) * _ENTRY + 4
+    behind = bytearray()
+    for tag, kind, data in directory.fields:
+        value = data.ljust(4, b"\0")
+        if len(data) > 4:
+            value = struct.pack(order + "I", start + len(behind))
+            behind += data + bytes(len(data) % 2)
+        count = len(data) // _BYTES_OF_ALL[kind]
+        entries[tag] = struct.pack(order + "HHI", tag, kind, count) + value
+    for tag, below in directory.below.items():
+        place = start + len(behind)
+        entries[tag] = struct.pack(order + "HHII", tag, LONG, 1, place)
+        behind += _packed(below, place, {}, 0)
+    # Two fields of one tag leave fewer entries; the room is kept, so that places stay right.
+    spare = bytes(start - at - 2 - 4 - len(entries) * _ENTRY)
+    table = b"".join(entries[tag] for tag in sorted(entries))
+    head, last = struct.pack(order + "H", len(entries)), struct.pack(order + "I", link)
+    return head + table + last + spare + bytes(behind)

@@ -1,0 +1,170 @@
+"""Records of IPTC-IIM (version 4.2), and the places that hold them in other formats' blocks.
+
+A data set is the byte 0x1C, the numbers of its record and of itself, its length and its value.
+Most programs write record 2 alone (the "application record"), with 1:90 before it where the
+text is in UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+CHARACTER_SET: Final = (1, 90)
+BY_LINE: Final = (2, 80)
+COPYRIGHT: Final = (2, 116)
+# By-line and its title, credit, source, copyright notice, and whom to ask.
+_RIGHTS: Final = frozenset({(2, 80), (2, 85), (2, 110), (2, 115), (2, 116), (2, 118)})
+# The form, the version and the data of a small picture of what the file showed before.
+_PREVIEW: Final = frozenset({(2, 200), (2, 201), (2, 202)})
+_VERSION: Final = (2, 0)
+_UTF_8: Final = b"\x1b%G"
+MARKER: Final = 0x1C
+# Longer values tell how many bytes their length has (1.6 of the specification).
+_LONG: Final = 0x8000
+
+PHOTOSHOP: Final = b"Photoshop 3.0\0"
+"""How JPEG's APP13 segments begin that hold Photoshop's image resources."""
+_RESOURCE: Final = 0x0404
+
+_POSITION: Final = re.compile(rb"gps|latitude|longitude|\b\d{1,3}\.\d{4,}", re.IGNORECASE)
+
+
+class DataSet(NamedTuple):
+    """One data set: the numbers of its record and its own, and its value."""
+
+    record: int
+    number: int
+    value: bytes
+
+    @property
+    def name(self) -> tuple[int, int]:
+        """Its two numbers."""
+        return self.record, self.number
+
+
+def parsed(records: bytes) -> list[DataSet]:
+    """The data sets, without the padding behind them. Raises ValueError if they are broken."""
+    return list(_parsed(records))
+
+
+def _parsed(records: bytes) -> Iterator[DataSet]:
+    at, end = 0, len(records.rstrip(b"\0"))
+    while at < end:
+        if records[at] != MARKER or at + 5 > len(records):
+            raise ValueError("something else than IPTC data sets")
+        record, number, length = struct.unpack_from(">BBH", records, at + 1)
+        at += 5
+        if length >= _LONG:
+            width = length - _LONG
+            length = int.from_bytes(records[at : at + width], "big")
+            at += width
+        if at + length > len(records):
+            raise ValueError("an IPTC data set that is cut short")
+        yield DataSet(record, number, records[at : at + length])
+        at += length
+
+
+def packed(sets: Iterable[DataSet]) -> bytes:
+    """The data sets as bytes."""
+    return b"".join(
+        struct.pack(">BBB", MARKER, record, number) + _length(len(value)) + value
+        for record, number, value in sets
+    )
+
+
+def _length(length: int) -> bytes:
+    if length < _LONG:
+        return struct.pack(">H", length)
+    return struct.pack(">HI", _LONG | 4, length)
+
+
+def clean(records: bytes) -> bytes | None:
+    """Without the preview (2:200 to 2:202), which still shows what was cropped away, and padding.
+
+    None if nothing is left. Raises ValueError if the records are broken.
+    """
+    return _filtered(records, lambda one: one.name not in _PREVIEW)
+
+
+def without_position(records: bytes) -> tuple[bytes | None, bool]:
+    """Without data sets whose text tells a position in numbers; and whether there were any.
+
+    IIM has no data set for coordinates. Names of places (city, country: 2:90 to 2:101) are words
+    that somebody put there to be read, so they stay.
+    """
+    kept = _filtered(records, lambda one: not _POSITION.search(one.value))
+    return kept, kept != records
+
+
+def rights_only(records: bytes) -> bytes | None:
+    """Nothing but by-line, credit, source, copyright notice and contact; None if there is none."""
+    sets = parsed(records)
+    if not any(one.name in _RIGHTS for one in sets):
+        return None
+    return packed(one for one in sets if one.name in _RIGHTS | {CHARACTER_SET, _VERSION})
+
+
+def with_rights(records: bytes, artist: str | None, copyright: str | None) -> bytes:  # noqa: A002
+    """With another by-line (2:80) and copyright notice (2:116), where these are given."""
+    new = {BY_LINE: artist, COPYRIGHT: copyright}
+    told = {name: text for name, text in new.items() if text}
+    sets = parsed(records)
+    if CHARACTER_SET not in (one.name for one in sets) and not _plain(told.values()):
+        sets = [_in_utf_8(one) for one in sets]
+        sets.insert(0, DataSet(*CHARACTER_SET, _UTF_8))
+    kept = [one for one in sets if one.name not in told]
+    kept += [DataSet(*name, text.encode("utf-8")) for name, text in told.items()]
+    # Data sets may stand in any order within a record, but records are in theirs.
+    return packed(sorted(kept, key=lambda one: one.record))
+
+
+def _plain(texts: Iterable[str]) -> bool:
+    return all(text.isascii() for text in texts)
+
+
+def _in_utf_8(one: DataSet) -> DataSet:
+    """A value of record 2 that was in Latin-1, as it is where nothing is said."""
+    if one.record != 2 or one.name == _VERSION or one.value.isascii():
+        return one
+    try:
+        one.value.decode("utf-8")
+    except ValueError:
+        return one._replace(value=one.value.decode("latin-1").encode("utf-8"))
+    return one
+
+
+def _filtered(records: bytes, wanted: Callable[[DataSet], bool]) -> bytes | None:
+    sets = parsed(records)
+    kept = [one for one in sets if wanted(one)]
+    return packed(kept) if any(one.record != 1 for one in kept) else None
+
+
+def from_resources(resources: bytes) -> bytes | None:
+    """The records in Photoshop's image resources (number 0x0404), or None.
+
+    A resource is "8BIM", its number, a name in Pascal's form, its length and its data, all of
+    them padded to even lengths. The others among them (thumbnails, slices, guides, the resolution
+    once more) are Photoshop's own, about the file as it was.
+    """
+    at = 0
+    found = b""
+    while resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
+        (number,) = struct.unpack_from(">H", resources, at + 4)
+        name = 1 + resources[at + 6]
+        start = at + 6 + name + name % 2
+        if start + 4 > len(resources):
+            break
+        (length,) = struct.unpack_from(">I", resources, start)
+        if number == _RESOURCE:
+            found += resources[start + 4 : start + 4 + length]
+        at = start + 4 + length + length % 2
+    return found or None
+
+
+def to_resources(records: bytes) -> bytes:
+    """Photoshop's image resources with these records in them, and nothing else."""
+    head = b"8BIM" + struct.pack(">HHI", _RESOURCE, 0, len(records))
+    return head + records + bytes(len(records) % 2)

@@ -1,0 +1,144 @@
+"""Segments of a JPEG file, where its metadata stand (ITU-T T.81, annex B).
+
+Pillow reads and writes most of them. Here is what it does not do: what is spread over several
+segments, and what hides behind the picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+EXIF: Final = b"Exif\0\0"
+EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
+XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
+
+MOST_BYTES: Final = 65_533
+"""What fits into one segment, which counts its own length too."""
+
+_APP1: Final = 0xE1
+_APP13: Final = 0xED
+_START_OF_SCAN: Final = 0xDA
+_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xDA)})
+_END_OF_IMAGE: Final = b"\xff\xd9"
+_GUID_BYTES: Final = 32
+# XMP specification, part 3, 1.1.3.1: an extension's segment holds 65,400 bytes at most.
+_PORTION: Final = 65_400
+
+
+class Segment(NamedTuple):
+    """Marker, and where the payload begins and ends."""
+
+    marker: int
+    start: int
+    stop: int
+
+
+def walk(jpeg: bytes) -> Iterator[Segment]:
+    """The segments of a JPEG up to its first scan, as far as they can be read."""
+    at = 2
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
+        marker = jpeg[at + 1]
+        if marker == 0xFF or marker in _WITHOUT_LENGTH:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", jpeg, at + 2)
+        yield Segment(marker, at + 4, min(at + 2 + max(2, length), len(jpeg)))
+        if marker == _START_OF_SCAN:
+            return
+        at += 2 + max(2, length)
+
+
+def without_exif(jpeg: bytes) -> tuple[bytes, bytes]:
+    """A JPEG whose EXIF nobody finds, with all else in its place; and the block it had."""
+    hidden = bytearray(jpeg)
+    block = b""
+    for marker, start, stop in walk(jpeg):
+        if marker == _APP1 and jpeg[start:stop].startswith(EXIF):
+            block = block or jpeg[start + len(EXIF) : stop]
+            hidden[start : start + len(EXIF)] = bytes(len(EXIF))
+    return bytes(hidden), block
+
+
+def behind(jpeg: bytes) -> bytes:
+    """What follows the first picture's end; nothing if it has none."""
+    scan = next((one.stop for one in walk(jpeg) if one.marker == _START_OF_SCAN), len(jpeg))
+    end = jpeg.find(_END_OF_IMAGE, scan)
+    return jpeg[end + 2 :] if end >= 0 else b""
+
+
+def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
+    """The EXIF block of APP1 payloads, and whether there were more blocks than the one.
+
+    A long one goes on in the next segment; one that begins anew is another block, which readers
+    ignore.
+    """
+    block: bytes | None = None
+    more = False
+    for payload in payloads:
+        if not payload.startswith(EXIF):
+            continue
+        part = payload[len(EXIF) :]
+        if block is None:
+            block = part
+        elif part[:4] in (b"II*\0", b"MM\0*"):
+            more = True
+        elif not more:
+            block += part
+    return block, more
+
+
+def extended_xmp(payloads: Iterable[bytes], guid: bytes) -> bytes | None:
+    """The extended packet with this GUID; None if it is not there.
+
+    Raises ValueError if a part of it is missing or its MD5 is not the GUID.
+    """
+    parts: dict[int, bytes] = {}
+    whole = 0
+    head = EXTENSION + guid
+    for payload in payloads:
+        if payload.startswith(head) and len(payload) >= len(head) + 8:
+            whole, offset = struct.unpack_from(">II", payload, len(head))
+            parts[offset] = payload[len(head) + 8 :]
+    if not parts:
+        return None
+    packet = b"".join(parts[offset] for offset in sorted(parts))
+    if len(packet) != whole or _guid(packet) != guid.upper():
+        raise ValueError("extended XMP of which a part is missing")
+    return packet
+
+
+def guid(packet: bytes) -> str:
+    """What the standard packet has to say in xmpNote:HasExtendedXMP: the MD5 in capital letters."""
+    return _guid(packet).decode("ascii")
+
+
+def _guid(packet: bytes) -> bytes:
+    return hashlib.md5(packet, usedforsecurity=False).hexdigest().upper().encode("ascii")
+
+
+def xmp_segments(extension: bytes) -> bytes:
+    """The segments of an extended packet."""
+    head = EXTENSION + _guid(extension)
+    return b"".join(
+        _segment(
+            _APP1,
+            head + struct.pack(">II", len(extension), at) + extension[at : at + _PORTION],
+        )
+        for at in range(0, len(extension), _PORTION)
+    )
+
+
+def photoshop_segments(prefix: bytes, resources: bytes) -> bytes:
+    """The segments of Photoshop's image resources; several where they are too long for one."""
+    room = MOST_BYTES - len(prefix)
+    return b"".join(
+        _segment(_APP13, prefix + resources[at : at + room])
+        for at in range(0, len(resources), room)
+    )
+
+
+def _segment(marker: int, payload: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload

@@ -1,0 +1,256 @@
+"""Camera raw, through the extra `raw` (rawpy, which is LibRaw): a plugin for Pillow.
+
+Developed with the white balance that the camera chose, to sRGB of 8 bits, upright. What is
+imported here is loaded only for such a file.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+
+from imgbatch.imaging.metadata import directories, exif
+from imgbatch.imaging.metadata.directories import Directory, Field
+from imgbatch.model import Size
+
+# LibRaw would take all processors, which the workers share already. It reads this once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import rawpy
+
+if TYPE_CHECKING:
+    from rawpy import RawPy
+
+_SRGB_CURVE: Final = (2.4, 12.92)
+"""Exponent and slope at black (IEC 61966-2-1)."""
+
+# LibRaw's words for turning, as EXIF's orientations.
+_ORIENTATIONS: Final = {0: 1, 3: 3, 5: 8, 6: 6}
+# First bytes of files that are TIFF but for a number of their own: Olympus and Panasonic.
+_NEARLY_TIFF: Final = (b"IIRO", b"IIRS", b"IIU\0")
+_FUJIFILM: Final = b"FUJIFILMCCD-RAW"
+_FUJIFILM_JPEG: Final = 84
+# Canon's boxes of one TIFF block each (CR3): IFD0, Exif, and GPS.
+_CANON_BOXES: Final = {b"CMT1": None, b"CMT2": directories.EXIF_IFD, b"CMT4": directories.GPS_IFD}
+_CANON_HEAD_BYTES: Final = 1 << 17
+_TIFF_HEAD_BYTES: Final = 16
+
+_DESCRIPTION: Final = 0x010E
+_MAKE: Final = 0x010F
+_SOFTWARE: Final = 0x0131
+_DATE: Final = 0x0132
+_KEPT: Final = frozenset(
+    {
+        *(_DESCRIPTION, _MAKE, exif.MODEL, _SOFTWARE, _DATE, exif.ARTIST, exif.COPYRIGHT),
+        *(directories.EXIF_IFD, directories.GPS_IFD),
+    }
+)
+
+
+class RawImageFile(ImageFile.ImageFile):
+    """A camera's raw file. Its size is upright, like the pixels that it is developed to.
+
+    `draft` takes half the size, at a quarter of the work: one pixel of each two by two.
+    """
+
+    format = "RAW"
+    format_description = "Camera raw"
+
+    _halved = False
+
+    def _open(self) -> None:
+        file: Any = self.fp
+        with _opened(file) as raw:
+            sizes = raw.sizes
+            self._orientation = _ORIENTATIONS.get(sizes.flip, 1)
+        # Told already as it is going to be: LibRaw crops to iwidth and iheight before it turns.
+        width, height = _developed(sizes)
+        self._size = (height, width) if self._orientation >= 5 else (width, height)
+        self._mode = "RGB"
+        self.tile = []
+        found = metadata(file)
+        if found is not None:
+            self.info["exif"] = _with_orientation(found, 1)
+        self.info["original_orientation"] = self._orientation
+        if xmp := packet(file):
+            self.info["xmp"] = xmp
+
+    def draft(self, mode: str | None, size: Size | None) -> None:
+        """Take half the size if that is at least `size`."""
+        width, height = -(-self._size[0] // 2), -(-self._size[1] // 2)
+        if size is not None and not self._halved and width >= size[0] and height >= size[1]:
+            self._halved = True
+            self._size = (width, height)
+
+    def load(self) -> Any:
+        """Develop it."""
+        if self._im is None:
+            with _opened(self.fp) as raw:  # type: ignore[arg-type]
+                try:
+                    array = raw.postprocess(
+                        use_camera_wb=True,
+                        half_size=self._halved,
+                        output_color=rawpy.ColorSpace.sRGB,
+                        output_bps=8,
+                        gamma=_SRGB_CURVE,
+                    )
+                except rawpy.LibRawError as error:
+                    raise _explained(error) from error
+            developed = Image.fromarray(array)
+            if developed.size != self._size:
+                raise ValueError(f"developed to {developed.size} pixels instead of {self._size}")
+            self.im = developed.convert("RGB").im
+        return super().load()
+
+
+def preview(file: BinaryIO) -> Image.Image:
+    """The largest JPEG inside a raw file, opened; with the raw file's EXIF, and its orientation.
+
+    Raises ValueError if there is none.
+    """
+    with _opened(file) as raw:
+        turned = _ORIENTATIONS.get(raw.sizes.flip, 1)
+        try:
+            thumbnail = raw.extract_thumb()
+        except rawpy.LibRawError as error:
+            raise ValueError(f"it has no preview that can be used ({_words(error)})") from error
+    if not isinstance(thumbnail.data, bytes):
+        raise ValueError("its preview is not a JPEG")
+    image = JpegImageFile(BytesIO(thumbnail.data))
+    # LibRaw puts a block of its own before what the preview itself may have.
+    blocks = [data for _, data in image.applist if data.startswith(exif.PREFIX)]
+    own = blocks[-1].removeprefix(exif.PREFIX) if blocks else None
+    found = metadata(file) or own or directories.block(Directory("<"))
+    if own is not None:
+        # A preview that says it knows best how it is stored.
+        turned = _orientation(own) or turned
+    block = exif.PREFIX + _with_orientation(found, turned)
+    image.info["exif"] = block
+    # Where Pillow keeps the segments as they are.
+    others = [one for one in image.applist if not one[1].startswith(exif.PREFIX)]
+    image.applist = [("APP1", block), *others]
+    return image
+
+
+def metadata(file: BinaryIO) -> bytes | None:
+    """An EXIF block made of what the file says in TIFF's way; None if it says nothing so.
+
+    MakerNotes are left out: they point to places in the raw file.
+    """
+    found = _directory(file)
+    if found is None:
+        return None
+    kept = found.only(_KEPT.__contains__).without(exif.MAKER_NOTE)
+    return directories.block(kept) if kept.fields or kept.below else None
+
+
+def packet(file: BinaryIO) -> bytes | None:
+    """The XMP packet of a raw file that has one as a tag (DNG 1.4, chapter 2)."""
+    found = _directory(file)
+    fields = found.fields if found is not None else []
+    return next((one.data for one in fields if one.tag == exif.XMP and one.data), None)
+
+
+def _directory(file: BinaryIO) -> Directory | None:
+    place = file.tell()
+    try:
+        return _read_directory(file)
+    except (ValueError, OSError, struct.error):
+        # Metadata that cannot be read are no reason not to develop it.
+        return None
+    finally:
+        file.seek(place)
+
+
+def _read_directory(file: BinaryIO) -> Directory | None:
+    file.seek(0)
+    head = file.read(len(_FUJIFILM) + _TIFF_HEAD_BYTES)
+    if head[:4] in (b"II*\0", b"MM\0*"):
+        return directories.read(file)
+    if head[:4] in _NEARLY_TIFF:
+        file.seek(0)
+        return directories.read(BytesIO(b"II*\0" + file.read()[4:]))
+    if head.startswith(_FUJIFILM):
+        file.seek(_FUJIFILM_JPEG)
+        offset, length = struct.unpack(">II", file.read(8))
+        file.seek(offset)
+        with Image.open(BytesIO(file.read(length)), formats=("JPEG",)) as image:
+            block = image.info.get("exif", b"").removeprefix(exif.PREFIX)
+        return directories.read(BytesIO(block))
+    if head[4:12] == b"ftypcrx ":
+        return _canon(file)
+    return None
+
+
+def _canon(file: BinaryIO) -> Directory | None:
+    file.seek(0)
+    head = file.read(_CANON_HEAD_BYTES)
+    top: Directory | None = None
+    for word, pointer in _CANON_BOXES.items():
+        at = head.find(word)
+        if at < 4:
+            continue
+        length = int.from_bytes(head[at - 4 : at])
+        found = directories.read(BytesIO(head[at + 4 : at - 4 + length]))
+        if pointer is None:
+            top = found
+        elif top is not None:
+            top.below[pointer] = found.in_order(top.order)
+    return top
+
+
+def _with_orientation(block: bytes, orientation: int) -> bytes:
+    found = directories.read(BytesIO(block))
+    order = "little" if found.order == "<" else "big"
+    data = orientation.to_bytes(2, order)  # type: ignore[arg-type]
+    others = [one for one in found.fields if one.tag != exif.ORIENTATION]
+    found.fields = [*others, Field(exif.ORIENTATION, directories.SHORT, data)]
+    return directories.block(found)
+
+
+def _orientation(block: bytes) -> int | None:
+    try:
+        return exif.Exif(block).orientation
+    except ValueError:
+        return None
+
+
+def _developed(sizes: Any) -> Size:
+    """Width and height before turning, pixels that are not square made so (as LibRaw does it)."""
+    width, height = sizes.width, sizes.height
+    aspect = sizes.pixel_aspect
+    if aspect < 0.995:
+        height = round(height / aspect)
+    elif aspect > 1.005:
+        width = round(width * aspect)
+    return width, height
+
+
+def _opened(file: BinaryIO) -> RawPy:
+    file.seek(0)
+    try:
+        return rawpy.imread(file)
+    except rawpy.LibRawError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: Exception) -> Exception:
+    words = _words(error)
+    if isinstance(error, rawpy.LibRawIOError):
+        return EOFError(words)
+    if isinstance(error, rawpy.LibRawUnsufficientMemoryError):
+        return MemoryError(words)
+    return ValueError(words)
+
+
+def _words(error: Exception) -> str:
+    told = error.args[0] if error.args else ""
+    return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
+
+
+Image.register_open(RawImageFile.format, RawImageFile)

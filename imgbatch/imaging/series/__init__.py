@@ -1,0 +1,1 @@
+"""Files with several frames: animations, and the pages of a TIFF."""
