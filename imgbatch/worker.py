@@ -9,22 +9,19 @@ import errno
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from PIL import Image
 
 from imgbatch import atomic, runlog
 from imgbatch.errors import PictureError
-from imgbatch.imaging import decode, encode, formats
+from imgbatch.imaging import decode, formats
 from imgbatch.imaging import resample as _resample  # noqa: F401
-from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
-from imgbatch.imaging.picture import Picture, Series
-from imgbatch.model import Encoding, Failure, Job, Notice, Result, Run, Source, Target, Written
-from imgbatch.operations import Operation
-from imgbatch.recipe import Output, Recipe
+from imgbatch.making import ShareExceededError, make
+from imgbatch.model import Failure, Job, Notice, Result, Run, Source, Target, Written
+from imgbatch.recipe import Recipe
 from imgbatch.runlog import Entry
 
 # Loaded here, and `resample` above, because nearly every job needs them and workers are forked
@@ -35,8 +32,6 @@ formats.load_plugin(formats.BY_NAME["jpeg"])
 # a full decode of 24 MP takes a third less time for it.
 _KEPT_BLOCKS = 16
 
-# Of a worker process itself: the interpreter, Pillow and what it has to hand.
-_PROCESS_BYTES = 60_000_000
 
 DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
 """Kinds of failures that the next file will meet, too."""
@@ -74,7 +69,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
     try:
         if run.in_place and (before := _replaced_before(job, run)):
             return Result(job.source, "done", before, seconds=time.perf_counter() - begun)
-        encoded = _encode_all(job, share, recipe, run)
+        encoded = make(job, share, recipe, run)
         # Before anything is published: what cannot be told would be made in silence.
         notices = _unique(notice for one in encoded for notice in one.notices)
         notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
@@ -82,7 +77,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
             messages = "; ".join(notice.message for notice in notices)
             raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
         written = _replace(job, encoded, run) if run.in_place else _publish(job, encoded, run)
-    except _ShareExceededError:
+    except ShareExceededError:
         return None
     except PictureError as error:
         return _failed(job.source, error.failure, begun)
@@ -118,131 +113,6 @@ def failed(result: Result) -> bool:
 
 def _failed(source: Source, failure: Failure, begun: float) -> Result:
     return Result.failed(source, failure, time.perf_counter() - begun)
-
-
-class _ShareExceededError(Exception):
-    """The picture fits into the run's memory, but not into this worker's share."""
-
-
-def _encode_all(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
-    limits = run.limits
-
-    def admit(demand: Demand) -> None:
-        """Called between the header and the pixels."""
-        if limits.memory is None:
-            return
-        decoded = demand.pixel_bytes * demand.decoded_size[0] * demand.decoded_size[1]
-        if demand.frames > 1:
-            # The next one is decoded while those before it wait.
-            decoded = demand.bytes
-        working = decoded + recipe.working_bytes(
-            demand.full_size,
-            demand.decoded_size,
-            demand.format,
-            plain=demand.plain,
-            frames=demand.frames,
-        )
-        need = _PROCESS_BYTES + max(demand.bytes, working)
-        if need > limits.memory:
-            raise PictureError(
-                "open",
-                "memory",
-                f"it needs about {need / 1e6:.0f} MB of memory, and {limits.memory / 1e6:.0f} MB "
-                "are allowed (see --memory)",
-            )
-        if need > limits.memory * share:
-            raise _ShareExceededError
-
-    # Some outputs may be there already: then the job has no target for them.
-    names = {target.output for target in job.targets}
-    wanted = [output for output in recipe.outputs if output.name in names]
-    made: list[list[Picture]] = [[] for _ in wanted]
-    unchanged = [True for _ in wanted]
-    with closing(
-        decode.pictures(
-            job.source.path,
-            recipe.needed_size,
-            every=partial(_wants_every_frame, wanted),
-            max_pixels=limits.max_pixels,
-            salvage=run.salvage,
-            raw_preview=recipe.raw_preview,
-            admit=admit,
-        )
-    ) as frames:
-        prepare = recipe.prepare
-        steps = [output.operations for output in wanted]
-        begins = True
-        for frame in frames:
-            if begins and frame.series is not None and frame.series.kind == "animation":
-                prepare, steps = _steadied(frame, prepare, steps)
-            begins = False
-            prepared = _operate(frame, prepare)
-            for index, output in enumerate(wanted):
-                if made[index] and not encode.holds_series(frame, output.encoding):
-                    continue
-                finished = _operate(prepared, steps[index]).upright()
-                made[index].append(finished)
-                unchanged[index] &= finished is frame
-    return [
-        (same and _copied(job, finished, output.encoding))
-        or encode.encode(finished[0], output.encoding, following=finished[1:])
-        for output, finished, same in zip(wanted, made, unchanged, strict=True)
-    ]
-
-
-def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -> bool:  # noqa: A002
-    return any(
-        formats.BY_NAME[output.encoding.format or format].series == series.kind
-        for output in outputs
-    )
-
-
-def _copied(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
-    """The source's own bytes, if no operation changed anything and nothing else is asked.
-
-    It was decoded all the same, so that what is broken fails.
-    """
-    first = frames[0]
-    if not all(encode.may_copy(frame, encoding) for frame in frames):
-        return None
-    with open(job.source.path, "rb") as file:
-        data = file.read()
-        state = os.fstat(file.fileno())
-    if (state.st_size, state.st_mtime_ns) != (job.source.size, job.source.mtime_ns):
-        return None
-    return Encoded(data, formats.BY_NAME[first.format], first.size, (), copied=True)
-
-
-def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
-    for operation in operations:
-        try:
-            picture = operation.apply(picture if operation.turns else picture.upright())
-        except (PictureError, MemoryError):
-            raise
-        except Exception as error:
-            raise PictureError(
-                "operate", operation.name, f"{operation.name}: {type(error).__name__}: {error}"
-            ) from error
-    return picture
-
-
-def _steadied(
-    first: Picture, prepare: Sequence[Operation], steps: Iterable[Sequence[Operation]]
-) -> tuple[tuple[Operation, ...], list[tuple[Operation, ...]]]:
-    """The operations as they are to be done to each frame of an animation."""
-
-    def settled(
-        picture: Picture, operations: Iterable[Operation]
-    ) -> tuple[Picture, tuple[Operation, ...]]:
-        done = []
-        for operation in operations:
-            upright = picture if operation.turns else picture.upright()
-            done.append(operation.settled(upright))
-            picture = _operate(upright, done[-1:])
-        return picture, tuple(done)
-
-    prepared, common = settled(first, prepare)
-    return common, [settled(prepared, each)[1] for each in steps]
 
 
 def _publish(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, ...]:

@@ -24,6 +24,7 @@ LAYERS: Final = (
     {"operations"},
     {"naming"},
     {"recipe"},
+    {"making"},
     {"worker", "journal"},
     {"scan", "plan", "report", "progress", "executors"},
     {"batch"},

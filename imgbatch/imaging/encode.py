@@ -184,6 +184,10 @@ def _fitted(picture: Picture, row: Format, encoding: Encoding) -> Picture:
         picture = colour.to_srgb(picture, encoding.intent)
     if picture.has_alpha and not row.alpha:
         picture = colour.flatten(picture, encoding.background)
+    # In a GIF's own pixels only a resize can have made some.
+    if row.name == "gif" != picture.format and colour.is_half_transparent(picture):
+        message = "GIF has no half transparency: such pixels became clear or opaque"
+        picture = picture.with_notice("alpha-flattened", message)
     if picture.mode not in modes:
         # Grey into a format of colours alone.
         picture = colour.in_colours(picture, encoding.intent)

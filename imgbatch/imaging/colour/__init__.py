@@ -324,6 +324,11 @@ def _levels(spot: Picture) -> tuple[int, ...]:
     return found if isinstance(found, tuple) else (found,)
 
 
+def is_half_transparent(picture: Picture) -> bool:
+    """Whether any pixel is neither clear nor opaque."""
+    return picture.has_alpha and any(picture.image.getchannel("A").histogram()[1:255])
+
+
 def flatten(picture: Picture, background: Colour) -> Picture:
     """Without alpha, over `background`; a warning if anything was transparent at all."""
     if not picture.has_alpha:

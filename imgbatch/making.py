@@ -1,0 +1,181 @@
+"""From one source to its finished files in memory: decode once, operate, encode for each output.
+
+Knows pictures, but neither targets nor processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from imgbatch.errors import PictureError
+from imgbatch.imaging import decode, encode, formats
+from imgbatch.imaging.decode import Demand
+from imgbatch.imaging.encode import Encoded
+from imgbatch.imaging.picture import Picture, Series
+from imgbatch.model import Encoding, Job, Run
+from imgbatch.operations import Operation
+from imgbatch.recipe import Output, Recipe
+
+# Of a worker process itself: the interpreter, Pillow and what it has to hand.
+_PROCESS_BYTES: Final = 60_000_000
+
+
+class ShareExceededError(Exception):
+    """The picture fits into the run's memory, but not into this worker's share."""
+
+
+def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
+    """Decode a job's source once, and make the file of each of its outputs in memory.
+
+    `share` is the part of the run's memory that it may take, 0 to 1. Raises PictureError, and
+    ShareExceededError before any pixel is decoded.
+    """
+    limits = run.limits
+
+    def admit(demand: Demand) -> None:
+        """Called between the header and the pixels."""
+        if limits.memory is None:
+            return
+        decoded = demand.pixel_bytes * demand.decoded_size[0] * demand.decoded_size[1]
+        if demand.frames > 1:
+            # The next one is decoded while those before it wait.
+            decoded = demand.bytes
+        working = decoded + recipe.working_bytes(
+            demand.full_size,
+            demand.decoded_size,
+            demand.format,
+            plain=demand.plain,
+            frames=demand.frames,
+        )
+        need = _PROCESS_BYTES + max(demand.bytes, working)
+        if need > limits.memory:
+            raise PictureError(
+                "open",
+                "memory",
+                f"it needs about {need / 1e6:.0f} MB of memory, and {limits.memory / 1e6:.0f} MB "
+                "are allowed (see --memory)",
+            )
+        if need > limits.memory * share:
+            raise ShareExceededError
+
+    # Some outputs may be there already: then the job has no target for them.
+    names = {target.output for target in job.targets}
+    wanted = [output for output in recipe.outputs if output.name in names]
+    making = [_Making(output) for output in wanted]
+    prepare: Sequence[Operation] = recipe.prepare
+    begins = True
+    with closing(
+        decode.pictures(
+            job.source.path,
+            recipe.needed_size,
+            every=partial(_wants_every_frame, wanted),
+            max_pixels=limits.max_pixels,
+            salvage=run.salvage,
+            raw_preview=recipe.raw_preview,
+            admit=admit,
+        )
+    ) as frames:
+        for frame in frames:
+            if begins and frame.series is not None and frame.series.kind == "animation":
+                prepare = _steadied(frame, prepare, making)
+            begins = False
+            prepared = _operate(frame, prepare)
+            for one in making:
+                one.add(frame, prepared)
+                if frame.series is None:
+                    # Its pixels need not wait for the other outputs.
+                    one.finish(job)
+    return [one.finish(job) for one in making]
+
+
+@dataclass(slots=True)
+class _Making:
+    """An output in the making: its frames, and then its file."""
+
+    output: Output
+    steps: tuple[Operation, ...] = ()
+    frames: list[Picture] = field(default_factory=list)
+    unchanged: bool = True
+    encoded: Encoded | None = None
+
+    def __post_init__(self) -> None:
+        self.steps = self.output.operations
+
+    def add(self, frame: Picture, prepared: Picture) -> None:
+        """Work on a frame, if the output's format has a place for it."""
+        if self.frames and not encode.holds_series(frame, self.output.encoding):
+            return
+        finished = _operate(prepared, self.steps).upright()
+        self.frames.append(finished)
+        self.unchanged &= finished is frame
+
+    def finish(self, job: Job) -> Encoded:
+        """The file, with nothing left of the frames."""
+        if self.encoded is None:
+            first, *following = self.frames
+            copied = _copied(job, self.frames, self.output.encoding) if self.unchanged else None
+            self.encoded = copied or encode.encode(first, self.output.encoding, following=following)
+            self.frames.clear()
+        return self.encoded
+
+
+def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -> bool:  # noqa: A002
+    return any(
+        formats.BY_NAME[output.encoding.format or format].series == series.kind
+        for output in outputs
+    )
+
+
+def _copied(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
+    """The source's own bytes, if no operation changed anything and nothing else is asked.
+
+    It was decoded all the same, so that what is broken fails.
+    """
+    first = frames[0]
+    if not all(encode.may_copy(frame, encoding) for frame in frames):
+        return None
+    with open(job.source.path, "rb") as file:
+        data = file.read()
+        state = os.fstat(file.fileno())
+    if (state.st_size, state.st_mtime_ns) != (job.source.size, job.source.mtime_ns):
+        return None
+    return Encoded(data, formats.BY_NAME[first.format], first.size, (), copied=True)
+
+
+def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
+    for operation in operations:
+        try:
+            picture = operation.apply(picture if operation.turns else picture.upright())
+        except (PictureError, MemoryError):
+            raise
+        except Exception as error:
+            raise PictureError(
+                "operate", operation.name, f"{operation.name}: {type(error).__name__}: {error}"
+            ) from error
+    return picture
+
+
+def _steadied(
+    first: Picture, prepare: Sequence[Operation], making: Iterable[_Making]
+) -> Sequence[Operation]:
+    """Settle the operations that are to do the same to each frame of an animation."""
+
+    def settled(
+        picture: Picture, operations: Iterable[Operation]
+    ) -> tuple[Picture, tuple[Operation, ...]]:
+        done = []
+        for operation in operations:
+            upright = picture if operation.turns else picture.upright()
+            done.append(operation.settled(upright))
+            picture = _operate(upright, done[-1:])
+        return picture, tuple(done)
+
+    prepared, shared = settled(first, prepare)
+    for one in making:
+        one.steps = settled(prepared, one.steps)[1]
+    return shared
