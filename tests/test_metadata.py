@@ -274,7 +274,7 @@ def test_orientation_is_applied_and_reset(
 # Orientation in two places
 
 
-@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_xmp_alone_can_tell_the_orientation(tmp_path: Path, source: str, orientation: int) -> None:
     data = pictures.with_metadata(
@@ -1325,9 +1325,14 @@ def test_exif_in_a_webp_with_and_without_its_name(tmp_path: Path, prefix: bytes)
 
 
 def test_xmp_does_not_turn_what_its_container_has_turned(tmp_path: Path) -> None:
-    """ISO 23008-12 has orientation in a property of its own."""
-    packet = pictures.xmp_packet(orientation=6)
-    data = pictures.with_metadata(pictures.quarters(*SIZE), "AVIF", xmp=packet)
+    """ISO 23008-12 has orientation in a property of its own, which Pillow writes for EXIF's."""
+    data = pictures.with_metadata(
+        pictures.stored(pictures.quarters(*SIZE), 6),
+        "AVIF",
+        exif=pictures.exif_block(orientation=6).block,
+        xmp=pictures.xmp_packet(orientation=3),
+    )
+    assert b"irot" in data
     image = opened(made(tmp_path, data, ".avif", format="png").data)
     assert (image.size, pictures.corners(image)) == (SIZE, pictures.UPRIGHT)
 

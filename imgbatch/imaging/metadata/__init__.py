@@ -23,8 +23,8 @@ Edited = TypeVar("Edited")
 _POSITION: Final = re.compile(r"gps|latitude|longitude|\b\d{1,3}\.\d{4,}", re.IGNORECASE)
 # PNG's own keywords (11.3.3.1) that say who made a picture and who owns it.
 _RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
-# Decoders turn these as their containers say (ISO 23008-12, 6.5.10), whatever XMP repeats.
-_TURNED_BY_CONTAINER: Final = frozenset({"AVIF", "HEIF"})
+# Its decoder has turned it as the container says (ISO 23008-12, 6.5.10), whatever XMP repeats.
+_TURNED_BY_DECODER: Final = "HEIF"
 
 
 def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
@@ -56,7 +56,7 @@ def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
             message = "a second picture or a map of depths inside XMP was dropped"
             notices.append(Notice("gain-map-dropped", message))
         # EXIF has the last word, also where it says that nothing is to be turned.
-        if orientation is None and image.format not in _TURNED_BY_CONTAINER:
+        if orientation is None and image.format != _TURNED_BY_DECODER:
             orientation = xmp_packet.orientation(packet)
         packet = _edited("XMP", packet, xmp_packet.upright, notices)
     records = _edited("IPTC", image, _clean_records, notices)
