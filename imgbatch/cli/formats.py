@@ -45,7 +45,7 @@ def _held(row: Format) -> str:
     held += ["alpha"] if row.alpha else []
     held += ["CMYK"] if "CMYK" in row.modes else []
     held += ["16-bit grey"] if "I;16" in row.modes else []
-    held += ["16-bit colour"] if row.deep_modes and formats.installed("deep") else []
+    held += [f"{row.deep_bits}-bit colour"] if row.deep_modes and formats.installed("deep") else []
     held += [row.series] if row.series else []
     return f"holds {', '.join(held)}" if held else ""
 

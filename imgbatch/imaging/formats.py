@@ -63,7 +63,8 @@ class Format:
 
     `suffixes` are the ones an output may keep, the first being given to new files; a scan takes
     `read_suffixes` too. `modes` are the Pillow modes that the encoder takes as they are,
-    `deep_modes` those of 16 bits a channel that it takes with the extra `deep`. `series` is what
+    `deep_modes` those of 16 bits a channel that it takes with the extra `deep`, and keeps
+    `deep_bits` of. `series` is what
     it can have several frames for. `settings` are what can be asked of the encoder.
     `quality` is the default (None: there is none), `max_side` the longest side in pixels,
     `encoding` the memory that the encoder takes beside the pixels, the finished file included.
@@ -78,6 +79,7 @@ class Format:
     read_suffixes: tuple[str, ...] = ()
     modes: frozenset[str] = frozenset({"L", "RGB"})
     deep_modes: frozenset[str] = frozenset()
+    deep_bits: int = 16
     holds: frozenset[Part] = frozenset()
     series: SeriesKind | None = None
     settings: frozenset[Setting] = frozenset()
@@ -201,6 +203,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         settings=frozenset({"quality", "lossless", "subsampling", "effort"}),
         modes=frozenset({"L", "RGB", "RGBA"}),
         deep_modes=frozenset({"RGB;16", "RGBA;16"}),
+        deep_bits=10,
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
         max_side=16_384,
