@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
-import stat
-import struct
-import sys
-import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import colour, depth, formats, memory, metadata
+from imgbatch.imaging import depth, formats, memory, metadata
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.metadata import embedded, exif
+from imgbatch.imaging.modes import in_working_mode, with_sane_profile
+from imgbatch.imaging.opening import (
+    Every,
+    Rules,
+    opened,
+    pillow_told,
+    reading,
+    recognised,
+)
 from imgbatch.imaging.picture import Box, Coding, Metadata, Picture, Series, turned
 from imgbatch.imaging.series import frames
-from imgbatch.model import Notice, Size, Stage
+from imgbatch.model import Notice, Size
 
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
@@ -35,12 +37,6 @@ MAX_PIXELS: Final = 250_000_000
 
 _MOST_FRAMES_OF_MOST_PIXELS: Final = 16
 """So many times that for all frames of a file together."""
-
-# Tags of a TIFF's pixels (TIFF 6.0, section 8).
-_BITS_PER_SAMPLE: Final = 0x0102
-_PHOTOMETRIC: Final = 0x0106
-_SAMPLE_FORMAT: Final = 0x0153
-_WHITE_IS_ZERO: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +67,8 @@ class Demand:
     pixel_bytes: int = 4
 
 
-Every = Callable[[str, Series], bool]
-"""From the name of a file's format and the series in it to whether all frames are wanted."""
-
 Admit = Callable[[Demand], None]
 """Asked before the pixels of a picture are decoded; raises whatever it likes to prevent that."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """How strict to be with a file: its most pixels, and whether it may be cut short.
-
-    And what to take from it: every frame, the small JPEG in a raw file.
-    """
-
-    max_pixels: int
-    salvage: bool = False
-    every: Every | None = None
-    raw_preview: bool = False
-
-    def unlimited(self) -> _Rules:
-        return replace(self, max_pixels=sys.maxsize)
 
 
 def decode(path: str, need: Need, **options: Any) -> Picture:
@@ -129,7 +106,7 @@ def pictures(
             admit(demand)
         asked = True
 
-    rules = _Rules(max_pixels, every=every, raw_preview=raw_preview)
+    rules = Rules(max_pixels, every=every, raw_preview=raw_preview)
     try:
         for picture in _decoded(path, need, rules, ask):
             begun = True
@@ -154,10 +131,10 @@ def pictures(
         yield from rest
 
 
-def _decoded(path: str, need: Need, rules: _Rules, ask: Admit) -> Generator[Picture]:
-    with _opened(path) as file:
-        image, row = _recognised(file, path, rules)
-        with _reading("decode", rules):
+def _decoded(path: str, need: Need, rules: Rules, ask: Admit) -> Generator[Picture]:
+    with opened(path) as file:
+        image, row = recognised(file, path, rules)
+        with reading("decode", rules):
             # Counting frames reads the first one's header again: so it comes first.
             moving = frames.find(image, row.name, file)
             series = _series(image, row, moving)
@@ -181,7 +158,7 @@ def _decoded(path: str, need: Need, rules: _Rules, ask: Admit) -> Generator[Pict
             return
         yield replace(first.picture(file, rules), series=series)
         for number in range(1, series.count if series is not None and every else 1):
-            with _reading("decode", rules):
+            with reading("decode", rules):
                 _turn_to(image, number)
                 page = _Told.of(image, row, file, need, rules)
             yield replace(page.picture(file, rules), series=series)
@@ -211,7 +188,7 @@ class _Told:
         row: formats.Format,
         file: BinaryIO,
         need: Need,
-        rules: _Rules,
+        rules: Rules,
         moving: frames.Animation | None = None,
     ) -> _Told:
         """Ask an opened image, and tell it how small it may be decoded."""
@@ -253,14 +230,14 @@ class _Told:
             8 if self.deep else 4,
         )
 
-    def picture(self, file: BinaryIO, rules: _Rules) -> Picture:
+    def picture(self, file: BinaryIO, rules: Rules) -> Picture:
         """Decode it."""
         image, row = self.image, self.row
-        with _reading("decode", rules):
+        with reading("decode", rules):
             if row.name == "ico":
                 # It was measured above; Pillow counts the mask of a bitmap as if it were pixels.
                 file.seek(0)
-                with _pillow_told(rules.unlimited()):
+                with pillow_told(rules.unlimited()):
                     image = Image.open(file, formats=(row.pillow,))
             icc, told = implied.profile(image, row, file, self.metadata.exif)
             pixels, more = _pixels(image, file, deep=self.deep)
@@ -306,11 +283,11 @@ class _Told:
             coding=self.coding,
             as_stored=self.as_stored,
         )
-        return _with_sane_profile(made, image.mode)
+        return with_sane_profile(made, image.mode)
 
 
 def _animated(
-    told: _Told, moving: frames.Animation, file: BinaryIO, rules: _Rules
+    told: _Told, moving: frames.Animation, file: BinaryIO, rules: Rules
 ) -> Iterator[Picture]:
     """The frames of an animation; what travels with them is the same for all."""
     if not moving.complete and not rules.salvage:
@@ -319,7 +296,7 @@ def _animated(
     first: Picture | None = None
     while True:
         # Not around the yield: what Pillow is told is told to all who use it.
-        with _reading("decode", rules):
+        with reading("decode", rules):
             frame = next(composed, None)
             if frame is None:
                 return
@@ -331,11 +308,11 @@ def _animated(
                 made = first
             else:
                 made = replace(first, pixels=frame.image, duration=frame.duration, notices=())
-                made = _with_sane_profile(made, frame.image.mode)
+                made = with_sane_profile(made, frame.image.mode)
         yield made
 
 
-def _check_pixels(pixels: int, count: int, what: str, rules: _Rules) -> None:
+def _check_pixels(pixels: int, count: int, what: str, rules: Rules) -> None:
     """Raise PictureError if all frames together are too many pixels for anybody."""
     if pixels > rules.max_pixels * _MOST_FRAMES_OF_MOST_PIXELS:
         raise PictureError(
@@ -351,7 +328,7 @@ def _largest(
     row: formats.Format,
     file: BinaryIO,
     need: Need,
-    rules: _Rules,
+    rules: Rules,
     series: Series,
     demand: Demand,
 ) -> Demand:
@@ -392,10 +369,10 @@ def read_header(path: str, max_pixels: int = MAX_PIXELS) -> Header:
 
     Raises PictureError in the stage "open".
     """
-    rules = _Rules(max_pixels)
-    with _opened(path) as file:
-        image, row = _recognised(file, path, rules)
-        with _reading("open", rules):
+    rules = Rules(max_pixels)
+    with opened(path) as file:
+        image, row = recognised(file, path, rules)
+        with reading("open", rules):
             found, orientation, _ = metadata.read(image)
     # Pillow already gives the upright size of a TIFF.
     size = turned(image.size, 1 if row.name == "tiff" else orientation)
@@ -407,131 +384,6 @@ def read_header(path: str, max_pixels: int = MAX_PIXELS) -> Header:
     )
 
 
-class _Unmapped(io.FileIO):
-    """A file that keeps its descriptor to itself.
-
-    Pillow would hand it to libtiff, which maps the file into memory; a map of a file that is cut
-    short meanwhile kills the process (SIGBUS). So a compressed TIFF is read as a whole instead.
-    """
-
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation("fileno")
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    # A file object, never a path: Pillow maps files that it opens itself, too.
-    try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise PictureError("open", "unreadable", "this is a pipe or a device, not a file")
-        file = io.BufferedReader(_Unmapped(path))
-    except ValueError as error:
-        raise PictureError("open", "not-found", f"cannot be opened: {error}") from error
-    except IsADirectoryError as error:
-        raise PictureError("open", "unreadable", "this folder cannot be listed") from error
-    except OSError as error:
-        kind = "not-found" if error.errno == errno.ENOENT else "unreadable"
-        raise PictureError("open", kind, f"cannot be opened: {error.strerror}") from error
-    with file:
-        yield file
-
-
-def _recognised(file: BinaryIO, path: str, rules: _Rules) -> tuple[Image.Image, formats.Format]:
-    """The image in `file`, not loaded; of an icon the image inside it, whose size is the true one.
-
-    Pillow loads icons as soon as it opens them.
-    """
-    with _reading("open", rules):
-        head = file.read(formats.HEAD_BYTES)
-        if not head:
-            raise PictureError("open", "empty", "the file is empty")
-        row = formats.recognise(head, os.path.splitext(path)[1].lower())
-        if row is None:
-            what = formats.describe_foreign(head)
-            raise PictureError(
-                "open",
-                "not-an-image",
-                f"this is {what}, not a picture that imgbatch opens"
-                if what
-                else "not a picture in a format that imgbatch opens",
-            )
-        if not formats.available(row):
-            raise PictureError("open", "no-codec", f"{row.label}: {formats.remedy(row)}")
-        formats.load_plugin(row)
-        if row.name == "ico":
-            image = _inside_icon(file)
-        else:
-            # The limit is checked below, in better words; but WebP allocates its canvas here.
-            with _pillow_told(rules if row.name == "webp" else rules.unlimited()):
-                image = _open(file, row, preview=rules.raw_preview)
-        width, height = image.size
-        if width * height > rules.max_pixels:
-            raise PictureError(
-                "open",
-                "too-large",
-                f"{width} x {height} pixels are more than the limit of {rules.max_pixels:,}",
-            )
-    return image, row
-
-
-def _open(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> Image.Image:
-    if preview and row is formats.RAW:
-        from imgbatch.imaging import raw
-
-        return raw.preview(file)
-    try:
-        return Image.open(file, formats=(row.pillow,))
-    except Exception:
-        # Pillow looks into EXIF already here, and falls over some of what is broken in it.
-        image = (
-            embedded.opened_without_exif(file, row)
-            or _opened_deep(file, row)
-            or frames.opened_cut_short(file, row.name)
-        )
-        if image is None:
-            raise
-        return image
-
-
-def _opened_deep(file: BinaryIO, row: formats.Format) -> Image.Image | None:
-    """A TIFF of a kind that Pillow has no mode for, but can be read with the extra `deep`."""
-    if row.name != "tiff":
-        return None
-    from imgbatch.imaging import deep_files
-
-    file.seek(0)
-    try:
-        with deep_files.more_tiffs():
-            image = Image.open(file, formats=(row.pillow,))
-    except Exception:
-        # Then the first error is the one to tell.
-        return None
-    if image.mode != "I;16" and not formats.installed("deep"):
-        raise PictureError(
-            "open", "no-codec", "a TIFF of this kind needs: pip install 'imgbatch[deep]'"
-        )
-    return image
-
-
-def _inside_icon(file: BinaryIO) -> Image.Image:
-    """The header of the picture that Pillow takes from an icon: a PNG, or a bitmap and its mask."""
-    from PIL.BmpImagePlugin import DibImageFile
-    from PIL.IcoImagePlugin import IcoFile
-    from PIL.PngImagePlugin import PngImageFile
-
-    file.seek(0)
-    offset = IcoFile(file).entry[0].offset
-    file.seek(offset)
-    is_png = formats.BY_NAME["png"].matches(file.read(formats.HEAD_BYTES))
-    file.seek(offset)
-    if is_png:
-        return PngImageFile(file)
-    image = DibImageFile(file)
-    image._size = (image.width, image.height // 2)
-    return image
-
-
 def _metadata(image: Image.Image, row: formats.Format) -> tuple[Metadata, int, tuple[Notice, ...]]:
     """What is known before the pixels are decoded."""
     if row.name == "ico":
@@ -539,70 +391,6 @@ def _metadata(image: Image.Image, row: formats.Format) -> tuple[Metadata, int, t
     found, orientation, notices = metadata.read(image)
     # Pillow turns TIFFs upright itself, while it loads them.
     return found, 1 if row.name == "tiff" else orientation, notices
-
-
-@contextmanager
-def _reading(stage: Stage, rules: _Rules) -> Iterator[None]:
-    """Turn whatever a codec raises into a PictureError with words for a person."""
-    try:
-        with warnings.catch_warnings(), _pillow_told(rules):
-            # What matters of these is said by our own checks, in words for a person.
-            warnings.simplefilter("ignore")
-            yield
-    except PictureError:
-        raise
-    except MemoryError as error:
-        raise PictureError(stage, "memory", "not enough memory to decode it") from error
-    except Image.DecompressionBombError as error:
-        message = f"it has more pixels than the limit of {rules.max_pixels:,}"
-        raise PictureError(stage, "too-large", message) from error
-    except UnidentifiedImageError as error:
-        raise PictureError(
-            "open", "broken", "its header is broken: it begins like a picture but is none"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        kind, message = _explained(error)
-        raise PictureError(stage, kind, message) from error
-    except Exception as error:
-        # Pillow's plugins raise KeyError, IndexError, TypeError and more on hostile files.
-        raise PictureError(
-            stage, "broken", f"its data are broken ({type(error).__name__}: {error})"
-        ) from error
-
-
-# What Pillow and the codecs say of missing data.
-_CUT_SHORT: Final = (
-    "truncated",
-    "premature",
-    "not enough image data",
-    "unexpected end of file",
-    "buffer is not large enough",
-)
-
-
-def _explained(error: BaseException) -> tuple[str, str]:
-    text = str(error)
-    cut_short = any(words in text.lower() for words in _CUT_SHORT)
-    if cut_short or isinstance(error, EOFError):
-        return "truncated", f"the file is cut short or damaged ({text or 'unexpected end'})"
-    return "broken", f"its data are broken ({text or type(error).__name__})"
-
-
-@contextmanager
-def _pillow_told(rules: _Rules) -> Iterator[None]:
-    """Set what Pillow keeps in globals, for this moment: it may be a guest in another program.
-
-    Its limit only warns where it should fail, and fails at twice its number. Files that are cut
-    short fail here also where that program allows them, so that the outcome is the same in every
-    process.
-    """
-    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    Image.MAX_IMAGE_PIXELS = rules.max_pixels // 2 + 1
-    ImageFile.LOAD_TRUNCATED_IMAGES = rules.salvage
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _shrink_on_load(image: Image.Image, least: Size) -> Box:
@@ -617,7 +405,7 @@ def _shrink_on_load(image: Image.Image, least: Size) -> Box:
     return (0, 0, *image.size)
 
 
-def _reads_deep(image: Image.Image, file: BinaryIO, rules: _Rules) -> bool:
+def _reads_deep(image: Image.Image, file: BinaryIO, rules: Rules) -> bool:
     """Whether all the bits of a channel can be read, for which Pillow has no mode.
 
     Of what is cut short only Pillow gives a part.
@@ -653,7 +441,7 @@ def _pixels(
             message = "a JPEG 2000 of this depth needs: pip install 'imgbatch[deep]'"
         raise PictureError("decode", "no-codec", message)
     image.load()
-    pixels, notices = _in_working_mode(image)
+    pixels, notices = in_working_mode(image)
     # Pixels alone: the plugin's own image would keep its decoder's frames alive.
     return (image._new(image.im) if pixels is image else pixels), notices
 
@@ -719,113 +507,3 @@ def _coding(image: Any) -> Coding | None:
     if image.mode in ("P", "1"):
         return Coding(palette=image.mode == "P", bilevel=image.mode == "1")
     return None
-
-
-def _in_working_mode(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
-    """Pixels in one of the modes L, LA, RGB, RGBA, CMYK and I;16."""
-    mode = image.mode
-    transparent = "transparency" in image.info
-    if mode in ("1", "L", "RGB") and transparent:
-        return image.convert("RGBA" if mode == "RGB" else "LA"), ()
-    if mode == "I;16" and transparent:
-        return _keyed(image)
-    if mode == "I;16":
-        return _stretched(image), ()
-    if mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
-        return image, ()
-    if mode == "1":
-        return image.convert("L"), ()
-    if mode == "P":
-        return image.convert("RGBA" if transparent else "RGB"), ()
-    if mode in ("PA", "RGBa"):
-        return image.convert("RGBA"), ()
-    if mode == "La":
-        return image.convert("LA"), ()
-    if mode == "LAB":
-        return colour.lab_to_rgb(image), ()
-    if mode in ("I", "F", "I;16B", "I;16L", "I;16N"):
-        return _scaled_to_16_bit(image)
-    return image.convert("RGB"), ()
-
-
-def _keyed(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
-    """16-bit grey of which one level is transparent; without the extra, in 8 bits."""
-    if formats.installed("deep"):
-        from imgbatch.imaging import deep_files
-
-        return deep_files.keyed(image), ()
-    import numpy as np
-
-    opaque = np.asarray(image) != image.info["transparency"]
-    grey = colour.to_8_bit(image)
-    grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
-    message = "16-bit grey with a transparent level was reduced to 8 (imgbatch[deep] keeps them)"
-    return grey, (Notice("depth-reduced", message),)
-
-
-def _stretched(image: Any) -> Image.Image:
-    """16-bit grey as it is meant: of fewer bits, or with 0 for white (TIFF 6.0, section 8)."""
-    bits, inverted, shifted = 16, False, 0
-    if image.format == "TIFF":
-        bits = 12 if image.tag_v2.get(_BITS_PER_SAMPLE) == (12,) else 16
-        inverted = image.tag_v2.get(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO
-    elif image.format == "HEIF":
-        # pillow-heif has them in the upper bits.
-        bits = image.info.get("bit_depth", 16)
-        shifted = 16 - bits
-    if bits == 16 and not inverted:
-        return image  # type: ignore[no-any-return]
-    import numpy as np
-
-    levels = np.asarray(image) >> shifted
-    if bits < 16:
-        highest = (1 << bits) - 1
-        # The highest becomes 65535, rounded.
-        levels = ((levels.astype(np.uint32) * 65_535 + highest // 2) // highest).astype(np.uint16)
-    return Image.fromarray(65_535 - levels if inverted else levels)
-
-
-def _scaled_to_16_bit(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ...]]:
-    """Wide integers and floats as 16-bit grey.
-
-    Integers are taken as 0 to 65535 (what a 16-bit file gives); floats that lie in 0 to 1 as
-    that range. Whatever goes beyond is scaled down to fit, with a warning, never clipped.
-    """
-    import numpy as np
-
-    raw = np.asarray(image)
-    if image.mode == "I" and _is_unsigned_tiff(image):
-        # Pillow's own numbers have a sign.
-        raw = raw.view(np.uint32)
-    values = np.nan_to_num(raw.astype(np.float64))
-    low, high = float(values.min()), float(values.max())
-    if image.mode == "F" and low >= 0 and high <= 1:
-        return Image.fromarray(np.rint(values * 65_535).astype(np.uint16)), ()
-    if low >= 0 and high <= 65_535:
-        return Image.fromarray(np.rint(values).astype(np.uint16)), ()
-    span = (high - low) or 1
-    scaled = np.rint((values - low) * (65_535 / span)).astype(np.uint16)
-    message = f"values from {low:g} to {high:g} were scaled to 16 bits"
-    return Image.fromarray(scaled), (Notice("range-scaled", message),)
-
-
-def _is_unsigned_tiff(image: Any) -> bool:
-    return bool(image.format == "TIFF" and image.tag_v2.get(_SAMPLE_FORMAT, (1,)) == (1,))
-
-
-def _with_sane_profile(picture: Picture, mode: str) -> Picture:
-    """Without a profile that is broken or of another colour space than the pixels."""
-    if picture.icc is None:
-        return picture
-    if mode == "LAB":
-        return replace(picture, icc=None)
-    if colour.profile_fits(picture.icc, picture.mode):
-        return picture
-    if picture.mode in colour.GREY_MODES and colour.profile_fits(picture.icc, "RGB"):
-        if colour.is_srgb(picture.icc):
-            return replace(picture, icc=None)
-        # Grey pixels under an RGB profile: said in RGB they mean exactly what was meant.
-        return colour.as_rgb(picture)
-    return replace(picture, icc=None).with_notice(
-        "profile-dropped", "its colour profile is broken or belongs to another colour space"
-    )

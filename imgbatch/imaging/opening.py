@@ -1,0 +1,238 @@
+"""Opening files: recognised by their content, and every error in words for a person."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import struct
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Final
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from imgbatch.errors import PictureError
+from imgbatch.imaging import formats
+from imgbatch.imaging.metadata import embedded
+from imgbatch.imaging.picture import Series
+from imgbatch.imaging.series import frames
+from imgbatch.model import Stage
+
+Every = Callable[[str, Series], bool]
+"""From the name of a file's format and the series in it to whether all frames are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How strict to be with a file: its most pixels, and whether it may be cut short.
+
+    And what to take from it: every frame, the small JPEG in a raw file.
+    """
+
+    max_pixels: int
+    salvage: bool = False
+    every: Every | None = None
+    raw_preview: bool = False
+
+    def unlimited(self) -> Rules:
+        """The same for pictures of any size."""
+        return replace(self, max_pixels=sys.maxsize)
+
+
+class _Unmapped(io.FileIO):
+    """A file that keeps its descriptor to itself.
+
+    Pillow would hand it to libtiff, which maps the file into memory; a map of a file that is cut
+    short meanwhile kills the process (SIGBUS). So a compressed TIFF is read as a whole instead.
+    """
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+@contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """The file, which is closed in the end. Raises PictureError."""
+    # A file object, never a path: Pillow maps files that it opens itself, too.
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise PictureError("open", "unreadable", "this is a pipe or a device, not a file")
+        file = io.BufferedReader(_Unmapped(path))
+    except ValueError as error:
+        raise PictureError("open", "not-found", f"cannot be opened: {error}") from error
+    except IsADirectoryError as error:
+        raise PictureError("open", "unreadable", "this folder cannot be listed") from error
+    except OSError as error:
+        kind = "not-found" if error.errno == errno.ENOENT else "unreadable"
+        raise PictureError("open", kind, f"cannot be opened: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def recognised(file: BinaryIO, path: str, rules: Rules) -> tuple[Image.Image, formats.Format]:
+    """The image in `file`, not loaded; of an icon the image inside it, whose size is the true one.
+
+    Pillow loads icons as soon as it opens them.
+    """
+    with reading("open", rules):
+        head = file.read(formats.HEAD_BYTES)
+        if not head:
+            raise PictureError("open", "empty", "the file is empty")
+        row = formats.recognise(head, os.path.splitext(path)[1].lower())
+        if row is None:
+            what = formats.describe_foreign(head)
+            raise PictureError(
+                "open",
+                "not-an-image",
+                f"this is {what}, not a picture that imgbatch opens"
+                if what
+                else "not a picture in a format that imgbatch opens",
+            )
+        if not formats.available(row):
+            raise PictureError("open", "no-codec", f"{row.label}: {formats.remedy(row)}")
+        formats.load_plugin(row)
+        if row.name == "ico":
+            image = _inside_icon(file)
+        else:
+            # The limit is checked below, in better words; but WebP allocates its canvas here.
+            with pillow_told(rules if row.name == "webp" else rules.unlimited()):
+                image = _image_in(file, row, preview=rules.raw_preview)
+        width, height = image.size
+        if width * height > rules.max_pixels:
+            raise PictureError(
+                "open",
+                "too-large",
+                f"{width} x {height} pixels are more than the limit of {rules.max_pixels:,}",
+            )
+    return image, row
+
+
+def _image_in(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> Image.Image:
+    """An image of this format, not loaded. Raises whatever Pillow does where nothing helps.
+
+    Of a camera's raw file it is, with `preview`, the JPEG inside.
+    """
+    if preview and row is formats.RAW:
+        from imgbatch.imaging import raw
+
+        return raw.preview(file)
+    try:
+        return Image.open(file, formats=(row.pillow,))
+    except Exception:
+        # Pillow looks into EXIF already here, and falls over some of what is broken in it.
+        image = (
+            embedded.opened_without_exif(file, row)
+            or _opened_deep(file, row)
+            or frames.opened_cut_short(file, row.name)
+        )
+        if image is None:
+            raise
+        return image
+
+
+def _opened_deep(file: BinaryIO, row: formats.Format) -> Image.Image | None:
+    """A TIFF of a kind that Pillow has no mode for, but can be read with the extra `deep`."""
+    if row.name != "tiff":
+        return None
+    from imgbatch.imaging import deep_files
+
+    file.seek(0)
+    try:
+        with deep_files.more_tiffs():
+            image = Image.open(file, formats=(row.pillow,))
+    except Exception:
+        # Then the first error is the one to tell.
+        return None
+    if image.mode != "I;16" and not formats.installed("deep"):
+        raise PictureError(
+            "open", "no-codec", "a TIFF of this kind needs: pip install 'imgbatch[deep]'"
+        )
+    return image
+
+
+def _inside_icon(file: BinaryIO) -> Image.Image:
+    """The header of the picture that Pillow takes from an icon: a PNG, or a bitmap and its mask."""
+    from PIL.BmpImagePlugin import DibImageFile
+    from PIL.IcoImagePlugin import IcoFile
+    from PIL.PngImagePlugin import PngImageFile
+
+    file.seek(0)
+    offset = IcoFile(file).entry[0].offset
+    file.seek(offset)
+    is_png = formats.BY_NAME["png"].matches(file.read(formats.HEAD_BYTES))
+    file.seek(offset)
+    if is_png:
+        return PngImageFile(file)
+    image = DibImageFile(file)
+    image._size = (image.width, image.height // 2)
+    return image
+
+
+@contextmanager
+def reading(stage: Stage, rules: Rules) -> Iterator[None]:
+    """Turn whatever a codec raises into a PictureError with words for a person."""
+    try:
+        with warnings.catch_warnings(), pillow_told(rules):
+            # What matters of these is said by our own checks, in words for a person.
+            warnings.simplefilter("ignore")
+            yield
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise PictureError(stage, "memory", "not enough memory to decode it") from error
+    except Image.DecompressionBombError as error:
+        message = f"it has more pixels than the limit of {rules.max_pixels:,}"
+        raise PictureError(stage, "too-large", message) from error
+    except UnidentifiedImageError as error:
+        raise PictureError(
+            "open", "broken", "its header is broken: it begins like a picture but is none"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        kind, message = _explained(error)
+        raise PictureError(stage, kind, message) from error
+    except Exception as error:
+        # Pillow's plugins raise KeyError, IndexError, TypeError and more on hostile files.
+        raise PictureError(
+            stage, "broken", f"its data are broken ({type(error).__name__}: {error})"
+        ) from error
+
+
+# What Pillow and the codecs say of missing data.
+_CUT_SHORT: Final = (
+    "truncated",
+    "premature",
+    "not enough image data",
+    "unexpected end of file",
+    "buffer is not large enough",
+)
+
+
+def _explained(error: BaseException) -> tuple[str, str]:
+    text = str(error)
+    cut_short = any(words in text.lower() for words in _CUT_SHORT)
+    if cut_short or isinstance(error, EOFError):
+        return "truncated", f"the file is cut short or damaged ({text or 'unexpected end'})"
+    return "broken", f"its data are broken ({text or type(error).__name__})"
+
+
+@contextmanager
+def pillow_told(rules: Rules) -> Iterator[None]:
+    """Set what Pillow keeps in globals, for this moment: it may be a guest in another program.
+
+    Its limit only warns where it should fail, and fails at twice its number. Files that are cut
+    short fail here also where that program allows them, so that the outcome is the same in every
+    process.
+    """
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    Image.MAX_IMAGE_PIXELS = rules.max_pixels // 2 + 1
+    ImageFile.LOAD_TRUNCATED_IMAGES = rules.salvage
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
