@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import BytesIO
 from random import Random
 from typing import Any, Final, NamedTuple, TypeVar
@@ -28,7 +29,7 @@ from pictures import (
     with_segments,
     xmp_packet,
 )
-from PIL import Image, features
+from PIL import Image, UnidentifiedImageError, features
 
 Damage = tuple[bytes, str]
 """The damaged bytes, and words for what was done to them."""
@@ -60,6 +61,8 @@ def specimens() -> list[Specimen]:
     makers += [_webp] if features.check("webp") else []
     makers += [_avif] if features.check("avif") else []
     makers += [_jpeg2000] if features.check("jpg_2000") else []
+    makers += [_heif] if find_spec("pillow_heif") else []
+    makers += [_raw] if find_spec("rawpy") and find_spec("tifffile") else []
     return [specimen for make in makers for specimen in make()]
 
 
@@ -104,6 +107,22 @@ def _jpeg() -> Iterator[Specimen]:
     iptc = b"Photoshop 3.0\x008BIM\x04\x04\0\0\0\0\0\x10\x1c\x02\x50\0\x0bAda Licht..\0"
     segments = [(0xFFED, iptc), (0xFFFE, b"a remark"), (0xFFEE, b"Adobe\0d\0\0\0\0\1")]
     yield Specimen("segments.jpg", with_segments(saved(_rgb(), "JPEG"), segments))
+
+
+def _heif() -> Iterator[Specimen]:
+    from pillow_heif import from_pillow
+
+    options = {"exif": exif_block().block, "xmp": xmp_packet(), "quality": 60}
+    for name, picture in (("everything.heic", _rgb()), ("alpha.heic", _rgba())):
+        file = BytesIO()
+        from_pillow(picture).save(file, **options)
+        yield Specimen(name, file.getvalue())
+
+
+def _raw() -> Iterator[Specimen]:
+    from test_raw import dng
+
+    yield Specimen("camera.dng", dng(previews=(saved(_rgb(), "JPEG"),)))
 
 
 def _png() -> Iterator[Specimen]:
@@ -779,7 +798,22 @@ def dealt(items: Sequence[Item], count: int, rng: Random) -> list[Item]:
 
 
 def opens_whole(data: bytes) -> Image.Image:
-    """A finished picture, loaded; raises whatever Pillow does if it is not whole."""
-    image = Image.open(BytesIO(data))
+    """A finished picture, loaded; raises whatever Pillow does if it is not whole.
+
+    Grey with alpha in a TIFF of 16 bits, which Pillow has no mode for, comes as grey of 8.
+    """
+    if data[4:8] == b"ftyp" and data[8:12] != b"avif" and find_spec("pillow_heif"):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    try:
+        image: Image.Image = Image.open(BytesIO(data))
+    except UnidentifiedImageError:
+        if data[:2] not in (b"II", b"MM") or not find_spec("tifffile"):
+            raise
+        from tifffile import imread
+
+        levels = imread(BytesIO(data))
+        return Image.fromarray((levels[:, :, 0] >> 8).astype(np.uint8))
     image.load()
     return image
