@@ -21,6 +21,7 @@ from PIL import Image
 
 from imgbatch.cli.operations import command
 from imgbatch.errors import UsageError
+from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Notice
 from imgbatch.operations import names, parameters_of, parse
@@ -774,3 +775,42 @@ def test_a_new_operation_needs_its_class_and_nothing_else() -> None:
         Twice(4)
     with pytest.raises(UsageError, match=r"twice: times: found 1\.0"):
         Twice(1.0)  # type: ignore[arg-type]
+
+
+# 16 bits a channel in colour
+
+
+def deep(channels: int) -> Deep:
+    levels = np.random.default_rng(channels).integers(0, 65_536, (9, 11, channels))
+    return Deep(levels.astype(np.uint16))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("name", names())
+def test_16_bits_in_colour_are_reduced_with_a_warning_where_that_is_needed(
+    name: str, channels: int
+) -> None:
+    pixels = deep(channels)
+    operation = parse(name)
+    before = Picture(pixels, "png", pixels.size, (0, 0, *pixels.size))
+    after = operation.apply(before)
+    if after.mode.endswith(";16"):
+        assert after.notices == ()
+        return
+    assert [notice.kind for notice in after.notices] == ["depth-reduced"]
+    # The same as for what has 8 bits, but for the rounding that comes first.
+    eight = operation.apply(Picture.of(pixels.to_8_bit()))
+    assert np.array_equal(np.asarray(after.image), np.asarray(eight.image))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_grey_of_16_bits_is_their_luma(channels: int) -> None:
+    pixels = deep(channels)
+    after = parse("grayscale").apply(Picture(pixels, "png", (11, 9), (0, 0, 11, 9)))
+    assert after.mode == ("I;16" if channels == 3 else "LA;16")
+    made = np.asarray(after.image) if channels == 3 else cast(Deep, after.deep).array[..., 0]
+    levels = pixels.array.astype(np.float64)
+    luma = levels[..., :3] @ (0.299, 0.587, 0.114) if channels > 2 else levels[..., 0]
+    assert np.abs(made - luma).max() <= NEAREST
+    if channels == 4:
+        assert np.array_equal(cast(Deep, after.deep).array[..., 1], pixels.array[..., 3])

@@ -69,6 +69,16 @@ class Deep:
         left, top, right, bottom = box
         return Deep(np.ascontiguousarray(self.array[top:bottom, left:right]))
 
+    def grey(self) -> Image.Image | Deep:
+        """The luma of Rec. ITU-R BT.601, as Pillow's convert gives it: I;16, or LA;16."""
+        if self.array.shape[2] == 2:
+            return self
+        luma = self.array[..., :3] @ np.array([0.299, 0.587, 0.114])
+        levels = np.rint(luma).astype(np.uint16)
+        if self.array.shape[2] == 3:
+            return Image.fromarray(levels)
+        return Deep(np.dstack([levels, self.array[..., 3]]))
+
     def to_8_bit(self) -> Image.Image:
         """The same in LA, RGB or RGBA: 65535 becomes 255, rounded."""
         mode = self.mode.removesuffix(";16")

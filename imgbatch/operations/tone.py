@@ -211,12 +211,15 @@ class Grayscale(Operation):
     """What was converted to sRGB first, and the result."""
 
     def apply(self, picture: Picture) -> Picture:
-        """Mode L, LA or I;16; in sRGB grey, since an RGB profile does not fit a grey picture."""
+        """Mode L, LA, I;16 or LA;16; in sRGB grey, since an RGB profile does not fit a grey picture."""
         from imgbatch.imaging import colour
 
-        if picture.mode in ("L", "LA", "I;16"):
+        if picture.mode in ("L", "LA", "I;16", "LA;16"):
             return picture
         picture = colour.to_srgb(picture)
+        deep = picture.deep
+        if deep is not None:
+            return replace(picture.with_pixels(deep.grey()), icc=None)
         grey = picture.image.convert("LA" if picture.has_alpha else "L")
         return replace(picture.with_pixels(grey), icc=None)
 
@@ -265,6 +268,6 @@ class Saturation(MatrixOperation):
 
     def apply(self, picture: Picture) -> Picture:
         """Grey pictures have no colour to change."""
-        if picture.mode in ("L", "LA", "I;16"):
+        if picture.mode in ("L", "LA", "I;16", "LA;16"):
             return picture
         return ToneOperation.apply(self, picture)
