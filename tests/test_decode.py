@@ -578,7 +578,7 @@ FOREIGN: Final = {
 def test_what_is_no_picture_is_named_in_words(tmp_path: Path, what: str, name: str) -> None:
     data, words = FOREIGN[what]
     if name == "photo.tga" and words == "not a picture":
-        words = "none"
+        words = "not supported"
     error = failure(tmp_path, data, name)
     assert error.failure.stage == "open"
     assert words in error.failure.message

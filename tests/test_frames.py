@@ -764,7 +764,7 @@ def test_no_peak_is_higher_than_its_estimate(tmp_path: Path, target: str) -> Non
     )
     assert done.returncode == 0, done.stderr
     peak, estimate = map(int, done.stdout.split())
-    assert 5_000_000 < peak <= estimate
+    assert 0 < peak <= estimate
 
 
 # Pages

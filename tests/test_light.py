@@ -218,6 +218,21 @@ def test_black_and_white_lines_become_the_grey_of_half_the_light() -> None:
     assert np.array_equal(found, np.full((8, 8, 3), round(255 * 0.5 ** (1 / GAMMA))))
 
 
+@pytest.mark.usefixtures("_path")
+def test_beside_the_sharpest_edges_the_dark_is_right_too() -> None:
+    """What a kernel overshoots to in one direction counts in the other, and is not cut off."""
+    rows, columns = np.mgrid[0:96, 0:96] - 48
+    ring = np.where(np.abs(np.hypot(rows, columns) - 30) < 2, 255, 0)
+    noise = np.random.default_rng(8).integers(0, 256, (96, 96, 3))
+    for levels in (noise, np.dstack([ring] * 3)):
+        picture = Picture.of(Image.fromarray(levels.astype(np.uint8)))
+        found = levels_of(resized(picture, (40, 48), "lanczos", (0, 0, 96, 96)))
+        averaged = convolved(srgb_decoded(levels / 255), (40, 48), "lanczos", (0, 0, 96, 96))
+        wanted = 255 * srgb_encoded(np.clip(averaged, 0, 1))
+        # Half a level of rounding, and what 16 bits of light are off.
+        assert np.abs(found - wanted).max() <= 0.6
+
+
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
 @pytest.mark.usefixtures("_path")

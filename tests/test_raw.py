@@ -270,7 +270,21 @@ def test_a_preview_that_knows_its_own_orientation_is_believed(tmp_path: Path) ->
 def test_without_a_preview_the_message_says_so(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="preview") as caught:
         decoded(tmp_path, dng(), raw_preview=True)
-    assert caught.value.failure.kind == "broken"
+    assert (caught.value.failure.stage, caught.value.failure.kind) == ("open", "no-preview")
+    assert "broken" not in caught.value.failure.message
+
+
+def test_a_darker_exposure_comes_out_darker(tmp_path: Path) -> None:
+    """Two of a series, two stops apart: nothing brightens each to its own liking."""
+    light = np.empty((SIZE[1], SIZE[0], 3))
+    shares = np.array([0.05, 0.1, 0.2, 0.4, 0.6, 0.9])
+    light[:] = np.repeat(shares, -(-SIZE[0] // 6))[: SIZE[0], None]
+    for exposure in (1, 1 / 4):
+        image = decoded(tmp_path, dng(light * exposure)).image
+        row = np.asarray(image)[SIZE[1] // 2].astype(int)
+        for place in (2, SIZE[0] // 2 - 3, SIZE[0] - 3):
+            wanted = curve(light[0, place, 0] * exposure)
+            assert np.abs(row[place] - wanted).max() <= 2, (exposure, place)
 
 
 # Through the program

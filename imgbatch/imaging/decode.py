@@ -359,9 +359,16 @@ def _largest(
 
 def _turn_to(image: Image.Image, page: int) -> None:
     """Go to a page of a TIFF; Pillow would keep the profile of the one before where it has none."""
-    if image.tell() != page:
-        image.info.clear()
+    if image.tell() == page:
+        return
+    image.info.clear()
+    try:
         image.seek(page)
+    except SyntaxError:
+        from imgbatch.imaging import deep_files
+
+        with deep_files.more_tiffs():
+            image.seek(page)
 
 
 def read_header(path: str, max_pixels: int = MAX_PIXELS) -> Header:
@@ -494,8 +501,22 @@ def _series(
     """What there are several frames for, if there are."""
     if moving is not None:
         return Series("animation", moving.count, moving.plays) if moving.count > 1 else None
-    count = getattr(image, "n_frames", 1) if row.series == "pages" else 1
+    count = _pages(image) if row.series == "pages" else 1
     return Series("pages", count) if count > 1 else None
+
+
+def _pages(image: Any) -> int:
+    """How many pages a TIFF has, which is then at its first."""
+    try:
+        return int(image.n_frames)
+    except SyntaxError:
+        # One of them is of a kind that Pillow has no mode for.
+        from imgbatch.imaging import deep_files
+
+        with deep_files.more_tiffs():
+            count = int(image.n_frames)
+            image.seek(0)
+        return count
 
 
 def _coding(image: Any) -> Coding | None:

@@ -204,6 +204,6 @@ _TEN_BITS: Final = frozenset({"avif", "heif"})
 
 
 def _for_whom(row: Format) -> str:
-    if row.deep_modes:
+    if row.deep_modes and not formats.installed("deep"):
         return f"for {row.label} (imgbatch[deep] keeps them)"
     return f"for {row.label}"

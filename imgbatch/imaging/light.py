@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _CHANNELS: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I": 1}
 _MOST: Final = 65_535
+# Where no light and full light lie in 16 bits: a kernel overshoots beside an edge, and what is
+# cut off there between its two passes would be missing in the second.
+_NONE_16: Final = 8_192
+_FULL_16: Final = _MOST - _NONE_16
 
 
 def resize(picture: Picture, size: Size, kernel: str, box: Box) -> Image.Image | Deep | None:
@@ -68,10 +72,10 @@ class _Tables:
     """A curve, looked up both ways. `exact` says that 16 bits of light tell all levels apart.
 
     `light` and `light_16` are the light of each level (256 or 65536), as float32 from 0 to 1 and
-    as uint16; the `pairs` are those of two levels of 8 bits at once. `level` and `level_16` are
-    the levels of each of 65536 steps of light, even in 16 bits, else even in the square root of
-    light, where dark levels lie less close together. For levels of 16 bits there are only
-    `light`, and `level` as float64.
+    as uint16 with room above and below; the `pairs` are those of two levels of 8 bits at once.
+    `level` and `level_16` are the levels of each of 65536 steps of light, even in 16 bits, else
+    even in the square root of light, where dark levels lie less close together. For levels of 16
+    bits there are only `light`, and `level` as float64.
     """
 
     light: NDArray[np.float32]
@@ -116,8 +120,8 @@ def _plain_tables(curve: ToneCurve) -> _Tables | None:
         return found
 
     plain = light.astype(np.float32)
-    light_16 = np.rint(light * _MOST).astype(np.uint16)
-    level_16 = level(steps)
+    light_16 = np.rint(_NONE_16 + light * (_FULL_16 - _NONE_16)).astype(np.uint16)
+    level_16 = level(np.clip((np.arange(_MOST + 1) - _NONE_16) / (_FULL_16 - _NONE_16), 0, 1))
     return _Tables(
         plain,
         level(steps**2),

@@ -118,10 +118,10 @@ def _image_in(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> 
 
     Of a camera's raw file it is, with `preview`, the JPEG inside.
     """
-    if preview and row is formats.RAW:
+    if row is formats.RAW:
         from imgbatch.imaging import raw
 
-        return raw.preview(file)
+        return raw.preview(file) if preview else raw.RawImageFile(file)
     try:
         return Image.open(file, formats=(row.pillow,))
     except Exception:
@@ -190,9 +190,8 @@ def reading(stage: Stage, rules: Rules) -> Iterator[None]:
         message = f"it has more pixels than the limit of {rules.max_pixels:,}"
         raise PictureError(stage, "too-large", message) from error
     except UnidentifiedImageError as error:
-        raise PictureError(
-            "open", "broken", "its header is broken: it begins like a picture but is none"
-        ) from error
+        message = "its header is broken, or of a kind that is not supported"
+        raise PictureError("open", "broken", message) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         kind, message = _explained(error)
         raise PictureError(stage, kind, message) from error

@@ -1,4 +1,4 @@
-"""Camera raw, through the extra `raw` (rawpy, which is LibRaw): a plugin for Pillow.
+"""Camera raw, through the extra `raw` (rawpy, which is LibRaw).
 
 Developed with the white balance that the camera chose, to sRGB of 8 bits, upright. What is
 imported here is loaded only for such a file.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
+from imgbatch.errors import PictureError
 from imgbatch.imaging.metadata import directories, exif
 from imgbatch.imaging.metadata.directories import Directory, Field
 from imgbatch.model import Size
@@ -53,7 +54,10 @@ _KEPT: Final = frozenset(
 
 
 class RawImageFile(ImageFile.ImageFile):
-    """A camera's raw file. Its size is upright, like the pixels that it is developed to.
+    """A camera's raw file, in the form of one of Pillow's plugins.
+
+    It is not registered: raw files have no signature, and Pillow would ask it about everything.
+    Its size is upright, like the pixels that it is developed to.
 
     `draft` takes half the size, at a quarter of the work: one pixel of each two by two.
     """
@@ -98,6 +102,9 @@ class RawImageFile(ImageFile.ImageFile):
                         output_color=rawpy.ColorSpace.sRGB,
                         output_bps=8,
                         gamma=_SRGB_CURVE,
+                        # As exposed: what LibRaw would brighten differs from picture to picture.
+                        no_auto_bright=True,
+                        adjust_maximum_thr=0,
                     )
                 except rawpy.LibRawError as error:
                     raise _explained(error) from error
@@ -111,16 +118,17 @@ class RawImageFile(ImageFile.ImageFile):
 def preview(file: BinaryIO) -> Image.Image:
     """The largest JPEG inside a raw file, opened; with the raw file's EXIF, and its orientation.
 
-    Raises ValueError if there is none.
+    Raises PictureError if there is none.
     """
     with _opened(file) as raw:
         turned = _ORIENTATIONS.get(raw.sizes.flip, 1)
         try:
             thumbnail = raw.extract_thumb()
         except rawpy.LibRawError as error:
-            raise ValueError(f"it has no preview that can be used ({_words(error)})") from error
+            message = f"it has no preview that can be used ({_words(error)})"
+            raise PictureError("open", "no-preview", message) from error
     if not isinstance(thumbnail.data, bytes):
-        raise ValueError("its preview is not a JPEG")
+        raise PictureError("open", "no-preview", "its preview is not a JPEG")
     image = JpegImageFile(BytesIO(thumbnail.data))
     # LibRaw puts a block of its own before what the preview itself may have.
     blocks = [data for _, data in image.applist if data.startswith(exif.PREFIX)]
@@ -251,6 +259,3 @@ def _explained(error: Exception) -> Exception:
 def _words(error: Exception) -> str:
     told = error.args[0] if error.args else ""
     return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
-
-
-Image.register_open(RawImageFile.format, RawImageFile)

@@ -211,7 +211,7 @@ class Grayscale(Operation):
     """What was converted to sRGB first, and the result."""
 
     def apply(self, picture: Picture) -> Picture:
-        """Mode L, LA, I;16 or LA;16; in sRGB grey, since an RGB profile does not fit a grey picture."""
+        """Mode L, LA, I;16 or LA;16; in sRGB grey, since an RGB profile does not fit that."""
         from imgbatch.imaging import colour
 
         if picture.mode in ("L", "LA", "I;16", "LA;16"):

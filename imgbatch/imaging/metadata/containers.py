@@ -45,7 +45,7 @@ def held(kept: Metadata, row: Format) -> tuple[Metadata, tuple[Notice, ...]]:
         kept, notices = _shortened(kept)
     lost = []
     if kept.exif and "exif" not in row.holds:
-        lost.append("EXIF")
+        lost += [] if Exif(kept.exif).tells_only_resolution else ["EXIF"]
         kept = replace(kept, exif=None)
     if kept.xmp and "xmp" not in row.holds:
         lost.append("XMP")

@@ -125,6 +125,12 @@ class Exif:
         inches = 2.54 if self._numbers(self._first, RESOLUTION_UNIT) == [_CENTIMETRE] else 1
         return across * inches, down * inches
 
+    @property
+    def tells_only_resolution(self) -> bool:
+        """Whether there is nothing else in it, but perhaps that the picture is upright."""
+        allowed = {X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ORIENTATION}
+        return all(entry.tag in allowed for entry in self._entries(self._first))
+
     def remove_broken_resolution(self) -> None:
         """Cut out a resolution that is no number, and a unit: some readers fall over them."""
         numbers = (_SHORT, _LONG, _RATIONAL)
