@@ -149,7 +149,7 @@ def test_workers_that_cannot_be_set_up_fail_every_file_with_the_reason(
 def test_a_run_survives_that_its_workers_are_killed_again_and_again(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 45)
-    names += [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 23)]
+    names += [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 40)]
 
     whole = undisturbed(arena, *FAULTY)
     verdict = kill_workers(arena, FAULTY, whole, random.Random(5), at_most=4)
