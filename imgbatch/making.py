@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -17,8 +17,9 @@ from imgbatch.imaging import decode, encode, formats
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.picture import Picture, Series
-from imgbatch.model import Encoding, Job, Run
+from imgbatch.model import Encoding, Job, Origin, Run
 from imgbatch.operations import Operation
+from imgbatch.operations.point import joined
 from imgbatch.recipe import Output, Recipe
 
 # Of a worker process itself: the interpreter, Pillow and what it has to hand.
@@ -66,8 +67,9 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
     # Some outputs may be there already: then the job has no target for them.
     names = {target.output for target in job.targets}
     wanted = [output for output in recipe.outputs if output.name in names]
-    making = [_Making(output) for output in wanted]
-    prepare: Sequence[Operation] = recipe.prepare
+    origin = _origin(job)
+    making = [_Making(output, replace(origin, output=output.name)) for output in wanted]
+    prepare: Sequence[Operation] = joined(recipe.prepare)
     begins = True
     with closing(
         decode.pictures(
@@ -81,6 +83,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
         )
     ) as frames:
         for frame in frames:
+            frame = replace(frame, origin=origin)
             if begins and frame.series is not None and frame.series.kind == "animation":
                 prepare = _steadied(frame, prepare, making)
             begins = False
@@ -98,21 +101,23 @@ class _Making:
     """An output in the making: its frames, and then its file."""
 
     output: Output
+    origin: Origin
     steps: tuple[Operation, ...] = ()
     frames: list[Picture] = field(default_factory=list)
     unchanged: bool = True
     encoded: Encoded | None = None
 
     def __post_init__(self) -> None:
-        self.steps = self.output.operations
+        self.steps = joined(self.output.operations)
 
     def add(self, frame: Picture, prepared: Picture) -> None:
         """Work on a frame, if the output's format has a place for it."""
         if self.frames and not encode.holds_series(frame, self.output.encoding):
             return
-        finished = _operate(prepared, self.steps).upright()
+        begun = replace(prepared, origin=self.origin)
+        finished = _operate(begun, self.steps).upright()
         self.frames.append(finished)
-        self.unchanged &= finished is frame
+        self.unchanged &= prepared is frame and finished is begun
 
     def finish(self, job: Job) -> Encoded:
         """The file, with nothing left of the frames."""
@@ -122,6 +127,12 @@ class _Making:
             self.encoded = copied or encode.encode(first, self.output.encoding, following=following)
             self.frames.clear()
         return self.encoded
+
+
+def _origin(job: Job) -> Origin:
+    folder, _, name = job.source.mirrored.rpartition("/")
+    stem, ext = os.path.splitext(name)
+    return Origin(stem, ext, folder, job.seq, job.source.mtime_ns)
 
 
 def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -> bool:  # noqa: A002

@@ -113,7 +113,9 @@ class Encoding:
     pixels where the format has no alpha; `intent` is how colours are converted where the format
     cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
     `compression` and `dither` count where a format has such a setting; None is its default.
-    `artist` and `copyright` are entered into the metadata, whatever the policy.
+    `artist` and `copyright` are entered into the metadata, whatever the policy. `max_bytes` is
+    how large the file may become; with `keep_smaller` the source's own bytes are taken where they
+    are fewer and the size and the format stay.
     """
 
     format: str | None = None
@@ -129,6 +131,25 @@ class Encoding:
     dither: bool = True
     artist: str | None = None
     copyright: str | None = None
+    max_bytes: int | None = None
+    keep_smaller: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a picture is called: the fields of names that its file alone does not tell.
+
+    `stem`, `ext` and `dir` are of the source's path, `seq` is its number in the run, from 1,
+    `mtime_ns` when it was changed, and `output` the name of the output that is being made, empty
+    before there are several.
+    """
+
+    stem: str = ""
+    ext: str = ""
+    dir: str = ""
+    seq: int = 0
+    mtime_ns: int = 0
+    output: str = ""
 
 
 class FileState(NamedTuple):
@@ -163,10 +184,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One source and a target for each output to be made of it, in the recipe's order."""
+    """One source and a target for each output to be made of it, in the recipe's order.
+
+    `seq` is the source's number in the run, from 1.
+    """
 
     source: Source
     targets: tuple[Target, ...]
+    seq: int = 0
 
 
 class Made(NamedTuple):

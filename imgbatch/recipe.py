@@ -49,13 +49,11 @@ class Output:
 
     def needed_size(self, size: Size) -> Size:
         """The least size this output can start from, of a picture whose file has `size`."""
-        return self.operations[0].needed_size(size) if self.operations else size
+        return _needed(self.operations, size, self.output_size(size))
 
     def output_size(self, size: Size) -> Size:
         """The size it comes to, of an upright picture with `size`."""
-        for operation in self.operations:
-            size = operation.output_size(size)
-        return size
+        return _size_after(self.operations, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +157,10 @@ class Recipe:
 
     def needed_size(self, size: Size) -> Size:
         """The least size that all outputs can start from, of a picture whose file has `size`."""
-        if self.prepare:
-            return size
-        needs = [output.needed_size(size) for output in self.outputs]
-        return max(need[0] for need in needs), max(need[1] for need in needs)
+        prepared = _size_after(self.prepare, size)
+        needs = [output.needed_size(prepared) for output in self.outputs]
+        most = max(need[0] for need in needs), max(need[1] for need in needs)
+        return _needed(self.prepare, size, most)
 
     def working_bytes(
         self,
@@ -209,6 +207,22 @@ class Recipe:
     def digest_of(self, output: Output) -> str:
         """The same of what makes the pixels and the file of one output: all but names."""
         return _digest((self.prepare, self.raw_preview, output.operations, output.encoding))
+
+
+def _size_after(operations: Iterable[Operation], size: Size) -> Size:
+    for operation in operations:
+        size = operation.output_size(size)
+    return size
+
+
+def _needed(operations: Sequence[Operation], size: Size, wanted: Size) -> Size:
+    """What the first operation has to be given, so that the last can make `wanted` of it."""
+    sizes = [size]
+    for operation in operations:
+        sizes.append(operation.output_size(sizes[-1]))
+    for operation, before in zip(reversed(operations), reversed(sizes[:-1]), strict=True):
+        wanted = operation.needed_size(before, wanted)
+    return wanted
 
 
 # Bytes per pixel of one frame, measured with 2 to 30 of them: GIF and AVIF take the most.
@@ -337,7 +351,8 @@ def _digest(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Dataclasses by their class and fields, so that no list of fields is kept by hand."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {one.name: _plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+        counted = [one.name for one in dataclasses.fields(value) if one.compare]
+        fields = {name: _plain(getattr(value, name)) for name in counted}
         return {"class": type(value).__name__, **fields}
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()

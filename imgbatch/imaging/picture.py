@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from imgbatch.model import Notice, NoticeKind, Size
+from imgbatch.model import Notice, NoticeKind, Origin, Size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -116,7 +116,8 @@ class Picture:
     the profile its numbers are meant in; without one they are sRGB. `coding` is kept as long as
     the pixels are those of the file or nearly so; `as_stored` is False where a decoder turned them
     already. Of several frames, `series` tells the whole, and
-    `duration` how long this one is shown, in milliseconds.
+    `duration` how long this one is shown, in milliseconds. `origin` tells what it is called, to
+    operations that write or count by that.
 
     Nothing is changed in place: an operation returns another picture, or the same one if it has
     nothing to change.
@@ -134,6 +135,7 @@ class Picture:
     series: Series | None = None
     duration: float = 0
     as_stored: bool = True
+    origin: Origin = field(default_factory=Origin)
 
     @classmethod
     def of(cls, image: Image.Image, format: str = "png", icc: bytes | None = None) -> Picture:  # noqa: A002

@@ -10,62 +10,158 @@ To add one, write a class in a module of this package:
         name: ClassVar[str] = "invert"
         amount: float = parameter(1.0, low=0, high=1, help="how much of it")
 
-        def curve(self) -> Curve: ...
+        def level(self, value: float) -> float: ...
 
-Its fields are declared once, and give parsing (`--filter invert:amount=0.5`), validation, help
-(`imgbatch operations`) and documentation. Every module here is imported to find them, so NumPy
-and the heavier parts of Pillow are imported inside the functions that use them: a run without
-such an operation never pays for them.
+Its fields are declared once, and give parsing (`--filter invert:amount=0.5`, recipes), validation,
+help (`imgbatch operations`) and documentation. A module that is installed elsewhere is named by an
+entry point of the group `imgbatch.operations`. Every module here is imported to find them, so
+NumPy and the heavier parts of Pillow are imported inside the functions that use them: a run
+without such an operation never pays for them.
 """
 
 from __future__ import annotations
 
 import difflib
 import pkgutil
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any, Final
 
 from imgbatch.errors import UsageError
-from imgbatch.operations.base import Operation, Parameter, parameters_of, registered
+from imgbatch.operations.base import Operation, parameters_of, registered
+from imgbatch.operations.parameters import Parameter
+
+ENTRY_POINTS: Final = "imgbatch.operations"
+"""The group of entry points that name modules with more operations."""
+
+
+def names() -> MappingProxyType[str, type[Operation]]:
+    """All registered operations by name, sorted: imgbatch's own, and those of other packages.
+
+    Raises UsageError for a package whose module cannot be loaded.
+    """
+    _load_own()
+    _load_installed()
+    return MappingProxyType(dict(sorted(registered().items())))
 
 
 @cache
-def names() -> MappingProxyType[str, type[Operation]]:
-    """All registered operations by name, sorted."""
+def _load_own() -> None:
     for module in pkgutil.iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
-    return MappingProxyType(dict(sorted(registered().items())))
+
+
+@cache
+def _load_installed() -> None:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:
+            package = point.dist.name if point.dist else point.value
+            raise UsageError(
+                f"the operations of {package} cannot be loaded ({point.value}): "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def find(name: str) -> type[Operation]:
+    """The operation of a name; raises UsageError with the nearest one."""
+    known = name.strip().lower()
+    _load_own()
+    if known not in registered():
+        # Looking through all that is installed takes time, so only for what is not known.
+        kinds = names()
+        if known not in kinds:
+            near = difflib.get_close_matches(known, kinds, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
+            raise UsageError(f"unknown operation {name!r}: {hint}")
+    return registered()[known]
 
 
 def parse(words: str) -> Operation:
     """An operation from the words users type: `NAME` or `NAME:key=value,key=value`.
 
-    Raises UsageError that says what was found, what was expected, and the nearest name.
+    A value with a comma stands in quotes. Raises UsageError that says what was found, what was
+    expected, and the nearest name.
     """
     name, _, arguments = words.partition(":")
-    known = name.strip().lower()
-    kind = names().get(known)
-    if kind is None:
-        near = difflib.get_close_matches(known, names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names())}"
-        raise UsageError(f"unknown operation {name!r}: {hint}")
+    kind = find(name)
+    name = kind.name
     declared = parameters_of(kind)
-    values = {}
-    for part in filter(None, (part.strip() for part in arguments.split(","))):
+    values: dict[str, Any] = {}
+    for part in _PART.findall(arguments):
         key, equals, word = (piece.strip() for piece in part.partition("="))
+        if not key and not equals:
+            continue
         if key not in declared or not equals:
-            raise UsageError(f"{name}: found {part!r}, expected {_expected(declared)}")
+            raise UsageError(f"{name}: found {part.strip()!r}, expected {_expected(declared, key)}")
         if key in values:
             raise UsageError(f"{name}: {key} is given twice")
-        values[key] = declared[key].parse(f"{name}: {key}", word)
+        if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'":
+            word = word[1:-1]
+        values[key] = declared[key].read(f"{name}: {key}", word)
     return kind(**values)
 
 
-def _expected(declared: dict[str, Parameter]) -> str:
+_PART: Final = re.compile(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""")
+
+
+def build(name: str, values: Mapping[str, Any]) -> Operation:
+    """An operation from its name and the values of a recipe; raises UsageError."""
+    kind = find(name)
+    declared = parameters_of(kind)
+    for key in values:
+        if key not in declared:
+            expected = _expected(declared, key)
+            raise UsageError(f"{kind.name}: found {key!r}, expected {expected}")
+    return kind(**values)
+
+
+def words_of(operation: Operation) -> str:
+    """What a user types for an operation: its name, and what is not as by default."""
+    settings = []
+    for key, declared in parameters_of(type(operation)).items():
+        value = getattr(operation, key)
+        if value != declared.default and value is not None:
+            word = declared.kind.word(value)
+            quoted = f'"{word}"' if "," in word else word
+            settings.append(f"{key}={quoted}")
+    return f"{operation.name}:{','.join(settings)}" if settings else operation.name
+
+
+def plain(operation: Operation) -> dict[str, Any]:
+    """An operation as a recipe writes it: its name, and what is not as by default."""
+    found: dict[str, Any] = {"name": operation.name}
+    for key, declared in parameters_of(type(operation)).items():
+        value = getattr(operation, key)
+        if value != declared.default and value is not None:
+            found[key] = declared.kind.plain(value)
+    return found
+
+
+def _expected(declared: dict[str, Parameter], key: str) -> str:
     if not declared:
         return "nothing: it has no settings"
-    return " or ".join(f"{key}=…" for key in declared)
+    near = difflib.get_close_matches(key, declared, n=1)
+    if near and near[0] != key:
+        return f"{near[0]}=… (did you mean that?)"
+    return " or ".join(f"{known}=…" for known in declared)
 
 
-__all__ = ["Operation", "Parameter", "names", "parameters_of", "parse"]
+__all__ = [
+    "ENTRY_POINTS",
+    "Operation",
+    "Parameter",
+    "build",
+    "find",
+    "names",
+    "parameters_of",
+    "parse",
+    "plain",
+    "words_of",
+]

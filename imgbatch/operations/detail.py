@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
-from imgbatch.operations.base import Operation, parameter, register
-from imgbatch.operations.tone import ToneOperation
+from imgbatch.operations.base import Operation, register
+from imgbatch.operations.parameters import parameter
+from imgbatch.operations.point import ToneOperation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +29,7 @@ class Sharpen(ToneOperation):
     """
 
     name: ClassVar[str] = "sharpen"
+    pixelwise: ClassVar[bool] = False
     memory: ClassVar[PerPixel] = PerPixel(9.5, 14)
     """Luma, the channels one by one, and the merged picture; arrays only live for a strip."""
     amount: float = parameter(0.8, low=0, high=8, help="how much; 0 changes nothing")

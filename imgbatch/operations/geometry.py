@@ -230,8 +230,8 @@ class Resize(Operation):
         """Width and height of the result."""
         return self._place(size).canvas
 
-    def needed_size(self, size: Size) -> Size:
-        """The whole picture at the scale at which its wanted part has the wanted pixels.
+    def needed_size(self, size: Size, wanted: Size) -> Size:
+        """The whole picture at the scale at which its part has the pixels of this size.
 
         In linear light it is more: a decoder that shrinks mixes levels, not light.
         """

@@ -19,6 +19,7 @@ class ConvertProfile(Operation):
     """
 
     name: ClassVar[str] = "profile"
+    pixelwise: ClassVar[bool] = True
     memory: ClassVar[PerPixel] = PerPixel(8.5, 12.5)
     """The result, grey as RGB on the way, and the colours without alpha."""
 

@@ -6,57 +6,23 @@ functions) where it has one, so that a filter looks like its namesake in CSS.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
-from imgbatch.operations.base import Curve, Operation, parameter, register
+from imgbatch.operations.base import Operation, register
+from imgbatch.operations.parameters import parameter
+from imgbatch.operations.point import Level, PointOperation, ToneOperation
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Matrix = tuple[tuple[float, float, float], ...]
 """Three rows: red, green and blue after, each a sum of red, green and blue before."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToneOperation(Operation):
-    """Base of those that change 8-bit L or RGB pixels."""
-
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
-    """The result; and the colours without alpha, or 16 bits as they are reduced to 8."""
-
-    def apply(self, picture: Picture) -> Picture:
-        """Change the colours, keep the alpha."""
-        from imgbatch.imaging import colour
-
-        picture = colour.to_tonal(picture)
-        if not picture.has_alpha:
-            return picture.with_pixels(self.change(picture.image))
-        image = picture.image
-        changed = self.change(image.convert("L" if image.mode == "LA" else "RGB"))
-        changed.putalpha(image.getchannel("A"))
-        return picture.with_pixels(changed)
-
-    @abstractmethod
-    def change(self, image: Image.Image) -> Image.Image:
-        """The changed image, L or RGB as the given one."""
-
-
-@dataclass(frozen=True, slots=True)
-class PointOperation(ToneOperation):
-    """Base of those that are one curve for every channel."""
-
-    @abstractmethod
-    def curve(self) -> Curve:
-        """256 levels 0 to 255, by the level before."""
-
-    def change(self, image: Image.Image) -> Image.Image:
-        """One look-up per channel."""
-        return image.point(list(self.curve()) * len(image.getbands()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +42,6 @@ class MatrixOperation(ToneOperation):
         return image.convert("RGB").convert("RGB", tuple(flat))
 
 
-def _curve(function: Callable[[float], float]) -> Curve:
-    """256 rounded, clipped levels of a function from 0..1 to 0..1."""
-    return [min(255, max(0, round(255 * function(level / 255)))) for level in range(256)]
-
-
 @register
 @dataclass(frozen=True, slots=True)
 class Brightness(PointOperation):
@@ -89,9 +50,9 @@ class Brightness(PointOperation):
     name: ClassVar[str] = "brightness"
     amount: float = parameter(1.1, low=0, high=10, help="factor; 1 changes nothing")
 
-    def curve(self) -> Curve:
-        """level * amount."""
-        return _curve(lambda level: level * self.amount)
+    def level(self, value: float) -> float:
+        """value * amount."""
+        return value * self.amount
 
 
 @register
@@ -102,9 +63,9 @@ class Contrast(PointOperation):
     name: ClassVar[str] = "contrast"
     amount: float = parameter(1.1, low=0, high=10, help="factor; 1 changes nothing")
 
-    def curve(self) -> Curve:
-        """(level - 1/2) * amount + 1/2."""
-        return _curve(lambda level: (level - 0.5) * self.amount + 0.5)
+    def level(self, value: float) -> float:
+        """(value - 1/2) * amount + 1/2."""
+        return (value - 0.5) * self.amount + 0.5
 
 
 @register
@@ -115,9 +76,9 @@ class Gamma(PointOperation):
     name: ClassVar[str] = "gamma"
     amount: float = parameter(1.2, low=0.1, high=10, help="exponent; 1 changes nothing")
 
-    def curve(self) -> Curve:
-        """level ** (1 / amount)."""
-        return _curve(lambda level: level ** (1 / self.amount))
+    def level(self, value: float) -> float:
+        """value ** (1 / amount)."""
+        return math.pow(value, 1 / self.amount)
 
 
 @register
@@ -128,14 +89,14 @@ class Invert(PointOperation):
     name: ClassVar[str] = "invert"
     amount: float = parameter(1.0, low=0, high=1, help="how much of it")
 
-    def curve(self) -> Curve:
-        """amount + level * (1 - 2 * amount)."""
-        return _curve(lambda level: self.amount + level * (1 - 2 * self.amount))
+    def level(self, value: float) -> float:
+        """amount + value * (1 - 2 * amount)."""
+        return self.amount + value * (1 - 2 * self.amount)
 
 
 @register
 @dataclass(frozen=True, slots=True)
-class AutoContrast(ToneOperation):
+class AutoContrast(PointOperation):
     """Stretch the levels so that the darkest becomes black and the brightest white.
 
     The ends are those of the luma, and all channels are stretched alike, so that colours keep
@@ -143,52 +104,47 @@ class AutoContrast(ToneOperation):
     """
 
     name: ClassVar[str] = "autocontrast"
+    measures: ClassVar[bool] = True
     cutoff: float = parameter(
         0.5, low=0, high=49, unit="%", help="share of pixels that may be clipped at each end"
     )
     channels: bool = parameter(False, help="stretch each channel by itself")
 
-    def change(self, image: Image.Image) -> Image.Image:
-        """One look-up per channel, made of the histogram."""
-        return image.point(self._levels(image))
-
-    def settled(self, picture: Picture) -> Operation:
-        """The stretch of the first frame for all of them."""
+    def settled(self, picture: Picture) -> PointOperation:
+        """The stretch of this picture."""
         from imgbatch.imaging import colour
 
         image = colour.to_tonal(picture).image
-        return _Stretch(tuple(self._levels(image.convert("L" if image.mode[0] == "L" else "RGB"))))
-
-    def _levels(self, image: Image.Image) -> list[int]:
-        """A curve for each channel, one behind the other."""
-        bands = len(image.getbands())
-        if self.channels and bands == 3:
+        image = image.convert("L" if image.mode[0] == "L" else "RGB")
+        if self.channels and image.mode == "RGB":
             histogram = image.histogram()
-            curves = [self._stretch(histogram[start : start + 256]) for start in (0, 256, 512)]
-            return [level for curve in curves for level in curve]
-        return list(self._stretch(image.convert("L").histogram())) * bands
+            each = [self._ends(histogram[start : start + 256]) for start in (0, 256, 512)]
+            return _Stretch(tuple(each))
+        return _Stretch((self._ends(image.convert("L").histogram()),))
 
-    def _stretch(self, histogram: list[int]) -> Curve:
+    def _ends(self, histogram: list[int]) -> tuple[int, int]:
         allowed = sum(histogram) * self.cutoff / 100
         low = _first_beyond(histogram, allowed)
         high = 255 - _first_beyond(histogram[::-1], allowed)
-        if high <= low:
-            return range(256)
-        return _curve(lambda level: (level * 255 - low) / (high - low))
+        return (low, high) if high > low else (0, 255)
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch(ToneOperation):
-    """AutoContrast with its curves known: 256 levels, or as many for each of three channels."""
+class _Stretch(PointOperation):
+    """From the levels `ends` to black and white, of each channel or of all."""
 
     name: ClassVar[str] = "autocontrast"
-    levels: tuple[int, ...]
+    ends: tuple[tuple[int, int], ...]
 
-    def change(self, image: Image.Image) -> Image.Image:
-        """One look-up per channel."""
-        wanted = 256 * len(image.getbands())
+    def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
+        """A straight line for each."""
+
+        def line(low: int, high: int) -> Level:
+            return lambda value: (value * 255 - low) / (high - low)
+
         # Frames may be of another mode than the first.
-        return image.point(list((self.levels * 3)[:wanted]))
+        ends = self.ends if len(self.ends) == channels else self.ends[:1]
+        return tuple(line(low, high) for low, high in ends)
 
 
 def _first_beyond(histogram: list[int], allowed: float) -> int:
@@ -207,6 +163,7 @@ class Grayscale(Operation):
     """Black and white, by the luma of Rec. ITU-R BT.601: one grey channel is left."""
 
     name: ClassVar[str] = "grayscale"
+    pixelwise: ClassVar[bool] = True
     memory: ClassVar[PerPixel] = PerPixel(5.5, 13)
     """What was converted to sRGB first, and the result."""
 

@@ -1,0 +1,304 @@
+"""The settings of an operation: declared once, and read from words, recipes and Python alike."""
+
+# What the methods of each Kind do stands at Kind.
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from imgbatch.errors import UsageError
+from imgbatch.model import Colour
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that an operation works with, as it was when the operation was made.
+
+    Only its bytes count for equality and digests, so a recipe and its files may move together.
+    """
+
+    path: str = field(compare=False)
+    data: bytes = field(repr=False)
+
+
+Point = tuple[float, float]
+Value = float | int | bool | str | Colour | tuple[Point, ...] | Attachment | None
+"""What a setting can hold."""
+
+
+class Kind(ABC):
+    """A kind of values. Both methods raise ValueError for what they cannot take."""
+
+    @property
+    @abstractmethod
+    def expected(self) -> str:
+        """What values are allowed, in words."""
+
+    @abstractmethod
+    def read(self, word: str) -> Any:
+        """The value that a word on the command line means, still to be checked."""
+
+    @abstractmethod
+    def check(self, value: Any) -> Value:
+        """The value as operations get it, of one that is written in Python or in a recipe."""
+
+    def plain(self, value: Any) -> Any:
+        """The value as it is written in a recipe."""
+        return value
+
+    def word(self, value: Any) -> str:
+        """The value as a word on the command line."""
+        return f"{value:g}" if isinstance(value, float) else f"{value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Kind):
+    """A number, or with `whole` one without a fraction."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+    whole: bool = False
+
+    @property
+    def expected(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        span = "" if math.isinf(self.low) else f" from {self.low:g} to {self.high:g}"
+        return f"{kind}{span}{f' {self.unit}' if self.unit else ''}"
+
+    def read(self, word: str) -> Any:
+        return int(word) if self.whole else float(word)
+
+    def check(self, value: Any) -> Value:
+        if type(value) is int and not self.whole:
+            # 1 and 1.0 are the same setting, so they are the same object and digest.
+            value = float(value)
+        if type(value) is not (int if self.whole else float):
+            raise ValueError
+        if not (math.isfinite(value) and self.low <= value <= self.high):
+            raise ValueError
+        number: float = value
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Truth(Kind):
+    """Yes or no."""
+
+    @property
+    def expected(self) -> str:
+        return "yes or no"
+
+    def read(self, word: str) -> Any:
+        return {
+            **dict.fromkeys(("yes", "true", "on", "1"), True),
+            **dict.fromkeys(("no", "false", "off", "0"), False),
+        }.get(word.lower())
+
+    def check(self, value: Any) -> Value:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    def word(self, value: Any) -> str:
+        return "yes" if value else "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Kind):
+    """Free text, or one of `choices`; `what` says what it is meant to be."""
+
+    choices: tuple[str, ...] = ()
+    what: str = "text"
+
+    @property
+    def expected(self) -> str:
+        return f"one of {', '.join(self.choices)}" if self.choices else self.what
+
+    def read(self, word: str) -> Any:
+        return word
+
+    def check(self, value: Any) -> Value:
+        if not isinstance(value, str) or (self.choices and value not in self.choices):
+            raise ValueError
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class ColourKind(Kind):
+    """A CSS colour; the value is red, green, blue and alpha."""
+
+    @property
+    def expected(self) -> str:
+        return "a CSS colour such as white, #1e90ff or rgb(20 20 20)"
+
+    def read(self, word: str) -> Any:
+        return word
+
+    def check(self, value: Any) -> Value:
+        if isinstance(value, str):
+            from imgbatch.imaging.colour import parse_colour
+
+            return parse_colour(re.sub(r"(?<=\d)\s+(?=\d)", ",", value))
+        if not isinstance(value, tuple | list) or len(value) not in (3, 4):
+            raise ValueError
+        if not all(type(part) is int and 0 <= part <= 255 for part in value):
+            raise ValueError
+        red, green, blue, *alpha = value
+        return red, green, blue, alpha[0] if alpha else 255
+
+    def plain(self, value: Any) -> Any:
+        red, green, blue, alpha = value
+        return f"#{red:02x}{green:02x}{blue:02x}" + (f"{alpha:02x}" if alpha < 255 else "")
+
+    def word(self, value: Any) -> str:
+        return f"{self.plain(value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Points(Kind):
+    """Points of a curve, at least two, from left to right: `0/0 128/140 255/255`."""
+
+    low: float = 0.0
+    high: float = 255.0
+
+    @property
+    def expected(self) -> str:
+        span = f"{self.low:g} to {self.high:g}"
+        return f"two or more points of levels from {span}, each further right: 0/0 128/140 255/255"
+
+    def read(self, word: str) -> Any:
+        pairs = [pair.split("/") for pair in re.split(r"[\s;]+", word.strip())]
+        return [(float(across), float(up)) for across, up in pairs]
+
+    def check(self, value: Any) -> Value:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError
+        points = tuple((float(across), float(up)) for across, up in value)
+        numbers = [number for point in points for number in point]
+        if not all(self.low <= number <= self.high for number in numbers) or len(points) < 2:
+            raise ValueError
+        if any(one[0] >= other[0] for one, other in itertools.pairwise(points)):
+            raise ValueError
+        return points
+
+    def plain(self, value: Any) -> Any:
+        return [list(point) for point in value]
+
+    def word(self, value: Any) -> str:
+        return " ".join(f"{across:g}/{up:g}" for across, up in value)
+
+
+_MOST_BYTES: Final = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind(Kind):
+    """A file, which is read at once; `what` it is meant to be."""
+
+    what: str = "a file"
+
+    @property
+    def expected(self) -> str:
+        return self.what
+
+    def read(self, word: str) -> Any:
+        return word
+
+    def check(self, value: Any) -> Value:
+        if isinstance(value, Attachment):
+            return value
+        path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+        if not path or not isinstance(path, str):
+            raise ValueError
+        try:
+            with open(path, "rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+        except (OSError, ValueError) as error:
+            trouble = getattr(error, "strerror", None) or error
+            raise UsageError(f"cannot read {path}: {trouble}") from None
+        if len(data) > _MOST_BYTES:
+            raise UsageError(f"{path} is too large for {self.what}")
+        return Attachment(path, data)
+
+    def plain(self, value: Any) -> Any:
+        return value.path
+
+    def word(self, value: Any) -> str:
+        return f"{value.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A setting of an operation: its default, what values it takes, and what it means.
+
+    A default of None means that it need not be given.
+    """
+
+    default: Value
+    kind: Kind
+    help: str = ""
+
+    @property
+    def expected(self) -> str:
+        """What values are allowed, in words."""
+        return self.kind.expected
+
+    def read(self, where: str, word: str) -> Value:
+        """A value from a word; raises UsageError naming `where` it stands."""
+        try:
+            return self.check(where, self.kind.read(word), found=word)
+        except (ValueError, TypeError):
+            raise self._refused(where, word) from None
+
+    def check(self, where: str, value: Any, *, found: Any = None) -> Value:
+        """The value as operations get it; raises UsageError naming `where` if not allowed."""
+        if value is None and self.default is None and found is None:
+            return None
+        try:
+            return self.kind.check(value)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+        except (ValueError, TypeError):
+            raise self._refused(where, value if found is None else found) from None
+
+    def _refused(self, where: str, found: Any) -> UsageError:
+        return UsageError(f"{where}: found {found!r}, expected {self.expected}")
+
+
+def parameter(
+    default: Value,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    kind: Kind | None = None,
+    help: str,  # noqa: A002
+) -> Any:
+    """Declare a field of an operation.
+
+    The default says what kind of values it takes: a number (from `low` to `high`), a whole
+    number, yes or no, one of `choices`; anything else has its `kind` given.
+    """
+    declared = Parameter(default, kind or _kind(default, low, high, unit, choices), help)
+    return dataclasses.field(default=default, metadata={"parameter": declared})
+
+
+def _kind(default: Value, low: float, high: float, unit: str, choices: tuple[str, ...]) -> Kind:
+    if isinstance(default, bool):
+        return Truth()
+    if isinstance(default, int | float):
+        return Number(low, high, unit, whole=isinstance(default, int))
+    if isinstance(default, str):
+        return Text(choices)
+    raise TypeError(f"a default of {default!r} does not tell the kind of a setting")

@@ -1,0 +1,176 @@
+"""Operations on each pixel's own value, and how several of them become one look-up.
+
+Alpha is left alone by all of them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+from imgbatch.imaging.formats import PerPixel
+from imgbatch.imaging.picture import Picture
+from imgbatch.operations.base import Operation
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Level = Callable[[float], float]
+"""From a level of 0..1 to another; results beyond 0..1 are clipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToneOperation(Operation):
+    """Base of those that change 8-bit L or RGB pixels."""
+
+    pixelwise: ClassVar[bool] = True
+    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
+    """The result; and the colours without alpha, or 16 bits as they are reduced to 8."""
+
+    def apply(self, picture: Picture) -> Picture:
+        """Change the colours, keep the alpha."""
+        from imgbatch.imaging import colour
+
+        picture = colour.to_tonal(picture)
+        if not picture.has_alpha:
+            return picture.with_pixels(self.change(picture.image))
+        image = picture.image
+        changed = self.change(image.convert("L" if image.mode == "LA" else "RGB"))
+        changed.putalpha(image.getchannel("A"))
+        return picture.with_pixels(changed)
+
+    @abstractmethod
+    def change(self, image: Image.Image) -> Image.Image:
+        """The changed image, L or RGB as the given one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointOperation(Operation):
+    """Base of those that are one curve for each channel: they take a single look-up.
+
+    Neighbours of this kind in a recipe are joined (`joined`) and rounded only once.
+    """
+
+    pixelwise: ClassVar[bool] = True
+    measures: ClassVar[bool] = False
+    """Whether its curves follow from what the picture shows: then `settled` gives one that has
+    them, for this picture and, of an animation, for those that follow."""
+    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
+    """The result; and 16 bits as they are reduced to 8."""
+
+    def apply(self, picture: Picture) -> Picture:
+        """One look-up."""
+        return _looked_up(picture, (self,))
+
+    def settled(self, picture: Picture) -> PointOperation:
+        """One with its curves known."""
+        return self
+
+    def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
+        """For each of the channels (1 or 3), or one for all: from levels 0..1 to levels.
+
+        `icc` is the profile that levels are meant in. What leaves 0..1 is clipped. Operations
+        that have only one curve say it by `level`.
+        """
+        return (self.level,)
+
+    def level(self, value: float) -> float:
+        """The level that one from 0..1 becomes, the same in each channel."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class LightOperation(PointOperation):
+    """Base of those that are meant for light, not for levels, as a camera's exposure is."""
+
+    def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
+        """Through the profile's own curves, sRGB's without one."""
+        from imgbatch.imaging.colour.transfer import transfers
+
+        found = transfers(icc)
+        each = found * channels if len(found) == 1 else found
+
+        def curve(channel: int) -> Level:
+            to_light, from_light = each[channel]
+            return lambda value: from_light(self.light(to_light(value), channel))
+
+        return tuple(curve(channel) for channel in range(channels))
+
+    @abstractmethod
+    def light(self, light: float, channel: int) -> float:
+        """What becomes of light from 0..1 in one of the channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Operation):
+    """Several point operations in one look-up."""
+
+    name: ClassVar[str] = "tone"
+    pixelwise: ClassVar[bool] = True
+    memory: ClassVar[PerPixel] = PointOperation.memory
+
+    operations: tuple[PointOperation, ...]
+
+    def apply(self, picture: Picture) -> Picture:
+        """One look-up, of curves that follow each other."""
+        return _looked_up(picture, self.operations)
+
+    def settled(self, picture: Picture) -> Operation:
+        """Only the first can go by what it sees (see `joined`)."""
+        first, *rest = self.operations
+        return Joined((first.settled(picture), *rest))
+
+
+def joined(operations: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The same operations, with neighbours that are point operations in one.
+
+    One that goes by what it sees must see what those before it made, so it begins anew.
+    """
+    found: list[Operation] = []
+    for operation in operations:
+        before = found[-1] if found else None
+        if isinstance(operation, PointOperation) and not operation.measures:
+            if isinstance(before, PointOperation):
+                found[-1] = Joined((before, operation))
+                continue
+            if isinstance(before, Joined):
+                found[-1] = Joined((*before.operations, operation))
+                continue
+        found.append(operation)
+    return tuple(found)
+
+
+def _looked_up(picture: Picture, operations: tuple[PointOperation, ...]) -> Picture:
+    from imgbatch.imaging import colour
+
+    picture = colour.to_tonal(picture)
+    first = operations[0].settled(picture)
+    channels = 1 if picture.mode in ("L", "LA") else 3
+    levels = _table((first, *operations[1:]), picture.icc, channels)
+    if levels == _unchanged(channels):
+        return picture
+    table = levels + tuple(range(256)) if picture.has_alpha else levels
+    return picture.with_pixels(picture.image.point(list(table)))
+
+
+@lru_cache(maxsize=64)
+def _table(
+    operations: tuple[PointOperation, ...], icc: bytes | None, channels: int
+) -> tuple[int, ...]:
+    """256 levels for each channel, one behind the other, rounded once."""
+    found: list[int] = []
+    for channel in range(channels):
+        values = [level / 255 for level in range(256)]
+        for operation in operations:
+            curves = operation.curves(icc, channels)
+            curve = curves[channel if len(curves) > 1 else 0]
+            values = [min(1.0, max(0.0, curve(value))) for value in values]
+        found += [round(255 * value) for value in values]
+    return tuple(found)
+
+
+def _unchanged(channels: int) -> tuple[int, ...]:
+    return tuple(range(256)) * channels
