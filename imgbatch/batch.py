@@ -9,11 +9,13 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from imgbatch import atomic
+from imgbatch import atomic, headers
 from imgbatch.errors import NothingFoundError, UsageError
 from imgbatch.executors import Control, Executor, Task, pool, resources, serial
+from imgbatch.headers import SORTS, Facts, Sort
 from imgbatch.journal import Claim, DamagedError, Journal
 from imgbatch.model import FileState, Job, Limits, Result, Run, Source
+from imgbatch.packed import Jobs
 from imgbatch.plan import OnConflict, Plan, absolute_paths, chunks, plan, plan_in_place
 from imgbatch.recipe import Recipe
 from imgbatch.scan import BACKUP_MARK, Selection, scan, shared_folder
@@ -23,6 +25,8 @@ MEMORY_SHARE: Final = 0.6
 
 _FAILED_WRITES: Final = 5
 _LONGEST_TIMEOUT: Final = 1_000_000
+_HEADERS_OF_A_WORKER: Final = 300
+_PORTION: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class Settings:
     is as many as there are processors to use. `listed` are files named one by one in a list, None
     if there is no list. `in_place` replaces the sources, which go to the folder `backup` before
     or, if that is None, are gone. `force` makes what is up to date anew; `strict` makes failures
-    of warnings; `preserve_dates` gives outputs the time of their source.
+    of warnings; `preserve_dates` gives outputs the time of their source; `sort` says in which
+    order sources are numbered.
     """
 
     paths: tuple[str, ...]
@@ -49,6 +54,7 @@ class Settings:
     salvage: bool = False
     strict: bool = False
     preserve_dates: bool = False
+    sort: Sort = "name"
     limits: Limits = field(default_factory=Limits)
 
 
@@ -67,6 +73,7 @@ def run(
     salvage: bool = False,
     strict: bool = False,
     preserve_dates: bool = False,
+    sort: Sort = "name",
     timeout: float | None = 300.0,
     memory: int | None = None,
     max_pixels: int = Limits().max_pixels,
@@ -92,6 +99,7 @@ def run(
         salvage=salvage,
         strict=strict,
         preserve_dates=preserve_dates,
+        sort=sort,
         limits=Limits(timeout, memory, max_pixels),
     )
     batch = prepare(recipe, settings)
@@ -274,6 +282,8 @@ class Batch:
 def _check(settings: Settings) -> None:
     if settings.jobs is not None and settings.jobs < 1:
         raise UsageError(f"found {settings.jobs} jobs, expected 1 or more")
+    if settings.sort not in SORTS:
+        raise UsageError(f"sort: found {settings.sort!r}, expected one of {', '.join(SORTS)}")
     limits = settings.limits
     if limits.timeout is not None and not 0 < limits.timeout <= _LONGEST_TIMEOUT:
         raise UsageError(
@@ -300,6 +310,7 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
 
 
 def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
+    reader = partial(_headers, settings=settings)
     sources = scan(
         settings.paths,
         settings.selection,
@@ -309,7 +320,13 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
     )
     if settings.in_place:
         return plan_in_place(
-            _below(folder, sources), recipe, folder, lookup=journal.lookup, force=settings.force
+            _below(folder, sources),
+            recipe,
+            folder,
+            lookup=journal.lookup,
+            force=settings.force,
+            sort=settings.sort,
+            reader=reader,
         )
     return plan(
         sources,
@@ -319,8 +336,29 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
         on_conflict=settings.on_conflict,
         lookup=journal.lookup,
         force=settings.force,
-        max_pixels=settings.limits.max_pixels,
+        sort=settings.sort,
+        reader=reader,
     )
+
+
+def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
+    """What the headers of many files tell, read by as many processes as are worth it."""
+    limits = settings.limits
+    workers = min(settings.jobs or resources.processors(), len(jobs) // _HEADERS_OF_A_WORKER)
+    if workers < 2:
+        return headers.one_by_one(jobs, limits.max_pixels)
+    from imgbatch import worker
+
+    task: Task[Job, Facts] = Task(
+        function=partial(headers.read, max_pixels=limits.max_pixels),
+        lost=headers.unread,
+        failed=headers.is_unread,
+        set_up=worker.tune_process,
+        timeout=limits.timeout,
+    )
+    count = len(jobs)
+    portions = (range(at, min(at + _PORTION, count)) for at in range(0, count, _PORTION))
+    return pool.run(task, jobs, portions, workers, Control())
 
 
 def _output(recipe: Recipe, settings: Settings) -> str:

@@ -18,6 +18,7 @@ from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.picture import Picture, Series
 from imgbatch.model import Encoding, Job, Origin, Run
+from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
 from imgbatch.operations.point import joined
 from imgbatch.recipe import Output, Recipe
@@ -66,16 +67,19 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
 
     # Some outputs may be there already: then the job has no target for them.
     names = {target.output for target in job.targets}
-    wanted = [output for output in recipe.outputs if output.name in names]
     origin = _origin(job)
-    making = [_Making(output, replace(origin, output=output.name)) for output in wanted]
+    making = [
+        _Making(output, replace(origin, output=output.name), wanted=output.name in names)
+        for output in recipe.outputs
+    ]
+    wanted = [one for one in making if one.wanted]
     prepare: Sequence[Operation] = joined(recipe.prepare)
     begins = True
     with closing(
         decode.pictures(
             job.source.path,
             recipe.needed_size,
-            every=partial(_wants_every_frame, wanted),
+            every=partial(_wants_every_frame, [one.output for one in wanted]),
             max_pixels=limits.max_pixels,
             salvage=run.salvage,
             raw_preview=recipe.raw_preview,
@@ -88,20 +92,30 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
                 prepare = _steadied(frame, prepare, making)
             begins = False
             prepared = _operate(frame, prepare)
-            for one in making:
-                one.add(frame, prepared)
-                if frame.series is None:
+            bases: dict[int, Picture] = {}
+            for start in recipe.starts(prepared.full_size):
+                one = making[start.output]
+                begun = prepared if start.base is None else bases[start.base]
+                resized = one.add(frame, begun, serves=start.serves)
+                if resized is not None:
+                    bases[start.output] = resized
+                if one.wanted and frame.series is None:
                     # Its pixels need not wait for the other outputs.
                     one.finish(job)
-    return [one.finish(job) for one in making]
+    return [one.finish(job) for one in wanted]
 
 
 @dataclass(slots=True)
 class _Making:
-    """An output in the making: its frames, and then its file."""
+    """An output in the making: its frames, and then its file.
+
+    One that is not `wanted` is there already, and at most serves others to start from: what they
+    come to does not depend on which of them are made.
+    """
 
     output: Output
     origin: Origin
+    wanted: bool
     steps: tuple[Operation, ...] = ()
     frames: list[Picture] = field(default_factory=list)
     unchanged: bool = True
@@ -110,29 +124,53 @@ class _Making:
     def __post_init__(self) -> None:
         self.steps = joined(self.output.operations)
 
-    def add(self, frame: Picture, prepared: Picture) -> None:
-        """Work on a frame, if the output's format has a place for it."""
+    def add(self, frame: Picture, begun: Picture, *, serves: bool) -> Picture | None:
+        """Work on a frame, if the output's format has a place for it.
+
+        Return it as it is after the first step, a resize, if it `serves` others.
+        """
+        wanted = self.wanted
         if self.frames and not encode.holds_series(frame, self.output.encoding):
-            return
-        begun = replace(prepared, origin=self.origin)
-        finished = _operate(begun, self.steps).upright()
-        self.frames.append(finished)
-        self.unchanged &= prepared is frame and finished is begun
+            wanted = False
+        named = replace(begun, origin=self.origin)
+        first = _operate(named, self.steps[:1]) if wanted or serves else named
+        if wanted:
+            finished = _operate(first, self.steps[1:]).upright()
+            self.frames.append(finished)
+            self.unchanged &= begun is frame and finished is named
+        if not serves or first is named:
+            return begun if serves else None
+        # The others are to see it as a decoder gives it that shrinks: by the size of the file.
+        return replace(begun, pixels=first.pixels, area=(0, 0, *first.size), orientation=1)
 
     def finish(self, job: Job) -> Encoded:
         """The file, with nothing left of the frames."""
         if self.encoded is None:
-            first, *following = self.frames
-            copied = _copied(job, self.frames, self.output.encoding) if self.unchanged else None
-            self.encoded = copied or encode.encode(first, self.output.encoding, following=following)
+            own = _own_file(job, self.frames, self.output.encoding) if self.unchanged else None
+            self.encoded = own if own and self._needs_nothing() else self._encoded(own)
             self.frames.clear()
         return self.encoded
+
+    def _needs_nothing(self) -> bool:
+        return all(encode.may_copy(frame, self.output.encoding) for frame in self.frames)
+
+    def _encoded(self, own: Encoded | None) -> Encoded:
+        """The frames as a file, or the source's own if that is smaller."""
+        first, *following = self.frames
+        try:
+            made = encode.encode(first, self.output.encoding, following=following)
+        except PictureError as error:
+            if own is None or error.failure.kind != "too-large":
+                raise
+            # What is larger than allowed is also larger than the source, which is not.
+            return own
+        return own if own is not None and len(own.data) < len(made.data) else made
 
 
 def _origin(job: Job) -> Origin:
     folder, _, name = job.source.mirrored.rpartition("/")
     stem, ext = os.path.splitext(name)
-    return Origin(stem, ext, folder, job.seq, job.source.mtime_ns)
+    return Origin(stem, ext, folder, job.seq, job.source.mtime_ns, parent=parent_of(job.source))
 
 
 def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -> bool:  # noqa: A002
@@ -142,13 +180,18 @@ def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -
     )
 
 
-def _copied(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
-    """The source's own bytes, if no operation changed anything and nothing else is asked.
+def _own_file(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
+    """The source's own bytes, if no operation changed anything and they may be what is asked for.
 
-    It was decoded all the same, so that what is broken fails.
+    They may if nothing is asked that they do not have, or, where the smaller file is to be kept,
+    nothing but another coding; and if there are not too many of them. The source was decoded all
+    the same, so that what is broken fails.
     """
     first = frames[0]
-    if not all(encode.may_copy(frame, encoding) for frame in frames):
+    suits = encode.may_stay if encoding.keep_smaller else encode.may_copy
+    if not all(suits(frame, encoding) for frame in frames):
+        return None
+    if encoding.max_bytes is not None and job.source.size > encoding.max_bytes:
         return None
     with open(job.source.path, "rb") as file:
         data = file.read()

@@ -30,6 +30,7 @@ NoticeKind = Literal[
     "not-linear",
     "profile-dropped",
     "range-scaled",
+    "scaled-down",
     "sizes-dropped",
     "truncated",
     "video-dropped",
@@ -51,6 +52,8 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "not-linear": "resampled as it is, not in linear light: its profile has no simple curves",
         "profile-dropped": "a colour profile that cannot be used was dropped",
         "range-scaled": "wide or floating point levels were scaled to fit into 16 bits",
+        "scaled-down": "the picture was made smaller than asked for: it would not have fitted into "
+        "--max-bytes at any fair quality",
         "sizes-dropped": "of an icon with several sizes only the largest was kept",
         "truncated": "the file is cut short; what is missing was left blank (--salvage)",
         "video-dropped": "the video of a motion photo was dropped",
@@ -115,7 +118,7 @@ class Encoding:
     `compression` and `dither` count where a format has such a setting; None is its default.
     `artist` and `copyright` are entered into the metadata, whatever the policy. `max_bytes` is
     how large the file may become; with `keep_smaller` the source's own bytes are taken where they
-    are fewer and the size and the format stay.
+    are fewer and nothing but how they are coded would change.
     """
 
     format: str | None = None
@@ -139,9 +142,9 @@ class Encoding:
 class Origin:
     """What a picture is called: the fields of names that its file alone does not tell.
 
-    `stem`, `ext` and `dir` are of the source's path, `seq` is its number in the run, from 1,
-    `mtime_ns` when it was changed, and `output` the name of the output that is being made, empty
-    before there are several.
+    `stem`, `ext` and `dir` are of the source's path, `parent` is its folder's own name, `seq` its
+    number in the run, from 1, `mtime_ns` when it was changed, and `output` the name of the output
+    that is being made, empty before there are several.
     """
 
     stem: str = ""
@@ -150,6 +153,7 @@ class Origin:
     seq: int = 0
     mtime_ns: int = 0
     output: str = ""
+    parent: str = ""
 
 
 class FileState(NamedTuple):

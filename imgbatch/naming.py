@@ -4,84 +4,73 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from imgbatch.errors import UsageError
+from imgbatch.model import Source
+
+UNKNOWN: Final = "unknown"
 
 FIELDS: Final = MappingProxyType(
     {
         "stem": "the source's name without its suffix",
-        "ext": "the suffix, with its dot",
-        "dir": "the folders between the given PATH and the source",
+        "ext": "the suffix, with its dot; nothing if there is none",
+        "dir": "the folders between the given PATH and the source; nothing if there are none",
+        "parent": "the name of the folder that the source lies in; `unknown` at the top of a disk",
         "output": "the output's name (`web` of `--size web=1600`)",
-        "width": "the output's width in pixels",
-        "height": "the output's height in pixels",
-        "seq": "a running number, in the order of the names",
-        "date": "when it was taken, or else when the file was changed; as in {date:%Y-%m-%d}",
+        "width": "the output's width in pixels; 0 if the source cannot be read",
+        "height": "the output's height in pixels; 0 if the source cannot be read",
+        "seq": "a running number from 1, in the order that --sort says",
+        "date": "when it was taken, or else when the file was changed; as in {date:%Y-%m-%d}, "
+        "which is the default",
         "camera": "the camera's model, or `unknown`",
     }
 )
-"""Every field and what it stands for."""
+"""Every field and what it stands for, also where a source does not tell it."""
 
-_OWN_FIELDS: Final = frozenset({"dir", "stem", "ext"})
+_OWN_FIELDS: Final = frozenset({"dir", "parent", "stem", "ext"})
 _HEADER_FIELDS: Final = frozenset({"width", "height", "date", "camera"})
+_CONVERSIONS: Final = frozenset({None, "l", "u"})
+_DAY: Final = "%Y-%m-%d"
 _SAMPLE: Final[Mapping[str, object]] = MappingProxyType(
     {
-        **dict.fromkeys(("stem", "ext", "dir", "output", "camera"), "x"),
+        **dict.fromkeys(("stem", "ext", "dir", "parent", "output", "camera"), "x"),
         **dict.fromkeys(("width", "height", "seq"), 1),
         "date": datetime(2000, 1, 1, tzinfo=UTC),
     }
 )
 
+# What Windows and its file systems take in no name, and some names that are devices there
+# (learn.microsoft.com, Naming Files, Paths, and Namespaces).
+_UNSAFE: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]|[ .](?=[ .]*\Z)')
+_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|\Z)", re.IGNORECASE)
 
-class _FileNames(string.Formatter):
-    """str.format without attributes and indexing, and with values that cannot add folders."""
-
-    def get_field(
-        self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[Any, str]:
-        return kwargs[field_name], field_name
-
-    def format_field(self, value: object, format_spec: str) -> str:
-        if isinstance(value, datetime):
-            format_spec = format_spec or "%Y-%m-%d"
-        text: str = super().format_field(value, format_spec)
-        return text
-
-
-_formatter: Final = _FileNames()
+_HUGE: Final = re.compile(r"\d{4}")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A checked template such as `{dir}/{stem}-{output}{ext}`."""
+    """A checked template such as `{dir}/{stem}-{output}{ext}`.
+
+    A field may have a format of Python's (`{seq:04d}`, `{stem:.20}`, `{date:%Y/%m}`), and before
+    it `!l` or `!u` for lower or upper case (`{ext!l}`).
+    """
 
     text: str
 
     @classmethod
     def parse(cls, text: str) -> Template:
         """Raises UsageError for an unknown field, a format that does not fit, or no name at all."""
-        try:
-            fields = [field for _, field, _, _ in _formatter.parse(text) if field is not None]
-        except ValueError as error:
-            raise UsageError(f"cannot read the name template {text!r}: {error}") from None
-        if any("{" in (spec or "") for _, _, spec, _ in _formatter.parse(text)):
-            raise UsageError(f"cannot read the name template {text!r}: a field inside another")
-        for field in fields:
-            if field not in FIELDS:
-                near = difflib.get_close_matches(field, FIELDS, n=1)
-                hint = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(FIELDS)}"
-                raise UsageError(f"unknown field {{{field}}} in the name template: {hint}")
-        try:
-            sample = _formatter.vformat(text, (), _SAMPLE)
-        except (ValueError, KeyError) as error:
-            raise UsageError(f"cannot read the name template {text!r}: {error}") from None
+        sample = _sample(text, "name template")
+        if "\0" in text:
+            raise UsageError(f"the name template {text!r} has a NUL in it, which no name can have")
         if not os.path.basename(sample.replace("\\", "/")):
             raise UsageError(f"the name template {text!r} ends in a folder: end it with a name")
         folders = f"{text}/{sample}".replace("\\", "/").split("/")
@@ -95,7 +84,7 @@ class Template:
     @property
     def fields(self) -> frozenset[str]:
         """The names of the fields in it."""
-        return frozenset(field for _, field, _, _ in _parts(self.text) if field)
+        return _fields(self.text)
 
     @property
     def needs_header(self) -> bool:
@@ -103,35 +92,135 @@ class Template:
         return not self.fields.isdisjoint(_HEADER_FIELDS)
 
     def render(self, values: Mapping[str, object]) -> str:
-        """The name, with "/" between folders; text values other than dir cannot add any.
+        """The name, with "/" between folders.
 
-        What comes from the source's own path is taken as it is.
+        What comes from the source's own path is taken as it is. In any other value, characters
+        that some system does not take become "_"; so only dir adds folders, and a "/" that stands
+        in the format of a date.
         """
         return "".join(
-            literal if field is None else literal + _formatted(field, values[field], spec, how)
+            literal if field is None else literal + _part(field, values[field], spec, how)
             for literal, field, spec, how in _parts(self.text)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A checked text such as `© {date:%Y} {camera}`, which is to be read and names no file."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Caption:
+        """Raises UsageError for an unknown field, or a format that does not fit."""
+        _sample(text, "text")
+        return cls(text)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of the fields in it."""
+        return _fields(self.text)
+
+    @property
+    def literal(self) -> str:
+        """What stands in it beside the fields."""
+        return "".join(literal for literal, _, _, _ in _parts(self.text))
+
+    def render(self, values: Mapping[str, object]) -> str:
+        """The text with its fields filled in, whatever is in them."""
+        return "".join(
+            literal if field is None else literal + _formatted(values[field], spec, how)
+            for literal, field, spec, how in _parts(self.text)
+        )
+
+
+def parent_of(source: Source) -> str:
+    """The name of the folder that a source lies in, be it the given one itself."""
+    above = source.mirrored.rpartition("/")[0]
+    folder = above.rpartition("/")[2] or os.path.basename(os.path.abspath(source.root))
+    return folder or UNKNOWN
+
+
+def _sample(text: str, what: str) -> str:
+    """What a template may become; raises UsageError for one that becomes nothing."""
+    try:
+        parts = _parts(text)
+    except ValueError as error:
+        raise UsageError(f"cannot read the {what} {text!r}: {error}") from None
+    for _, field, spec, how in parts:
+        if "{" in spec:
+            raise UsageError(f"cannot read the {what} {text!r}: a field inside another")
+        if field is not None and field not in FIELDS:
+            near = difflib.get_close_matches(field, FIELDS, n=1)
+            hint = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(FIELDS)}"
+            raise UsageError(f"unknown field {{{field}}} in the {what}: {hint}")
+        if how not in _CONVERSIONS:
+            raise UsageError(
+                f"cannot read the {what} {text!r}: found !{how}, expected !l (lower case) or "
+                "!u (upper case)"
+            )
+        if field != "date" and _HUGE.search(spec):
+            raise UsageError(f"cannot read the {what} {text!r}: more than 999 characters")
+    try:
+        return Caption(text).render(_SAMPLE)
+    except ValueError as error:
+        raise UsageError(f"cannot read the {what} {text!r}: {error}") from None
 
 
 @cache
 def _parts(text: str) -> tuple[tuple[str, str | None, str, str | None], ...]:
     """Literal text and the field behind it, its format and its conversion."""
     return tuple(
-        (literal, field, spec or "", how) for literal, field, spec, how in _formatter.parse(text)
+        (literal, field, spec or "", how)
+        for literal, field, spec, how in string.Formatter().parse(text)
     )
 
 
-def _formatted(field: str, value: object, spec: str, how: str | None) -> str:
-    if isinstance(value, str) and field not in _OWN_FIELDS:
-        value = _one_name(value)
-    if isinstance(value, str) and not spec and not how:
-        return value
-    return _formatter.format_field(_formatter.convert_field(value, how), spec)
+@cache
+def _fields(text: str) -> frozenset[str]:
+    return frozenset(field for _, field, _, _ in _parts(text) if field)
 
 
-def _one_name(value: str) -> str:
-    name = "".join("_" if c in "/\\" or ord(c) < 32 else c for c in value)
-    return "__" if name == ".." else name
+def _part(field: str, value: object, spec: str, how: str | None) -> str:
+    """What stands for a field in a name."""
+    if field in _OWN_FIELDS:
+        return _formatted(value, spec, how)
+    if isinstance(value, datetime):
+        # By folders: what strftime itself puts a "/" into adds none.
+        levels = (spec or _DAY).split("/")
+        return "/".join(_safe(_formatted(value, one, how)) if one else "" for one in levels)
+    return _safe(_formatted(value, spec, how))
+
+
+def _formatted(value: object, spec: str, how: str | None) -> str:
+    if isinstance(value, datetime):
+        spec = spec or _DAY
+    text = format(value, spec)
+    if how is None:
+        return text
+    return text.lower() if how == "l" else text.upper()
+
+
+def _safe(text: str) -> str:
+    """As a name, or a part of one, that every system takes."""
+    text = _UNSAFE.sub("_", text)
+    return f"_{text}" if _DEVICE.match(text) else text
+
+
+def date_of(text: str | None, mtime_ns: int) -> datetime:
+    """When a picture was taken, from EXIF's `2024:05:31 18:20:05`, without a time zone.
+
+    Without one that makes sense it is when the file was changed, in nanoseconds since 1970.
+    """
+    try:
+        return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromtimestamp(mtime_ns / 1e9).astimezone()
+    except (ValueError, OverflowError, OSError):
+        # Some file systems know dates beyond the year 9999.
+        return datetime.fromtimestamp(0, UTC)
 
 
 def shown(text: str) -> str:

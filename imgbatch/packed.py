@@ -92,7 +92,7 @@ class Jobs(_Packed[Job]):
             )
             for target in job.targets
         )
-        self._rows.append(marshal.dumps((self._of_source(job.source), targets)))
+        self._rows.append(marshal.dumps((self._of_source(job.source), targets, job.seq)))
         self.sizes.append(job.source.size)
 
     def without(self, indices: set[int]) -> Jobs:
@@ -106,7 +106,7 @@ class Jobs(_Packed[Job]):
         return rest
 
     def _unpacked(self, row: bytes) -> Job:
-        source_row, target_rows = marshal.loads(row)
+        source_row, target_rows, seq = marshal.loads(row)
         source = self._source(*source_row)
         texts = self._texts.texts
         targets = tuple(
@@ -121,7 +121,7 @@ class Jobs(_Packed[Job]):
             )
             for output, root, relative, replace, known, any_suffix, again in target_rows
         )
-        return Job(source, targets)
+        return Job(source, targets, seq)
 
 
 class Skips(_Packed[Result]):

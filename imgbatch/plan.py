@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import itertools
 import os
-import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final, Literal, get_args
 
 from imgbatch import atomic
 from imgbatch.errors import PlanError
+from imgbatch.headers import Facts, Reader, Sort, numbered, one_by_one
 from imgbatch.imaging import formats
-from imgbatch.model import MAX_PIXELS, FileState, Job, Made, Source, Target
+from imgbatch.model import FileState, Job, Made, Source, Target
 from imgbatch.naming import shown
 from imgbatch.packed import Jobs, Skips
 from imgbatch.recipe import Output, Recipe
+from imgbatch.targets import Conflict, Targets, key, suffix_of
 
 OnConflict = Literal["error", "skip", "overwrite", "rename"]
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
@@ -40,16 +39,6 @@ Lookup = Callable[[str], Made | None]
 _PLAIN: Final = "{stem}{ext}"
 _TWICE: Final = "the same file was given twice"
 _NAMED_CONFLICTS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Something in the way of a target, in words, and the option that helps."""
-
-    source: Source
-    target: str
-    message: str
-    remedy: str
 
 
 def _nothing_known(target: str) -> Made | None:
@@ -92,7 +81,8 @@ def plan(
     on_conflict: OnConflict = "error",
     lookup: Lookup = _nothing_known,
     force: bool = False,
-    max_pixels: int = MAX_PIXELS,
+    sort: Sort = "name",
+    reader: Reader = one_by_one,
 ) -> Plan:
     """Compute and check all targets below the folder `output`.
 
@@ -101,10 +91,16 @@ def plan(
     what those runs made. `on_conflict` says what becomes of any other file that exists already,
     and of two sources with one target. A target that is itself a source is always refused, and
     so is one outside `output`.
+
+    Sources are numbered in their order or, with `sort`, by date. Where that or a name needs their
+    headers, all sources are awaited, and `reader` reads those.
     """
-    planner = _Planner(recipe, output, flat, on_conflict, lookup, force, max_pixels)
-    for seq, source in enumerate(sources, 1):
-        planner.add(source, seq)
+    targets = Targets(recipe, output, flat=flat)
+    planner = _Planner(recipe, targets, flat, on_conflict, lookup, force, Plan(output))
+    by_date = sort == "date" and recipe.uses("seq")
+    needed = reader if by_date or targets.need_header else None
+    for source, seq, facts in numbered(sources, needed, by_date=by_date):
+        planner.add(source, seq, facts)
     return planner.finish()
 
 
@@ -124,14 +120,20 @@ def plan_in_place(
     *,
     lookup: Lookup = _nothing_known,
     force: bool = False,
+    sort: Sort = "name",
+    reader: Reader = one_by_one,
 ) -> Plan:
-    """Compute the targets of sources below `folder` that are to be replaced themselves."""
+    """Compute the targets of sources below `folder` that are to be replaced themselves.
+
+    They are numbered as by `plan`.
+    """
     planned = Plan(folder)
     (output,) = recipe.outputs
     digest = recipe.digest_of(output)
     seen: set[str] = set()
     missing = _Missing()
-    for source in sources:
+    by_date = sort == "date" and recipe.uses("seq")
+    for source, seq, _ in numbered(sources, reader if by_date else None, by_date=by_date):
         if missing.has(source):
             continue
         if source.relative in seen:
@@ -161,11 +163,11 @@ def plan_in_place(
         elif not force and made and made.recipe == digest and _still_made(made, state, source):
             planned.skipped.append(source, UP_TO_DATE)
         elif not source.size and os.path.isdir(source.path):
-            planned.jobs.append(Job(source, ()))
+            planned.jobs.append(Job(source, (), seq))
         else:
             again = made is not None and made.state == state
             target = Target(output.name, folder, source.relative, known=state, again=again)
-            planned.jobs.append(Job(source, (target,)))
+            planned.jobs.append(Job(source, (target,), seq))
     planned.conflicts.extend(missing.conflicts())
     return planned
 
@@ -239,37 +241,34 @@ class _Planner:
     def __init__(
         self,
         recipe: Recipe,
-        output: str,
+        targets: Targets,
         flat: bool,
         on_conflict: OnConflict,
         lookup: Lookup,
         force: bool,
-        max_pixels: int,
+        planned: Plan,
     ) -> None:
-        self.plan = Plan(output)
-        self._prefix = os.path.join(output, "")
+        self.plan = planned
         self._absolute = absolute_paths()
         self._recipe = recipe
         self._digests = {out.name: recipe.digest_of(out) for out in recipe.outputs}
-        self._flat = flat
+        self._targets = targets
         self._on_conflict = on_conflict
         self._lookup = lookup
         self._force = force
-        self._max_pixels = max_pixels
         # Who has a target, by the hash of its key, which is much smaller. Should two keys have
         # one hash, the names are still safe: nothing is published over what is there.
         self._taken: dict[int, int] = {}
         self._missing = _Missing()
         self._superseded: set[int] = set()
         self._existing: dict[tuple[int, int], str] = {}
-        self._needs_header = any(out.template.needs_header for out in recipe.outputs)
         self._plain = (
             [out.template.text for out in recipe.outputs] == [_PLAIN]
             and on_conflict == "error"
             and not (flat or force)
         )
 
-    def add(self, source: Source, seq: int) -> None:
+    def add(self, source: Source, seq: int, facts: Facts | None) -> None:
         """Plan one source: a job, a skipped result, or a conflict."""
         if self._plain and self._is_current(source):
             self.plan.skipped.append(source, UP_TO_DATE)
@@ -278,10 +277,11 @@ class _Planner:
             return
         if not source.size and os.path.isdir(source.path):
             # A folder that cannot be listed: it has no targets, and its row will say why.
-            self.plan.jobs.append(Job(source, ()))
+            self.plan.jobs.append(Job(source, (), seq))
             return
-        relatives = self._relatives(source, seq)
-        if relatives is None:
+        relatives = self._targets.of(source, seq, facts)
+        if isinstance(relatives, Conflict):
+            self.plan.conflicts.append(relatives)
             return
         targets: list[Target] = []
         stay: list[str] = []
@@ -298,22 +298,23 @@ class _Planner:
             self._skip(source, f"already there: {', '.join(there)}" if there else UP_TO_DATE)
             return
         index = len(self.plan.jobs)
-        self.plan.jobs.append(Job(source, tuple(targets)))
+        self.plan.jobs.append(Job(source, tuple(targets), seq))
         for target in targets:
-            self._taken[hash(_key(target.relative))] = index
+            self._taken[hash(key(target.relative))] = index
 
     def _is_current(self, source: Source) -> bool:
         """A quick look at whether a source that has one output, of its own name, is up to date."""
         stem, dot, suffix = source.mirrored.rpartition(".")
         output = self._recipe.outputs[0]
-        relative = stem + _suffix(f".{suffix}", output.encoding.format) if dot else source.mirrored
+        suffix = suffix_of(dot + suffix, output.encoding.format) if dot else ""
+        relative = stem + suffix if dot else source.mirrored
         made = self._lookup(relative)
         # Nearly all files of a second run come this way.
         if made is None or not made.suits(source, self._digests[output.name]):
             return False
         if made.source != self._absolute(source) and not self._is_from(made, source):
             return False
-        path = self._prefix + relative if made.path is None else self._real_path(relative, made)
+        path = self._real_path(relative, made)
         return _is_whole(made, atomic.state(path))
 
     def _is_of(self, made: Made, source: Source, output: Output) -> bool:
@@ -353,29 +354,6 @@ class _Planner:
                 )
         return self.plan
 
-    def _relatives(self, source: Source, seq: int) -> list[str] | None:
-        """Where each output of a source goes, below the output folder; None if refused."""
-        fields = self._header_fields(source) if self._needs_header else {}
-        owners: dict[str, str] = {}
-        relatives = []
-        for output in self._recipe.outputs:
-            relative = self._relative(source, output, seq, fields)
-            if relative is None:
-                return None
-            twin = owners.setdefault(_key(relative), output.name)
-            if twin != output.name:
-                path = self._path(relative)
-                self._refuse(
-                    source,
-                    path,
-                    f"the outputs {twin} and {output.name} of {source.path} would both become "
-                    f"{path}",
-                    "Put {output} into --name.",
-                )
-                return None
-            relatives.append(relative)
-        return relatives
-
     def _target(self, source: Source, output: Output, relative: str) -> Target | str | None:
         """The target of one output; or UP_TO_DATE, or the path of a file that is there already
         and stays; or None once the source was skipped or refused.
@@ -386,7 +364,10 @@ class _Planner:
             return None
         if self._on_conflict == "rename":
             relative = self._free_name(source, output, relative)
-        elif rival is not None and not self._may_supersede(source, relative, rival):
+            if (wrong := self._targets.too_long(source, relative)) is not None:
+                self.plan.conflicts.append(wrong)
+                return None
+        elif rival is not None and not self._may_supersede(source, output, relative, rival):
             return None
         made = self._lookup(relative)
         path = self._real_path(relative, made)
@@ -441,12 +422,12 @@ class _Planner:
 
     def _rival(self, relative: str) -> Job | None:
         """Another source's job with the same target."""
-        key = _key(relative)
-        index = self._taken.get(hash(key))
+        own = key(relative)
+        index = self._taken.get(hash(own))
         if index is None or index in self._superseded:
             return None
         job = self.plan.jobs[index]
-        return job if any(_key(target.relative) == key for target in job.targets) else None
+        return job if any(key(target.relative) == own for target in job.targets) else None
 
     def _free_name(self, source: Source, output: Output, relative: str) -> str:
         """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that nobody has but this source."""
@@ -482,12 +463,12 @@ class _Planner:
         except (OSError, ValueError):
             return False
 
-    def _may_supersede(self, source: Source, relative: str, rival: Job) -> bool:
+    def _may_supersede(self, source: Source, output: Output, relative: str, rival: Job) -> bool:
         """Whether a target that another source has, too, goes to this one."""
-        path = self._path(relative)
+        path = self._targets.path(relative)
         if self._on_conflict == "overwrite":
             # One picture per name: the last is made, and the other's row says why it is not.
-            self._superseded.add(self._taken[hash(_key(relative))])
+            self._superseded.add(self._taken[hash(key(relative))])
             self._skip(rival.source, f"{path} goes to {source.path} (--on-conflict overwrite)")
             return True
         if self._on_conflict == "skip":
@@ -497,7 +478,7 @@ class _Planner:
                 source,
                 path,
                 f"{rival.source.path} and {source.path} would both become {path}",
-                "Use --on-conflict rename (or skip), or a --name that tells them apart.",
+                self._targets.remedy(output.name),
             )
         return False
 
@@ -512,102 +493,11 @@ class _Planner:
         if identity is not None:
             self._existing[identity] = path
 
-    def _path(self, relative: str) -> str:
-        # Like Target.path, which costs more to make.
-        return (
-            f"{self._prefix}{relative}"
-            if os.sep == "/"
-            else self._prefix + relative.replace("/", os.sep)
-        )
-
     def _real_path(self, relative: str, made: Made | None) -> str:
         """Where a target stands if it was made: its suffix may have been another."""
         if made is None or made.path is None:
-            return self._path(relative)
-        return self._path(os.fsdecode(made.path))
-
-    def _relative(
-        self, source: Source, output: Output, seq: int, fields: Mapping[str, object]
-    ) -> str | None:
-        folder, _, name = source.mirrored.rpartition("/")
-        stem, suffix = os.path.splitext(name)
-        rendered = output.template.render(
-            {
-                "stem": stem,
-                "ext": _suffix(suffix, output.encoding.format),
-                "dir": folder,
-                "output": output.name,
-                "seq": seq,
-                **fields,
-                **_sizes(fields, output),
-            }
-        )
-        if folder and not self._flat and "dir" not in output.template.fields:
-            rendered = f"{folder}/{rendered}"
-        parts = [part for part in rendered.split("/") if part not in ("", ".")]
-        if not parts or ".." in parts:
-            self._refuse(
-                source,
-                rendered,
-                f"{source.path} would be written to {rendered}, outside the output folder",
-                "Use another --name, or --output for another folder.",
-            )
-            return None
-        return "/".join(parts)
-
-    def _header_fields(self, source: Source) -> dict[str, object]:
-        """What only the file's header tells, with stated fallbacks for what it does not."""
-        from imgbatch.errors import PictureError
-        from imgbatch.imaging.decode import Header, read_header
-
-        try:
-            header = read_header(source.path, self._max_pixels)
-        except PictureError:
-            # The worker will say so in this source's row.
-            header = Header((0, 0))
-        return {
-            "date": _date(header.date, source.mtime_ns),
-            "camera": header.camera or "unknown",
-            "source_size": header.size,
-        }
-
-
-def _sizes(fields: Mapping[str, object], output: Output) -> dict[str, object]:
-    size = fields.get("source_size", (0, 0))
-    if not isinstance(size, tuple) or 0 in size:
-        return {"width": 0, "height": 0}
-    width, height = output.output_size(size)
-    return {"width": width, "height": height}
-
-
-def _date(text: str | None, mtime_ns: int) -> datetime:
-    try:
-        return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    try:
-        return datetime.fromtimestamp(mtime_ns / 1e9).astimezone()
-    except (ValueError, OverflowError, OSError):
-        # Some file systems know dates beyond the year 9999.
-        return datetime.fromtimestamp(0, UTC)
-
-
-@lru_cache
-def _suffix(suffix: str, format: str | None) -> str:  # noqa: A002
-    """The suffix an output gets: the format's, or the source's own where that is kept."""
-    if format is not None:
-        return formats.BY_NAME[format].suffixes[0]
-    row = formats.SUFFIXES.get(suffix.lower())
-    if row is not None and row.becomes is not None:
-        row = formats.BY_NAME[row.becomes]
-    return row.suffix_for(suffix) if row else suffix
-
-
-def _key(path: str) -> str:
-    """Equal for names that are one file on a system that folds case or Unicode forms."""
-    if path.isascii():
-        return path.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+            return self._targets.path(relative)
+        return self._targets.path(os.fsdecode(made.path))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -10,32 +10,16 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging import formats
-from imgbatch.model import (
-    WHITE,
-    Compression,
-    Encoding,
-    Intent,
-    MetadataPolicy,
-    Size,
-    Subsampling,
-)
+from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
-from imgbatch.operations import Operation, parse
-from imgbatch.operations.geometry import (
-    FITS,
-    GRAVITIES,
-    KERNELS,
-    Resize,
-    SizeSpec,
-)
-from imgbatch.operations.profile import ConvertProfile
-
-METADATA_POLICIES: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
+from imgbatch.operations import Operation
+from imgbatch.operations.geometry import Resize
+from imgbatch.words import Words, check_label
+from imgbatch.working import Working, bytes_of_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +53,17 @@ class Recipe:
     prepare: tuple[Operation, ...] = ()
     raw_preview: bool = False
 
+    def __post_init__(self) -> None:
+        for output in self.outputs:
+            steps = (*self.prepare, *output.operations)
+            unknown = [step.name for step in steps if not step.sizes_known]
+            told = output.template.fields & {"width", "height"}
+            if unknown and told:
+                raise UsageError(
+                    f"{{{min(told)}}} cannot be in the name of {output.name}: what {unknown[0]} "
+                    "leaves is only known when the pictures are made"
+                )
+
     @classmethod
     def from_options(
         cls,
@@ -83,6 +78,8 @@ class Recipe:
         linear: bool = False,
         format: str = "keep",  # noqa: A002
         quality: int | None = None,
+        max_bytes: int | str | None = None,
+        keep_smaller: bool = False,
         subsampling: str | None = None,
         progressive: bool = False,
         lossless: bool = False,
@@ -103,57 +100,51 @@ class Recipe:
         Without `sizes` the size stays. Each size may be named: `web=1600`. Raises UsageError for
         a word that makes no sense.
         """
-        row = None if format.lower() == "keep" else formats.lookup(format)
-        _check_amount("quality", quality, 100)
-        _check_amount("effort", effort, 10)
-        if lossless and quality is not None:
-            raise UsageError("--lossless and --quality exclude each other: leave one away")
-        encoding = Encoding(
-            format=row.name if row else None,
+        words = Words(
+            fit=fit,
+            enlarge=enlarge,
+            gravity=gravity,
+            background=background,
+            kernel=kernel,
+            linear=linear,
+            format=format,
             quality=quality,
-            metadata=_one_of("metadata policy", metadata, METADATA_POLICIES),
-            background=_colour(background),
-            intent=_one_of("intent", intent, get_args(Intent)),
-            subsampling=_one_of_or_none("subsampling", subsampling, get_args(Subsampling)),
+            max_bytes=max_bytes,
+            keep_smaller=keep_smaller,
+            subsampling=subsampling,
             progressive=progressive,
             lossless=lossless,
             effort=effort,
-            compression=_one_of_or_none("compression", compression, get_args(Compression)),
+            compression=compression,
             dither=dither,
-            artist=artist or None,
-            copyright=copyright or None,
-        )
-        _check_settings(encoding, row)
-        after = (
-            *_conversions(profile, encoding.intent),
-            *(parse(words) for words in filters),
+            metadata=metadata,
+            artist=artist,
+            copyright=copyright,
+            profile=profile,
+            intent=intent,
+            operations=tuple(filters),
         )
         several = len(sizes) > 1
         naming = Template.parse(template or ("{stem}-{output}{ext}" if several else "{stem}{ext}"))
-        if not sizes:
-            output = Output(name, naming, after, encoding)
-            return cls(name, (output,), raw_preview=raw_preview)
         outputs = []
-        for word in sizes:
-            label, _, spec = word.rpartition("=")
-            resize = Resize(
-                SizeSpec.parse(spec),
-                _one_of("fit", fit, FITS, _FIT_HINTS),
-                enlarge,
-                _one_of("gravity", gravity, GRAVITIES),
-                encoding.background,
-                _one_of("kernel", kernel, KERNELS),
-                linear,
-            )
-            outputs.append(
-                Output(_checked_label(label or spec.strip()), naming, (resize, *after), encoding)
-            )
+        for word in sizes or (None,):
+            label, _, spec = word.rpartition("=") if word else (name, "", "")
+            sized = replace(words, size=spec if word else None)
+            steps = sized.steps()
+            called = check_label(label or spec.strip())
+            outputs.append(Output(called, naming, steps, sized.encoding()))
         names = [output.name for output in outputs]
         for twice in {label for label in names if names.count(label) > 1}:
             raise UsageError(
                 f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
             )
         return cls(name, tuple(outputs), raw_preview=raw_preview)
+
+    def uses(self, field: str) -> bool:
+        """Whether a field of names is needed: in a name, or by an operation."""
+        steps = [*self.prepare, *(step for out in self.outputs for step in out.operations)]
+        named = (out.template.fields for out in self.outputs)
+        return any(field in fields for fields in (*named, *(step.name_fields for step in steps)))
 
     def needed_size(self, size: Size) -> Size:
         """The least size that all outputs can start from, of a picture whose file has `size`."""
@@ -177,27 +168,55 @@ class Recipe:
         pixels are grey or RGB of 8 bits. Without them the worst is assumed. Of several `frames`
         all that are finished wait in memory, for all outputs, and then their files.
         """
-        shared = _Working(full_size, decoded_size)
+        shared = Working(full_size, decoded_size)
         shared.add(self.prepare, plain=plain)
-        peak, finished, waiting = shared.peak, 0, 0
-        for output in self.outputs:
-            working = _Working(shared.full_size, shared.size, shared.held)
+        peak, finished, waiting, bases = shared.peak, 0, 0, 0
+        for start in self.starts(shared.full_size):
+            output = self.outputs[start.output]
+            format = output.encoding.format or source  # noqa: A001
+            working = Working(shared.full_size, shared.size, shared.held)
             working.add(output.operations, plain=plain)
-            working.encode(output.encoding.format or source, plain=plain)
+            limited = output.encoding.max_bytes is not None
+            working.encode(format, plain=plain, limited=limited)
             pixels = working.size[0] * working.size[1]
-            each = 4 * pixels
-            peak = max(peak, finished + working.peak)
+            peak = max(peak, finished + bases + working.peak)
             if frames > 1:
-                # The file that grows, twice for pages; and what a coder keeps of frames before.
-                pages = _has_pages(output.encoding.format or source)
-                # They alone can have 16 bits a channel.
-                each *= 2 if pages and not plain else 1
+                each, growing = bytes_of_frames(pixels, format, frames, plain=plain)
                 waiting += (frames - 1) * each
-                growing = 2 * each if pages else each
-                peak = max(peak, finished + working.peak + growing * frames + _CODER * pixels)
-            # The finished files wait in memory for the last: at most as large as their pixels.
-            finished += frames * each
+                peak = max(peak, finished + bases + working.peak + growing)
+                finished += frames * each
+            else:
+                # The finished files wait in memory for the last: at most as large as their pixels.
+                finished += 4 * pixels
+            if start.serves:
+                resized = output.operations[0].output_size(shared.full_size)
+                bases += 4 * resized[0] * resized[1]
         return peak + waiting
+
+    def starts(self, size: Size) -> tuple[Start, ...]:
+        """Which picture each output starts from, of prepared ones with `size`; largest first.
+
+        A smaller one starts from a larger one that was resized and nothing else, if nobody could
+        tell the difference (`Resize.may_follow`).
+        """
+        order = sorted(
+            range(len(self.outputs)),
+            key=lambda index: -_area(self.outputs[index].needed_size(size)),
+        )
+        found: list[tuple[int, int | None]] = []
+        for index in order:
+            step = _first_resize(self.outputs[index])
+            nearer = [
+                other
+                for other, _ in found
+                if (larger := _first_resize(self.outputs[other])) is not None
+                and step is not None
+                and step.may_follow(larger, size)
+            ]
+            # They are in order, so the last is the smallest.
+            found.append((index, nearer[-1] if nearer else None))
+        used = {base for _, base in found}
+        return tuple(Start(index, base, index in used) for index, base in found)
 
     @property
     def digest(self) -> str:
@@ -207,6 +226,28 @@ class Recipe:
     def digest_of(self, output: Output) -> str:
         """The same of what makes the pixels and the file of one output: all but names."""
         return _digest((self.prepare, self.raw_preview, output.operations, output.encoding))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where an output begins: with the prepared picture, or with another output's (`base`) as it
+    is after its resize. `serves` tells whether others begin with this one's.
+
+    Outputs are numbered in the recipe's order.
+    """
+
+    output: int
+    base: int | None
+    serves: bool
+
+
+def _first_resize(output: Output) -> Resize | None:
+    first = output.operations[0] if output.operations else None
+    return first if isinstance(first, Resize) else None
+
+
+def _area(size: Size) -> int:
+    return size[0] * size[1]
 
 
 def _size_after(operations: Iterable[Operation], size: Size) -> Size:
@@ -223,124 +264,6 @@ def _needed(operations: Sequence[Operation], size: Size, wanted: Size) -> Size:
     for operation, before in zip(reversed(operations), reversed(sizes[:-1]), strict=True):
         wanted = operation.needed_size(before, wanted)
     return wanted
-
-
-# Bytes per pixel of one frame, measured with 2 to 30 of them: GIF and AVIF take the most.
-_CODER: Final = 60
-
-
-def _has_pages(format: str | None) -> bool:  # noqa: A002
-    return format is None or formats.BY_NAME[format].series == "pages"
-
-
-@dataclass(slots=True)
-class _Working:
-    """The memory that a picture takes on its way beside the decoded one, 4 bytes a pixel.
-
-    `held` are the bytes of the picture that the next operation is given.
-    """
-
-    full_size: Size
-    size: Size
-    held: int = 0
-    peak: int = 0
-
-    def add(self, operations: Iterable[Operation], *, plain: bool) -> None:
-        for operation in operations:
-            if not operation.turns:
-                self._turn()
-            after = operation.output_size(self.full_size)
-            taken = operation.working_bytes(self.size, after, plain=plain)
-            self.peak = max(self.peak, self.held + taken)
-            self.full_size = self.size = after
-            self.held = 4 * after[0] * after[1]
-
-    def encode(self, format: str | None, *, plain: bool) -> None:  # noqa: A002
-        self._turn()
-        rows = [formats.BY_NAME[format]] if format else formats.FORMATS
-        taken = max(row.encoding.of(self.size, plain=plain) for row in rows)
-        self.peak = max(self.peak, self.held + taken)
-
-    def _turn(self) -> None:
-        # The decoded picture may have to be turned upright, into another.
-        self.held = self.held or 4 * self.size[0] * self.size[1]
-
-
-_FIT_HINTS: Final = {
-    "fill": "fill means different things in different tools: choose cover (fill and crop), "
-    "pad (fill up with background) or exact (ignore the ratio)",
-    "contain": "contain is called inside here, or pad with background around it",
-    "crop": "cropping to fill is called cover",
-}
-
-
-def _one_of(
-    what: str, word: str, allowed: Sequence[Any], hints: dict[str, str] | None = None
-) -> Any:
-    if word in allowed:
-        return word
-    hint = (hints or {}).get(word) or f"one of {', '.join(allowed)}"
-    raise UsageError(f"unknown {what} {word!r}: {hint}")
-
-
-def _one_of_or_none(what: str, word: str | None, allowed: Sequence[Any]) -> Any:
-    return None if word is None else _one_of(what, word, allowed)
-
-
-def _check_amount(what: str, amount: int | None, most: int) -> None:
-    if amount is not None and not 1 <= amount <= most:
-        raise UsageError(f"found {what} {amount}, expected 1 to {most}")
-
-
-def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
-    """Raise UsageError for a setting that the format, if one is given, does not have."""
-    if row is None:
-        return
-    if row.extra and not formats.available(row):
-        raise UsageError(f"writing {row.name} needs: pip install 'imgbatch[{row.extra}]'")
-    for setting in get_args(formats.Setting):
-        asked = getattr(encoding, setting) != getattr(_PLAIN_ENCODING, setting)
-        if asked and setting not in row.settings:
-            word = "no-dither" if setting == "dither" else setting
-            raise UsageError(f"{row.label} has no {setting} setting: leave --{word} away")
-    if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":
-        raise UsageError("TIFF has a quality with --compression jpeg only: leave --quality away")
-
-
-_PLAIN_ENCODING: Final = Encoding()
-
-
-def _colour(word: str) -> tuple[int, int, int, int]:
-    if word == "white":
-        return WHITE
-    # Pillow knows all the names of CSS; it is loaded only for somebody who gives one.
-    from imgbatch.imaging.colour import parse_colour
-
-    return parse_colour(word)
-
-
-def _checked_label(label: str) -> str:
-    if any(character in label for character in '/\\{}"<>|*?:') or label in (".", ".."):
-        raise UsageError(f"the size name {label!r} cannot be part of a file name")
-    return label
-
-
-def _conversions(profile: str, intent: Intent) -> Iterable[Operation]:
-    if profile == "keep":
-        return
-    if profile == "srgb":
-        yield ConvertProfile(intent=intent)
-        return
-    try:
-        with open(profile, "rb") as file:
-            icc = file.read()
-    except OSError as error:
-        raise UsageError(
-            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.strerror})"
-        ) from None
-    if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
-        raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")
-    yield ConvertProfile(icc, intent)
 
 
 def _digest(value: Any) -> str:

@@ -9,10 +9,9 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,47 +19,15 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from commands import COMMAND, SMALL, imgbatch, plant
 from pictures import opened, saved, scene
 from pool_tasks import still_alive
 
 from imgbatch.cli import group
 from imgbatch.imaging import formats
 
-COMMAND: Final = (sys.executable, "-m", "imgbatch")
 ONE: Final = ("--jobs", "1")
-SMALL: Final = saved(scene(60, 40), "JPEG")
 LARGE: Final = saved(scene(2500, 1000), "JPEG")
-Word = str | bytes | Path
-Completed = subprocess.CompletedProcess[bytes]
-
-
-def imgbatch(
-    *words: Word,
-    cwd: Path,
-    stdin: bytes = b"",
-    env: dict[str, str] | None = None,
-    before: Sequence[str] = (),
-) -> Completed:
-    """Run the command; whatever it says is no traceback."""
-    run = subprocess.run(
-        [*before, *COMMAND, *words],
-        cwd=cwd,
-        input=stdin,
-        env=env,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    assert b"Traceback" not in run.stderr, run.stderr.decode()
-    return run
-
-
-def plant(folder: Path, *names: str, data: bytes = SMALL) -> Path:
-    for name in names:
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    return folder
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -610,7 +577,7 @@ def test_a_quiet_run_shows_no_bar_on_a_terminal(tmp_path: Path) -> None:
 # Help and documentation
 
 MAKING: Final = ("resize", "convert", "filter")
-COMMANDS: Final = (*MAKING, "formats", "operations")
+COMMANDS: Final = (*MAKING, "run", "presets", "formats", "operations")
 
 
 def _options(command: str) -> list[click.Option]:
@@ -635,7 +602,7 @@ def test_every_option_and_every_command_is_in_the_readme() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     words = {
         f"`{word}"
-        for command in MAKING
+        for command in (*MAKING, "run")
         for option in _options(command)
         for word in (*option.opts, *option.secondary_opts)
     } | {f"`imgbatch {command}" for command in COMMANDS}
@@ -759,4 +726,4 @@ def test_formats_tells_what_is_here_and_what_it_takes_to_have_the_rest(
     for row in formats.FORMATS:
         assert row.label in all_here
         assert all(suffix in none_here for suffix in (*row.suffixes, *row.read_suffixes))
-        assert all(f"--{setting}" in all_here for setting in row.settings)
+        assert all(f"--{word.replace('_', '-')}" in all_here for word in row.settings)

@@ -405,7 +405,8 @@ from imgbatch.model import Encoding
 from imgbatch.operations.geometry import Resize, SizeSpec
 for linear in (False, True):
     resize = Resize(SizeSpec(20, 20), linear=linear)
-    encode(resize.apply(decode({str(tmp_path / "photo.jpg")!r}, resize.needed_size)), Encoding())
+    picture = decode({str(tmp_path / "photo.jpg")!r}, lambda size: resize.needed_size(size, size))
+    encode(resize.apply(picture), Encoding())
     print("numpy" in sys.modules, "imgbatch.imaging.light" in sys.modules)
 """
     done = subprocess.run(

@@ -281,39 +281,61 @@ def test_a_trailing_dot_is_part_of_a_name_and_no_suffix_of_a_picture(tmp_path: P
 # What cannot be done
 
 
-def test_a_name_that_would_become_too_long_fails_alone_and_says_so(tmp_path: Path) -> None:
-    # 253 and 255 bytes become 254 and 256.
-    plant(tmp_path / "photos", [LONGEST, LONGEST[2:], b"short.jpg"])
-    words = ("convert", "photos", "-f", "webp", "-o", "out", "--report", "-", "--jobs", "2")
-
-    for _ in range(2):
-        run = imgbatch(*words, cwd=tmp_path)
-
-        assert run.returncode == 1
-        rows, summary = report_of(run.stdout)
-        assert summary["failed"] == 1
-        error = rows[b"photos/" + LONGEST]["error"]
-        assert error["stage"] == "write"
-        assert "name too long" in error["message"]
-        assert b"name too long" in run.stderr
-        assert files(tmp_path / "out") == {LONGEST[2:-4] + b".webp", b"short.webp"}
-
-
-@pytest.mark.parametrize("on_conflict", ["skip", "overwrite", "rename"])
-def test_names_that_are_too_long_fail_whatever_becomes_of_conflicts(
+@pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite", "rename"])
+def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
     tmp_path: Path, on_conflict: str
 ) -> None:
-    # The second one of these is renamed to 257 bytes, where it is.
-    plant(tmp_path / "photos", [LONGEST, LONGEST.lower()])
-    words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-", "--jobs", "2")
+    # 253 and 255 bytes become 254 and 256.
+    plant(tmp_path / "photos", [LONGEST, LONGEST[2:], b"short.jpg"])
+    words = ("convert", "photos", "-f", "webp", "-o", "out", "--on-conflict", on_conflict)
 
-    run = imgbatch(*words, "--on-conflict", on_conflict, cwd=tmp_path)
+    run = imgbatch(*words, "--jobs", "2", cwd=tmp_path)
+    shorter = imgbatch(*words, "--name", "{stem:.251}{ext}", "--jobs", "2", cwd=tmp_path)
+    without = imgbatch(*words, "--exclude", LONGEST, "-o", "rest", "--jobs", "2", cwd=tmp_path)
 
-    rows, summary = report_of(run.stdout)
-    statuses = sorted(row["status"] for row in rows.values())
-    assert statuses == ["done", "failed" if on_conflict == "rename" else "skipped"]
-    assert run.returncode == summary["exit_code"] == (on_conflict == "rename")
+    assert run.returncode == 2
+    first, said, remedy = lines(run.stderr)
+    assert first.startswith("imgbatch: nothing was written")
+    assert f"{LONGEST.decode()} would get a name of 256 bytes, and the most is 255: L" in said
+    assert "'{stem:.60}{ext}'" in remedy
+    assert "--exclude" in remedy
+    assert shorter.returncode == 2, "251 and .webp are 256"
+    assert without.returncode == 0
+    assert files(tmp_path / "out") == set()
+    assert files(tmp_path / "rest") == {LONGEST[2:-4] + b".webp", b"short.webp"}
+
+
+@pytest.mark.parametrize(
+    ("letter", "most", "folder"), [("L", 251, False), ("é", 125, False), ("🎞", 63, True)]
+)
+def test_the_bytes_of_a_name_count_and_not_its_letters(
+    tmp_path: Path, letter: str, most: int, folder: bool
+) -> None:
+    plant(tmp_path / "photos", [b"a.jpg"])
+    words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "1", "--name")
+    rest = "/{seq}{ext}" if folder else "{ext}"
+
+    refused = imgbatch(*words, letter * (most + 1) + rest, cwd=tmp_path)
+    done = imgbatch(*words, letter * most + rest, cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert "and the most is 255" in lines(refused.stderr)[1]
+    assert done.returncode == 0
     assert len(files(tmp_path / "out")) == 1
+
+
+def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
+    # The second one of these would be renamed to 257 bytes.
+    plant(tmp_path / "photos", [LONGEST, LONGEST.lower()])
+    words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "2", "--on-conflict")
+
+    renamed = imgbatch(*words, "rename", cwd=tmp_path)
+    skipped = imgbatch(*words, "skip", cwd=tmp_path)
+
+    assert renamed.returncode == 2
+    assert "would get a name of 257 bytes" in lines(renamed.stderr)[1]
+    assert skipped.returncode == 0
+    assert files(tmp_path / "out") == {LONGEST}
 
 
 def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) -> None:

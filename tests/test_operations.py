@@ -1,20 +1,18 @@
 """Every registered operation against float64 NumPy written from its documented definition.
 
-A new operation needs a row in TONE, or, if it looks at more than colours, a table like blur's.
+A new operation needs a row in TONE, or, if it looks at more than colours, tests of its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import pickle
 import struct
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from reference import (
     DEPTH_NOTICE,
@@ -31,17 +29,15 @@ from reference import (
     mode_of,
     picture_of,
     planes_of,
-    without_doubtful_luma,
 )
 
-from imgbatch.cli.operations import command
 from imgbatch.errors import UsageError
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations import names, parameters_of, parse
 from imgbatch.operations.base import Operation, register
-from imgbatch.operations.detail import Blur, Sharpen
-from imgbatch.operations.parameters import Number, Parameter, parameter
+from imgbatch.operations.detail import Sharpen
+from imgbatch.operations.parameters import Parameter, parameter
 
 
 def _brightness(amount: float) -> Reference:
@@ -95,21 +91,6 @@ def _saturation(amount: float) -> Reference:
     return lambda colours: colours if colours.shape[2] == 1 else mixed(colours)
 
 
-def _sharpen(amount: float) -> Reference:
-    def reference(colours: Floats) -> Floats:
-        grey = luma(colours)[:, :, 0]
-        around = np.pad(grey, 1, mode="edge")
-        height, width = grey.shape
-        blurred = sum(
-            across * down / 16 * around[y : y + height, x : x + width]
-            for y, down in enumerate((1, 2, 1))
-            for x, across in enumerate((1, 2, 1))
-        )
-        return colours + amount * (grey - blurred)[:, :, None]
-
-    return reference
-
-
 TONE: Final = (
     Row("brightness", _brightness(1.1)),
     Row("brightness:amount=0", _brightness(0)),
@@ -135,17 +116,11 @@ TONE: Final = (
     Row("saturation", _saturation(1.2)),
     Row("saturation:amount=0", _saturation(0)),
     Row("saturation:amount=10", _saturation(10)),
-    Row("sharpen", _sharpen(0.8)),
-    Row("sharpen:amount=0.3", _sharpen(0.3)),
-    Row("sharpen:amount=8", _sharpen(8)),
 )
-
-BLUR: Final = ("blur", "blur:radius=1", "blur:radius=3.3", "blur:radius=8")
 
 # Parameters with which an operation changes nothing; None where there are none.
 NEUTRAL: Final = {
     "autocontrast": None,
-    "blur": "blur:radius=0",
     "brightness": "brightness:amount=1",
     "contrast": "contrast:amount=1",
     "gamma": "gamma:amount=1",
@@ -153,10 +128,9 @@ NEUTRAL: Final = {
     "invert": "invert:amount=0",
     "saturation": "saturation:amount=1",
     "sepia": "sepia:amount=0",
-    "sharpen": "sharpen:amount=0",
 }
 
-ALL_WORDS: Final = (*(row.words for row in TONE), *BLUR)
+WORDS: Final = tuple(row.words for row in TONE)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -165,33 +139,6 @@ def test_a_tone_operation_does_what_its_definition_says_and_leaves_alpha_alone(
     row: Row, mode: str
 ) -> None:
     check(row, mode)
-
-
-def test_every_registered_operation_has_a_row_here() -> None:
-    rows = {words.partition(":")[0] for words in ALL_WORDS}
-    assert rows == set(names()), "add a row for the new operation to TONE (or a table like BLUR)"
-    assert set(NEUTRAL) == set(names()), "add what changes nothing to NEUTRAL"
-
-
-def test_every_setting_of_every_operation_is_tried_with_a_value_of_its_own() -> None:
-    tried = {
-        (words.partition(":")[0], pair.partition("=")[0])
-        for words in ALL_WORDS
-        for pair in words.partition(":")[2].split(",")
-    }
-    declared = {(name, key) for name, kind in names().items() for key in parameters_of(kind)}
-    assert declared <= tried
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("words", [words for words in NEUTRAL.values() if words])
-def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
-    picture = picture_of(mode)
-    after = planes_of(parse(words).apply(picture).image)
-    before = planes_of(picture.image)
-    if after.shape != before.shape:
-        before = np.concatenate([in_colour(before[:, :, :1]), before[:, :, 1:]], axis=2)
-    assert np.array_equal(after, before)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
@@ -224,32 +171,6 @@ def test_autocontrast_leaves_a_picture_alone_that_has_all_levels_or_only_one() -
         assert np.array_equal(planes_of(after.image), pixels)
 
 
-@pytest.mark.parametrize("mode", [*MODES, "CMYK", "I;16"])
-@pytest.mark.parametrize("words", ALL_WORDS)
-def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
-    picture = _sixteen_bit() if mode == "I;16" else picture_of(mode)
-    before = (picture.image.tobytes(), picture.image.mode, picture.image.size)
-    parse(words).apply(picture)
-    assert (picture.image.tobytes(), picture.image.mode, picture.image.size) == before
-
-
-@pytest.mark.parametrize("words", ALL_WORDS)
-def test_a_picture_shrunk_on_load_keeps_its_full_size_and_area(words: str) -> None:
-    whole = picture_of("RGB")
-    picture = dataclasses.replace(whole, full_size=(329, 241), area=(0.0, 0.0, 82.25, 60.25))
-    after = parse(words).apply(picture)
-    assert (after.full_size, after.area) == (picture.full_size, picture.area)
-    assert after.image.size == picture.image.size
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2)])
-@pytest.mark.parametrize("words", ALL_WORDS)
-def test_tiny_pictures_keep_their_size(words: str, size: tuple[int, int]) -> None:
-    for mode in MODES:
-        picture = Picture.of(image_of(mode, levels_of_all_kinds(len(mode), *size)))
-        assert parse(words).apply(picture).image.size == size
-
-
 def _sixteen_bit() -> Picture:
     fine = np.random.default_rng(3).integers(0, 65_536, (61, 83), dtype=np.uint16)
     return Picture.of(Image.fromarray(fine))
@@ -276,13 +197,6 @@ def test_sixteen_bit_grey_keeps_its_depth_where_there_is_nothing_to_do(words: st
     assert parse(words).apply(picture) is picture
 
 
-def test_blur_works_on_sixteen_bit_grey_in_eight_bits_with_a_notice() -> None:
-    picture = _sixteen_bit()
-    after = parse("blur:radius=0").apply(picture)
-    assert np.array_equal(planes_of(after.image), np.rint(planes_of(picture.image) / 257))
-    assert after.notices == (DEPTH_NOTICE,)
-
-
 @pytest.mark.parametrize("row", TONE, ids=lambda row: row.words)
 def test_cmyk_is_worked_on_in_rgb(row: Row) -> None:
     inks = levels_of_all_kinds(4)
@@ -292,123 +206,6 @@ def test_cmyk_is_worked_on_in_rgb(row: Row) -> None:
     assert after.image.mode == mode_of(expected.shape[2], alpha=False)
     assert np.abs(planes_of(after.image) - expected).max() <= NEAREST
     assert (after.icc, after.notices) == (None, ())
-
-
-# Sharpening in strips
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-@pytest.mark.parametrize(
-    ("width", "height"),
-    [
-        pytest.param(400, 613, id="three strips, the last one shorter"),
-        pytest.param(400, 500, id="two whole strips"),
-        pytest.param(401, 499, id="one row more than two strips"),
-        pytest.param(60_001, 3, id="strips of one row"),
-        pytest.param(100_003, 2, id="rows longer than a strip"),
-    ],
-)
-def test_sharpen_leaves_no_seams_between_its_strips(mode: str, width: int, height: int) -> None:
-    chance = np.random.RandomState(5)
-    pixels = chance.randint(0, 256, (height, width, len(mode)), dtype=np.uint8)
-    pixels = without_doubtful_luma(pixels)
-    after = Sharpen(0.7).apply(Picture.of(image_of(mode, pixels)))
-    expected = np.clip(_sharpen(0.7)(pixels.astype(np.float64)), 0, 255)
-    assert np.abs(planes_of(after.image) - expected).max() <= NEAREST
-
-
-def test_sharpen_gives_a_coloured_edge_no_fringe() -> None:
-    """Every channel gets the same addition, so the differences between them stay."""
-    pixels = np.full((20, 20, 3), (90, 120, 100), np.uint8)
-    pixels[:, 10:] = (110, 140, 120)
-    after = planes_of(Sharpen(2.0).apply(Picture.of(image_of("RGB", pixels))).image)
-    assert np.array_equal(after - after[:, :, :1], np.broadcast_to([0.0, 30.0, 10.0], after.shape))
-    # A step of 20 levels whose 3 x 3 blur differs from it by a quarter of that at either side.
-    assert after[10, 9:11, 0].tolist() == [90 - 2 * 5, 110 + 2 * 5]
-
-
-# Blur
-
-
-def _gaussian(planes: Floats, sigma: float) -> Floats:
-    """A true Gaussian, out to six sigma; beyond its edges the picture goes on unchanged."""
-    reach = math.ceil(6 * sigma)
-    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
-    weights /= weights.sum()
-    for axis in (0, 1):
-        moved = np.moveaxis(planes, axis, 0)
-        length = len(moved)
-        around = moved[np.clip(np.arange(-reach, length + reach), 0, length - 1)]
-        blurred = np.zeros_like(moved)
-        for tap, weight in enumerate(weights):
-            blurred += weight * around[tap : tap + length]
-        planes = np.moveaxis(blurred, 0, axis)
-    return planes
-
-
-def _premultiplied(planes: Floats) -> Floats:
-    if planes.shape[2] in (1, 3):
-        return planes
-    return np.concatenate([planes[..., :-1] * planes[..., -1:] / 255, planes[..., -1:]], axis=-1)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("words", BLUR)
-def test_blur_is_nearly_a_true_gaussian_of_premultiplied_pixels(words: str, mode: str) -> None:
-    """Three box blurs have the Gaussian's variance and an excess kurtosis of -0.4.
-
-    So across an edge they differ from it by 0.4 / 24 * max |x^3 - 3x| phi(x) = 0.92 % of the
-    edge's height in each direction, and rounding to 8 bits in between adds about a level. That
-    holds away from the border, where repeated blurs see other pixels than a single one does.
-    """
-    operation = parse(words)
-    assert isinstance(operation, Blur)
-    picture = Picture.of(image_of(mode, levels_of_all_kinds(len(mode), 163, 141)))
-    after = operation.apply(picture)
-    assert after.image.mode == mode
-    difference = np.abs(
-        _premultiplied(planes_of(after.image))
-        - _gaussian(_premultiplied(planes_of(picture.image)), operation.radius)
-    )
-    margin = math.ceil(3 * operation.radius)
-    inner = difference[margin:-margin, margin:-margin]
-    assert inner.max() <= 2 * 0.0092 * 255 + 1
-    assert np.sqrt(np.mean(inner**2)) <= 1
-    assert np.sqrt(np.mean(difference**2)) <= 2
-    assert after.notices == ()
-
-
-@pytest.mark.parametrize(
-    ("mode", "hidden", "visible", "never"),
-    [
-        ("RGBA", (255, 0, 0, 0), (0, 0, 255, 255), [0, 1]),
-        ("LA", (255, 0), (0, 255), [0]),
-    ],
-)
-def test_blur_never_shows_the_hidden_colour_of_transparent_pixels(
-    mode: str, hidden: tuple[int, ...], visible: tuple[int, ...], never: list[int]
-) -> None:
-    pixels = np.empty((50, 60, len(hidden)), np.uint8)
-    pixels[:] = hidden
-    pixels[15:35, 20:40] = visible
-    after = planes_of(Blur(3.0).apply(Picture.of(image_of(mode, pixels))).image)
-    seen = after[after[..., -1] > 0]
-    assert len(seen) > 20 * 20
-    assert seen[:, never].max() == 0
-
-
-def test_blur_leaves_a_flat_picture_flat_up_to_its_edges() -> None:
-    pixels = np.full((30, 40, 3), (200, 90, 31), np.uint8)
-    after = Blur(5.0).apply(Picture.of(image_of("RGB", pixels)))
-    assert np.array_equal(planes_of(after.image), pixels)
-
-
-def test_blur_works_on_cmyk_in_rgb() -> None:
-    pixels = np.full((30, 40, 4), (10, 200, 90, 51), np.uint8)
-    after = Blur(2.0).apply(Picture.of(image_of("CMYK", pixels)))
-    assert after.image.mode == "RGB"
-    expected = np.rint((255 - np.array([10, 200, 90])) * (255 - 51) / 255)
-    assert np.array_equal(planes_of(after.image), np.broadcast_to(expected, (30, 40, 3)))
 
 
 # Profiles
@@ -493,9 +290,7 @@ def test_what_is_defined_in_srgb_converts_a_wide_gamut_picture_and_drops_its_pro
         assert np.array_equal(found[:, :, -1], before[:, :, -1])
 
 
-@pytest.mark.parametrize(
-    "words", [row.words for row in TONE if not row.to_srgb] + list(BLUR), ids=str
-)
+@pytest.mark.parametrize("words", [row.words for row in TONE if not row.to_srgb], ids=str)
 def test_other_operations_work_on_the_numbers_and_keep_the_profile(words: str) -> None:
     wide = _wide_gamut()
     after = parse(words).apply(picture_of("RGB", wide))
@@ -576,71 +371,9 @@ def test_a_wrong_word_is_refused_with_what_was_found_and_what_was_expected(
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("name", NEUTRAL)
-def test_the_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not(name: str) -> None:
-    for key, declared in parameters_of(names()[name]).items():
-        kind = declared.kind
-        if not isinstance(kind, Number):
-            continue
-        for end, step in ((kind.low, -0.001), (kind.high, 0.001)):
-            assert getattr(parse(f"{name}:{key}={end}"), key) == end
-            with pytest.raises(UsageError, match=f"{name}: {key}"):
-                parse(f"{name}:{key}={end + step}")
-
-
-@pytest.mark.parametrize("name", NEUTRAL)
-def test_settings_are_checked_as_well_when_an_operation_is_made_in_python(name: str) -> None:
-    kind = names()[name]
-    for key, declared in parameters_of(kind).items():
-        for wrong in ("word", None, math.nan, [1]):
-            with pytest.raises(UsageError, match=f"{name}: {key}"):
-                kind(**{key: wrong})
-        assert getattr(kind(**{key: declared.default}), key) == declared.default
-
-
-@pytest.mark.parametrize("name", NEUTRAL)
-def test_every_field_is_declared_with_help_and_a_default_in_its_range(name: str) -> None:
-    kind = names()[name]
-    declared = parameters_of(kind)
-    assert list(declared) == [field.name for field in dataclasses.fields(kind)]
-    for key, setting in declared.items():
-        assert setting.help
-        setting.check(key, setting.default)
-    assert (kind.__doc__ or "").strip()
-
-
-def test_the_list_of_operations_shows_every_setting_with_default_range_and_help() -> None:
-    shown = CliRunner().invoke(command)
-    assert shown.exit_code == 0
-    lines = shown.stdout.splitlines()
-    for name, kind in names().items():
-        start = next(i for i, line in enumerate(lines) if line.startswith(f"{name}: "))
-        settings = parameters_of(kind).items()
-        for line, (key, setting) in zip(lines[start + 1 :], settings, strict=False):
-            assert line.strip().startswith(f"{key}=")
-            assert setting.help in line
-            assert setting.expected in line
-    assert any("amount=0.8" in line and "from 0 to 8" in line for line in lines)
-    assert any("channels=no" in line and "yes or no" in line for line in lines)
-
-
 def test_operations_are_listed_by_name_in_order() -> None:
     assert list(names()) == sorted(names())
     assert all(kind.name == name for name, kind in names().items())
-
-
-@pytest.mark.parametrize("words", ALL_WORDS)
-def test_an_operation_is_a_value(words: str) -> None:
-    operation = parse(words)
-    assert operation == parse(words)
-    assert hash(operation) == hash(parse(words))
-    assert pickle.loads(pickle.dumps(operation)) == operation
-    for field in dataclasses.fields(operation):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(operation, field.name, 1)
-    assert operation.output_size((640, 480)) == (640, 480)
-    least = (64, 48) if operation.pixelwise else (640, 480)
-    assert operation.needed_size((640, 480), (64, 48)) == least
 
 
 def test_two_operations_of_one_name_are_refused() -> None:
@@ -720,24 +453,6 @@ def test_a_new_operation_needs_its_class_and_nothing_else() -> None:
 def deep(channels: int) -> Deep:
     levels = np.random.default_rng(channels).integers(0, 65_536, (9, 11, channels))
     return Deep(levels.astype(np.uint16))
-
-
-@pytest.mark.parametrize("channels", [2, 3, 4])
-@pytest.mark.parametrize("name", names())
-def test_16_bits_in_colour_are_reduced_with_a_warning_where_that_is_needed(
-    name: str, channels: int
-) -> None:
-    pixels = deep(channels)
-    operation = parse(name)
-    before = Picture(pixels, "png", pixels.size, (0, 0, *pixels.size))
-    after = operation.apply(before)
-    if after.mode.endswith(";16"):
-        assert after.notices == ()
-        return
-    assert [notice.kind for notice in after.notices] == ["depth-reduced"]
-    # The same as for what has 8 bits, but for the rounding that comes first.
-    eight = operation.apply(Picture.of(pixels.to_8_bit()))
-    assert np.array_equal(np.asarray(after.image), np.asarray(eight.image))
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])

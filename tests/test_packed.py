@@ -28,7 +28,7 @@ TARGETS: Final = st.builds(
 
 
 @given(
-    st.lists(st.builds(Job, SOURCES, st.lists(TARGETS, max_size=3).map(tuple))),
+    st.lists(st.builds(Job, SOURCES, st.lists(TARGETS, max_size=3).map(tuple), INTEGERS)),
     st.sets(st.integers(0, 10)),
 )
 @settings(deadline=None, database=None)
@@ -66,7 +66,8 @@ def test_a_job_takes_less_than_two_hundred_bytes() -> None:
     for number in range(10_000):
         relative = f"2024-05-17 Wedding/Selects/IMG_{number:05}.jpg"
         source = Source("/home/somebody/Pictures", relative, 5_000_000 + number, 10**18 + number)
-        packed.append(Job(source, (Target("resized", "/home/somebody/out", relative),)))
+        target = Target("resized", "/home/somebody/out", relative)
+        packed.append(Job(source, (target,), number + 1))
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

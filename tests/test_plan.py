@@ -17,6 +17,7 @@ from PIL import Image
 
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.imaging import formats
+from imgbatch.model import Source
 from imgbatch.plan import (
     CHUNK_COST,
     FILE_COST,
@@ -104,6 +105,11 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
         ("x/a.jpg", {"flat": True}, ["a.jpg"]),
         ("x/a.jpg", {"flat": True, "template": "{dir}/{stem}{ext}"}, ["x/a.jpg"]),
         ("a.jpg", {"template": "{stem}_{{x}}{ext}"}, ["a_{x}.jpg"]),
+        ("x/y/a.jpg", {"template": "{parent}-{stem}{ext}"}, ["x/y/y-a.jpg"]),
+        ("x/y/a.jpg", {"template": "{parent}-{stem}{ext}", "flat": True}, ["y-a.jpg"]),
+        ("a.jpg", {"template": "{parent}-{stem}{ext}"}, ["in-a.jpg"]),
+        ("x/A b.JPG", {"template": "{stem!l}{ext!l}"}, ["x/a b.jpg"]),
+        ("a.jpg", {"sizes": ["web=9"], "template": "{output!u}/{stem!u:>3}{ext}"}, ["WEB/  A.jpg"]),
     ],
 )
 def test_a_target_is_named_by_the_template_below_the_mirrored_folder(
@@ -202,22 +208,24 @@ def test_a_template_that_leaves_the_folder_is_refused_by_name(template: str) -> 
 
 @pytest.mark.parametrize("on_conflict", ON_CONFLICT)
 def test_a_field_cannot_lead_out_of_the_folder(tmp_path: Path, on_conflict: OnConflict) -> None:
-    folder = tmp_path / "in"
-    _photograph(folder / "a.jpg", camera=".")
+    file = plant(tmp_path / "in", ".a.jpg") / ".a.jpg"
+    recipe = Recipe.from_options(template=".{stem:.1}/{seq}{ext}")
 
-    made = planned(
-        folder, tmp_path / "out", template=".{camera}/{stem}{ext}", on_conflict=on_conflict
-    )
+    sources = scan([str(file)], Selection())
+    made = plan(sources, recipe, str(tmp_path / "out"), on_conflict=on_conflict)
 
     message = refusal(made)
-    assert f"{folder}/a.jpg would be written to ../a.jpg, outside the output folder" in message
+    assert f"{file} would be written to ../1.jpg, outside the output folder" in message
     assert "--name" in message
     assert list(made.jobs) == []
 
 
 @pytest.mark.parametrize(
     ("camera", "name"),
-    [("a/b", "a_b.jpg"), ("/etc\\x", "_etc_x.jpg"), ("a\nb", "a_b.jpg"), ("..", "__.jpg")],
+    [
+        *(("a/b", "a_b.jpg"), ("/etc\\x", "_etc_x.jpg"), ("a\nb", "a_b.jpg"), ("..", "__.jpg")),
+        *(("a:b", "a_b.jpg"), ("Aux", "_Aux.jpg"), ("Inc.", "Inc_.jpg")),
+    ],
 )
 def test_a_field_cannot_add_folders(tmp_path: Path, camera: str, name: str) -> None:
     _photograph(tmp_path / "in/1.jpg", camera=camera)
@@ -232,6 +240,75 @@ def _photograph(file: Path, *, camera: str) -> None:
     exif[0x0110] = camera
     file.parent.mkdir()
     file.write_bytes(saved(scene(30, 20), "JPEG", exif=exif))
+
+
+# The folder that a source lies in
+
+
+def _parents(paths: Sequence[Path], output: Path) -> dict[str, list[str]]:
+    sources = scan([str(path) for path in paths], Selection(), output=str(output))
+    recipe = Recipe.from_options(template="{dir}/{parent}+{stem}{ext}")
+    return targets(plan(sources, recipe, str(output)))
+
+
+def test_the_parent_is_the_folder_of_the_file_whatever_was_given(tmp_path: Path) -> None:
+    plant(tmp_path, "one/a.jpg", "one/sub/b.jpg", "two/c.jpg")
+    one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
+
+    assert _parents([one, two], out) == {
+        "a.jpg": ["one/one+a.jpg"],
+        "sub/b.jpg": ["one/sub/sub+b.jpg"],
+        "c.jpg": ["two/two+c.jpg"],
+    }
+    assert _parents([one / "a.jpg"], out) == {"a.jpg": ["one+a.jpg"]}
+    assert _parents([one / "a.jpg", two / "c.jpg"], out) == {
+        "one/a.jpg": ["one/one+a.jpg"],
+        "two/c.jpg": ["two/two+c.jpg"],
+    }
+
+
+def test_the_parent_has_a_name_where_the_user_gave_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / "shoot", "a.jpg")
+    monkeypatch.chdir(tmp_path / "shoot")
+
+    assert _parents([Path(".")], tmp_path / "out") == {"a.jpg": ["shoot+a.jpg"]}
+    assert _parents([Path("a.jpg")], tmp_path / "out") == {"a.jpg": ["shoot+a.jpg"]}
+
+
+def test_at_the_top_of_a_disk_the_parent_is_unknown() -> None:
+    top = Source("/", "a.jpg", 1, 1)
+
+    assert targets(plan([top], Recipe.from_options(template="{parent}{ext}"), "/out")) == {
+        "a.jpg": ["unknown.jpg"]
+    }
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("{date:%Y/%m}/{stem}{ext}", "2024/05/a.jpg"),
+        ("{date:%Y/week %V/}{stem}{ext}", "2024/week 20/a.jpg"),
+        ("{date:%H:%M:%S}{ext}", "18_03_09.jpg"),
+        ("{date:%D}{ext}", "05_17_24.jpg"),
+        ("{date:%T|%D/x}{ext}", "18_03_09_05_17_24/x.jpg"),
+        ("{date!u:%d %b}{ext}", "17 MAY.jpg"),
+    ],
+)
+def test_only_a_slash_in_the_format_of_a_date_makes_a_folder(
+    tmp_path: Path, template: str, name: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(
+        with_metadata(scene(96, 64), "JPEG", exif=exif_block(orientation=1).block)
+    )
+
+    assert targets(planned(folder, tmp_path / "out", template=template)) == {"a.jpg": [name]}
 
 
 # Two sources with one target
@@ -264,6 +341,8 @@ class TestTwoSourcesWithOneTarget:
         first, second = (f"{folder}/{name}" for name in names)
         assert f"{first} and {second} would both become {tmp_path}/out/{target}" in message
         assert "--on-conflict rename" in message
+        template = options.get("template", "{stem}")
+        assert ("Put {seq} or {stem} into --name" in message) == ("{stem}" not in template)
         assert tree(tmp_path) == before
 
     def test_the_first_stays_with_skip(

@@ -304,10 +304,14 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(
 # Many failures
 
 
-def test_names_that_are_too_long_do_not_stop_a_run(tmp_path: Path) -> None:
-    recipe = imgbatch.Recipe.from_options(sizes=["one=30", "two=20"], format="jpeg")
+def test_paths_that_are_too_long_do_not_stop_a_run(tmp_path: Path) -> None:
+    # No name is, but all of them together are: what a system takes of those only it can tell.
+    template = "/".join(["{stem}"] * 20) + "-{output}{ext}"
+    recipe = imgbatch.Recipe.from_options(
+        sizes=["one=30", "two=20"], format="jpeg", template=template
+    )
     for number in range(7):
-        plant(tmp_path / "in", f"{number}{'x' * 250}.bmp")
+        plant(tmp_path / "in", f"{number}{'x' * 220}.bmp")
     plant(tmp_path / "in", "z.bmp")
     settings = batch.Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
 

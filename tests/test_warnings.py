@@ -32,6 +32,11 @@ def two_clear_corners() -> bytes:
     return saved(Image.fromarray(np.dstack([scene(60, 40), alpha])), "GIF")
 
 
+def noise() -> bytes:
+    levels = np.random.default_rng(1).integers(0, 256, (80, 120, 3))
+    return saved(levels.astype(np.uint8), "PNG")
+
+
 def grey_16() -> bytes:
     return saved((scene(60, 40)[:, :, 0].astype(np.uint16) * 257), "PNG")
 
@@ -141,6 +146,16 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
         Case("a.jpg", saved(scene(60, 40), "JPEG", icc_profile=b"no profile"), PLAIN)
     ],
     "range-scaled": [Case("a.tif", floats(100_000), floats(1), message="100000")],
+    "scaled-down": [
+        Case(
+            "a.png",
+            noise(),
+            noise(),
+            {**JPEG, "max_bytes": 2_000},
+            {**JPEG, "max_bytes": 20_000},
+            message="2,000",
+        )
+    ],
     "sizes-dropped": [
         Case(
             "a.ico",

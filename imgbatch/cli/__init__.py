@@ -21,8 +21,10 @@ _COMMANDS = {
     "resize": "Resize (and filter, and convert) pictures.",
     "convert": "Change the format; the size stays.",
     "filter": "Apply operations; the size stays.",
+    "run": "Carry out a recipe: several pictures of each source.",
+    "presets": "The recipes that come with imgbatch.",
     "formats": "What this installation reads and writes.",
-    "operations": "What can be done with --filter.",
+    "operations": "What can be done to pictures.",
 }
 
 

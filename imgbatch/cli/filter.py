@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgbatch.cli.options import run, shared
+from imgbatch.cli.options import run_options, shared
 
 
 @click.command("filter")
@@ -17,4 +17,4 @@ def command(**options: Any) -> int:
     PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
     `<folder>-filtered` beside the folder.
     """
-    return run("filtered", options)
+    return run_options("filtered", options)

@@ -51,6 +51,6 @@ def _held(row: Format) -> str:
 
 
 def _settings(row: Format) -> str:
-    words = [f"--{word}" for word in sorted(row.settings)]
+    words = [f"--{word.replace('_', '-')}" for word in sorted(row.settings)]
     default = f" (quality {row.quality} if not said otherwise)" if row.quality else ""
     return f"settings {' '.join(words)}{default}" if words else ""

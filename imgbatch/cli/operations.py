@@ -8,13 +8,18 @@ import click
 
 
 @click.command("operations")
-def command() -> None:
-    """List the operations for --filter, with their settings."""
-    from imgbatch.operations import names, parameters_of
+@click.argument("name", required=False)
+def command(name: str | None) -> None:
+    """List what can be done to pictures, with all settings; of one NAME, everything.
 
-    for name, kind in names().items():
-        click.echo(f"{name}: {(inspect.getdoc(kind) or '').splitlines()[0]}")
+    They are for --filter and for recipes.
+    """
+    from imgbatch.operations import find, names, parameters_of
+
+    kinds = names() if name is None else {find(name).name: find(name)}
+    for known, kind in kinds.items():
+        about = inspect.getdoc(kind) or ""
+        click.echo(f"{known}: {about.splitlines()[0] if name is None else about}")
         for key, declared in parameters_of(kind).items():
-            default = declared.default
-            shown = "yes" if default is True else "no" if default is False else default
-            click.echo(f"    {key}={shown}  {declared.help} ({declared.expected})")
+            default = "" if declared.default is None else declared.kind.word(declared.default)
+            click.echo(f"    {key}={default}  {declared.help} ({declared.expected})")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from imgbatch.amounts import amount
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Limits
@@ -26,21 +26,23 @@ class Amount(click.ParamType):  # type: ignore[type-arg]
     """A whole number, perhaps with a unit: 1500000, 1.5M, 1.5MB."""
 
     name = "amount"
-    _FACTORS: ClassVar = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
     def __init__(self, unit: str) -> None:
-        self._pattern = re.compile(rf"(\d+|\d*\.\d+)\s*([KMGT]?){unit}?", re.IGNORECASE)
         self._unit = unit
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number that a word means."""
-        match = self._pattern.fullmatch(str(value).strip())
-        if match is None:
-            self.fail(f"found {value!r}, expected a number, as in 500M{self._unit}", param, ctx)
-        return round(float(match[1]) * self._FACTORS[match[2].upper()])
+        try:
+            return amount(str(value), self._unit)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+def _paths(required: bool) -> Decorator[Any]:
+    return click.argument(
+        "paths", nargs=-1, required=required, metavar="PATH...", type=click.Path()
+    )
+
 
 _SIZE: list[Decorator[Any]] = [
     click.option(
@@ -90,8 +92,16 @@ _WHERE: list[Decorator[Any]] = [
         "--name",
         "template",
         metavar="TEMPLATE",
-        help="File names: {stem} {ext} {dir} {output} {width} {height} {seq} {date} {camera}.  "
-        "[default: {stem}{ext}; with several sizes {stem}-{output}{ext}]",
+        help="File names: {stem} {ext} {dir} {parent} {output} {width} {height} {seq} {date} "
+        "{camera}; with formats, as in {seq:04d} or {date:%Y/%m}, and in lower or upper case, as "
+        "in {ext!l} or {stem!u}.  [default: {stem}{ext}; with several sizes {stem}-{output}{ext}]",
+    ),
+    click.option(
+        "--sort",
+        default="name",
+        show_default=True,
+        type=click.Choice(["name", "date"]),
+        help="What {seq} counts by: names, or the time at which pictures were taken.",
     ),
     click.option("--flat", is_flag=True, help="Do not mirror the folders of the sources."),
     click.option(
@@ -120,6 +130,18 @@ _QUALITY: list[Decorator[Any]] = [
         type=int,
         metavar="N",
         help="1 to 100.  [default: the format's own; of a JPEG whose size stays: its own]",
+    ),
+    click.option(
+        "--max-bytes",
+        type=Amount("B"),
+        metavar="SIZE",
+        help="Find the highest quality at which a file is not larger, as in 500KB (JPEG, WebP, "
+        "AVIF, HEIC): up to --quality, or 95; below 40 the picture is made smaller.",
+    ),
+    click.option(
+        "--keep-smaller",
+        is_flag=True,
+        help="Copy the source where only its coding would change, and the result be larger.",
     ),
     click.option(
         "--lossless", is_flag=True, help="Lose nothing, where the format can (WebP, JPEG 2000)."
@@ -275,6 +297,14 @@ def _filter_option(required: bool) -> Decorator[Any]:
     )
 
 
+_SAVE_RECIPE = click.option(
+    "--save-recipe",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write what these options mean as a recipe (TOML), then go on.",
+)
+
+
 def shared(
     *, size: bool = False, format_required: bool = False, filter_required: bool = False
 ) -> Callable[[AnyFunction], AnyFunction]:
@@ -288,21 +318,39 @@ def shared(
         *_HOW,
         *_WHERE[1:],
         *_RUN,
+        _SAVE_RECIPE,
     ]
+    return _with(options, paths_required=True)
 
+
+def of_a_recipe(function: AnyFunction) -> AnyFunction:
+    """The options of the command that carries out a recipe: those that count for all outputs."""
+    options = [*_WHERE, _format_option(required=False), *_QUALITY, *_HOW, *_RUN]
+    return _with(options, paths_required=False)(function)
+
+
+def _with(
+    options: list[Decorator[Any]], *, paths_required: bool
+) -> Callable[[AnyFunction], AnyFunction]:
     def decorate(function: AnyFunction) -> AnyFunction:
         for option in reversed(options):
             function = option(function)
-        return PATHS(function)
+        decorated: AnyFunction = _paths(paths_required)(function)
+        return decorated
 
     return decorate
 
 
+_OUTPUT_WORDS = (
+    *("format", "quality", "max_bytes", "keep_smaller", "subsampling", "progressive"),
+    *("lossless", "effort", "compression", "dither"),
+    *("background", "metadata", "artist", "copyright", "profile", "intent", "template"),
+)
+"""What may be said of every output of a recipe."""
+
 _RECIPE_WORDS = (
-    *("sizes", "fit", "enlarge", "gravity", "kernel", "linear", "format", "quality"),
-    *("subsampling", "progressive", "lossless", "effort", "compression", "dither"),
-    *("background", "filters", "metadata", "artist", "copyright", "profile", "intent"),
-    *("raw_preview", "template"),
+    *("sizes", "fit", "enlarge", "gravity", "kernel", "linear", "filters", "raw_preview"),
+    *_OUTPUT_WORDS,
 )
 
 
@@ -312,6 +360,16 @@ def recipe_of(name: str, options: dict[str, Any]) -> Recipe:
 
     words = {key: options[key] for key in _RECIPE_WORDS if key in options}
     return Recipe.from_options(name, **words)
+
+
+def overrides(context: click.Context) -> dict[str, Any]:
+    """The words that were really given, and not left at their defaults."""
+    given = click.core.ParameterSource.COMMANDLINE
+    return {
+        key: value
+        for key, value in context.params.items()
+        if key in _OUTPUT_WORDS and context.get_parameter_source(key) is given
+    }
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
@@ -336,6 +394,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
         salvage=options["salvage"],
         strict=options["strict"],
         preserve_dates=options["preserve_dates"],
+        sort=options["sort"],
         limits=Limits(options["timeout"], options["memory"], options["max_pixels"]),
     )
 
@@ -352,8 +411,8 @@ def _check_backup(options: dict[str, Any]) -> None:
         )
 
 
-def run(name: str, options: dict[str, Any]) -> int:
-    """Do what a command's options say; return the exit code."""
+def run(recipe: Callable[[], Recipe], options: dict[str, Any]) -> int:
+    """Do what a command's options say with the recipe that they mean; return the exit code."""
     if not options["dry_run"] and (
         len(options["paths"]) > 1 or os.path.isdir(options["paths"][0]) or "-" in options["paths"]
     ):
@@ -361,10 +420,29 @@ def run(name: str, options: dict[str, Any]) -> int:
         # scans and plans.
         from imgbatch.executors import pool
 
-        pool.warm_up("imgbatch.worker")
+        if options.get("filters", True):
+            # Most operations need it, and a recipe has some. Without threads of its own: the
+            # workers share the processors between them, and are forked from a process that has it.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+            pool.warm_up("imgbatch.worker", "numpy")
+        else:
+            pool.warm_up("imgbatch.worker")
     from imgbatch.cli import session
 
-    return session.run(name, options)
+    return session.run(recipe(), options)
+
+
+def run_options(name: str, options: dict[str, Any]) -> int:
+    """The same, where the options are all that there is."""
+    return run(lambda: _saved(recipe_of(name, options), options["save_recipe"]), options)
+
+
+def _saved(recipe: Recipe, path: str | None) -> Recipe:
+    if path is not None:
+        from imgbatch.recipe_file import save
+
+        save(recipe, path)
+    return recipe
 
 
 def _listed(separator: bytes) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgbatch.cli.options import run, shared
+from imgbatch.cli.options import run_options, shared
 
 
 @click.command("resize")
@@ -19,4 +19,4 @@ def command(**options: Any) -> int:
     into `<folder>-resized` beside the folder.
     """
     options["sizes"] = options["sizes"] or ("2048",)
-    return run("resized", options)
+    return run_options("resized", options)

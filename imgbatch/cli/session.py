@@ -13,21 +13,21 @@ import click
 
 from imgbatch import batch, progress
 from imgbatch.cli import die_by
-from imgbatch.cli.options import recipe_of, settings_of
+from imgbatch.cli.options import settings_of
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
 from imgbatch.model import Result, Source, Summary
 from imgbatch.naming import shown
 from imgbatch.plan import Plan
+from imgbatch.recipe import Recipe
 from imgbatch.report import Report
 
 
-def run(name: str, options: dict[str, Any]) -> int:
-    """Do what a command's options say; return the exit code."""
+def run(recipe: Recipe, options: dict[str, Any]) -> int:
+    """Carry out a recipe as a command's options say; return the exit code."""
     begun = time.monotonic()
     if options["dry_run"] and options["report"]:
         raise UsageError("--report tells what was done, and --dry-run does nothing: leave one away")
-    recipe = recipe_of(name, options)
     with batch.prepare(recipe, settings_of(options)) as prepared:
         _warn(prepared.notices)
         if options["dry_run"]:

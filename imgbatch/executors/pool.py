@@ -228,13 +228,13 @@ def _work(portion: _Portion[Any]) -> tuple[int, bytes]:
 # --- in the parent ---------------------------------------------------------------------------
 
 
-def warm_up(preload: str) -> None:
-    """Start the server that workers are forked from, importing the module `preload` in it.
+def warm_up(*preload: str) -> None:
+    """Start the server that workers are forked from, importing the modules `preload` in it.
 
     It gets ready while this process still scans and plans.
     """
     if _start_method() == "forkserver":
-        multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
+        multiprocessing.get_context("forkserver").set_forkserver_preload([*preload])
         # If this process is killed, its semaphores are missed by a process that reports that.
         sys.warnoptions.append("ignore:resource_tracker:UserWarning")
         # Both begin as plain interpreters, which Ctrl-C would fill with tracebacks.

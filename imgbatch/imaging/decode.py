@@ -41,12 +41,18 @@ _MOST_FRAMES_OF_MOST_PIXELS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file tells without its pixels: its upright size, when and with what it was taken."""
+    """What a file tells without its pixels: its upright size, when and with what it was taken.
+
+    As EXIF has it: `date` is DateTimeOriginal (`2024:05:31 18:20:05`), `subsec` the digits behind
+    its point, `offset` its time zone (`+02:00`).
+    """
 
     size: Size
     date: str | None = None
     camera: str | None = None
     format: str = ""
+    subsec: str | None = None
+    offset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +393,12 @@ def read_header(path: str, max_pixels: int = MAX_PIXELS) -> Header:
         return Header(size, format=row.name)
     block = exif.Exif(found.exif)
     return Header(
-        size, block.text(exif.DATE_TIME_ORIGINAL), block.text(exif.MODEL), format=row.name
+        size,
+        block.text(exif.DATE_TIME_ORIGINAL),
+        block.text(exif.MODEL),
+        format=row.name,
+        subsec=block.text(exif.SUBSEC_TIME_ORIGINAL),
+        offset=block.text(exif.OFFSET_TIME_ORIGINAL),
     )
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import coders, colour, formats, metadata, palette
+from imgbatch.imaging import coders, colour, fitting, formats, metadata, palette
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import containers
-from imgbatch.imaging.picture import Picture
+from imgbatch.imaging.picture import Metadata, Picture
 from imgbatch.imaging.series import animated
 from imgbatch.imaging.series.pages import joined
 from imgbatch.model import Encoding, Notice, Size
@@ -41,7 +41,18 @@ _KEPT_BY_COPY: Final = frozenset(
 
 
 def may_copy(picture: Picture, encoding: Encoding) -> bool:
-    """Whether a decoded picture's file is itself what `encoding` asks for."""
+    """Whether a decoded picture's file is itself what `encoding` asks for, but for its size."""
+    return may_stay(picture, encoding) and not any(
+        getattr(encoding, setting) != getattr(_NOTHING_SET, setting)
+        for setting in formats.BY_NAME[picture.format].settings - {"max_bytes"}
+    )
+
+
+def may_stay(picture: Picture, encoding: Encoding) -> bool:
+    """Whether a decoded picture's file shows and tells what `encoding` asks for.
+
+    It may be coded in other settings: another quality, say.
+    """
     return (
         picture.as_stored
         and picture.orientation == 1
@@ -49,10 +60,6 @@ def may_copy(picture: Picture, encoding: Encoding) -> bool:
         # Another policy may concern parts of the file that are not even read.
         and encoding.metadata == "all"
         and not (encoding.artist or encoding.copyright)
-        and not any(
-            getattr(encoding, setting) != getattr(_NOTHING_SET, setting)
-            for setting in formats.BY_NAME[picture.format].settings
-        )
         and all(notice.kind in _KEPT_BY_COPY for notice in picture.notices)
     )
 
@@ -69,8 +76,8 @@ def holds_series(picture: Picture, encoding: Encoding) -> bool:
 def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture] = ()) -> Encoded:
     """Encode as `encoding` says; its notices are those of the pictures and of this step.
 
-    `following` are the other frames of an animation, or pages. Raises PictureError in the stage
-    "encode".
+    `following` are the other frames of an animation, or pages. The file is not larger than
+    `encoding.max_bytes`: `fitting` tells how. Raises PictureError in the stage "encode".
     """
     row = formats.BY_NAME[encoding.format or picture.format]
     if not formats.available(row):
@@ -93,38 +100,157 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
         )
     if following and holds_series(picture, encoding):
         if row.series == "pages":
-            return _pages((picture, *following), row, encoding)
+            return _checked(_pages((picture, *following), row, encoding), encoding)
     else:
         following = ()
-    frames = [_fitted(one, row, encoding) for one in (picture, *following)]
-    picture = frames[0]
-    kept, notices = metadata.select(
-        picture.metadata, encoding, size, srgb=lambda: _is_srgb(picture)
-    )
-    kept, more = containers.held(kept, row)
+    file = _File.of([_fitted(one, row, encoding) for one in (picture, *following)], row, encoding)
+    if encoding.max_bytes is None or not finds_quality(row, encoding):
+        return _checked(file.encoded(), encoding)
+    return _within(encoding.max_bytes, file)
+
+
+def finds_quality(row: Format, encoding: Encoding) -> bool:
+    """Whether there is a quality to find for `encoding.max_bytes`."""
+    return "max_bytes" in row.settings and not encoding.lossless
+
+
+def _within(limit: int, whole: _File) -> Encoded:
+    """The file of the highest quality that is not larger than `limit`, perhaps of fewer pixels."""
+    row, quality, coding = whole.row, whole.encoding.quality, whole.frames[0].coding
+    if quality is None and coding is not None and coding.tables:
+        # Finer steps than its own would have nothing more to tell.
+        encoded = whole.encoded()
+        if len(encoded.data) <= limit:
+            return encoded
+    file = whole
+
+    def coded(size: Size, quality: int) -> bytes:
+        nonlocal file
+        if size != file.size:
+            # First of all the one of the size before is given back.
+            file = whole
+            file = whole.resized(size)
+        return file.encoded(quality).data
+
     try:
-        options = coders.options(picture, row, encoding)
-        options |= containers.options(kept, picture.icc, row)
-        buffer = BytesIO()
-        with warnings.catch_warnings():
-            # Pillow looks into EXIF here and there, and warns of what is odd in it.
-            warnings.simplefilter("ignore", UserWarning)
-            if len(frames) > 1 or row.name == "gif":
-                data = _animation(frames, row, options, encoding)
-            elif picture.deep is not None:
-                data = _saved_deep(picture.deep, row, options)
-            else:
-                _bare(picture.image).save(buffer, row.pillow, **options)
-                data = buffer.getvalue()
-            data, lost = containers.finished(data, kept, row)
-            more += lost
-    except MemoryError as error:
-        raise PictureError("encode", "memory", "not enough memory to encode it") from error
-    except Exception as error:
-        # Encoders raise OSError, ValueError, SystemError and more; all mean this one file.
-        raise PictureError("encode", "encoder", f"{row.label} encoder: {error}") from error
-    told = [notice for frame in frames for notice in frame.notices]
-    return Encoded(data, row, size, tuple(dict.fromkeys((*told, *notices, *more))))
+        found = fitting.fitted(
+            coded,
+            whole.size,
+            limit,
+            fitting.CURVES[row.name],
+            highest=quality or fitting.HIGHEST,
+            fixed=whole.fixed,
+            frames=len(whole.frames),
+        )
+    except fitting.TooLargeError as error:
+        raise PictureError("encode", "too-large", _too_large(error, whole, limit)) from None
+    return Encoded(found.data, row, found.size, tuple(dict.fromkeys(file.notices)))
+
+
+def _checked(encoded: Encoded, encoding: Encoding) -> Encoded:
+    """The same, if it is not too large; else raise PictureError."""
+    limit = encoding.max_bytes
+    if limit is None or len(encoded.data) <= limit:
+        return encoded
+    raise PictureError(
+        "encode",
+        "too-large",
+        f"it has {len(encoded.data):,} bytes and not at most {limit:,} (--max-bytes), and "
+        f"{encoded.format.label} has no quality to find: give --format jpeg, webp or avif, "
+        "or a smaller --size",
+    )
+
+
+def _too_large(error: fitting.TooLargeError, whole: _File, limit: int) -> str:
+    width, height = error.size
+    message = (
+        f"even {width} x {height} pixels of low quality have {error.bytes:,} bytes, and not at "
+        f"most {limit:,} (--max-bytes)"
+    )
+    if 2 * whole.fixed > error.bytes:
+        message += f"; {whole.fixed:,} of them are metadata and profile: give --metadata none"
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """All of a file but its bytes: frames as its format can hold them, and what goes along."""
+
+    frames: Sequence[Picture]
+    row: Format
+    encoding: Encoding
+    kept: Metadata
+    notices: tuple[Notice, ...]
+
+    @classmethod
+    def of(cls, frames: Sequence[Picture], row: Format, encoding: Encoding) -> _File:
+        """With the metadata of the first frame, as far as `encoding` lets it through."""
+        first = frames[0]
+        kept, notices = metadata.select(
+            first.metadata, encoding, first.size, srgb=lambda: _is_srgb(first)
+        )
+        kept, more = containers.held(kept, row)
+        told = [notice for frame in frames for notice in frame.notices]
+        return cls(frames, row, encoding, kept, (*told, *notices, *more))
+
+    @property
+    def size(self) -> Size:
+        """Width and height of each frame."""
+        return self.frames[0].size
+
+    @property
+    def fixed(self) -> int:
+        """The bytes that are no pixels', about."""
+        icc = self.frames[0].icc if "icc" in self.row.holds else None
+        blocks = (self.kept.exif, self.kept.xmp, self.kept.iptc, icc)
+        return sum(len(block) for block in blocks if block) + len(self.kept.comment or "")
+
+    def resized(self, size: Size) -> _File:
+        """The same with fewer pixels, and a warning of that."""
+        from imgbatch.imaging import resample
+
+        frames = []
+        for frame in self.frames:
+            box = (0, 0, *frame.size)
+            deep = frame.deep
+            pixels = (
+                resample.resize_deep(deep, size, "lanczos", box)
+                if deep
+                else resample.resize(frame.image, size, "lanczos", box)
+            )
+            frames.append(frame.with_image(pixels))
+        message = (
+            f"{size[0]} x {size[1]} pixels instead of {self.size[0]} x {self.size[1]}: at quality "
+            f"{fitting.LOWEST} those are more than {self.encoding.max_bytes:,} bytes"
+        )
+        frames[0] = frames[0].with_notice("scaled-down", message)
+        return self.of(frames, self.row, self.encoding)
+
+    def encoded(self, quality: int | None = None) -> Encoded:
+        """The file, of another quality than that of its `encoding` if one is given."""
+        row, first = self.row, self.frames[0]
+        encoding = replace(self.encoding, quality=quality) if quality else self.encoding
+        try:
+            options = coders.options(first, row, encoding)
+            options |= containers.options(self.kept, first.icc, row)
+            buffer = BytesIO()
+            with warnings.catch_warnings():
+                # Pillow looks into EXIF here and there, and warns of what is odd in it.
+                warnings.simplefilter("ignore", UserWarning)
+                if len(self.frames) > 1 or row.name == "gif":
+                    data = _animation(self.frames, row, options, encoding)
+                elif first.deep is not None:
+                    data = _saved_deep(first.deep, row, options)
+                else:
+                    _bare(first.image).save(buffer, row.pillow, **options)
+                    data = buffer.getvalue()
+                data, lost = containers.finished(data, self.kept, row)
+        except MemoryError as error:
+            raise PictureError("encode", "memory", "not enough memory to encode it") from error
+        except Exception as error:
+            # Encoders raise OSError, ValueError, SystemError and more; all mean this one file.
+            raise PictureError("encode", "encoder", f"{row.label} encoder: {error}") from error
+        return Encoded(data, row, self.size, tuple(dict.fromkeys((*self.notices, *lost))))
 
 
 def _animation(
@@ -140,7 +266,8 @@ def _animation(
 
 def _pages(pictures: Sequence[Picture], row: Format, encoding: Encoding) -> Encoded:
     """Each page as a file of its own would be, with all that belongs to it, in one file."""
-    pages = [encode(replace(one, series=None), encoding) for one in pictures]
+    unlimited = replace(encoding, max_bytes=None)
+    pages = [encode(replace(one, series=None), unlimited) for one in pictures]
     notices = dict.fromkeys(notice for page in pages for notice in page.notices)
     data = joined([page.data for page in pages])
     return Encoded(data, row, pages[0].size, tuple(notices))

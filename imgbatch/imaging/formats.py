@@ -24,7 +24,14 @@ Part = Literal["exif", "xmp", "iptc", "icc", "dpi", "comment"]
 """What a file can hold beside pixels."""
 
 Setting = Literal[
-    "quality", "lossless", "subsampling", "progressive", "effort", "compression", "dither"
+    "quality",
+    "max_bytes",
+    "lossless",
+    "subsampling",
+    "progressive",
+    "effort",
+    "compression",
+    "dither",
 ]
 """What can be set of an encoder: fields of Encoding."""
 
@@ -124,7 +131,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
         read_suffixes=(".mpo",),
         signatures=_begins(b"\xff\xd8\xff"),
-        settings=frozenset({"quality", "subsampling", "progressive", "effort"}),
+        settings=frozenset({"quality", "max_bytes", "subsampling", "progressive", "effort"}),
         modes=frozenset({"L", "RGB", "CMYK"}),
         holds=_EVERYTHING,
         quality=85,
@@ -156,7 +163,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         plugin="PIL.WebPImagePlugin",
         suffixes=(".webp",),
         signatures=(((0, b"RIFF"), (8, b"WEBP")),),
-        settings=frozenset({"quality", "lossless", "effort"}),
+        settings=frozenset({"quality", "max_bytes", "lossless", "effort"}),
         modes=frozenset({"RGB", "RGBA"}),
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=80,
@@ -180,7 +187,7 @@ FORMATS: Final[tuple[Format, ...]] = (
             *(((4, b"ftypmif1"), (at, b"avif")) for at in range(16, HEAD_BYTES, 4)),
             *(((4, b"ftypmsf1"), (at, b"avis")) for at in range(16, HEAD_BYTES, 4)),
         ),
-        settings=frozenset({"quality", "subsampling", "effort"}),
+        settings=frozenset({"quality", "max_bytes", "subsampling", "effort"}),
         modes=frozenset({"RGB", "RGBA"}),
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
@@ -200,7 +207,7 @@ FORMATS: Final[tuple[Format, ...]] = (
             ((4, b"ftyp" + brand),)
             for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
         ),
-        settings=frozenset({"quality", "lossless", "subsampling", "effort"}),
+        settings=frozenset({"quality", "max_bytes", "lossless", "subsampling", "effort"}),
         modes=frozenset({"L", "RGB", "RGBA"}),
         deep_modes=frozenset({"RGB;16", "RGBA;16"}),
         deep_bits=10,

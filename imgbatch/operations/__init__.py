@@ -83,11 +83,11 @@ def find(name: str) -> type[Operation]:
     return registered()[known]
 
 
-def parse(words: str) -> Operation:
+def parse(words: str, folder: str = "") -> Operation:
     """An operation from the words users type: `NAME` or `NAME:key=value,key=value`.
 
-    A value with a comma stands in quotes. Raises UsageError that says what was found, what was
-    expected, and the nearest name.
+    A value with a comma stands in quotes; files are looked for in `folder`. Raises UsageError
+    that says what was found, what was expected, and the nearest name.
     """
     name, _, arguments = words.partition(":")
     kind = find(name)
@@ -104,22 +104,26 @@ def parse(words: str) -> Operation:
             raise UsageError(f"{name}: {key} is given twice")
         if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'":
             word = word[1:-1]
-        values[key] = declared[key].read(f"{name}: {key}", word)
+        values[key] = declared[key].read(f"{name}: {key}", declared[key].kind.within(folder, word))
     return kind(**values)
 
 
 _PART: Final = re.compile(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""")
 
 
-def build(name: str, values: Mapping[str, Any]) -> Operation:
-    """An operation from its name and the values of a recipe; raises UsageError."""
+def build(name: str, values: Mapping[str, Any], folder: str = "") -> Operation:
+    """An operation from its name and the values of a recipe; raises UsageError.
+
+    Files are looked for in `folder`.
+    """
     kind = find(name)
     declared = parameters_of(kind)
     for key in values:
         if key not in declared:
             expected = _expected(declared, key)
             raise UsageError(f"{kind.name}: found {key!r}, expected {expected}")
-    return kind(**values)
+    placed = {key: declared[key].kind.within(folder, value) for key, value in values.items()}
+    return kind(**placed)
 
 
 def words_of(operation: Operation) -> str:

@@ -52,6 +52,11 @@ class Operation(ABC):
             value = declared.check(f"{self.name}: {key}", getattr(self, key))
             object.__setattr__(self, key, value)
 
+    @property
+    def name_fields(self) -> frozenset[str]:
+        """The fields of names (`naming.FIELDS`) that it writes into the picture."""
+        return frozenset()
+
     @abstractmethod
     def apply(self, picture: Picture) -> Picture:
         """The changed picture; the given one stays as it is. Raises PictureError."""

@@ -51,6 +51,10 @@ class Kind(ABC):
     def check(self, value: Any) -> Value:
         """The value as operations get it, of one that is written in Python or in a recipe."""
 
+    def within(self, folder: str, value: Any) -> Any:
+        """A value of a recipe that stands in `folder`, for one that stands here."""
+        return value
+
     def plain(self, value: Any) -> Any:
         """The value as it is written in a recipe."""
         return value
@@ -229,6 +233,9 @@ class FileKind(Kind):
         if len(data) > _MOST_BYTES:
             raise UsageError(f"{path} is too large for {self.what}")
         return Attachment(path, data)
+
+    def within(self, folder: str, value: Any) -> Any:
+        return os.path.join(folder, value) if isinstance(value, str) and value else value
 
     def plain(self, value: Any) -> Any:
         return value.path

@@ -65,6 +65,11 @@ class PointOperation(Operation):
         """One look-up."""
         return _looked_up(picture, (self,))
 
+    @property
+    def measuring(self) -> bool:
+        """Whether it `measures` with the settings that it has."""
+        return self.measures
+
     def settled(self, picture: Picture) -> PointOperation:
         """One with its curves known."""
         return self
@@ -132,7 +137,7 @@ def joined(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     found: list[Operation] = []
     for operation in operations:
         before = found[-1] if found else None
-        if isinstance(operation, PointOperation) and not operation.measures:
+        if isinstance(operation, PointOperation) and not operation.measuring:
             if isinstance(before, PointOperation):
                 found[-1] = Joined((before, operation))
                 continue

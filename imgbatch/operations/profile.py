@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from imgbatch.imaging.formats import PerPixel
@@ -25,6 +25,8 @@ class ConvertProfile(Operation):
 
     icc: bytes | None = None
     intent: Intent = "relative"
+    path: str = field(default="srgb", compare=False)
+    """What the profile is called in a recipe: its file, or `srgb`."""
 
     def apply(self, picture: Picture) -> Picture:
         """The same colours in the other space."""

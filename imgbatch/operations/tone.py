@@ -48,6 +48,7 @@ class Brightness(PointOperation):
     """Multiply every level (CSS brightness()): 1 changes nothing, 0 is black."""
 
     name: ClassVar[str] = "brightness"
+    example: ClassVar[str] = "brightness:amount=1.3"
     amount: float = parameter(1.1, low=0, high=10, help="factor; 1 changes nothing")
 
     def level(self, value: float) -> float:
@@ -61,6 +62,7 @@ class Contrast(PointOperation):
     """Spread levels away from middle grey (CSS contrast()): 1 changes nothing, 0 is grey."""
 
     name: ClassVar[str] = "contrast"
+    example: ClassVar[str] = "contrast:amount=1.4"
     amount: float = parameter(1.1, low=0, high=10, help="factor; 1 changes nothing")
 
     def level(self, value: float) -> float:
@@ -74,6 +76,7 @@ class Gamma(PointOperation):
     """Bend the middle tones, leave black and white: more than 1 brightens, less darkens."""
 
     name: ClassVar[str] = "gamma"
+    example: ClassVar[str] = "gamma:amount=1.6"
     amount: float = parameter(1.2, low=0.1, high=10, help="exponent; 1 changes nothing")
 
     def level(self, value: float) -> float:
@@ -211,6 +214,7 @@ class Saturation(MatrixOperation):
     """More or less colour (CSS saturate()): 1 changes nothing, 0 is grey."""
 
     name: ClassVar[str] = "saturation"
+    example: ClassVar[str] = "saturation:amount=1.7"
     amount: float = parameter(1.2, low=0, high=10, help="factor; 1 changes nothing")
 
     def matrix(self) -> Matrix:

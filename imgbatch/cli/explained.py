@@ -1,0 +1,84 @@
+"""A recipe in words, for `imgbatch run RECIPE --explain`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+
+from imgbatch.imaging import formats
+from imgbatch.model import Encoding
+from imgbatch.operations import Operation, words_of
+from imgbatch.operations.geometry import Resize
+from imgbatch.operations.profile import ConvertProfile
+from imgbatch.recipe import Recipe
+from imgbatch.recipe_file import written
+
+
+def explained(recipe: Recipe) -> str:
+    """The recipe with nothing left to guess, its digest, and the steps of each output."""
+    lines = [written(recipe).rstrip(), "", f"digest {recipe.digest}", ""]
+    if recipe.raw_preview:
+        lines.append("Raw files: the JPEG inside is taken.")
+    if recipe.prepare:
+        lines += ["Once, after decoding:", *_numbered(map(_step, recipe.prepare)), ""]
+    for output in recipe.outputs:
+        steps = [_step(operation) for operation in output.operations]
+        steps.append(_saved(output.encoding))
+        lines += [f"{output.name} -> {output.template.text}", *_numbered(steps)]
+        lines.append(f"  digest {recipe.digest_of(output)}")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _numbered(steps: Iterable[str]) -> Iterator[str]:
+    return (f"  {number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def _step(operation: Operation) -> str:
+    if isinstance(operation, Resize):
+        return _resized(operation)
+    if isinstance(operation, ConvertProfile):
+        where = "sRGB" if operation.icc is None else operation.path
+        return f"convert colours to {where}, {operation.intent} intent"
+    meant = (inspect.getdoc(type(operation)) or "").splitlines()[0]
+    return f"{words_of(operation)} ({meant})"
+
+
+_FITS = {
+    "inside": "fit into {size}",
+    "outside": "cover {size}, nothing cut off",
+    "cover": "fill {size}, what is beyond is cut off (keeping {gravity})",
+    "pad": "fit into {size}, filled up with background (picture at {gravity})",
+    "exact": "be exactly {size}, whatever the ratio",
+}
+
+
+def _resized(resize: Resize) -> str:
+    words = _FITS[resize.fit] if resize.spec.is_box else "be {size}"
+    how = words.format(size=resize.spec, gravity=resize.gravity)
+    larger = "small ones are enlarged" if resize.enlarge else "never enlarged"
+    light = ", in linear light" if resize.linear else ""
+    return f"resize to {how}; {larger} ({resize.kernel}{light})"
+
+
+_METADATA = {
+    "all": "with all metadata",
+    "no-gps": "with metadata but GPS",
+    "copyright": "with author and copyright alone",
+    "none": "without metadata",
+}
+
+
+def _saved(encoding: Encoding) -> str:
+    row = formats.BY_NAME[encoding.format] if encoding.format else None
+    words = [f"save as {row.label}" if row else "save in the source's format"]
+    if encoding.lossless:
+        words.append("lossless")
+    elif encoding.quality is not None:
+        words.append(f"quality {encoding.quality}")
+    if encoding.max_bytes is not None:
+        words.append(f"at most {encoding.max_bytes:,} bytes")
+    if encoding.keep_smaller:
+        words.append("unless the source is smaller")
+    words.append(_METADATA[encoding.metadata])
+    return ", ".join(words)

@@ -1,0 +1,42 @@
+"""`imgbatch run`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgbatch.cli.options import of_a_recipe, overrides, run
+from imgbatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from imgbatch.recipe import Recipe
+
+
+@click.command("run")
+@click.argument("recipe", metavar="RECIPE")
+@of_a_recipe
+@click.option("--explain", is_flag=True, help="Say what the recipe does; make nothing.")
+@click.pass_context
+def command(context: click.Context, /, recipe: str, explain: bool, **options: Any) -> int:
+    """Carry out a recipe: several pictures of each source, decoded once.
+
+    RECIPE is a file (TOML) or the name of a preset (see `imgbatch presets`). PATH is a folder, a
+    file, or - for a list of files on standard input. What is given here counts for all of its
+    outputs. Pictures go into `<folder>-<recipe's name>` beside the folder.
+    """
+    from imgbatch.recipe_file import load
+
+    def loaded() -> Recipe:
+        found = load(recipe, overrides(context))
+        return replace(found, raw_preview=True) if options["raw_preview"] else found
+
+    if explain:
+        from imgbatch.cli.explained import explained
+
+        click.echo(explained(loaded()))
+        return 0
+    if not options["paths"]:
+        raise UsageError("found no PATH, expected a folder or files to make pictures of")
+    return run(loaded, options)

@@ -1,0 +1,223 @@
+"""Operations that change colours by what colour they are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from imgbatch.errors import UsageError
+from imgbatch.imaging import cube
+from imgbatch.imaging.formats import PerPixel
+from imgbatch.imaging.picture import Picture
+from imgbatch.operations.base import Operation, register
+from imgbatch.operations.parameters import Attachment, FileKind, parameter
+from imgbatch.operations.point import ToneOperation
+from imgbatch.operations.tone import Matrix, MatrixOperation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image, ImageFilter
+
+_GREY: Final = frozenset({"L", "LA", "I;16", "LA;16"})
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Hue(MatrixOperation):
+    """Turn all colours round the colour circle (CSS hue-rotate()): 0 changes nothing.
+
+    The matrix of the W3C's Filter Effects Module Level 1, which keeps the luma (Rec. 709 weights).
+    Grey pictures have no colour to turn.
+    """
+
+    name: ClassVar[str] = "hue"
+    example: ClassVar[str] = "hue:angle=60"
+    angle: float = parameter(15.0, low=-180, high=180, unit="degrees", help="how far")
+
+    def matrix(self) -> Matrix:
+        """Luma, and what is left of each channel turned about it."""
+        cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        luma = (0.213, 0.715, 0.072)
+        across = ((0.787, -0.715, -0.072), (-0.213, 0.285, -0.072), (-0.213, -0.715, 0.928))
+        along = ((-0.213, -0.715, 0.928), (0.143, 0.140, -0.283), (-0.787, 0.715, 0.072))
+        red, green, blue = (
+            (
+                luma[0] + cos * one[0] + sin * other[0],
+                luma[1] + cos * one[1] + sin * other[1],
+                luma[2] + cos * one[2] + sin * other[2],
+            )
+            for one, other in zip(across, along, strict=True)
+        )
+        return red, green, blue
+
+    def apply(self, picture: Picture) -> Picture:
+        """Grey pictures stay as they are."""
+        return picture if picture.mode in _GREY else ToneOperation.apply(self, picture)
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Vibrance(ToneOperation):
+    """Strengthen weak colours more than strong ones, and spare the colours of skin.
+
+    With the saturation s = (max - min) / 255 of a pixel and its luma Y (Rec. 709), each channel c
+    becomes Y + (c - Y) f, where f = 1 + amount (1 - s) (1 - k / 2). The measure of skin, k, is 1 at
+    a hue of 25 degrees and falls to 0 at 0 and 50. With a negative amount f = 1 + amount (1 - s):
+    weak colours fade first. Grey pictures have no colours.
+    """
+
+    name: ClassVar[str] = "vibrance"
+    example: ClassVar[str] = "vibrance:amount=0.8"
+    memory: ClassVar[PerPixel] = PerPixel(6, 14)
+    amount: float = parameter(0.4, low=-1, high=1, help="how much; 0 changes nothing")
+
+    def apply(self, picture: Picture) -> Picture:
+        """Grey pictures stay as they are."""
+        if picture.mode in _GREY or not self.amount:
+            return picture
+        return ToneOperation.apply(self, picture)
+
+    def change(self, image: Image.Image) -> Image.Image:
+        """In strips of float32."""
+        from imgbatch.imaging import strips
+
+        return strips.mapped(image, self._strip)
+
+    def _strip(self, strip: NDArray[np.uint8], top: int) -> NDArray[np.uint8]:
+        import numpy as np
+
+        red, green, blue = np.moveaxis(strip, 2, 0).astype(np.float32)
+        most = np.maximum(np.maximum(red, green), blue)
+        spread = most - np.minimum(np.minimum(red, green), blue)
+        factor = (1 - spread * np.float32(1 / 255)) * np.float32(self.amount)
+        if self.amount > 0:
+            # Where red is greatest this is the hue in units of 60 degrees, and 25 of them 5/12.
+            hue = (green - blue) / np.maximum(spread, 1)
+            skin = 1 - np.abs(hue - np.float32(_SKIN)) * np.float32(1 / _SKIN)
+            np.maximum(skin, 0, out=skin)
+            skin *= red >= most
+            skin *= np.float32(-0.5)
+            skin += 1
+            factor *= skin
+        factor += 1
+        luma = np.float32(0.2126) * red + np.float32(0.7152) * green + np.float32(0.0722) * blue
+        changed = np.empty(strip.shape, np.uint8)
+        for band, channel in enumerate((red, green, blue)):
+            channel -= luma
+            channel *= factor
+            channel += luma
+            np.rint(channel, out=channel)
+            np.clip(channel, 0, 255, out=channel)
+            changed[..., band] = channel
+        return changed
+
+
+_SKIN: Final = 25 / 60
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Lut(Operation):
+    """Give the picture a look: a table of colours from a .cube file, of one or three dimensions.
+
+    Adobe's Cube LUT Specification 1.0, with trilinear interpolation. Such tables are made for sRGB,
+    so a picture in another profile is converted first; a grey one becomes a colour one. A table of
+    more than 65 colours a side, or with a domain other than 0 to 1, is resampled to 65.
+    """
+
+    name: ClassVar[str] = "lut"
+    pixelwise: ClassVar[bool] = True
+    example: ClassVar[str] = "lut:file=sample_images/film.cube"
+    memory: ClassVar[PerPixel] = PerPixel(9, 16)
+    """What was converted to sRGB first, or to RGB, and the result."""
+    file: Attachment | str | None = parameter(None, kind=FileKind("a .cube file"), help="the table")
+    amount: float = parameter(1.0, low=0, high=1, help="how much of it; 0 changes nothing")
+
+    def __post_init__(self) -> None:
+        self.check_fields()
+        if self.file is None:
+            raise UsageError("lut: found no file, expected file=… with a .cube file")
+        try:
+            cube.read(self._table)
+        except cube.CubeError as error:
+            path = self.file.path if isinstance(self.file, Attachment) else self.file
+            raise UsageError(f"lut: file: {path}: {error}") from None
+
+    @property
+    def _table(self) -> bytes:
+        return self.file.data if isinstance(self.file, Attachment) else b""
+
+    def apply(self, picture: Picture) -> Picture:
+        """Look up every colour; alpha stays."""
+        from imgbatch.imaging import colour
+
+        if not self.amount:
+            return picture
+        picture = colour.in_colours(colour.to_srgb(colour.to_tonal(picture)))
+        if cube.read(self._table).dimensions == 1:
+            table = _curves(self._table, self.amount)
+            alpha = list(range(256)) if picture.has_alpha else []
+            return picture.with_pixels(picture.image.point([*table, *alpha]))
+        return picture.with_pixels(picture.image.filter(_filter(self._table, self.amount)))
+
+
+@lru_cache(maxsize=8)
+def _curves(data: bytes, amount: float) -> tuple[int, ...]:
+    """256 levels for each channel, one behind the other."""
+    import numpy as np
+
+    table = cube.read(data)
+    low, high = table.domain
+    levels = np.linspace(0, 1, 256)
+    found: list[int] = []
+    for band, values in enumerate(table.array().T):
+        places = np.linspace(low[band], high[band], table.size)
+        looked_up = np.clip(np.interp(levels, places, values), 0, 1)
+        mixed = levels + amount * (looked_up - levels)
+        found += np.rint(mixed * 255).astype(int).tolist()
+    return tuple(found)
+
+
+_MOST: Final = 65
+"""The most colours a side that Pillow takes."""
+
+
+@lru_cache(maxsize=8)
+def _filter(data: bytes, amount: float) -> ImageFilter.Color3DLUT:
+    """Pillow's own, which interpolates in C."""
+    import numpy as np
+    from PIL import ImageFilter
+
+    table = cube.read(data)
+    values = np.clip(table.array(), 0, 1)
+    if table.size > _MOST or table.domain != ((0, 0, 0), (1, 1, 1)):
+        values = _resampled(values, table)
+    size = len(values)
+    if amount < 1:
+        # Straight lines stay so under interpolation, so the mix may as well be in the table.
+        steps = np.linspace(0, 1, size, dtype=np.float32)
+        blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+        same = np.stack([red, green, blue], axis=-1)
+        values = same + np.float32(amount) * (values - same)
+    flat: Any = np.ascontiguousarray(values, np.float32).ravel()
+    return ImageFilter.Color3DLUT(size, flat)
+
+
+def _resampled(values: NDArray[np.float32], table: cube.Cube) -> NDArray[np.float32]:
+    """A table of 65 colours a side for 0 to 1, one axis after the other."""
+    import numpy as np
+
+    low, high = table.domain
+    steps = np.linspace(0, 1, _MOST)
+    for axis, band in enumerate((2, 1, 0)):
+        places = (steps - low[band]) / (high[band] - low[band]) * (table.size - 1)
+        places = np.clip(places, 0, table.size - 1)
+        before = np.minimum(places.astype(int), table.size - 2)
+        share = (places - before).astype(np.float32)
+        share = share.reshape([-1 if one == axis else 1 for one in range(4)])
+        one, other = np.take(values, before, axis), np.take(values, before + 1, axis)
+        values = one + share * (other - one)
+    return values

@@ -1,0 +1,259 @@
+"""Operations for the finished picture: a border around it, a vignette, and grain."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from imgbatch.errors import UsageError
+from imgbatch.imaging.formats import PerPixel
+from imgbatch.imaging.picture import Picture
+from imgbatch.model import WHITE, Colour, Size
+from imgbatch.operations.base import Operation, register
+from imgbatch.operations.parameters import ColourKind, parameter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    Band = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
+
+_BLACK: Final[Colour] = (0, 0, 0, 255)
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Border(Operation):
+    """Put a border around the picture, which grows by it.
+
+    The border is `size` per cent of the picture's shorter side wide, and `bottom` times that at
+    its lower edge. A `line` runs around the picture at the inner edge of the border, and is a
+    part of it. Every kind of pixels is kept, 16 bits too; but a colour that is no grey makes a
+    grey picture one in colours, and one that is transparent gives it an alpha channel.
+    """
+
+    name: ClassVar[str] = "border"
+    memory: ClassVar[PerPixel] = PerPixel(4.5, 9)
+    """The result; as much again for each step before it (see `working_bytes`)."""
+    size: float = parameter(5.0, low=0, high=100, unit="%", help="width, of the shorter side")
+    colour: Colour = parameter(WHITE, kind=ColourKind(), help="its colour")
+    bottom: float = parameter(1.0, low=1, high=10, help="how many times wider it is at the bottom")
+    line: float = parameter(
+        0.0, low=0, high=100, unit="%", help="width of the line, of the shorter side"
+    )
+    line_colour: Colour = parameter(
+        _BLACK, kind=ColourKind(), help="colour of the line"
+    )
+
+    def __post_init__(self) -> None:
+        self.check_fields()
+        if self.line > self.size:
+            raise UsageError(
+                f"{self.name}: found line={self.line:g} and size={self.size:g}, "
+                "expected a line that is no wider than the border"
+            )
+
+    def output_size(self, size: Size) -> Size:
+        """With the border at each side."""
+        side, bottom, _ = self._widths(size)
+        return size[0] + 2 * side, size[1] + side + bottom
+
+    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """The result; the picture with its line, and what was converted for a colour."""
+        converted = any(
+            len(set(colour[:3])) > 1 or colour[3] < 255
+            for colour in (self.colour, self.line_colour)
+        )
+        copies = 1 + (self.line > 0) + converted
+        return copies * self.memory.of(after, plain=plain)
+
+    def apply(self, picture: Picture) -> Picture:
+        """The line around the picture, the border around that."""
+        side, bottom, line = self._widths(picture.size)
+        width, height = picture.size
+        if line:
+            size = width + 2 * line, height + 2 * line
+            picture = _on_canvas(picture, size, line, self.line_colour)
+        if side > line or bottom > line:
+            size = width + 2 * side, height + side + bottom
+            picture = _on_canvas(picture, size, side - line, self.colour)
+        return picture
+
+    def _widths(self, size: Size) -> tuple[int, int, int]:
+        """Of the border and its lower edge, and of the line in both, in pixels."""
+        shorter = min(size)
+        side = round(self.size / 100 * shorter)
+        line = min(side, round(self.line / 100 * shorter))
+        return side, round(self.size * self.bottom / 100 * shorter), line
+
+
+def _on_canvas(picture: Picture, size: Size, offset: int, background: Colour) -> Picture:
+    """In the picture's own profile and depth."""
+    from imgbatch.imaging import colour
+
+    see_through = background[3] < 255
+    if picture.mode == "CMYK" and see_through:
+        picture = colour.to_srgb(picture)
+    if not colour.fits_grey(background):
+        picture = colour.in_colours(picture)
+    if see_through:
+        picture = colour.with_alpha(picture)
+    return picture.with_image(colour.on_canvas(picture, size, (offset, offset), background))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Vignette(Operation):
+    """Darken the picture towards its corners, or brighten it there.
+
+    The distance r from the centre is measured in the picture's own shape: with x and y from -1 to
+    1 at its edges, r = sqrt((x² + y²) / 2), which is 0.71 at the middle of an edge and 1 in a
+    corner. From t = (r - radius) / feather, clipped to 0..1, follows s = t² (3 - 2 t), and a level
+    v becomes v (1 - amount s); with a negative amount v + (255 - v) |amount| s.
+    """
+
+    name: ClassVar[str] = "vignette"
+    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
+    """The result; and 16 bits as they are reduced to 8."""
+    amount: float = parameter(
+        0.4, low=-1, high=1, help="1 makes the corners black, -1 white; 0 changes nothing"
+    )
+    radius: float = parameter(
+        0.3, low=0, high=1, help="where it begins: 0 in the centre, 1 in the corners"
+    )
+    feather: float = parameter(0.7, low=0.01, high=2, help="how far it takes to its full strength")
+
+    def apply(self, picture: Picture) -> Picture:
+        """Rounded once, in strips."""
+        from imgbatch.imaging import channels, colour
+
+        picture = colour.to_tonal(picture)
+        if not self.amount:
+            return picture
+        size = picture.size
+
+        def change(strip: Image.Image, bands: list[Band], top: int) -> list[Band]:
+            import numpy as np
+
+            factor = self._strength(size, top, strip.height)
+            factor *= -abs(self.amount)
+            factor += 1
+            # What is cut off below rounds to the nearest.
+            added = (1 - factor) * 255 + np.float32(0.5) if self.amount < 0 else np.float32(0.5)
+            return [_cut(band * factor + added) for band in bands]
+
+        return picture.with_pixels(channels.mapped(picture.image, change))
+
+    def _strength(self, size: Size, top: int, rows: int) -> Floats:
+        """s of some rows, (rows, width)."""
+        import numpy as np
+
+        width, height = size
+        across = (2 * np.arange((width + 1) // 2) + 1) / width - 1
+        down = (2 * np.arange(top, top + rows) + 1) / height - 1
+        t = (across**2 / 2).astype(np.float32) + (down**2 / 2).astype(np.float32)[:, None]
+        np.sqrt(t, out=t)
+        t -= self.radius
+        t *= 1 / self.feather
+        np.clip(t, 0, 1, out=t)
+        s = t * -2
+        s += 3
+        s *= t
+        s *= t
+        # The right half is the left one the other way round.
+        return np.concatenate([s, s[:, : width // 2][:, ::-1]], axis=1)
+
+
+def _cut(levels: Floats) -> Band:
+    import numpy as np
+
+    return levels.astype(np.uint8)
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Grain(Operation):
+    """Grain like that of film, strongest in the middle tones.
+
+    To every channel of a pixel n * w is added: n is noise with a standard deviation of
+    32 * amount levels, and w = 4 v (1 - v) follows from the pixel's luma v (Rec. ITU-R BT.601,
+    0 to 1), so that black and white have none. With `colour` each channel has noise of its own.
+    Grains are `size` pixels across in a picture whose longer side has 2000, and in proportion
+    in others, but at least one pixel. The noise depends on `seed`, the name of the file and the
+    picture's size alone: the same comes out again, on every machine.
+    """
+
+    name: ClassVar[str] = "grain"
+    memory: ClassVar[PerPixel] = PerPixel(7.5, 12.5)
+    """The result, and the noise; or 16 bits as they are reduced to 8."""
+    amount: float = parameter(0.2, low=0, high=1, help="how much; 0 changes nothing")
+    size: float = parameter(
+        1.5, low=0.5, high=20, unit="pixels", help="size of a grain where the longer side has 2000"
+    )
+    colour: bool = parameter(False, help="grain in colours")
+    seed: int = parameter(0, low=0, high=999_999, help="another one gives other grain")
+
+    def apply(self, picture: Picture) -> Picture:
+        """In strips, each pixel rounded once."""
+        from imgbatch.imaging import channels, colour, noise
+
+        picture = colour.to_tonal(picture)
+        if not self.amount:
+            return picture
+        origin = picture.origin
+        named = zlib.crc32(f"{origin.stem}{origin.ext}".encode("utf-8", "surrogatepass"))
+        grain = self.size * max(picture.size) / 2000
+        coloured = self.colour and picture.mode in ("RGB", "RGBA")
+        fields = [
+            noise.field(picture.size, grain, (self.seed, named, channel))
+            for channel in range(3 if coloured else 1)
+        ]
+        factor = _DEVIATION * self.amount / noise.DEVIATION * 4 / 255**2
+
+        def change(strip: Image.Image, bands: list[Band], top: int) -> list[Band]:
+            weight = _weight(strip, factor)
+            box = (0, top, strip.width, top + strip.height)
+            added = [_split(weight, field.crop(box)) for field in fields]
+            return [_added(band, *added[n % len(added)]) for n, band in enumerate(bands)]
+
+        return picture.with_pixels(channels.mapped(picture.image, change))
+
+
+_DEVIATION: Final = 32
+"""Of the grain in middle grey at its full amount, in levels."""
+
+
+def _weight(strip: Image.Image, factor: float) -> Floats:
+    """factor * l (255 - l) of each pixel's luma l, from 0 to 255."""
+    import numpy as np
+
+    luma = np.asarray(strip.convert("L")).astype(np.uint16)
+    luma *= 255 - luma
+    weight = luma.astype(np.float32)
+    weight *= factor
+    return weight
+
+
+def _split(weight: Floats, field: Image.Image) -> tuple[Band, Band]:
+    """What is added where noise is bright, and what is taken away where it is dark."""
+    import numpy as np
+
+    from imgbatch.imaging import noise
+
+    change = np.asarray(field).astype(np.float32)
+    change -= noise.MIDDLE
+    change *= weight
+    np.rint(change, out=change)
+    whole = change.astype(np.int16)
+    return np.maximum(whole, 0).astype(np.uint8), np.maximum(-whole, 0).astype(np.uint8)
+
+
+def _added(band: Band, more: Band, less: Band) -> Band:
+    """band + more - less, clipped; one of the two is always 0. It never needs more than 8 bits."""
+    import numpy as np
+
+    brighter = np.minimum(band, 255 - more) + more
+    return np.maximum(brighter, less) - less

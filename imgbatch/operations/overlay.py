@@ -1,0 +1,392 @@
+"""Operations that lay something over the picture: a mark, and text."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from imgbatch.errors import PictureError, UsageError
+from imgbatch.imaging.formats import PerPixel
+from imgbatch.imaging.picture import Picture
+from imgbatch.model import MAX_PIXELS, WHITE, Colour, Size
+from imgbatch.naming import UNKNOWN, Caption, date_of
+from imgbatch.operations.base import Operation, register
+from imgbatch.operations.geometry import GRAVITIES, Gravity, Placement, SizeSpec, place
+from imgbatch.operations.parameters import (
+    Attachment,
+    ColourKind,
+    FileKind,
+    Text,
+    Value,
+    parameter,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MARGIN_HELP: Final = "distance from the edges, of the shorter side"
+
+_LAYER_BYTES: Final = 18
+"""Of memory for a pixel of a layer, with what it was before it was scaled and converted."""
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Watermark(Operation):
+    """Lay a mark, such as a logo, over the picture.
+
+    The mark is scaled (Lanczos) to `scale` per cent of the picture's longer side, so that it is
+    as large on a portrait as on a landscape; its own shape is kept, and one that does not fit
+    between the margins is made smaller. Its alpha times `opacity`, in 8 bits, is what it is laid
+    over the picture with: source over (Porter and Duff, Compositing digital images, SIGGRAPH
+    1984). Its colours are converted to the picture's profile; on a grey picture it is grey. With
+    `tile` it is repeated all over the picture, each row set off by half a mark.
+    """
+
+    name: ClassVar[str] = "watermark"
+    example: ClassVar[str] = "watermark:file=sample_images/logo-alpha.png"
+    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
+    """The result; and 16 bits as they are reduced to 8. The mark is counted by its own size."""
+    file: Attachment | None = parameter(
+        None, kind=FileKind("a picture, best a PNG with alpha"), help="the mark"
+    )
+    scale: float = parameter(
+        20.0, low=1, high=100, unit="%", help="width of the mark, of the picture's longer side"
+    )
+    gravity: Gravity = parameter(
+        "southeast", choices=GRAVITIES, help="where in the picture it is"
+    )
+    margin: float = parameter(
+        3.0, low=0, high=40, unit="%", help=f"{_MARGIN_HELP}; between marks if they are tiled"
+    )
+    opacity: float = parameter(0.5, low=0, high=1, help="1 covers the picture, 0 is not seen")
+    tile: bool = parameter(False, help="repeat it all over the picture")
+
+    def __post_init__(self) -> None:
+        self.check_fields()
+        if self.file is None:
+            raise UsageError(f"{self.name}: found no file, expected file=… with a picture")
+        try:
+            _size_of(self.file)
+        except PictureError as error:
+            raise UsageError(
+                f"{self.name}: file: found {self.file.path!r} ({error}), expected a picture"
+            ) from None
+
+    def apply(self, picture: Picture) -> Picture:
+        """On a copy; only what the mark covers is computed."""
+        from imgbatch.imaging import colour, compositing
+
+        picture = colour.to_tonal(picture)
+        if not self.opacity or self.file is None:
+            return picture
+        margin, placement = self._place(picture.size)
+        grey = picture.mode in colour.GREY_MODES
+        layer = _layer(self.file, placement.scaled, self.opacity, picture.icc, grey)
+        made = picture.image.copy()
+        offsets = (
+            _tiles(placement.scaled, picture.size, margin)
+            if self.tile
+            else [(margin + placement.offset[0], margin + placement.offset[1])]
+        )
+        for offset in offsets:
+            compositing.lay(made, layer, offset)
+        return picture.with_pixels(made)
+
+    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """With the mark, as it is and as it is laid over the picture."""
+        _, placement = self._place(before)
+        across, down = placement.scaled
+        given = _size_of(self.file) if self.file else (0, 0)
+        layers = _LAYER_BYTES * (across * down + given[0] * given[1])
+        return self.memory.of(before, plain=plain) + layers
+
+    def _place(self, size: Size) -> tuple[int, Placement]:
+        """The margin in pixels, and how the mark comes into what is within the margins."""
+        width, height = _size_of(self.file) if self.file else (1, 1)
+        margin = int(self.margin / 100 * min(size))
+        across = max(1, round(self.scale / 100 * max(size)))
+        scaled = across, max(1, round(height * across / width))
+        room = SizeSpec(size[0] - 2 * margin, size[1] - 2 * margin)
+        return margin, place(scaled, room, "pad", gravity=self.gravity)
+
+
+def _tiles(size: Size, within: Size, gap: int) -> list[tuple[int, int]]:
+    """The offsets of marks in rows, one of them in the centre, each other row set off by half."""
+    across, down = size[0] + gap, size[1] + gap
+    left, top = (within[0] - size[0]) // 2, (within[1] - size[1]) // 2
+    rows = range(-(top // down + 1), (within[1] - top) // down + 1)
+    found = []
+    for row in rows:
+        start = left + (across // 2 if row % 2 else 0)
+        columns = range(-(start // across + 1), (within[0] - start) // across + 1)
+        found += [(start + column * across, top + row * down) for column in columns]
+    return found
+
+
+@lru_cache(maxsize=16)
+def _size_of(file: Attachment) -> Size:
+    """Width and height of a mark, upright, from its header. Raises PictureError."""
+    from imgbatch.imaging.opening import Rules, reading
+
+    rules = Rules(MAX_PIXELS)
+    with reading("open", rules):
+        image, orientation = _opened(file)
+        width, height = image.size
+    return (height, width) if orientation >= 5 else (width, height)
+
+
+def _opened(file: Attachment) -> tuple[Image.Image, int]:
+    from io import BytesIO
+
+    from imgbatch.imaging.metadata.exif import ORIENTATION
+    from imgbatch.imaging.opening import Rules, recognised
+
+    image, _ = recognised(BytesIO(file.data), file.path, Rules(MAX_PIXELS))
+    # Pillow reads all of a PNG for that, and PNGs are not turned.
+    orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION, 1)
+    return image, orientation if orientation in range(1, 9) else 1
+
+
+@lru_cache(maxsize=4)
+def _mark(file: Attachment) -> Picture:
+    """A mark in sRGB, upright, in mode LA or RGBA. Raises PictureError."""
+    from imgbatch.imaging import colour, modes
+    from imgbatch.imaging.opening import Rules, reading
+    from imgbatch.imaging.picture import turn
+
+    try:
+        with reading("decode", Rules(MAX_PIXELS)):
+            image, orientation = _opened(file)
+            image.load()
+            pixels, _ = modes.in_working_mode(image)
+    except PictureError as error:
+        raise PictureError("operate", Watermark.name, f"{file.path}: {error}") from error
+    picture = replace(
+        Picture.of(image, icc=image.info.get("icc_profile")), pixels=turn(pixels, orientation)
+    )
+    picture = modes.with_sane_profile(picture, image.mode)
+    picture = colour.to_srgb(colour.to_8_bits(picture, "for a mark"))
+    return colour.with_alpha(picture)
+
+
+@lru_cache(maxsize=8)
+def _layer(
+    file: Attachment, size: Size, opacity: float, icc: bytes | None, grey: bool
+) -> Image.Image:
+    """A mark as it is laid over pictures: scaled, faded, and in their profile."""
+    from imgbatch.imaging import compositing, resample
+
+    mark = _mark(file)
+    scaled = mark.with_image(resample.resize(mark.image, size, "lanczos"))
+    image = _in_space(scaled, icc, grey).image
+    alpha = compositing.faded(image.getchannel("A"), opacity)
+    layer = image.convert("L" if image.mode == "LA" else "RGB")
+    layer.putalpha(alpha)
+    return layer
+
+
+def _in_space(mark: Picture, icc: bytes | None, grey: bool) -> Picture:
+    """With as many channels as the picture has, in its profile; as without one if it is broken."""
+    from imgbatch.imaging import colour
+
+    if not grey:
+        mark = colour.in_colours(mark)
+    if icc is not None and not colour.is_srgb(icc):
+        try:
+            return colour.convert(mark, icc)
+        except PictureError:
+            # Then its numbers are taken as they are.
+            return _in_space(mark, None, grey)
+    return colour.convert(mark, colour.srgb_profile_for("L")) if grey else mark
+
+
+@dataclass(frozen=True, slots=True)
+class _FontKind(FileKind):
+    """A font's file, or the name of a font that this system has."""
+
+    def within(self, folder: str, value: Any) -> Any:
+        """Below the folder if it is there; else it may be the name of a font."""
+        path = FileKind.within(self, folder, value)
+        return path if isinstance(path, str) and os.path.isfile(path) else value
+
+    def check(self, value: Any) -> Value:
+        """Read it, from where the system has it if need be."""
+        if isinstance(value, str) and value and not os.path.exists(value):
+            from imgbatch.imaging.lettering import system_font
+
+            value = system_font(value)
+        return FileKind.check(self, value)
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class TextOverlay(Operation):
+    """Write text over the picture: its name, its date, who took it.
+
+    In `text` stand the fields of names: {stem}, {ext}, {dir} and {parent} of the source, {seq},
+    {output}, {width} and {height} of the picture as it is here, {date:%Y-%m-%d} when it was taken
+    (or else when the file was changed) and {camera} (or `unknown`). Braces are doubled, `\\n`
+    begins a new line. The font's size is `size` per cent of the picture's shorter side, less where
+    the text would not fit between the margins. The bundled font is Aileron, with the letters of
+    English alone; text with others is drawn in a font of the system (DejaVu Sans, Arial, …) unless
+    `font` says in which. Text is laid over the picture like a watermark, its shadow before it: a
+    blurred copy of it, black, or white for dark text. A colour that is no grey makes a grey picture
+    one in colours.
+    """
+
+    name: ClassVar[str] = "text"
+    example: ClassVar[str] = 'text:text="© {date:%Y} Jane Doe",size=5'
+    memory: ClassVar[PerPixel] = PerPixel(8.5, 16.5)
+    """The result; and 16 bits as they are reduced to 8, or grey as it becomes colours. The text is
+    counted by its size."""
+    text: str = parameter("{stem}", kind=Text(what="text"), help="what to write, with fields")
+    font: Attachment | None = parameter(
+        None,
+        kind=_FontKind("the file of a TrueType or OpenType font, or the name of an installed one"),
+        help="the font; the bundled one if it is not given",
+    )
+    size: float = parameter(3.0, low=0.5, high=50, unit="%", help="font size, of the shorter side")
+    colour: Colour = parameter(
+        WHITE, kind=ColourKind(), help="colour of the letters"
+    )
+    opacity: float = parameter(1.0, low=0, high=1, help="1 covers the picture, 0 is not seen")
+    gravity: Gravity = parameter(
+        "southwest", choices=GRAVITIES, help="where in the picture it is"
+    )
+    margin: float = parameter(3.0, low=0, high=40, unit="%", help=_MARGIN_HELP)
+    shadow: bool = parameter(True, help="a soft shadow, to be legible on anything")
+
+    def __post_init__(self) -> None:
+        self.check_fields()
+        try:
+            literal = self._caption.literal
+        except UsageError as error:
+            raise UsageError(f"{self.name}: text: {error}") from None
+        if self.font is not None or not literal.isascii():
+            self._check_letters(literal)
+
+    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """With the letters and their shadow, over all of the width."""
+        lines = 1 + self.text.count("\\n") + self.text.count("\n")
+        share = min(1.0, 1.5 * lines * self.size / 100)
+        layers = int(_LAYER_BYTES * share * before[0] * before[1])
+        return self.memory.of(before, plain=plain) + layers
+
+    @property
+    def name_fields(self) -> frozenset[str]:
+        """Those of the text."""
+        return self._caption.fields
+
+    @property
+    def _caption(self) -> Caption:
+        return Caption.parse(self.text.replace("\\n", "\n"))
+
+    def _check_letters(self, literal: str) -> None:
+        """Raise UsageError for a file that is no font, and for letters that it lacks."""
+        from imgbatch.imaging import lettering
+
+        text = lettering.readable(literal)
+        try:
+            lettering.font_of(self._font, 24)
+        except OSError:
+            path = self.font.path if self.font else ""
+            raise UsageError(
+                f"{self.name}: font: found {path!r}, expected a TrueType or OpenType font"
+            ) from None
+        lacking = lettering.missing(text, lettering.suitable(text, self._font))
+        if lacking:
+            whose = (
+                "this font has" if self.font else "the bundled font and those of the system have"
+            )
+            raise UsageError(
+                f"{self.name}: text: found {lacking!r}, expected letters that {whose}: "
+                "give another with font=…"
+            )
+
+    @property
+    def _font(self) -> bytes | None:
+        return self.font.data if self.font else None
+
+    def apply(self, picture: Picture) -> Picture:
+        """The shadow, then the text, on a copy."""
+        from imgbatch.imaging import colour, compositing, lettering
+
+        picture = colour.to_tonal(picture)
+        text = lettering.readable(self._rendered(picture))
+        opacity = self.opacity * self.colour[3] / 255
+        if not text.strip() or not opacity:
+            return picture
+        if not colour.fits_grey(self.colour):
+            picture = colour.in_colours(picture)
+        shorter = min(picture.size)
+        margin = int(self.margin / 100 * shorter)
+        room = picture.size[0] - 2 * margin, picture.size[1] - 2 * margin
+        font = lettering.suitable(text, self._font)
+        text = lettering.without_accents(text, font)
+        alignment = _alignment(self.gravity)
+        mask, size = lettering.mask_of(text, font, self.size / 100 * shorter, room, alignment)
+        left, top = _offset(mask.size, room, self.gravity)
+        made = picture.image.copy()
+        if self.shadow:
+            halo, reach = lettering.halo(mask, size)
+            layer = compositing.coloured(
+                compositing.faded(halo, opacity), colour.levels_of(self._opposite, picture)
+            )
+            compositing.lay(made, layer, (margin + left - reach, margin + top - reach))
+        layer = compositing.coloured(
+            compositing.faded(mask, opacity), colour.levels_of(self.colour, picture)
+        )
+        compositing.lay(made, layer, (margin + left, margin + top))
+        return picture.with_pixels(made)
+
+    @property
+    def _opposite(self) -> Colour:
+        """What a shadow of the text must be to set it off: black, or white for dark text."""
+        red, green, blue, _ = self.colour
+        bright = 299 * red + 587 * green + 114 * blue >= 1000 * 100
+        return (0, 0, 0, 255) if bright else WHITE
+
+    def _rendered(self, picture: Picture) -> str:
+        origin = picture.origin
+        taken, camera = _told(picture)
+        width, height = picture.full_size
+        return self._caption.render(
+            {
+                "stem": origin.stem,
+                "ext": origin.ext,
+                "dir": origin.dir,
+                "parent": origin.parent or UNKNOWN,
+                "seq": origin.seq,
+                "output": origin.output,
+                "width": width,
+                "height": height,
+                "date": date_of(taken, origin.mtime_ns),
+                "camera": camera or UNKNOWN,
+            }
+        )
+
+
+def _told(picture: Picture) -> tuple[str | None, str | None]:
+    """What EXIF tells of the date and the camera."""
+    from imgbatch.imaging.metadata import exif
+
+    try:
+        block = exif.Exif(picture.metadata.exif or b"")
+        return block.text(exif.DATE_TIME_ORIGINAL), block.text(exif.MODEL)
+    except ValueError:
+        return None, None
+
+
+def _alignment(gravity: Gravity) -> str:
+    if gravity.endswith("west"):
+        return "left"
+    return "right" if gravity.endswith("east") else "center"
+
+
+def _offset(size: Size, room: Size, gravity: Gravity) -> tuple[int, int]:
+    """Where something of `size` lies in `room`; what is larger begins at its upper left corner."""
+    kept = min(size[0], room[0]), min(size[1], room[1])
+    return place(kept, SizeSpec(*room), "pad", gravity=gravity).offset

@@ -1,0 +1,1 @@
+"""Recipes that come with imgbatch; each is a file, and its name the preset's."""

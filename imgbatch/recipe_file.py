@@ -1,0 +1,342 @@
+"""Recipes as files (TOML): read with every mistake told by name, and written from what was meant.
+
+name = "delivery"                 # else the file's own name
+
+[prepare]                         # once, after decoding
+profile = "srgb"
+operations = ["white-balance", { name = "lut", file = "portra.cube" }]
+
+[defaults]                        # what every output has that does not say otherwise
+metadata = "no-gps"
+
+[[output]]
+name = "web"
+size = "2048"
+path = "web/{dir}/{stem}{ext}"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from importlib import resources
+from typing import Any, Final, get_args
+
+from imgbatch.amounts import amount
+from imgbatch.errors import UsageError
+from imgbatch.model import Encoding, Intent
+from imgbatch.naming import Template
+from imgbatch.operations import Operation, names, plain, words_of
+from imgbatch.operations.geometry import Resize
+from imgbatch.operations.parameters import Attachment
+from imgbatch.operations.profile import ConvertProfile
+from imgbatch.recipe import Output, Recipe
+from imgbatch.words import RESIZE, Words, check_label, conversions, operation_of
+
+_TOP: Final = ("name", "description", "prepare", "defaults", "output")
+_PREPARE: Final = ("profile", "intent", "raw-preview", "operations")
+_NOT_WORDS: Final = frozenset({"folder"})
+_OUTPUT: Final = (
+    "name",
+    "path",
+    *(
+        field.name.replace("_", "-")
+        for field in dataclasses.fields(Words)
+        if field.name not in _NOT_WORDS
+    ),
+)
+_SUFFIX: Final = ".toml"
+_MOST_BYTES: Final = 1_000_000
+
+
+def load(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of a file, or of a preset with that name (see `presets`).
+
+    `overrides` are words that count for every output, whatever the recipe says of it. Files that
+    it names are looked for beside it. Raises UsageError: the file, the key, what was found and
+    what was expected.
+    """
+    path = os.fspath(path)
+    shown, text, folder = _text_of(path)
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits and thousands of brackets have errors of their own.
+        raise UsageError(f"{shown}: this is no TOML: {error}") from None
+    stem = os.path.splitext(os.path.basename(path))[0]
+    return _Reader(shown, folder, dict(overrides or {})).recipe(table, stem)
+
+
+def presets() -> dict[str, str]:
+    """The recipes that come with imgbatch, by name, each with its description."""
+    found = {}
+    for entry in sorted(resources.files("imgbatch.presets").iterdir(), key=lambda one: one.name):
+        if entry.name.endswith(_SUFFIX):
+            table = tomllib.loads(entry.read_text("utf-8"))
+            found[entry.name.removesuffix(_SUFFIX)] = table["description"]
+    return found
+
+
+def preset_text(name: str) -> str:
+    """The file of a preset; raises UsageError for an unknown one."""
+    if name not in (known := presets()):
+        raise UsageError(f"there is no preset {name!r}: {_nearest(name, known)}")
+    return resources.files("imgbatch.presets").joinpath(name + _SUFFIX).read_text("utf-8")
+
+
+def _text_of(path: str) -> tuple[str, str, str]:
+    """What to call a recipe, its text, and the folder of the files that it names."""
+    if not os.path.lexists(path) and not os.path.dirname(path):
+        if path in presets():
+            return f"preset {path}", preset_text(path), os.curdir
+        if not path.endswith(_SUFFIX):
+            raise UsageError(
+                f"there is no recipe file or preset {path!r}: {_nearest(path, presets())}"
+            )
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        trouble = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read the recipe {path}: {trouble}") from None
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{path} is too large for a recipe")
+    try:
+        return path, data.decode("utf-8-sig"), os.path.dirname(path)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: this is no UTF-8 text (byte {error.start})") from None
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Reader:
+    """One reading of a file; `path` is what messages call it."""
+
+    path: str
+    folder: str
+    overrides: dict[str, Any]
+
+    def recipe(self, table: Mapping[str, Any], stem: str) -> Recipe:
+        self._check_keys("", table, _TOP)
+        name = check_label(self._of_type("name", table.get("name", stem), str))
+        self._of_type("description", table.get("description", ""), str)
+        prepare = self._of_type("[prepare]", table.get("prepare", {}), dict)
+        defaults = self._of_type("[defaults]", table.get("defaults", {}), dict)
+        self._check_keys("[defaults] ", defaults, _OUTPUT)
+        found = self._of_type("[[output]]", table.get("output", []), list)
+        if not found:
+            raise self._wrong("[[output]]", "none", "at least one")
+        outputs = []
+        for number, one in enumerate(found, 1):
+            label = one.get("name") if isinstance(one, dict) else None
+            where = f"output {label!r}: " if isinstance(label, str) else f"output {number}: "
+            self._of_type(where.rstrip(": "), one, dict)
+            outputs.append(self._output(where, {**defaults, **one}, name, len(found) > 1))
+        labels = [output.name for output in outputs]
+        for twice in {label for label in labels if labels.count(label) > 1}:
+            raise self._wrong("[[output]]", f"two with the name {twice!r}", "a name for each")
+        steps, preview = self._prepared(prepare)
+        return Recipe(name, tuple(outputs), steps, raw_preview=preview)
+
+    def _prepared(self, table: Mapping[str, Any]) -> tuple[tuple[Operation, ...], bool]:
+        where = "[prepare] "
+        self._check_keys(where, table, _PREPARE)
+        profile = self._of_type(where + "profile", table.get("profile", "keep"), str)
+        intent = table.get("intent", "relative")
+        if intent not in get_args(Intent):
+            raise self._wrong(
+                where + "intent", repr(intent), f"one of {', '.join(get_args(Intent))}"
+            )
+        preview = self._of_type(where + "raw-preview", table.get("raw-preview", False), bool)
+        operations = self._operations(where, table.get("operations", []))
+        try:
+            convert = conversions(profile, intent, self.folder)
+            return (*convert, *(operation_of(step, self.folder) for step in operations)), preview
+        except UsageError as error:
+            raise UsageError(f"{self.path}: {where}{error}") from None
+
+    def _output(self, where: str, table: Mapping[str, Any], name: str, several: bool) -> Output:
+        self._check_keys(where, table, _OUTPUT)
+        said: dict[str, Any] = {}
+        for field in dataclasses.fields(Words):
+            key = field.name.replace("_", "-")
+            if field.name in _NOT_WORDS or key not in table:
+                continue
+            if field.name == "operations":
+                said[field.name] = self._operations(where, table[key])
+            elif field.name == "size":
+                # 1600 is a word, too.
+                kinds = (str, int)
+                said[field.name] = str(self._of_type(where + key, table[key], *kinds))
+            elif field.name == "max_bytes":
+                said[field.name] = self._bytes(where + key, table[key])
+            else:
+                said[field.name] = self._of_type(where + key, table[key], _TYPES[field.type])
+        label = self._of_type(where + "name", table.get("name", said.get("size", name)), str)
+        template = "{stem}-{output}{ext}" if several else "{stem}{ext}"
+        path = self._of_type(where + "path", table.get("path", template), str)
+        said.update(self.overrides)
+        path = said.pop("template", path)
+        try:
+            words = Words(**said, folder=self.folder)
+            steps, encoding = words.steps(), words.encoding()
+            return Output(check_label(label), Template.parse(path), steps, encoding)
+        except UsageError as error:
+            raise UsageError(f"{self.path}: {where}{error}") from None
+
+    def _operations(self, where: str, value: Any) -> tuple[Any, ...]:
+        steps = self._of_type(where + "operations", value, list)
+        for step in steps:
+            self._of_type(where + "operations", step, str, dict)
+        return tuple(steps)
+
+    def _bytes(self, where: str, value: Any) -> int:
+        try:
+            return amount(str(self._of_type(where, value, str, int)), "B")
+        except ValueError:
+            raise self._wrong(where, repr(value), "bytes, as in 500000 or '500KB'") from None
+
+    def _check_keys(self, where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
+        for key in table:
+            if key not in known:
+                raise self._wrong(f"{where}{key}", "an unknown key", _nearest(key, known))
+
+    def _of_type(self, where: str, value: Any, *kinds: type) -> Any:
+        # True is a number to Python, and to nobody else.
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            expected = " or ".join(_KINDS[kind] for kind in kinds)
+            raise self._wrong(where, repr(value), expected)
+        return value
+
+    def _wrong(self, where: str, found: str, expected: str) -> UsageError:
+        if expected.startswith(("did you mean", "there are")):
+            return UsageError(f"{self.path}: {where}: {found}; {expected}")
+        return UsageError(f"{self.path}: {where}: found {found}, expected {expected}")
+
+
+_TYPES: Final[dict[Any, type]] = {
+    "str": str,
+    "str | None": str,
+    "int | None": int,
+    "bool": bool,
+}
+_KINDS: Final[dict[type, str]] = {
+    str: "text in quotes",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
+
+
+# Writing
+
+
+def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
+    """Write a recipe to a new file, so that `load` gives the same one.
+
+    Raises UsageError if the file exists with another content, or if the recipe has what no words
+    are for.
+    """
+    path = os.fspath(path)
+    text = written(recipe, os.path.dirname(path))
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            if file.read() != text:
+                raise UsageError(f"{path} exists already: give the recipe another name") from None
+    except OSError as error:
+        raise UsageError(f"cannot write the recipe {path}: {error.strerror}") from None
+
+
+def written(recipe: Recipe, folder: str = "") -> str:
+    """A recipe as TOML; paths of files are seen from `folder`."""
+    import tomli_w
+
+    table: dict[str, Any] = {"name": recipe.name}
+    conversion, rest = _conversion(recipe.prepare, folder)
+    prepare = conversion | ({"raw-preview": True} if recipe.raw_preview else {})
+    if rest:
+        prepare["operations"] = [_step(operation, folder) for operation in rest]
+    if prepare:
+        table["prepare"] = prepare
+    table["output"] = [_output_table(output, folder) for output in recipe.outputs]
+    return tomli_w.dumps(table)
+
+
+def _output_table(output: Output, folder: str) -> dict[str, Any]:
+    table: dict[str, Any] = {"name": output.name}
+    steps: list[Any] = []
+    rest: Iterable[Operation] = output.operations
+    resizes = [one for one in output.operations if isinstance(one, Resize)]
+    if len(resizes) > 1:
+        raise UsageError(f"output {output.name!r} is resized twice, which a recipe cannot say")
+    if resizes:
+        place = output.operations.index(resizes[0])
+        before, rest = output.operations[:place], output.operations[place + 1 :]
+        table |= _sized(resizes[0])
+        steps = [*(_step(operation, folder) for operation in before), RESIZE] if before else []
+    conversion, rest = _conversion(rest, folder)
+    table |= conversion | _encoded(output.encoding)
+    if resizes and resizes[0].background != output.encoding.background:
+        raise UsageError(f"output {output.name!r} has two backgrounds, which a recipe cannot say")
+    steps += [_step(operation, folder) for operation in rest]
+    if steps:
+        table["operations"] = steps
+    return table | {"path": output.template.text}
+
+
+def _sized(resize: Resize) -> dict[str, Any]:
+    usual = Words()
+    table: dict[str, Any] = {"size": str(resize.spec)}
+    for key in ("fit", "enlarge", "gravity", "kernel", "linear"):
+        value = getattr(resize, key)
+        if value != getattr(usual, key):
+            table[key] = value
+    return table
+
+
+def _conversion(
+    operations: Iterable[Operation], folder: str
+) -> tuple[dict[str, Any], tuple[Operation, ...]]:
+    """The words of a conversion that comes first, and the operations behind it."""
+    first, rest = next(iter(operations), None), tuple(operations)
+    if not isinstance(first, ConvertProfile):
+        return {}, rest
+    profile = "srgb" if first.icc is None else os.path.relpath(first.path, folder or os.curdir)
+    said = {"profile": profile}
+    return said | ({"intent": first.intent} if first.intent != "relative" else {}), rest[1:]
+
+
+def _encoded(encoding: Encoding) -> dict[str, Any]:
+    usual = Encoding()
+    table: dict[str, Any] = {}
+    for field in dataclasses.fields(encoding):
+        value = getattr(encoding, field.name)
+        if value != getattr(usual, field.name):
+            key = field.name.replace("_", "-")
+            table[key] = _hexadecimal(value) if field.name == "background" else value
+    return table
+
+
+def _hexadecimal(colour: Iterable[int]) -> str:
+    return "#" + "".join(f"{part:02x}" for part in colour)
+
+
+def _step(operation: Operation, folder: str) -> Any:
+    if names().get(operation.name) is not type(operation):
+        raise UsageError(f"a recipe has no words for the operation {operation.name}")
+    table = plain(operation)
+    files = [key for key in table if isinstance(getattr(operation, key, None), Attachment)]
+    for key in files:
+        table[key] = os.path.relpath(table[key], folder or os.curdir)
+    return table if files else words_of(operation)

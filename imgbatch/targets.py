@@ -1,0 +1,158 @@
+"""Where outputs go: the paths that name templates make of a source, and what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from imgbatch.headers import Facts
+from imgbatch.imaging import formats
+from imgbatch.model import Source
+from imgbatch.naming import UNKNOWN, date_of, parent_of
+from imgbatch.recipe import Output, Recipe
+
+LONGEST_NAME: Final = 255
+"""The bytes that the name of a file or a folder may have, on nearly all file systems."""
+
+# In letters, which have four bytes at most.
+_SURELY_SHORT: Final = LONGEST_NAME // 4
+_TELLING: Final = frozenset({"stem", "seq"})
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Something in the way of a target, in words, and the option that helps."""
+
+    source: Source
+    target: str
+    message: str
+    remedy: str
+
+
+class Targets:
+    """The targets of a recipe's outputs, below the folder `output`.
+
+    With `flat` the sources' folders are not mirrored.
+    """
+
+    def __init__(self, recipe: Recipe, output: str, *, flat: bool) -> None:
+        self._outputs = recipe.outputs
+        self._prefix = os.path.join(output, "")
+        self._flat = flat
+        self._name_parents = any("parent" in out.template.fields for out in recipe.outputs)
+        self.need_header = any(out.template.needs_header for out in recipe.outputs)
+        """Whether a name has something in it that only a header tells."""
+
+    def path(self, relative: str) -> str:
+        """The path of a target. Like Target.path, which costs more to make."""
+        if os.sep == "/":
+            return f"{self._prefix}{relative}"
+        return self._prefix + relative.replace("/", os.sep)
+
+    def of(self, source: Source, seq: int, facts: Facts | None) -> list[str] | Conflict:
+        """Where each output of a source goes, below the output folder, or why it cannot.
+
+        `seq` is the source's number; `facts` are what its header tells, None if no name needs it.
+        """
+        values = self._values(source, seq, facts)
+        owners: dict[str, str] = {}
+        found: list[str] = []
+        for output in self._outputs:
+            relative = self._relative(source, output, values, facts)
+            if isinstance(relative, Conflict):
+                return relative
+            if (wrong := self.too_long(source, relative)) is not None:
+                return wrong
+            twin = owners.setdefault(key(relative), output.name)
+            if twin != output.name:
+                path = self.path(relative)
+                return Conflict(
+                    source,
+                    path,
+                    f"the outputs {twin} and {output.name} of {source.path} would both become "
+                    f"{path}",
+                    "Put {output} into --name.",
+                )
+            found.append(relative)
+        return found
+
+    def too_long(self, source: Source, relative: str) -> Conflict | None:
+        """What is wrong with a path that has a name in it which no file system takes."""
+        if len(relative) <= _SURELY_SHORT:
+            return None
+        for name in relative.split("/"):
+            size = len(os.fsencode(name)) if len(name) > _SURELY_SHORT else 0
+            if size > LONGEST_NAME:
+                return Conflict(
+                    source,
+                    self.path(relative),
+                    f"{source.path} would get a name of {size} bytes, and the most is "
+                    f"{LONGEST_NAME}: {name[:_SURELY_SHORT]}…",
+                    "Use a shorter --name, as in '{stem:.60}{ext}', or --exclude.",
+                )
+        return None
+
+    def remedy(self, name: str) -> str:
+        """What helps where two sources would get one name in the output called `name`."""
+        (fields,) = (out.template.fields for out in self._outputs if out.name == name)
+        if fields.isdisjoint(_TELLING):
+            return "Put {seq} or {stem} into --name, or use --on-conflict rename (or skip)."
+        return "Use --on-conflict rename (or skip), or a --name that tells them apart."
+
+    def _values(self, source: Source, seq: int, facts: Facts | None) -> dict[str, object]:
+        folder, _, name = source.mirrored.rpartition("/")
+        stem, suffix = os.path.splitext(name)
+        values: dict[str, object] = {"stem": stem, "ext": suffix, "dir": folder, "seq": seq}
+        if self._name_parents:
+            values["parent"] = parent_of(source)
+        if facts is not None:
+            values["date"] = date_of(facts.date, source.mtime_ns)
+            values["camera"] = facts.camera or UNKNOWN
+        return values
+
+    def _relative(
+        self, source: Source, output: Output, values: Mapping[str, object], facts: Facts | None
+    ) -> str | Conflict:
+        folder, suffix = values["dir"], str(values["ext"])
+        own = {"ext": suffix_of(suffix, output.encoding.format), "output": output.name}
+        rendered = output.template.render({**values, **own, **_size(output, facts)})
+        if folder and not self._flat and "dir" not in output.template.fields:
+            rendered = f"{folder}/{rendered}"
+        parts = [part for part in rendered.split("/") if part not in ("", ".")]
+        if not parts or ".." in parts:
+            return Conflict(
+                source,
+                rendered,
+                f"{source.path} would be written to {rendered}, outside the output folder",
+                "Use another --name, or --output for another folder.",
+            )
+        return "/".join(parts)
+
+
+def _size(output: Output, facts: Facts | None) -> dict[str, object]:
+    if facts is None:
+        return {}
+    width, height = output.output_size(facts.size) if 0 not in facts.size else (0, 0)
+    return {"width": width, "height": height}
+
+
+@lru_cache
+def suffix_of(suffix: str, format: str | None) -> str:  # noqa: A002
+    """The suffix an output gets: the format's, or the source's own where that is kept."""
+    if format is not None:
+        return formats.BY_NAME[format].suffixes[0]
+    row = formats.SUFFIXES.get(suffix.lower())
+    if row is not None and row.becomes is not None:
+        row = formats.BY_NAME[row.becomes]
+    return row.suffix_for(suffix) if row else suffix
+
+
+def key(path: str) -> str:
+    """Equal for names that are one file on a system that folds case or Unicode forms."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

@@ -1,0 +1,70 @@
+"""How much memory the steps of a recipe take, told before they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from imgbatch.imaging import formats
+from imgbatch.imaging.formats import PerPixel
+from imgbatch.model import Size
+from imgbatch.operations import Operation
+
+# Bytes per pixel of one frame, measured with 2 to 30 of them: GIF and AVIF take the most.
+_CODER: Final = 60
+# A picture that is made smaller, and what is resampled one way only.
+_SMALLER: Final = PerPixel(8, 16)
+
+
+def bytes_of_frames(
+    pixels: int,
+    format: str | None,  # noqa: A002
+    frames: int,
+    *,
+    plain: bool,
+) -> tuple[int, int]:
+    """What each finished frame of `pixels` takes, and what the file that grows of them does."""
+    pages = format is None or formats.BY_NAME[format].series == "pages"
+    # Pages alone can have 16 bits a channel, and grow twice; a coder keeps frames before.
+    each = 4 * pixels * (2 if pages and not plain else 1)
+    return each, (2 if pages else 1) * each * frames + _CODER * pixels
+
+
+@dataclass(slots=True)
+class Working:
+    """The memory that a picture takes on its way beside the decoded one, 4 bytes a pixel.
+
+    `held` are the bytes of the picture that the next operation is given.
+    """
+
+    full_size: Size
+    size: Size
+    held: int = 0
+    peak: int = 0
+
+    def add(self, operations: Iterable[Operation], *, plain: bool) -> None:
+        """Count some steps."""
+        for operation in operations:
+            if not operation.turns:
+                self._turn()
+            after = operation.output_size(self.full_size)
+            taken = operation.working_bytes(self.size, after, plain=plain)
+            self.peak = max(self.peak, self.held + taken)
+            self.full_size = self.size = after
+            self.held = 4 * after[0] * after[1]
+
+    def encode(self, format: str | None, *, plain: bool, limited: bool = False) -> None:  # noqa: A002
+        """Count the encoder of a format, the worst of all without one.
+
+        With a limit to the bytes (`limited`) it may have to be given a smaller picture.
+        """
+        self._turn()
+        rows = [formats.BY_NAME[format]] if format else formats.FORMATS
+        taken = max(row.encoding.of(self.size, plain=plain) for row in rows)
+        taken += _SMALLER.of(self.size, plain=plain) if limited else 0
+        self.peak = max(self.peak, self.held + taken)
+
+    def _turn(self) -> None:
+        # The decoded picture may have to be turned upright, into another.
+        self.held = self.held or 4 * self.size[0] * self.size[1]

@@ -1,0 +1,116 @@
+"""Tables of colours in files: what is read, and what is refused with the line it stands in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imgbatch.imaging.cube import Cube, CubeError, read
+
+
+def table(size: int, *lines: str, dimensions: int = 3) -> bytes:
+    """A file with these lines before a table whose colours are all different."""
+    colours = [f"{n / 1000:.3f} {n / 2000:.4f} {n / 3000:.5f}" for n in range(size**dimensions)]
+    return "\n".join([*lines, f"LUT_{dimensions}D_SIZE {size}", *colours]).encode()
+
+
+def test_red_changes_fastest() -> None:
+    cube = read(table(3))
+    values = cube.array()
+    assert (cube.dimensions, cube.size, cube.domain) == (3, 3, ((0, 0, 0), (1, 1, 1)))
+    for blue in range(3):
+        for green in range(3):
+            for red in range(3):
+                n = red + 3 * green + 9 * blue
+                expected = [n / 1000, n / 2000, n / 3000]
+                assert np.allclose(values[blue, green, red], expected, atol=1e-5)
+
+
+def test_a_table_of_one_dimension_is_a_curve_for_each_channel() -> None:
+    cube = read(table(5, dimensions=1))
+    assert (cube.dimensions, cube.size) == (1, 5)
+    assert np.allclose(cube.array()[:, 1], np.arange(5) / 2000)
+
+
+@pytest.mark.parametrize(
+    ("lines", "domain"),
+    [
+        (["DOMAIN_MIN -1 0 0.25", "DOMAIN_MAX 2 3 4"], ((-1, 0, 0.25), (2, 3, 4))),
+        (["LUT_3D_INPUT_RANGE 0.25 2"], ((0.25,) * 3, (2,) * 3)),
+    ],
+)
+def test_a_domain_is_read_in_both_ways_of_saying_it(
+    lines: list[str], domain: tuple[tuple[float, ...], ...]
+) -> None:
+    assert read(table(2, *lines)).domain == domain
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        table(2, 'TITLE "A film"', "# a comment", "", "LUT_IN_VIDEO_RANGE"),
+        table(2).replace(b"\n", b"\r\n"),
+        b"\xef\xbb\xbf" + table(2) + b"\n\n# the end\n",
+        table(2, 'TITLE "3 films"'),
+    ],
+)
+def test_comments_titles_and_line_ends_do_not_matter(data: bytes) -> None:
+    assert np.array_equal(read(data).array(), read(table(2)).array())
+
+
+@pytest.mark.parametrize(
+    ("data", "part"),
+    [
+        (b"", "found no LUT_3D_SIZE"),
+        (b"\x89PNG\r\n\x00", "this is no text"),
+        (table(2).decode().encode("utf-16"), "this is no text"),
+        (b"LUT_3D_SIZE 2\n0 0 0\n", "found 1 colours, expected 8"),
+        (table(2) + b"\n0 0 0", "found 9 colours, expected 8"),
+        (b"LUT_3D_SIZE two\n", "line 1: found 'LUT_3D_SIZE two', expected 1 numbers"),
+        (b"LUT_3D_SIZE\n", "line 1"),
+        (b"LUT_3D_SIZE 1\n", "line 1: found a size of 1, expected 2 to 256"),
+        (b"LUT_3D_SIZE 2.5\n", "line 1: found a size of 2.5"),
+        (b"LUT_3D_SIZE 9999999\n", "expected 2 to 256"),
+        (b"LUT_1D_SIZE 70000\n", "expected 2 to 65536"),
+        (b"LUT_3D_SIZE 2\nLUT_3D_SIZE 2\n", "line 2: found a second size"),
+        (b"LUT_3D_SIZE 2\n0 0\n", "line 2: found '0 0', expected three numbers"),
+        (b"LUT_3D_SIZE 2\n0 0 0 0\n", "line 2: found '0 0 0 0', expected three numbers"),
+        (b"LUT_3D_SIZE 2\n0 0 x\n", "line 2: found '0 0 x', expected three numbers"),
+        (b"LUT_3D_SIZE 2\n0,0,0\n", "line 2: found '0,0,0', expected three numbers"),
+        (b"0 0 0\nLUT_3D_SIZE 2\n", "line 1: found numbers, expected LUT_3D_SIZE before"),
+        (table(2).replace(b"0.007 ", b"nan "), "no number"),
+        (table(2).replace(b"0.007 ", b"-inf "), "no number"),
+        (table(2).replace(b"0.007 ", b"1e300 "), "no number"),
+        (table(2, "DOMAIN_MIN 0 0"), "line 1: found 'DOMAIN_MIN 0 0', expected 3 numbers"),
+        (table(2, "DOMAIN_MIN 0 nan 0"), "line 1"),
+        (table(2, "DOMAIN_MIN 0 1 0"), "a domain that ends before it begins"),
+        (table(2, "LUT_3D_INPUT_RANGE 1 0"), "a domain that ends before it begins"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_the_line(data: bytes, part: str) -> None:
+    with pytest.raises(CubeError) as caught:
+        read(data)
+    assert part in str(caught.value)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                ["LUT_3D_SIZE 2", "LUT_1D_SIZE 3", "0 0 0", "1 .5 0", "TITLE", "DOMAIN_MAX 1 1 1"]
+            ),
+            st.text(max_size=12),
+        ),
+        max_size=14,
+    )
+)
+def test_whatever_is_in_a_file_it_is_a_table_or_refused(lines: list[str]) -> None:
+    try:
+        cube = read("\n".join(lines).encode(errors="replace"))
+    except CubeError:
+        return
+    assert isinstance(cube, Cube)
+    assert np.isfinite(cube.array()).all()
