@@ -44,9 +44,7 @@ class Border(Operation):
     line: float = parameter(
         0.0, low=0, high=100, unit="%", help="width of the line, of the shorter side"
     )
-    line_colour: Colour = parameter(
-        _BLACK, kind=ColourKind(), help="colour of the line"
-    )
+    line_colour: Colour = parameter(_BLACK, kind=ColourKind(), help="colour of the line")
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -72,14 +70,17 @@ class Border(Operation):
 
     def apply(self, picture: Picture) -> Picture:
         """The line around the picture, the border around that."""
+        from imgbatch.imaging import colour
+
         side, bottom, line = self._widths(picture.size)
         width, height = picture.size
         if line:
             size = width + 2 * line, height + 2 * line
-            picture = _on_canvas(picture, size, line, self.line_colour)
+            picture = colour.on_canvas(picture, size, (line, line), self.line_colour)
         if side > line or bottom > line:
             size = width + 2 * side, height + side + bottom
-            picture = _on_canvas(picture, size, side - line, self.colour)
+            offset = (side - line, side - line)
+            picture = colour.on_canvas(picture, size, offset, self.colour)
         return picture
 
     def _widths(self, size: Size) -> tuple[int, int, int]:
@@ -88,20 +89,6 @@ class Border(Operation):
         side = round(self.size / 100 * shorter)
         line = min(side, round(self.line / 100 * shorter))
         return side, round(self.size * self.bottom / 100 * shorter), line
-
-
-def _on_canvas(picture: Picture, size: Size, offset: int, background: Colour) -> Picture:
-    """In the picture's own profile and depth."""
-    from imgbatch.imaging import colour
-
-    see_through = background[3] < 255
-    if picture.mode == "CMYK" and see_through:
-        picture = colour.to_srgb(picture)
-    if not colour.fits_grey(background):
-        picture = colour.in_colours(picture)
-    if see_through:
-        picture = colour.with_alpha(picture)
-    return picture.with_image(colour.on_canvas(picture, size, (offset, offset), background))
 
 
 @register

@@ -334,22 +334,11 @@ class Resize(Operation):
                 else resample.resize(picture.image, scaled, self.kernel, box)
             )
         picture = picture.with_image(turn(pixels, orientation))
-        return picture if placement.canvas == placement.scaled else self._padded(picture, placement)
-
-    def _padded(self, picture: Picture, placement: Placement) -> Picture:
-        """On a canvas of the background, in the picture's own profile and depth."""
+        if placement.canvas == placement.scaled:
+            return picture
         from imgbatch.imaging import colour
 
-        see_through = self.background[3] < 255
-        if picture.mode == "CMYK" and see_through:
-            picture = colour.to_srgb(picture)
-        if not colour.fits_grey(self.background):
-            picture = colour.in_colours(picture)
-        if see_through:
-            picture = colour.with_alpha(picture)
-        return picture.with_image(
-            colour.on_canvas(picture, placement.canvas, placement.offset, self.background)
-        )
+        return colour.on_canvas(picture, placement.canvas, placement.offset, self.background)
 
     def _place(self, size: Size) -> Placement:
         return place(size, self.spec, self.fit, enlarge=self.enlarge, gravity=self.gravity)

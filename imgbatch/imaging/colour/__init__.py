@@ -363,13 +363,25 @@ def with_alpha(picture: Picture) -> Picture:
     )
 
 
-def on_canvas(
+def with_room_for(picture: Picture, colour: Colour) -> Picture:
+    """In a mode that can hold a colour: grey becomes RGB, alpha is added, if it needs that."""
+    see_through = colour[3] < 255
+    if picture.mode == "CMYK" and see_through:
+        picture = to_srgb(picture)
+    if not fits_grey(colour):
+        picture = in_colours(picture)
+    return with_alpha(picture) if see_through else picture
+
+
+def on_canvas(picture: Picture, size: Size, offset: tuple[int, int], background: Colour) -> Picture:
+    """A picture laid at `offset` on a canvas of `size`, in its own profile and depth."""
+    picture = with_room_for(picture, background)
+    return picture.with_image(_on_canvas(picture, size, offset, background))
+
+
+def _on_canvas(
     picture: Picture, size: Size, offset: tuple[int, int], background: Colour
 ) -> Image.Image | Deep:
-    """A picture's pixels laid at `offset` on a canvas of `size` in a colour.
-
-    The colour must be a grey for grey pictures; its alpha only counts for those that have alpha.
-    """
     fill = levels_of(background, picture)
     deep = picture.deep
     if picture.has_alpha:
