@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,7 @@ from imgbatch.imaging import formats
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.model import Size
 from imgbatch.operations import Operation
+from imgbatch.operations.geometry import Resize
 
 # Bytes per pixel of one frame, measured with 2 to 30 of them: GIF and AVIF take the most.
 _CODER: Final = 60
@@ -49,10 +51,18 @@ class Working:
             if not operation.turns:
                 self._turn()
             after = operation.output_size(self.full_size)
-            taken = operation.working_bytes(self.size, after, plain=plain)
+            made = after if isinstance(operation, Resize) else self._shrunk(after)
+            taken = operation.working_bytes(self.size, made, plain=plain)
             self.peak = max(self.peak, self.held + taken)
-            self.full_size = self.size = after
-            self.held = 4 * after[0] * after[1]
+            self.full_size, self.size = after, made
+            self.held = 4 * made[0] * made[1]
+
+    def _shrunk(self, size: Size) -> Size:
+        """What is left of a size, if a decoder shrank the picture and nothing resampled it."""
+        scale = math.sqrt(
+            self.size[0] * self.size[1] / max(1, self.full_size[0] * self.full_size[1])
+        )
+        return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
 
     def encode(self, format: str | None, *, plain: bool, limited: bool = False) -> None:  # noqa: A002
         """Count the encoder of a format, the worst of all without one.

@@ -36,7 +36,15 @@ from imgbatch.operations.parameters import Number
 
 MODULES: Final = (
     *("test_operations", "test_exposure", "test_white_balance", "test_colour_operations"),
-    *("test_detail", "test_overlay", "test_finish"),
+    *(
+        "test_detail",
+        "test_local",
+        "test_denoise",
+        "test_overlay",
+        "test_finish",
+        "test_crop",
+        "test_turns",
+    ),
 )
 WORDS: Final[tuple[str, ...]] = tuple(
     dict.fromkeys(words for module in MODULES for words in import_module(module).WORDS)

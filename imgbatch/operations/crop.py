@@ -1,0 +1,411 @@
+"""Operations that keep a part of the picture: chosen, found, or what is within its borders."""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from imgbatch.errors import PictureError, UsageError
+from imgbatch.imaging.formats import PerPixel
+from imgbatch.imaging.picture import Picture, stored_box, turn, turned
+from imgbatch.model import Size
+from imgbatch.operations.base import Operation, register
+from imgbatch.operations.geometry import GRAVITIES, Gravity, SizeSpec, place
+from imgbatch.operations.parameters import Kind, Value, parameter
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Part = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels of the upright picture as its file has it."""
+
+_NUMBER: Final = r"\d{1,6}(?:\.\d{1,6})?"
+_RATIO: Final = re.compile(rf"({_NUMBER})(?:[:x×/]({_NUMBER}))?", re.ASCII)
+_SIDE: Final = rf"\d{{1,6}}|{_NUMBER}%"
+_GEOMETRY: Final = re.compile(
+    rf"({_SIDE})[x×]({_SIDE})(?:([+-]\d{{1,6}})([+-]\d{{1,6}}))?", re.ASCII
+)
+_FOLLOW_HELP: Final = "turn the ratio with the picture: 3:2 is 2:3 for one that is higher than wide"
+
+
+class WordKind(Kind):
+    """A word of some form, which stays a word."""
+
+    def read(self, word: str) -> Any:
+        """The word without spaces around it."""
+        return word.strip()
+
+    def check(self, value: Any) -> Value:
+        """The word, if it has the form. Numbers may be given as such."""
+        word = f"{value:g}" if type(value) in (int, float) else value
+        if not isinstance(word, str):
+            raise ValueError
+        self.parse(word)
+        return word
+
+    @abstractmethod
+    def parse(self, word: str) -> object:
+        """What the word means; raises ValueError."""
+
+
+class RatioKind(WordKind):
+    """Width to height."""
+
+    @property
+    def expected(self) -> str:
+        """What values are allowed, in words."""
+        return "width to height, such as 16:9, 4x5 or 1.91"
+
+    def parse(self, word: str) -> tuple[float, float]:
+        """Both numbers; the height is 1 where it is not given."""
+        found = _RATIO.fullmatch(word)
+        if found is None:
+            raise ValueError
+        width, height = float(found[1]), float(found[2] or 1)
+        if not width or not height:
+            raise ValueError
+        return width, height
+
+
+class GeometryKind(WordKind):
+    """Width and height, and perhaps the place of the upper left corner."""
+
+    @property
+    def expected(self) -> str:
+        """What values are allowed, in words."""
+        return "width and height, such as 800x600, 80%x80% or 800x600+100+50 (from left and top)"
+
+    def parse(self, word: str) -> tuple[str, str, tuple[int, int] | None]:
+        """Both sides as words, and left and top if they are given."""
+        found = _GEOMETRY.fullmatch(word)
+        if found is None:
+            raise ValueError
+        width, height, left, top = found.groups()
+        if not float(width.rstrip("%")) or not float(height.rstrip("%")):
+            raise ValueError
+        return width, height, None if left is None else (int(left), int(top))
+
+
+_RATIOS: Final = RatioKind()
+_GEOMETRIES: Final = GeometryKind()
+
+
+@dataclass(frozen=True, slots=True)
+class CutOperation(Operation):
+    """Base of those that keep a part, and can tell how large it is from the picture's size."""
+
+    turns: ClassVar[bool] = True
+    memory: ClassVar[PerPixel] = PerPixel(4.1, 8.1)
+    """The part."""
+
+    @abstractmethod
+    def output_size(self, size: Size) -> Size:
+        """The size of the part."""
+
+    def needed_size(self, size: Size, wanted: Size) -> Size:
+        """The whole picture at the scale at which the part has the wanted pixels."""
+        part = self.output_size(size)
+        return (
+            min(size[0], math.ceil(size[0] * wanted[0] / part[0])),
+            min(size[1], math.ceil(size[1] * wanted[1] / part[1])),
+        )
+
+    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """The part has no more pixels than the picture was decoded with."""
+        return min(self.memory.of(size, plain=plain) for size in (before, after))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Crop(CutOperation):
+    """Keep a part of the picture: of a size and at a place, or the largest of a ratio.
+
+    A geometry is in pixels of the picture as it is before, upright, or in per cent of its sides;
+    without a place, `gravity` says which part is kept. Of what is larger than the picture or lies
+    beyond it, only what there is is kept; a file of which nothing would be left fails. A side
+    that is not whole is rounded. No pixel is changed, in any mode, and none is enlarged.
+    """
+
+    name: ClassVar[str] = "crop"
+    example: ClassVar[str] = "crop:ratio=1:1"
+    geometry: str | None = parameter(
+        None, kind=_GEOMETRIES, help="size of the part, and perhaps its place"
+    )
+    ratio: str | None = parameter(None, kind=_RATIOS, help="shape of the part, instead")
+    gravity: Gravity = parameter("center", choices=GRAVITIES, help="which part is kept")
+    follow: bool = parameter(False, help=_FOLLOW_HELP)
+
+    def __post_init__(self) -> None:
+        self.check_fields()
+        if (self.geometry is None) == (self.ratio is None):
+            found = "neither" if self.geometry is None else "both"
+            raise UsageError(
+                f"{self.name}: found {found} of geometry and ratio, expected one of them, "
+                "as in ratio=3:2"
+            )
+        if self.geometry is None:
+            return
+        if self.follow:
+            raise UsageError(f"{self.name}: found follow without ratio, expected ratio=… with it")
+        if _GEOMETRIES.parse(self.geometry)[2] is not None and self.gravity != "center":
+            raise UsageError(
+                f"{self.name}: found gravity={self.gravity} and a geometry that has a place "
+                f"({self.geometry}), expected one of them"
+            )
+
+    def output_size(self, size: Size) -> Size:
+        """Of the part that lies in the picture; a side is never 0."""
+        left, top, right, bottom = self._part(size)
+        return max(1, right - left), max(1, bottom - top)
+
+    def apply(self, picture: Picture) -> Picture:
+        """Raises PictureError if nothing is left."""
+        part = self._part(picture.full_size)
+        if part[0] >= part[2] or part[1] >= part[3]:
+            width, height = picture.full_size
+            raise PictureError(
+                "operate",
+                self.name,
+                f"{self.name}: {self.geometry} leaves nothing of {width} x {height} pixels",
+            )
+        return cut(picture, part)
+
+    def _part(self, size: Size) -> Part:
+        """What is kept of an upright picture of `size`; of no extent if it lies beyond."""
+        if self.geometry is None:
+            kept = _largest(size, self.ratio or "", follow=self.follow)
+            return _gravitated(kept, size, self.gravity)
+        width, height, corner = _GEOMETRIES.parse(self.geometry)
+        wanted = _length(width, size[0]), _length(height, size[1])
+        if corner is None:
+            kept = min(wanted[0], size[0]), min(wanted[1], size[1])
+            return _gravitated(kept, size, self.gravity)
+        left, top = corner
+        right, bottom = left + wanted[0], top + wanted[1]
+        return max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
+
+
+def _length(word: str, whole: int) -> int:
+    """Of a side in pixels, or in per cent of the whole one."""
+    if word.endswith("%"):
+        return max(1, round(float(word[:-1]) * whole / 100))
+    return int(word)
+
+
+def _largest(size: Size, ratio: str, *, follow: bool, zoom: float = 1) -> Size:
+    """The largest size of a ratio that fits into `size`, each side divided by `zoom`."""
+    across, down = _RATIOS.parse(ratio)
+    width, height = size
+    if follow and width != height and (width > height) != (across > down):
+        across, down = down, across
+    if width * down >= height * across:
+        exact = height * across / down, float(height)
+    else:
+        exact = float(width), width * down / across
+    return max(1, round(exact[0] / zoom)), max(1, round(exact[1] / zoom))
+
+
+def _gravitated(kept: Size, size: Size, gravity: Gravity) -> Part:
+    left, top = place(kept, SizeSpec(*size), "pad", gravity=gravity).offset
+    return left, top, left + kept[0], top + kept[1]
+
+
+def cut(picture: Picture, part: Part) -> Picture:
+    """A part of a picture, not turned. One that a decoder shrank stays shrunk: then the edges of
+    the part may lie within pixels (`Picture.area`), for a resize that follows.
+    """
+    if part == (0, 0, *picture.full_size):
+        return picture
+    stored = stored_box(part, picture.full_size, picture.orientation)
+    width, height = turned(picture.full_size, picture.orientation)
+    left, top, right, bottom = picture.area
+    across, down = (right - left) / width, (bottom - top) / height
+    exact = (
+        left + stored[0] * across,
+        top + stored[1] * down,
+        min(right, left + stored[2] * across),
+        min(bottom, top + stored[3] * down),
+    )
+    first = math.floor(exact[0]), math.floor(exact[1])
+    whole = (*first, math.ceil(exact[2]), math.ceil(exact[3]))
+    area = exact[0] - first[0], exact[1] - first[1], exact[2] - first[0], exact[3] - first[1]
+    return replace(
+        picture,
+        pixels=picture.pixels.crop(whole),
+        full_size=(part[2] - part[0], part[3] - part[1]),
+        area=area,
+    )
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class SmartCrop(CutOperation):
+    """Keep the part of a ratio that draws the eye most: detail, colour and skin.
+
+    On the picture at 160 pixels, attention is measured by gradients, by how far colours are from
+    the mean, and by the tones of skin (imgbatch/imaging/attention.py has the formulas). Of all
+    windows of the ratio, the largest ones divided by `zoom`, the one is kept that has the most of
+    it inside, counted twice but for the outermost eighth at each edge, and a quarter more around
+    the points where its thirds meet. If nothing draws the eye, the centre is kept. All frames of
+    an animation are cut as the first one is. No pixel is changed, in any mode.
+    """
+
+    name: ClassVar[str] = "smart-crop"
+    memory: ClassVar[PerPixel] = PerPixel(5, 9.5)
+    """The part, or before that what alpha is multiplied into, of the picture as it was decoded."""
+    ratio: str = parameter("1:1", kind=_RATIOS, help="shape of the part")
+    zoom: float = parameter(
+        1.0, low=1, high=8, help="how many times smaller than the largest part it is"
+    )
+    follow: bool = parameter(False, help=_FOLLOW_HELP)
+
+    def output_size(self, size: Size) -> Size:
+        """The largest size of the ratio, divided by the zoom."""
+        return _largest(size, self.ratio, follow=self.follow, zoom=self.zoom)
+
+    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """All pixels are looked at."""
+        return self.memory.of(before, plain=plain)
+
+    def apply(self, picture: Picture) -> Picture:
+        """Look at a small picture, cut the large one."""
+        return cut(picture, self._part(picture))
+
+    def settled(self, picture: Picture) -> Operation:
+        """The part that is kept of this one."""
+        return _crop_to(self._part(picture))
+
+    def _part(self, picture: Picture) -> Part:
+        from imgbatch.imaging import attention
+
+        size = picture.full_size
+        kept = self.output_size(size)
+        free = size[0] - kept[0], size[1] - kept[1]
+        if free == (0, 0):
+            return 0, 0, *size
+        drawn = attention.attention(_small(picture, attention.SIDE))
+        across, down = attention.best_place(drawn, (kept[0] / size[0], kept[1] / size[1]))
+        left, top = round(across * free[0]), round(down * free[1])
+        return left, top, left + kept[0], top + kept[1]
+
+
+def _crop_to(part: Part) -> Crop:
+    left, top, right, bottom = part
+    return Crop(geometry=f"{right - left}x{bottom - top}+{left}+{top}")
+
+
+def _small(picture: Picture, side: int) -> Image.Image:
+    """A picture in sRGB of 8 bits, upright, with no side longer than `side`."""
+    from imgbatch.imaging import colour, resample
+
+    left, top, right, bottom = picture.area
+    longer = max(right - left, bottom - top)
+    scale = min(1.0, side / longer)
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    deep = picture.deep
+    pixels = (
+        resample.resize_deep(deep, size, "box", picture.area)
+        if deep
+        else resample.resize(picture.image, size, "box", picture.area)
+    )
+    small = picture.with_pixels(turn(pixels, picture.orientation))
+    return colour.to_srgb(colour.to_tonal(small)).image
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Trim(Operation):
+    """Cut off borders of one colour.
+
+    The colour is that of the corner that most corners are like (of several, the first from the
+    upper left, row by row). Rows and columns at the edges are cut off as long as no channel of
+    any pixel in them, alpha too, is more than `tolerance` levels of 255 away from it. Colours are
+    compared with alpha multiplied in, so all that is transparent is alike, and in 8 bits. A
+    picture of one colour is left as it is, and all frames of an animation are cut as the first
+    one is. No pixel is changed, in any mode.
+    """
+
+    name: ClassVar[str] = "trim"
+    sizes_known: ClassVar[bool] = False
+    memory: ClassVar[PerPixel] = PerPixel(4.5, 8.5)
+    """The part, and strips that are compared."""
+    tolerance: int = parameter(
+        10, low=0, high=254, unit="levels", help="how much a border may differ from its colour"
+    )
+    margin: float = parameter(
+        0.0, low=0, high=100, unit="%", help="what is kept around, of the shorter side of the rest"
+    )
+
+    def apply(self, picture: Picture) -> Picture:
+        """Measure in strips."""
+        return cut(picture, self._part(picture))
+
+    def settled(self, picture: Picture) -> Operation:
+        """The part that is kept of this one."""
+        return _crop_to(self._part(picture))
+
+    def _part(self, picture: Picture) -> Part:
+        width, height = picture.size
+        found = _contents(picture, self.tolerance)
+        if found is None:
+            return 0, 0, width, height
+        left, top, right, bottom = found
+        margin = round(self.margin / 100 * min(right - left, bottom - top))
+        return (
+            max(0, left - margin),
+            max(0, top - margin),
+            min(width, right + margin),
+            min(height, bottom + margin),
+        )
+
+
+def _contents(picture: Picture, tolerance: int) -> Part | None:
+    """What is within the borders of an upright picture; None if there is nothing."""
+    from PIL import Image, ImageChops
+
+    from imgbatch.imaging.strips import STRIP_PIXELS
+
+    width, height = picture.size
+    border = _border_colour(picture, tolerance)
+    rows = max(1, STRIP_PIXELS // width)
+    lefts, tops, rights, bottoms = [], [], [], []
+    for first in range(0, height, rows):
+        strip = _comparable(picture, (0, first, width, min(height, first + rows)))
+        plain = Image.new(strip.mode, strip.size, border)
+        beyond = [255 * (level > tolerance) for level in range(256)] * len(border)
+        box = ImageChops.difference(strip, plain).point(beyond).getbbox(alpha_only=False)
+        if box is not None:
+            lefts.append(box[0])
+            tops.append(first + box[1])
+            rights.append(box[2])
+            bottoms.append(first + box[3])
+    return (min(lefts), tops[0], max(rights), bottoms[-1]) if tops else None
+
+
+def _border_colour(picture: Picture, tolerance: int) -> tuple[int, ...]:
+    width, height = picture.size
+    corners = []
+    for top in (0, height - 1):
+        for left in (0, width - 1):
+            spot: Any = _comparable(picture, (left, top, left + 1, top + 1)).getpixel((0, 0))
+            corners.append(spot if isinstance(spot, tuple) else (spot,))
+
+    def alike(corner: tuple[int, ...]) -> int:
+        return sum(
+            all(abs(one - other) <= tolerance for one, other in zip(corner, another, strict=True))
+            for another in corners
+        )
+
+    return max(corners, key=alike)
+
+
+def _comparable(picture: Picture, box: Part) -> Image.Image:
+    """A part in 8 bits, with alpha multiplied in."""
+    from imgbatch.imaging import colour
+
+    part = picture.with_pixels(picture.pixels.crop(box))
+    image = colour.to_8_bits(part, "for an operation").image
+    return image.convert({"LA": "La", "RGBA": "RGBa"}[image.mode]) if part.has_alpha else image

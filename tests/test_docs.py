@@ -1,0 +1,35 @@
+"""docs/operations.md is what scripts/make_docs makes of this version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from imgbatch.operations import names
+
+ROOT: Final = Path(__file__).parent.parent
+REMEDY: Final = "run scripts/make_docs"
+
+
+def test_the_page_tells_what_the_operations_say_of_themselves() -> None:
+    run = subprocess.run(
+        [sys.executable, "-X", "utf8", ROOT / "scripts/make_docs", "--text"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert run.stdout == (ROOT / "docs/operations.md").read_text(encoding="utf-8"), REMEDY
+
+
+def test_every_operation_has_its_picture_of_before_and_after() -> None:
+    pictures = {path.stem: path for path in (ROOT / "docs/operations").glob("*.webp")}
+    assert set(pictures) == set(names()), REMEDY
+    for path in pictures.values():
+        with Image.open(path) as sheet:
+            assert sheet.width == 2 * 440 + 8
+    assert sum(path.stat().st_size for path in pictures.values()) < 2_500_000
