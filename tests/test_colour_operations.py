@@ -142,7 +142,6 @@ def trilinear(
     high: tuple[float, ...] = (1, 1, 1),
 ) -> Floats:
     """Of the eight neighbours, each by the volume of the box opposite to it."""
-    values = np.clip(values, 0, 1)
     size = len(values)
     places = (colours / 255 - low) / (np.array(high) - low) * (size - 1)
     places = np.clip(places, 0, size - 1)
@@ -156,8 +155,9 @@ def trilinear(
     return 255 * found
 
 
-# Pillow keeps tables, and what it interpolates on the way, in 1/64 of a level.
-NEARLY: Final = 0.65
+# To the half that rounding takes, Pillow adds 1/128 of a level for what its table holds, 1/64 for
+# each of three axes, and 1/2048 of a step of the table: in one without any order, 0.15 of a level.
+NEARLY: Final = 0.71
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -172,7 +172,7 @@ def test_a_table_is_interpolated_between_its_eight_neighbours(
     before = planes_of(picture.image)
     colours = before[..., :-1] if picture.has_alpha else before
     colours = np.broadcast_to(colours, (*colours.shape[:2], 3)).astype(np.float64)
-    expected = colours + amount * (trilinear(values, colours) - colours)
+    expected = np.clip(colours + amount * (trilinear(values, colours) - colours), 0, 255)
     assert after.mode == ("RGBA" if picture.has_alpha else "RGB")
     assert np.abs(planes_of(after.image)[..., :3] - expected).max() <= NEARLY
     if picture.has_alpha:
@@ -186,9 +186,28 @@ def test_a_table_that_changes_nothing_changes_nothing(tmp_path: Path, size: int)
     assert np.array_equal(planes_of(after.image), planes_of(picture.image))
 
 
+def test_what_lies_beyond_white_counts_until_all_is_interpolated(tmp_path: Path) -> None:
+    # 0.5 lies midway between -0.25 and 1.25, and 0.75 a quarter before the latter.
+    values = identity(2) * 1.5 - 0.25
+    greys = np.array([[[0, 0, 0], [64, 64, 64], [127, 128, 191], [255, 255, 255]]], np.uint8)
+    after = Lut(str(written(tmp_path, values))).apply(Picture.of(image_of("RGB", greys)))
+    expected = np.clip(greys * 1.5 - 63.75, 0, 255)
+    assert np.abs(planes_of(after.image) - expected).max() <= NEARLY
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_a_grey_picture_gets_the_colours_that_its_greys_have(tmp_path: Path, mode: str) -> None:
+    lut = Lut(str(written(tmp_path, any_table(6))), 0.7)
+    picture = picture_of(mode)
+    wanted = lut.apply(Picture.of(picture.image.convert("RGB" if mode == "L" else "RGBA")))
+    after = lut.apply(picture)
+    assert after.mode == wanted.mode
+    assert np.array_equal(planes_of(after.image), planes_of(wanted.image))
+
+
 def test_a_large_table_is_resampled(tmp_path: Path) -> None:
-    # Smooth, as a look is: between its steps 129 and 65 colours a side say the same.
-    values = identity(129) ** np.array([0.8, 1.3, 1.1])
+    # Smooth, as a look is: between its steps 70 and 65 colours a side say the same.
+    values = identity(70) ** np.array([0.8, 1.3, 1.1])
     picture = picture_of("RGB")
     after = planes_of(Lut(str(written(tmp_path, values))).apply(picture).image)
     expected = trilinear(values, planes_of(picture.image))
@@ -210,14 +229,14 @@ def test_a_table_of_one_dimension_is_a_curve_for_each_channel(
     tmp_path: Path, amount: float, mode: str
 ) -> None:
     steps = np.linspace(0, 1, 10)
-    values = np.stack([steps**2, 1 - steps, steps * 0.5 + 0.3], axis=-1)
+    values = np.stack([steps**2, 1.2 - 1.5 * steps, steps * 0.5 + 0.3], axis=-1)
     picture = picture_of(mode)
     after = Lut(str(written(tmp_path, values)), amount).apply(picture)
     before = planes_of(picture.image)
     for band in range(3):
         channel = before[..., band if mode.startswith("RGB") else 0]
         curved = 255 * np.interp(channel / 255, steps, values[:, band])
-        expected = channel + amount * (curved - channel)
+        expected = np.clip(channel + amount * (curved - channel), 0, 255)
         assert np.abs(planes_of(after.image)[..., band] - expected).max() <= NEAREST
 
 

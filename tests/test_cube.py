@@ -60,29 +60,48 @@ def test_comments_titles_and_line_ends_do_not_matter(data: bytes) -> None:
     assert np.array_equal(read(data).array(), read(table(2)).array())
 
 
+def test_comments_between_the_colours_of_a_long_table_do_not_matter() -> None:
+    commented = table(9).replace(b"\n0.600 ", b"\n# the half\n\n0.600 ")
+    assert np.array_equal(read(commented).array(), read(table(9)).array())
+
+
+def test_a_colour_may_lie_far_beyond_white() -> None:
+    values = read(table(9).replace(b"0.600 ", b"-99.5 ").replace(b"0.700 ", b"1e8 ")).array()
+    assert values.reshape(-1, 3)[[600, 700], 0].tolist() == [-99.5, 1e8]
+
+
 @pytest.mark.parametrize(
     ("data", "part"),
     [
         (b"", "found no LUT_3D_SIZE"),
-        (b"\x89PNG\r\n\x00", "this is no text"),
-        (table(2).decode().encode("utf-16"), "this is no text"),
-        (b"LUT_3D_SIZE 2\n0 0 0\n", "found 1 colours, expected 8"),
+        (b"\x89PNG\r\n\x00", "found binary data or UTF-16, expected text in UTF-8"),
+        (table(2).decode().encode("utf-16"), "found binary data or UTF-16, expected text in UTF-8"),
+        (b"LUT_3D_SIZE 2\n0 0 0\n", "found 1 colour, expected 8"),
         (table(2) + b"\n0 0 0", "found 9 colours, expected 8"),
-        (b"LUT_3D_SIZE two\n", "line 1: found 'LUT_3D_SIZE two', expected 1 numbers"),
+        (b"LUT_3D_SIZE two\n", "line 1: found 'LUT_3D_SIZE two', expected 1 number"),
         (b"LUT_3D_SIZE\n", "line 1"),
         (b"LUT_3D_SIZE 1\n", "line 1: found a size of 1, expected 2 to 256"),
         (b"LUT_3D_SIZE 2.5\n", "line 1: found a size of 2.5"),
         (b"LUT_3D_SIZE 9999999\n", "expected 2 to 256"),
         (b"LUT_1D_SIZE 70000\n", "expected 2 to 65536"),
         (b"LUT_3D_SIZE 2\nLUT_3D_SIZE 2\n", "line 2: found a second size"),
-        (b"LUT_3D_SIZE 2\n0 0\n", "line 2: found '0 0', expected three numbers"),
-        (b"LUT_3D_SIZE 2\n0 0 0 0\n", "line 2: found '0 0 0 0', expected three numbers"),
-        (b"LUT_3D_SIZE 2\n0 0 x\n", "line 2: found '0 0 x', expected three numbers"),
-        (b"LUT_3D_SIZE 2\n0,0,0\n", "line 2: found '0,0,0', expected three numbers"),
+        (b"LUT_3D_SIZE 2\n0 0\n", "line 2: found '0 0', expected 3 numbers"),
+        (b"LUT_3D_SIZE 2\n0 0 0 0\n", "line 2: found '0 0 0 0', expected 3 numbers"),
+        (b"LUT_3D_SIZE 2\n0 0 x\n", "line 2: found '0 0 x', expected 3 numbers"),
+        (b"LUT_3D_SIZE 2\n0,0,0\n", "line 2: found '0,0,0', expected 3 numbers"),
         (b"0 0 0\nLUT_3D_SIZE 2\n", "line 1: found numbers, expected LUT_3D_SIZE before"),
-        (table(2).replace(b"0.007 ", b"nan "), "no number"),
-        (table(2).replace(b"0.007 ", b"-inf "), "no number"),
-        (table(2).replace(b"0.007 ", b"1e300 "), "no number"),
+        (table(2).replace(b"0.007 ", b"nan "), "line 9: found 'nan 0.0035 0.00233', expected 3"),
+        (table(2).replace(b"0.007 ", b"-inf "), "line 9: found '-inf "),
+        (table(2).replace(b"0.007 ", b"1e300 "), "line 9: found '1e300 "),
+        # Far down, where lines are read many at once.
+        (table(9).replace(b"0.600 ", b"nan "), "line 602: found 'nan 0.3000 0.20000', expected 3"),
+        (table(9).replace(b"0.600 ", b"-inf "), "line 602: found '-inf "),
+        (table(9).replace(b"0.600 ", b"0,6 "), "line 602: found '0,6 "),
+        (table(9).replace(b"0.600 0.3000 ", b"0.600 "), "line 602: found '0.600 0.20000'"),
+        (table(9).replace(b"0.600 0.3000", b"1e8 2\n3 1e9"), "line 602: found '1e8 2'"),
+        (table(9).replace(b"0.600 ", b"0.600\x0b0 "), "line 602: "),
+        (table(9) + b"\n0 0 0", "found 730 colours, expected 729"),
+        (table(9).rpartition(b"\n")[0], "found 728 colours, expected 729"),
         (table(2, "DOMAIN_MIN 0 0"), "line 1: found 'DOMAIN_MIN 0 0', expected 3 numbers"),
         (table(2, "DOMAIN_MIN 0 nan 0"), "line 1"),
         (table(2, "DOMAIN_MIN 0 1 0"), "a domain that ends before it begins"),

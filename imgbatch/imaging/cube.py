@@ -6,10 +6,12 @@ of a domain.
 
 from __future__ import annotations
 
-import math
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO, TextIOWrapper
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ _SIZES: Final = {"LUT_1D_SIZE": 1, "LUT_3D_SIZE": 3}
 _RANGES: Final = frozenset({"LUT_1D_INPUT_RANGE", "LUT_3D_INPUT_RANGE"})
 _DOMAINS: Final = {"DOMAIN_MIN": 0, "DOMAIN_MAX": 1}
 _FAR: Final = 1e9
+"""What no colour of a table comes near."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +56,14 @@ class CubeError(ValueError):
 def read(data: bytes) -> Cube:
     """The table of a file; raises CubeError."""
     if b"\0" in data:
-        raise CubeError("this is no text")
-    return _Reader().read(data.decode("utf-8-sig", errors="replace"))
+        raise CubeError("found binary data or UTF-16, expected text in UTF-8")
+    # Streamed, since a large file has millions of lines.
+    with TextIOWrapper(BytesIO(data), "utf-8-sig", errors="replace") as lines:
+        return _Reader().read(lines)
+
+
+_BATCH: Final = 256
+"""How many lines are tried at once: one by one takes three times as long."""
 
 
 class _Reader:
@@ -65,63 +74,81 @@ class _Reader:
         self.domain: list[tuple[float, ...]] = [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0)]
         self.values = array("d")
 
-    def read(self, text: str) -> Cube:
-        lines = text.splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                self.values.extend(map(float, line.split()))
-            except ValueError:
-                del self.values[len(self.values) // 3 * 3 :]
-                self._told(number, line)
-            if len(self.values) % 3:
-                raise CubeError(f"line {number}: found {line.strip()!r}, expected three numbers")
-            if self.values and not self.size:
-                raise CubeError(f"line {number}: found numbers, expected LUT_3D_SIZE before them")
+    def read(self, lines: Iterator[str]) -> Cube:
+        first = 1
+        while batch := list(islice(lines, _BATCH)):
+            if not (self.size and self._are_colours(batch)):
+                for number, line in enumerate(batch, first):
+                    self._told(number, line)
+            first += len(batch)
         if not self.size:
             raise CubeError("found no LUT_3D_SIZE or LUT_1D_SIZE")
-        wanted = self.size**self.dimensions
-        if len(self.values) != 3 * wanted:
-            raise CubeError(f"found {len(self.values) // 3} colours, expected {wanted}")
-        # Nothing is added to what is no number, or infinite, that would make it one.
-        if not math.isfinite(sum(self.values)) or max(map(abs, self.values)) > _FAR:
-            raise CubeError("found a colour that is no number")
+        wanted, found = self.size**self.dimensions, len(self.values) // 3
+        if found != wanted:
+            raise CubeError(f"found {found} colour{'s' * (found != 1)}, expected {wanted}")
         low, high = self.domain
         if any(least >= most for least, most in zip(low, high, strict=True)):
             raise CubeError("found a domain that ends before it begins")
         domain = ((low[0], low[1], low[2]), (high[0], high[1], high[2]))
         return Cube(self.dimensions, self.size, domain, self.values)
 
+    def _are_colours(self, lines: list[str]) -> bool:
+        """Take lines that are nothing but colours, or none of them."""
+        words = [line.split() for line in lines]
+        if any(len(parts) != 3 for parts in words):
+            return False
+        try:
+            numbers = array("d", map(float, chain.from_iterable(words)))
+        except ValueError:
+            return False
+        # False for what is no number, too.
+        if not sum(map(abs, numbers)) < _FAR:
+            return False
+        self.values.extend(numbers)
+        return True
+
     def _told(self, number: int, line: str) -> None:
-        """A line that is no colour: a keyword with its values, or a comment."""
-        word, *rest = line.split()
+        """A line: a colour, a keyword with its values, or a comment."""
+        word, *rest = line.split() or ["#"]
         if word.startswith("#") or word == "TITLE":
             return
         if word in _SIZES:
-            if self.size:
-                raise CubeError(f"line {number}: found a second size")
-            self.dimensions, (size,) = _SIZES[word], self._numbers(number, line, rest, 1)
-            most = _MOST[self.dimensions]
-            if not (size.is_integer() and 2 <= size <= most):
-                raise CubeError(f"line {number}: found a size of {rest[0]}, expected 2 to {most}")
-            self.size = int(size)
+            self._sized(number, line, _SIZES[word], rest)
         elif word in _RANGES:
             low, high = self._numbers(number, line, rest, 2)
             self.domain = [(low,) * 3, (high,) * 3]
         elif word in _DOMAINS:
             self.domain[_DOMAINS[word]] = self._numbers(number, line, rest, 3)
-        elif not word[0].isalpha():
-            raise CubeError(f"line {number}: found {line.strip()!r}, expected three numbers")
+        elif not word[0].isalpha() or _is_number(word):
+            colour = self._numbers(number, line, [word, *rest], 3)
+            if not self.size:
+                raise CubeError(f"line {number}: found numbers, expected LUT_3D_SIZE before them")
+            self.values.extend(colour)
         # Words that nobody knows are other programs' own.
+
+    def _sized(self, number: int, line: str, dimensions: int, words: list[str]) -> None:
+        if self.size:
+            raise CubeError(f"line {number}: found a second size")
+        (size,), most = self._numbers(number, line, words, 1), _MOST[dimensions]
+        if not (size.is_integer() and 2 <= size <= most):
+            raise CubeError(f"line {number}: found a size of {words[0]}, expected 2 to {most}")
+        self.dimensions, self.size = dimensions, int(size)
 
     def _numbers(self, number: int, line: str, words: list[str], count: int) -> tuple[float, ...]:
         try:
             numbers = tuple(map(float, words))
         except ValueError:
             numbers = ()
-        if len(numbers) != count or not all(map(_is_near, numbers)):
-            raise CubeError(f"line {number}: found {line.strip()!r}, expected {count} numbers")
+        if len(numbers) != count or not all(abs(value) < _FAR for value in numbers):
+            expected = f"{count} number{'s' * (count > 1)}"
+            raise CubeError(f"line {number}: found {line.strip()[:60]!r}, expected {expected}")
         return numbers
 
 
-def _is_near(value: float) -> bool:
-    return math.isfinite(value) and abs(value) < _FAR
+def _is_number(word: str) -> bool:
+    """Also what floating point calls a number: nan, inf."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

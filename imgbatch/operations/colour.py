@@ -89,10 +89,10 @@ class Vibrance(ToneOperation):
     def _strip(self, strip: NDArray[np.uint8], top: int) -> NDArray[np.uint8]:
         import numpy as np
 
-        red, green, blue = np.moveaxis(strip, 2, 0).astype(np.float32)
+        red, green, blue = (strip[..., band].astype(np.float32) for band in range(3))
         most = np.maximum(np.maximum(red, green), blue)
         spread = most - np.minimum(np.minimum(red, green), blue)
-        factor = (1 - spread * np.float32(1 / 255)) * np.float32(self.amount)
+        more = (1 - spread * np.float32(1 / 255)) * np.float32(self.amount)
         if self.amount > 0:
             # Where red is greatest this is the hue in units of 60 degrees, and 25 of them 5/12.
             hue = (green - blue) / np.maximum(spread, 1)
@@ -101,15 +101,16 @@ class Vibrance(ToneOperation):
             skin *= red >= most
             skin *= np.float32(-0.5)
             skin += 1
-            factor *= skin
-        factor += 1
-        luma = np.float32(0.2126) * red + np.float32(0.7152) * green + np.float32(0.0722) * blue
+            more *= skin
+        # Y + (c - Y) f is c f - Y (f - 1); and half a level is added, to round by cutting off.
+        less = np.float32(0.2126) * red + np.float32(0.7152) * green + np.float32(0.0722) * blue
+        less *= more
+        less -= np.float32(0.5)
+        more += 1
         changed = np.empty(strip.shape, np.uint8)
         for band, channel in enumerate((red, green, blue)):
-            channel -= luma
-            channel *= factor
-            channel += luma
-            np.rint(channel, out=channel)
+            channel *= more
+            channel -= less
             np.clip(channel, 0, 255, out=channel)
             changed[..., band] = channel
         return changed
@@ -125,7 +126,9 @@ class Lut(Operation):
 
     Adobe's Cube LUT Specification 1.0, with trilinear interpolation. Such tables are made for sRGB,
     so a picture in another profile is converted first; a grey one becomes a colour one. A table of
-    more than 65 colours a side, or with a domain other than 0 to 1, is resampled to 65.
+    more than 65 colours a side, or with a domain other than 0 to 1, is resampled to 65. With less
+    than all of its amount, each colour of the table is mixed with the one that it stands for. What
+    comes out below 0 or above 1 is clipped.
     """
 
     name: ClassVar[str] = "lut"
@@ -156,33 +159,40 @@ class Lut(Operation):
 
         if not self.amount:
             return picture
-        picture = colour.in_colours(colour.to_srgb(colour.to_tonal(picture)))
-        if cube.read(self._table).dimensions == 1:
-            table = _curves(self._table, self.amount)
-            alpha = list(range(256)) if picture.has_alpha else []
-            return picture.with_pixels(picture.image.point([*table, *alpha]))
-        return picture.with_pixels(picture.image.filter(_filter(self._table, self.amount)))
+        picture = colour.to_srgb(colour.to_tonal(picture))
+        if cube.read(self._table).dimensions == 3 and picture.mode not in _GREY:
+            return picture.with_pixels(picture.image.filter(_filter(self._table, self.amount)))
+        picture = colour.in_colours(picture)
+        alpha = range(256) if picture.has_alpha else ()
+        table = [*_curves(self._table, self.amount), *alpha]
+        return picture.with_pixels(picture.image.point(table))
 
 
 @lru_cache(maxsize=8)
 def _curves(data: bytes, amount: float) -> tuple[int, ...]:
-    """256 levels for each channel, one behind the other."""
+    """256 levels for each channel, one behind the other: of colours for a table of one dimension,
+    of greys for any."""
     import numpy as np
+    from PIL import Image
 
     table = cube.read(data)
+    if table.dimensions == 3:
+        greys = Image.frombytes("L", (256, 1), bytes(range(256))).convert("RGB")
+        return tuple(greys.filter(_filter(data, amount)).tobytes("raw", "RGB;L"))
     low, high = table.domain
     levels = np.linspace(0, 1, 256)
     found: list[int] = []
     for band, values in enumerate(table.array().T):
         places = np.linspace(low[band], high[band], table.size)
-        looked_up = np.clip(np.interp(levels, places, values), 0, 1)
-        mixed = levels + amount * (looked_up - levels)
-        found += np.rint(mixed * 255).astype(int).tolist()
+        mixed = levels + amount * (np.interp(levels, places, values) - levels)
+        found += np.rint(np.clip(mixed, 0, 1) * 255).astype(int).tolist()
     return tuple(found)
 
 
 _MOST: Final = 65
 """The most colours a side that Pillow takes."""
+_BEYOND: Final = 2
+"""How far beyond black and white, about, its tables go. Only what is interpolated is clipped."""
 
 
 @lru_cache(maxsize=8)
@@ -192,7 +202,7 @@ def _filter(data: bytes, amount: float) -> ImageFilter.Color3DLUT:
     from PIL import ImageFilter
 
     table = cube.read(data)
-    values = np.clip(table.array(), 0, 1)
+    values = np.clip(table.array(), -_BEYOND, _BEYOND)
     if table.size > _MOST or table.domain != ((0, 0, 0), (1, 1, 1)):
         values = _resampled(values, table)
     size = len(values)

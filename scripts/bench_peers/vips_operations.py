@@ -38,9 +38,12 @@ def operations(pyvips: Any, image: Any, mark: Any) -> dict[str, Any]:
         "saturation": lambda: image.recomb(SEPIA).cast("uchar"),
         "hue": lambda: image.recomb(SEPIA).cast("uchar"),
         "equalize": lambda: image.hist_equal(),
-        "blur": lambda: image.gaussblur(2),
+        "blur 0.7": lambda: image.gaussblur(0.7),
+        "blur 2": lambda: image.gaussblur(2),
+        "blur 20": lambda: image.gaussblur(20),
         "sharpen": lambda: image.sharpen(),
-        "unsharp": lambda: image.sharpen(sigma=1),
+        "unsharp 1": lambda: image.sharpen(sigma=1),
+        "unsharp 5": lambda: image.sharpen(sigma=5),
         "median": lambda: image.median(3),
         "watermark": lambda: image.composite2(
             mark, "over", x=width - mark.width, y=height - mark.height
