@@ -55,9 +55,7 @@ class Watermark(Operation):
     scale: float = parameter(
         20.0, low=1, high=100, unit="%", help="width of the mark, of the picture's longer side"
     )
-    gravity: Gravity = parameter(
-        "southeast", choices=GRAVITIES, help="where in the picture it is"
-    )
+    gravity: Gravity = parameter("southeast", choices=GRAVITIES, help="where in the picture it is")
     margin: float = parameter(
         3.0, low=0, high=40, unit="%", help=f"{_MARGIN_HELP}; between marks if they are tiled"
     )
@@ -249,13 +247,9 @@ class TextOverlay(Operation):
         help="the font; the bundled one if it is not given",
     )
     size: float = parameter(3.0, low=0.5, high=50, unit="%", help="font size, of the shorter side")
-    colour: Colour = parameter(
-        WHITE, kind=ColourKind(), help="colour of the letters"
-    )
+    colour: Colour = parameter(WHITE, kind=ColourKind(), help="colour of the letters")
     opacity: float = parameter(1.0, low=0, high=1, help="1 covers the picture, 0 is not seen")
-    gravity: Gravity = parameter(
-        "southwest", choices=GRAVITIES, help="where in the picture it is"
-    )
+    gravity: Gravity = parameter("southwest", choices=GRAVITIES, help="where in the picture it is")
     margin: float = parameter(3.0, low=0, high=40, unit="%", help=_MARGIN_HELP)
     shadow: bool = parameter(True, help="a soft shadow, to be legible on anything")
 
