@@ -39,7 +39,9 @@ class MatrixOperation(ToneOperation):
     def change(self, image: Image.Image) -> Image.Image:
         """Mix in floating point, round and clip."""
         flat = [cell for row in self.matrix() for cell in (*row, 0.0)]
-        return image.convert("RGB").convert("RGB", tuple(flat))
+        # Pillow copies what is in that mode already.
+        colours = image if image.mode == "RGB" else image.convert("RGB")
+        return colours.convert("RGB", tuple(flat))
 
 
 @register
