@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pickle
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -27,7 +26,7 @@ from imgbatch.imaging.decode import decode
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
-from imgbatch.operations import build, parse, plain, words_of
+from imgbatch.operations import build, parse
 from imgbatch.operations.crop import Crop
 from imgbatch.operations.geometry import GRAVITIES, Resize, SizeSpec
 from imgbatch.recipe import Recipe
@@ -120,28 +119,6 @@ def test_what_is_left_are_pixels_of_the_given_picture_which_stays_as_it_is(
         for top in range(61 - height + 1)
         for left in range(83 - width + 1)
     )
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2), (3, 5)])
-@pytest.mark.parametrize("words", WORDS)
-def test_tiny_pictures_come_out_in_the_size_that_is_told(words: str, size: Size) -> None:
-    operation = parse(words if "+" not in words else "crop:geometry=40x30+0+0")
-    for mode in ALL_MODES:
-        after = operation.apply(picture_in(mode, size))
-        assert after.size == after.full_size
-        assert min(after.size) >= 1
-        if operation.sizes_known:
-            assert after.size == operation.output_size(size)
-
-
-@pytest.mark.parametrize("words", WORDS)
-def test_operations_survive_words_recipes_and_pickling(words: str) -> None:
-    operation = parse(words)
-    assert parse(words_of(operation)) == operation
-    told = plain(operation)
-    assert build(told.pop("name"), told) == operation
-    assert pickle.loads(pickle.dumps(operation)) == operation
-    assert Recipe.from_options(filters=[words]).digest != Recipe.from_options().digest
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pickle
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -31,7 +30,7 @@ from imgbatch.errors import UsageError
 from imgbatch.imaging import denoising, strips
 from imgbatch.imaging import median as medians
 from imgbatch.imaging.picture import Picture
-from imgbatch.operations import build, parse, plain, words_of
+from imgbatch.operations import parse
 from imgbatch.operations.base import Operation
 from imgbatch.operations.denoise import Denoise
 
@@ -331,16 +330,6 @@ def test_a_grey_picture_in_colour_stays_grey(words: str) -> None:
     assert after.image == alone.image.convert("RGB")
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_neutral_settings_change_no_pixel(mode: str) -> None:
-    picture = picture_of(mode)
-    after = parse(NEUTRAL["denoise"]).apply(picture)
-    assert after.image == picture.image
-    assert picture.has_alpha or after.image is picture.image
-    for least in (1e-300, 1e-30, 1e-10, 0.0004):
-        assert Denoise(strength=least, colour=least).apply(picture).image == picture.image
-
-
 def test_colours_alone_leave_a_grey_picture_as_it_is() -> None:
     grey, with_alpha = picture_of("L"), picture_of("LA")
     operation = Denoise(strength=0.0, colour=1.0)
@@ -366,17 +355,6 @@ def test_16_bits_and_inks_are_converted_first(words: str) -> None:
     assert after.notices == (DEPTH_NOTICE,)
     inks = Picture.of(picture_of("RGB").image.convert("CMYK"))
     assert parse(words).apply(inks).image.mode == "RGB"
-
-
-@pytest.mark.parametrize("words", WORDS)
-def test_words_pickles_and_recipes_give_the_same(words: str) -> None:
-    operation = parse(words)
-    assert parse(words_of(operation)) == operation
-    assert pickle.loads(pickle.dumps(operation)) == operation
-    written = plain(operation)
-    assert build(written.pop("name"), written) == operation
-    assert operation.settled(picture_of("RGB")) == operation
-    assert operation.needed_size((960, 640), (480, 320)) == (960, 640)
 
 
 def test_the_profile_and_the_area_stay() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pickle
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
@@ -30,7 +29,7 @@ from imgbatch.cli import group
 from imgbatch.errors import UsageError
 from imgbatch.imaging import channels, guided, strips
 from imgbatch.imaging.picture import Picture
-from imgbatch.operations import build, parse, plain, words_of
+from imgbatch.operations import parse
 from imgbatch.operations.base import Operation
 from imgbatch.operations.local import Clarity, ShadowsHighlights
 
@@ -341,15 +340,6 @@ def test_cells_show_what_every_pixel_would() -> None:
 # As every operation
 
 
-@pytest.mark.parametrize("words", list(NEUTRAL.values()))
-@pytest.mark.parametrize("mode", MODES)
-def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
-    picture = picture_of(mode)
-    after = parse(words).apply(picture)
-    assert after.image == picture.image
-    assert picture.has_alpha or after.image is picture.image
-
-
 def test_alpha_is_neither_looked_at_nor_changed() -> None:
     for words in ("clarity:amount=1", "shadows-highlights:shadows=1"):
         seen = parse(words).apply(picture_of("RGBA")).image
@@ -375,16 +365,6 @@ def test_the_profile_and_the_area_stay(words: str) -> None:
     profile = pictures.wide_gamut_profile()
     after = parse(words).apply(picture_of("RGB", profile))
     assert (after.icc, after.area) == (profile, (0, 0, 83, 61))
-
-
-@pytest.mark.parametrize("words", WORDS)
-def test_words_pickles_and_recipes_give_the_same(words: str) -> None:
-    operation = parse(words)
-    assert parse(words_of(operation)) == operation
-    assert pickle.loads(pickle.dumps(operation)) == operation
-    written = plain(operation)
-    assert build(written.pop("name"), written) == operation
-    assert operation.settled(picture_of("RGB")) == operation
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pickle
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -27,7 +26,7 @@ from imgbatch.imaging.decode import decode
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
-from imgbatch.operations import build, parse, plain, words_of
+from imgbatch.operations import build, parse
 from imgbatch.operations.geometry import Resize, SizeSpec
 
 WORDS: Final = (
@@ -97,34 +96,6 @@ def on_its_side(upright: NDArray[np.uint8], orientation: int) -> Picture:
 
 
 # What holds for all
-
-
-@pytest.mark.parametrize("mode", ALL_MODES)
-@pytest.mark.parametrize("words", WORDS)
-def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
-    picture = picture_in(mode)
-    before = levels_in(picture).copy()
-    parse(words).apply(picture)
-    assert np.array_equal(levels_in(picture), before)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2), (3, 5)])
-@pytest.mark.parametrize("words", WORDS)
-def test_tiny_pictures_come_out_in_the_size_that_is_told(words: str, size: Size) -> None:
-    operation = parse(words)
-    for mode in ALL_MODES:
-        after = operation.apply(picture_in(mode, size))
-        assert after.size == after.full_size == operation.output_size(size)
-        assert (after.area, after.orientation) == ((0, 0, *after.size), 1)
-
-
-@pytest.mark.parametrize("words", WORDS)
-def test_operations_survive_words_recipes_and_pickling(words: str) -> None:
-    operation = parse(words)
-    assert parse(words_of(operation)) == operation
-    told = plain(operation)
-    assert build(told.pop("name"), told) == operation
-    assert pickle.loads(pickle.dumps(operation)) == operation
 
 
 @pytest.mark.parametrize(
