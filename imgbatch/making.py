@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import decode, encode, formats
+from imgbatch.imaging import decode, encode, formats, resample
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.picture import Picture, Series
@@ -95,7 +95,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
             bases: dict[int, Picture] = {}
             for start in recipe.starts(prepared.full_size):
                 one = making[start.output]
-                begun = prepared if start.base is None else bases[start.base]
+                begun = prepared if start.base is None else bases.get(start.base, prepared)
                 resized = one.add(frame, begun, serves=start.serves)
                 if resized is not None:
                     bases[start.output] = resized
@@ -127,7 +127,7 @@ class _Making:
     def add(self, frame: Picture, begun: Picture, *, serves: bool) -> Picture | None:
         """Work on a frame, if the output's format has a place for it.
 
-        Return it as it is after the first step, a resize, if it `serves` others.
+        Return it as it is after the first step, a resize, if it `serves` others and is fit to.
         """
         wanted = self.wanted
         if self.frames and not encode.holds_series(frame, self.output.encoding):
@@ -140,6 +140,8 @@ class _Making:
             self.unchanged &= begun is frame and finished is named
         if not serves or first is named:
             return begun if serves else None
+        if first.deep is not None or first.mode == "I;16" or resample.is_clipped(first.image):
+            return None
         # The others are to see it as a decoder gives it that shrinks: by the size of the file.
         return replace(begun, pixels=first.pixels, area=(0, 0, *first.size), orientation=1)
 

@@ -225,7 +225,10 @@ class Recipe:
 
     def digest_of(self, output: Output) -> str:
         """The same of what makes the pixels and the file of one output: all but names."""
-        return _digest((self.prepare, self.raw_preview, output.operations, output.encoding))
+        told = (self.prepare, self.raw_preview, output.operations, output.encoding)
+        steps = (*self.prepare, *output.operations)
+        named = any("output" in step.name_fields for step in steps)
+        return _digest((*told, output.name) if named else told)
 
 
 @dataclass(frozen=True, slots=True)

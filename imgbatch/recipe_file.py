@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
@@ -29,7 +30,8 @@ from imgbatch.amounts import amount
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
 from imgbatch.naming import Template
-from imgbatch.operations import Operation, names, plain, words_of
+from imgbatch.operations import Operation, plain, words_of
+from imgbatch.operations.base import registered
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.parameters import Attachment
 from imgbatch.operations.profile import ConvertProfile
@@ -89,7 +91,7 @@ def preset_text(name: str) -> str:
 
 def _text_of(path: str) -> tuple[str, str, str]:
     """What to call a recipe, its text, and the folder of the files that it names."""
-    if not os.path.lexists(path) and not os.path.dirname(path):
+    if not os.path.isfile(path) and not os.path.dirname(path):
         if path in presets():
             return f"preset {path}", preset_text(path), os.curdir
         if not path.endswith(_SUFFIX):
@@ -125,7 +127,7 @@ class _Reader:
 
     def recipe(self, table: Mapping[str, Any], stem: str) -> Recipe:
         self._check_keys("", table, _TOP)
-        name = check_label(self._of_type("name", table.get("name", stem), str))
+        name = self._label("name", table.get("name", stem))
         self._of_type("description", table.get("description", ""), str)
         prepare = self._of_type("[prepare]", table.get("prepare", {}), dict)
         defaults = self._of_type("[defaults]", table.get("defaults", {}), dict)
@@ -197,6 +199,15 @@ class _Reader:
             self._of_type(where + "operations", step, str, dict)
         return tuple(steps)
 
+    def _label(self, where: str, value: Any) -> str:
+        try:
+            return check_label(self._of_type(where, value, str))
+        except UsageError as error:
+            text = str(error)
+            raise UsageError(
+                text if self.path in text else f"{self.path}: {where}: {error}"
+            ) from None
+
     def _bytes(self, where: str, value: Any) -> int:
         try:
             return amount(str(self._of_type(where, value, str, int)), "B")
@@ -246,16 +257,30 @@ def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
     are for.
     """
     path = os.fspath(path)
-    text = written(recipe, os.path.dirname(path))
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
+        data = written(recipe, os.path.dirname(path)).encode()
+    except UnicodeEncodeError:
+        raise UsageError("a recipe is UTF-8 text, and what was said is not") from None
+    try:
+        with open(path, "xb") as file:
+            file.write(data)
     except FileExistsError:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            if file.read() != text:
-                raise UsageError(f"{path} exists already: give the recipe another name") from None
-    except OSError as error:
-        raise UsageError(f"cannot write the recipe {path}: {error.strerror}") from None
+        if not _holds(path, data):
+            raise UsageError(f"{path} exists already: give the recipe another name") from None
+    except (OSError, ValueError) as error:
+        trouble = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot write the recipe {path}: {trouble}") from None
+
+
+def _holds(path: str, data: bytes) -> bool:
+    """Whether a path is a file of just these bytes."""
+    try:
+        if not os.path.isfile(path) or os.path.getsize(path) != len(data):
+            return False
+        with open(path, "rb") as file:
+            return file.read(len(data) + 1) == data
+    except OSError:
+        return False
 
 
 def written(recipe: Recipe, folder: str = "") -> str:
@@ -333,10 +358,15 @@ def _hexadecimal(colour: Iterable[int]) -> str:
 
 
 def _step(operation: Operation, folder: str) -> Any:
-    if names().get(operation.name) is not type(operation):
+    if registered().get(operation.name) is not type(operation):
         raise UsageError(f"a recipe has no words for the operation {operation.name}")
     table = plain(operation)
     files = [key for key in table if isinstance(getattr(operation, key, None), Attachment)]
     for key in files:
         table[key] = os.path.relpath(table[key], folder or os.curdir)
-    return table if files else words_of(operation)
+    odd = any(isinstance(value, str) and not _PLAIN.fullmatch(value) for value in table.values())
+    return table if files or odd else words_of(operation)
+
+
+# What needs no quotes among the words of an operation.
+_PLAIN: Final = re.compile(r"[^\s,\"']([^,\"']*[^\s,\"'])?")

@@ -158,8 +158,9 @@ def _name_of(step: Step) -> str:
 
 def check_label(label: str) -> str:
     """The name of an output, if it may be part of a file's name; else raises UsageError."""
-    if any(character in label for character in '/\\{}"<>|*?:') or label in ("", ".", ".."):
-        raise UsageError(f"the size name {label!r} cannot be part of a file name")
+    odd = any(one in '/\\{}"<>|*?:' or not one.isprintable() for one in label)
+    if odd or label in ("", ".", ".."):
+        raise UsageError(f"the name {label!r} cannot be part of a file name")
     return label
 
 
@@ -243,9 +244,10 @@ def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Oper
     try:
         with open(path, "rb") as file:
             icc = file.read()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        trouble = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.strerror})"
+            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({trouble})"
         ) from None
     if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
         raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")

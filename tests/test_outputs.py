@@ -34,7 +34,12 @@ def zone_plate() -> Pixels:
     return np.rint(np.stack(layers, axis=-1)).astype(np.uint8)
 
 
-PICTURES: Final = {"noise": noise, "zone plate": zone_plate}
+def letters() -> Pixels:
+    """Black marks on white, whose overshoots are clipped when they are resampled."""
+    return np.where(noise()[..., :1] < 60, 0, 255).astype(np.uint8).repeat(3, axis=2)
+
+
+PICTURES: Final = {"noise": noise, "zone plate": zone_plate, "letters": letters}
 
 
 def made(folder: Path, sizes: list[str], **options: Any) -> dict[str, Pixels]:

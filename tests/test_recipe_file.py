@@ -150,6 +150,12 @@ def test_files_are_looked_for_beside_the_recipe(tmp_path: Path) -> None:
         ("[[output]]\nsize = 9\nsize = 8\n", ["this is no TOML", "line 3"]),
         (f"[[output]]\nsize = {'9' * 5000}\n", ["this is no TOML"]),
         (f"a = {'[' * 5000}", ["this is no TOML"]),
+        ('name = "a\\u0000b"\n[[output]]\n', ["name", "cannot be part of a file name"]),
+        ('[[output]]\nprofile = "a\\u0000b"\n', ["unknown profile"]),
+        (
+            f"[[output]]\noperations = [{{name = 'exposure', stops = 1{'0' * 400}}}]\n",
+            ["exposure: stops", "a number from -5 to 5"],
+        ),
         (f"[[output]]\nmax-bytes = '{'9' * 400}'\n", ["max-bytes", "expected bytes"]),
     ],
 )
@@ -237,6 +243,38 @@ def test_a_saved_recipe_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         save(Recipe.from_options(sizes=["200"]), path)
     assert path.read_bytes() == before
+
+
+def test_a_recipe_is_saved_to_new_files_alone(tmp_path: Path) -> None:
+    recipe = Recipe.from_options(sizes=["100"])
+    for path, part in ((tmp_path, "exists already"), (tmp_path / "none/r.toml", "cannot write")):
+        with pytest.raises(UsageError, match=part):
+            save(recipe, path)
+    if Path("/dev/full").exists():
+        with pytest.raises(UsageError, match="exists already"):
+            save(recipe, "/dev/full")
+    with pytest.raises(UsageError, match="UTF-8"):
+        save(Recipe.from_options(artist="\udcff"), tmp_path / "r.toml")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "exposure:stops=0.123456789",
+        "curves:points=0/0.123456789 255/250.00000001",
+        """text:text='say "a,b" now'""",
+        "text:text='  lead '",
+        "text:text=it's",
+    ],
+)
+def test_every_digit_and_every_letter_is_kept(tmp_path: Path, words: str) -> None:
+    recipe = Recipe.from_options(
+        "x", sizes=["12.3456789%", "12345678.5MP", "0.00001MP"], filters=[words]
+    )
+    path = tmp_path / "r.toml"
+    save(recipe, path)
+    assert load(path) == recipe
 
 
 def test_what_no_words_are_for_is_not_written() -> None:
@@ -356,6 +394,35 @@ def test_a_preset_is_a_recipe_that_works(tmp_path: Path, name: str) -> None:
     for one in row["outputs"]:
         assert opened((tmp_path / one["path"]).read_bytes()).size == (one["width"], one["height"])
         assert one["path"].startswith(f"photos-{name}/")
+
+
+def test_a_folder_called_like_a_preset_is_not_in_its_way(tmp_path: Path) -> None:
+    (tmp_path / "thumbnails").mkdir()
+    assert imgbatch("run", "thumbnails", "--explain", cwd=tmp_path).returncode == 0
+
+
+def test_a_caption_with_the_name_of_its_output_is_made_anew_under_another(tmp_path: Path) -> None:
+    plant(tmp_path / "photos", "a.jpg")
+    for name in ("one", "two"):
+        recipe_at(
+            tmp_path,
+            f'[[output]]\nname = "{name}"\noperations = ["text:text={{output}}"]\n',
+            "r.toml",
+        )
+        run = imgbatch("run", "r.toml", "photos", "-o", "out", cwd=tmp_path)
+        assert b"1 done" in run.stderr
+
+
+def test_a_profile_that_is_named_to_run_is_not_looked_for_beside_the_recipe(
+    tmp_path: Path,
+) -> None:
+    plant(tmp_path / "photos", "a.jpg")
+    (tmp_path / "sub").mkdir()
+    recipe_at(tmp_path / "sub", "[[output]]\n", "r.toml")
+    (tmp_path / "my.icc").write_bytes(wide_gamut_profile())
+    words = ("run", "sub/r.toml", "photos", "-o", "out", "--profile", "my.icc")
+    run = imgbatch(*words, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr.decode()
 
 
 def test_a_preset_can_be_copied_and_changed(tmp_path: Path) -> None:

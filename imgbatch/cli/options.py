@@ -365,11 +365,15 @@ def recipe_of(name: str, options: dict[str, Any]) -> Recipe:
 def overrides(context: click.Context) -> dict[str, Any]:
     """The words that were really given, and not left at their defaults."""
     given = click.core.ParameterSource.COMMANDLINE
-    return {
+    found = {
         key: value
         for key, value in context.params.items()
         if key in _OUTPUT_WORDS and context.get_parameter_source(key) is given
     }
+    if found.get("profile", "srgb") not in ("keep", "srgb"):
+        # A file that is named here is not looked for beside the recipe.
+        found["profile"] = os.path.abspath(found["profile"])
+    return found
 
 
 def settings_of(options: dict[str, Any]) -> Settings:

@@ -176,6 +176,21 @@ def is_cut(size: Size, box: Box) -> bool:
     return _is_whole_pixels(box) and size == (box[2] - box[0], box[3] - box[1])
 
 
+_MOST_CLIPPED: Final = 1 / 2000
+
+
+def is_clipped(image: Image.Image) -> bool:
+    """Whether a channel of an 8-bit image has many levels at an end of its range.
+
+    What kernels with negative lobes would put beyond that is lost there, so the image is not fit
+    to be resampled again.
+    """
+    histogram = image.histogram()
+    most = _MOST_CLIPPED * image.width * image.height
+    bands = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
+    return any(histogram[256 * band + level] > most for band in range(bands) for level in (0, 255))
+
+
 # Strips
 
 

@@ -61,7 +61,7 @@ def _load_installed() -> None:
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             package = point.dist.name if point.dist else point.value
             raise UsageError(
                 f"the operations of {package} cannot be loaded ({point.value}): "

@@ -90,6 +90,8 @@ AnyOperation = TypeVar("AnyOperation", bound=type[Operation])
 
 def register(kind: AnyOperation) -> AnyOperation:
     """Make an operation known under its name, to `--filter`, recipes and the documentation."""
+    if kind.name != kind.name.strip().lower():
+        raise ValueError(f"the name of an operation is in lower case: {kind.name}")
     if kind.name in _registry:
         raise ValueError(f"there are two operations called {kind.name}")
     _registry[kind.name] = kind

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar, Final, Literal, get_args
 
 from imgbatch.errors import UsageError
@@ -88,9 +89,9 @@ class SizeSpec:
 
     def __str__(self) -> str:
         if self.percent is not None:
-            return f"{self.percent:g}%"
+            return f"{_plain(self.percent)}%"
         if self.megapixels is not None:
-            return f"{self.megapixels:g}MP"
+            return f"{_plain(self.megapixels)}MP"
         if self.width == self.height:
             return f"{self.width}"
         return f"{self.width or ''}x{self.height or ''}"
@@ -99,6 +100,11 @@ class SizeSpec:
     def is_box(self) -> bool:
         """Whether both sides are given, so that the fit matters."""
         return self.width is not None and self.height is not None
+
+
+def _plain(number: float) -> str:
+    """All its digits, without an exponent."""
+    return f"{Decimal(repr(number)):f}".removesuffix(".0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +262,8 @@ class Resize(Operation):
 
         It may if the other keeps all of the picture, and enough pixels of it that the result is
         within one level of the direct way (root mean square), even for noise; photographs come
-        within half a level.
+        within half a level. That does not hold for what was clipped on the way, black lines on
+        white say (see `resample.is_clipped`).
         """
         reserve = _RESERVES.get(self.kernel)
         base = larger._place(size)

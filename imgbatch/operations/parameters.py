@@ -35,6 +35,12 @@ Value = float | int | bool | str | Colour | tuple[Point, ...] | Attachment | Non
 """What a setting can hold."""
 
 
+def shortest(number: float) -> str:
+    """A number so that it is read as just that: 2 for 2.0."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
+
+
 class Kind(ABC):
     """A kind of values. Both methods raise ValueError for what they cannot take."""
 
@@ -61,7 +67,7 @@ class Kind(ABC):
 
     def word(self, value: Any) -> str:
         """The value as a word on the command line."""
-        return f"{value:g}" if isinstance(value, float) else f"{value}"
+        return shortest(value) if isinstance(value, float) else f"{value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +205,7 @@ class Points(Kind):
         return [list(point) for point in value]
 
     def word(self, value: Any) -> str:
-        return " ".join(f"{across:g}/{up:g}" for across, up in value)
+        return " ".join(f"{shortest(across)}/{shortest(up)}" for across, up in value)
 
 
 _MOST_BYTES: Final = 100_000_000
@@ -264,7 +270,7 @@ class Parameter:
         """A value from a word; raises UsageError naming `where` it stands."""
         try:
             return self.check(where, self.kind.read(word), found=word)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise self._refused(where, word) from None
 
     def check(self, where: str, value: Any, *, found: Any = None) -> Value:
@@ -275,7 +281,7 @@ class Parameter:
             return self.kind.check(value)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise self._refused(where, value if found is None else found) from None
 
     def _refused(self, where: str, found: Any) -> UsageError:
