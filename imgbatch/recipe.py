@@ -186,8 +186,9 @@ class Recipe:
                 peak = max(peak, finished + bases + working.peak + growing)
                 finished += frames * each
             else:
-                # The finished files wait in memory for the last: at most as large as their pixels.
-                finished += 4 * pixels
+                # The finished files wait in memory for the last: at most as large as their pixels,
+                # of which those of 16 bits a channel take twice as much.
+                finished += (4 if plain else 8) * pixels
             if start.serves:
                 resized = output.operations[0].output_size(shared.full_size)
                 bases += 4 * resized[0] * resized[1]
