@@ -59,17 +59,18 @@ def hash_of(data: bytes | str) -> bytes:
 class Staged:
     """A file that is written, but not yet visible under its name.
 
-    `temporary` is the path by which it can be read; of a file without a name that goes by its
-    `descriptor`, nothing of it is left when its process dies, and `name` is what it is called if
-    it needs a name. Whoever has one must discard it in the end.
+    `temporary` is the path by which it can be read. Of a file without a name that goes by its
+    `descriptor`: nothing of it is left when its process dies, and only if nothing else helps it
+    gets a temporary name of `run`, too (`has_name`). Whoever has one must discard it in the end.
     """
 
     temporary: str
     target: str
+    run: str
     state: FileState
     durable: bool = False
     descriptor: int | None = None
-    name: str = ""
+    has_name: bool = True
 
     def publish(self, *, replace: bool = False, known: FileState | None = None) -> FileState | None:
         """Give the file its name; return the state of the file that has it then.
@@ -84,6 +85,7 @@ class Staged:
                 self._take_the_place()
             elif not self._publish_politely(known):
                 return state(self.target)
+            self.has_name = False
             if self.durable:
                 sync_folder(os.path.dirname(self.target))
             return self.state
@@ -109,12 +111,15 @@ class Staged:
 
     def _take_the_place(self) -> None:
         # What has no name can replace nothing.
-        if self.descriptor is not None and self._link(self.name):
-            self._close()
+        if self.descriptor is not None:
+            name = _temporary_name(self.target, self.run)
+            if self._link(name):
+                self._close()
+                self.temporary, self.has_name = name, True
         os.replace(self.temporary, self.target)
 
     def _link(self, path: str) -> bool:
-        """Give the file without a name one; False if it had to be copied to `name` for that."""
+        """Give the file without a name one; False if all that works is a copy with another."""
         assert self.descriptor is not None
         try:
             # With a descriptor (of anything, for an absolute path) Python follows the link.
@@ -123,23 +128,27 @@ class Staged:
         except OSError as error:
             if error.errno not in _NO_LINKS | {errno.EXDEV, errno.ENOENT}:
                 raise
-        with open(self.descriptor, "rb", closefd=False) as file, open(self.name, "xb") as copy:
+        name = _temporary_name(self.target, self.run)
+        with open(self.descriptor, "rb", closefd=False) as file, open(name, "xb") as copy:
+            self.temporary, self.has_name = name, True
             shutil.copyfileobj(file, copy)
-        os.utime(self.name, ns=(self.state.mtime_ns, self.state.mtime_ns))
         self._close()
+        os.utime(name, ns=(self.state.mtime_ns, self.state.mtime_ns))
         return False
 
     def _close(self) -> None:
-        """From now on it is the file called `name`; its descriptor's number may be another's."""
+        # Its number may be another file's from now on.
         if self.descriptor is not None:
             os.close(self.descriptor)
-            self.descriptor, self.temporary = None, self.name
+            self.descriptor = None
 
     def discard(self) -> None:
         """Remove the temporary file. What is published stays."""
         self._close()
-        with suppress(FileNotFoundError):
-            os.unlink(self.temporary)
+        if self.has_name:
+            self.has_name = False
+            with suppress(FileNotFoundError):
+                os.unlink(self.temporary)
 
 
 def stage(
@@ -183,7 +192,7 @@ def stage(
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    return Staged(temporary, target, _state_of(found), durable)
+    return Staged(temporary, target, run, _state_of(found), durable)
 
 
 def keep_copy(original: str, copy: str, run: str) -> None:
@@ -247,8 +256,9 @@ def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) ->
             return None
         raise
     try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
         os.lseek(descriptor, 0, os.SEEK_SET)
         if mtime_ns is not None:
             os.utime(descriptor, ns=(mtime_ns, mtime_ns))
@@ -259,9 +269,10 @@ def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) ->
     return Staged(
         f"/proc/self/fd/{descriptor}",
         target,
+        run,
         _state_of(found),
         descriptor=descriptor,
-        name=_temporary_name(target, run),
+        has_name=False,
     )
 
 

@@ -20,6 +20,7 @@ from imgbatch.imaging.picture import Picture, Series
 from imgbatch.model import Encoding, Job, Origin, Run
 from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
+from imgbatch.operations.geometry import Resize
 from imgbatch.operations.point import joined
 from imgbatch.recipe import Output, Recipe
 
@@ -67,9 +68,13 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
 
     # Some outputs may be there already: then the job has no target for them.
     names = {target.output for target in job.targets}
-    origin = _origin(job)
+    origin = _origin(job) if _asks_for_names(recipe) else None
     making = [
-        _Making(output, replace(origin, output=output.name), wanted=output.name in names)
+        _Making(
+            output,
+            replace(origin, output=output.name) if origin else None,
+            wanted=output.name in names,
+        )
         for output in recipe.outputs
     ]
     wanted = [one for one in making if one.wanted]
@@ -87,7 +92,8 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
         )
     ) as frames:
         for frame in frames:
-            frame = replace(frame, origin=origin)
+            if origin:
+                frame = replace(frame, origin=origin)
             if begins and frame.series is not None and frame.series.kind == "animation":
                 prepare = _steadied(frame, prepare, making)
             begins = False
@@ -114,7 +120,7 @@ class _Making:
     """
 
     output: Output
-    origin: Origin
+    origin: Origin | None
     wanted: bool
     steps: tuple[Operation, ...] = ()
     frames: list[Picture] = field(default_factory=list)
@@ -132,7 +138,7 @@ class _Making:
         wanted = self.wanted
         if self.frames and not encode.holds_series(frame, self.output.encoding):
             wanted = False
-        named = replace(begun, origin=self.origin)
+        named = replace(begun, origin=self.origin) if self.origin else begun
         first = _operate(named, self.steps[:1]) if wanted or serves else named
         if wanted:
             finished = _operate(first, self.steps[1:]).upright()
@@ -167,6 +173,12 @@ class _Making:
             # What is larger than allowed is also larger than the source, which is not.
             return own
         return own if own is not None and len(own.data) < len(made.data) else made
+
+
+def _asks_for_names(recipe: Recipe) -> bool:
+    """Whether an operation may want to know what a picture is called; a resize does not."""
+    steps = [*recipe.prepare, *(step for one in recipe.outputs for step in one.operations)]
+    return any(not isinstance(step, Resize) for step in steps)
 
 
 def _origin(job: Job) -> Origin:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Size
@@ -20,6 +21,11 @@ from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
 from imgbatch.words import Words, check_label
 from imgbatch.working import Working, bytes_of_frames
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+_MOST_KNOWN: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,26 @@ class Output:
         return _size_after(self.operations, size)
 
 
+def _remembered(
+    method: Callable[Concatenate[Recipe, Asked], Answer],
+) -> Callable[Concatenate[Recipe, Asked], Answer]:
+    """A recipe's method that remembers its answers: the photos of a shoot have few sizes."""
+
+    @wraps(method)
+    def answer(self: Recipe, /, *args: Asked.args, **named: Asked.kwargs) -> Answer:
+        key = (method.__name__, args, *named.items())
+        known = self._known
+        if key in known:
+            found: Answer = known[key]
+            return found
+        made = method(self, *args, **named)
+        if len(known) < _MOST_KNOWN:
+            known[key] = made
+        return made
+
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What is made of every source: operations done once, then one or more outputs.
@@ -52,6 +78,7 @@ class Recipe:
     outputs: tuple[Output, ...]
     prepare: tuple[Operation, ...] = ()
     raw_preview: bool = False
+    _known: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for output in self.outputs:
@@ -146,6 +173,7 @@ class Recipe:
         named = (out.template.fields for out in self.outputs)
         return any(field in fields for fields in (*named, *(step.name_fields for step in steps)))
 
+    @_remembered
     def needed_size(self, size: Size) -> Size:
         """The least size that all outputs can start from, of a picture whose file has `size`."""
         prepared = _size_after(self.prepare, size)
@@ -153,6 +181,7 @@ class Recipe:
         most = max(need[0] for need in needs), max(need[1] for need in needs)
         return _needed(self.prepare, size, most)
 
+    @_remembered
     def working_bytes(
         self,
         full_size: Size,
@@ -194,6 +223,7 @@ class Recipe:
                 bases += 4 * resized[0] * resized[1]
         return peak + waiting
 
+    @_remembered
     def starts(self, size: Size) -> tuple[Start, ...]:
         """Which picture each output starts from, of prepared ones with `size`; largest first.
 

@@ -23,6 +23,7 @@ FOLDER: Final = ".imgbatch"
 
 _SUFFIX: Final = ".log"
 _PIECE_BYTES: Final = 1_000_000
+_encoded: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,7 @@ def write(output: str, run: str, entries: Iterable[Entry], *, durable: bool = Fa
     Raises OSError; then nothing may be published.
     """
     lines = "".join(
-        json.dumps(
-            [entry.target, *entry.made, entry.path, entry.hash and entry.hash.hex()],
-            separators=(",", ":"),
-        )
-        + "\n"
+        _encoded([entry.target, *entry.made, entry.path, entry.hash and entry.hash.hex()]) + "\n"
         for entry in entries
     )
     path = os.path.join(output, FOLDER, f"{run}-{os.getpid()}{_SUFFIX}")

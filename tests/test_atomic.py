@@ -199,12 +199,18 @@ def test_a_target_may_stand_in_the_current_folder(
 # Errors
 
 
-class _FullDisk(io.FileIO):
-    """A file that takes some bytes, then no more."""
+_write = os.write
 
+
+def _take_some(descriptor: int, data: Any) -> int:
+    """Write some bytes, then no more."""
+    _write(descriptor, bytes(data[:3]))
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class _FullDisk(io.FileIO):
     def write(self, data: Any) -> int:
-        super().write(data[:3])
-        raise OSError(errno.ENOSPC, "No space left on device")
+        return _take_some(self.fileno(), data)
 
 
 def test_a_disk_that_is_full_while_writing_leaves_nothing(
@@ -212,6 +218,7 @@ def test_a_disk_that_is_full_while_writing_leaves_nothing(
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"old")
     monkeypatch.setattr(atomic, "open", _FullDisk, raising=False)
+    monkeypatch.setattr(os, "write", _take_some)
 
     with pytest.raises(OSError, match="No space left") as caught:
         atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
@@ -298,6 +305,8 @@ def test_what_is_published_is_in_the_state_that_was_staged(tmp_path: Path) -> No
 def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path) -> None:
     target = tmp_path / "a.jpg"
     target.write_bytes(b"old")
+    # Before what comes now, even for a clock that ticks a hundred times a second.
+    os.utime(target, (1e9, 1e9))
     known = atomic.state(str(target))
 
     atomic.stage(str(target), b"new", "run").publish(known=known)

@@ -162,7 +162,8 @@ def _decoded(path: str, need: Need, rules: Rules, ask: Admit) -> Generator[Pictu
                 if not every:
                     return
             return
-        yield replace(first.picture(file, rules), series=series)
+        picture = first.picture(file, rules)
+        yield replace(picture, series=series) if series is not None else picture
         for number in range(1, series.count if series is not None and every else 1):
             with reading("decode", rules):
                 _turn_to(image, number)
@@ -243,7 +244,7 @@ class _Told:
             if row.name == "ico":
                 # It was measured above; Pillow counts the mask of a bitmap as if it were pixels.
                 file.seek(0)
-                with pillow_told(rules.unlimited()):
+                with pillow_told(rules, unlimited=True):
                     image = Image.open(file, formats=(row.pillow,))
             icc, told = implied.profile(image, row, file, self.metadata.exif)
             pixels, more = _pixels(image, file, deep=self.deep)

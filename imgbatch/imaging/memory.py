@@ -8,7 +8,7 @@ one function here; formats without one are decoded row by row straight into thos
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import SEEK_END
+from io import SEEK_CUR, SEEK_END
 from itertools import pairwise
 from operator import mul
 from typing import Any, BinaryIO, Final
@@ -171,6 +171,12 @@ def _jpeg(image: Any, size: Size, file: BinaryIO) -> float:
 
 def _in_several_scans(file: BinaryIO, components: int) -> bool:
     """Whether the first scan of a JPEG leaves components out (ITU-T T.81, B.2.3)."""
+    # Where Pillow stopped to read, the header of a scan of all components is what it read last.
+    length = 6 + 2 * components
+    if file.tell() > length + 2:
+        file.seek(-(length + 2), SEEK_CUR)
+        if file.read(5) == b"\xff\xda" + length.to_bytes(2) + bytes((min(components, 255),)):
+            return False
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF:
         if head[1] == 0xDA:

@@ -7,11 +7,10 @@ import io
 import os
 import stat
 import struct
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -38,10 +37,6 @@ class Rules:
     salvage: bool = False
     every: Every | None = None
     raw_preview: bool = False
-
-    def unlimited(self) -> Rules:
-        """The same for pictures of any size."""
-        return replace(self, max_pixels=sys.maxsize)
 
 
 class _Unmapped(io.FileIO):
@@ -101,7 +96,7 @@ def recognised(file: BinaryIO, path: str, rules: Rules) -> tuple[Image.Image, fo
             image = _inside_icon(file)
         else:
             # The limit is checked below, in better words; but WebP allocates its canvas here.
-            with pillow_told(rules if row.name == "webp" else rules.unlimited()):
+            with pillow_told(rules, unlimited=row.name != "webp"):
                 image = _image_in(file, row, preview=rules.raw_preview)
         width, height = image.size
         if width * height > rules.max_pixels:
@@ -174,32 +169,46 @@ def _inside_icon(file: BinaryIO) -> Image.Image:
     return image
 
 
-@contextmanager
-def reading(stage: Stage, rules: Rules) -> Iterator[None]:
-    """Turn whatever a codec raises into a PictureError with words for a person."""
-    try:
-        with warnings.catch_warnings(), pillow_told(rules):
-            # What matters of these is said by our own checks, in words for a person.
-            warnings.simplefilter("ignore")
-            yield
-    except PictureError:
-        raise
-    except MemoryError as error:
-        raise PictureError(stage, "memory", "not enough memory to decode it") from error
-    except Image.DecompressionBombError as error:
-        message = f"it has more pixels than the limit of {rules.max_pixels:,}"
-        raise PictureError(stage, "too-large", message) from error
-    except UnidentifiedImageError as error:
-        message = "its header is broken, or of a kind that is not supported"
-        raise PictureError("open", "broken", message) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        kind, message = _explained(error)
-        raise PictureError(stage, kind, message) from error
-    except Exception as error:
+class reading:  # noqa: N801
+    """A context that turns whatever a codec raises into a PictureError with words for a person."""
+
+    __slots__ = ("_quiet", "_rules", "_stage", "_told")
+
+    def __init__(self, stage: Stage, rules: Rules) -> None:
+        self._stage: Stage = stage
+        self._rules = rules
+        # What matters of these is said by our own checks, in words for a person.
+        self._quiet = warnings.catch_warnings(action="ignore")
+        self._told = pillow_told(rules)
+
+    def __enter__(self) -> None:
+        self._quiet.__enter__()
+        self._told.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        self._told.__exit__()
+        self._quiet.__exit__(None, None, None)
+        if isinstance(error, Exception) and not isinstance(error, PictureError):
+            raise self._in_words(error) from error
+
+    def _in_words(self, error: Exception) -> PictureError:
+        stage = self._stage
+        match error:
+            case MemoryError():
+                return PictureError(stage, "memory", "not enough memory to decode it")
+            case Image.DecompressionBombError():
+                message = f"it has more pixels than the limit of {self._rules.max_pixels:,}"
+                return PictureError(stage, "too-large", message)
+            case UnidentifiedImageError():
+                message = "its header is broken, or of a kind that is not supported"
+                return PictureError("open", "broken", message)
+            case OSError() | SyntaxError() | ValueError() | EOFError() | struct.error():
+                return PictureError(stage, *_explained(error))
         # Pillow's plugins raise KeyError, IndexError, TypeError and more on hostile files.
-        raise PictureError(
-            stage, "broken", f"its data are broken ({type(error).__name__}: {error})"
-        ) from error
+        message = f"its data are broken ({type(error).__name__}: {error})"
+        return PictureError(stage, "broken", message)
 
 
 # What Pillow and the codecs say of missing data.
@@ -220,18 +229,24 @@ def _explained(error: BaseException) -> tuple[str, str]:
     return "broken", f"its data are broken ({text or type(error).__name__})"
 
 
-@contextmanager
-def pillow_told(rules: Rules) -> Iterator[None]:
-    """Set what Pillow keeps in globals, for this moment: it may be a guest in another program.
+class pillow_told:  # noqa: N801
+    """A context in which Pillow, which may be a guest in another program, has our settings.
 
-    Its limit only warns where it should fail, and fails at twice its number. Files that are cut
-    short fail here also where that program allows them, so that the outcome is the same in every
-    process.
+    It keeps them in globals. Its limit only warns where it should fail, and fails at twice its
+    number. Files that are cut short fail here also where that program allows them, so that the
+    outcome is the same in every process. With `unlimited` a picture may have any size.
     """
-    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    Image.MAX_IMAGE_PIXELS = rules.max_pixels // 2 + 1
-    ImageFile.LOAD_TRUNCATED_IMAGES = rules.salvage
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+    __slots__ = ("_before", "_limit", "_salvage")
+
+    def __init__(self, rules: Rules, *, unlimited: bool = False) -> None:
+        self._limit = None if unlimited else rules.max_pixels // 2 + 1
+        self._salvage = rules.salvage
+
+    def __enter__(self) -> None:
+        self._before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        Image.MAX_IMAGE_PIXELS = self._limit
+        ImageFile.LOAD_TRUNCATED_IMAGES = self._salvage
+
+    def __exit__(self, *raised: object) -> None:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = self._before

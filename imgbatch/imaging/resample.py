@@ -79,6 +79,7 @@ def _simd() -> _Simd | None:
         "bilinear": convolution(FilterType.bilinear),
         "box": convolution(FilterType.box),
     }
+    of_whole = {kernel: ResizeOptions(one) for kernel, one in algorithms.items()}
     resizer = Resizer()  # type: ignore[no-untyped-call]
 
     def resize_simd(image: Image.Image, size: Size, kernel: str, box: Box) -> Image.Image:
@@ -90,11 +91,14 @@ def _simd() -> _Simd | None:
             return resize_pillow(image, size, kernel, box)
         if image.mode == "LA":
             return resize_simd(image.convert("RGBA"), size, kernel, box).convert("LA")
-        left, top, right, bottom = box
-        crop = CropBox(left, top, right - left, bottom - top)
+        options = of_whole[kernel]
+        if box != (0, 0, *image.size):
+            left, top, right, bottom = box
+            crop = CropBox(left, top, right - left, bottom - top)
+            options = ResizeOptions(algorithm, crop_box=crop)
         # Not Image.new(mode, size): its fill is work for nothing.
         resized = Image.new(image.mode, size, None)
-        resizer.resize_pil(image, resized, ResizeOptions(algorithm, crop_box=crop))
+        resizer.resize_pil(image, resized, options)
         return resized
 
     kinds = {

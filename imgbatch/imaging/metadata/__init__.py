@@ -124,6 +124,8 @@ def _for_output(metadata: Metadata, size: Size, srgb: Callable[[], bool]) -> Met
         block = exif.tobytes()
     if packet is not None:
         packet = xmp_packet.with_size(packet, *size)
+    if block is packet is None:
+        return metadata
     return replace(metadata, exif=block, xmp=packet)
 
 
