@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import errno
 import filecmp
-import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -31,7 +29,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, e
 
 def new_run() -> str:
     """A word that marks the temporary files of one run: `.imgbatch-<run>-<random>.tmp`."""
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 def state(path: str) -> FileState | None:
@@ -49,6 +47,9 @@ def _state_of(found: os.stat_result) -> FileState:
 
 def hash_of(data: bytes | str) -> bytes:
     """BLAKE2b (16 bytes) of data, or of the file at a path. Raises OSError."""
+    # Only what is done in place needs it, and it takes OpenSSL along.
+    import hashlib
+
     if isinstance(data, bytes):
         return hashlib.blake2b(data, digest_size=16).digest()
     with open(data, "rb") as file:
@@ -278,7 +279,7 @@ def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) ->
 
 def _temporary_name(target: str, run: str) -> str:
     folder = os.path.dirname(target) or "."
-    return os.path.join(folder, f"{_PREFIX}{run}-{secrets.token_hex(6)}{_SUFFIX}")
+    return os.path.join(folder, f"{_PREFIX}{run}-{os.urandom(6).hex()}{_SUFFIX}")
 
 
 def _create(target: str, run: str) -> tuple[str, int]:

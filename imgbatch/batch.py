@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from imgbatch import atomic, headers
+from imgbatch import atomic, headers, tasks
 from imgbatch.errors import NothingFoundError, UsageError
 from imgbatch.executors import Control, Executor, Task, pool, resources, serial
 from imgbatch.headers import SORTS, Facts, Sort
@@ -226,16 +226,7 @@ class Batch:
         self.close()
 
     def _carried_out(self, executor: Executor, control: Control) -> Iterator[Result]:
-        from imgbatch import worker
-
-        run = self._run()
-        task: Task[Job, Result] = Task(
-            function=partial(worker.process, recipe=self._recipe, run=run),
-            lost=partial(worker.lost, run=run),
-            failed=worker.failed,
-            set_up=worker.tune_process,
-            timeout=self._settings.limits.timeout,
-        )
+        task = tasks.making(self._recipe, self._run())
         jobs = self.plan.jobs
         results = executor(task, jobs, chunks(jobs.sizes, self.workers), self.workers, control)
         failed_writes = 0
@@ -243,7 +234,7 @@ class Batch:
             yield result
             if result.status == "done":
                 failed_writes = 0
-            elif result.failure and result.failure.kind in worker.DISK_TROUBLES:
+            elif result.failure and result.failure.kind in tasks.DISK_TROUBLES:
                 failed_writes += 1
                 if failed_writes >= _FAILED_WRITES and not self.stopped:
                     self.stopped = (
@@ -347,13 +338,11 @@ def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
     workers = min(settings.jobs or resources.processors(), len(jobs) // _HEADERS_OF_A_WORKER)
     if workers < 2:
         return headers.one_by_one(jobs, limits.max_pixels)
-    from imgbatch import worker
-
     task: Task[Job, Facts] = Task(
         function=partial(headers.read, max_pixels=limits.max_pixels),
         lost=headers.unread,
         failed=headers.is_unread,
-        set_up=worker.tune_process,
+        set_up=tasks.set_up,
         timeout=limits.timeout,
     )
     count = len(jobs)

@@ -30,6 +30,8 @@ from imgbatch.runlog import Entry
 # Loaded here, and `resample` above, because nearly every job needs them and workers are forked
 # from a process that has imported this module.
 formats.load_plugin(formats.BY_NAME["jpeg"])
+# Pillow would do that in each of them, at the first picture.
+Image.preinit()
 
 # Freed memory is kept for the next picture: to take it from the system again, page by page, costs
 # a photo of 24 MP some 5 % of its time. glibc keeps so much at the end of its heap, and cuts blocks
@@ -40,9 +42,6 @@ _LARGEST_IN_HEAP = 32 << 20
 # elsewhere Pillow itself keeps so many blocks of 16 MB.
 _KEPT_BLOCKS = 16
 
-
-DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
-"""Kinds of failures that the next file will meet, too."""
 
 # What a picture loses that cannot be seen in the result, so that only the original has it.
 _LOSSES = frozenset(
@@ -118,11 +117,6 @@ def lost(job: Job, kind: str, message: str, run: Run) -> Result:
             with suppress(OSError):
                 os.unlink(written.path)
     return Result.failed(job.source, Failure("worker", kind, message))
-
-
-def failed(result: Result) -> bool:
-    """Whether it counts as a failure."""
-    return result.status == "failed"
 
 
 def _failed(source: Source, failure: Failure, begun: float) -> Result:

@@ -30,6 +30,7 @@ LAYERS: Final = (
     {"making"},
     {"worker", "journal"},
     {"scan", "plan", "report", "progress", "executors"},
+    {"tasks"},
     {"batch"},
     {"cli"},
     {"__main__"},

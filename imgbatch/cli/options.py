@@ -428,9 +428,9 @@ def run(recipe: Callable[[], Recipe], options: dict[str, Any]) -> int:
             # Most operations need it, and a recipe has some. Without threads of its own: the
             # workers share the processors between them, and are forked from a process that has it.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-            pool.warm_up("imgbatch.worker", "numpy")
+            pool.warm_up("imgbatch.tasks", "imgbatch.worker", "numpy")
         else:
-            pool.warm_up("imgbatch.worker")
+            pool.warm_up("imgbatch.tasks", "imgbatch.worker")
     from imgbatch.cli import session
 
     return session.run(recipe(), options)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from imgbatch import batch, progress
+from imgbatch import batch, progress, tasks
 from imgbatch.cli import die_by
 from imgbatch.cli.options import settings_of
 from imgbatch.errors import UsageError, WorkersError
@@ -47,9 +47,7 @@ def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> 
         prepared.begin()
         if len(planned.jobs) == 1:
             # This process is the worker, and nobody's guest.
-            from imgbatch import worker
-
-            worker.tune_process()
+            tasks.set_up()
         told = progress.choose(len(planned.jobs), quiet=options["quiet"])
         stack.callback(told.close)
         control = Control(on_finish=lambda job, failed: told.advance(_size_of(job), failed))

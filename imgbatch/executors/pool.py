@@ -234,7 +234,9 @@ def warm_up(*preload: str) -> None:
     It gets ready while this process still scans and plans.
     """
     if _start_method() == "forkserver":
-        multiprocessing.get_context("forkserver").set_forkserver_preload([*preload])
+        # This module, too, or each worker would load it and Pool's anew.
+        modules = [__name__, *preload]
+        multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
         # If this process is killed, its semaphores are missed by a process that reports that.
         sys.warnoptions.append("ignore:resource_tracker:UserWarning")
         # Both begin as plain interpreters, which Ctrl-C would fill with tracebacks.
