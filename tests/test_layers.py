@@ -41,6 +41,8 @@ HOMES: Final = {
     "PIL": {"imaging", "operations", "worker"},
     "numpy": {"imaging", "operations", "worker"},
     "cykooz_resizer": {"imaging"},
+    "isal": {"imaging"},
+    "kornia_rs": {"imaging"},
     "multiprocessing": {"executors"},
     "signal": {"executors", "cli"},
     "click": {"cli"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import depth, formats, memory, metadata
+from imgbatch.imaging import depth, formats, memory, metadata, png
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.metadata import embedded, exif
 from imgbatch.imaging.modes import in_working_mode, with_sane_profile
@@ -247,10 +247,10 @@ class _Told:
                 with pillow_told(rules, unlimited=True):
                     image = Image.open(file, formats=(row.pillow,))
             icc, told = implied.profile(image, row, file, self.metadata.exif)
-            pixels, more = _pixels(image, file, deep=self.deep)
+            pixels, more = _pixels(image, file, deep=self.deep, salvage=rules.salvage)
             if row.name == "png":
                 # PNG alone may tell metadata behind the pixels.
-                self.read_again(_with_all_told(image, file, deep=self.deep))
+                self.read_again(_with_all_told(image, file))
         return self._made(pixels, image, icc, told, more)
 
     def read_again(self, image: Image.Image) -> None:
@@ -446,7 +446,7 @@ def _reduced(bits: int, image: Image.Image) -> Notice:
 
 
 def _pixels(
-    image: Image.Image, file: BinaryIO, *, deep: bool
+    image: Image.Image, file: BinaryIO, *, deep: bool, salvage: bool
 ) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
     """The pixels of an opened image, in one of the modes that a `Picture` has."""
     if deep:
@@ -459,19 +459,21 @@ def _pixels(
         if not formats.installed("deep"):
             message = "a JPEG 2000 of this depth needs: pip install 'imgbatch[deep]'"
         raise PictureError("decode", "no-codec", message)
+    if png.is_plain(image) and not salvage:
+        plain = png.decoded(image, file)
+        if plain is not None:
+            return plain, ()
     image.load()
     pixels, notices = in_working_mode(image)
     # Pixels alone: the plugin's own image would keep its decoder's frames alive.
     return (image._new(image.im) if pixels is image else pixels), notices
 
 
-def _with_all_told(image: Image.Image, file: BinaryIO, *, deep: bool) -> Image.Image:
-    """A PNG that is loaded, so that what stands behind its pixels is known."""
-    if not deep:
-        return image
-    from imgbatch.imaging import deep_files
-
-    return deep_files.with_one_pixel(file)
+def _with_all_told(image: Any, file: BinaryIO) -> Image.Image:
+    """A PNG that tells all, for others than Pillow may have decoded it: what is behind its pixels
+    is known to it when it has.
+    """
+    return png.with_one_pixel(file) if image.tile else image
 
 
 def _lost_sizes(row: formats.Format, file: BinaryIO) -> tuple[Notice, ...]:

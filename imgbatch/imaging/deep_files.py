@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from imgbatch.imaging import depth
+from imgbatch.imaging import depth, png
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import directories
@@ -32,8 +32,6 @@ Told = tuple[Deep | Image.Image, tuple[Notice, ...]]
 _Ratio = tuple[int, int]
 
 _MAXIMUM: Final = 65_535
-_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_PNG_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 # By the colour type in the header: RGB, grey and alpha, RGB and alpha.
 _PNG_CHANNELS: Final = {2: 3, 4: 2, 6: 4}
 # Where each pass begins, down and across, and its steps.
@@ -42,7 +40,6 @@ _ADAM7: Final = (
     *((0, 1, 2, 2), (1, 0, 2, 1)),
 )
 # Chunks of an animation; fdAT would be taken for pixels that have no frame.
-_PNG_FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
 
 _EXTRA_SAMPLES: Final = 0x0152
 _PLANAR: Final = 0x011C
@@ -156,22 +153,6 @@ def keyed(image: Image.Image) -> Deep:
     return Deep(np.dstack([grey, np.where(opaque, _MAXIMUM, 0).astype(np.uint16)]))
 
 
-def with_one_pixel(file: BinaryIO) -> Image.Image:
-    """A PNG with all that is said in `file`, before the pixels and behind them, but one pixel."""
-    file.seek(0)
-    told = b"".join(
-        _chunk(kind, data)
-        for kind, data in _chunks(file.read())
-        if kind not in _PNG_PIXELS | _PNG_FRAMES
-    )
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixel = _chunk(b"IDAT", zlib.compress(bytes(4)))
-    return Image.open(
-        BytesIO(_PNG_SIGNATURE + _chunk(b"IHDR", header) + told + pixel + _chunk(b"IEND", b"")),
-        formats=("PNG",),
-    )
-
-
 def _stored_size(image: Any) -> Size:
     width, height = image.size
     # Pillow tells the size that a TIFF will have when it is turned.
@@ -211,13 +192,13 @@ def _png(image: Any, data: bytes) -> NDArray[Any]:
     return array
 
 
-def _interlaced(png: bytes) -> NDArray[Any]:
+def _interlaced(data: bytes) -> NDArray[Any]:
     """Seven small pictures put together (Adam7; PNG, 8.2): of one alone libpng would complain."""
     import imagecodecs
 
-    (_, header), *chunks = _chunks(png)
+    (_, header), *chunks = png.chunks(data)
     width, height = struct.unpack_from(">II", header)
-    key = b"".join(_chunk(kind, data) for kind, data in chunks if kind == b"tRNS")
+    key = b"".join(png.chunk(kind, data) for kind, data in chunks if kind == b"tRNS")
     packed = b"".join(data for kind, data in chunks if kind == b"IDAT")
     pixel_bytes = 2 * _PNG_CHANNELS[header[9]]
     unpacker = zlib.decompressobj()
@@ -233,11 +214,11 @@ def _interlaced(png: bytes) -> NDArray[Any]:
         packed = unpacker.unconsumed_tail
         still = struct.pack(">II", columns, rows) + header[8:12] + b"\0"
         part = imagecodecs.png_decode(
-            _PNG_SIGNATURE
-            + _chunk(b"IHDR", still)
+            png.SIGNATURE
+            + png.chunk(b"IHDR", still)
             + key
-            + _chunk(b"IDAT", zlib.compress(scanlines, 0))
-            + _chunk(b"IEND", b"")
+            + png.chunk(b"IDAT", zlib.compress(scanlines, 0))
+            + png.chunk(b"IEND", b"")
         )
         if out is None:
             out = np.empty((height, width, part.shape[2]), np.uint16)
@@ -393,48 +374,21 @@ def encoded(deep: Deep, row: Format, options: Mapping[str, Any]) -> bytes:
     return _written_png(deep, options) if row.name == "png" else _written_tiff(deep, options)
 
 
-def _one_pixel(kind: str, mode: str, options: Mapping[str, Any]) -> BytesIO:
-    """A file of Pillow's with everything but the picture."""
-    file = BytesIO()
-    Image.new(mode, (1, 1)).save(file, kind, **options)
-    file.seek(0)
-    return file
-
-
 def _written_png(deep: Deep, options: Mapping[str, Any]) -> bytes:
     import imagecodecs
 
     # One filter for all rows (PNG, 9.2): trying five takes longer and saves next to nothing.
     filters = imagecodecs.PNG.FILTER.PAETH
     level = options.get("compress_level", _PNG_LEVEL)
-    first, *pixels, last = _chunks(bytes(imagecodecs.png_encode(deep.array, level, filter=filters)))
-    before: list[tuple[bytes, bytes]] = []
-    behind: list[tuple[bytes, bytes]] = []
-    side = before
-    for kind, data in _chunks(_one_pixel("PNG", _without_depth(deep), options).getvalue()):
-        if kind == b"IDAT":
-            side = behind
-        elif kind not in _PNG_PIXELS:
-            side.append((kind, data))
-    chunks = (first, *before, *pixels, *behind, last)
-    return _PNG_SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+    (_, header), *chunks = png.chunks(
+        bytes(imagecodecs.png_encode(deep.array, level, filter=filters))
+    )
+    pixels = (data for kind, data in chunks if kind == b"IDAT")
+    return png.written(header, pixels, _without_depth(deep), options)
 
 
 def _without_depth(deep: Deep) -> str:
     return deep.mode.removesuffix(";16")
-
-
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The type and the data of each chunk of a PNG (PNG, 5.3), as far as it goes."""
-    at = len(_PNG_SIGNATURE)
-    while at + 8 <= len(png):
-        length, kind = struct.unpack_from(">I4s", png, at)
-        yield kind, png[at + 8 : at + 8 + length]
-        at += 12 + length
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _written_tiff(deep: Deep, options: Mapping[str, Any]) -> bytes:
@@ -442,7 +396,10 @@ def _written_tiff(deep: Deep, options: Mapping[str, Any]) -> bytes:
 
     # Pillow's own compression is not for one pixel.
     others = {name: value for name, value in options.items() if name != "compression"}
-    told = directories.read(_one_pixel("TIFF", _without_depth(deep), others)).in_order("<").fields
+    file = BytesIO()
+    Image.new(_without_depth(deep), (1, 1)).save(file, "TIFF", **others)
+    file.seek(0)
+    told = directories.read(file).in_order("<").fields
     resolution, unit = _resolution(told)
     tags = [
         # It counts the values of bytes itself.

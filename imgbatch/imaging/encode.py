@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import coders, colour, fitting, formats, metadata, palette
+from imgbatch.imaging import coders, colour, fitting, formats, metadata, palette, png
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import containers
 from imgbatch.imaging.picture import Metadata, Picture
@@ -241,6 +241,8 @@ class _File:
                     data = _animation(self.frames, row, options, encoding)
                 elif first.deep is not None:
                     data = _saved_deep(first.deep, row, options)
+                elif row.name == "png" and png.encodes(first.image, encoding.effort):
+                    data = png.encoded(first.image, options)
                 else:
                     _bare(first.image).save(buffer, row.pillow, **options)
                     data = buffer.getvalue()

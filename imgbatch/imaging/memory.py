@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from PIL import Image
 
-from imgbatch.imaging import colour
+from imgbatch.imaging import colour, png
 from imgbatch.imaging.formats import Format
 from imgbatch.model import Size
 
@@ -187,6 +187,13 @@ def _in_several_scans(file: BinaryIO, components: int) -> bool:
     return False
 
 
+def _png(image: Image.Image, size: Size, file: BinaryIO) -> float:
+    """The file, and its bytes, which are the pixels themselves but for RGB."""
+    if not png.is_plain(image):
+        return 0
+    return _length(file) + size[0] * size[1] * (3 if image.mode == "RGB" else 0)
+
+
 def _webp(image: Image.Image, size: Size, file: BinaryIO) -> float:
     """The file, two canvases for an animation even where there is none, and the frame's bytes."""
     return size[0] * size[1] * 3 * 4 + _length(file)
@@ -278,6 +285,7 @@ def _length(file: BinaryIO) -> int:
 
 _BESIDE: Final[dict[str, Callable[[Any, Size, BinaryIO], float]]] = {
     "jpeg": _jpeg,
+    "png": _png,
     "webp": _webp,
     "avif": _avif,
     "tiff": _tiff,

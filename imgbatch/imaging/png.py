@@ -1,0 +1,194 @@
+"""PNG beside Pillow: its chunks, and the pixels of larger plain ones (PNG, third edition).
+
+Pillow reads every header, and writes whatever travels with the pixels. Pixels of 8 bits are
+decoded by the png crate in kornia-rs, where that is installed, in a third of the time; what it
+refuses Pillow has to judge. Where little effort is asked for they are encoded by ISA-L, in a
+tenth of the time of zlib's fastest level, to files that are smaller than that one's.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from PIL import Image
+
+from imgbatch.imaging.strips import strips
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+"""The chunks that the pixels need."""
+
+_FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
+
+_DECODES: Final = find_spec("kornia_rs") is not None
+_ENCODES: Final = find_spec("isal") is not None
+# By Pillow's modes: the names of kornia-rs, and the colour types (11.2.1).
+_MODES: Final = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}
+_COLOUR_TYPES: Final = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
+# Below that, Pillow is done before NumPy is loaded.
+_LEAST_PIXELS: Final = 250_000
+
+# Filters (9.2): none is best for graphics, sub or up for nearly all photographs. Which one, a part
+# of each strip tells.
+_NONE, _SUB, _UP = range(3)
+_TRIED: Final = 4
+_LEVEL: Final = 1
+# More is a level of zlib.
+_MOST_EFFORT: Final = 3
+
+
+def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The type and the data of each chunk of a PNG, as far as it goes."""
+    for kind, at, length in _places(png):
+        yield kind, png[at : at + length]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk with its length before and its checksum behind it."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _places(png: bytes) -> Iterator[tuple[bytes, int, int]]:
+    at = len(SIGNATURE)
+    while at + 8 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        yield kind, at + 8, length
+        at += 12 + length
+
+
+def with_one_pixel(file: BinaryIO) -> Image.Image:
+    """A PNG with all that is said in `file`, before the pixels and behind them, but one pixel."""
+    file.seek(0)
+    told = b"".join(
+        chunk(kind, data) for kind, data in chunks(file.read()) if kind not in PIXELS | _FRAMES
+    )
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    pixel = chunk(b"IDAT", zlib.compress(bytes(4)))
+    return Image.open(
+        BytesIO(SIGNATURE + chunk(b"IHDR", header) + told + pixel + chunk(b"IEND", b"")),
+        formats=("PNG",),
+    )
+
+
+def is_plain(image: Any) -> bool:
+    """Whether `decoded` may decode an opened PNG: grey, RGB or RGBA of 8 bits, and large."""
+    return (
+        _DECODES
+        and image.format == "PNG"
+        and image.mode in _MODES
+        and image.width * image.height >= _LEAST_PIXELS
+        and "transparency" not in image.info
+        # Otherwise there are other bits in the file, or several frames.
+        and [tile.args for tile in image.tile] == [image.mode]
+        and image.custom_mimetype is None
+    )
+
+
+def decoded(image: Image.Image, file: BinaryIO) -> Image.Image | None:
+    """The pixels of an opened image that `is_plain`, which is not loaded; None if it is broken."""
+    from kornia_rs import io
+
+    file.seek(0)
+    data = file.read()
+    try:
+        array = io.decode_image_png_u8(data, (image.height, image.width), _MODES[image.mode])
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException:
+        # A panic in Rust is no Exception.
+        return None
+    return Image.frombuffer(image.mode, image.size, array, "raw", image.mode, 0, 1)
+
+
+def written(header: bytes, pixels: Iterable[bytes], mode: str, options: Mapping[str, Any]) -> bytes:
+    """A PNG of a header's and the pixels' data, with all else that Pillow's `save` is told.
+
+    `mode` is one of Pillow's of the same kind: what else there is may depend on that.
+    """
+    file = BytesIO()
+    Image.new(mode, (1, 1)).save(file, "PNG", **options)
+    around: dict[bool, list[bytes]] = {False: [], True: []}
+    behind = False
+    for kind, data in chunks(file.getvalue()):
+        behind |= kind == b"IDAT"
+        if kind not in PIXELS:
+            around[behind].append(chunk(kind, data))
+    return b"".join(
+        (
+            SIGNATURE + chunk(b"IHDR", header),
+            *around[False],
+            *(chunk(b"IDAT", data) for data in pixels),
+            *around[True],
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+def encodes(image: Image.Image, effort: int | None) -> bool:
+    """Whether `encoded` is for this image: grey or RGB of 8 bits, with or without alpha.
+
+    And for an effort of 1 to 10, or none in particular.
+    """
+    large = image.width * image.height >= _LEAST_PIXELS
+    little = effort is None or effort <= _MOST_EFFORT
+    return _ENCODES and large and little and image.mode in _COLOUR_TYPES
+
+
+def encoded(image: Image.Image, options: Mapping[str, Any]) -> bytes:
+    """A PNG of an image that this `encodes`, with what Pillow's `save` is told beside pixels."""
+    header = struct.pack(">IIBBBBB", *image.size, 8, _COLOUR_TYPES[image.mode], 0, 0, 0)
+    return written(header, [_compressed(image)], image.mode, options)
+
+
+def _compressed(image: Image.Image) -> bytes:
+    import numpy as np
+    from isal import isal_zlib
+
+    width, bands = image.width, len(image.getbands())
+    packer = isal_zlib.compressobj(_LEVEL)
+    above = np.zeros(width * bands, np.uint8)
+    parts = []
+    for top, bottom in strips(image.size):
+        rows = np.asarray(image.crop((0, top, width, bottom))).reshape(-1, width * bands)
+        sample = rows[: -(-len(rows) // _TRIED)]
+        lengths = [
+            len(isal_zlib.compress(_filtered(sample, above, bands, kind), _LEVEL))
+            for kind in (_NONE, _SUB, _UP)
+        ]
+        best = min((_NONE, _SUB, _UP), key=lengths.__getitem__)
+        parts.append(packer.compress(_filtered(rows, above, bands, best)))
+        above = rows[-1]
+    parts.append(packer.flush())
+    return b"".join(parts)
+
+
+def _filtered(
+    rows: NDArray[np.uint8], above: NDArray[np.uint8], bands: int, kind: int
+) -> NDArray[np.uint8]:
+    """Rows of (height, width * bands) with the byte that names their filter before each.
+
+    `above` is the row before the first.
+    """
+    import numpy as np
+
+    out = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
+    out[:, 0] = kind
+    differences = out[:, 1:]
+    if kind == _SUB:
+        differences[:, :bands] = rows[:, :bands]
+        np.subtract(rows[:, bands:], rows[:, :-bands], out=differences[:, bands:])
+    elif kind == _UP:
+        np.subtract(rows[0], above, out=differences[0])
+        np.subtract(rows[1:], rows[:-1], out=differences[1:])
+    else:
+        differences[:] = rows
+    return out
