@@ -20,6 +20,7 @@ from imgbatch.imaging.picture import Picture, Series
 from imgbatch.model import Encoding, Job, Origin, Run
 from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
+from imgbatch.operations.base import blamed
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.point import joined
 from imgbatch.recipe import Output, Recipe
@@ -54,6 +55,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
             demand.format,
             plain=demand.plain,
             frames=demand.frames,
+            pixel_bytes=demand.pixel_bytes,
         )
         need = _PROCESS_BYTES + max(demand.bytes, working)
         if need > limits.memory:
@@ -217,14 +219,8 @@ def _own_file(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encode
 
 def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
     for operation in operations:
-        try:
+        with blamed(operation):
             picture = operation.apply(picture if operation.turns else picture.upright())
-        except (PictureError, MemoryError):
-            raise
-        except Exception as error:
-            raise PictureError(
-                "operate", operation.name, f"{operation.name}: {type(error).__name__}: {error}"
-            ) from error
     return picture
 
 
@@ -239,7 +235,8 @@ def _steadied(
         done = []
         for operation in operations:
             upright = picture if operation.turns else picture.upright()
-            done.append(operation.settled(upright))
+            with blamed(operation):
+                done.append(operation.settled(upright))
             picture = _operate(upright, done[-1:])
         return picture, tuple(done)
 

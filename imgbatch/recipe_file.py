@@ -19,24 +19,35 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Final, get_args
 
-from imgbatch.amounts import amount
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
 from imgbatch.naming import Template
 from imgbatch.operations import Operation, plain, words_of
 from imgbatch.operations.base import registered
 from imgbatch.operations.geometry import Resize
-from imgbatch.operations.parameters import Attachment
+from imgbatch.operations.parameters import Attachment, ColourKind
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.recipe import Output, Recipe
-from imgbatch.words import RESIZE, Words, check_label, conversions, operation_of
+from imgbatch.targets import key as name_key
+from imgbatch.words import (
+    RESIZE,
+    RESIZING,
+    UnsuitedError,
+    Words,
+    check_label,
+    conversions,
+    operation_of,
+    option,
+)
 
 _TOP: Final = ("name", "description", "prepare", "defaults", "output")
 _PREPARE: Final = ("profile", "intent", "raw-preview", "operations")
@@ -69,35 +80,34 @@ def load(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = Non
         # Numbers of thousands of digits and thousands of brackets have errors of their own.
         raise UsageError(f"{shown}: this is no TOML: {error}") from None
     stem = os.path.splitext(os.path.basename(path))[0]
-    return _Reader(shown, folder, dict(overrides or {})).recipe(table, stem)
+    preset = path if shown != path else None
+    return _Reader(shown, folder, dict(overrides or {}), preset).recipe(table, stem)
 
 
 def presets() -> dict[str, str]:
     """The recipes that come with imgbatch, by name, each with its description."""
-    found = {}
-    for entry in sorted(resources.files("imgbatch.presets").iterdir(), key=lambda one: one.name):
-        if entry.name.endswith(_SUFFIX):
-            table = tomllib.loads(entry.read_text("utf-8"))
-            found[entry.name.removesuffix(_SUFFIX)] = table["description"]
-    return found
+    return {name: tomllib.loads(preset_text(name))["description"] for name in _preset_names()}
 
 
 def preset_text(name: str) -> str:
     """The file of a preset; raises UsageError for an unknown one."""
-    if name not in (known := presets()):
+    if name not in (known := _preset_names()):
         raise UsageError(f"there is no preset {name!r}: {_nearest(name, known)}")
     return resources.files("imgbatch.presets").joinpath(name + _SUFFIX).read_text("utf-8")
+
+
+def _preset_names() -> list[str]:
+    entries = (entry.name for entry in resources.files("imgbatch.presets").iterdir())
+    return sorted(name.removesuffix(_SUFFIX) for name in entries if name.endswith(_SUFFIX))
 
 
 def _text_of(path: str) -> tuple[str, str, str]:
     """What to call a recipe, its text, and the folder of the files that it names."""
     if not os.path.isfile(path) and not os.path.dirname(path):
-        if path in presets():
+        if path in (known := _preset_names()):
             return f"preset {path}", preset_text(path), os.curdir
         if not path.endswith(_SUFFIX):
-            raise UsageError(
-                f"there is no recipe file or preset {path!r}: {_nearest(path, presets())}"
-            )
+            raise UsageError(f"there is no recipe file or preset {path!r}: {_nearest(path, known)}")
     try:
         with open(path, "rb") as file:
             data = file.read(_MOST_BYTES + 1)
@@ -124,6 +134,7 @@ class _Reader:
     path: str
     folder: str
     overrides: dict[str, Any]
+    preset: str | None
 
     def recipe(self, table: Mapping[str, Any], stem: str) -> Recipe:
         self._check_keys("", table, _TOP)
@@ -140,12 +151,31 @@ class _Reader:
             label = one.get("name") if isinstance(one, dict) else None
             where = f"output {label!r}: " if isinstance(label, str) else f"output {number}: "
             self._of_type(where.rstrip(": "), one, dict)
-            outputs.append(self._output(where, {**defaults, **one}, name, len(found) > 1))
+            merged = {**defaults, **one}
+            outputs.append(self._output(where, merged, name, len(found) > 1))
+            self._check_resizing(where, one, merged)
         labels = [output.name for output in outputs]
         for twice in {label for label in labels if labels.count(label) > 1}:
             raise self._wrong("[[output]]", f"two with the name {twice!r}", "a name for each")
+        self._check_names(outputs)
         steps, preview = self._prepared(prepare)
-        return Recipe(name, tuple(outputs), steps, raw_preview=preview)
+        with self._told():
+            return Recipe(name, tuple(outputs), steps, raw_preview=preview)
+
+    def _check_names(self, outputs: Iterable[Output]) -> None:
+        """Whether files would have names that are one on a system that folds case or accents."""
+        found: dict[tuple[str, str], str] = {}
+        for output in outputs:
+            if "output" not in output.template.fields:
+                continue
+            twin = found.setdefault((output.template.text, name_key(output.name)), output.name)
+            if twin != output.name:
+                raise self._wrong(
+                    "[[output]]",
+                    f"the names {twin!r} and {output.name!r}",
+                    "names that differ in more than case or accents: on many systems their files "
+                    "would be one",
+                )
 
     def _prepared(self, table: Mapping[str, Any]) -> tuple[tuple[Operation, ...], bool]:
         where = "[prepare] "
@@ -158,11 +188,18 @@ class _Reader:
             )
         preview = self._of_type(where + "raw-preview", table.get("raw-preview", False), bool)
         operations = self._operations(where, table.get("operations", []))
-        try:
+        with self._told(where):
             convert = conversions(profile, intent, self.folder)
             return (*convert, *(operation_of(step, self.folder) for step in operations)), preview
-        except UsageError as error:
-            raise UsageError(f"{self.path}: {where}{error}") from None
+
+    def _check_resizing(
+        self, where: str, own: Mapping[str, Any], merged: Mapping[str, Any]
+    ) -> None:
+        """An output may be in full size under defaults for the others, but what it says itself
+        has to mean something."""
+        for key in RESIZING:
+            if key in own and "size" not in merged:
+                raise self._wrong(where + key, f"{own[key]!r} without a size", "size = … with it")
 
     def _output(self, where: str, table: Mapping[str, Any], name: str, several: bool) -> Output:
         self._check_keys(where, table, _OUTPUT)
@@ -175,23 +212,38 @@ class _Reader:
                 said[field.name] = self._operations(where, table[key])
             elif field.name == "size":
                 # 1600 is a word, too.
-                kinds = (str, int)
-                said[field.name] = str(self._of_type(where + key, table[key], *kinds))
-            elif field.name == "max_bytes":
-                said[field.name] = self._bytes(where + key, table[key])
+                said[field.name] = str(self._of_type(where + key, table[key], str, int))
             else:
-                said[field.name] = self._of_type(where + key, table[key], _TYPES[field.type])
+                said[field.name] = self._of_type(where + key, table[key], *_TYPES[field.type])
         label = self._of_type(where + "name", table.get("name", said.get("size", name)), str)
         template = "{stem}-{output}{ext}" if several else "{stem}{ext}"
         path = self._of_type(where + "path", table.get("path", template), str)
-        said.update(self.overrides)
-        path = said.pop("template", path)
-        try:
-            words = Words(**said, folder=self.folder)
-            steps, encoding = words.steps(), words.encoding()
-            return Output(check_label(label), Template.parse(path), steps, encoding)
-        except UsageError as error:
-            raise UsageError(f"{self.path}: {where}{error}") from None
+        words = {**said, **self.overrides}
+        path = words.pop("template", path)
+        with self._told(where):
+            meant = Words(**words, folder=self.folder)
+            try:
+                encoding = meant.encoding()
+            except UnsuitedError as error:
+                raise self._unsuited(error, said) from None
+            return Output(check_label(label), Template.parse(path), meant.steps(), encoding)
+
+    def _unsuited(self, error: UnsuitedError, said: Mapping[str, Any]) -> UsageError:
+        """The same, where the recipe said one of the two words or both, and not its user."""
+        given = [key for key in (error.setting, error.other) if key in self.overrides]
+        if len(given) == 2:
+            return error
+        if not given:
+            return UsageError(f"{error.problem}: leave {error.setting.replace('_', '-')} away")
+        own = error.other if error.setting in given else error.setting
+        meant = f"{own.replace('_', '-')} = {json.dumps(said[own])}"
+        recipe = "the recipe"
+        if self.preset is not None:
+            recipe = f"a copy of it (imgbatch presets {self.preset} > FILE)"
+        return UsageError(
+            f"{error.problem}, and the recipe says {meant}: leave {option(given[0])} away, or "
+            f"take that out of {recipe}"
+        )
 
     def _operations(self, where: str, value: Any) -> tuple[Any, ...]:
         steps = self._of_type(where + "operations", value, list)
@@ -200,24 +252,16 @@ class _Reader:
         return tuple(steps)
 
     def _label(self, where: str, value: Any) -> str:
-        try:
-            return check_label(self._of_type(where, value, str))
-        except UsageError as error:
-            text = str(error)
-            raise UsageError(
-                text if self.path in text else f"{self.path}: {where}: {error}"
-            ) from None
-
-    def _bytes(self, where: str, value: Any) -> int:
-        try:
-            return amount(str(self._of_type(where, value, str, int)), "B")
-        except ValueError:
-            raise self._wrong(where, repr(value), "bytes, as in 500000 or '500KB'") from None
+        label: str = self._of_type(where, value, str)
+        with self._told(f"{where}: "):
+            return check_label(label)
 
     def _check_keys(self, where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
         for key in table:
             if key not in known:
-                raise self._wrong(f"{where}{key}", "an unknown key", _nearest(key, known))
+                raise UsageError(
+                    f"{self.path}: {where}{key}: an unknown key; {_nearest(key, known)}"
+                )
 
     def _of_type(self, where: str, value: Any, *kinds: type) -> Any:
         # True is a number to Python, and to nobody else.
@@ -227,16 +271,23 @@ class _Reader:
         return value
 
     def _wrong(self, where: str, found: str, expected: str) -> UsageError:
-        if expected.startswith(("did you mean", "there are")):
-            return UsageError(f"{self.path}: {where}: {found}; {expected}")
         return UsageError(f"{self.path}: {where}: found {found}, expected {expected}")
 
+    @contextmanager
+    def _told(self, where: str = "") -> Iterator[None]:
+        """Say of an error in which file, and `where` in it."""
+        try:
+            yield
+        except UsageError as error:
+            raise UsageError(f"{self.path}: {where}{error}") from None
 
-_TYPES: Final[dict[Any, type]] = {
-    "str": str,
-    "str | None": str,
-    "int | None": int,
-    "bool": bool,
+
+_TYPES: Final[dict[Any, tuple[type, ...]]] = {
+    "str": (str,),
+    "str | None": (str,),
+    "int | None": (int,),
+    "int | str | None": (str, int),
+    "bool": (bool,),
 }
 _KINDS: Final[dict[type, str]] = {
     str: "text in quotes",
@@ -349,12 +400,8 @@ def _encoded(encoding: Encoding) -> dict[str, Any]:
         value = getattr(encoding, field.name)
         if value != getattr(usual, field.name):
             key = field.name.replace("_", "-")
-            table[key] = _hexadecimal(value) if field.name == "background" else value
+            table[key] = ColourKind().plain(value) if field.name == "background" else value
     return table
-
-
-def _hexadecimal(colour: Iterable[int]) -> str:
-    return "#" + "".join(f"{part:02x}" for part in colour)
 
 
 def _step(operation: Operation, folder: str) -> Any:

@@ -41,6 +41,24 @@ Step = str | Mapping[str, Any]
 """An operation: `NAME:key=value,…`, or a table with its `name` and settings."""
 
 
+RESIZING: Final = ("fit", "enlarge", "gravity", "kernel", "linear")
+"""The words that say how an output's size is reached, and mean nothing without one."""
+
+
+class UnsuitedError(UsageError):
+    """Two words that do not go with each other.
+
+    `setting` and `other` are their fields of `Words`; `problem` is what is wrong, without a
+    remedy, in the words of recipes.
+    """
+
+    def __init__(self, message: str, problem: str, setting: str, other: str) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.setting = setting
+        self.other = other
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """What was said of one output: `imgbatch resize --help` explains each.
@@ -80,9 +98,9 @@ class Words:
         _check_amount("quality", self.quality, 100)
         _check_amount("effort", self.effort, 10)
         if self.lossless and self.quality is not None:
-            raise UsageError("--lossless and --quality exclude each other: leave one away")
+            raise _excluded("quality")
         if self.lossless and self.max_bytes is not None:
-            raise UsageError("--lossless and --max-bytes exclude each other: leave one away")
+            raise _excluded("max_bytes")
         encoding = Encoding(
             format=row.name if row else None,
             quality=self.quality,
@@ -205,8 +223,22 @@ def _bytes(word: int | str | None) -> int | None:
     return most
 
 
+def option(field: str) -> str:
+    """What sets a field of `Words` on the command line."""
+    return "--no-dither" if field == "dither" else f"--{field.replace('_', '-')}"
+
+
+def _excluded(setting: str) -> UnsuitedError:
+    return UnsuitedError(
+        f"--lossless and {option(setting)} exclude each other: leave one away",
+        f"lossless and {option(setting)[2:]} exclude each other",
+        setting,
+        "lossless",
+    )
+
+
 def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
-    """Raise UsageError for a setting that the format, if one is given, does not have."""
+    """Raise UnsuitedError for a setting that the format, if one is given, does not have."""
     if row is None:
         return
     if row.extra and not formats.available(row):
@@ -214,11 +246,16 @@ def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
     for setting in get_args(formats.Setting):
         asked = getattr(encoding, setting) != getattr(_PLAIN_ENCODING, setting)
         if asked and setting not in row.settings:
-            key = setting.replace("_", "-")
-            word = "no-dither" if setting == "dither" else key
-            raise UsageError(f"{row.label} has no {key} setting: leave --{word} away")
+            problem = f"{row.label} has no {setting.replace('_', '-')} setting"
+            remedy = f"leave {option(setting)} away"
+            raise UnsuitedError(f"{problem}: {remedy}", problem, setting, "format")
     if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":
-        raise UsageError("TIFF has a quality with --compression jpeg only: leave --quality away")
+        raise UnsuitedError(
+            "TIFF has a quality with --compression jpeg only: leave --quality away",
+            "TIFF has a quality with compression jpeg only",
+            "quality",
+            "format",
+        )
 
 
 _PLAIN_ENCODING: Final = Encoding()

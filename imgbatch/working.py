@@ -35,14 +35,19 @@ def bytes_of_frames(
 
 @dataclass(slots=True)
 class Working:
-    """The memory that a picture takes on its way beside the decoded one, 4 bytes a pixel.
+    """The memory that a picture takes on its way beside the decoded one, `each` byte a pixel.
 
-    `held` are the bytes of the picture that the next operation is given.
+    `waiting` are the bytes of pictures that something else will begin with, `held` those of the
+    picture that the next operation is given, if it is none of these, and `kept` those of buffers
+    that serve one operation after the other.
     """
 
     full_size: Size
     size: Size
+    each: int = 4
+    waiting: int = 0
     held: int = 0
+    kept: int = 0
     peak: int = 0
 
     def add(self, operations: Iterable[Operation], *, plain: bool) -> None:
@@ -53,9 +58,11 @@ class Working:
             after = operation.output_size(self.full_size)
             made = after if isinstance(operation, Resize) else self._shrunk(after)
             taken = operation.working_bytes(self.size, made, plain=plain)
-            self.peak = max(self.peak, self.held + taken)
+            kept = operation.kept_bytes(self.size, made, plain=plain)
+            self._count(taken - min(kept, self.kept))
+            self.kept = max(self.kept, kept)
             self.full_size, self.size = after, made
-            self.held = 4 * made[0] * made[1]
+            self.held = self.each * made[0] * made[1]
 
     def _shrunk(self, size: Size) -> Size:
         """What is left of a size, if a decoder shrank the picture and nothing resampled it."""
@@ -73,8 +80,12 @@ class Working:
         rows = [formats.BY_NAME[format]] if format else formats.FORMATS
         taken = max(row.encoding.of(self.size, plain=plain) for row in rows)
         taken += _SMALLER.of(self.size, plain=plain) if limited else 0
-        self.peak = max(self.peak, self.held + taken)
+        self._count(taken)
+
+    def _count(self, taken: int) -> None:
+        self.peak = max(self.peak, self.waiting + self.held + self.kept + taken)
 
     def _turn(self) -> None:
         # The decoded picture may have to be turned upright, into another.
-        self.held = self.held or 4 * self.size[0] * self.size[1]
+        if not self.waiting:
+            self.held = self.held or self.each * self.size[0] * self.size[1]

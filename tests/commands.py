@@ -14,6 +14,7 @@ COMMAND: Final = (sys.executable, "-m", "imgbatch")
 SMALL: Final = saved(scene(60, 40), "JPEG")
 Word = str | bytes | Path
 Completed = subprocess.CompletedProcess[bytes]
+Told = subprocess.CompletedProcess[str]
 
 
 def imgbatch(
@@ -30,11 +31,17 @@ def imgbatch(
         input=stdin,
         env=env,
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert b"Traceback" not in run.stderr, run.stderr.decode()
     return run
+
+
+def told(*words: Word, cwd: Path) -> Told:
+    """The same, with what it says as text."""
+    run = imgbatch(*words, cwd=cwd)
+    return Told(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
 def plant(folder: Path, *names: str, data: bytes = SMALL) -> Path:

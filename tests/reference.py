@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pictures
+import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
+from imgbatch.cli import group
+from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Notice
 from imgbatch.operations import parse
@@ -83,6 +90,12 @@ def picture_of(mode: str, icc: bytes | None = None) -> Picture:
     return Picture.of(image_of(mode, levels_of_all_kinds(len(mode))), icc=icc)
 
 
+def sixteen_bits() -> Picture:
+    """Noise in grey of 16 bits."""
+    fine = np.random.RandomState(3).randint(0, 65_536, (61, 83)).astype(np.uint16)
+    return Picture.of(Image.fromarray(fine))
+
+
 def planes_of(image: Image.Image) -> Floats:
     width, height = image.size
     return np.asarray(image).astype(np.float64).reshape(height, width, -1)
@@ -105,3 +118,38 @@ def check(row: Row, mode: str) -> None:
     if picture.has_alpha:
         assert np.array_equal(found[:, :, -1], before[:, :, -1])
     assert after.notices == ()
+
+
+def check_depth_reduced(words: str, reference: Reference) -> None:
+    """Hold an operation to a reference on grey of 16 bits, which it has to reduce to 8."""
+    picture = sixteen_bits()
+    after = parse(words).apply(picture)
+    expected = np.clip(reference(np.rint(planes_of(picture.image) / 257)), 0, 255)
+    assert after.image.mode == mode_of(expected.shape[2], alpha=False)
+    assert np.abs(planes_of(after.image) - expected).max() <= NEAREST
+    assert after.notices == (DEPTH_NOTICE,)
+
+
+def check_refused(words: str, parts: list[str]) -> None:
+    """The words are refused, and all of the parts are in what is said of them."""
+    with pytest.raises(UsageError) as caught:
+        parse(words)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def check_each_frame(folder: Path, words: str) -> None:
+    """The command changes each frame of an animation, and as if it were alone."""
+    frames = [image_of("L", levels_of_all_kinds(1, 40, 30)[::step]) for step in (1, -1)]
+    data = pictures.saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
+    (folder / "a.gif").write_bytes(data)
+    out = folder / "out"
+    options = ["filter", str(folder / "a.gif"), "--filter", words, "-o", str(out)]
+    done = CliRunner().invoke(group, options)
+    assert done.exit_code == 0, done.output
+    with Image.open(BytesIO((out / "a.gif").read_bytes())) as image:
+        for place, frame in enumerate(frames):
+            image.seek(place)
+            alone = parse(words).apply(Picture.of(frame)).image
+            assert np.array_equal(np.asarray(image.convert("L")), np.asarray(alone))
+            assert not np.array_equal(np.asarray(alone), np.asarray(frame))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import told
 from pictures import exif_block, opened, saved, scene, stored, with_metadata
 from PIL import Image
 
@@ -155,24 +154,11 @@ def test_a_page_that_is_too_large_is_made_smaller(tmp_path: Path) -> None:
     assert made.size == (60, 40)
 
 
-def command(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    run = subprocess.run(
-        [sys.executable, "-m", "imgbatch", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert "Traceback" not in run.stderr, run.stderr
-    return run
-
-
 def test_copies_are_told_in_the_report_the_summary_and_the_lines(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", PLAIN)
     planted(tmp_path / "in", saved(scene(120, 80), "JPEG"), "b.jpg")
-    run = command(*("resize", "in", "-s", "60", "-o", "out", "-v", "--report", "r"), cwd=tmp_path)
+    run = told(*("resize", "in", "-s", "60", "-o", "out", "-v", "--report", "r"), cwd=tmp_path)
     assert run.returncode == 0
     rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
     copied = {row["source"]: row["outputs"][0].get("copied", False) for row in rows}
@@ -189,15 +175,15 @@ def test_in_place_what_needs_nothing_is_left_alone_and_not_looked_at_again(tmp_p
     before = path.stat()
     words = ("resize", "in", "-s", "60", "--in-place", "--backup", "keep", "-v")
 
-    first = command(*words, cwd=tmp_path)
+    first = told(*words, cwd=tmp_path)
 
     assert (first.returncode, path.read_bytes()) == (0, PLAIN)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert not (tmp_path / "keep/a.jpg").exists()
     assert "copied as it is" in first.stderr
-    assert "0 done, 1 skipped" in command(*words, cwd=tmp_path).stderr
+    assert "0 done, 1 skipped" in told(*words, cwd=tmp_path).stderr
     # It is still made when another size is asked for.
-    assert command(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0
+    assert told(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0
     assert opened(path.read_bytes()).size == (30, 20)
     assert (tmp_path / "keep/a.jpg").read_bytes() == PLAIN
 
@@ -212,12 +198,12 @@ def test_dates_are_preserved_where_that_is_asked(tmp_path: Path, in_place: bool)
     where = ("--in-place", "--no-backup") if in_place else ("-o", "out")
     words = ("resize", "in", "-s", "30", "--preserve-dates", *where)
 
-    assert command(*words, cwd=tmp_path).returncode == 0
+    assert told(*words, cwd=tmp_path).returncode == 0
 
     made = tmp_path / ("in" if in_place else "out")
     assert {(made / name).stat().st_mtime_ns for name in names} == {10**18 + 123_456_700}
     assert opened((made / "made.jpg").read_bytes()).size == (30, 20)
-    assert "2 skipped" in command(*words, cwd=tmp_path).stderr
+    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
 
 
 def test_dates_are_those_of_the_run_otherwise(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from typing import Final
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 from reference import (
     MODES,
     image_of,
@@ -25,6 +24,7 @@ from reference import (
     levels_of_all_kinds,
     picture_of,
     planes_of,
+    sixteen_bits,
 )
 
 from imgbatch.cli.operations import command
@@ -88,11 +88,6 @@ def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
     before = (picture.image.tobytes(), picture.image.mode, picture.image.size)
     parse(words).apply(picture)
     assert (picture.image.tobytes(), picture.image.mode, picture.image.size) == before
-
-
-def sixteen_bits() -> Picture:
-    fine = np.random.default_rng(3).integers(0, 65_536, (61, 83), dtype=np.uint16)
-    return Picture.of(Image.fromarray(fine))
 
 
 @pytest.mark.parametrize("words", [one for one in WORDS if parse(one).pixelwise])

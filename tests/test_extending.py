@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -83,3 +84,63 @@ def test_a_package_that_cannot_be_loaded_is_named(
     plant(tmp_path / "photos", "a.jpg")
     run = imgbatch("filter", "photos", "--filter", "invert", cwd=tmp_path, env=installed)
     assert run.returncode == 0
+
+
+BROKEN: Final = b"the operations of imgbatch-solarize cannot be loaded (solarize): "
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import nothing_of_that_name\n", "raise SystemExit('no')\n", f"{CODE}\n\n1 / 0\n"],
+    ids=["an import", "an exit", "behind its operation"],
+)
+def test_a_package_that_cannot_be_loaded_is_left_out_of_lists_and_suggestions(
+    tmp_path: Path, installed: dict[str, str], code: str
+) -> None:
+    (Path(installed["PYTHONPATH"]) / "solarize.py").write_text(code)
+    run = imgbatch("operations", cwd=tmp_path, env=installed)
+    assert run.returncode == 0
+    assert b"\nsharpen: " in run.stdout
+    assert b"solarize" not in run.stdout
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(b"imgbatch: " + BROKEN)
+    run = imgbatch("operations", "sharpen", cwd=tmp_path, env=installed)
+    assert (run.returncode, run.stderr) == (0, b"")
+    run = imgbatch("filter", ".", "--filter", "sharpn", cwd=tmp_path, env=installed)
+    assert run.returncode == 2
+    # What was meant may as well be an operation of that package.
+    assert b"did you mean sharpen?; " + BROKEN in run.stderr
+    for words in (("operations", "solarize"), ("filter", ".", "--filter", "Solarize:above=1")):
+        run = imgbatch(*words, cwd=tmp_path, env=installed)
+        assert run.returncode == 2
+        assert run.stderr.startswith(b"imgbatch: " + BROKEN)
+
+
+CURVE: Final = "return 1 - value if value > self.above else value"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (CODE.replace(CURVE, "return value / 0"), "ZeroDivisionError: float division by zero"),
+        (CODE.replace(CURVE, "return float('nan')"), "ValueError: a level became no number (NaN)"),
+        (
+            CODE[: CODE.index("    def level")],
+            "TypeError: Solarize has neither `level` nor `curves`",
+        ),
+    ],
+    ids=["an exception", "no number", "no curve"],
+)
+@pytest.mark.parametrize("beside", [(), ("--filter", "gamma", "--filter", "invert")])
+def test_its_mistakes_are_told_by_its_name_joined_or_not(
+    tmp_path: Path, installed: dict[str, str], code: str, message: str, beside: tuple[str, ...]
+) -> None:
+    (Path(installed["PYTHONPATH"]) / "solarize.py").write_text(code)
+    plant(tmp_path / "photos", "a.png", data=saved(scene(), "PNG"))
+    words = (*beside, "--filter", "solarize", "--filter", "brightness")
+    run = imgbatch(
+        "filter", "photos", *words, "-o", "out", "--report", "-", cwd=tmp_path, env=installed
+    )
+    assert run.returncode == 1
+    error = json.loads(run.stdout.splitlines()[0])["error"]
+    assert error == {"stage": "operate", "kind": "solarize", "message": f"solarize: {message}"}

@@ -18,10 +18,11 @@ from PIL import Image
 from imgbatch.imaging import formats, memory, resample
 from imgbatch.imaging.decode import Demand, decode
 from imgbatch.imaging.formats import PerPixel
-from imgbatch.model import Size
+from imgbatch.imaging.picture import Picture
+from imgbatch.model import Encoding, Size
 from imgbatch.operations import Operation, names
 from imgbatch.operations.geometry import Resize, SizeSpec
-from imgbatch.recipe import Recipe
+from imgbatch.recipe import Output, Recipe
 
 MEASURE: Final = Path(__file__).parent.parent / "scripts" / "measure_memory"
 AROUND: Final = 4_000_000
@@ -256,10 +257,11 @@ def test_every_figure_is_in_order() -> None:
 
 def test_without_a_resize_all_is_done_at_the_full_size() -> None:
     recipe = Recipe.from_options(filters=["sharpen"], format="jpeg")
-    turned = bytes_of(FULL, 4)
     figure = names()["sharpen"].memory
-    assert recipe.working_bytes(FULL, FULL, plain=True) == turned + bytes_of(FULL, figure.plain)
-    assert recipe.working_bytes(FULL, FULL) == turned + bytes_of(FULL, figure.other)
+    assert recipe.working_bytes(FULL, FULL, plain=True) == bytes_of(FULL, 4 + figure.plain)
+    # Of 16 bits a channel in colour, a picture that is turned takes twice as much.
+    assert recipe.working_bytes(FULL, FULL) == bytes_of(FULL, 8 + figure.other)
+    assert recipe.working_bytes(FULL, FULL, pixel_bytes=4) == bytes_of(FULL, 4 + figure.other)
 
 
 def test_after_a_resize_all_is_done_at_the_new_size() -> None:
@@ -267,6 +269,7 @@ def test_after_a_resize_all_is_done_at_the_new_size() -> None:
     made = (600, 400)
     resizing = Resize(SizeSpec.parse("600")).working_bytes(HALF, made, plain=True)
     encoding = bytes_of(made, 4) + bytes_of(made, formats.BY_NAME["avif"].encoding.plain)
+    encoding += Resize(SizeSpec.parse("600")).kept_bytes(HALF, made, plain=True)
     assert recipe.working_bytes(FULL, HALF, plain=True) == max(resizing, encoding)
     assert recipe.working_bytes(FULL, HALF, plain=True) < bytes_of(FULL, 1)
 
@@ -285,17 +288,63 @@ def test_a_format_that_is_kept_is_the_one_of_the_source() -> None:
 
 
 def test_the_most_demanding_output_counts_and_the_files_that_wait_for_it() -> None:
-    small = Recipe.from_options(sizes=["300"], format="jpeg").working_bytes(FULL, FULL, plain=True)
-    large = Recipe.from_options(sizes=["3000"], format="jpeg").working_bytes(FULL, FULL, plain=True)
-    both = Recipe.from_options(sizes=["3000", "300"], format="jpeg")
-    turned_round = Recipe.from_options(sizes=["300", "3000"], format="jpeg")
+    small = Recipe.from_options(sizes=["300"], format="avif").working_bytes(FULL, FULL, plain=True)
+    large = Recipe.from_options(sizes=["3000"], format="avif").working_bytes(FULL, FULL, plain=True)
+    both = Recipe.from_options(sizes=["3000", "300"], format="avif")
+    turned_round = Recipe.from_options(sizes=["300", "3000"], format="avif")
     assert small < large
     assert both.working_bytes(FULL, FULL, plain=True) == large
     # The larger one is made first, wherever it stands.
     assert turned_round.working_bytes(FULL, FULL, plain=True) == large
-    twins = Recipe.from_options(sizes=["a=3000", "b=3000"], format="jpeg")
+    twins = Recipe.from_options(sizes=["a=3000", "b=3000"], format="avif")
     waiting = bytes_of((3000, 2000), 4)
     assert twins.working_bytes(FULL, FULL, plain=True) == large + waiting
+
+
+def test_buffers_of_the_resampler_are_counted_to_the_end() -> None:
+    made = (1500, 1000)
+    resize = Resize(SizeSpec.parse("1500"))
+    kept = resize.kept_bytes(HALF, made, plain=True)
+    assert kept == (4 * 3000 * 1000 if resample.resize_simd else 0)
+    assert Resize(SizeSpec.parse("1500"), kernel="nearest").kept_bytes(HALF, made, plain=True) == 0
+    encoding = formats.BY_NAME["avif"].encoding.plain
+    one, two = (
+        Recipe.from_options(sizes=sizes, format="avif").working_bytes(HALF, HALF, plain=True)
+        for sizes in (["1500"], ["a=1500", "b=1500"])
+    )
+    assert one == kept + bytes_of(made, 4 + encoding)
+    # The second resize works in the same buffers.
+    assert two == one + bytes_of(made, 4)
+    smart = names()["smart-crop"]()
+    assert smart.kept_bytes(HALF, made, plain=True) == 0
+    assert smart.kept_bytes(HALF, made, plain=False) == 4 * 3000 * 2000 * bool(kept)
+
+
+# Operations once and for an output, and how many pictures are there beside the decoded one while
+# the last of them is done: what it is given, and the prepared one, and that of the first step.
+NEEDED: Final = ((0, 1, 1), (0, 2, 1), (0, 3, 2), (1, 1, 1), (1, 2, 2), (1, 3, 3))
+
+
+def test_what_is_needed_again_is_counted_while_others_are_done() -> None:
+    """The first step's picture stays until the last one is done, the prepared one to the end."""
+
+    class Large(Operation):
+        name = "large"
+        memory = PerPixel(50, 60)
+
+        def apply(self, picture: Picture) -> Picture:
+            return picture
+
+    def working(before: int, after: int, **words: Any) -> int:
+        template = Recipe.from_options().outputs[0].template
+        output = Output("x", template, (Large(),) * after, Encoding("bmp"))
+        return Recipe("x", (output,), (Large(),) * before).working_bytes(FULL, FULL, **words)
+
+    for before, after, others in NEEDED:
+        for each, words in ((4, {"plain": True}), (8, {}), (4, {"pixel_bytes": 4})):
+            taken = 50 if "plain" in words else 60
+            expected = bytes_of(FULL, each * others + taken)
+            assert working(before, after, **words) == expected, (before, after, words)
 
 
 def test_resizing_takes_more_with_alpha_and_with_numpy() -> None:

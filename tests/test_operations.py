@@ -13,15 +13,15 @@ from typing import Any, Final, cast
 
 import numpy as np
 import pytest
-from PIL import Image
 from reference import (
-    DEPTH_NOTICE,
     MODES,
     NEAREST,
     Floats,
     Reference,
     Row,
     check,
+    check_depth_reduced,
+    check_refused,
     image_of,
     in_colour,
     levels_of_all_kinds,
@@ -29,15 +29,18 @@ from reference import (
     mode_of,
     picture_of,
     planes_of,
+    sixteen_bits,
 )
 
-from imgbatch.errors import UsageError
+from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
+from imgbatch.model import Failure
 from imgbatch.operations import names, parameters_of, parse
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.detail import Sharpen
 from imgbatch.operations.parameters import Parameter, parameter
+from imgbatch.operations.point import PointOperation, joined
 
 
 def _brightness(amount: float) -> Reference:
@@ -171,29 +174,18 @@ def test_autocontrast_leaves_a_picture_alone_that_has_all_levels_or_only_one() -
         assert np.array_equal(planes_of(after.image), pixels)
 
 
-def _sixteen_bit() -> Picture:
-    fine = np.random.default_rng(3).integers(0, 65_536, (61, 83), dtype=np.uint16)
-    return Picture.of(Image.fromarray(fine))
-
-
 @pytest.mark.parametrize(
     "row",
     [row for row in TONE if row.name not in ("grayscale", "saturation")],
     ids=lambda r: r.words,
 )
 def test_sixteen_bit_grey_is_worked_on_in_eight_bits_with_a_notice(row: Row) -> None:
-    picture = _sixteen_bit()
-    after = parse(row.words).apply(picture)
-    eight_bits = np.rint(planes_of(picture.image) / 257)
-    expected = np.clip(row.reference(eight_bits), 0, 255)
-    assert after.image.mode == mode_of(expected.shape[2], alpha=False)
-    assert np.abs(planes_of(after.image) - expected).max() <= NEAREST
-    assert after.notices == (DEPTH_NOTICE,)
+    check_depth_reduced(row.words, row.reference)
 
 
 @pytest.mark.parametrize("words", ["grayscale", "saturation", "saturation:amount=0"])
 def test_sixteen_bit_grey_keeps_its_depth_where_there_is_nothing_to_do(words: str) -> None:
-    picture = _sixteen_bit()
+    picture = sixteen_bits()
     assert parse(words).apply(picture) is picture
 
 
@@ -365,10 +357,7 @@ def test_words_become_an_operation(words: str, kind: str, values: dict[str, obje
 def test_a_wrong_word_is_refused_with_what_was_found_and_what_was_expected(
     words: str, parts: list[str]
 ) -> None:
-    with pytest.raises(UsageError) as caught:
-        parse(words)
-    for part in parts:
-        assert part in str(caught.value)
+    check_refused(words, parts)
 
 
 def test_operations_are_listed_by_name_in_order() -> None:
@@ -445,6 +434,77 @@ def test_a_new_operation_needs_its_class_and_nothing_else() -> None:
         Twice(4)
     with pytest.raises(UsageError, match=r"twice: times: found 1\.0"):
         Twice(1.0)  # type: ignore[arg-type]
+
+
+# What goes wrong in one
+
+
+@dataclass(frozen=True, slots=True)
+class Odd(PointOperation):
+    """A point operation of somebody who made a mistake."""
+
+    name = "odd"
+    made: Any = None
+
+    def level(self, value: float) -> float:
+        return cast(float, self.made(value))
+
+
+def _raises(value: float) -> float:
+    raise OverflowError("too much")
+
+
+@dataclass(frozen=True, slots=True)
+class Blind(PointOperation):
+    """One that cannot see."""
+
+    name = "blind"
+    measures = True
+
+    def settled(self, picture: Picture) -> PointOperation:
+        raise LookupError("nothing to see")
+
+
+@dataclass(frozen=True, slots=True)
+class Empty(PointOperation):
+    """One without a curve."""
+
+    name = "empty"
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (Odd(_raises), "odd: OverflowError: too much"),
+        (Odd(lambda value: math.nan), "odd: ValueError: a level became no number (NaN)"),
+        (Odd(lambda value: value or math.nan), "odd: ValueError: a level became no number (NaN)"),
+        (Odd(lambda value: None), "odd: TypeError: must be real number, not NoneType"),
+        (Empty(), "empty: TypeError: Empty has neither `level` nor `curves`"),
+        (Blind(), "blind: LookupError: nothing to see"),
+    ],
+)
+def test_a_mistake_in_one_of_several_point_operations_is_told_by_its_name(
+    odd: PointOperation, message: str
+) -> None:
+    failure = Failure("operate", odd.name, message)
+    for others in ((odd,), (odd, parse("invert")), (parse("gamma"), odd, parse("invert"))):
+        # What looks at the picture begins anew, so the mistake is always in the last one.
+        *before, last = joined(others)
+        assert len(before) == (odd.measures and others[0] is not odd)
+        with pytest.raises(PictureError) as caught:
+            last.apply(picture_of("RGB"))
+        assert caught.value.failure == failure
+    run = joined((odd, parse("invert")))[0]
+    if odd.measures:
+        # So it is for the first frame of an animation.
+        with pytest.raises(PictureError, match="nothing to see"):
+            run.settled(picture_of("RGB"))
+
+
+def test_what_is_beyond_black_and_white_is_clipped_and_no_mistake() -> None:
+    for level, expected in ((math.inf, 255), (-math.inf, 0), (2.0, 255), (-1, 0)):
+        after = Odd(lambda value, level=level: level).apply(picture_of("L"))
+        assert after.image.getextrema() == (expected, expected)
 
 
 # 16 bits a channel in colour

@@ -123,8 +123,11 @@ def test_files_are_looked_for_beside_the_recipe(tmp_path: Path) -> None:
         ("[[output]]\nfit = 'inseid'\n", ["fit", "'inseid'", "did you mean inside?"]),
         ("[[output]]\nkernel = 'lancos'\n", ["kernel", "'lancos'", "did you mean lanczos?"]),
         ("[[output]]\nformat = 'jpg2'\n", ["jpg2"]),
-        ("[[output]]\nmax-bytes = 'big'\n", ["max-bytes", "found 'big'", "'500KB'"]),
-        ("[[output]]\nmax-bytes = 1.5\n", ["max-bytes", "found 1.5", "a whole number"]),
+        ("[[output]]\nmax-bytes = 'big'\n", ["found max-bytes 'big'", "'500KB'"]),
+        (
+            "[[output]]\nmax-bytes = 1.5\n",
+            ["max-bytes", "found 1.5", "text in quotes or a whole number"],
+        ),
         ("[[output]]\noperations = 'x'\n", ["operations", "found 'x'", "a list"]),
         ("[[output]]\noperations = [1]\n", ["operations", "found 1", "text in quotes or a table"]),
         ("[[output]]\noperations = [{amount = 1}]\n", ["operations", "expected a name in each"]),
@@ -330,6 +333,107 @@ def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr.decode()
     made = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("out/[0-9]*/*"))
     assert made == ["out/20/a.webp", "out/20/b.webp", "out/30/a.webp", "out/30/b.webp"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "expected"),
+    [
+        (
+            "quality = 92",
+            {"format": "png"},
+            "PNG has no quality setting, and the recipe says quality = 92: leave --format away, "
+            "or take that out of the recipe",
+        ),
+        (
+            'format = "png"',
+            {"quality": 92},
+            'PNG has no quality setting, and the recipe says format = "png": leave --quality away, '
+            "or take that out of the recipe",
+        ),
+        (
+            'max-bytes = "9KB"',
+            {"lossless": True},
+            'lossless and max-bytes exclude each other, and the recipe says max-bytes = "9KB": '
+            "leave --lossless away, or take that out of the recipe",
+        ),
+        (
+            "dither = false",
+            {"format": "jpeg"},
+            "JPEG has no dither setting, and the recipe says dither = false: leave --format away, "
+            "or take that out of the recipe",
+        ),
+        (
+            'format = "tiff"\nquality = 9',
+            {"artist": "Ada"},
+            "TIFF has a quality with compression jpeg only: leave quality away",
+        ),
+        ('format = "png"\nmax-bytes = 9', {}, "PNG has no max-bytes setting: leave max-bytes away"),
+        (
+            "quality = 9",
+            {"format": "png", "quality": 8},
+            "PNG has no quality setting: leave --quality away",
+        ),
+    ],
+)
+def test_words_that_do_not_suit_are_blamed_on_who_said_them(
+    tmp_path: Path, text: str, said: dict[str, Any], expected: str
+) -> None:
+    path = recipe_at(tmp_path, f"[[output]]\n{text}\n")
+    with pytest.raises(UsageError) as caught:
+        load(path, said)
+    assert str(caught.value) == f"{path}: output 1: {expected}"
+
+
+def test_what_does_not_suit_a_preset_is_taken_out_of_a_copy(tmp_path: Path) -> None:
+    run = imgbatch("run", "print-proof", "photos", "-f", "png", cwd=tmp_path)
+    assert run.returncode == 2
+    assert run.stderr.decode().strip() == (
+        "imgbatch: preset print-proof: output 'proof': PNG has no quality setting, and the recipe "
+        "says quality = 92: leave --format away, or take that out of a copy of it (imgbatch "
+        "presets print-proof > FILE)"
+    )
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["fit = 'cover'", "enlarge = true", "gravity = 'north'", "kernel = 'box'", "linear = true"],
+)
+def test_how_a_size_is_reached_needs_a_size(tmp_path: Path, word: str) -> None:
+    key, _, value = word.partition(" = ")
+    found = value.replace("true", "True")
+    path = recipe_at(tmp_path, f"[[output]]\n{word}\n")
+    with pytest.raises(UsageError) as caught:
+        load(path)
+    expected = f"{key}: found {found} without a size, expected size = … with it"
+    assert str(caught.value) == f"{path}: output 1: {expected}"
+    # Defaults may be meant for other outputs.
+    outputs = "[[output]]\nname = 'a'\nsize = 9\n[[output]]\nname = 'b'\n"
+    sized, whole = load(recipe_at(tmp_path, f"[defaults]\n{word}\n{outputs}")).outputs
+    assert (len(sized.operations), len(whole.operations)) == (1, 0)
+    load(recipe_at(tmp_path, f"[defaults]\nsize = 9\n[[output]]\n{word}\n"))
+
+
+@pytest.mark.parametrize(("one", "other"), [("A", "a"), ("caf\u00e9", "cafe\u0301")])
+def test_names_that_differ_in_case_or_accents_alone_are_refused_where_files_have_them(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    path = recipe_at(tmp_path, f"[[output]]\nname = '{one}'\n[[output]]\nname = '{other}'\n")
+    with pytest.raises(UsageError) as caught:
+        load(path)
+    for part in (str(path), repr(one), repr(other), "differ in more than case"):
+        assert part in str(caught.value)
+    text = path.read_text(encoding="utf-8")
+    paths = iter(("path = 'x/{stem}'", "path = 'y/{stem}'"))
+    apart = "\n".join(
+        line + "\n" + next(paths) if "name" in line else line for line in text.split("\n")
+    )
+    assert [output.name for output in load(recipe_at(tmp_path, apart)).outputs] == [one, other]
+
+
+def test_what_no_name_can_tell_is_said_with_the_file(tmp_path: Path) -> None:
+    path = recipe_at(tmp_path, "[[output]]\noperations = ['trim']\npath = '{width}{ext}'\n")
+    with pytest.raises(UsageError, match=r"delivery\.toml: \{width\} cannot be in the name"):
+        load(path)
 
 
 def test_explain_tells_the_recipe_its_digest_and_the_steps(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from sqlite3 import connect
 from typing import Any
 
 import pytest
+from commands import imgbatch as imgbatch_run
+from commands import told
 from pictures import opened, saved, scene
 
 import imgbatch
@@ -35,19 +35,6 @@ def made(folder: Path, out: Path, **options: Any) -> dict[str, str]:
     """What became of each source, by its name below the folder."""
     results = imgbatch.run(RECIPE, [folder], output=out, jobs=1, **options)
     return {result.source.relative: result.reason or result.status for result in results}
-
-
-def command(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    run = subprocess.run(
-        [sys.executable, "-m", "imgbatch", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert "Traceback" not in run.stderr, run.stderr
-    return run
 
 
 def pixel(file: Path) -> int:
@@ -137,14 +124,8 @@ def test_a_source_of_the_distant_future_is_made_and_known(tmp_path: Path) -> Non
 def test_a_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
     plant(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
-    run = subprocess.run(
-        [sys.executable, "-m", "imgbatch", "resize", "-", "-o", "out", "--force", "-f", "jpeg"],
-        cwd=tmp_path,
-        input=b"in/a.bmp\nin/x\0y.bmp\n",
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
+    words = ("resize", "-", "-o", "out", "--force", "-f", "jpeg")
+    run = imgbatch_run(*words, cwd=tmp_path, stdin=b"in/a.bmp\nin/x\0y.bmp\n")
 
     assert run.returncode == 1
     assert b"1 done, 1 failed" in run.stderr
@@ -195,7 +176,7 @@ def test_a_backup_that_is_the_original_itself_is_none(tmp_path: Path) -> None:
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep/sub").symlink_to("../in/sub")
 
-    run = command(*("resize", "in", "-s", "30", "--in-place", "--backup", "keep"), cwd=tmp_path)
+    run = told(*("resize", "in", "-s", "30", "--in-place", "--backup", "keep"), cwd=tmp_path)
 
     assert run.returncode == 1
     assert "where the original itself is" in run.stderr
@@ -205,9 +186,9 @@ def test_a_backup_that_is_the_original_itself_is_none(tmp_path: Path) -> None:
 def test_originals_that_were_put_below_are_no_sources(tmp_path: Path) -> None:
     original = plant(tmp_path / "in", "a.bmp").read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
-    assert command(*shrink, "--backup", "in/originals", cwd=tmp_path).returncode == 0
+    assert told(*shrink, "--backup", "in/originals", cwd=tmp_path).returncode == 0
 
-    assert command(*shrink, "--no-backup", cwd=tmp_path).returncode == 0
+    assert told(*shrink, "--no-backup", cwd=tmp_path).returncode == 0
 
     assert (tmp_path / "in/originals/a.bmp").read_bytes() == original
     assert opened((tmp_path / "in/a.bmp").read_bytes()).size == (30, 20)
@@ -216,12 +197,12 @@ def test_originals_that_were_put_below_are_no_sources(tmp_path: Path) -> None:
 def test_a_failed_run_of_another_recipe_makes_nobody_forget_what_was_made(tmp_path: Path) -> None:
     plant(tmp_path / "in", "a.bmp")
     shrink = ("resize", "in", "-s", "30", "--in-place", "--no-backup")
-    command(*shrink, cwd=tmp_path)
+    told(*shrink, cwd=tmp_path)
     result = (tmp_path / "in/a.bmp").read_bytes()
     other = ("filter", "in", "--filter", "invert", "--in-place", "--no-backup")
-    assert command(*other, "--max-pixels", "10", cwd=tmp_path).returncode == 1
+    assert told(*other, "--max-pixels", "10", cwd=tmp_path).returncode == 1
 
-    run = command(*shrink, cwd=tmp_path)
+    run = told(*shrink, cwd=tmp_path)
 
     assert "1 skipped" in run.stderr
     assert (tmp_path / "in/a.bmp").read_bytes() == result
@@ -233,7 +214,7 @@ def test_names_that_differ_in_case_are_two_files(tmp_path: Path) -> None:
     if len(os.listdir(tmp_path / "in")) < 2:
         pytest.skip("this file system does not tell upper from lower case")
 
-    run = command("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
+    run = told("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
 
     assert "2 done" in run.stderr
 
@@ -246,21 +227,21 @@ def test_what_cannot_be_carried_over_needs_a_backup(tmp_path: Path) -> None:
     before = pair.read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
 
-    refused = command(*shrink, "--no-backup", cwd=tmp_path)
+    refused = told(*shrink, "--no-backup", cwd=tmp_path)
     assert refused.returncode == 1
     assert "needs a --backup" in refused.stderr
     assert pair.read_bytes() == before
 
-    assert command(*shrink, "--backup", "keep", cwd=tmp_path).returncode == 0
+    assert told(*shrink, "--backup", "keep", cwd=tmp_path).returncode == 0
     assert (tmp_path / "keep/a.jpg").read_bytes() == before
 
 
 def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) -> None:
     original = plant(tmp_path / "in", "a.bmp").read_bytes()
     words = ("resize", "in", "--in-place", "--backup", "keep", "-v")
-    command(*words, "-s", "30", cwd=tmp_path)
+    told(*words, "-s", "30", cwd=tmp_path)
 
-    run = command(*words, "-s", "20", cwd=tmp_path)
+    run = told(*words, "-s", "20", cwd=tmp_path)
 
     assert run.returncode == 0
     assert "now again from that, not from the original" in run.stderr
@@ -293,7 +274,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(
 ) -> None:
     before = plant(tmp_path / "in", "a.bmp").read_bytes()
 
-    run = command("resize", "in", *words, cwd=tmp_path)
+    run = told("resize", "in", *words, cwd=tmp_path)
 
     assert run.returncode == 2
     assert complaint in run.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -14,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+from commands import told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import (
@@ -770,32 +769,19 @@ def test_a_source_above_the_limit_is_not_kept(tmp_path: Path) -> None:
 # The command
 
 
-def command(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    run = subprocess.run(
-        [sys.executable, "-m", "imgbatch", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in run.stderr, run.stderr
-    return run
-
-
 def test_the_command_keeps_to_a_limit(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", JPEG)
     planted(tmp_path / "in", saved(grainy(40, 30), "PNG"), "b.png")
     words = ("resize", "in", "-s", "100", "-o", "out", "--max-bytes", "3.2KB")
-    run = command(*words, "--report", "r", cwd=tmp_path)
+    run = told(*words, "--report", "r", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
     sizes = {row["source"]: row["outputs"][0]["bytes"] for row in rows}
     assert 2_900 < sizes["in/a.jpg"] <= 3_200
     assert sizes["in/a.jpg"] == (tmp_path / "out/a.jpg").stat().st_size
-    assert "2 skipped" in command(*words, cwd=tmp_path).stderr
-    other = command(*words[:-1], "3.1KB", cwd=tmp_path)
+    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
+    other = told(*words[:-1], "3.1KB", cwd=tmp_path)
     assert "2 done" in other.stderr
     assert (tmp_path / "out/a.jpg").stat().st_size <= 3_100
 
@@ -805,7 +791,7 @@ def test_the_command_says_what_it_made_smaller_and_what_it_could_not(tmp_path: P
     planted(tmp_path / "in", JPEG)
     planted(tmp_path / "in", saved(grainy(), "PNG"), "b.png")
     words = ("resize", "in", "-o", "out", "-v", "--max-bytes", "2000")
-    run = command(*words, cwd=tmp_path)
+    run = told(*words, cwd=tmp_path)
     assert run.returncode == 1
     assert "pixels instead of 160 x 120: at quality 40" in run.stderr
     assert "in/b.png failed: it has" in run.stderr
@@ -819,7 +805,7 @@ def test_the_command_refuses_a_limit_that_is_none(tmp_path: Path) -> None:
         ("big", "'--max-bytes': found 'big', expected a number, as in 500MB"),
         ("0", "found max-bytes 0, expected bytes"),
     ):
-        run = command("resize", "a.jpg", "-o", "out", "--max-bytes", word, cwd=tmp_path)
+        run = told("resize", "a.jpg", "-o", "out", "--max-bytes", word, cwd=tmp_path)
         assert run.returncode == 2
         assert message in run.stderr
 
@@ -839,7 +825,7 @@ def test_in_place_what_is_smaller_is_left_alone(tmp_path: Path) -> None:
         "keep",
     )
     words += ("-q", "60", "--keep-smaller", "-v")
-    run = command(*words, cwd=tmp_path)
+    run = told(*words, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert (low.stat().st_ino, low.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert low.read_bytes() == LOW
@@ -847,16 +833,16 @@ def test_in_place_what_is_smaller_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "keep/high.jpg").read_bytes() == JPEG
     assert not (tmp_path / "keep/low.jpg").exists()
     assert "low.jpg (160 x 120" in run.stderr
-    assert "2 skipped" in command(*words, cwd=tmp_path).stderr
+    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
 
 
 def test_a_limit_holds_in_place(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     path = planted(tmp_path / "in", JPEG)
     words = ("resize", "in", "-s", "2048", "--in-place", "--no-backup", "--max-bytes", "6KB")
-    assert command(*words, cwd=tmp_path).returncode == 0
+    assert told(*words, cwd=tmp_path).returncode == 0
     first = path.read_bytes()
     assert 5_000 < len(first) <= 6_000
     assert opened(first).size == (160, 120)
-    assert "1 skipped" in command(*words, cwd=tmp_path).stderr
+    assert "1 skipped" in told(*words, cwd=tmp_path).stderr
     assert path.read_bytes() == first

@@ -14,8 +14,11 @@ def command(name: str | None) -> None:
 
     They are for --filter and for recipes.
     """
-    from imgbatch.operations import find, names, parameters_of
+    from imgbatch.naming import shown
+    from imgbatch.operations import find, names, parameters_of, unloadable
 
+    for trouble in unloadable().values() if name is None else ():
+        click.echo(f"imgbatch: {shown(trouble)}", err=True)
     kinds = names() if name is None else {find(name).name: find(name)}
     for known, kind in kinds.items():
         about = inspect.getdoc(kind) or ""

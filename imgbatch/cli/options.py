@@ -301,7 +301,7 @@ _SAVE_RECIPE = click.option(
     "--save-recipe",
     metavar="FILE",
     type=click.Path(),
-    help="Write what these options mean as a recipe (TOML), then go on.",
+    help="Write what these options mean as a recipe (TOML), also with --dry-run; then go on.",
 )
 
 

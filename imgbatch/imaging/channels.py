@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from imgbatch.imaging.strips import STRIP_PIXELS
+from imgbatch.imaging.strips import strips
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +30,10 @@ def mapped(image: Image.Image, change: Change) -> Image.Image:
     """
     import numpy as np
 
-    width, height = image.size
     made = Image.new(image.mode, image.size, None)
     colours = 1 if image.mode in ("L", "LA") else 3
-    rows = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(height, top + rows)))
+    for top, bottom in strips(image.size):
+        strip = image.crop((0, top, image.width, bottom))
         bands = strip.split()
         changed = change(strip, [np.asarray(band) for band in bands[:colours]], top)
         merged = [*(_as_image(band) for band in changed), *bands[colours:]]

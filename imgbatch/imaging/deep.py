@@ -73,8 +73,9 @@ class Deep:
         """The luma of Rec. ITU-R BT.601, as Pillow's convert gives it: I;16, or LA;16."""
         if self.array.shape[2] == 2:
             return self
-        luma = self.array[..., :3] @ np.array([0.299, 0.587, 0.114])
-        levels = np.rint(luma).astype(np.uint16)
+        levels = np.empty(self.array.shape[:2], np.uint16)
+        for row, level in zip(self.array, levels, strict=True):
+            level[:] = np.rint(row[:, :3] @ np.array([0.299, 0.587, 0.114]))
         if self.array.shape[2] == 3:
             return Image.fromarray(levels)
         return Deep(np.dstack([levels, self.array[..., 3]]))

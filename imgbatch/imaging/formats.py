@@ -231,7 +231,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=_EVERYTHING - {"comment"},
         max_side=2**31 - 1,
         # The file twice: libtiff writes it into memory of its own.
-        encoding=PerPixel(7, 10),
+        encoding=PerPixel(9.5, 24.5),
         series="pages",
     ),
     Format(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from imgbatch.imaging.strips import STRIP_PIXELS
+from imgbatch.imaging.strips import strips
 from imgbatch.model import Size
 
 if TYPE_CHECKING:
@@ -46,9 +46,8 @@ def _counts(size: Size, seeds: tuple[int, ...]) -> NDArray[np.uint8]:
     stream = np.random.PCG64(np.random.SeedSequence(seeds))
     counts = np.empty((height, width), np.uint8)
     words = (width + 1) // 2
-    rows = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        strip = counts[top : top + rows]
+    for top, bottom in strips((width, height)):
+        strip = counts[top:bottom]
         drawn = stream.random_raw(len(strip) * words).astype("<u8", copy=False)
         halves = drawn.view("<u4").reshape(len(strip), 2 * words)
         np.bitwise_count(halves[:, :width], out=strip)
@@ -63,9 +62,8 @@ def _smoothed(counts: NDArray[np.uint8], aside: float) -> NDArray[np.uint8]:
     # Weights of 1, middle, 1 need one product less for each pixel.
     factor = DEVIATION / (_BITS / 4) ** 0.5 / kept * (aside**2 if aside else 1)
     made = np.empty((height, width), np.uint8)
-    rows = max(1, STRIP_PIXELS // (width + 2))
-    for top in range(0, height, rows):
-        strip = counts[top : top + rows + 2].astype(np.float32)
+    for top, bottom in strips((width, height)):
+        strip = counts[top : bottom + 2].astype(np.float32)
         strip -= _BITS / 2
         inner = strip[1:-1, 1:-1]
         if aside:
@@ -78,5 +76,5 @@ def _smoothed(counts: NDArray[np.uint8], aside: float) -> NDArray[np.uint8]:
         levels = inner * np.float32(factor)
         levels += MIDDLE + 0.5
         np.clip(levels, 1, 255, out=levels)
-        made[top : top + rows] = levels
+        made[top:bottom] = levels
     return made

@@ -164,6 +164,23 @@ class Picture:
         """Width and height of the pixels as they are stored."""
         return self.pixels.size
 
+    def stored_area(self, box: Box) -> Box:
+        """Where a box lies among `pixels`, as they are stored.
+
+        `box` is in pixels of `full_size`, upright; where a decoder shrank them the result has
+        fractions. It never leaves `area` to the right or below, whatever is rounded.
+        """
+        wanted = stored_box(box, self.full_size, self.orientation)
+        width, height = turned(self.full_size, self.orientation)
+        left, top, right, bottom = self.area
+        across, down = (right - left) / width, (bottom - top) / height
+        return (
+            left + wanted[0] * across,
+            top + wanted[1] * down,
+            min(right, left + wanted[2] * across),
+            min(bottom, top + wanted[3] * down),
+        )
+
     def upright(self) -> Picture:
         """The same picture, turned as it is meant to be seen."""
         if self.orientation == 1:

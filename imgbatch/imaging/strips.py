@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
+
+from imgbatch.model import Size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +21,16 @@ Change = Callable[["NDArray[np.uint8]", int], "NDArray[Any]"]
 the first one, to as many rows without the reach, (height, width) or (height, width, channels)."""
 
 
+def strips(size: Size) -> Iterator[tuple[int, int]]:
+    """The strips of a picture of `size`, from top to bottom: the first row of each, and the one
+    behind its last.
+    """
+    width, height = size
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield top, min(height, top + rows)
+
+
 def mapped(image: Image.Image, change: Change, *, reach: int = 0, mode: str = "") -> Image.Image:
     """A new image of what `change` makes of each strip of an image of 8 bits a channel.
 
@@ -29,9 +41,7 @@ def mapped(image: Image.Image, change: Change, *, reach: int = 0, mode: str = ""
 
     width, height = image.size
     made = Image.new(mode or image.mode, image.size, None)
-    rows = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
+    for top, bottom in strips(image.size):
         upper, lower = max(0, top - reach), min(height, bottom + reach)
         strip = np.asarray(image.crop((0, upper, width, lower)))
         strip = strip.reshape(lower - upper, width, -1)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import difflib
 import pkgutil
 import re
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -41,11 +42,17 @@ ENTRY_POINTS: Final = "imgbatch.operations"
 def names() -> MappingProxyType[str, type[Operation]]:
     """All registered operations by name, sorted: imgbatch's own, and those of other packages.
 
-    Raises UsageError for a package whose module cannot be loaded.
+    Those of a package that cannot be loaded are left out: `unloadable` tells of them.
     """
     _load_own()
     _load_installed()
     return MappingProxyType(dict(sorted(registered().items())))
+
+
+def unloadable() -> MappingProxyType[str, str]:
+    """What is wrong with the packages whose operations cannot be loaded, by their entry points."""
+    _load_own()
+    return MappingProxyType(_load_installed())
 
 
 @cache
@@ -55,18 +62,24 @@ def _load_own() -> None:
 
 
 @cache
-def _load_installed() -> None:
+def _load_installed() -> dict[str, str]:
     from importlib.metadata import entry_points
 
+    wrong = {}
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
         except (Exception, SystemExit) as error:
             package = point.dist.name if point.dist else point.value
-            raise UsageError(
+            wrong[point.name.lower()] = (
                 f"the operations of {package} cannot be loaded ({point.value}): "
                 f"{type(error).__name__}: {error}"
-            ) from error
+            )
+    for name, kind in list(registered().items()):
+        # What a module registered before it failed could not travel to other processes.
+        if kind.__module__ not in sys.modules:
+            del registered()[name]
+    return wrong
 
 
 def find(name: str) -> type[Operation]:
@@ -75,11 +88,15 @@ def find(name: str) -> type[Operation]:
     _load_own()
     if known not in registered():
         # Looking through all that is installed takes time, so only for what is not known.
-        kinds = names()
+        kinds, wrong = names(), unloadable()
         if known not in kinds:
+            if known in wrong:
+                raise UsageError(wrong[known])
             near = difflib.get_close_matches(known, kinds, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
-            raise UsageError(f"unknown operation {name!r}: {hint}")
+            # It may be one of these.
+            more = "".join(f"; {trouble}" for trouble in wrong.values())
+            raise UsageError(f"unknown operation {name!r}: {hint}{more}")
     return registered()[known]
 
 
@@ -167,5 +184,6 @@ __all__ = [
     "parameters_of",
     "parse",
     "plain",
+    "unloadable",
     "words_of",
 ]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+from imgbatch.errors import PictureError
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
@@ -76,11 +79,30 @@ class Operation(ABC):
         """The memory it takes to make a picture of `after` from one of `before` pixels."""
         return max(self.memory.of(size, plain=plain) for size in (before, after))
 
+    def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """How many of its working bytes stay taken after it: the buffers of a library."""
+        return 0
+
     def needed_size(self, size: Size, wanted: Size) -> Size:
         """The least size it can start from, of a picture whose file has `size`, if what comes
         after it needs `wanted` pixels of its result.
         """
         return wanted if self.pixelwise else size
+
+
+@contextmanager
+def blamed(operation: Operation) -> Iterator[None]:
+    """Make what an operation raises inside a PictureError that names it.
+
+    A PictureError stays as it is, and so does a want of memory.
+    """
+    try:
+        yield
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:
+        name = operation.name
+        raise PictureError("operate", name, f"{name}: {type(error).__name__}: {error}") from error
 
 
 _registry: dict[str, type[Operation]] = {}

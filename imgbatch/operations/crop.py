@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.formats import PerPixel
-from imgbatch.imaging.picture import Picture, stored_box, turn, turned
+from imgbatch.imaging.picture import Picture, turn
 from imgbatch.model import Size
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.geometry import GRAVITIES, Gravity, SizeSpec, place
@@ -219,16 +219,7 @@ def cut(picture: Picture, part: Part) -> Picture:
     """
     if part == (0, 0, *picture.full_size):
         return picture
-    stored = stored_box(part, picture.full_size, picture.orientation)
-    width, height = turned(picture.full_size, picture.orientation)
-    left, top, right, bottom = picture.area
-    across, down = (right - left) / width, (bottom - top) / height
-    exact = (
-        left + stored[0] * across,
-        top + stored[1] * down,
-        min(right, left + stored[2] * across),
-        min(bottom, top + stored[3] * down),
-    )
+    exact = picture.stored_area(part)
     first = math.floor(exact[0]), math.floor(exact[1])
     whole = (*first, math.ceil(exact[2]), math.ceil(exact[3]))
     area = exact[0] - first[0], exact[1] - first[1], exact[2] - first[0], exact[3] - first[1]
@@ -269,6 +260,12 @@ class SmartCrop(CutOperation):
     def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
         """All pixels are looked at."""
         return self.memory.of(before, plain=plain)
+
+    def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """The resampler with SIMD keeps what it multiplied alpha into."""
+        from imgbatch.imaging import resample
+
+        return 0 if plain or resample.resize_simd is None else 4 * before[0] * before[1]
 
     def apply(self, picture: Picture) -> Picture:
         """Look at a small picture, cut the large one."""
@@ -366,14 +363,12 @@ def _contents(picture: Picture, tolerance: int) -> Part | None:
     """What is within the borders of an upright picture; None if there is nothing."""
     from PIL import Image, ImageChops
 
-    from imgbatch.imaging.strips import STRIP_PIXELS
+    from imgbatch.imaging.strips import strips
 
-    width, height = picture.size
     border = _border_colour(picture, tolerance)
-    rows = max(1, STRIP_PIXELS // width)
     lefts, tops, rights, bottoms = [], [], [], []
-    for first in range(0, height, rows):
-        strip = _comparable(picture, (0, first, width, min(height, first + rows)))
+    for first, behind in strips(picture.size):
+        strip = _comparable(picture, (0, first, picture.size[0], behind))
         plain = Image.new(strip.mode, strip.size, border)
         beyond = [255 * (level > tolerance) for level in range(256)] * len(border)
         box = ImageChops.difference(strip, plain).point(beyond).getbbox(alpha_only=False)

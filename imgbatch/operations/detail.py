@@ -62,10 +62,12 @@ class Sharpen(SharpeningOperation):
         """In int16: the blur is exact there, and only amount needs a rounding."""
         import numpy as np
 
+        from imgbatch.imaging.strips import strips
+
         # The blur is kept 16-fold (its weights 1 2 1 across and down), so it is a whole number.
         factor = np.float32(self.amount / 16)
         luma = np.pad(np.asarray(image.convert("L")), 1, mode="edge")
-        for top, bottom in _strips(image):
+        for top, bottom in strips(image.size):
             strip = luma[top : bottom + 2].astype(np.int16)
             # Twice the mean of two, in each direction.
             across = strip[:, :-1] + strip[:, 1:]
@@ -207,14 +209,6 @@ def _extremes(
         chosen(around[:-1], across[1:], out=around[:-1])
         found.append(around[top - upper : top - upper + count])
     return found[0], found[1]
-
-
-def _strips(image: Image.Image) -> Iterator[tuple[int, int]]:
-    from imgbatch.imaging.strips import STRIP_PIXELS
-
-    rows = max(1, STRIP_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        yield top, min(image.height, top + rows)
 
 
 def _without(image: Image.Image, excesses: Excesses) -> Image.Image:

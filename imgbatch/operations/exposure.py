@@ -17,10 +17,12 @@ from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import Number, Point, Points, Text, parameter
-from imgbatch.operations.point import Level, LightOperation, PointOperation
+from imgbatch.operations.point import LightOperation, PointOperation
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from imgbatch.imaging.colour.transfer import Level
 
 _KNEE: Final = 0.5
 """The light (sRGB level 188) above which an exposure that protects highlights bends."""

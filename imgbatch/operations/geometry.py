@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import ClassVar, Final, Literal, get_args
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging.picture import Box, Picture, stored_box, turn, turned
+from imgbatch.imaging.picture import Box, Picture, turn, turned
 from imgbatch.model import WHITE, Colour, Size
 from imgbatch.operations.base import Operation
 
@@ -297,6 +297,15 @@ class Resize(Operation):
         bytes_each = 40 if by_simd and not self.linear else _STRIP_BYTES
         return max(plainly, (12 if plain else 16) * made + bytes_each * strip)
 
+    def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+        """The resampler with SIMD keeps what it resampled one way, and alpha's product."""
+        from imgbatch.imaging import resample
+
+        if resample.resize_simd is None or self.kernel not in resample.SIMD_KERNELS:
+            return 0
+        half_way = max(before[0] * after[1], after[0] * before[1])
+        return 4 * (half_way if plain else half_way + before[0] * before[1])
+
     def apply(self, picture: Picture) -> Picture:
         """Resample once, from the wanted part as it is stored; turn what comes out of it."""
         from imgbatch.imaging import resample
@@ -309,17 +318,7 @@ class Resize(Operation):
         if placement.enlarges:
             width, height = picture.full_size
             picture = picture.with_notice("enlarged", f"it has {width} x {height} pixels only")
-        wanted = stored_box(placement.box, picture.full_size, orientation)
-        stored_size = turned(picture.full_size, orientation)
-        left, top, right, bottom = picture.area
-        across = (right - left) / stored_size[0]
-        down = (bottom - top) / stored_size[1]
-        box = (
-            left + wanted[0] * across,
-            top + wanted[1] * down,
-            min(right, left + wanted[2] * across),
-            min(bottom, top + wanted[3] * down),
-        )
+        box = picture.stored_area(placement.box)
         scaled = turned(placement.scaled, orientation)
         pixels = None
         # The nearest pixel is the same in any light.

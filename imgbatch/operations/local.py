@@ -63,13 +63,12 @@ class Clarity(SharpeningOperation):
         """Less than nothing where detail is brighter than its base."""
         import numpy as np
 
-        from imgbatch.imaging.strips import STRIP_PIXELS
+        from imgbatch.imaging.strips import strips
 
         base = _base(image, self.radius)
         factor = np.float32((_MOST**self.amount - 1) * 4 / 255**2)
-        rows = max(1, STRIP_PIXELS // image.width)
-        for top in range(0, image.height, rows):
-            strip = image.crop((0, top, image.width, min(image.height, top + rows)))
+        for top, bottom in strips(image.size):
+            strip = image.crop((0, top, image.width, bottom))
             luma = np.asarray(strip.convert("L")).astype(np.float32)
             excess = base.rows(top, luma)
             excess -= luma

@@ -5,21 +5,21 @@ Alpha is left alone by all of them.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
-from imgbatch.operations.base import Operation
+from imgbatch.operations.base import Operation, blamed
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Level = Callable[[float], float]
-"""From a level of 0..1 to another; results beyond 0..1 are clipped."""
+    from imgbatch.imaging.colour.transfer import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class PointOperation(Operation):
 
     def level(self, value: float) -> float:
         """The level that one from 0..1 becomes, the same in each channel."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has neither `level` nor `curves`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ class Joined(Operation):
     def settled(self, picture: Picture) -> Operation:
         """Only the first can go by what it sees (see `joined`)."""
         first, *rest = self.operations
-        return Joined((first.settled(picture), *rest))
+        with blamed(first):
+            return Joined((first.settled(picture), *rest))
 
 
 def joined(operations: Iterable[Operation]) -> tuple[Operation, ...]:
@@ -152,7 +153,8 @@ def _looked_up(picture: Picture, operations: tuple[PointOperation, ...]) -> Pict
     from imgbatch.imaging import colour
 
     picture = colour.to_tonal(picture)
-    first = operations[0].settled(picture)
+    with blamed(operations[0]):
+        first = operations[0].settled(picture)
     channels = 1 if picture.mode in ("L", "LA") else 3
     levels = _table((first, *operations[1:]), picture.icc, channels)
     if levels == _unchanged(channels):
@@ -170,11 +172,19 @@ def _table(
     for channel in range(channels):
         values = [level / 255 for level in range(256)]
         for operation in operations:
-            curves = operation.curves(icc, channels)
-            curve = curves[channel if len(curves) > 1 else 0]
-            values = [min(1.0, max(0.0, curve(value))) for value in values]
+            with blamed(operation):
+                curves = operation.curves(icc, channels)
+                curve = curves[channel if len(curves) > 1 else 0]
+                values = [_clipped(curve(value)) for value in values]
         found += [round(255 * value) for value in values]
     return tuple(found)
+
+
+def _clipped(level: float) -> float:
+    if math.isnan(level):
+        # To min and max it is neither more nor less than anything, and would become black.
+        raise ValueError("a level became no number (NaN)")
+    return min(1.0, max(0.0, level))
 
 
 def _unchanged(channels: int) -> tuple[int, ...]:

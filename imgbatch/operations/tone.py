@@ -16,10 +16,12 @@ from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import parameter
-from imgbatch.operations.point import Level, PointOperation, ToneOperation
+from imgbatch.operations.point import PointOperation, ToneOperation
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from imgbatch.imaging.colour.transfer import Level
 
 Matrix = tuple[tuple[float, float, float], ...]
 """Three rows: red, green and blue after, each a sum of red, green and blue before."""

@@ -12,12 +12,14 @@ from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import register
 from imgbatch.operations.parameters import Number, parameter
-from imgbatch.operations.point import Level, LightOperation, PointOperation
+from imgbatch.operations.point import LightOperation, PointOperation
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
+
+    from imgbatch.imaging.colour.transfer import Level
 
 Light = tuple[float, float, float]
 """Red, green and blue, proportional to light, in the primaries of some profile."""
