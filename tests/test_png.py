@@ -114,7 +114,8 @@ def rows_for(kind: int) -> NDArray[np.uint8]:
         return bits * 255
     axis = 1 if kind == 1 else 0
     start = random.integers(0, 256, (HIGH, 1, 3) if kind == 1 else (1, WIDE, 3), np.uint8)
-    return np.add(np.cumsum(bits, axis, np.uint8), start, dtype=np.uint8)
+    levels: NDArray[np.uint8] = np.cumsum(bits, axis, np.uint8) + start
+    return levels
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2])
