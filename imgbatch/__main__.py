@@ -11,6 +11,11 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    from imgbatch import ahead, streams
+
+    # Before any other process has them, too.
+    streams.make_safe()
+    ahead.guess(sys.argv[1:])
     from imgbatch.cli import run_command
 
     sys.exit(run_command())

@@ -18,7 +18,7 @@ PACKAGE: Final = Path(imgbatch.__file__).parent
 
 # From the bottom up. A module imports from layers below its own, or from its own package.
 LAYERS: Final = (
-    {"model"},
+    {"model", "streams"},
     {"errors"},
     {"amounts", "naming"},
     {"imaging", "atomic", "runlog", "packed"},
@@ -30,7 +30,7 @@ LAYERS: Final = (
     {"making"},
     {"worker", "journal"},
     {"scan", "plan", "report", "progress", "executors"},
-    {"tasks"},
+    {"tasks", "ahead"},
     {"batch"},
     {"cli"},
     {"__main__"},

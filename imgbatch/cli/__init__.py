@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 
 import imgbatch
-from imgbatch.cli import streams
+from imgbatch import streams
 from imgbatch.errors import ImgbatchError, PlanError
 
 _COMMANDS = {

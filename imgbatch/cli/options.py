@@ -420,17 +420,10 @@ def run(recipe: Callable[[], Recipe], options: dict[str, Any]) -> int:
     if not options["dry_run"] and (
         len(options["paths"]) > 1 or os.path.isdir(options["paths"][0]) or "-" in options["paths"]
     ):
-        # First of all: what workers are forked from gets ready while this process imports,
-        # scans and plans.
-        from imgbatch.executors import pool
+        from imgbatch import ahead
 
-        if options.get("filters", True):
-            # Most operations need it, and a recipe has some. Without threads of its own: the
-            # workers share the processors between them, and are forked from a process that has it.
-            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-            pool.warm_up("imgbatch.tasks", "imgbatch.worker", "numpy")
-        else:
-            pool.warm_up("imgbatch.tasks", "imgbatch.worker")
+        # A recipe has operations, too.
+        ahead.start(numpy=bool(options.get("filters", True)))
     from imgbatch.cli import session
 
     return session.run(recipe(), options)

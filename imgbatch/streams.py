@@ -33,6 +33,8 @@ def to_nowhere(descriptor: int) -> None:
 
 
 def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
+    if isinstance(stream, _Unbreakable):
+        return stream
     if stream is None:
         stream = open(descriptor, "w", closefd=False)
     if hasattr(stream, "reconfigure"):
