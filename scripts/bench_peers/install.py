@@ -9,9 +9,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-DEBIAN = ("libvips-tools", "graphicsmagick", "imagemagick")
-NPM = ("sharp",)
-PYPI = ("pyvips", "pyvips-binary", "imgp")
+DEBIAN = (
+    "libvips-tools",
+    "graphicsmagick",
+    "imagemagick",
+    # djpeg and cjpeg for --stages, valgrind for --instructions.
+    "libjpeg-turbo-progs",
+    "valgrind",
+)
+NPM = ("sharp@0.35.5",)
+PYPI = ("pyvips==3.2.0", "pyvips-binary==8.18.7", "imgp==3.0")
 
 Say = Callable[[str], None]
 
@@ -26,6 +33,7 @@ def install_peers(work: Path, say: Say) -> None:
     else:
         _step(("apt-get", "update", "-q"), say)
         _step(("apt-get", "install", "-q", "-y", "--no-install-recommends", *DEBIAN), say)
+        _show_versions(say)
     npm = shutil.which("npm")
     if npm:
         quiet = ("--no-audit", "--no-fund", "--loglevel=error")
@@ -35,6 +43,13 @@ def install_peers(work: Path, say: Say) -> None:
     python = work / "venv" / "bin" / "python"
     if python.exists() or _step((sys.executable, "-m", "venv", str(work / "venv")), say):
         _step((str(python), "-m", "pip", "install", "--quiet", *PYPI), say)
+
+
+def _show_versions(say: Say) -> None:
+    """The system's packages cannot be pinned: so say which ones there are."""
+    show = ("dpkg-query", "-W", "-f", "  ${Package} ${Version}\n", *DEBIAN)
+    done = subprocess.run(show, capture_output=True, text=True, errors="replace")
+    say(done.stdout.rstrip())
 
 
 def _step(argv: Sequence[str], say: Say) -> bool:

@@ -12,11 +12,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LIMIT_SECONDS = 900.0
+LIMIT_SECONDS = 1800.0
 """A command that takes longer is stopped and counts as failed."""
 
 ORPHAN_SECONDS = 10.0
@@ -39,13 +39,19 @@ class Command:
 class Run:
     """One measured run; `problem` is empty if the command ended with exit code 0.
 
-    `foreign` is the CPU time that everything else on the machine took meanwhile.
+    `foreign` is the CPU time that everything else on the machine took meanwhile; `peak` is the
+    most memory in bytes, where that was asked for.
     """
 
     wall: float
     cpu: float
     problem: str = ""
     foreign: float = 0.0
+    peak: int = 0
+
+
+Watch = Callable[[int, threading.Event], int]
+"""From a session's number, and what is set at its end, to a number that was found meanwhile."""
 
 
 def adopt_orphans() -> bool:
@@ -59,8 +65,11 @@ def adopt_orphans() -> bool:
     return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
-def run(command: Command) -> Run:
-    """Run `command` to its end. Wall time ends with the command, CPU time with its last orphan."""
+def run(command: Command, watch: Watch | None = None) -> Run:
+    """Run `command` to its end. Wall time ends with the command, CPU time with its last orphan.
+
+    `watch` runs in a thread meanwhile; what it returns is the run's `peak`.
+    """
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as complaints:
         stdin.write(command.stdin)
         stdin.seek(0)
@@ -82,18 +91,31 @@ def run(command: Command) -> Run:
         # Not Popen.wait(timeout): that sleeps for up to 50 ms at a time.
         alarm = threading.Timer(LIMIT_SECONDS, _kill_group, [process.pid])
         alarm.start()
+        ended = threading.Event()
+        peaks: list[int] = []
+        watcher = threading.Thread(
+            target=lambda: peaks.append(watch(process.pid, ended) if watch else 0)
+        )
+        if watch:
+            watcher.start()
         try:
             code = process.wait()
             wall = time.perf_counter() - begun
         finally:
             alarm.cancel()
+            ended.set()
             if process.returncode is None:
+                # Somebody wants to stop: what is killed must not write any more.
                 _kill_group(process.pid)
+                process.wait()
+                _reap_orphans(process.pid)
+        if watch:
+            watcher.join()
         _reap_orphans(process.pid)
         cpu = _children_cpu() - before
         foreign = max(0.0, _machine_cpu() - busy_before - cpu)
         if code == 0:
-            return Run(wall, cpu, foreign=foreign)
+            return Run(wall, cpu, foreign=foreign, peak=max(peaks, default=0))
         complaints.seek(0)
         said = complaints.read().decode(errors="replace").strip().splitlines()
         why = f"exit code {code}" if wall < LIMIT_SECONDS else f"stopped after {wall:.0f} s"

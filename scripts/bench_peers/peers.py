@@ -5,126 +5,29 @@ The settings were measured with 24 MP photos on two processors; what lost is nam
 
 from __future__ import annotations
 
-import math
+import json
 import os
+import shlex
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench_peers.measure import Command
+from bench_peers.task import (
+    HERE,
+    OPTIMIZE,
+    ROOT,
+    NotInstalledError,
+    Peer,
+    Place,
+    Task,
+    program,
+    python_with,
+    said,
+)
+from bench_peers.works import AVIF_SPEED, PNG_LEVEL, WEBP_EFFORT, Make
 
-OPTIMIZE = False
-"""Whether JPEGs get optimised Huffman tables: 3 % smaller, 2 ms more. It should say what imgbatch
-does; all peers are told to do the same."""
-
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-
-
-class NotInstalledError(Exception):
-    """Says why a tool cannot take part."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where tools are looked for."""
-
-    work: Path
-    sharp: Path | None = None
-
-    @property
-    def python(self) -> str:
-        """The interpreter that imgbatch is developed with, or else this one."""
-        own = ROOT / ".venv" / "bin" / "python"
-        return str(own) if own.exists() else sys.executable
-
-    @property
-    def pythons(self) -> tuple[str, ...]:
-        """Interpreters that may know pyvips and imgp, the first choice first."""
-        return (str(self.work / "venv" / "bin" / "python"), self.python, sys.executable)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What every tool is told to do; `out` is for this tool alone and empty."""
-
-    photos: tuple[Path, ...]
-    out: Path
-    size: int
-    quality: int
-    jobs: int
-
-    @property
-    def folder(self) -> Path:
-        """Where the photos are, and nothing else."""
-        return self.photos[0].parent
-
-    @property
-    def box(self) -> str:
-        """The size as ImageMagick's relatives write it."""
-        return f"{self.size}x{self.size}"
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """What our own small programs take."""
-        numbers = (self.size, self.quality, int(OPTIMIZE))
-        return (str(self.folder), str(self.out), *map(str, numbers))
-
-    def in_lanes(self, per_lane: int, *argv: str, **environment: str) -> Command:
-        """`argv` through xargs: `jobs` processes at a time, `per_lane` times one after another."""
-        batch = max(1, math.ceil(len(self.photos) / (self.jobs * per_lane)))
-        return Command(
-            ("xargs", "-0", "-n", str(batch), "-P", str(self.jobs), *argv),
-            environment,
-            # Names alone: `gm mogrify` puts the whole path it was given below its output folder.
-            self.folder,
-            b"".join(os.fsencode(photo.name) + b"\0" for photo in self.photos),
-        )
-
-
-def nothing_to_prepare(task: Task) -> None:
-    """Most tools read the photos where they are."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    """One tool. `version` raises NotInstalledError; `prepare` is not measured."""
-
-    name: str
-    version: Callable[[Place], str]
-    command: Callable[[Place, Task], Command]
-    jobs: int | None = None
-    output: str = "{stem}.jpg"
-    notes: tuple[str, ...] = ()
-    prepare: Callable[[Task], None] = nothing_to_prepare
-
-
-def said(*argv: str, folder: Path | None = None) -> str:
-    """The first line that a command prints; raises NotInstalledError if it fails."""
-    try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=60, cwd=folder
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotInstalledError(f"{argv[0]} cannot be run: {error}") from error
-    lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-    if done.returncode != 0:
-        # Of a traceback the last line is the one that says something.
-        raise NotInstalledError(lines[-1][:100] if lines else f"exit code {done.returncode}")
-    return lines[0] if lines else ""
-
-
-def program(*names: str) -> str:
-    """The path of the first of these programs that there is."""
-    for name in names:
-        path = shutil.which(name)
-        if path:
-            return path
-    raise NotInstalledError(f"no {' or '.join(names)} in PATH")
-
+__all__ = ["BY_NAME", "HERE", "PEERS", "NotInstalledError", "Place", "python_with"]
 
 # imgbatch and its own library calls ----------------------------------------------------------
 
@@ -134,10 +37,24 @@ def imgbatch_version(place: Place) -> str:
     return said(place.python, "-m", "imgbatch", "--version", folder=ROOT).rpartition(" ")[2]
 
 
+def imgbatch_options(task: Task) -> list[str]:
+    """The options of `imgbatch resize`, or of `imgbatch convert` where there is no size."""
+    make = task.make
+    options = [word for size in make.sizes for word in ("--size", str(size))]
+    if any(photo.suffix != make.suffix for photo in task.photos):
+        options += ["--format", make.format]
+    options += [] if make.format == "png" else ["--quality", str(make.quality)]
+    # Efforts that are not the default's: of WebP and PNG it is that of the others.
+    options += ["--effort", str(11 - AVIF_SPEED)] if make.format == "avif" else []
+    return options + (["--filter", "sharpen"] if make.sharpen else [])
+
+
 def imgbatch_command(place: Place, task: Task) -> Command:
-    argv = [place.python, "-m", "imgbatch", "resize", task.folder, "-o", task.out]
-    options = ["-s", task.size, "-q", task.quality, "--jobs", task.jobs, "--quiet"]
-    return Command(tuple(map(str, argv + options)), folder=ROOT)
+    argv = [place.python, "-m", "imgbatch", "resize" if task.make.sizes else "convert"]
+    # A single photo is named itself, as people do.
+    source = task.folder if len(task.photos) > 1 else task.photos[0]
+    argv += [str(source), "-o", str(task.out), *imgbatch_options(task)]
+    return Command((*argv, "--jobs", str(task.jobs), "--quiet"), folder=ROOT)
 
 
 def floor_version(place: Place) -> str:
@@ -162,6 +79,37 @@ def pillow_command(place: Place, task: Task) -> Command:
 # libvips -------------------------------------------------------------------------------------
 
 
+def vips_options(make: Make) -> dict[str, Any]:
+    """What libvips calls the settings of a format's encoder."""
+    if make.format == "jpeg":
+        return {"Q": make.quality, "optimize_coding": OPTIMIZE, "subsample_mode": "on"}
+    if make.format == "webp":
+        return {"Q": make.quality, "effort": WEBP_EFFORT}
+    if make.format == "avif":
+        # By wall and CPU time of a single picture all tools here give libaom one thread.
+        effort = 9 - AVIF_SPEED
+        return {
+            "Q": make.quality,
+            "effort": effort,
+            "compression": "av1",
+            "subsample_mode": "on",
+        }
+    # As quick as level 6 with no filter, which is the default, and 30 % smaller.
+    return {"compression": PNG_LEVEL, "filter": "all"}
+
+
+def sharp_options(make: Make) -> dict[str, Any]:
+    """What sharp calls them."""
+    sampling = {"quality": make.quality, "chromaSubsampling": "4:2:0"}
+    if make.format == "jpeg":
+        return {**sampling, "mozjpeg": False, "optimiseCoding": OPTIMIZE}
+    if make.format == "webp":
+        return {"quality": make.quality, "effort": WEBP_EFFORT}
+    if make.format == "avif":
+        return {**sampling, "effort": 9 - AVIF_SPEED}
+    return {}
+
+
 def sharp_modules(place: Place) -> Path:
     """The folder whose node_modules hold sharp."""
     # Named may be the folder itself, its node_modules (as in NODE_PATH) or sharp in there.
@@ -181,27 +129,54 @@ def sharp_version(place: Place) -> str:
     return said(node, "-e", f"const v = require({str(modules)!r}).versions; console.log({show})")
 
 
-def sharp_command(place: Place, task: Task) -> Command:
+def sharp_command(
+    place: Place,
+    task: Task,
+    *,
+    sharpen: str = "sigma",
+    chained: bool = False,
+    adaptive: bool = False,
+) -> Command:
     # Two photos in flight for each processor hide the waits; where processors are to spare that
     # would be more of them than --jobs says. Equally fast within noise: sharp.concurrency(2),
-    # the cache, buffers instead of paths. Slower: one photo at a time with two threads.
+    # the cache, buffers instead of paths, jemalloc preloaded, which sharp recommends (neither less
+    # memory). Slower: one photo at a time with two threads; one in flight for each processor.
     spare = (os.cpu_count() or 1) > task.jobs
-    in_flight = str(task.jobs if spare else 2 * task.jobs)
-    script = str(HERE / "sharp_resize.mjs")
-    argv = (program("node"), script, str(sharp_modules(place)), *task.arguments, in_flight)
-    return Command(argv, {"UV_THREADPOOL_SIZE": in_flight})
+    in_flight = task.jobs if spare else 2 * task.jobs
+    make = task.make
+    options = sharp_options(make)
+    if adaptive:
+        # As quick as its default, level 6 with no filter, and 30 % smaller. Level 1 is no quicker
+        # and makes files half as large again; 3, 4 and 6 take 5, 15 and 30 % more for 6 to 12 %.
+        options |= {"adaptiveFiltering": True, "compressionLevel": PNG_LEVEL}
+    told = {
+        "modules": str(sharp_modules(place)),
+        "photos": str(task.folder),
+        "out": str(task.out),
+        "lanes": in_flight,
+        "sizes": make.sizes,
+        "format": make.format,
+        "suffix": make.suffix,
+        "options": options,
+        "sharpen": sharpen if make.sharpen else "none",
+        "flatten": make.flatten,
+        "chained": chained,
+    }
+    argv = (program("node"), str(HERE / "sharp_resize.mjs"), json.dumps(told))
+    environment = {"UV_THREADPOOL_SIZE": str(in_flight)}
+    return Command(argv, environment)
 
 
-def python_with(place: Place, module: str) -> str:
-    """The first interpreter that can import `module`."""
-    for python in dict.fromkeys(place.pythons):
-        if Path(python).exists():
-            try:
-                said(python, "-c", f"import {module}")
-            except NotInstalledError:
-                continue
-            return python
-    raise NotInstalledError(f"no interpreter here can import {module}")
+def sharp_mild(place: Place, task: Task) -> Command:
+    return sharp_command(place, task, sharpen="mild")
+
+
+def sharp_chained(place: Place, task: Task) -> Command:
+    return sharp_command(place, task, chained=True)
+
+
+def sharp_adaptive(place: Place, task: Task) -> Command:
+    return sharp_command(place, task, adaptive=True)
 
 
 def pyvips_version(place: Place) -> str:
@@ -211,8 +186,18 @@ def pyvips_version(place: Place) -> str:
 
 def pyvips_command(place: Place, task: Task) -> Command:
     # As fast: chunks of 4 photos. Slower: spawned processes, two threads in each.
+    told = {
+        "photos": str(task.folder),
+        "out": str(task.out),
+        "jobs": task.jobs,
+        "size": task.make.size,
+        "suffix": task.make.suffix,
+        "options": vips_options(task.make),
+        "sharpen": task.make.sharpen,
+        "flatten": task.make.flatten,
+    }
     script = str(HERE / "pyvips_pool.py")
-    return Command((python_with(place, "pyvips"), script, *task.arguments, str(task.jobs)))
+    return Command((python_with(place, "pyvips"), script, json.dumps(told)))
 
 
 def vipsthumbnail_version(place: Place) -> str:
@@ -221,16 +206,37 @@ def vipsthumbnail_version(place: Place) -> str:
 
 def vipsthumbnail_command(place: Place, task: Task) -> Command:
     # One process for each photo takes 10 to 20 % more. Turns upright and keeps all by default.
-    options = f"Q={task.quality},subsample_mode=on" + (",optimize_coding" if OPTIMIZE else "")
-    return task.in_lanes(
-        2,
-        "vipsthumbnail",
-        "--size",
-        f"{task.box}>",
-        "-o",
-        f"{task.out}/%s.jpg[{options}]",
-        VIPS_CONCURRENCY="1",
-    )
+    make = task.make
+    settings = dict(vips_options(make)) | ({"background": 255} if make.flatten else {})
+    options = ",".join(f"{name}={str(value).lower()}" for name, value in settings.items() if value)
+    number = "-{size}" if len(make.sizes) > 1 else ""
+    lanes = [
+        task.in_lanes(
+            2,
+            program("vipsthumbnail"),
+            "--size",
+            f"{size}x{size}>",
+            "-o",
+            f"{task.out}/%s{number.format(size=size)}{make.suffix}[{options}]",
+            VIPS_CONCURRENCY="1",
+        )
+        for size in make.sizes
+    ]
+    if len(lanes) == 1:
+        return lanes[0]
+    # One run after the other, each with the same list of names.
+    listed = shlex.quote(str(names_beside(task)))
+    script = " && ".join(f"{shlex.join(lane.argv)} < {listed}" for lane in lanes)
+    return Command(("sh", "-c", script), lanes[0].environment, task.folder)
+
+
+def names_beside(task: Task) -> Path:
+    """The file with the photos' names, beside the output folder."""
+    return task.out.with_name(task.out.name + ".names")
+
+
+def vipsthumbnail_prepare(place: Place, task: Task) -> None:
+    names_beside(task).write_bytes(task.names)
 
 
 # Magick --------------------------------------------------------------------------------------
@@ -244,7 +250,7 @@ def magick_options(task: Task) -> tuple[str, ...]:
     tables = str(OPTIMIZE).lower()
     sampling = ("-sampling-factor", "2x2", "-define", f"jpeg:optimize-coding={tables}")
     shrink = ("-resize", f"{task.box}>", "-auto-orient")
-    return (*shrink, "-quality", str(task.quality), *sampling)
+    return (*shrink, "-quality", str(task.make.quality), *sampling)
 
 
 def gm_version(place: Place) -> str:
@@ -286,7 +292,7 @@ def imgp_version(place: Place) -> str:
     return said(python_with(place, "imgp"), "-c", show)
 
 
-def imgp_prepare(task: Task) -> None:
+def imgp_prepare(place: Place, task: Task) -> None:
     """imgp writes where it reads: give it a folder of its own, of links to the copies."""
     for photo in task.photos:
         try:
@@ -298,11 +304,28 @@ def imgp_prepare(task: Task) -> None:
 def imgp_command(place: Place, task: Task) -> Command:
     # A folder, because imgp works on single files one after another. Never -w: it would write
     # through the links.
-    options = ["-m", "-x", task.box, "-q", str(min(task.quality, 95))]
+    options = ["-m", "-x", task.box, "-q", str(min(task.make.quality, 95))]
     options += ["-O"] if OPTIMIZE else []
     script = str(HERE / "imgp_jobs.py")
     argv = (python_with(place, "imgp"), script, str(task.jobs), *options, str(task.out))
     return Command(argv)
+
+
+def imgp_output(task: Task, photo: Path, size: int | None) -> str:
+    return f"{photo.stem}_IMGP{task.make.suffix}"
+
+
+# find ----------------------------------------------------------------------------------------
+
+
+def find_version(place: Place) -> str:
+    return said(program("find"), "--version").rpartition(" ")[2]
+
+
+def find_command(place: Place, task: Task) -> Command:
+    """What every second run must know at least: each file's size and time."""
+    show = ("-type", "f", "-printf", r"%s %T@ %p\n")
+    return Command((program("find"), str(task.folder), str(task.out), *show))
 
 
 PEERS = (
@@ -316,12 +339,16 @@ PEERS = (
         notes=("the same library calls in a bare loop",),
     ),
     Peer("sharp", sharp_version, sharp_command),
+    Peer("sharp-mild", sharp_version, sharp_mild),
+    Peer("sharp-chained", sharp_version, sharp_chained),
+    Peer("sharp-adaptive", sharp_version, sharp_adaptive, notes=("adaptiveFiltering, level 2",)),
     Peer("pyvips", pyvips_version, pyvips_command),
     Peer(
         "vipsthumbnail",
         vipsthumbnail_version,
         vipsthumbnail_command,
         notes=("decodes with a reserve of 2x",),
+        prepare=vipsthumbnail_prepare,
     ),
     Peer("gm", gm_version, gm_command),
     Peer("imagemagick", imagemagick_version, imagemagick_command),
@@ -329,9 +356,12 @@ PEERS = (
         "imgp",
         imgp_version,
         imgp_command,
-        output="{stem}_IMGP.jpg",
+        output=imgp_output,
         notes=("resamples in linear light of 8 bits",),
         prepare=imgp_prepare,
     ),
     Peer("pillow", pillow_version, pillow_command, notes=("naive: no draft",)),
+    Peer("find", find_version, find_command, jobs=1, makes_pictures=False),
 )
+
+BY_NAME = {peer.name: peer for peer in PEERS}

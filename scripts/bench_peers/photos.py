@@ -33,22 +33,36 @@ class NoPhotosError(Exception):
 def select(folder: Path, count: int | None, work: Path) -> list[Path]:
     """Copies of the first `count` JPEGs below `folder`, in a folder of their own.
 
-    Copies, because a peer may write where it reads, and all peers then see the same names.
+    Copies, because a peer may write where it reads, and all peers then see the same names. Where
+    there are fewer than `count`, they come again under other names, as links: so each is still
+    opened and decoded, and takes no more room. Raises NoPhotosError if there are none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = jpegs(folder)
     chosen = found[:count]
-    if not chosen:
-        raise NoPhotosError(f"no JPEG files below {folder}")
-    name = hashlib.sha256(f"{folder.resolve()}\0{len(chosen)}".encode()).hexdigest()[:12]
+    name = hashlib.sha256(f"{folder.resolve()}\0{count or len(chosen)}".encode()).hexdigest()[:12]
     target = work / f"photos-{name}"
     target.mkdir(parents=True, exist_ok=True)
-    copies = [target / f"{number:04}.jpg" for number in range(len(chosen))]
+    copies = [target / f"{number:04}.jpg" for number in range(count or len(chosen))]
     for stray in set(target.iterdir()) - set(copies):
         stray.unlink()
-    for source, copy in zip(chosen, copies, strict=True):
-        if not copy.exists() or _identity(copy) != _identity(source):
+    for number, copy in enumerate(copies):
+        source = chosen[number % len(chosen)]
+        if copy.exists() and _identity(copy) == _identity(source):
+            continue
+        copy.unlink(missing_ok=True)
+        if number < len(chosen):
             shutil.copy2(source, copy)
+        else:
+            os.link(copies[number % len(chosen)], copy)
     return copies
+
+
+def jpegs(folder: Path) -> list[Path]:
+    """The JPEGs below a folder, by name. Raises NoPhotosError if there are none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise NoPhotosError(f"no JPEG files below {folder}")
+    return found
 
 
 def _identity(path: Path) -> tuple[int, int]:

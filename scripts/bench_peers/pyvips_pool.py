@@ -1,50 +1,48 @@
 """libvips through pyvips, one thread in each process of a pool.
 
-python pyvips_pool.py PHOTOS OUT SIZE QUALITY OPTIMIZE JOBS [sharpen]
+python pyvips_pool.py TASK, a JSON object: photos and out (folders), jobs, size (the side of a box,
+or null), suffix with the encoder's options, sharpen, flatten.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import multiprocessing
 import os
 import sys
 from functools import partial
+from typing import Any
 
 
-def shrink(path: str, out: str, size: int, quality: int, optimize: bool, sharpened: bool) -> None:
-    """Shrink one photo into the folder `out`; turns it upright and keeps its metadata."""
+def make(path: str, task: dict[str, Any]) -> None:
+    """Make one picture; turns it upright and keeps its metadata."""
     # In the workers alone: libvips must not be running when they are forked.
     pyvips = importlib.import_module("pyvips")
-    image = pyvips.Image.thumbnail(path, size, height=size, size="down")
-    if sharpened:
+    size = task["size"]
+    if size is None:
+        image = pyvips.Image.new_from_file(path, access="sequential")
+        if image.get_typeof("orientation") and image.get("orientation") != 1:
+            # Turned pixels are read in another order than they come.
+            image = image.copy_memory().autorot()
+    else:
+        image = pyvips.Image.thumbnail(path, size, height=size, size="down")
+    if task["sharpen"]:
         image = image.sharpen(sigma=1)
-    target = os.path.join(out, os.path.basename(path))
-    image.jpegsave(target, Q=quality, optimize_coding=optimize, subsample_mode="on")
+    if task["flatten"] and image.hasalpha():
+        image = image.flatten(background=255)
+    stem = os.path.splitext(os.path.basename(path))[0]
+    image.write_to_file(os.path.join(task["out"], stem + task["suffix"]), **task["options"])
 
 
-def main(
-    photos: str, out: str, size: int, quality: int, optimize: bool, jobs: int, sharpened: bool
-) -> None:
-    """Shrink every file in the folder `photos` into the folder `out`."""
+def main(task: dict[str, Any]) -> None:
+    """Do it with every file in the folder."""
     os.environ["VIPS_CONCURRENCY"] = "1"  # read when libvips starts
-    paths = sorted(os.path.join(photos, name) for name in os.listdir(photos))
-    task = partial(
-        shrink, out=out, size=size, quality=quality, optimize=optimize, sharpened=sharpened
-    )
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        for _ in pool.imap_unordered(task, paths):
+    paths = sorted(os.path.join(task["photos"], name) for name in os.listdir(task["photos"]))
+    with multiprocessing.get_context("fork").Pool(task["jobs"]) as pool:
+        for _ in pool.imap_unordered(partial(make, task=task), paths):
             pass
 
 
 if __name__ == "__main__":
-    first, second, *rest = sys.argv[1:]
-    main(
-        first,
-        second,
-        int(rest[0]),
-        int(rest[1]),
-        rest[2] == "1",
-        int(rest[3]),
-        rest[4:] == ["sharpen"],
-    )
+    main(json.loads(sys.argv[1]))

@@ -8,13 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageOps, ImageStat
+from PIL import Image
 
-LEAST_DB = 30.0
+from bench_peers import reference
+from bench_peers.reference import Floats
+from bench_peers.works import Make
+
+LEAST_DB = 24.0
+"""Below it is another picture. Small thumbnails differ most, by the decoder's own shrinking."""
+
 SAMPLES = 6
+SMALL_SAMPLES = 20
+"""So many where all outputs are small."""
+LARGE_SAMPLES = 2
+"""So many where nothing is resized: 24 MP in float64 take 200 MB."""
 
+_SMALL_SIDE = 200
 _ORIENTATION = 0x0112
 _QUARTER_TURNS = (5, 6, 7, 8)
+
+UNFAIR = ("drops EXIF", "drops ICC", "orientation left as a tag")
+"""What a tool saves itself."""
 
 Size = tuple[int, int]
 
@@ -25,22 +39,34 @@ class BrokenPhotoError(Exception):
 
 @dataclass(frozen=True)
 class Reference:
-    """What an output should be; `luma` is there for the photos of the sample."""
+    """What the outputs of a photo should be; `lumas` are there for the photos of the sample.
+
+    One size and one luma for each size that is made; a luma that is too large to keep is None.
+    """
 
     photo: Path
-    size: Size
+    sizes: tuple[Size, ...]
     orientation: int
     has_exif: bool
     has_icc: bool
-    luma: Image.Image | None = None
+    sampled: bool = False
+    lumas: tuple[Floats, ...] = ()
+
+    def luma(self, place: int) -> Floats:
+        """That of the size at `place`."""
+        return self.lumas[place] if self.lumas else reference.luma(self.photo, self.sizes[place])
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found; `problem` is empty if all is well."""
+    """What was found; `problem` is empty if all is well. dB and SSIM are the least of the sample.
+
+    They are None where nothing was compared.
+    """
 
     total_bytes: int = 0
-    least_db: float = math.inf
+    least_db: float | None = None
+    least_ssim: float | None = None
     problem: str = ""
     notes: tuple[str, ...] = ()
 
@@ -58,101 +84,118 @@ def target_size(source: Size, box: int) -> Size:
     return max(1, round(source[0] * scale)), max(1, round(source[1] * scale))
 
 
-def make_references(photos: Sequence[Path], box: int) -> list[Reference]:
+def make_references(photos: Sequence[Path], make: Make) -> list[Reference]:
     """What to expect from each photo: all sizes, and pictures for a sample."""
-    plain = [_plain_reference(photo, box) for photo in photos]
-    sample = _sampled(plain)
-    return [_with_luma(one) if one.photo in sample else one for one in plain]
+    plain = [_plain_reference(number, photo, make) for number, photo in enumerate(photos)]
+    if make.sharpen:
+        # Everybody's sharpening is another one.
+        return plain
+    if not make.sizes:
+        count = LARGE_SAMPLES
+    else:
+        count = SMALL_SAMPLES if make.sizes[0] < _SMALL_SIDE else SAMPLES
+    sample = _sampled(plain, count)
+    return [_with_lumas(one, make) if one.photo in sample else one for one in plain]
 
 
 @contextmanager
-def _opened(photo: Path) -> Iterator[Image.Image]:
+def _opened(number: int, photo: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(photo) as image:
             yield image
     except (OSError, SyntaxError, ValueError) as error:
-        number = int(photo.stem) + 1
-        message = f"photo {number} in the order of their paths cannot be read: {error}"
+        message = f"photo {number + 1} in the order of their paths cannot be read: {error}"
         raise BrokenPhotoError(message) from error
 
 
-def _plain_reference(photo: Path, box: int) -> Reference:
-    with _opened(photo) as image:
+def _plain_reference(number: int, photo: Path, make: Make) -> Reference:
+    with _opened(number, photo) as image:
+        # Pillow's getexif() of a PNG decodes all of it; those that are made here have none.
+        exif = {} if image.format == "PNG" else dict(image.getexif())
+        orientation = exif.get(_ORIENTATION, 1)
+        width, height = image.size
+        full = (height, width) if orientation in _QUARTER_TURNS else (width, height)
         return Reference(
             photo,
-            target_size(upright_size(image), box),
-            image.getexif().get(_ORIENTATION, 1),
+            tuple(target_size(full, size) for size in make.sizes) or (full,),
+            orientation,
             "exif" in image.info,
             "icc_profile" in image.info,
         )
 
 
-def _sampled(references: Sequence[Reference]) -> set[Path]:
+def _sampled(references: Sequence[Reference], count: int) -> set[Path]:
     """One photo of each orientation, then others spread over the folder."""
     by_orientation = {one.orientation: one.photo for one in reversed(references)}
-    chosen = list(by_orientation.values())[:SAMPLES]
-    step = max(1, len(references) // SAMPLES)
+    chosen = list(by_orientation.values())[:count]
+    step = max(1, len(references) // count)
     chosen += [one.photo for one in references[::step] if one.photo not in chosen]
-    return set(chosen[:SAMPLES])
+    return set(chosen[:count])
 
 
-def _with_luma(reference: Reference) -> Reference:
-    with _opened(reference.photo) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    shrunk = upright.resize(reference.size, Image.Resampling.LANCZOS)
-    return replace(reference, luma=shrunk.convert("L"))
+def _with_lumas(one: Reference, make: Make) -> Reference:
+    if not make.sizes:
+        return replace(one, sampled=True)
+    try:
+        lumas = tuple(reference.luma(one.photo, size) for size in one.sizes)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BrokenPhotoError(f"{one.photo} cannot be read: {error}") from error
+    return replace(one, sampled=True, lumas=lumas)
 
 
-def check(references: Sequence[Reference], outputs: Sequence[Path]) -> Verdict:
-    """Compare every output with what was expected of it."""
-    missing = [path.name for path in outputs if not path.is_file()]
+def check(
+    references: Sequence[Reference], outputs: Sequence[Sequence[Path]], make: Make
+) -> Verdict:
+    """Compare every output with what was expected of it: for each photo, its sizes in order."""
+    wanted = [path for paths in outputs for path in paths]
+    missing = [path.name for path in wanted if not path.is_file()]
     if missing:
-        return Verdict(problem=f"{len(missing)} of {len(outputs)} outputs missing ({missing[0]})")
-    least_db = math.inf
+        return Verdict(problem=f"{len(missing)} of {len(wanted)} outputs missing ({missing[0]})")
+    decibels, similarities = [math.inf], [1.0]
     notes: dict[str, None] = {}
-    for reference, path in zip(references, outputs, strict=True):
-        try:
-            with Image.open(path) as image:
-                size = upright_size(image)
-                away = max(abs(size[0] - reference.size[0]), abs(size[1] - reference.size[1]))
-                if away > 1:
-                    return Verdict(
-                        problem=f"{path.name} is {_said(size)}, expected {_said(reference.size)}"
-                    )
-                if away:
-                    notes["a side 1 pixel off"] = None
-                notes |= dict.fromkeys(_differences(image, reference))
-                if reference.luma is not None:
-                    least_db = min(least_db, _psnr(reference.luma, image))
-        except OSError as error:
-            return Verdict(problem=f"{path.name} is broken: {error}")
-    total = sum(path.stat().st_size for path in outputs)
-    problem = f"PSNR of {least_db:.1f} dB" if least_db < LEAST_DB else ""
-    return Verdict(total, least_db, problem, tuple(notes))
+    for one, paths in zip(references, outputs, strict=True):
+        for place, (size, path) in enumerate(zip(one.sizes, paths, strict=True)):
+            try:
+                with Image.open(path) as image:
+                    shown = image.size if image.format == "PNG" else upright_size(image)
+                    away = max(abs(shown[0] - size[0]), abs(shown[1] - size[1]))
+                    if away > 1:
+                        said = f"{path.name} is {_said(shown)}, expected {_said(size)}"
+                        return Verdict(problem=said)
+                    if away:
+                        notes["a side 1 pixel off"] = None
+                    notes |= dict.fromkeys(_differences(image, one, make))
+                    if one.sampled:
+                        found = reference.shown_luma(image)
+                        expected = one.luma(place)
+                        if away:
+                            expected = reference.luma(one.photo, shown)
+                        decibels.append(reference.psnr(expected, found))
+                        similarities.append(reference.ssim(expected, found))
+            except OSError as error:
+                return Verdict(problem=f"{path.name} is broken: {error}")
+    total = sum(path.stat().st_size for path in wanted)
+    if not any(one.sampled for one in references):
+        return Verdict(total, notes=tuple(notes))
+    least = min(decibels)
+    problem = f"PSNR of {least:.1f} dB" if least < LEAST_DB else ""
+    return Verdict(total, least, min(similarities), problem, tuple(notes))
 
 
 def _said(size: Size) -> str:
     return f"{size[0]} x {size[1]}"
 
 
-def _differences(image: Image.Image, reference: Reference) -> list[str]:
-    """In what the file differs from baseline 4:2:0, upright, with the source's metadata."""
+def _differences(image: Image.Image, one: Reference, make: Make) -> list[str]:
+    """In what the file differs from what was asked for, upright, with the source's metadata."""
     layers = getattr(image, "layer", [])
+    is_png = image.format == "PNG"
     found = {
-        f"a {image.format}": image.format != "JPEG",
+        f"a {image.format}": image.format != make.format.upper(),
         "not 4:2:0": len(layers) == 3 and tuple(layers[0][1:3]) != (2, 2),
         "progressive": bool(image.info.get("progressive")),
-        "orientation left as a tag": image.getexif().get(_ORIENTATION, 1) != 1,
-        "drops EXIF": reference.has_exif and "exif" not in image.info,
-        "drops ICC": reference.has_icc and "icc_profile" not in image.info,
+        "orientation left as a tag": not is_png and image.getexif().get(_ORIENTATION, 1) != 1,
+        "drops EXIF": one.has_exif and "exif" not in image.info,
+        "drops ICC": one.has_icc and "icc_profile" not in image.info,
     }
     return [words for words, true in found.items() if true]
-
-
-def _psnr(luma: Image.Image, output: Image.Image) -> float:
-    shown = ImageOps.exif_transpose(output).convert("L")
-    if shown.size != luma.size:
-        luma = luma.resize(shown.size, Image.Resampling.LANCZOS)
-    deviation = ImageStat.Stat(ImageChops.difference(luma, shown))
-    mean_square = deviation.sum2[0] / deviation.count[0]
-    return 10 * math.log10(255**2 / mean_square) if mean_square else math.inf
