@@ -193,6 +193,17 @@ def test_shrinking_on_load_keeps_the_picture(tmp_path: Path, scale: int) -> None
     assert np.abs(off).mean() < 2
 
 
+@pytest.mark.parametrize(
+    ("least", "progressive", "given"),
+    [(400, False, 400), (399, True, 800), (267, True, 800), (266, True, 400)],
+)
+def test_a_progressive_jpeg_is_shrunk_only_where_half_as_much_again_is_left(
+    tmp_path: Path, least: int, progressive: bool, given: int
+) -> None:
+    data = saved(pictures.scene(800, 800), "JPEG", progressive=progressive)
+    assert decoded(tmp_path, data, least=(least, least)).image.size == (given, given)
+
+
 # Modes
 
 
