@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 
 _WORKING = frozenset({"resize", "convert", "filter", "run"})
 _IDLE = frozenset({"-n", "--dry-run", "-h", "--help"})
-_WITH_NUMPY = frozenset({"filter", "run", "--filter"})
+_WITH_NUMPY = frozenset({"filter", "run"})
 
 
 def guess(arguments: Sequence[str]) -> None:
-    """Start it if these look as if there will be work for it: a command, and a folder."""
+    """Start it if these look as if there will be work for it: a command, and a folder.
+
+    What stands behind an option may be the folder for the output, which needs none.
+    """
     command = arguments[0] if arguments else ""
     if command not in _WORKING or not _IDLE.isdisjoint(arguments):
         return
-    if any(os.path.isdir(argument) for argument in arguments[1:]):
-        start(numpy=not _WITH_NUMPY.isdisjoint(arguments))
+    if any(
+        os.path.isdir(argument) and not before.startswith("-")
+        for before, argument in pairwise(arguments)
+    ):
+        filters = any(argument.startswith("--filter") for argument in arguments)
+        start(numpy=command in _WITH_NUMPY or filters)
 
 
 def start(*, numpy: bool) -> None:

@@ -477,9 +477,7 @@ def _pixels(
 
 
 def _with_all_told(image: Any, file: BinaryIO) -> Image.Image:
-    """A PNG that tells all, for others than Pillow may have decoded it: what is behind its pixels
-    is known to it when it has.
-    """
+    """A PNG that knows what stands behind its pixels, as Pillow's own does once it is loaded."""
     return png.with_one_pixel(file) if image.tile else image
 
 

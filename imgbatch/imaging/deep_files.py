@@ -39,7 +39,6 @@ _ADAM7: Final = (
     *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2)),
     *((0, 1, 2, 2), (1, 0, 2, 1)),
 )
-# Chunks of an animation; fdAT would be taken for pixels that have no frame.
 
 _EXTRA_SAMPLES: Final = 0x0152
 _PLANAR: Final = 0x011C

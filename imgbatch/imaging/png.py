@@ -27,6 +27,7 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 """The chunks that the pixels need."""
 
+# Chunks of an animation; fdAT would be taken for pixels that have no frame.
 _FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
 
 _DECODES: Final = find_spec("kornia_rs") is not None
@@ -68,8 +69,11 @@ def _places(png: bytes) -> Iterator[tuple[bytes, int, int]]:
 def with_one_pixel(file: BinaryIO) -> Image.Image:
     """A PNG with all that is said in `file`, before the pixels and behind them, but one pixel."""
     file.seek(0)
+    data = file.read()
     told = b"".join(
-        chunk(kind, data) for kind, data in chunks(file.read()) if kind not in PIXELS | _FRAMES
+        chunk(kind, data[at : at + length])
+        for kind, at, length in _places(data)
+        if kind not in PIXELS | _FRAMES
     )
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     pixel = chunk(b"IDAT", zlib.compress(bytes(4)))
@@ -134,9 +138,9 @@ def written(header: bytes, pixels: Iterable[bytes], mode: str, options: Mapping[
 
 
 def encodes(image: Image.Image, effort: int | None) -> bool:
-    """Whether `encoded` is for this image: grey or RGB of 8 bits, with or without alpha.
+    """Whether `encoded` is for this image, and for so little effort (1 to 10, or None).
 
-    And for an effort of 1 to 10, or none in particular.
+    It is for grey or RGB of 8 bits, with or without alpha, that is not too small.
     """
     large = image.width * image.height >= _LEAST_PIXELS
     little = effort is None or effort <= _MOST_EFFORT

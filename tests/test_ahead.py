@@ -1,0 +1,38 @@
+"""What is started before the command line is read, by looks alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imgbatch import ahead
+
+
+@pytest.mark.parametrize(
+    ("words", "numpy"),
+    [
+        (("resize", "IN", "-s", "80"), False),
+        (("resize", "-s", "80", "IN", "-o", "OUT"), False),
+        (("resize", "IN", "--filter=blur"), True),
+        (("resize", "IN", "--filter", "blur"), True),
+        (("run", "web-gallery", "IN"), True),
+        (("resize", "a.jpg", "-o", "OUT"), None),
+        (("resize", "IN", "-n"), None),
+        (("resize", "--help", "IN"), None),
+        (("formats", "IN"), None),
+        ((), None),
+    ],
+)
+def test_workers_are_awaited_where_a_command_gets_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], numpy: bool | None
+) -> None:
+    for name in ("IN", "OUT"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    started: list[bool] = []
+    monkeypatch.setattr(ahead, "start", lambda *, numpy: started.append(numpy))
+
+    ahead.guess(words)
+
+    assert started == ([] if numpy is None else [numpy])
