@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from imgbatch import batch, progress, tasks
+from imgbatch import batch, checksum, progress, tasks
 from imgbatch.cli import die_by
 from imgbatch.cli.options import settings_of
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import Result, Source, Summary
+from imgbatch.model import UP_TO_DATE, Result, Source, Summary
 from imgbatch.naming import shown
 from imgbatch.plan import Plan
 from imgbatch.recipe import Recipe
@@ -125,7 +125,11 @@ def _show(planned: Plan) -> None:
     for job in planned.jobs:
         if not job.targets:
             click.echo(f"{shown(job.source.path)} cannot be listed")
-        for target in job.targets:
+            continue
+        needed = checksum.still_needed(job)
+        if not needed.targets:
+            click.echo(f"{shown(job.source.path)} skipped: {UP_TO_DATE}")
+        for target in needed.targets:
             if target.path == job.source.path:
                 click.echo(f"{shown(job.source.path)} is replaced")
                 continue
