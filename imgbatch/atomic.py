@@ -77,8 +77,9 @@ class Staged:
         """Give the file its name.
 
         What stands there already is overwritten with `replace`, or if it is in the state
-        `known`. Otherwise raises FileExistsError, whatever stands there. Then, as on any other
-        OSError, the temporary file is gone and what was there before is untouched.
+        `known`. Otherwise raises FileExistsError, whatever stands there; the file stays staged,
+        so that the two can be compared. After any other OSError it is gone. What was there before
+        is untouched in both cases.
         """
         try:
             if replace:
@@ -90,8 +91,12 @@ class Staged:
                 # It has its name: that a power cut might give it back to the old file is no loss.
                 with suppress(OSError):
                     sync_folder(os.path.dirname(self.target))
-        finally:
+        except FileExistsError:
+            raise
+        except BaseException:
             self.discard()
+            raise
+        self._close()
 
     def _publish_politely(self, known: FileState | None) -> None:
         try:
@@ -217,7 +222,8 @@ def stage(
 
 
 def _staged_state(found: os.stat_result) -> FileState:
-    return state_of(found)._replace(ctime_ns=0)
+    """Without ctime, which publishing changes."""
+    return FileState(found.st_size, min(found.st_mtime_ns, LATEST_NS), 0, found.st_ino & LATEST_NS)
 
 
 def _make_alike(path: str, like: str) -> None:

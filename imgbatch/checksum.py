@@ -20,40 +20,30 @@ except ImportError:
 PIECE_BYTES: Final = 1 << 16
 """Files are read in pieces that fit into a processor's cache."""
 
-# What in-place results had before: BLAKE2b.
-_BLAKE2B_BYTES: Final = 16
+Checksum = int | bytes
+"""A CRC-32; or, of what was made in place by a version of before, BLAKE2b in 16 bytes."""
 
 
-def packed(value: int) -> bytes:
-    """A CRC-32 as journals and logs have it: 4 bytes, most significant first."""
-    return value.to_bytes(4, "big")
-
-
-def of(data: bytes) -> bytes:
-    """The checksum of data."""
-    return packed(crc32(data))
-
-
-def of_file(path: str) -> bytes:
+def of_file(path: str) -> int:
     """The checksum of the file at a path. Raises OSError."""
     value = 0
     piece = memoryview(bytearray(PIECE_BYTES))
     with open(path, "rb", buffering=0) as file:
         while count := file.readinto(piece):
             value = crc32(piece[:count], value)
-    return packed(value)
+    return value
 
 
-def matches(path: str, recorded: bytes) -> bool:
+def matches(path: str, recorded: Checksum) -> bool:
     """Whether the file at a path has the content that was recorded; no if it cannot be read."""
     with suppress(OSError):
-        if len(recorded) == _BLAKE2B_BYTES:
-            import hashlib
+        if isinstance(recorded, int):
+            return of_file(path) == recorded
+        import hashlib
 
-            with open(path, "rb") as file:
-                data = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-            return data.digest() == recorded
-        return of_file(path) == recorded
+        with open(path, "rb") as file:
+            whole = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+        return whole.digest() == recorded
     return False
 
 
@@ -62,8 +52,8 @@ def still_needed(job: Job) -> Job:
 
     The source is read only if a target asks for that (`Target.unless`).
     """
-    recorded = {target.unless for target in job.targets if target.unless is not None}
-    same = {one for one in recorded if matches(job.source.path, one)}
+    recorded = {target.unless for target in job.targets}
+    same = {one for one in recorded if one is not None and matches(job.source.path, one)}
     if not same:
         return job
     return Job(job.source, tuple(one for one in job.targets if one.unless not in same), job.seq)

@@ -356,7 +356,8 @@ class Journal:
                         break
                     self._read_to[log] = end
                     self._rejected += rejected
-                    connection.executemany(_MADE, self._matched(_entries(lines)))
+                    entries = [line for line in lines if isinstance(line, Entry)]
+                    connection.executemany(_MADE, self._matched(entries))
 
     def _matched(self, entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
         for entry in entries:
@@ -434,9 +435,9 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _claimed(claim: Claim) -> tuple[Any, ...]:
-    target, source, state, recipe = claim
-    size, mtime_ns, *marks = state
-    return (os.fsencode(target), source, size, mtime_ns, *(mark or None for mark in marks), recipe)
+    target, source, (size, mtime_ns, ctime_ns, inode), recipe = claim
+    name = os.fsencode(target)
+    return name, source, size, mtime_ns, ctime_ns or None, inode or None, recipe
 
 
 def _check_folder(folder: str) -> None:
@@ -494,10 +495,6 @@ def _planted(path: str) -> str | None:
         if suffix and found.st_nlink > 1:
             return f"{os.path.basename(path)}{suffix} is a link to another file"
     return None
-
-
-def _entries(lines: Iterable[Entry | Claim]) -> Iterator[Entry]:
-    return (line for line in lines if isinstance(line, Entry))
 
 
 def _remove(paths: Iterable[str]) -> None:

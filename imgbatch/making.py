@@ -38,7 +38,7 @@ class Made:
     """The finished files of one source, in the order of its targets, and its checksum."""
 
     files: list[Encoded]
-    source_hash: bytes | None
+    source_hash: int | None
 
 
 def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
@@ -90,7 +90,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     wanted = [one for one in making if one.wanted]
     prepare: Sequence[Operation] = joined(recipe.prepare)
     begins = True
-    hashes: list[bytes] = []
+    hashes: list[int] = []
     with closing(
         decode.pictures(
             job.source.path,

@@ -195,13 +195,14 @@ class FileState(NamedTuple):
 
     def resembles(self, other: FileState | None) -> bool:
         """Whether the two have one size and time: one content, if nobody kept the time."""
-        return other is not None and self[:2] == other[:2]
+        return other is not None and self.size == other.size and self.mtime_ns == other.mtime_ns
 
     def equals(self, other: FileState | None) -> bool:
         """Whether the two are one state of one file, by all that is known of both."""
         return (
             other is not None
-            and self[:2] == other[:2]
+            and self.size == other.size
+            and self.mtime_ns == other.mtime_ns
             and (self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns))
             and (self.inode == other.inode or not (self.inode and other.inode))
         )
@@ -228,7 +229,7 @@ class Target(_Values):
     any_suffix: bool = False
     again: bool = False
     claimed: bool = False
-    unless: bytes | None = None
+    unless: int | bytes | None = None
     standing: str | None = None
 
     @property
@@ -267,14 +268,14 @@ class Made(NamedTuple):
     size: int | None
     mtime_ns: int | None
     path: bytes | None = None
-    hash: bytes | None = None
+    hash: int | bytes | None = None
     next_source: bytes | None = None
     next_source_size: int | None = None
     next_source_mtime_ns: int | None = None
     next_recipe: str | None = None
     source_ctime_ns: int | None = None
     source_inode: int | None = None
-    source_hash: bytes | None = None
+    source_hash: int | None = None
     ctime_ns: int | None = None
     inode: int | None = None
     next_source_ctime_ns: int | None = None

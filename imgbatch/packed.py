@@ -62,7 +62,9 @@ class _Packed(Sequence[T], Generic[T]):
 
     def _of_source(self, source: Source) -> tuple[int, int, str, int, int, int, int]:
         number = self._texts.number
-        return (number(source.root), number(source.below), source.relative, *source.state)
+        root, below = number(source.root), number(source.below)
+        state = (source.size, source.mtime_ns, source.ctime_ns, source.inode)
+        return (root, below, source.relative, *state)
 
     def _source(self, root: int, below: int, relative: str, *state: int) -> Source:
         texts = self._texts.texts

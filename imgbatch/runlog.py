@@ -15,9 +15,8 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from imgbatch import atomic
 from imgbatch.model import LATEST_NS, FileState
@@ -32,6 +31,7 @@ _SUFFIX: Final = ".log"
 _CLAIM: Final = ""
 """Stands in the place of a target, which is never empty."""
 _CLAIMS_AT_ONCE: Final = 1000
+_NO_NAMES: Final = frozenset({b"", b".", b".."})
 _PIECE_BYTES: Final = 1_000_000
 _READING: Final = (
     os.O_RDONLY
@@ -42,8 +42,7 @@ _READING: Final = (
 _encoded: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file about to be published: the fields are those of `Made`, for `target`.
 
     `made` has the inode, so that it cannot be taken for another file of the same size and time.
@@ -52,12 +51,12 @@ class Entry:
     target: str
     made: FileState
     path: str | None = None
-    hash: bytes | None = None
-    source_hash: bytes | None = None
+    hash: int | None = None
+    source_hash: int | None = None
 
     def found(self, output: str) -> FileState | None:
         """The state of the file that it tells of, if that was published and is what it was."""
-        there = atomic.state(os.path.join(output, *(self.path or self.target).split("/")))
+        there = atomic.state(os.path.join(output, self.path or self.target))
         return there if self.made.equals(there) else None
 
 
@@ -66,23 +65,13 @@ def write(output: str, run: str, entries: Iterable[Entry], *, durable: bool = Fa
 
     Raises OSError; then nothing may be published.
     """
-    lines = "".join(
-        _encoded(
-            [
-                *(entry.target, entry.made.size, entry.made.mtime_ns, entry.made.inode, entry.path),
-                *(entry.hash and entry.hash.hex(), entry.source_hash and entry.source_hash.hex()),
-            ]
-        )
-        + "\n"
-        for entry in entries
-    )
-    _append(output, run, lines, durable=durable)
+    _append(output, run, "".join([_encoded(entry) + "\n" for entry in entries]), durable=durable)
 
 
 def write_claims(output: str, run: str, claims: Iterable[Claim]) -> None:
     """Append what the run is going to make. Raises OSError."""
     lines = (
-        _encoded([_CLAIM, target, source.hex(), *state, recipe]) + "\n"
+        _encoded((_CLAIM, target, source.hex(), state, recipe)) + "\n"
         for target, source, state, recipe in claims
     )
     while some := "".join(islice(lines, _CLAIMS_AT_ONCE)):
@@ -132,7 +121,7 @@ def read_all(path: str) -> Iterator[Entry]:
 def claims(path: str) -> Iterator[Claim]:
     """What the run of a log was going to make, if that is noted there."""
     for line in _lines(path):
-        if isinstance(line, tuple):
+        if not isinstance(line, Entry):
             yield line
 
 
@@ -160,7 +149,8 @@ def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
         return [], start, 0
     whole, newline, _ = data.rpartition(b"\n")
     lines = whole.split(b"\n") if newline else []
-    found = [parsed for line in lines if (parsed := _parsed(line)) is not None]
+    parsed = map(_parsed, lines)
+    found = [line for line in parsed if line is not None]
     return found, start + len(whole) + len(newline), len(lines) - len(found)
 
 
@@ -177,40 +167,35 @@ def _parsed(line: bytes) -> Entry | Claim | None:
         return None
 
 
-def _claim(target: Any, source: Any, *fields: Any) -> Claim:
-    *state, recipe = fields
-    size, mtime_ns, ctime_ns, inode = map(_number, state)
+def _claim(target: Any, source: Any, state: Any, recipe: Any) -> Claim:
     if not isinstance(recipe, str):
         raise ValueError("this is not a digest")
-    return _name(target), bytes.fromhex(source), FileState(size, mtime_ns, ctime_ns, inode), recipe
+    return _name(target), bytes.fromhex(source), _state(state), recipe
 
 
-def _entry(
-    target: Any, size: Any, mtime_ns: Any, inode: Any, path: Any, digest: Any, source_digest: Any
-) -> Entry:
-    entry = Entry(
-        _name(target),
-        FileState(_number(size), _number(mtime_ns), 0, _number(inode)),
-        None if path is None else _name(path),
-        None if digest is None else bytes.fromhex(digest),
-        None if source_digest is None else bytes.fromhex(source_digest),
-    )
+def _entry(target: Any, made: Any, path: Any, checksum: Any, source_checksum: Any) -> Entry:
+    entry = Entry(_name(target), _state(made), path, checksum, source_checksum)
+    for value in (checksum, source_checksum):
+        if value is not None and not (type(value) is int and 0 <= value < 1 << 32):
+            raise ValueError("this is not a CRC-32")
     # Only the suffix may be another, once the source's format is known.
-    if entry.path is not None and _stem(entry.path) != _stem(entry.target):
+    if path is not None and _stem(_name(path)) != _stem(entry.target):
         raise ValueError("this is not where that target can be")
     return entry
 
 
-def _number(value: Any) -> int:
-    if type(value) is not int or not -LATEST_NS <= value <= LATEST_NS:
-        raise ValueError("this is not a number that a file's state has")
-    return value
+def _state(numbers: Any) -> FileState:
+    state = FileState(*numbers)
+    for value in state:
+        if type(value) is not int or not -LATEST_NS <= value <= LATEST_NS:
+            raise ValueError("this is not a number that a file's state has")
+    return state
 
 
 def _name(value: Any) -> str:
     # Of a name that no file system could have this raises ValueError.
     parts = os.fsencode(value).split(b"/")
-    if not isinstance(value, str) or not {b"", b".", b".."}.isdisjoint(parts) or "\0" in value:
+    if not isinstance(value, str) or not _NO_NAMES.isdisjoint(parts) or "\0" in value:
         raise ValueError("this is not a path below an output folder")
     return value
 

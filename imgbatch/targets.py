@@ -131,7 +131,7 @@ class Targets:
                 f"{source.path} would be written to {rendered}, outside the output folder",
                 "Use another --name, or --output for another folder.",
             )
-        if is_own(parts):
+        if runlog.FOLDER in rendered.lower() and is_own(parts):
             return Conflict(
                 source,
                 rendered,

@@ -18,6 +18,7 @@ from dataclasses import replace
 from PIL import Image
 
 from imgbatch import atomic, checksum, runlog
+from imgbatch.checksum import crc32
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, formats
 from imgbatch.imaging import resample as _resample  # noqa: F401
@@ -147,9 +148,9 @@ def _remember(job: Job, needed: Job, run: Run) -> None:
         there = replace(target, relative=target.standing or target.relative)
         state = atomic.state(there.path)
         if target not in needed.targets and state is not None:
-            entries.append(
-                Entry(target.relative, state, target.standing, source_hash=target.unless)
-            )
+            same = target.unless if isinstance(target.unless, int) else None
+            hashes = (same, None) if run.in_place else (None, same)
+            entries.append(Entry(target.relative, state, target.standing, *hashes))
     # What is not remembered is compared once more by the next run.
     with suppress(OSError):
         runlog.write(run.output, run.word, entries)
@@ -170,8 +171,8 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             Entry(
                 planned.relative,
                 file.state,
-                None if planned.relative == target.relative else target.relative,
-                checksum.of(one.data),
+                None if target is planned else target.relative,
+                crc32(one.data),
                 made.source_hash,
             )
             for planned, target, file, one in zip(
@@ -181,12 +182,15 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         runlog.write(run.output, run.word, entries)
         for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
-            if _stands_already(target, file, entry, run):
+            try:
+                file.publish(replace=target.replace, known=target.known)
+            except FileExistsError:
+                if not _stands_already(target, file, entry, run):
+                    raise
                 continue
-            file.publish(replace=target.replace, known=target.known)
-            if file.state != entry.made:
+            if file.state is not entry.made:
                 # A copy, where a link was not possible.
-                runlog.write(run.output, run.word, [replace(entry, made=file.state)])
+                runlog.write(run.output, run.word, [entry._replace(made=file.state)])
             if not target.replace and target.known is None:
                 ours.append(file)
     except OSError as error:
@@ -205,7 +209,7 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         # Those that were published are gone from under their temporary names.
         for file in staged:
             file.discard()
-    return _written(targets, made.files)
+    return _written(targets, made.files, [file.target for file in staged])
 
 
 def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
@@ -222,15 +226,15 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     try:
         if one.copied and target.known is not None:
             # It stays as it is, and no later run needs to look at it again.
-            entry = Entry(target.relative, target.known, hash=checksum.of(one.data))
+            entry = Entry(target.relative, target.known, hash=crc32(one.data))
             runlog.write(run.output, run.word, [entry], durable=True)
-            return _written([target], made.files)
+            return _written([target], made.files, [path])
         staged = atomic.stage(path, one.data, run.word, like=path, durable=True, mtime_ns=mtime_ns)
         if run.backup is not None:
             path = os.path.join(run.backup, *job.source.mirrored.split("/"))
             _back_up(job, path, run)
             path = target.path
-        entry = Entry(target.relative, staged.state, hash=checksum.of(one.data))
+        entry = Entry(target.relative, staged.state, hash=crc32(one.data))
         runlog.write(run.output, run.word, [entry], durable=True)
         if not _is_as_scanned(target):
             raise PictureError(
@@ -242,7 +246,7 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     finally:
         if staged is not None:
             staged.discard()
-    return _written([target], made.files)
+    return _written([target], made.files, [path])
 
 
 def _is_as_scanned(target: Target) -> bool:
@@ -274,8 +278,8 @@ def _stands_already(target: Target, file: atomic.Staged, entry: Entry, run: Run)
     did not end; the same bytes of anybody else are not ours. What a power cut left of the
     latter's is replaced.
     """
-    there = None if target.replace else atomic.state(file.target)
-    if there is None or (target.known is not None and target.known.equals(there)):
+    there = atomic.state(file.target)
+    if there is None:
         return False
     logs = runlog.logs(run.output).get(run.word, [])
     if any(
@@ -287,7 +291,7 @@ def _stands_already(target: Target, file: atomic.Staged, entry: Entry, run: Run)
     if not target.claimed or target.relative != (target.standing or entry.target):
         return False
     if file.is_at_target():
-        runlog.write(run.output, run.word, [replace(entry, made=there)])
+        runlog.write(run.output, run.word, [entry._replace(made=there)])
         return True
     if file.is_torn_at_target():
         file.publish(known=there)
@@ -331,10 +335,12 @@ def _back_up(job: Job, path: str, run: Run) -> None:
             ) from None
 
 
-def _written(targets: Sequence[Target], files: Sequence[Encoded]) -> tuple[Written, ...]:
+def _written(
+    targets: Sequence[Target], files: Sequence[Encoded], paths: Sequence[str]
+) -> tuple[Written, ...]:
     return tuple(
-        Written(target.output, target.path, *one.size, len(one.data), one.format.name, one.copied)
-        for target, one in zip(targets, files, strict=True)
+        Written(target.output, path, *one.size, len(one.data), one.format.name, one.copied)
+        for target, one, path in zip(targets, files, paths, strict=True)
     )
 
 

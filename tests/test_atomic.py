@@ -113,6 +113,7 @@ def test_publishing_never_overwrites_what_came_meanwhile(
 
     with pytest.raises(FileExistsError):
         staged.publish(replace=False)
+    staged.discard()
 
     assert names(tmp_path) == ["a.jpg"]
     assert (target.lstat().st_ino, target.lstat().st_mtime_ns) == (
@@ -144,6 +145,7 @@ def test_of_many_that_publish_one_name_exactly_one_wins(tmp_path: Path) -> None:
         try:
             staged.publish(replace=False)
         except FileExistsError:
+            staged.discard()
             return None
         return number
 
@@ -323,8 +325,10 @@ def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path
     atomic.stage(str(target), b"new", "run").publish(known=known)
 
     assert target.read_bytes() == b"new"
+    newest = atomic.stage(str(target), b"newest", "run")
     with pytest.raises(FileExistsError):
-        atomic.stage(str(target), b"newest", "run").publish(known=known)
+        newest.publish(known=known)
+    newest.discard()
     assert target.read_bytes() == b"new"
     assert names(tmp_path) == ["a.jpg"]
 

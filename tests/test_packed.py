@@ -27,7 +27,7 @@ TARGETS: Final = st.builds(
     st.booleans(),
     st.booleans(),
     st.booleans(),
-    st.one_of(st.none(), st.binary(min_size=4, max_size=4)),
+    st.one_of(st.none(), INTEGERS, st.binary(min_size=16, max_size=16)),
     st.one_of(st.none(), NAMES),
 )
 

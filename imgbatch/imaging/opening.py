@@ -9,7 +9,7 @@ import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -40,7 +40,7 @@ class Rules:
     raw_preview: bool = False
 
 
-OnRead = Callable[[bytes], None]
+OnRead = Callable[[int], None]
 """Told the checksum of a whole file when everything that was wanted of it is read."""
 
 
@@ -72,13 +72,14 @@ class _Summed(_Unmapped):
 
     def readall(self) -> bytes:
         data = super().readall()
-        self._sum(memoryview(data))
+        self._sum(data)
         return data
 
-    def _sum(self, data: memoryview) -> None:
+    def _sum(self, data: bytes | memoryview) -> None:
         end = self._at + len(data)
         if self._at <= self._summed < end:
-            self._value = checksum.crc32(data[self._summed - self._at :], self._value)
+            new = data[self._summed - self._at :] if self._at < self._summed else data
+            self._value = checksum.crc32(new, self._value)
             self._summed = end
         self._at = end
 
@@ -86,13 +87,13 @@ class _Summed(_Unmapped):
         self._at = super().seek(offset, whence)
         return self._at
 
-    def checksum(self) -> bytes:
+    def checksum(self) -> int:
         """That of the whole file; what nobody has read is read now. Raises OSError."""
-        self.seek(self._summed)
-        piece = bytearray(checksum.PIECE_BYTES)
-        while self.readinto(piece):
-            pass
-        return checksum.packed(self._value)
+        if self._at != self._summed:
+            self.seek(self._summed)
+        while data := self.read(checksum.PIECE_BYTES):
+            self._sum(data)
+        return self._value
 
 
 @contextmanager
@@ -117,8 +118,11 @@ def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
     with io.BufferedReader(raw) as file:
         yield file
         if on_read is not None and isinstance(raw, _Summed) and not raw.closed:
-            with suppress(OSError):
-                on_read(raw.checksum())
+            try:
+                value = raw.checksum()
+            except OSError:
+                return
+            on_read(value)
 
 
 def recognised(file: BinaryIO, path: str, rules: Rules) -> tuple[Image.Image, formats.Format]:
