@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import os
 
+import programs
 import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that needs programs from outside is skipped without them, before its fixtures."""
+    for mark in item.iter_markers("external"):
+        for name in mark.args:
+            problem = programs.why_lacking(name)
+            if problem:
+                pytest.skip(problem)
 
 
 @pytest.hookimpl(tryfirst=True)

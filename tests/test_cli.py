@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import click
 import numpy as np
+import programs
 import pytest
 from click.testing import CliRunner
 from commands import COMMAND, SMALL, imgbatch, plant
@@ -468,12 +469,13 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None
         assert set(tree(tmp_path / "photos-resized")) == {"a.jpg", "b.jpg"}
 
 
+@pytest.mark.external("sh")
 @pytest.mark.parametrize("words", ["formats", "resize photos --report - -j 1"])
 def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
     tmp_path: Path, words: str
 ) -> None:
     plant(tmp_path, "photos/a.jpg")
-    full = ("sh", "-c", 'exec "$@" >/dev/full', "sh")
+    full = (programs.path_of("sh"), "-c", 'exec "$@" >/dev/full', "sh")
 
     run = imgbatch(*words.split(), cwd=tmp_path, before=full)
 

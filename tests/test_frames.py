@@ -7,7 +7,6 @@ that is right.
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 import pictures
+import programs
 import pytest
 from numpy.typing import NDArray
 from pictures import saved
@@ -276,11 +276,11 @@ def test_frames_of_a_gif_are_composed_as_they_are_to_be_seen(tmp_path: Path, kin
         assert (frame.duration, frame.size) == (part.delay * 10, CANVAS)
 
 
-@pytest.mark.skipif(shutil.which("convert") is None, reason="ImageMagick is not installed")
+@pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("kind", ["all kinds of disposal", "tables of their own", "interlaced"])
 def test_imagemagick_composes_the_same(tmp_path: Path, kind: str) -> None:
     found = decoded(tmp_path, gif_file(GIFS[kind], table()), "moving.gif")
-    command = ["convert", "moving.gif", "-coalesce", "seen-%02d.png"]
+    command = [programs.path_of("imagemagick"), "moving.gif", "-coalesce", "seen-%02d.png"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
     for number, frame in enumerate(found):
         with Image.open(tmp_path / f"seen-{number:02}.png") as seen:
@@ -500,22 +500,23 @@ def test_an_avif_is_played_as_often(tmp_path: Path, loops: int | None, alpha: bo
     back = made(tmp_path, data, "a.avif", sizes=["20"], format="gif")
     with Image.open(BytesIO(back)) as image:
         assert image.info.get("loop") == loops
-    if loops and shutil.which("exiftool"):
+    if loops and programs.why_lacking("exiftool") is None:
         (tmp_path / "seen.avif").write_bytes(data)
-        command = ["exiftool", "-s3", "-n", "-TrackDuration", "-Duration", "seen.avif"]
+        exiftool = programs.path_of("exiftool")
+        command = [exiftool, "-s3", "-n", "-TrackDuration", "-Duration", "seen.avif"]
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30
         )
         assert {float(line) for line in done.stdout.split()} == {3 * sum(TIMES) / 1000}
 
 
-@pytest.mark.skipif(shutil.which("webpmux") is None, reason="webpmux is not installed")
+@pytest.mark.external("webpmux")
 def test_webpmux_sees_the_same(tmp_path: Path) -> None:
     (tmp_path / "b.webp").write_bytes(
         made(tmp_path, source("gif"), "a.gif", sizes=["60"], format="webp")
     )
     done = subprocess.run(
-        ["webpmux", "-info", "b.webp"],
+        [programs.path_of("webpmux"), "-info", "b.webp"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -845,7 +846,7 @@ def test_every_page_keeps_all_that_is_its_own(tmp_path: Path, compression: str) 
                 assert difference.max() <= 12
 
 
-@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.external("exiftool")
 def test_exiftool_finds_nothing_wrong_with_pages(tmp_path: Path) -> None:
     """Each has a directory of EXIF of its own, and all places in the file are right."""
     pages = []
@@ -863,7 +864,7 @@ def test_exiftool_finds_nothing_wrong_with_pages(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [
-            "exiftool",
+            programs.path_of("exiftool"),
             "-validate",
             "-warning",
             "-a",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pictures
+import programs
 import pytest
 from numpy.typing import NDArray
 from pictures import opened, saved
@@ -300,13 +300,13 @@ def test_a_comment_of_any_length_stays() -> None:
     assert opened(data).info["comment"] == words.encode()
 
 
-@pytest.mark.skipif(shutil.which("gifsicle") is None, reason="gifsicle is not installed")
+@pytest.mark.external("gifsicle")
 def test_another_program_finds_nothing_wrong(tmp_path: Path) -> None:
     given = moving_square(np.zeros((*SIZE[::-1], 4), np.uint8))
     data = gif_frames.encode([image(one) for one in given], [50, 60, 70, 80, 90], plays=3)
     (tmp_path / "a.gif").write_bytes(data)
     done = subprocess.run(
-        ["gifsicle", "--info", str(tmp_path / "a.gif")],
+        [programs.path_of("gifsicle"), "--info", str(tmp_path / "a.gif")],
         capture_output=True,
         text=True,
         check=True,

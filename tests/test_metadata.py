@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import pictures
+import programs
 import pytest
 from pictures import opened
 from PIL import Image, UnidentifiedImageError
@@ -100,9 +101,7 @@ def exif_of(data: bytes) -> bytes:
 
 # Another reader
 
-with_exiftool: Final = pytest.mark.skipif(
-    shutil.which("exiftool") is None, reason="exiftool is not installed"
-)
+with_exiftool: Final = pytest.mark.external("exiftool")
 IPTC_HOLDING: Final = ("jpeg", "png", "tiff")
 COMMENT_HOLDING: Final = ("jpeg", "png")
 COMMENT: Final = "Grüße vom Ufer"
@@ -156,7 +155,8 @@ def full(source: str) -> bytes:
 
 def told_by_exiftool(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     """What exiftool reads in every file of a folder, by the file's name, in one call."""
-    command = ["exiftool", "-j", "-G1", "-struct", "-n", "-r", *options, str(folder)]
+    exiftool = programs.path_of("exiftool")
+    command = [exiftool, "-j", "-G1", "-struct", "-n", "-r", *options, str(folder)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return {Path(tags["SourceFile"]).name: tags for tags in json.loads(answer.stdout)}
 
@@ -1089,8 +1089,12 @@ def test_a_jpeg_2000_takes_and_gives_everything_but_a_profile(tmp_path: Path, ta
     assert (first.warnings, second.warnings) == ([], [])
     clean = made(tmp_path, first.data, ".jp2", format=target, metadata="no-gps")
     assert pictures.traces_of_position(clean.data) == []
-    if shutil.which("exiftool") is None:
-        pytest.skip("exiftool is not installed")
+
+
+@with_exiftool
+@pytest.mark.parametrize("target", ["jpeg", "jpeg2000"])
+def test_exiftool_reads_what_a_jpeg_2000_took(tmp_path: Path, target: str) -> None:
+    first = made(tmp_path, full("JPEG"), format="jpeg2000")
     second = made(tmp_path, first.data, ".jp2", format=target, sizes=["48"])
     tags = told_by_exiftool(second.path.parent)[second.path.name]
     told = {
@@ -1162,13 +1166,14 @@ def with_rights(
                 assert result.failure is None, result.failure
                 path = Path(result.written[0].path)
                 data[path.name] = path.read_bytes()
-    return (told_by_exiftool(output) if shutil.which("exiftool") else {}), data
+    return ({} if programs.why_lacking("exiftool") else told_by_exiftool(output)), data
 
 
 NEW_ARTIST: Final = "Zoë Licht & Søn"
 NEW_COPYRIGHT: Final = "© 2026 <Zoë>"
 
 
+@with_exiftool
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright", "none"])
 @pytest.mark.parametrize("source", ["full", "bare"])
 @to_each
@@ -1178,8 +1183,6 @@ def test_artist_and_copyright_are_entered_whatever_the_policy(
     policy: str,
     with_rights: tuple[dict[str, dict[str, Any]], dict[str, bytes]],
 ) -> None:
-    if shutil.which("exiftool") is None:
-        pytest.skip("exiftool is not installed")
     tags = with_rights[0][f"{source}-{target}-{policy}{SUFFIXES[target.upper()]}"]
     told = {
         "IFD0:Artist": NEW_ARTIST,
