@@ -186,6 +186,7 @@ def test_every_tool_of_every_row_is_known() -> None:
     assert all(name in work.peers for work in works.WORKS for name, _ in work.unfair)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", works.WORKS, ids=lambda work: work.row)
 def test_imgbatch_does_the_work_of_every_row(
     work: works.Work, sources: tuple[Path, ...], tmp_path: Path

@@ -901,6 +901,7 @@ PATCHES: Final = np.array(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", PRIMARIES)
 @pytest.mark.parametrize("target", formats.WRITABLE)
 def test_the_colour_seen_is_the_same_in_every_format(

@@ -658,6 +658,7 @@ def told(path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.external("exiftool")
 @pytest.mark.parametrize("target", ["png", "tiff"])
 def test_all_that_travels_is_written_as_it_is_with_8_bits(tmp_path: Path, target: str) -> None:

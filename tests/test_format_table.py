@@ -62,6 +62,7 @@ SOME = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.external("exiftool")
 def test_some_pairs_come_out_as_the_page_says(script: ModuleType, tmp_path: Path) -> None:
     chosen = [kind for kind in script.kinds() if kind.name in SOME]

@@ -450,6 +450,7 @@ def made(folder: Path, data: bytes, name: str, **options: Any) -> bytes:
 ALLOWED: Final = {"png": 0.6, "webp": 0.6, "avif": 4.5, "gif": 3.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [True, False], ids=["with a hole", "opaque"])
 @pytest.mark.parametrize("target", FORMATS)
 @pytest.mark.parametrize("kind", FORMATS)
@@ -478,6 +479,7 @@ def test_every_frame_comes_through(tmp_path: Path, kind: str, target: str, alpha
             assert np.abs(seen[..., 3] - expected[..., 3]).mean() <= ALLOWED[target] / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["gif", "png", "webp"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_it_is_played_as_often(tmp_path: Path, kind: str, target: str) -> None:
@@ -488,6 +490,7 @@ def test_it_is_played_as_often(tmp_path: Path, kind: str, target: str) -> None:
     assert loop == (0 if kind == "avif" else 2 if target == "gif" else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [True, False])
 @pytest.mark.parametrize("loops", [None, 0, 2])
 def test_an_avif_is_played_as_often(tmp_path: Path, loops: int | None, alpha: bool) -> None:
@@ -602,6 +605,7 @@ def test_an_animation_that_needs_nothing_is_copied(tmp_path: Path) -> None:
         assert Path(result.written[0].path).read_bytes() == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["jpeg", "tiff", "bmp"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_still_format_gets_the_first_and_says_so(tmp_path: Path, kind: str, target: str) -> None:
@@ -746,6 +750,7 @@ print(resident("VmHWM") - before, demand.bytes + working)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured on Linux alone")
 @pytest.mark.parametrize("target", ["gif", "png"])
 def test_no_peak_is_higher_than_its_estimate(tmp_path: Path, target: str) -> None:

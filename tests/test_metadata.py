@@ -173,6 +173,7 @@ def serious(tags: dict[str, Any]) -> list[str]:
 # Everything, everywhere
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_exif_is_carried_and_speaks_of_the_new_picture(
@@ -196,6 +197,7 @@ def test_exif_is_carried_and_speaks_of_the_new_picture(
     assert result.warnings == []
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_xmp_is_carried_without_orientation_and_thumbnails(
@@ -212,6 +214,7 @@ def test_xmp_is_carried_without_orientation_and_thumbnails(
     assert pictures.corners(opened(result.data)) == pictures.UPRIGHT
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_the_profile_is_carried_bit_for_bit(tmp_path: Path, source: str, target: str) -> None:
@@ -305,6 +308,7 @@ def test_exif_has_the_last_word_on_orientation(tmp_path: Path, source: str) -> N
 # Less than everything
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_no_gps_leaves_no_position_in_the_file(tmp_path: Path, source: str, target: str) -> None:
@@ -348,6 +352,7 @@ def test_no_gps_is_not_fooled_by_a_second_exif_segment(tmp_path: Path) -> None:
     assert pictures.traces_of_position(made(tmp_path, data, metadata="no-gps").data) == []
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_copyright_keeps_who_made_it_and_nothing_else(
@@ -369,6 +374,7 @@ def test_copyright_keeps_who_made_it_and_nothing_else(
     assert info.get("dpi") != (300, 300)
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_none_keeps_nothing_but_pixels_and_colours(
@@ -518,6 +524,7 @@ def test_extended_xmp_of_which_a_part_is_missing_is_told(tmp_path: Path) -> None
 # What is broken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(
     "exif",
@@ -565,6 +572,7 @@ def test_a_broken_packet_is_dropped_with_a_warning(
     assert opened(result.data).getexif()[0x013B] == pictures.ARTIST
 
 
+@pytest.mark.slow
 @to_each
 def test_a_mutated_block_never_fails_a_file(tmp_path: Path, target: str) -> None:
     """Whatever a damaged EXIF block holds, the picture is made."""
@@ -1173,6 +1181,7 @@ NEW_ARTIST: Final = "Zoë Licht & Søn"
 NEW_COPYRIGHT: Final = "© 2026 <Zoë>"
 
 
+@pytest.mark.slow
 @with_exiftool
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright", "none"])
 @pytest.mark.parametrize("source", ["full", "bare"])
@@ -1400,6 +1409,7 @@ def name_of(source: str, target: str) -> str:
     return f"{source}-{target}{SUFFIXES[target.upper()]}"
 
 
+@pytest.mark.slow
 @with_exiftool
 @pytest.mark.parametrize("source", HOLDING)
 @to_each
