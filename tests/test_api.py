@@ -64,6 +64,7 @@ def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
 # Names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", imgbatch.__all__)
 def test_every_public_name_can_be_imported(name: str) -> None:
     run = subprocess.run(
@@ -328,6 +329,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["results.close()", "del results"])
 def test_results_that_nobody_wants_leave_no_process_and_no_temporary_file(
     tmp_path: Path, ending: str
@@ -343,6 +345,7 @@ def test_results_that_nobody_wants_leave_no_process_and_no_temporary_file(
     assert all(opened((tmp_path / "out" / name).read_bytes()).size == (30, 20) for name in made)
 
 
+@pytest.mark.slow
 def test_a_program_without_its_guard_ends_with_advice(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
 

@@ -373,6 +373,7 @@ os.execv(sys.executable, [sys.executable, "-m", "imgbatch", *sys.argv[1:]])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_file_the_system_refuses_is_one_failed_row_and_leaves_nothing(
     tmp_path: Path, jobs: str

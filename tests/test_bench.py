@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import programs
 import pytest
 from PIL import Image
 
@@ -185,6 +186,7 @@ def test_every_tool_of_every_row_is_known() -> None:
     assert all(name in work.peers for work in works.WORKS for name, _ in work.unfair)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", works.WORKS, ids=lambda work: work.row)
 def test_imgbatch_does_the_work_of_every_row(
     work: works.Work, sources: tuple[Path, ...], tmp_path: Path
@@ -280,12 +282,13 @@ def test_photos_come_again_where_there_are_too_few(
     assert not {photo.stat().st_ino for photo in chosen} & {one.stat().st_ino for one in sources}
 
 
+@pytest.mark.external("sh")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_session_counts_its_children() -> None:
     code = "import time; block = bytearray(80_000_000); print(flush=True); time.sleep(60)"
     script = f'"{sys.executable}" -c "{code}"; true'
     with subprocess.Popen(
-        ["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True
+        [programs.path_of("sh"), "-c", script], stdout=subprocess.PIPE, start_new_session=True
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()

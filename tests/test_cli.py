@@ -17,9 +17,10 @@ from typing import Any, Final
 
 import click
 import numpy as np
+import programs
 import pytest
 from click.testing import CliRunner
-from commands import COMMAND, SMALL, imgbatch, plant
+from commands import COMMAND, SMALL, imgbatch, imgbatch_here, plant
 from pictures import opened, saved, scene
 from pool_tasks import still_alive
 
@@ -83,6 +84,7 @@ def test_a_plain_resize_shrinks_to_2048_beside_the_folder_and_spares_originals(
     assert {name: (photos / name).stat().st_mtime_ns for name in before} == times
 
 
+@pytest.mark.slow
 def test_convert_changes_the_format_and_keeps_the_size(tmp_path: Path) -> None:
     plant(tmp_path, "photos/sub/a.jpg")
 
@@ -94,6 +96,7 @@ def test_convert_changes_the_format_and_keeps_the_size(tmp_path: Path) -> None:
     assert (opened(made[1]).format, opened(made[1]).size) == ("WEBP", (60, 40))
 
 
+@pytest.mark.slow
 def test_filters_are_applied_in_order_and_the_size_stays(tmp_path: Path) -> None:
     pixels = scene(60, 40)
     plant(tmp_path, "photos/a.png", data=saved(pixels, "PNG"))
@@ -110,6 +113,7 @@ def test_filters_are_applied_in_order_and_the_size_stays(tmp_path: Path) -> None
     assert np.abs(made - (255 - pixels.astype(np.float64)) / 2).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "mentioned"),
     [
@@ -138,6 +142,7 @@ def test_several_folders_are_mirrored_below_the_output_under_their_names(tmp_pat
     assert set(tree(tmp_path / "out")) == {"one/a.jpg", "two/sub/a.jpg", "z.jpg"}
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.png", "out/b.webp")
     before = tree(tmp_path)
@@ -190,7 +195,7 @@ def test_exit_codes_and_what_is_said_with_them(
     (tmp_path / "empty").mkdir()
     before = tree(tmp_path)
 
-    run = imgbatch(*words.split(), cwd=tmp_path)
+    run = (imgbatch if code < 2 else imgbatch_here)(*words.split(), cwd=tmp_path)
 
     assert run.returncode == code
     assert said in run.stderr.decode()
@@ -303,6 +308,7 @@ def test_a_truncated_file_fails_alone(tmp_path: Path, photos: Path) -> None:
     assert b"failed: photos/broken.jpg: the file is cut short or damaged" in run.stderr
 
 
+@pytest.mark.slow
 def test_one_process_or_two_make_the_same_files_and_the_same_report(
     tmp_path: Path, photos: Path
 ) -> None:
@@ -355,6 +361,7 @@ def _awkward_folder(tmp_path: Path) -> bytes:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_any_name_that_a_file_system_takes_survives(tmp_path: Path, jobs: str) -> None:
     _awkward_folder(tmp_path)
@@ -410,6 +417,7 @@ def test_a_list_of_lines_has_a_row_for_each_file_missing_ones_too(tmp_path: Path
     assert set(tree(tmp_path / "out")) == {"a.jpg", "sub/b.jpg", "odd name.jpg"}
 
 
+@pytest.mark.slow
 def test_a_list_with_nul_bytes_that_is_not_announced_is_a_failed_row(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg", "b.jpg")
 
@@ -422,6 +430,7 @@ def test_a_list_with_nul_bytes_that_is_not_announced_is_a_failed_row(tmp_path: P
 # Streams
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("closing", "jobs"),
     [("2>&-", "1"), ("2>&-", "2"), (">&-", "2"), ("<&-", "2"), ("<&- >&- 2>&-", "2")],
@@ -444,6 +453,7 @@ def test_closed_streams_are_no_error(tmp_path: Path, closing: str, jobs: str) ->
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", ["formats", "operations", "--help", "resize photos --report - -j 1"]
 )
@@ -468,12 +478,14 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None
         assert set(tree(tmp_path / "photos-resized")) == {"a.jpg", "b.jpg"}
 
 
+@pytest.mark.slow
+@pytest.mark.external("sh")
 @pytest.mark.parametrize("words", ["formats", "resize photos --report - -j 1"])
 def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
     tmp_path: Path, words: str
 ) -> None:
     plant(tmp_path, "photos/a.jpg")
-    full = ("sh", "-c", 'exec "$@" >/dev/full', "sh")
+    full = (programs.path_of("sh"), "-c", 'exec "$@" >/dev/full', "sh")
 
     run = imgbatch(*words.split(), cwd=tmp_path, before=full)
 
@@ -498,6 +510,7 @@ def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:
     assert line.startswith(b"1 done in photos-resized")
 
 
+@pytest.mark.slow
 def test_quiet_is_quiet_but_for_failures(tmp_path: Path, photos: Path) -> None:
     failing = imgbatch("resize", "photos", "--quiet", "-o", "one", *ONE, cwd=tmp_path)
     (photos / "broken.jpg").unlink()
@@ -548,6 +561,8 @@ def _on_terminal(cwd: Path, *words: str, **env: str) -> bytes:
     return seen
 
 
+@pytest.mark.slow
+@pytest.mark.terminal
 @pytest.mark.parametrize("no_color", [False, True])
 def test_a_terminal_gets_a_bar_and_red_failures_unless_colour_is_unwanted(
     tmp_path: Path, no_color: bool
@@ -568,6 +583,7 @@ def test_a_terminal_gets_a_bar_and_red_failures_unless_colour_is_unwanted(
     assert b"8 done, 1 failed in photos-converted" in seen
 
 
+@pytest.mark.terminal
 def test_a_quiet_run_shows_no_bar_on_a_terminal(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg")
 
@@ -588,7 +604,7 @@ def _options(command: str) -> list[click.Option]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_explained_in_the_commands_help(tmp_path: Path, command: str) -> None:
-    shown = " ".join(imgbatch(command, "--help", cwd=tmp_path).stdout.decode().split())
+    shown = " ".join(imgbatch_here(command, "--help", cwd=tmp_path).stdout.decode().split())
 
     for option in _options(command):
         for word in (*option.opts, *option.secondary_opts):
@@ -653,6 +669,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_signal_lets_the_files_in_hand_finish(
@@ -683,6 +700,7 @@ def test_a_first_signal_lets_the_files_in_hand_finish(
     assert still_alive(run.pid) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_second_signal_stops_at_once_and_leaves_whole_files_only(
     tmp_path: Path, begin: Callable[..., subprocess.Popen[bytes]], jobs: str

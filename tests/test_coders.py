@@ -127,6 +127,7 @@ def test_progressive_is_written_where_that_is_asked(tmp_path: Path) -> None:
     assert not made(tmp_path, saved(scene(), "JPEG"), sizes=["50"]).info.get("progressive")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif", "heif"])
 def test_more_effort_makes_a_smaller_file_of_the_same_picture(tmp_path: Path, target: str) -> None:
     data = saved(scene(192, 128), "PNG")

@@ -8,7 +8,6 @@ within two where sRGB's curve is steepest.
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 import pictures
+import programs
 import pytest
 from numpy.typing import NDArray
 from pictures import opened
@@ -726,7 +726,7 @@ def test_16_bit_colours_are_rounded_to_8_for_an_operation() -> None:
 # Other judges
 
 
-@pytest.mark.skipif(shutil.which("tificc") is None, reason="tificc is not installed")
+@pytest.mark.external("tificc")
 @pytest.mark.parametrize("intent", ["perceptual", "relative", "saturation", "absolute"])
 @pytest.mark.parametrize("target", ["wide", "press"])
 def test_littlecmss_own_program_converts_alike(tmp_path: Path, intent: Intent, target: str) -> None:
@@ -745,8 +745,9 @@ def test_littlecmss_own_program_converts_alike(tmp_path: Path, intent: Intent, t
     tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb", metadata=None)
     options = ["-c0", "-w16", f"-t{number}", *(["-b"] if intent == "relative" else [])]
     names = [str(tmp_path / name) for name in ("source.icc", "target.icc", "in.tif", "out.tif")]
+    tificc = programs.path_of("tificc")
     subprocess.run(
-        ["tificc", *options, f"-i{names[0]}", f"-o{names[1]}", names[2], names[3]],
+        [tificc, *options, f"-i{names[0]}", f"-o{names[1]}", names[2], names[3]],
         check=True,
         capture_output=True,
     )
@@ -828,7 +829,7 @@ def test_the_option_for_intents_reaches_the_pixels(tmp_path: Path, format_name: 
         assert (pixel != (255, 255, 255)) is tinted
 
 
-@pytest.mark.skipif(shutil.which("convert") is None, reason="ImageMagick is not installed")
+@pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 @pytest.mark.parametrize("profile", [None, CMYK], ids=["plain", "press"])
 def test_imagemagick_sees_the_same_inks(tmp_path: Path, kind: str, profile: bytes | None) -> None:
@@ -842,7 +843,8 @@ def test_imagemagick_sees_the_same_inks(tmp_path: Path, kind: str, profile: byte
     data, warnings = made(tmp_path, source, suffix, format="png")
     assert warnings == []
     (tmp_path / "target.icc").write_bytes(colour.srgb_profile())
-    command = ["convert", str(tmp_path / f"photo{suffix}"), "-depth", "8"]
+    photo = str(tmp_path / f"photo{suffix}")
+    command = [programs.path_of("imagemagick"), photo, "-depth", "8"]
     if profile is None:
         command += ["-colorspace", "sRGB"]
     else:
@@ -899,6 +901,7 @@ PATCHES: Final = np.array(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", PRIMARIES)
 @pytest.mark.parametrize("target", formats.WRITABLE)
 def test_the_colour_seen_is_the_same_in_every_format(

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pictures
 import pytest
-from commands import imgbatch, plant
+from commands import imgbatch, imgbatch_here, plant
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from reference import (
@@ -160,6 +160,7 @@ def trilinear(
 NEARLY: Final = 0.71
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("amount", [1.0, 0.35])
 @pytest.mark.parametrize("size", [2, 7, 33])
@@ -179,6 +180,7 @@ def test_a_table_is_interpolated_between_its_eight_neighbours(
         assert np.array_equal(planes_of(after.image)[..., 3], before[..., -1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 17, 65])
 def test_a_table_that_changes_nothing_changes_nothing(tmp_path: Path, size: int) -> None:
     picture = picture_of("RGB")
@@ -205,6 +207,7 @@ def test_a_grey_picture_gets_the_colours_that_its_greys_have(tmp_path: Path, mod
     assert np.array_equal(planes_of(after.image), planes_of(wanted.image))
 
 
+@pytest.mark.slow
 def test_a_large_table_is_resampled(tmp_path: Path) -> None:
     # Smooth, as a look is: between its steps 70 and 65 colours a side say the same.
     values = identity(70) ** np.array([0.8, 1.3, 1.1])
@@ -266,7 +269,7 @@ def test_a_wrong_setting_is_refused_with_what_is_right(words: str, parts: list[s
 def test_a_broken_table_is_refused_with_its_line_before_anything_is_made(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg")
     (tmp_path / "bad.cube").write_text("LUT_3D_SIZE 2\n0 0 0\nx 1\n")
-    run = imgbatch("filter", "photos", "--filter", "lut:file=bad.cube", cwd=tmp_path)
+    run = imgbatch_here("filter", "photos", "--filter", "lut:file=bad.cube", cwd=tmp_path)
     assert run.returncode == 2
     assert b"lut: file: bad.cube: " in run.stderr
     assert not (tmp_path / "photos-filtered").exists()
@@ -283,6 +286,7 @@ def test_a_table_is_its_bytes_wherever_it_lies(tmp_path: Path) -> None:
     assert Lut(str(other)) != one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["hue:angle=60", "vibrance:amount=1", f"lut:file={FILM}"])
 def test_every_frame_of_an_animation_is_changed(tmp_path: Path, words: str) -> None:
     frames = [Image.fromarray(np.roll(pictures.scene(), 8 * n, 1)) for n in range(3)]

@@ -168,6 +168,7 @@ def test_copies_are_told_in_the_report_the_summary_and_the_lines(tmp_path: Path)
     assert "2 done in out · 1 copied as they are" in lines[-1]
 
 
+@pytest.mark.slow
 def test_in_place_what_needs_nothing_is_left_alone_and_not_looked_at_again(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     path = planted(tmp_path / "in", PLAIN)
@@ -188,6 +189,7 @@ def test_in_place_what_needs_nothing_is_left_alone_and_not_looked_at_again(tmp_p
     assert (tmp_path / "keep/a.jpg").read_bytes() == PLAIN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_place", [False, True])
 def test_dates_are_preserved_where_that_is_asked(tmp_path: Path, in_place: bool) -> None:
     (tmp_path / "in").mkdir()

@@ -99,6 +99,7 @@ def kept(words: str, picture: Picture) -> Box:
 # What holds for all
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("words", WORDS)
 def test_what_is_left_are_pixels_of_the_given_picture_which_stays_as_it_is(
@@ -253,6 +254,7 @@ def exact_ratio(size: Size, across: int, down: int) -> tuple[Fraction, Fraction]
     return Fraction(width), Fraction(width * down, across)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, across=st.integers(1, 40), down=st.integers(1, 40), follow=st.booleans())
 def test_a_ratio_is_met_as_nearly_as_whole_pixels_can(
@@ -267,6 +269,7 @@ def test_a_ratio_is_met_as_nearly_as_whole_pixels_can(
         assert abs(side - exact) <= Fraction(1, 2) or side == 1
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
@@ -298,6 +301,7 @@ def test_a_crop_is_within_the_picture_and_of_the_size_that_was_told(
     assert after.size[1] <= min(size[1], wanted[1])
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=SIZES,
@@ -354,6 +358,7 @@ def rmse(one: Floats, other: Floats) -> float:
     return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize(
     ("words", "box", "size", "scale"),
@@ -507,6 +512,7 @@ def test_it_is_the_profile_that_tells_the_colours() -> None:
     assert kept_of("smart-crop", picture) == (80, 0, 240, 160)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_a_picture_on_its_side_and_shrunk_is_cut_as_the_whole_one_is(orientation: int) -> None:
     picture = Picture.of(Image.fromarray(pictures.scene(960, 640)))
@@ -600,6 +606,7 @@ def around_thirds(length: int) -> list[slice]:
     ]
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=st.tuples(st.integers(1, 60), st.integers(1, 60)),

@@ -666,6 +666,7 @@ def test_a_file_that_is_cut_short_fails_in_words(tmp_path: Path, source: str, sh
     assert not CLASS_NAMES.search(error.failure.message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SUFFIX)
 def test_a_file_cut_short_anywhere_fails_as_a_picture(tmp_path: Path, source: str) -> None:
     """Nothing but a PictureError; the last few bytes of some formats may be missing."""
@@ -677,6 +678,7 @@ def test_a_file_cut_short_anywhere_fails_as_a_picture(tmp_path: Path, source: st
     assert stages.count(None) < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SUFFIX)
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(
@@ -1062,6 +1064,7 @@ NOT_RESCUED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", NOT_RESCUED)
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95])
 def test_what_cannot_be_kept_fails_as_ever(tmp_path: Path, what: str, share: float) -> None:
@@ -1160,6 +1163,7 @@ for attempt in range(25):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not cut a file that is open")
 @pytest.mark.parametrize(
     ("source", "options"),

@@ -7,7 +7,6 @@ with; expected levels are computed in float64. Outputs are read by ImageMagick a
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 import subprocess
 import zlib
@@ -18,6 +17,7 @@ from typing import Any, Final
 import imagecodecs
 import numpy as np
 import pictures
+import programs
 import pytest
 import tifffile
 from numpy.typing import NDArray
@@ -589,23 +589,17 @@ def deep_picture(mode: str = "RGB;16", *, icc: bytes | None = None) -> Picture:
     return Picture(pixels, "png", pixels.size, whole, icc=icc, metadata=full_metadata())
 
 
-imagemagick: Final = pytest.mark.skipif(
-    shutil.which("convert") is None, reason="ImageMagick (imagemagick) is not installed"
-)
-
-
 def read_by_imagemagick(path: Path, mode: str) -> Levels:
     """The samples of an image as 16 bits; grey ones come as three equal channels."""
     kind = "rgba" if "A" in mode else "rgb"
     options = ["-depth", "16", "-endian", "LSB", f"{kind}:-"]
-    run = subprocess.run(
-        ["convert", f"{path}[0]", *options], capture_output=True, check=True, timeout=60
-    )
+    command = [programs.path_of("imagemagick"), f"{path}[0]", *options]
+    run = subprocess.run(command, capture_output=True, check=True, timeout=60)
     array = np.frombuffer(run.stdout, "<u2").reshape(HEIGHT, WIDTH, len(kind))
     return array[..., [0, -1]] if mode == "LA;16" else array
 
 
-@imagemagick
+@pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("mode", CHANNELS)
 @pytest.mark.parametrize(
     ("target", "options"),
@@ -648,7 +642,7 @@ def test_compression_makes_it_smaller() -> None:
 def told(path: Path) -> dict[str, Any]:
     """What exiftool finds in a file, without what must differ between 8 and 16 bits."""
     run = subprocess.run(
-        ["exiftool", "-j", "-G1", "-n", "-b", str(path)],
+        [programs.path_of("exiftool"), "-j", "-G1", "-n", "-b", str(path)],
         capture_output=True,
         check=True,
         timeout=60,
@@ -664,9 +658,8 @@ def told(path: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.skipif(
-    shutil.which("exiftool") is None, reason="exiftool (libimage-exiftool-perl) is not installed"
-)
+@pytest.mark.slow
+@pytest.mark.external("exiftool")
 @pytest.mark.parametrize("target", ["png", "tiff"])
 def test_all_that_travels_is_written_as_it_is_with_8_bits(tmp_path: Path, target: str) -> None:
     icc = pictures.wide_gamut_profile()
@@ -728,7 +721,7 @@ def run(folder: Path, data: bytes, suffix: str, **options: Any) -> tuple[Path, l
     return Path(result.written[0].path), [notice.kind for notice in result.notices]
 
 
-@imagemagick
+@pytest.mark.external("imagemagick")
 @pytest.mark.parametrize(("suffix", "target"), [(".png", "tiff"), (".tif", "png"), (".ppm", "png")])
 def test_halving_averages_in_16_bits(tmp_path: Path, suffix: str, target: str) -> None:
     array = levels(3, 2 * WIDTH, 2 * HEIGHT)

@@ -170,6 +170,7 @@ def test_tiles_of_any_size_leave_no_seams(pixels: int, monkeypatch: pytest.Monke
     _hold(Denoise("median", radius=2), picture_of("RGB"))
 
 
+@pytest.mark.slow
 def test_a_picture_of_several_tiles() -> None:
     picture = _wide("RGB", 1039, 131)
     _hold(Denoise(), picture)

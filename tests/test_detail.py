@@ -165,6 +165,7 @@ def _noise(mode: str, width: int, height: int) -> Picture:
 # All of them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("words", WORDS)
 def test_what_is_made_is_what_the_definition_says(words: str, mode: str) -> None:
@@ -233,6 +234,7 @@ def test_sharpen_leaves_no_seams(mode: str, width: int, height: int) -> None:
     _hold(Sharpen(0.7), _noise(mode, width, height))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [7, 33])
 @pytest.mark.parametrize(
     "operation",
@@ -274,6 +276,7 @@ def test_every_frame_of_an_animation_is_changed_by_itself(tmp_path: Path, words:
 # Blur
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", [*DIRECT, *IN_TWO])
 def test_blur_is_a_true_gaussian_rounded_once(radius: float) -> None:
     """On noise, whose every frequency is there, too: of what the coarse grid adds least shows."""
@@ -450,6 +453,7 @@ def test_output_sharpen_follows_the_medium_and_the_strength(medium: str, strengt
     _hold(OutputSharpen(medium, strength), picture_of("RGB"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("medium", RADII)
 @pytest.mark.parametrize("size", [(3000, 16), (16, 3000)])
 def test_output_sharpen_follows_the_long_edge(size: tuple[int, int], medium: str) -> None:

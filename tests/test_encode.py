@@ -112,6 +112,7 @@ def encoded(target: str, mode: str = "RGB", **more: Any) -> Encoded:
 # Every format, every mode
 
 
+@pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", MODES)
 def test_a_picture_comes_back_as_it_was(target: str, mode: str) -> None:
@@ -138,6 +139,7 @@ def test_a_picture_comes_back_as_it_was(target: str, mode: str) -> None:
         assert off.max() <= (0 if wanted == mode else 1)
 
 
+@pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", MODES)
 def test_a_loss_is_told_and_nothing_else(target: str, mode: str) -> None:
@@ -151,6 +153,7 @@ def test_a_loss_is_told_and_nothing_else(target: str, mode: str) -> None:
     assert [notice.kind for notice in encoded(target, mode).notices] == told
 
 
+@pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (250, 2)])
@@ -162,6 +165,7 @@ def test_the_smallest_pictures_can_be_written(
     assert opened(result.data).size == size
 
 
+@pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_the_same_picture_gives_the_same_bytes(target: str, mode: str) -> None:
@@ -175,6 +179,7 @@ def test_the_same_picture_gives_the_same_bytes(target: str, mode: str) -> None:
     assert once() == once()
 
 
+@pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", MODES)
 def test_encoding_changes_nothing_in_the_picture(target: str, mode: str) -> None:

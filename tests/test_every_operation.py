@@ -70,6 +70,7 @@ def test_every_registered_operation_is_tried_with_a_value_for_every_setting() ->
     assert set(NEUTRAL) == set(names())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("words", [words for words in NEUTRAL.values() if words])
 def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
@@ -81,6 +82,7 @@ def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
     assert np.array_equal(after, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [*MODES, "CMYK", "I;16"])
 @pytest.mark.parametrize("words", WORDS)
 def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
@@ -101,6 +103,7 @@ def test_a_picture_shrunk_on_load_has_the_size_that_the_file_leads_to(words: str
         assert (after.area, after.size) == (picture.area, picture.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2)])
 @pytest.mark.parametrize("words", WORDS)
 def test_tiny_pictures_have_the_size_that_was_told(words: str, size: tuple[int, int]) -> None:

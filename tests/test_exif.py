@@ -695,6 +695,7 @@ def test_a_missing_last_link_is_forgiven(order: Order) -> None:
     assert exif.orientation is None
 
 
+@pytest.mark.slow
 @both_orders
 @each_edit
 def test_a_block_cut_short_anywhere_gives_a_value_error_or_works(
@@ -708,6 +709,7 @@ def test_a_block_cut_short_anywhere_gives_a_value_error_or_works(
     assert refused > 300
 
 
+@pytest.mark.slow
 @both_orders
 def test_a_block_with_any_byte_changed_gives_a_value_error_or_works(order: Order) -> None:
     whole = pictures.exif_block(order, thumbnail=b"t" * 40).block
@@ -717,6 +719,7 @@ def test_a_block_with_any_byte_changed_gives_a_value_error_or_works(order: Order
             survives(block, EDITS.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(
     order=st.sampled_from(["<", ">"]),
@@ -739,6 +742,7 @@ def test_a_broken_block_gives_a_value_error_or_works(
     survives(bytes(block[: len(block) - cut % 60]), edits)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from([b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"]), st.binary(max_size=300))
 def test_random_bytes_give_a_value_error_or_work(header: bytes, rest: bytes) -> None:

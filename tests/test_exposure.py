@@ -246,6 +246,7 @@ def expected_of(words: str, picture: Picture) -> Floats:
     return np.clip(ROWS[words](planes[:, :, :bands], seen), 0, 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("words", WORDS)
 def test_an_operation_does_what_its_definition_says_and_leaves_alpha_alone(
@@ -264,6 +265,7 @@ def test_an_operation_does_what_its_definition_says_and_leaves_alpha_alone(
     assert picture.image.tobytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WORDS)
 def test_other_modes_are_worked_on_in_eight_bits(words: str) -> None:
     fine = np.random.RandomState(3).randint(0, 65_536, (61, 83, 3)).astype(np.uint16)

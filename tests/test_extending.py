@@ -35,6 +35,7 @@ def test_the_example_is_short() -> None:
     assert len([line for line in CODE.splitlines() if line.strip()]) <= 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_an_operation_of_another_package_works_in_workers(
     tmp_path: Path, installed: dict[str, str], jobs: str
@@ -50,6 +51,7 @@ def test_an_operation_of_another_package_works_in_workers(
         assert np.array_equal(made, expected)
 
 
+@pytest.mark.slow
 def test_it_is_listed_checked_and_suggested(tmp_path: Path, installed: dict[str, str]) -> None:
     told = imgbatch("operations", cwd=tmp_path, env=installed).stdout.decode()
     assert re.findall(r"```console\n.*?\n(solarize:.*?)```", PAGE, re.DOTALL)[0] in told
@@ -62,6 +64,7 @@ def test_it_is_listed_checked_and_suggested(tmp_path: Path, installed: dict[str,
         assert part in run.stderr
 
 
+@pytest.mark.slow
 def test_a_recipe_may_use_it(tmp_path: Path, installed: dict[str, str]) -> None:
     plant(tmp_path / "photos", "a.png", data=saved(scene(), "PNG"))
     (tmp_path / "r.toml").write_text(
@@ -71,6 +74,7 @@ def test_a_recipe_may_use_it(tmp_path: Path, installed: dict[str, str]) -> None:
     assert run.returncode == 0, run.stderr.decode()
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_loaded_is_named(
     tmp_path: Path, installed: dict[str, str]
 ) -> None:
@@ -89,6 +93,7 @@ def test_a_package_that_cannot_be_loaded_is_named(
 BROKEN: Final = b"the operations of imgbatch-solarize cannot be loaded (solarize): "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     ["import nothing_of_that_name\n", "raise SystemExit('no')\n", f"{CODE}\n\n1 / 0\n"],
@@ -119,6 +124,7 @@ def test_a_package_that_cannot_be_loaded_is_left_out_of_lists_and_suggestions(
 CURVE: Final = "return 1 - value if value > self.above else value"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "message"),
     [

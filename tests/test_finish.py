@@ -324,6 +324,7 @@ def test_grain_is_what_its_definition_says_and_leaves_alpha_alone(
     assert np.array_equal(after[..., bands:], levels_in(picture)[..., bands:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "grain"), [(1.0, 1.0), (1.5, 1.5), (2.0, 2.0), (3.0, 3.0), (7.0, 7.0)]
 )
@@ -337,6 +338,7 @@ def test_grains_are_as_large_as_they_are_said_to_be(size: float, grain: float) -
     assert np.abs(after - expected).max() <= tolerance(0.5) + extra
 
 
+@pytest.mark.slow
 def test_noise_has_no_seams_between_its_strips() -> None:
     for size, grain in (((70_001, 3), 1.5), ((300, 701), 1.2), ((100_003, 1), 1.0)):
         found = planes_of(noise.field(size, grain, (1, 2, 3)))[..., 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -63,7 +62,8 @@ SOME = {
 }
 
 
-@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.slow
+@pytest.mark.external("exiftool")
 def test_some_pairs_come_out_as_the_page_says(script: ModuleType, tmp_path: Path) -> None:
     chosen = [kind for kind in script.kinds() if kind.name in SOME]
     assert len(chosen) == len(SOME)

@@ -7,7 +7,6 @@ that is right.
 
 from __future__ import annotations
 
-import shutil
 import struct
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 import pictures
+import programs
 import pytest
 from numpy.typing import NDArray
 from pictures import saved
@@ -276,11 +276,11 @@ def test_frames_of_a_gif_are_composed_as_they_are_to_be_seen(tmp_path: Path, kin
         assert (frame.duration, frame.size) == (part.delay * 10, CANVAS)
 
 
-@pytest.mark.skipif(shutil.which("convert") is None, reason="ImageMagick is not installed")
+@pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("kind", ["all kinds of disposal", "tables of their own", "interlaced"])
 def test_imagemagick_composes_the_same(tmp_path: Path, kind: str) -> None:
     found = decoded(tmp_path, gif_file(GIFS[kind], table()), "moving.gif")
-    command = ["convert", "moving.gif", "-coalesce", "seen-%02d.png"]
+    command = [programs.path_of("imagemagick"), "moving.gif", "-coalesce", "seen-%02d.png"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
     for number, frame in enumerate(found):
         with Image.open(tmp_path / f"seen-{number:02}.png") as seen:
@@ -450,6 +450,7 @@ def made(folder: Path, data: bytes, name: str, **options: Any) -> bytes:
 ALLOWED: Final = {"png": 0.6, "webp": 0.6, "avif": 4.5, "gif": 3.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [True, False], ids=["with a hole", "opaque"])
 @pytest.mark.parametrize("target", FORMATS)
 @pytest.mark.parametrize("kind", FORMATS)
@@ -478,6 +479,7 @@ def test_every_frame_comes_through(tmp_path: Path, kind: str, target: str, alpha
             assert np.abs(seen[..., 3] - expected[..., 3]).mean() <= ALLOWED[target] / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["gif", "png", "webp"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_it_is_played_as_often(tmp_path: Path, kind: str, target: str) -> None:
@@ -488,6 +490,7 @@ def test_it_is_played_as_often(tmp_path: Path, kind: str, target: str) -> None:
     assert loop == (0 if kind == "avif" else 2 if target == "gif" else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [True, False])
 @pytest.mark.parametrize("loops", [None, 0, 2])
 def test_an_avif_is_played_as_often(tmp_path: Path, loops: int | None, alpha: bool) -> None:
@@ -500,22 +503,23 @@ def test_an_avif_is_played_as_often(tmp_path: Path, loops: int | None, alpha: bo
     back = made(tmp_path, data, "a.avif", sizes=["20"], format="gif")
     with Image.open(BytesIO(back)) as image:
         assert image.info.get("loop") == loops
-    if loops and shutil.which("exiftool"):
+    if loops and programs.why_lacking("exiftool") is None:
         (tmp_path / "seen.avif").write_bytes(data)
-        command = ["exiftool", "-s3", "-n", "-TrackDuration", "-Duration", "seen.avif"]
+        exiftool = programs.path_of("exiftool")
+        command = [exiftool, "-s3", "-n", "-TrackDuration", "-Duration", "seen.avif"]
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30
         )
         assert {float(line) for line in done.stdout.split()} == {3 * sum(TIMES) / 1000}
 
 
-@pytest.mark.skipif(shutil.which("webpmux") is None, reason="webpmux is not installed")
+@pytest.mark.external("webpmux")
 def test_webpmux_sees_the_same(tmp_path: Path) -> None:
     (tmp_path / "b.webp").write_bytes(
         made(tmp_path, source("gif"), "a.gif", sizes=["60"], format="webp")
     )
     done = subprocess.run(
-        ["webpmux", "-info", "b.webp"],
+        [programs.path_of("webpmux"), "-info", "b.webp"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -601,6 +605,7 @@ def test_an_animation_that_needs_nothing_is_copied(tmp_path: Path) -> None:
         assert Path(result.written[0].path).read_bytes() == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["jpeg", "tiff", "bmp"])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_still_format_gets_the_first_and_says_so(tmp_path: Path, kind: str, target: str) -> None:
@@ -745,6 +750,7 @@ print(resident("VmHWM") - before, demand.bytes + working)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured on Linux alone")
 @pytest.mark.parametrize("target", ["gif", "png"])
 def test_no_peak_is_higher_than_its_estimate(tmp_path: Path, target: str) -> None:
@@ -845,7 +851,7 @@ def test_every_page_keeps_all_that_is_its_own(tmp_path: Path, compression: str) 
                 assert difference.max() <= 12
 
 
-@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.external("exiftool")
 def test_exiftool_finds_nothing_wrong_with_pages(tmp_path: Path) -> None:
     """Each has a directory of EXIF of its own, and all places in the file are right."""
     pages = []
@@ -863,7 +869,7 @@ def test_exiftool_finds_nothing_wrong_with_pages(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [
-            "exiftool",
+            programs.path_of("exiftool"),
             "-validate",
             "-warning",
             "-a",

@@ -61,6 +61,7 @@ def left(folder: Path) -> set[str]:
     return {name for name in os.listdir(folder) if name != runlog.FOLDER}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
 def test_whole_files_are_done(tmp_path: Path, specimen: Specimen) -> None:
     # Otherwise damage to them would show nothing.
@@ -70,6 +71,7 @@ def test_whole_files_are_done(tmp_path: Path, specimen: Specimen) -> None:
     assert "exif-broken" not in {notice.kind for notice in result.notices}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_damaged_files_are_done_or_failed_and_what_is_done_is_whole(
     tmp_path: Path, name: str
@@ -89,6 +91,7 @@ def test_damaged_files_are_done_or_failed_and_what_is_done_is_whole(
 
 
 # Resolution and its unit, XMP, the profile: what Pillow gives of them depends on their type.
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", [0x011A, 0x0128, 0x02BC, 0x8773])
 @pytest.mark.parametrize("recipe", [RECIPES[0], RECIPES[1], RECIPES[5]])
 def test_a_tag_of_any_type_is_no_mistake_in_imgbatch(

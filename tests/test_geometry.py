@@ -152,6 +152,7 @@ def test_shares_and_megapixels_are_shown_short(spec: str, word: str) -> None:
     assert str(SizeSpec.parse(spec)) == word
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(word=st.text(max_size=12))
 def test_any_word_is_read_or_refused_and_nothing_else_happens(word: str) -> None:
@@ -333,6 +334,7 @@ def _others(size: Size, wanted: Size) -> tuple[Size, Size]:
     )
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, fit=ANY_FIT, gravity=ANY_GRAVITY, enlarge=st.booleans())
 def test_whatever_is_asked_a_placement_makes_sense(
@@ -360,6 +362,7 @@ def test_whatever_is_asked_a_placement_makes_sense(
         assert placement.scaled[1] <= size[1]
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, enlarge=st.booleans())
 def test_inside_meets_one_side_exactly_and_keeps_the_proportions(
@@ -407,6 +410,7 @@ def test_one_wanted_side_is_met_exactly_whatever_the_fit(
     assert wide.box == high.box == (0, 0, *size)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, enlarge=st.booleans())
 def test_exact_meets_both_sides(size: Size, wanted: Size, enlarge: bool) -> None:
@@ -414,6 +418,7 @@ def test_exact_meets_both_sides(size: Size, wanted: Size, enlarge: bool) -> None
     assert scaled == (wanted if enlarge else (min(size[0], wanted[0]), min(size[1], wanted[1])))
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, gravity=ANY_GRAVITY, enlarge=st.booleans())
 def test_pad_is_inside_on_a_canvas_of_just_the_wanted_size(
@@ -431,6 +436,7 @@ def test_pad_is_inside_on_a_canvas_of_just_the_wanted_size(
     _lies_at(gravity, before, behind, slack=1)
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, gravity=ANY_GRAVITY, enlarge=st.booleans())
 def test_cover_keeps_the_largest_part_of_the_right_shape_at_the_right_place(
@@ -505,6 +511,7 @@ def test_megapixels_are_an_area_of_the_same_shape(
     assert abs(scaled[0] * size[1] - scaled[1] * size[0]) <= (size[0] + size[1]) / 2 + 1
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, fit=ANY_FIT, gravity=ANY_GRAVITY, enlarge=st.booleans())
 def test_what_the_decoder_is_asked_for_is_enough_and_no_more_than_there_is(
@@ -745,6 +752,7 @@ def test_a_grey_picture_on_a_coloured_background_is_converted_from_its_own_profi
     assert np.abs(found[20, 20, :3] - 119.4).max() <= 1
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
@@ -806,6 +814,7 @@ def _camera_file(path: Path, orientation: int, wave: float) -> Floats:
         return UPRIGHT[orientation](planes(full))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", ["afterwards", "before"])
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pictures
+import programs
 import pytest
 from numpy.typing import NDArray
 from pictures import opened, saved
@@ -104,6 +104,7 @@ def test_a_photo_is_closer_to_its_source_than_by_pillows_own_palette() -> None:
     assert psnr(ours[..., :3], pixels) > psnr(theirs[..., :3], pixels)
 
 
+@pytest.mark.slow
 def test_dithering_mixes_and_without_it_pixels_are_nearest() -> None:
     across = np.linspace(0, 255, 320)
     levels = np.stack([np.tile(across, (240, 1))] * 3, axis=-1)
@@ -187,6 +188,7 @@ def test_nothing_is_left_of_what_stood_still_and_then_goes() -> None:
         assert np.array_equal(seen[meant[..., 3] > 0], meant[meant[..., 3] > 0])
 
 
+@pytest.mark.slow
 def test_what_stands_still_does_not_flicker_beside_new_colours() -> None:
     """Also where each frame has a palette of its own."""
     rng = np.random.default_rng(4)
@@ -202,6 +204,7 @@ def test_what_stands_still_does_not_flicker_beside_new_colours() -> None:
         assert np.array_equal(other[:, :40], first[:, :40])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0, 1])
 def test_what_stands_still_does_not_flicker(noise: int) -> None:
     """Also with the noise of a lossy source: a level or so from frame to frame."""
@@ -221,6 +224,7 @@ def test_what_stands_still_does_not_flicker(noise: int) -> None:
         assert psnr(one[..., :3], meant) > 33
 
 
+@pytest.mark.slow
 def test_small_steps_do_not_add_up_unseen() -> None:
     """A slow fade, each step of which is less than what is taken for noise."""
     given = [np.clip(photo().astype(int) + 2 * step, 0, 255) for step in range(12)]
@@ -230,6 +234,7 @@ def test_small_steps_do_not_add_up_unseen() -> None:
         assert psnr(blurred(one), blurred(meant.astype(np.uint8))) > 36
 
 
+@pytest.mark.slow
 def test_a_scene_of_its_own_has_a_palette_of_its_own() -> None:
     rng = np.random.default_rng(1)
     tints = np.array([(1, 0.2, 0.1), (0.1, 0.3, 1), (0.2, 1, 0.2), (1, 1, 0.1)])
@@ -284,6 +289,7 @@ def test_a_frame_can_stay_longer_than_a_number_can_tell() -> None:
     assert not np.array_equal(seen[0], seen[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plays", [0, 1, 2, 7, 100_000])
 def test_how_often_it_is_played(plays: int) -> None:
     """NETSCAPE2.0 tells the times after the first; without it there is no other."""
@@ -300,13 +306,13 @@ def test_a_comment_of_any_length_stays() -> None:
     assert opened(data).info["comment"] == words.encode()
 
 
-@pytest.mark.skipif(shutil.which("gifsicle") is None, reason="gifsicle is not installed")
+@pytest.mark.external("gifsicle")
 def test_another_program_finds_nothing_wrong(tmp_path: Path) -> None:
     given = moving_square(np.zeros((*SIZE[::-1], 4), np.uint8))
     data = gif_frames.encode([image(one) for one in given], [50, 60, 70, 80, 90], plays=3)
     (tmp_path / "a.gif").write_bytes(data)
     done = subprocess.run(
-        ["gifsicle", "--info", str(tmp_path / "a.gif")],
+        [programs.path_of("gifsicle"), "--info", str(tmp_path / "a.gif")],
         capture_output=True,
         text=True,
         check=True,

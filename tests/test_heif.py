@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pictures
 import pillow_heif
+import programs
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -200,9 +200,7 @@ def test_quality_and_effort_count() -> None:
     assert np.abs(error @ (0.299, 0.587, 0.114)).mean() < 2
 
 
-@pytest.mark.skipif(
-    shutil.which("exiftool") is None, reason="exiftool (libimage-exiftool-perl) is not installed"
-)
+@pytest.mark.external("exiftool")
 def test_what_travels_is_written(tmp_path: Path) -> None:
     icc = pictures.wide_gamut_profile()
     block = pictures.exif_block(orientation=1).block
@@ -211,9 +209,8 @@ def test_what_travels_is_written(tmp_path: Path) -> None:
     assert encoded.notices == ()
     path = tmp_path / "out.heic"
     path.write_bytes(encoded.data)
-    run = subprocess.run(
-        ["exiftool", "-j", "-G1", str(path)], capture_output=True, check=True, timeout=60
-    )
+    command = [programs.path_of("exiftool"), "-j", "-G1", str(path)]
+    run = subprocess.run(command, capture_output=True, check=True, timeout=60)
     (tags,) = json.loads(run.stdout)
     assert tags["IFD0:Model"] == pictures.MODEL
     assert tags["IFD0:Artist"] == pictures.ARTIST

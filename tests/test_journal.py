@@ -292,6 +292,7 @@ def test_two_runs_that_both_found_no_journal_do_not_both_begin(tmp_path: Path) -
 NAMES: Final = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1)
 
 
+@pytest.mark.slow
 @given(known=st.sets(NAMES, max_size=60), asked=st.lists(NAMES, max_size=60), data=st.data())
 @settings(deadline=None, database=None, max_examples=60)
 def test_lookups_find_the_same_in_any_order(

@@ -76,6 +76,7 @@ def test_every_module_has_its_layer() -> None:
     assert units - {"__init__", "__pycache__"} == set(HEIGHT)
 
 
+@pytest.mark.slow
 def test_imports_point_downward() -> None:
     upward = [
         f"{unit} imports {name}"
@@ -88,6 +89,7 @@ def test_imports_point_downward() -> None:
     assert upward == []
 
 
+@pytest.mark.slow
 def test_heavy_libraries_stay_at_home() -> None:
     strays = [
         f"{unit} imports {name}"
@@ -135,6 +137,7 @@ def test_starting_costs_next_to_nothing(code: str, arguments: list[str]) -> None
     assert loaded_by(code, *arguments) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["resize", "convert", "filter", "operations"])
 def test_help_loads_no_picture_library(command: str) -> None:
     assert loaded_by(COMMAND, command, "--help") == set()

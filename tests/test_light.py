@@ -148,6 +148,7 @@ SIZES: Final = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "box"), SIZES)
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
@@ -158,6 +159,7 @@ def test_8_bit_pictures_are_averaged_as_light(mode: str, kernel: str, size: Size
     assert_right(found, expected_levels(picture, size, kernel, box, SRGB), mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["lanczos", "hamming", "mitchell"])
 @pytest.mark.parametrize("mode", ["I;16", "LA;16", "RGB;16", "RGBA;16"])
 @pytest.mark.usefixtures("_path")

@@ -147,6 +147,7 @@ def test_as_defined(words: str, mode: str) -> None:
     _hold(parse(words), picture_of(mode))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("words", WORDS)
 def test_as_defined_with_larger_cells(words: str, mode: str) -> None:
@@ -157,6 +158,7 @@ def test_as_defined_with_larger_cells(words: str, mode: str) -> None:
 SHAPES: Final = [(1, 1), (1, 2), (2, 1), (1, 90), (90, 1), (2, 203), (5, 4), (190, 31), (3001, 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_of_any_shape(shape: tuple[int, int], mode: str) -> None:
@@ -211,6 +213,7 @@ def test_clarity_leaves_flat_pictures_alone() -> None:
         assert Clarity(amount).apply(picture).image == picture.image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shadows", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("highlights", [0.0, 0.5, 1.0])
 def test_brighter_bases_stay_brighter(shadows: float, highlights: float) -> None:

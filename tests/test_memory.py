@@ -51,6 +51,7 @@ def scene() -> Image.Image:
 # Measured
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured on Linux alone")
 @pytest.mark.parametrize(
     "words",
@@ -224,6 +225,7 @@ def test_wide_numbers_take_arrays_of_float64(tmp_path: Path) -> None:
     assert per_pixel(tmp_path, saved(values, "TIFF")) == pytest.approx(28, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "JPEG2000", "QOI"])
 def test_an_estimate_leaves_the_file_where_it_was(tmp_path: Path, source: str) -> None:
     path = tmp_path / "photo"

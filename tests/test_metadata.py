@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import pictures
+import programs
 import pytest
 from pictures import opened
 from PIL import Image, UnidentifiedImageError
@@ -100,9 +101,7 @@ def exif_of(data: bytes) -> bytes:
 
 # Another reader
 
-with_exiftool: Final = pytest.mark.skipif(
-    shutil.which("exiftool") is None, reason="exiftool is not installed"
-)
+with_exiftool: Final = pytest.mark.external("exiftool")
 IPTC_HOLDING: Final = ("jpeg", "png", "tiff")
 COMMENT_HOLDING: Final = ("jpeg", "png")
 COMMENT: Final = "Grüße vom Ufer"
@@ -156,7 +155,8 @@ def full(source: str) -> bytes:
 
 def told_by_exiftool(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     """What exiftool reads in every file of a folder, by the file's name, in one call."""
-    command = ["exiftool", "-j", "-G1", "-struct", "-n", "-r", *options, str(folder)]
+    exiftool = programs.path_of("exiftool")
+    command = [exiftool, "-j", "-G1", "-struct", "-n", "-r", *options, str(folder)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return {Path(tags["SourceFile"]).name: tags for tags in json.loads(answer.stdout)}
 
@@ -173,6 +173,7 @@ def serious(tags: dict[str, Any]) -> list[str]:
 # Everything, everywhere
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_exif_is_carried_and_speaks_of_the_new_picture(
@@ -196,6 +197,7 @@ def test_exif_is_carried_and_speaks_of_the_new_picture(
     assert result.warnings == []
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_xmp_is_carried_without_orientation_and_thumbnails(
@@ -212,6 +214,7 @@ def test_xmp_is_carried_without_orientation_and_thumbnails(
     assert pictures.corners(opened(result.data)) == pictures.UPRIGHT
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_the_profile_is_carried_bit_for_bit(tmp_path: Path, source: str, target: str) -> None:
@@ -305,6 +308,7 @@ def test_exif_has_the_last_word_on_orientation(tmp_path: Path, source: str) -> N
 # Less than everything
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_no_gps_leaves_no_position_in_the_file(tmp_path: Path, source: str, target: str) -> None:
@@ -348,6 +352,7 @@ def test_no_gps_is_not_fooled_by_a_second_exif_segment(tmp_path: Path) -> None:
     assert pictures.traces_of_position(made(tmp_path, data, metadata="no-gps").data) == []
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_copyright_keeps_who_made_it_and_nothing_else(
@@ -369,6 +374,7 @@ def test_copyright_keeps_who_made_it_and_nothing_else(
     assert info.get("dpi") != (300, 300)
 
 
+@pytest.mark.slow
 @from_each
 @to_each
 def test_none_keeps_nothing_but_pixels_and_colours(
@@ -518,6 +524,7 @@ def test_extended_xmp_of_which_a_part_is_missing_is_told(tmp_path: Path) -> None
 # What is broken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize(
     "exif",
@@ -565,6 +572,7 @@ def test_a_broken_packet_is_dropped_with_a_warning(
     assert opened(result.data).getexif()[0x013B] == pictures.ARTIST
 
 
+@pytest.mark.slow
 @to_each
 def test_a_mutated_block_never_fails_a_file(tmp_path: Path, target: str) -> None:
     """Whatever a damaged EXIF block holds, the picture is made."""
@@ -1089,8 +1097,12 @@ def test_a_jpeg_2000_takes_and_gives_everything_but_a_profile(tmp_path: Path, ta
     assert (first.warnings, second.warnings) == ([], [])
     clean = made(tmp_path, first.data, ".jp2", format=target, metadata="no-gps")
     assert pictures.traces_of_position(clean.data) == []
-    if shutil.which("exiftool") is None:
-        pytest.skip("exiftool is not installed")
+
+
+@with_exiftool
+@pytest.mark.parametrize("target", ["jpeg", "jpeg2000"])
+def test_exiftool_reads_what_a_jpeg_2000_took(tmp_path: Path, target: str) -> None:
+    first = made(tmp_path, full("JPEG"), format="jpeg2000")
     second = made(tmp_path, first.data, ".jp2", format=target, sizes=["48"])
     tags = told_by_exiftool(second.path.parent)[second.path.name]
     told = {
@@ -1162,13 +1174,15 @@ def with_rights(
                 assert result.failure is None, result.failure
                 path = Path(result.written[0].path)
                 data[path.name] = path.read_bytes()
-    return (told_by_exiftool(output) if shutil.which("exiftool") else {}), data
+    return ({} if programs.why_lacking("exiftool") else told_by_exiftool(output)), data
 
 
 NEW_ARTIST: Final = "Zoë Licht & Søn"
 NEW_COPYRIGHT: Final = "© 2026 <Zoë>"
 
 
+@pytest.mark.slow
+@with_exiftool
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright", "none"])
 @pytest.mark.parametrize("source", ["full", "bare"])
 @to_each
@@ -1178,8 +1192,6 @@ def test_artist_and_copyright_are_entered_whatever_the_policy(
     policy: str,
     with_rights: tuple[dict[str, dict[str, Any]], dict[str, bytes]],
 ) -> None:
-    if shutil.which("exiftool") is None:
-        pytest.skip("exiftool is not installed")
     tags = with_rights[0][f"{source}-{target}-{policy}{SUFFIXES[target.upper()]}"]
     told = {
         "IFD0:Artist": NEW_ARTIST,
@@ -1397,6 +1409,7 @@ def name_of(source: str, target: str) -> str:
     return f"{source}-{target}{SUFFIXES[target.upper()]}"
 
 
+@pytest.mark.slow
 @with_exiftool
 @pytest.mark.parametrize("source", HOLDING)
 @to_each

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from commands import imgbatch_here
 from pictures import saved, scene
 
 pytestmark = pytest.mark.skipif(
@@ -70,7 +71,7 @@ TURNING: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def imgbatch(
     *words: str | bytes, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> Completed:
-    """Run the command. Whatever it prints moves no cursor, rings no bell, and is no traceback."""
+    """Run the command. Whatever it prints is fit to be shown, and no traceback."""
     run = subprocess.run(
         [sys.executable, "-m", "imgbatch", *words],
         cwd=cwd,
@@ -81,6 +82,11 @@ def imgbatch(
         check=False,
     )
     assert b"Traceback" not in run.stderr, run.stderr.decode()
+    return fit_to_be_shown(run)
+
+
+def fit_to_be_shown(run: Completed) -> Completed:
+    """Of a command that moves no cursor and rings no bell."""
     for text in (run.stdout, run.stderr):
         bad = [one for one in text.decode(errors="surrogateescape") if _moves(one)]
         assert bad == [], text
@@ -131,6 +137,7 @@ def lines(text: bytes) -> list[str]:
 # In a folder
 
 
+@pytest.mark.slow
 def test_every_name_is_right_in_files_messages_and_report_and_then_up_to_date(
     tmp_path: Path,
 ) -> None:
@@ -193,6 +200,7 @@ def test_every_name_can_be_a_folders(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == {name + b"/a-20.jpg" for name in NAMES}
 
 
+@pytest.mark.slow
 def test_a_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     plant(tmp_path / "photos", [b"a.jpg/inside.jpg", b"a.jpg/b.png/deep.jpg", b"b.jpg"])
 
@@ -204,6 +212,7 @@ def test_a_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     assert files(tmp_path / "photos/a.jpg-resized") == {b"inside.jpg", b"b.png/deep.jpg"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "output",
     [
@@ -249,6 +258,7 @@ def test_names_are_taken_as_they_are_behind_a_double_dash(tmp_path: Path) -> Non
     assert files(tmp_path / "out") == set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [b"\0", b"\n"])
 def test_a_list_takes_every_name_that_its_separator_allows(
     tmp_path: Path, separator: bytes
@@ -266,6 +276,7 @@ def test_a_list_takes_every_name_that_its_separator_allows(
     assert files(tmp_path / "out") == set(names)
 
 
+@pytest.mark.slow
 def test_a_trailing_dot_is_part_of_a_name_and_no_suffix_of_a_picture(tmp_path: Path) -> None:
     plant(tmp_path / "in", [b"a.jpg.", b"b.jpg"])
 
@@ -281,6 +292,7 @@ def test_a_trailing_dot_is_part_of_a_name_and_no_suffix_of_a_picture(tmp_path: P
 # What cannot be done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite", "rename"])
 def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
     tmp_path: Path, on_conflict: str
@@ -305,6 +317,7 @@ def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
     assert files(tmp_path / "rest") == {LONGEST[2:-4] + b".webp", b"short.webp"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("letter", "most", "folder"), [("L", 251, False), ("é", 125, False), ("🎞", 63, True)]
 )
@@ -324,6 +337,7 @@ def test_the_bytes_of_a_name_count_and_not_its_letters(
     assert len(files(tmp_path / "out")) == 1
 
 
+@pytest.mark.slow
 def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
     # The second one of these would be renamed to 257 bytes.
     plant(tmp_path / "photos", [LONGEST, LONGEST.lower()])
@@ -338,6 +352,7 @@ def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == {LONGEST}
 
 
+@pytest.mark.slow
 def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) -> None:
     # They are one file on some systems, so one of them would get lost there.
     plant(tmp_path / "photos", [NFC, NFD])
@@ -426,7 +441,7 @@ def test_mistakes_on_the_command_line_are_told_in_one_line(
 ) -> None:
     plant(tmp_path, [b"photos/a.jpg", b"file-" + ODD, b"empty-" + ODD + b"/no-picture.txt"])
 
-    run = imgbatch("resize", *words, "--jobs", "1", cwd=tmp_path)
+    run = fit_to_be_shown(imgbatch_here("resize", *words, "--jobs", "1", cwd=tmp_path))
 
     assert run.returncode in (2, 3)
     assert len(_without_usage(run.stderr)) == 1
@@ -441,6 +456,7 @@ def _without_usage(stderr: bytes) -> list[str]:
 # Other surroundings
 
 
+@pytest.mark.slow
 def test_names_survive_where_the_terminal_knows_ascii_only(tmp_path: Path) -> None:
     plant(tmp_path / "photos", NAMES)
     words = ("resize", "photos", "-s", "20", "-o", "out")

@@ -58,6 +58,7 @@ THRESHOLDS: Final = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", THRESHOLDS)
 @pytest.mark.parametrize("kind", PICTURES)
 def test_what_starts_from_a_larger_output_is_within_a_level_of_the_direct_way(
@@ -137,6 +138,7 @@ def test_an_output_tells_whether_it_serves_others() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_an_output_comes_to_does_not_depend_on_which_others_are_made(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg", data=saved(scene(1200, 800), "JPEG", quality=95))
     words = ("-s", "l=800", "-s", "m=400", "-s", "s=60", "-f", "png", "-o", "out")

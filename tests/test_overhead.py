@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 ROOT: Final = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -18,6 +20,7 @@ from bench_peers import overhead  # noqa: E402
 TOLERANCE: Final = 0.1
 
 
+@pytest.mark.slow
 def test_calls_of_a_small_file_are_the_committed_ones() -> None:
     known = overhead.figures()
     found = overhead.calls(sys.executable)

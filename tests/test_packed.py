@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from typing import Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ TARGETS: Final = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.builds(Job, SOURCES, st.lists(TARGETS, max_size=3).map(tuple), INTEGERS)),
     st.sets(st.integers(0, 10)),
@@ -53,6 +55,7 @@ def test_jobs_come_out_as_they_went_in(jobs: list[Job], dropped: set[int]) -> No
     assert list(rest.sizes) == [job.source.size for job in left]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(SOURCES, st.one_of(TEXT, st.just("a/b.jpg goes to c")))))
 @settings(deadline=None, database=None)
 def test_skipped_results_come_out_as_they_went_in(skipped: list[tuple[Source, str]]) -> None:

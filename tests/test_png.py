@@ -84,6 +84,7 @@ def unfiltered(rows: bytes, width: int, bands: int) -> NDArray[np.uint8]:
 # Encoding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_pixels_come_back_as_they_were(tmp_path: Path, mode: str) -> None:
     image = picture(mode)
@@ -143,6 +144,7 @@ def test_what_travels_with_the_pixels_is_written_too(tmp_path: Path) -> None:
     assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("effort", "level"), [(None, 1), (3, 1), (4, 4), (9, 9)])
 def test_more_effort_is_left_to_zlib(tmp_path: Path, effort: int | None, level: int) -> None:
     image = picture()
@@ -189,6 +191,7 @@ def test_what_stands_behind_the_pixels_is_read(tmp_path: Path) -> None:
     assert made.text["Author"] == "Ada Licht"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["palette", "bilevel", "16-bit", "keyed", "two bits"])
 def test_other_kinds_are_left_to_pillow(kind: str) -> None:
     image = picture()

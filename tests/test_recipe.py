@@ -441,6 +441,7 @@ def test_the_same_thing_said_in_other_words_has_the_same_digest(
     assert Recipe.from_options(**one).digest == Recipe.from_options(**other).digest
 
 
+@pytest.mark.slow
 def test_the_digest_is_short_and_the_same_in_every_process() -> None:
     words = "'r', sizes=['web=1600', '50%'], fit='pad', filters=['sharpen', 'sepia'], format='webp'"
     program = f"from imgbatch.recipe import Recipe; print(Recipe.from_options({words}).digest)"

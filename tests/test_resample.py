@@ -140,6 +140,7 @@ def resize_path(request: pytest.FixtureRequest) -> Resample:
     return resample.resize_simd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "box"),
     [
@@ -191,6 +192,7 @@ def _array_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         pytest.skip("cykooz-resizer is not installed here")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "box"), [((63, 47), WHOLE), ((301, 211), WHOLE), ((41, 39), PART), ((201, 199), PART)]
 )
@@ -248,6 +250,7 @@ def test_strips_give_what_the_whole_gives(
     assert np.abs(resample.resize_deep(deep, size, "lanczos", box).array - whole).max() <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "box"), [((53, 39), WHOLE), ((423, 315), WHOLE), ((31, 29), PART), ((201, 199), PART)]
 )
@@ -308,6 +311,7 @@ def test_one_flat_colour_stays_exactly_that_colour(
         assert np.array_equal(resized, np.broadcast_to(colour, resized.shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 81), (91, 1), (3, 3)])
 def test_one_pixel_and_one_pixel_wide_pictures_are_resampled(

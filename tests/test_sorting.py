@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from commands import imgbatch, plant
+from commands import imgbatch, imgbatch_here, plant
 from pictures import exif_block, opened, saved, scene, text, with_metadata
 from PIL import Image
 
@@ -314,6 +314,7 @@ def test_without_headers_sources_are_passed_on_as_they_come() -> None:
     assert next(stream) == (Source("in", "b", 1, 1), 2, None)
 
 
+@pytest.mark.slow
 def test_a_source_that_waits_takes_little_memory() -> None:
     count = 10_000
 
@@ -432,10 +433,10 @@ def shoot(tmp_path: Path) -> Path:
 def test_the_command_sorts_by_name_unless_told_otherwise(shoot: Path) -> None:
     words = ("resize", "shoot", "-o", "out", "-n", "--name", "{seq:03d}_{stem}{ext}")
 
-    usual = imgbatch(*words, cwd=shoot)
-    by_name = imgbatch(*words, "--sort", "name", cwd=shoot)
-    by_date = imgbatch(*words, "--sort", "date", cwd=shoot)
-    wrong = imgbatch(*words, "--sort", "size", cwd=shoot)
+    usual = imgbatch_here(*words, cwd=shoot)
+    by_name = imgbatch_here(*words, "--sort", "name", cwd=shoot)
+    by_date = imgbatch_here(*words, "--sort", "date", cwd=shoot)
+    wrong = imgbatch_here(*words, "--sort", "size", cwd=shoot)
 
     assert _planned(usual) == _planned(by_name)
     assert list(_planned(by_name).values()) == [
@@ -451,6 +452,7 @@ def test_the_command_sorts_by_name_unless_told_otherwise(shoot: Path) -> None:
     assert b"'name', 'date'" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_whole_run_by_date_into_folders_of_months(shoot: Path) -> None:
     plant(shoot / "shoot", "moving.gif", data=_moving())
     os.utime(shoot / "shoot/moving.gif", (1_600_000_000, 1_600_000_000))
@@ -483,6 +485,7 @@ def _files(folder: Path) -> set[str]:
     return {path for path in found if not path.startswith(".imgbatch/")}
 
 
+@pytest.mark.slow
 def test_a_number_in_the_picture_follows_the_date(shoot: Path) -> None:
     words = ("filter", "shoot", "-f", "png", "--jobs", "1", "--filter")
     numbers = imgbatch(*words, "text:text={seq},size=50", "--sort", "date", "-o", "a", cwd=shoot)
@@ -511,6 +514,7 @@ def test_the_api_sorts_too_and_refuses_other_orders(shoot: Path) -> None:
 # Files that come later
 
 
+@pytest.mark.slow
 def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None:
     words = ("resize", "shoot", "-s", "20", "-o", "out", "--sort", "date", "--jobs", "1")
     numbers = ("--name", "{seq}{ext}")
@@ -536,6 +540,7 @@ def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None
     assert b"0 done, 4 skipped" in settled.stderr
 
 
+@pytest.mark.slow
 def test_fewer_files_leave_the_highest_numbers_where_they_are(shoot: Path) -> None:
     words = ("resize", "shoot", "-s", "20", "-o", "out", "--name", "{seq}{ext}", "--jobs", "1")
     assert imgbatch(*words, cwd=shoot).returncode == 0
@@ -551,13 +556,14 @@ def test_fewer_files_leave_the_highest_numbers_where_they_are(shoot: Path) -> No
 # Names that do not tell pictures apart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["{date}{ext}", "{date:%Y}/{camera}_{width}x{height}{ext}"])
 def test_names_without_a_number_or_a_stem_are_refused_and_told_what_helps(
     shoot: Path, name: str
 ) -> None:
     words = ("resize", "shoot", "-s", "20", "-o", "out", "--jobs", "1", "--name")
 
-    refused = imgbatch(*words, name, cwd=shoot)
+    refused = imgbatch_here(*words, name, cwd=shoot)
     helped = imgbatch(*words, name.replace("{ext}", "_{seq}{ext}"), cwd=shoot)
 
     assert refused.returncode == 2
@@ -568,14 +574,15 @@ def test_names_without_a_number_or_a_stem_are_refused_and_told_what_helps(
     assert len(_files(shoot / "out")) == 3
 
 
+@pytest.mark.slow
 def test_outputs_of_one_source_and_of_two_are_told_apart_by_case_and_by_format(
     tmp_path: Path,
 ) -> None:
     plant(tmp_path / "in", "a.png", "B/A.jpg")
     words = ("resize", "in", "--flat", "-o", "out", "--jobs", "1")
 
-    cases = imgbatch(*words, "-f", "webp", "--name", "{stem!l}{ext}", cwd=tmp_path)
-    outputs = imgbatch(
+    cases = imgbatch_here(*words, "-f", "webp", "--name", "{stem!l}{ext}", cwd=tmp_path)
+    outputs = imgbatch_here(
         *words, "-s", "a=20", "-s", "A=30", "--name", "{seq}{output!u}{ext}", cwd=tmp_path
     )
 

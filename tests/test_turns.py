@@ -123,6 +123,7 @@ def test_a_whole_turn_returns_the_very_picture(angle: int, mode: str) -> None:
     assert build("rotate", {"angle": angle}).apply(picture) is picture
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
@@ -141,6 +142,7 @@ def test_any_picture_comes_to_the_size_that_was_told(
 # By quarters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("words", LOSSLESS)
 def test_quarters_and_flips_move_pixels_and_change_none(words: str, mode: str) -> None:
@@ -162,6 +164,7 @@ def test_a_picture_on_its_side_is_turned_as_it_is_seen(words: str, orientation: 
     assert after.area == (0, 0, *after.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", LOSSLESS)
 def test_a_shrunk_picture_is_turned_with_its_area_and_size(words: str, orientation: int) -> None:
@@ -189,6 +192,7 @@ def test_no_more_is_decoded_than_is_needed() -> None:
     assert parse("rotate:angle=1").needed_size((6000, 4000), (600, 400)) == (6000, 4000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", ["rotate", "flip", "rotate:angle=10,fit=crop"])
 def test_the_command_line_turns_before_it_resizes(
@@ -333,6 +337,7 @@ def within(size: Size, after: Size, angle: float, margin: float) -> NDArray[np.b
 ANGLES: Final = (0.2, 3, -7.5, 30, 45, -45, 60, 97, 135, -135, 181, 300, -359)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["expand", "crop"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("angle", ANGLES)
@@ -415,6 +420,7 @@ def test_pixels_on_an_edge_are_mixed_with_the_background(size: Size, angle: floa
     assert levels_in(after).sum() / 255 == pytest.approx(size[0] * size[1], rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("angle", [1, 14, -44, 75, 200])
 def test_cropped_nothing_of_the_background_is_seen(angle: float, mode: str) -> None:
@@ -484,6 +490,7 @@ def test_sixteen_bits_are_reduced_with_a_warning_unless_by_quarters(mode: str) -
         assert np.array_equal(levels_in(made), levels_in(plain_one))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", ["rotate:angle=20", "rotate:angle=-100,fit=crop"])
 def test_any_angle_starts_from_a_picture_on_its_side_as_well(words: str, orientation: int) -> None:
@@ -494,6 +501,7 @@ def test_any_angle_starts_from_a_picture_on_its_side_as_well(words: str, orienta
     assert np.array_equal(levels_in(found), levels_in(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("words", ["rotate:angle=33", "rotate:angle=-4,fit=crop"])
 def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch, words: str, mode: str) -> None:

@@ -235,6 +235,7 @@ def test_with_strict_it_is_a_failure_and_nothing_is_written(
     assert list((tmp_path / "out").glob("a*")) == []
 
 
+@pytest.mark.slow
 def test_strict_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/clear.png").write_bytes(with_alpha(90))

@@ -396,6 +396,7 @@ def test_light_beyond_narrow_primaries_meets_the_limit() -> None:
     assert blue / green == pytest.approx(4, rel=0.05)
 
 
+@pytest.mark.slow
 def test_some_of_the_pixels_of_a_large_picture_tell_its_light() -> None:
     scene = Image.fromarray(pictures.scene(300, 200)).resize((1500, 1000))
     width, height = _sampled(scene).size

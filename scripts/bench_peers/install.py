@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-DEBIAN = (
-    "libvips-tools",
-    "graphicsmagick",
-    "imagemagick",
-    # djpeg and cjpeg for --stages, valgrind for --instructions.
-    "libjpeg-turbo-progs",
-    "valgrind",
+from bench_peers.outside import PROGRAMS
+
+# Node.js is mostly installed in other ways, and find is always there.
+DEBIAN = tuple(
+    dict.fromkeys(
+        program.package
+        for program in PROGRAMS.values()
+        if program.package not in ("nodejs", "findutils")
+    )
 )
 NPM = ("sharp@0.35.5",)
 PYPI = ("pyvips==3.2.0", "pyvips-binary==8.18.7", "imgp==3.0")

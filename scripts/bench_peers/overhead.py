@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -124,17 +123,21 @@ def version() -> str:
 
 def instructions(python: str) -> tuple[float, float]:
     """Machine instructions for each file, and for starting. Raises UncountedError."""
-    if not shutil.which("valgrind"):
-        raise UncountedError("no valgrind in PATH: see --install-peers")
-    few, many = (_instructions_of(python, count) for count in (FEW, MANY))
+    from bench_peers.task import NotInstalledError, program
+
+    try:
+        valgrind = program("valgrind")
+    except NotInstalledError as error:
+        raise UncountedError(f"{error}: see --install-peers") from error
+    few, many = (_instructions_of(valgrind, python, count) for count in (FEW, MANY))
     each = (many - few) / (MANY - FEW)
     return each, few - FEW * each
 
 
-def _instructions_of(python: str, count: int) -> int:
+def _instructions_of(valgrind: str, python: str, count: int) -> int:
     # Cachegrind without its caches: quicker than Callgrind, and the same number.
     counting = ("--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
-    done = _driven(count, "valgrind", *counting, python)
+    done = _driven(count, valgrind, *counting, python)
     told = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
     if told is None:
         raise UncountedError(f"valgrind said: {done.stderr[-200:]}")

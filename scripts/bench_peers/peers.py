@@ -260,16 +260,14 @@ def gm_version(place: Place) -> str:
 def gm_command(place: Place, task: Task) -> Command:
     # One `gm convert` for each photo takes 10 to 20 % more, threads of OpenMP too. Not -thumbnail:
     # a third less time, but it drops metadata and loses 3 dB on fine detail.
-    head = ("gm", "mogrify", "-output-directory", str(task.out), "-size", task.box)
+    head = (program("gm"), "mogrify", "-output-directory", str(task.out), "-size", task.box)
     return task.in_lanes(1, *head, *magick_options(task), OMP_NUM_THREADS="1")
 
 
 def imagemagick_mogrify() -> tuple[str, ...]:
-    """Version 7's `magick mogrify`, or version 6's `mogrify`; other tools use that name too."""
-    for argv in (("magick",), ("mogrify",)):
-        if shutil.which(argv[0]) and "ImageMagick" in said(*argv, "-version"):
-            return ("magick", "mogrify") if argv[0] == "magick" else argv
-    raise NotInstalledError("no magick or mogrify of ImageMagick in PATH")
+    """Version 7's `magick mogrify`, or version 6's `mogrify`."""
+    path = program("mogrify")
+    return (path, "mogrify") if os.path.basename(path) == "magick" else (path,)
 
 
 def imagemagick_version(place: Place) -> str:

@@ -8,7 +8,6 @@ libjpeg-turbo's own programs take for the codec's part alone, and what sharp tak
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ from PIL import Image
 from bench_peers import floor
 from bench_peers.measure import Command, run
 from bench_peers.peers import BY_NAME
-from bench_peers.task import NotInstalledError, Place, Task
+from bench_peers.task import NotInstalledError, Place, Task, program
 from bench_peers.works import Make
 
 PHOTOS = 12
@@ -141,20 +140,22 @@ def _cpu(place: Place, name: str, photos: Sequence[Path], count: int, make: Make
 
 def _programs(photos: Sequence[Path], make: Make, say: Say) -> list[tuple[str, float]]:
     """djpeg and cjpeg, with a picture as plain pixels between them."""
-    if not (shutil.which("djpeg") and shutil.which("cjpeg")):
-        say("no djpeg and cjpeg in PATH: see --install-peers")
+    try:
+        djpeg, cjpeg = program("djpeg"), program("cjpeg")
+    except NotInstalledError as error:
+        say(f"{error}: see --install-peers")
         return []
     decoded, encoded = [], []
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "small.ppm")
         for photo in photos:
-            decode = ("djpeg", "-scale", "1/2", "-outfile", os.devnull, str(photo))
+            decode = (djpeg, "-scale", "1/2", "-outfile", os.devnull, str(photo))
             decoded.append(_usual_cpu(Command(decode)))
             with Image.open(photo) as image:
                 image.thumbnail((make.sizes[0], make.sizes[0]))
                 image.save(plain)
             quality = ("-quality", str(make.quality), "-sample", "2x2")
-            encode = ("cjpeg", *quality, "-outfile", os.devnull, str(plain))
+            encode = (cjpeg, *quality, "-outfile", os.devnull, str(plain))
             encoded.append(_usual_cpu(Command(encode)))
     return [
         ("djpeg -scale 1/2", 1000 * median(decoded)),

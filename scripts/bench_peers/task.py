@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from programs import LackingError
+
 from bench_peers.measure import Command
+from bench_peers.outside import PROGRAMS
 from bench_peers.works import Make
 
 OPTIMIZE = False
@@ -138,13 +141,13 @@ def said(*argv: str, folder: Path | None = None) -> str:
     return lines[0] if lines else ""
 
 
-def program(*names: str) -> str:
-    """The path of the first of these programs that there is."""
-    for name in names:
-        path = shutil.which(name)
-        if path:
-            return path
-    raise NotInstalledError(f"no {' or '.join(names)} in PATH")
+@functools.cache
+def program(name: str) -> str:
+    """The path of the genuine program of this name in `outside.PROGRAMS`."""
+    try:
+        return PROGRAMS[name].find()
+    except LackingError as error:
+        raise NotInstalledError(str(error)) from error
 
 
 def python_with(place: Place, module: str) -> str:

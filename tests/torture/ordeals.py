@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import programs
 from arena import (
     Arena,
     Ended,
@@ -262,26 +263,31 @@ def small_disk(place: Path, size: int, *options: str) -> Iterator[Path]:
     """A file system of its own with so many bytes at `place`. Only root may do that."""
     place.mkdir(parents=True, exist_ok=True)
     wanted = ",".join((f"size={size}", *options))
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", wanted, "none", place], check=True, capture_output=True
-    )
+    _call("mount", "-t", "tmpfs", "-o", wanted, "none", place)
     try:
         yield place
     finally:
-        subprocess.run(["umount", "--lazy", place], check=True, capture_output=True)
+        _call("umount", "--lazy", place)
 
 
 def resize_disk(place: Path, size: int) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True, capture_output=True)
+    _call("mount", "-o", f"remount,size={size}", place)
 
 
-def can_mount(place: Path) -> bool:
-    """Whether this process may mount a small disk; it may be in a box without that right."""
+def _call(program: str, *words: str | Path) -> None:
+    subprocess.run([programs.path_of(program), *words], check=True, capture_output=True)
+
+
+def why_not_mount(place: Path) -> str | None:
+    """Why this process cannot mount a small disk; None if it can."""
     try:
         with small_disk(place, 1 << 20):
-            return True
-    except (OSError, subprocess.CalledProcessError):
-        return False
+            return None
+    except programs.LackingError as error:
+        return str(error)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", b"").decode(errors="replace").strip()
+        return f"this process may not mount a small disk: {said or error}"
 
 
 def fill_disk(arena: Arena, words: tuple[str, ...], whole: Tree, chance: random.Random) -> Verdict:

@@ -23,7 +23,15 @@ from arena import (
     wait_until,
 )
 from deeds import Deed
-from ordeals import can_mount, fill_disk, finish, plant_mixed, resize_disk, small_disk, undisturbed
+from ordeals import (
+    fill_disk,
+    finish,
+    plant_mixed,
+    resize_disk,
+    small_disk,
+    undisturbed,
+    why_not_mount,
+)
 from pictures import saved, scene
 
 # Each output of `plant_noise` takes some 14 kB.
@@ -32,8 +40,9 @@ NOISE: Final = ("filter", "photos", "--filter", "invert", "-o", "out", "--jobs",
 
 @pytest.fixture
 def mounting(tmp_path: Path) -> None:
-    if not can_mount(tmp_path / "probe"):
-        pytest.skip("only root may mount a small disk")
+    problem = why_not_mount(tmp_path / "probe")
+    if problem:
+        pytest.skip(problem)
 
 
 # Full

@@ -1,0 +1,166 @@
+"""A program from outside is known by what it says, not by its name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from programs import NEEDED, LackingError
+
+ROOT: Final = Path(__file__).parent.parent
+GENUINE: Final = {
+    "imagemagick": "Version: ImageMagick 6.9.11-60 Q16 x86_64 2021-01-25 https://imagemagick.org",
+    "exiftool": "12.57",
+    "gifsicle": "LCDF Gifsicle 1.93",
+    "mount": "mount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",
+    "sh": "42",
+    "strace": "strace -- version 6.1",
+    "tificc": "Little CMS ICC profile applier for TIFF - v7.2 [LittleCMS 2.14]",
+    "umount": "umount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",
+    "webpmux": "1.2.4",
+}
+"""What those of a Debian answer."""
+
+FAILING: Final = "exit 1"
+STAND_INS: Final = {
+    FAILING: "ended with code 1 and said ''",
+    "exit 0": "ended with code 0 and said ''",
+    "echo Gimme an image, 12 or so": "said 'Gimme an image, 12 or so'",
+    r"printf '\377\376\0\n'": "so it is another program",
+    "echo convert: ImageMagick is not installed here; exit 1": "so it is another program",
+}
+HANGING: Final = "sleep 1000 & echo $! >$0.started; wait"
+
+
+def script(folder: Path, name: str, body: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def stand_ins(folder: Path, body: str = FAILING) -> Path:
+    """A folder with a script for each command that tests call."""
+    for program in NEEDED.values():
+        for command in program.called:
+            script(folder, command, body)
+    return folder
+
+
+@pytest.mark.parametrize("body", STAND_INS)
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_stand_in_is_refused_with_what_was_found(tmp_path: Path, name: str, body: str) -> None:
+    folder = stand_ins(tmp_path / "first", body)
+
+    with pytest.raises(LackingError) as refused:
+        NEEDED[name].find(str(folder))
+
+    said = str(refused.value)
+    assert said.startswith(f"{name} (Debian: {NEEDED[name].package}) is lacking: ")
+    assert [command for command in NEEDED[name].called if f"{folder}/{command} " not in said] == []
+    assert STAND_INS[body] in said
+
+
+def test_a_stand_in_that_hangs_is_given_up_with_what_it_started(tmp_path: Path) -> None:
+    hanging = script(tmp_path / "first", "exiftool", HANGING)
+    started = Path(f"{hanging}.started")
+
+    for patience in (0.2, 1, 5, 25):
+        with pytest.raises(LackingError, match="did not answer within"):
+            NEEDED["exiftool"].find(str(hanging.parent), patience)
+        if started.exists() and started.read_text().endswith("\n"):
+            break
+
+    state = Path("/proc", started.read_text().strip(), "stat")
+    # A dead one that nobody has collected yet is a zombie.
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
+    script(tmp_path / "a", "exiftool", "echo 12.57").chmod(0o644)
+    (tmp_path / "b/exiftool").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/exiftool").write_bytes(b"\x7fELF of another processor")
+    (tmp_path / "c/exiftool").chmod(0o755)
+    path = os.pathsep.join(str(tmp_path / name) for name in ("a", "b", "c", "nothing"))
+
+    with pytest.raises(LackingError) as refused:
+        NEEDED["exiftool"].find(path)
+
+    assert f"{tmp_path}/a/exiftool is not executable" in str(refused.value)
+    assert f"{tmp_path}/b" not in str(refused.value)
+    assert f"{tmp_path}/c/exiftool cannot be run: Exec format error" in str(refused.value)
+    with pytest.raises(LackingError, match="no magick or convert on the PATH"):
+        NEEDED["imagemagick"].find("")
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_the_genuine_one_behind_a_stand_in_is_found(tmp_path: Path, name: str) -> None:
+    first = stand_ins(tmp_path / "first")
+    body = f"echo '{GENUINE[name]}'"
+    behind = script(tmp_path / "behind", NEEDED[name].called[-1], body)
+
+    assert NEEDED[name].find(f"{first}{os.pathsep}{behind.parent}") == str(behind)
+
+
+def test_version_7_of_imagemagick_is_taken_before_what_stands_for_version_6(tmp_path: Path) -> None:
+    answer = "echo 'Version: ImageMagick 7.1.1-43 Q16-HDRI x86_64 22550 https://imagemagick.org'"
+    convert = script(tmp_path / "a", "convert", answer)
+    magick = script(tmp_path / "b", "magick", answer)
+
+    assert NEEDED["imagemagick"].find(f"{convert.parent}:{magick.parent}") == str(magick)
+
+
+def test_nothing_is_looked_for_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path, "exiftool", "echo 12.57")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(LackingError, match="no exiftool on the PATH"):
+        NEEDED["exiftool"].find(os.pathsep.join(("", ".")))
+
+
+# As CI runs it
+
+
+def asked(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", ROOT / "tests/programs.py", *words],
+        env={"PATH": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_packages_of_what_is_lacking_are_named(tmp_path: Path) -> None:
+    folder = stand_ins(tmp_path / "first")
+    every = asked(folder, "--lacking")
+    for name in set(NEEDED) - {"gifsicle", "tificc"}:
+        script(folder, NEEDED[name].called[0], f"echo '{GENUINE[name]}'")
+    two = asked(folder, "--lacking")
+
+    packages = {program.package for program in NEEDED.values()}
+    assert (every.returncode, two.returncode) == (0, 0)
+    assert every.stdout.split() == sorted(packages)
+    assert two.stdout == "gifsicle liblcms2-utils\n"
+
+
+def test_it_is_an_error_if_something_is_lacking_still(tmp_path: Path) -> None:
+    folder = stand_ins(tmp_path / "first")
+    bad = asked(folder)
+    for name in NEEDED:
+        script(folder, NEEDED[name].called[0], f"echo '{GENUINE[name]}'")
+    good, none = asked(folder), asked(folder, "--lacking")
+
+    assert (bad.returncode, good.returncode) == (1, 0)
+    assert bad.stdout.count(" is lacking: ") == len(NEEDED)
+    assert f"exiftool: {folder}/exiftool\n" in good.stdout
+    assert none.stdout.split() == []
