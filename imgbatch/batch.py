@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Final, Self
 from imgbatch import atomic, headers, tasks
 from imgbatch.errors import NothingFoundError, UsageError
 from imgbatch.executors import Control, Executor, Task, pool, resources, serial
+from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.headers import SORTS, Facts, Sort
 from imgbatch.journal import DamagedError, Journal
 from imgbatch.model import Job, Limits, Result, Run, Source
@@ -86,10 +88,15 @@ def run(
     `memory` in bytes. Everything is planned before this returns: raises UsageError, PlanError or
     NothingFoundError, and then nothing was written. A file that fails is a Result with a
     `failure`, not an exception. The output folder is locked until the last result, or until the
-    iterator is closed. With more than one job a script needs the usual
-    `if __name__ == "__main__":` of multiprocessing; with `jobs=1` no process is started, and a
-    crash of a codec is the program's own.
+    iterator is closed.
+
+    With `jobs=1` no process is started, and a crash of a codec is the program's own; likewise,
+    whatever `jobs` says, in a process that may not start any (daemonic, as workers of
+    `multiprocessing.Pool` are) or cannot, which is a RuntimeWarning. Workers do not import the
+    main module, unless the recipe has an operation that was defined there: then the call needs
+    the usual `if __name__ == "__main__":` of multiprocessing.
     """
+    leave_if_importing_main()
     settings = Settings(
         paths=tuple(os.fspath(path) for path in paths),
         output=None if output is None else os.fspath(output),
@@ -117,7 +124,12 @@ def run(
 def _all_of(batch: Batch) -> Iterator[Result]:
     with batch:
         yield from batch.plan.skipped
-        yield from batch.results()
+        yield from batch.results(Control(on_notice=_warn))
+
+
+def _warn(text: str) -> None:
+    # The caller is whoever asks for the next result.
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def prepare(recipe: Recipe, settings: Settings) -> Batch:

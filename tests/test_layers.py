@@ -18,7 +18,7 @@ PACKAGE: Final = Path(imgbatch.__file__).parent
 
 # From the bottom up. A module imports from layers below its own, or from its own package.
 LAYERS: Final = (
-    {"model", "streams"},
+    {"model", "streams", "signals"},
     {"errors"},
     {"amounts", "naming", "atomic", "checksum"},
     {"imaging", "runlog", "packed"},
@@ -44,7 +44,7 @@ HOMES: Final = {
     "isal": {"imaging", "checksum"},
     "kornia_rs": {"imaging"},
     "multiprocessing": {"executors"},
-    "signal": {"executors", "cli"},
+    "signal": {"executors", "cli", "signals"},
     "click": {"cli"},
     "tqdm": {"progress"},
     "sqlite3": {"journal"},

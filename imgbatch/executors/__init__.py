@@ -44,14 +44,32 @@ class Control:
     `workers_died` is set when a worker process was lost, and may have left something behind.
     """
 
-    def __init__(self, on_finish: Callable[[object, bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_finish: Callable[[object, bool], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> None:
         self.stopping = False
+        self.aborting = False
         self.workers_died = False
         self._on_finish = on_finish
+        self._on_notice = on_notice
 
     def stop(self) -> None:
         """Let the files in hand finish, and begin no other."""
         self.stopping = True
+
+    def abort(self) -> None:
+        """Give up the files in hand, too.
+
+        The executor raises KeyboardInterrupt, as soon as none of its processes lives any more.
+        """
+        self.stopping = self.aborting = True
+
+    def notice(self, text: str) -> None:
+        """Something about the run that the user should know."""
+        if self._on_notice is not None:
+            self._on_notice(text)
 
     def finished(self, job: object, failed: bool) -> None:
         """One job is finished, though its result may come later."""
