@@ -8,7 +8,7 @@ import signal
 from contextlib import suppress
 from typing import Any, Final
 
-from arena import Ended, Row, Tree, files, leftovers, seals
+from arena import Ended, Row, Tree, leftovers, seals
 from faults import KILL, SHORT, Fault
 from ordeals import Verdict
 from scenes import REPORT, Stage
@@ -38,7 +38,7 @@ def judge_at_once(stage: Stage, ended: Ended, fault: Fault, hit: Call, verdict: 
     verdict.check(ended.code in (0, 1, 2), f"it ended with {ended.code}: {ended.said}")
     verdict.check(ended.code == 0 or bool(ended.said.strip()), f"{ended.code} without a word")
     if not hit.name.startswith("unlink"):
-        left = leftovers(stage.place, logs=False)
+        left = set(leftovers(stage.place, logs=False)) - stage.names_before
         verdict.others += [f"{name} was left behind by a run that lived" for name in left]
     if ended.code == 2:
         verdict.check(now == stage.before, f"exit code 2, and something was written: {ended.said}")
@@ -98,7 +98,7 @@ def judge_the_rerun(stage: Stage, first: Ended, verdict: Verdict) -> None:
         for name, right in stage.attributes.items()
         if attributes.get(name, right) != right
     ]
-    names = set(files(stage.place))
+    names = stage.all_names()
     verdict.others += [f"{name} was left behind" for name in names - stage.names]
     verdict.others += [f"{name} is not there" for name in stage.names - names]
     after = seals(stage.place)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from stat import filemode
 from typing import Final, Literal
@@ -20,46 +20,70 @@ Shape = Literal["serial", "pool"]
 Role = Literal["main", "job", "worker"]
 """The command's own thread, the one of a job, or a worker."""
 
+Roles = Mapping[Shape, tuple[Role, ...]]
+
 REPORT: Final = "report.jsonl"
 
 _FILES: Final = {"serial": ("a.jpg",), "pool": ("a.jpg", "b.jpg", "c.jpg", "d.png")}
-_FOREIGN: Final = {"foreign.txt": b"foreign" * 99, "sub/.precious": b"precious" * 99}
+_FOREIGN: Final = {"out/foreign.txt": b"foreign" * 99, "out/sub/.precious": b"precious" * 99}
+_LEFT: Final = {
+    "out/.imgbatch/0123abcd-1.log": b"",
+    "out/sub/.imgbatch-0123abcd-0123456789ab.tmp": b"left" * 99,
+}
+
+
+_ALL: Final[Roles] = {"serial": ("main", "job"), "pool": ("main", "worker")}
+_PUBLISHING: Final[Roles] = {"serial": ("job",), "pool": ("worker",)}
 
 
 @dataclass(frozen=True)
 class Scene:
     """A job by its words; `first` are those of a run before it, that belongs to what is there.
 
+    `there` are other files that are there, by their names, and `roles` says who is of interest.
     `lacking` are calls that always fail, and how, as on a file system that does not know them.
-    Only who publishes is of interest then.
+    With `lying` JPEG files turn out to be PNG.
     """
 
     name: str
     words: tuple[str, ...]
+    roles: Roles = field(default_factory=lambda: _ALL)
     first: tuple[str, ...] | None = None
-    in_place: bool = False
+    there: Mapping[str, bytes] = field(default_factory=lambda: _FOREIGN)
     lacking: tuple[tuple[str, ...], str] | None = None
+    lying: bool = False
 
     @property
-    def roles(self) -> dict[Shape, tuple[Role, ...]]:
-        """Who changes files, by the shape."""
-        if self.lacking:
-            return {"serial": ("job",)}
-        return {"serial": ("main", "job"), "pool": ("main", "worker")}
+    def in_place(self) -> bool:
+        """Whether originals are replaced."""
+        return "--in-place" in self.words
 
 
-IN_PLACE: Final = ("-s", "50%", "--in-place", "--backup", "backup")
-NO_LINKS: Final = (("link", "linkat"), "EPERM")
+_ONE: Final = ("-s", "40", "-o", "out")
+_TWO: Final = ("-s", "40", "-s", "thumb=x20", "-o", "out")
+_IN_PLACE: Final = ("-s", "50%", "--in-place", "--backup", "backup")
+_NO_LINKS: Final = (("link", "linkat"), "EPERM")
 
 SCENES: Final = {
     one.name: one
     for one in (
-        Scene("new", ("-s", "40", "--preserve-dates", "--name", "sub/{stem}{ext}", "-o", "out")),
-        Scene("remake", ("-s", "30", "-o", "out"), ("-s", "40", "-o", "out")),
-        Scene("two", ("-s", "40", "-s", "thumb=x20", "-o", "out")),
-        Scene("place", IN_PLACE, in_place=True),
-        Scene("nolinks", ("-s", "40", "-s", "thumb=x20", "-o", "out"), lacking=NO_LINKS),
-        Scene("nolinksplace", IN_PLACE, in_place=True, lacking=NO_LINKS),
+        Scene("new", (*_ONE, "--preserve-dates", "--name", "sub/{stem}{ext}")),
+        Scene("remake", ("-s", "30", "-o", "out"), first=_ONE),
+        Scene("two", _TWO),
+        Scene("place", _IN_PLACE, there={}),
+        # Names that are not settled before the picture is read.
+        Scene("lying", _TWO, _PUBLISHING, lying=True),
+        # Over files of others.
+        Scene(
+            "overwrite",
+            (*_ONE, "--on-conflict", "overwrite"),
+            _PUBLISHING,
+            there={**_FOREIGN, "out/a.jpg": b"overwritten" * 99},
+        ),
+        # After a run that was killed.
+        Scene("dead", _ONE, {"serial": ("main",)}, there={**_FOREIGN, **_LEFT}),
+        Scene("nolinks", _TWO, {"serial": ("job",)}, lacking=_NO_LINKS),
+        Scene("nolinksplace", _IN_PLACE, {"serial": ("job",)}, there={}, lacking=_NO_LINKS),
     )
 }
 
@@ -69,7 +93,8 @@ class Stage:
 
     It is always the same folder, since a journal knows sources by their absolute paths. `before`
     and `after` are what files hold before the command, and after one that nobody disturbs;
-    `targets` are the names of each source's outputs, `names` are of all files, hidden ones, too.
+    `names_before` and `names` are of all files then, hidden ones, too; `targets` are each source's
+    outputs.
     """
 
     def __init__(self, place: Path, forks: Forks, scene: Scene, shape: Shape) -> None:
@@ -85,11 +110,12 @@ class Stage:
             folder.mkdir(parents=True)
         self._plant()
         self.before = self.tree()
+        self.names_before = self.all_names()
         shutil.copytree(self.place, self._pristine, dirs_exist_ok=True)
         ended = self.play()
         assert ended.code == 0, ended.said
         self.after = self.tree()
-        self.names = set(files(self.place))
+        self.names = self.all_names()
         self.attributes = self.attributes_of(self.after)
         self.targets = {
             source: [output["path"] for output in row["outputs"]]
@@ -99,14 +125,13 @@ class Stage:
     def _plant(self) -> None:
         photos = self.place / "photos"
         for number, name in enumerate(_FILES[self.shape]):
-            kind = "PNG" if name.endswith(".png") else "JPEG"
+            kind = "PNG" if name.endswith(".png") or self.scene.lying else "JPEG"
             path = plant(photos, name, saved(scene(64 + number, 48), kind))
             path.chmod(0o600 if number == 0 else 0o644)
             with suppress(OSError):
                 os.setxattr(path, "user.note", b"precious")
-        for name, data in _FOREIGN.items():
-            if not self.scene.in_place:
-                plant(self.place / "out", name, data)
+        for name, data in self.scene.there.items():
+            plant(self.place, name, data)
         if self.scene.first is not None:
             ended = self._run(self.words(self.scene.first))
             assert ended.code == 0, ended.said
@@ -139,6 +164,10 @@ class Stage:
         found = tree(self.place)
         found.pop(REPORT, None)
         return found
+
+    def all_names(self) -> set[str]:
+        """The names of all files, hidden ones, too, but for the report."""
+        return set(files(self.place)) - {REPORT}
 
     def attributes_of(self, names: Tree) -> dict[str, tuple[str, int]]:
         """Permissions of files, and their times if those are to be kept."""
