@@ -45,6 +45,8 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            # What is read ahead would not wake who waits for it.
+            bufsize=0,
         )
         atexit.register(self.close)
 
@@ -70,7 +72,6 @@ class Forks:
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        self._process.stdin.flush()
         pid = self._answer()
         try:
             begun(pid)
