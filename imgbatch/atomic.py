@@ -13,7 +13,7 @@ import filecmp
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -72,15 +72,25 @@ class Staged:
     durable: bool = False
     descriptor: int | None = None
     has_name: bool = True
+    on_copy: Callable[[FileState], None] | None = None
 
-    def publish(self, *, replace: bool = False, known: FileState | None = None) -> None:
+    def publish(
+        self,
+        *,
+        replace: bool = False,
+        known: FileState | None = None,
+        on_copy: Callable[[FileState], None] | None = None,
+    ) -> None:
         """Give the file its name.
+
+        Where that takes a copy, `on_copy` is told the state of that before it gets the name.
 
         What stands there already is overwritten with `replace`, or if it is in the state
         `known`. Otherwise raises FileExistsError, whatever stands there; the file stays staged,
         so that the two can be compared. After any other OSError it is gone. What was there before
         is untouched in both cases.
         """
+        self.on_copy = on_copy
         try:
             if replace:
                 self._take_the_place()
@@ -165,6 +175,8 @@ class Staged:
         self._close()
         os.utime(name, ns=(self.state.mtime_ns, self.state.mtime_ns))
         self.state = _staged_state(os.stat(name))
+        if self.on_copy is not None:
+            self.on_copy(self.state)
         return False
 
     def _close(self) -> None:
@@ -307,15 +319,20 @@ def sync_folder(folder: str) -> None:
             os.close(descriptor)
 
 
-def sweep(tops: Iterable[str], runs: Collection[str]) -> None:
-    """Remove what killed workers of `runs` left below `tops`. None of them may still be alive."""
+def sweep(tops: Iterable[str], runs: Collection[str]) -> bool:
+    """Remove what killed workers of `runs` left below `tops`. None of them may still be alive.
+
+    Tell whether nothing of it is left, as far as one can see.
+    """
     beginnings = tuple(f"{_PREFIX}{run}-" for run in runs)
+    hidden: list[OSError] = []
+    removed = True
     for top in tops:
-        for folder, _, names in os.walk(top):
+        for folder, _, names in os.walk(top, onerror=hidden.append):
             for name in names:
                 if name.startswith(beginnings) and name.endswith(_SUFFIX):
-                    with suppress(OSError):
-                        os.unlink(os.path.join(folder, name))
+                    removed &= _remove(os.path.join(folder, name))
+    return removed and all(isinstance(error, FileNotFoundError) for error in hidden)
 
 
 def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) -> Staged | None:
@@ -437,14 +454,15 @@ def _rename_exclusively(temporary: str, target: str) -> bool:
     raise OSError(number, os.strerror(number), temporary, None, target)
 
 
-def _remove(path: str) -> None:
-    """Remove a file of ours, as far as that can be done: what is left of a dead run is swept."""
+def _remove(path: str) -> bool:
+    """Remove a file of ours, and tell whether it is gone; what is left of a dead run is swept."""
     for _ in range(2):
         try:
             os.unlink(path)
         except FileNotFoundError:
-            return
+            return True
         except OSError:
             # Once more: a disk that failed once may not fail twice.
             continue
-        return
+        return True
+    return False

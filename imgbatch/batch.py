@@ -219,13 +219,25 @@ class Batch:
         alone = len(self.plan.jobs) == 1 or (self.workers == 1 and not supervised)
         undisturbed = False
         try:
-            yield from self._carried_out(serial.run if alone else pool.run, control)
+            try:
+                yield from self._carried_out(serial.run if alone else pool.run, control)
+            except KeyboardInterrupt:
+                yield from self._finished(control)
+                raise
+            yield from self._finished(control)
             undisturbed = not (control.stopping or control.workers_died)
         finally:
             # By now no worker lives any more.
-            if not undisturbed:
-                atomic.sweep([self.plan.output, *self._elsewhere()], [self._word])
-            self._journal.finish()
+            swept = undisturbed or atomic.sweep(
+                [self.plan.output, *self._elsewhere()], [self._word]
+            )
+            self._journal.finish(swept=swept)
+
+    def _finished(self, control: Control) -> Iterator[Result]:
+        """The results of jobs whose own did not come any more, though their files are there."""
+        if control.unanswered:
+            jobs = (self.plan.jobs[index] for index in control.unanswered)
+            yield from tasks.finished(jobs, self._run())
 
     def close(self) -> None:
         """Give the output folder free."""
@@ -273,6 +285,7 @@ class Batch:
             salvage=settings.salvage,
             strict=settings.strict,
             preserve_dates=settings.preserve_dates,
+            skip_existing=settings.on_conflict == "skip",
         )
 
     def _elsewhere(self) -> list[str]:

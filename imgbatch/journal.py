@@ -140,14 +140,21 @@ class Journal:
         """
         journal = cls(output)
         _check_folder(journal._folder)
-        logs = runlog.logs(output)
-        # Where there are logs alone, the journal could not be written.
-        if logs or os.path.lexists(journal._path):
-            journal._connect()
+        try:
+            logs = runlog.logs(output)
+            # Where there are logs alone, the journal could not be written.
+            if logs or os.path.lexists(journal._path):
+                journal._connect()
+            if journal._connection is not None:
+                for paths in logs.values():
+                    journal._enter([claim for path in paths for claim in runlog.claims(path)])
+                    journal._collect(paths)
+        except OSError as error:
+            journal.close()
+            raise UsageError(
+                f"cannot read {error.filename}, which tells what runs before made: {error.strerror}"
+            ) from None
         if journal._connection is not None:
-            for paths in logs.values():
-                journal._enter(claim for path in paths for claim in runlog.claims(path))
-                journal._collect(paths)
             if journal._rejected:
                 journal.notices.append(
                     f"{journal._rejected} lines of the logs in {journal._folder} are damaged, or "
@@ -264,22 +271,36 @@ class Journal:
     def collect(self) -> None:
         """Learn from the logs what was made meanwhile, if that is due."""
         if time.monotonic() - self._last_collected >= COLLECT_SECONDS:
-            self._collect(runlog.logs(self.output).get(self._word, []))
+            self._learn()
             self._last_collected = time.monotonic()
 
-    def finish(self) -> None:
-        """The run is over, and all its workers are: learn the rest, and give the lock back."""
-        logs = runlog.logs(self.output).get(self._word, [])
-        self._collect(logs)
+    def finish(self, *, swept: bool = True) -> None:
+        """The run is over, and all its workers are: learn the rest, and give the lock back.
+
+        Where its temporary files could not all be `swept`, the next run is to see to that.
+        """
+        logs = self._learn()
         if self._connection is not None and self._usable:
             with self._transaction() as connection:
                 for statement in _GIVE_UP:
                     connection.execute(statement)
-                connection.execute("DELETE FROM run WHERE word = ?", (self._word,))
-        if self._usable:
+                if swept:
+                    connection.execute("DELETE FROM run WHERE word = ?", (self._word,))
+        if self._usable and swept:
             # Otherwise the logs are what the next run learns from.
             _remove(logs)
         self.close()
+
+    def _learn(self) -> list[str]:
+        """Enter what this run's logs tell. Return them."""
+        logs: list[str] = []
+        try:
+            logs = runlog.logs(self.output).get(self._word, [])
+            self._collect(logs)
+        except OSError as error:
+            if self._usable:
+                self._do_without(f"{error.filename}: {error.strerror}")
+        return logs
 
     def close(self) -> None:
         """Give the lock back."""
@@ -374,17 +395,25 @@ class Journal:
         if self._connection is None:
             # Without the lock nobody is known to be dead.
             return
-        logs = runlog.logs(self.output)
+        try:
+            logs = runlog.logs(self.output)
+        except OSError:
+            # They were read a moment ago; the next run sees to it.
+            return
         logs.pop(self._word, None)
         dead = set(logs)
         if self._usable:
             with self._transaction() as connection:
                 dead.update(word for (word,) in connection.execute("SELECT word FROM run"))
+        if not dead or not atomic.sweep([self.output, *elsewhere], dead):
+            return
+        if self._usable:
+            with self._transaction() as connection:
                 connection.execute("DELETE FROM run")
-        if dead:
-            atomic.sweep([self.output, *elsewhere], dead)
-        for paths in logs.values():
-            _remove(paths)
+        if self._usable:
+            # What they told is in the journal by now.
+            for paths in logs.values():
+                _remove(paths)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -331,7 +331,8 @@ class Run:
     `word` marks its temporary files and its logs, which stand below `output`. With `in_place`
     the targets are the sources, and `backup` is the folder for the originals, None for none.
     `salvage` keeps what can be decoded of a truncated picture, `strict` makes every warning a
-    failure, `preserve_dates` gives outputs their source's time.
+    failure, `preserve_dates` gives outputs their source's time, `skip_existing` leaves an output
+    where another file stands, though that was not known when the run was planned.
     """
 
     word: str
@@ -342,6 +343,7 @@ class Run:
     salvage: bool = False
     strict: bool = False
     preserve_dates: bool = False
+    skip_existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -450,7 +450,7 @@ class _Planner:
             elif target.unless is not None:
                 return target
             elif self._may_be_torn(made, state, source, output):
-                return replace(target, claimed=True)
+                return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
             elif made.size is not None:
                 objection = f"{path} was changed since imgbatch made it"
         return self._despite(source, target, path, objection)

@@ -39,6 +39,8 @@ _READING: Final = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_BINARY", 0)
 )
+# What is said of a link, and of a socket.
+_NOT_OURS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR})
 _encoded: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
@@ -97,12 +99,12 @@ def _append(output: str, run: str, lines: str, *, durable: bool = False) -> None
 
 
 def logs(output: str) -> dict[str, list[str]]:
-    """The logs below an output folder, by the run's word."""
+    """The logs below an output folder, by the run's word. Raises OSError."""
     found: dict[str, list[str]] = {}
     folder = os.path.join(output, FOLDER)
     try:
         names = sorted(os.listdir(folder))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         names = []
     for name in names:
         word, dash, rest = name.partition("-")
@@ -112,14 +114,14 @@ def logs(output: str) -> dict[str, list[str]]:
 
 
 def read_all(path: str) -> Iterator[Entry]:
-    """The entries of a log, from its beginning."""
+    """The entries of a log, from its beginning. Raises OSError."""
     for line in _lines(path):
         if isinstance(line, Entry):
             yield line
 
 
 def claims(path: str) -> Iterator[Claim]:
-    """What the run of a log was going to make, if that is noted there."""
+    """What the run of a log was going to make, if that is noted there. Raises OSError."""
     for line in _lines(path):
         if not isinstance(line, Entry):
             yield line
@@ -135,23 +137,30 @@ def _lines(path: str) -> Iterator[Entry | Claim]:
 
 def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
     """Some lines of a log, from the byte `start` on, the byte where the next one begins, and how
-    many lines between were none.
+    many lines between were none. Raises OSError.
     """
     try:
-        # Whatever was put there in a log's place: a link is not followed, a pipe not waited for.
-        descriptor = os.open(path, _READING)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return [], start, 0
-            file.seek(start)
-            data = file.read(_PIECE_BYTES)
-    except OSError:
-        return [], start, 0
+        data = _piece(path, start)
+    except FileNotFoundError:
+        data = b""
+    except OSError as error:
+        # Once more: what is taken for an empty log would be forgotten for good.
+        data = b"" if error.errno in _NOT_OURS else _piece(path, start)
     whole, newline, _ = data.rpartition(b"\n")
     lines = whole.split(b"\n") if newline else []
     parsed = map(_parsed, lines)
     found = [line for line in parsed if line is not None]
     return found, start + len(whole) + len(newline), len(lines) - len(found)
+
+
+def _piece(path: str, start: int) -> bytes:
+    # Whatever was put there in a log's place: a link is not followed, a pipe not waited for.
+    descriptor = os.open(path, _READING)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        file.seek(start)
+        return file.read(_PIECE_BYTES)
 
 
 def _parsed(line: bytes) -> Entry | Claim | None:

@@ -11,9 +11,10 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from PIL import Image
 
@@ -27,6 +28,7 @@ from imgbatch.making import Made, ShareExceededError, make
 from imgbatch.model import (
     UP_TO_DATE,
     Failure,
+    FileState,
     Job,
     Notice,
     Result,
@@ -108,6 +110,8 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
             messages = "; ".join(notice.message for notice in notices)
             raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
         written = _replace(job, made, run) if run.in_place else _publish(job, made, run)
+        if not written:
+            return Result(job.source, "skipped", reason=_there(job.targets))
     except ShareExceededError:
         return None
     except PictureError as error:
@@ -127,14 +131,43 @@ def lost(job: Job, kind: str, message: str, run: Run) -> Result:
     If it had published everything by then, the job is done; if it had published something, that
     is taken back, as far as it replaced nothing.
     """
-    made = list(_published(job, run))
+    there = any(one.any_suffix or os.path.lexists(one.path) for one in job.targets)
+    result = _cut_off(job, _logged(run) if there else {}, run)
+    return result or Result.failed(job.source, Failure("worker", kind, message))
+
+
+def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
+    """The results of those jobs that had published everything when the run was interrupted.
+
+    What others had published is taken back, as far as it replaced nothing.
+    """
+    logged = _logged(run)
+    for job in jobs:
+        result = _cut_off(job, logged, run)
+        if result is not None:
+            yield result
+
+
+def _cut_off(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Result | None:
+    made = list(_published(job, logged, run))
     if job.targets and len(made) == len(job.targets):
         return Result(job.source, "done", tuple(written for _, written in made))
     for target, written in made:
         if not target.replace and target.known is None:
             with suppress(OSError):
                 os.unlink(written.path)
-    return Result.failed(job.source, Failure("worker", kind, message))
+    return None
+
+
+def _logged(run: Run) -> dict[str, list[Entry]]:
+    """What this run's processes were about to publish, by target."""
+    found: dict[str, list[Entry]] = {}
+    # What cannot be read is no proof.
+    with suppress(OSError):
+        for log in runlog.logs(run.output).get(run.word, []):
+            for entry in runlog.read_all(log):
+                found.setdefault(entry.target, []).append(entry)
+    return found
 
 
 def _failed(source: Source, failure: Failure, begun: float) -> Result:
@@ -161,6 +194,7 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged: list[atomic.Staged] = []
     ours: list[atomic.Staged] = []
+    others: set[str] = set()
     path = ""
     try:
         for target, one in zip(targets, made.files, strict=True):
@@ -183,14 +217,17 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
             try:
-                file.publish(replace=target.replace, known=target.known)
+                file.publish(
+                    replace=target.replace,
+                    known=target.known,
+                    on_copy=partial(_log_again, run, entry),
+                )
             except FileExistsError:
                 if not _stands_already(target, file, entry, run):
-                    raise
+                    if not run.skip_existing:
+                        raise
+                    others.add(path)
                 continue
-            if file.state is not entry.made:
-                # A copy, where a link was not possible.
-                runlog.write(run.output, run.word, [entry._replace(made=file.state)])
             if not target.replace and target.known is None:
                 ours.append(file)
     except OSError as error:
@@ -209,7 +246,8 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         # Those that were published are gone from under their temporary names.
         for file in staged:
             file.discard()
-    return _written(targets, made.files, [file.target for file in staged])
+    written = _written(targets, made.files, [file.target for file in staged])
+    return tuple(one for one in written if one.path not in others)
 
 
 def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
@@ -265,10 +303,19 @@ def _replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
     """
     if all(_is_as_scanned(one) or atomic.state(one.path) is None for one in job.targets):
         return ()
-    made = tuple(written for _, written in _published(job, run))
+    made = tuple(written for _, written in _published(job, _logged(run), run))
     if not made:
         raise PictureError("open", "changed", "it was changed since the scan, and left as it is")
     return made
+
+
+def _log_again(run: Run, entry: Entry, state: FileState) -> None:
+    """The same of a file in another state."""
+    runlog.write(run.output, run.word, [entry._replace(made=state)])
+
+
+def _there(targets: Iterable[Target]) -> str:
+    return f"already there: {', '.join(target.path for target in targets)}"
 
 
 def _stands_already(target: Target, file: atomic.Staged, entry: Entry, run: Run) -> bool:
@@ -281,17 +328,13 @@ def _stands_already(target: Target, file: atomic.Staged, entry: Entry, run: Run)
     there = atomic.state(file.target)
     if there is None:
         return False
-    logs = runlog.logs(run.output).get(run.word, [])
-    if any(
-        one.target == entry.target and one.path == entry.path and one.made.equals(there)
-        for log in logs
-        for one in runlog.read_all(log)
-    ):
+    before = _logged(run).get(entry.target, [])
+    if any(one.path == entry.path and one.made.equals(there) for one in before):
         return True
     if not target.claimed or target.relative != (target.standing or entry.target):
         return False
     if file.is_at_target():
-        runlog.write(run.output, run.word, [entry._replace(made=there)])
+        _log_again(run, entry, there)
         return True
     if file.is_torn_at_target():
         file.publish(known=there)
@@ -299,27 +342,20 @@ def _stands_already(target: Target, file: atomic.Staged, entry: Entry, run: Run)
     return False
 
 
-def _published(job: Job, run: Run) -> Iterator[tuple[Target, Written]]:
+def _published(
+    job: Job, logged: Mapping[str, Sequence[Entry]], run: Run
+) -> Iterator[tuple[Target, Written]]:
     """The targets of a job that an attempt before has published, by the logs of the run."""
-    logs = runlog.logs(run.output).get(run.word, []) if _may_be_there(job) else []
-    ours = {target.relative: target for target in job.targets}
-    told = {
-        entry.target: entry
-        for log in logs
-        for entry in runlog.read_all(log)
-        if entry.target in ours and entry.found(run.output)
-    }
-    for name, entry in told.items():
-        target = ours[name]
-        path = replace(target, relative=entry.path or name).path
-        with suppress(PictureError):
-            header = decode.read_header(path)
-            size = entry.made.size
-            yield target, Written(target.output, path, *header.size, size, header.format)
-
-
-def _may_be_there(job: Job) -> bool:
-    return any(target.any_suffix or os.path.lexists(target.path) for target in job.targets)
+    for target in job.targets:
+        for entry in logged.get(target.relative, ()):
+            if entry.found(run.output) is None:
+                continue
+            path = replace(target, relative=entry.path or target.relative).path
+            with suppress(PictureError):
+                header = decode.read_header(path)
+                size = entry.made.size
+                yield target, Written(target.output, path, *header.size, size, header.format)
+                break
 
 
 def _back_up(job: Job, path: str, run: Run) -> None:

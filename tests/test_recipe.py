@@ -512,7 +512,7 @@ VALUES: Final = (
     Origin("a", ".jpg", "b", 7, 12, "web", "c"),
     Job(SOURCE, (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg")), 7),
     Limits(1.5, 2, 3),
-    Run("word", "out", Limits(), True, "backup", True, True, True),
+    Run("word", "out", Limits(), True, "backup", True, True, True, True),
     Notice("depth-reduced", "it was"),
     FAILURE,
     WRITTEN,

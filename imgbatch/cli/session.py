@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from imgbatch import batch, checksum, progress, signals, streams, tasks
 from imgbatch.cli.options import settings_of
@@ -60,15 +60,16 @@ def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> 
                 for line in _lines(result):
                     told.say(line)
 
+        # To the last row of the report: it is not to lack any.
+        stack.enter_context(_interruptible(control, summary, told))
         try:
-            with _interruptible(control, summary, told):
-                summary.skipped = len(planned.skipped)
-                if report or options["verbose"]:
-                    for result in planned.skipped:
-                        note(result)
-                for result in prepared.results(control, supervised=True):
-                    summary.add(result)
+            summary.skipped = len(planned.skipped)
+            if report or options["verbose"]:
+                for result in planned.skipped:
                     note(result)
+            for result in prepared.results(control, supervised=True):
+                summary.add(result)
+                note(result)
         except KeyboardInterrupt:
             # The second one: workers are gone, and what they had begun is cleared away.
             summary.signal = summary.signal or signal.SIGINT
@@ -103,15 +104,20 @@ def _size_of(job: Any) -> int:
 def _interruptible(control: Control, summary: Summary, told: progress.Progress) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets the files in hand finish, the second stops at once.
 
-    At once is where the executor looks next, not in the midst of a row. A third does not wait
-    for that. Whoever does not read what we say keeps nothing of this from happening.
+    At once is where the executor looks next, not in the midst of a row, and rows are written of
+    what is there. Only where that takes long does another not wait for it. Whoever does not read
+    what we say keeps nothing of this from happening.
     """
+    aborted = 0.0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal aborted
         streams.hurry(2)
         if control.aborting:
-            signals.die_by(number)
+            if time.monotonic() - aborted > _PATIENCE_SECONDS:
+                signals.die_by(number)
         elif control.stopping:
+            aborted = time.monotonic()
             streams.hurry(1)
             summary.signal = summary.signal or number
             control.abort()
@@ -126,6 +132,9 @@ def _interruptible(control: Control, summary: Summary, told: progress.Progress) 
     finally:
         for number, was in before.items():
             signal.signal(number, was)
+
+
+_PATIENCE_SECONDS: Final = 10.0
 
 
 def _show(planned: Plan) -> None:

@@ -42,6 +42,8 @@ class Control:
     """The strings into and out of a run: told to stop, telling what is finished or was lost.
 
     `workers_died` is set when a worker process was lost, and may have left something behind.
+    `unanswered`, once the executor has ended, has the indices of jobs that were begun and have no
+    result: some of them may have been finished all the same.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Control:
     ) -> None:
         self.stopping = False
         self.aborting = False
+        self.unanswered: list[int] = []
         self.workers_died = False
         self._on_finish = on_finish
         self._on_notice = on_notice

@@ -347,6 +347,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         self._board = board
         self._announced = bytearray(len(jobs))
         self._answered = bytearray(len(jobs))
+        self._begun = bytearray(len(jobs))
         self._todo = list(portions)
         self._postponed: list[int] = []
         self._suspects: deque[int] = deque()
@@ -362,8 +363,15 @@ class _Supervisor(Generic[JobT, ResultT]):
             for serial, answered in enumerate(self._answered):
                 if not answered:
                     self._finished(serial, failed=True)
+                    self._answered[serial] = 1
                     yield self._task.lost(self._jobs[serial], "no-workers", str(error))
             raise
+        finally:
+            self._control.unanswered = [
+                serial
+                for serial, answered in enumerate(self._answered)
+                if not answered and (self._begun[serial] or self._board.states[serial])
+            ]
 
     def _generations(self) -> Iterator[ResultT]:
         while not self._control.stopping:
@@ -386,6 +394,7 @@ class _Supervisor(Generic[JobT, ResultT]):
     ) -> Iterator[ResultT]:
         """Run one pool until it has done everything, or has to be given up."""
         for serial in (serial for portion in portions for serial in portion):
+            self._begun[serial] |= self._board.states[serial] != _WAITING
             self._board.states[serial] = _WAITING
         self._board.closed.value = 0
         feed = _Feed(self._jobs, portions, 2 * workers)

@@ -28,7 +28,9 @@ def run(
             if control.stopping:
                 return
             job = jobs[index]
+            control.unanswered = [index]
             result = carry_out(task, job, control)
+            control.unanswered = []
             control.finished(job, task.failed(result))
             yield result
 
@@ -87,6 +89,7 @@ class _Attempt(Generic[JobT, ResultT]):
                     raise KeyboardInterrupt from None
                 if left <= 0:
                     self._abandon()
+                    self._thread.join(_UNWIND_SECONDS)
                     return task.gave_up(job)
             except BaseException:
                 # Somebody wants to stop at once.
