@@ -39,8 +39,8 @@ def make_safe() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)
-    codecs.register_error("imgbatch.1", lambda error: _spelt(error, raw=True))
-    codecs.register_error("imgbatch.2", lambda error: _spelt(error, raw=False))
+    codecs.register_error("imgbatch.raw", lambda error: _spelt(error, raw=True))
+    codecs.register_error("imgbatch.spelt", lambda error: _spelt(error, raw=False))
     sys.stdout = _safe(sys.stdout, 1)
     sys.stderr = _safe(sys.stderr, 2)
 
@@ -100,25 +100,28 @@ class _Unbreakable:
     raises OSError with its name. Who was told to `hurry` does not wait for a reader.
     """
 
-    def __init__(self, stream: TextIO, raw: BinaryIO, descriptor: int) -> None:
+    def __init__(self, stream: TextIO, file: BinaryIO, descriptor: int) -> None:
         self._stream = stream
-        self._raw = raw
+        self._file = file
         self._descriptor = descriptor
-        self._errors = f"imgbatch.{descriptor}"
+        self._encoding = stream.encoding or "utf-8"
+        # In any other encoding these bytes may make a character that moves the cursor.
+        raw = descriptor == 1 and codecs.lookup(self._encoding).name == "utf-8"
+        self._errors = "imgbatch.raw" if raw else "imgbatch.spelt"
         # Files never block, and Windows cannot tell.
-        file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._poll = None if file or sys.platform == "win32" else select.poll()
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self._poll = None if regular or sys.platform == "win32" else select.poll()
         if self._poll is not None:
             self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> int:
         """Write all of a text."""
-        data = memoryview(text.encode(self._stream.encoding or "utf-8", self._errors))
+        data = memoryview(text.encode(self._encoding, self._errors))
         try:
             while data:
                 self._wait()
                 # None: it does not block, and was not ready after all.
-                data = data[self._raw.write(data[:_PORTION]) or 0 :]
+                data = data[self._file.write(data[:_PORTION]) or 0 :]
         except OSError as error:
             if self._descriptor == 1 and not isinstance(error, BrokenPipeError):
                 raise OSError(error.errno, error.strerror, "standard output") from None
