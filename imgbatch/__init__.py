@@ -11,10 +11,11 @@ The names below are imported when they are first used, so that `import imgbatch`
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+# What typing's is to type checkers; loading it would take most of the time of this import.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from imgbatch.batch import run
     from imgbatch.errors import ImgbatchError, NothingFoundError, PlanError, UsageError

@@ -1,6 +1,6 @@
 """The entry point of the command and of `python -m imgbatch`.
 
-Worker processes import the main module again, so it holds nothing: click is only loaded when
+Worker processes may import the main module again, so it holds nothing: click is only loaded when
 the command really runs.
 """
 
@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Whoever presses Ctrl-C this early: until there is more that can be done about it.
+    sys.excepthook = _told
+    from imgbatch import signals
+
+    signals.take_over()
+
     from imgbatch import ahead, streams
 
     # Before any other process has them, too.
@@ -19,6 +29,11 @@ def main() -> None:
     from imgbatch.cli import run_command
 
     sys.exit(run_command())
+
+
+def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ def guess(arguments: Sequence[str]) -> None:
 
 def start(*, numpy: bool) -> None:
     """Start it, if it does not run yet; most operations need NumPy."""
-    from imgbatch.executors import pool
+    from imgbatch.executors import crew
 
     # Without threads of its own: the workers share the processors between them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     modules = ["imgbatch.tasks", "imgbatch.worker"]
-    pool.warm_up(*modules, *(["numpy"] if numpy else []))
+    crew.warm_up(*modules, *(["numpy"] if numpy else []))

@@ -12,10 +12,10 @@ import errno
 import filecmp
 import os
 import shutil
-from collections.abc import Collection, Iterable
+import stat
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from imgbatch.model import LATEST_NS, FileState
 
@@ -24,6 +24,9 @@ _SUFFIX = ".tmp"
 _NAMELESS = hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd")
 # EISDIR is what a kernel says that does not know them.
 _NO_NAMELESS = frozenset({errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+# In pieces no larger than this a file system writes, so zeros are never found in the middle of one.
+_BLOCK = 512
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 
 
@@ -35,25 +38,20 @@ def new_run() -> str:
 def state(path: str) -> FileState | None:
     """The state of the file at `path` (of a link itself), None if there is nothing."""
     try:
-        found = os.lstat(path)
+        return state_of(os.lstat(path))
     except (OSError, ValueError):
         return None
-    return _state_of(found)
 
 
-def _state_of(found: os.stat_result) -> FileState:
-    return FileState(found.st_size, min(found.st_mtime_ns, LATEST_NS))
-
-
-def hash_of(data: bytes | str) -> bytes:
-    """BLAKE2b (16 bytes) of data, or of the file at a path. Raises OSError."""
-    # Only what is done in place needs it, and it takes OpenSSL along.
-    import hashlib
-
-    if isinstance(data, bytes):
-        return hashlib.blake2b(data, digest_size=16).digest()
-    with open(data, "rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).digest()
+def state_of(found: os.stat_result) -> FileState:
+    """The state that a stat tells."""
+    return FileState(
+        found.st_size if stat.S_ISREG(found.st_mode) else -1,
+        min(found.st_mtime_ns, LATEST_NS),
+        min(found.st_ctime_ns, LATEST_NS),
+        # Some systems have numbers that databases do not.
+        found.st_ino & LATEST_NS,
+    )
 
 
 @dataclass(slots=True)
@@ -63,6 +61,8 @@ class Staged:
     `temporary` is the path by which it can be read. Of a file without a name that goes by its
     `descriptor`: nothing of it is left when its process dies, and only if nothing else helps it
     gets a temporary name of `run`, too (`has_name`). Whoever has one must discard it in the end.
+    `state` is what it has under either name, and will have when it is published: without ctime,
+    which publishing changes. A copy, where nothing but that helped, is another file (`inode`).
     """
 
     temporary: str
@@ -72,37 +72,76 @@ class Staged:
     durable: bool = False
     descriptor: int | None = None
     has_name: bool = True
+    on_copy: Callable[[FileState], None] | None = None
 
-    def publish(self, *, replace: bool = False, known: FileState | None = None) -> FileState | None:
-        """Give the file its name; return the state of the file that has it then.
+    def publish(
+        self,
+        *,
+        replace: bool = False,
+        known: FileState | None = None,
+        on_copy: Callable[[FileState], None] | None = None,
+    ) -> None:
+        """Give the file its name.
+
+        Where that takes a copy, `on_copy` is told the state of that before it gets the name.
 
         What stands there already is overwritten with `replace`, or if it is in the state
-        `known`. Otherwise raises FileExistsError, unless it has the very same bytes: a worker
-        that died may have got this far already. Then, as on any other OSError, the temporary
-        file is gone and what was there before is untouched.
+        `known`. Otherwise raises FileExistsError, whatever stands there; the file stays staged,
+        so that the two can be compared. After any other OSError it is gone. What was there before
+        is untouched in both cases.
         """
+        self.on_copy = on_copy
         try:
             if replace:
                 self._take_the_place()
-            elif not self._publish_politely(known):
-                return state(self.target)
+            else:
+                self._publish_politely(known)
             self.has_name = False
             if self.durable:
-                sync_folder(os.path.dirname(self.target))
-            return self.state
-        finally:
+                # It has its name: that a power cut might give it back to the old file is no loss.
+                with suppress(OSError):
+                    sync_folder(os.path.dirname(self.target))
+        except FileExistsError:
+            raise
+        except BaseException:
             self.discard()
+            raise
+        self._close()
 
-    def _publish_politely(self, known: FileState | None) -> bool:
-        """Whether the name is now this file's; if not, one with the same bytes has it."""
+    def _publish_politely(self, known: FileState | None) -> None:
         try:
             self._publish_exclusively()
         except FileExistsError:
-            if known is not None and state(self.target) == known:
-                self._take_the_place()
-                return True
-            if not _same_bytes(self.temporary, self.target):
+            if known is None or not known.equals(state(self.target)):
                 raise
+            self._take_the_place()
+
+    def take_back(self) -> None:
+        """Remove what was published, if it still stands there as it was."""
+        if self.state.equals(state(self.target)):
+            _remove(self.target)
+
+    def is_at_target(self) -> bool:
+        """Whether what stands at the target has the very same bytes."""
+        try:
+            return filecmp.cmp(self.temporary, self.target, shallow=False)
+        except OSError:
+            return False
+
+    def is_torn_at_target(self) -> bool:
+        """Whether what stands at the target is what a power cut left of the very same bytes.
+
+        It is shorter, and where it differs there are zeros: so nothing of anybody's is in it.
+        """
+        there = state(self.target)
+        if there is None or not 0 <= there.size < self.state.size:
+            return False
+        try:
+            with open(self.temporary, "rb") as whole, open(self.target, "rb") as torn:
+                while piece := torn.read(_BLOCK):
+                    if piece != whole.read(_BLOCK)[: len(piece)] and piece.strip(b"\0"):
+                        return False
+        except OSError:
             return False
         return True
 
@@ -135,6 +174,9 @@ class Staged:
             shutil.copyfileobj(file, copy)
         self._close()
         os.utime(name, ns=(self.state.mtime_ns, self.state.mtime_ns))
+        self.state = _staged_state(os.stat(name))
+        if self.on_copy is not None:
+            self.on_copy(self.state)
         return False
 
     def _close(self) -> None:
@@ -148,8 +190,7 @@ class Staged:
         self._close()
         if self.has_name:
             self.has_name = False
-            with suppress(FileNotFoundError):
-                os.unlink(self.temporary)
+            _remove(self.temporary)
 
 
 def stage(
@@ -172,15 +213,12 @@ def stage(
         nameless = _stage_nameless(target, data, run, mtime_ns)
         if nameless is not None:
             return nameless
-    temporary, descriptor = _create(target, run)
+    temporary, descriptor = _create(target, run, private=like is not None)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
             if like is not None:
-                shutil.copystat(like, temporary)
-                with suppress(OSError, AttributeError):
-                    owner = os.stat(like)
-                    os.chown(temporary, owner.st_uid, owner.st_gid)
+                _make_alike(temporary, like)
             if durable:
                 file.flush()
                 os.fsync(descriptor)
@@ -190,10 +228,41 @@ def stage(
             os.utime(temporary)
         found = os.stat(temporary)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        _remove(temporary)
         raise
-    return Staged(temporary, target, run, _state_of(found), durable)
+    return Staged(temporary, target, run, _staged_state(found), durable)
+
+
+def _staged_state(found: os.stat_result) -> FileState:
+    """Without ctime, which publishing changes."""
+    return FileState(found.st_size, min(found.st_mtime_ns, LATEST_NS), 0, found.st_ino & LATEST_NS)
+
+
+def _make_alike(path: str, like: str) -> None:
+    """Give a file the owner, the rights, the times and the extended attributes of another.
+
+    Its group may be one that this process cannot give. What that was allowed is nothing that
+    another group should get, nor another owner's programs (setuid).
+    """
+    wanted = os.stat(like)
+    if hasattr(os, "chown"):
+        # One by one: whoever may not give a file away may still choose among their groups.
+        for owner, group in ((-1, wanted.st_gid), (wanted.st_uid, -1)):
+            with suppress(OSError):
+                os.chown(path, owner, group)
+    made = os.stat(path)
+    if (made.st_uid, made.st_gid) == (wanted.st_uid, wanted.st_gid):
+        shutil.copystat(like, path)
+        return
+    mode = stat.S_IMODE(wanted.st_mode) & ~(stat.S_ISUID | stat.S_ISGID)
+    if made.st_gid != wanted.st_gid:
+        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+    for name in os.listxattr(like) if hasattr(os, "listxattr") else ():
+        if not name.startswith("system."):
+            with suppress(OSError):
+                os.setxattr(path, name, os.getxattr(like, name))
+    os.utime(path, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
+    os.chmod(path, mode)
 
 
 def keep_copy(original: str, copy: str, run: str) -> None:
@@ -202,7 +271,7 @@ def keep_copy(original: str, copy: str, run: str) -> None:
     The original may then be replaced (not written to). Raises FileExistsError if another file
     is at `copy` already, and OSError, also if that is no second place at all.
     """
-    os.makedirs(os.path.dirname(copy) or ".", exist_ok=True)
+    make_folders(os.path.dirname(copy), durable=True)
     try:
         os.link(original, copy, follow_symlinks=False)
     except FileExistsError:
@@ -212,18 +281,32 @@ def keep_copy(original: str, copy: str, run: str) -> None:
             raise
     except OSError:
         # Another file system, or one without links.
-        temporary, descriptor = _create(copy, run)
+        temporary, descriptor = _create(copy, run, private=True)
         try:
             with open(descriptor, "wb") as file, open(original, "rb") as source:
                 shutil.copyfileobj(source, file, 1 << 20)
+                _make_alike(temporary, original)
                 file.flush()
                 os.fsync(descriptor)
-            shutil.copystat(original, temporary)
             _publish_exclusively(temporary, copy)
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
+            _remove(temporary)
     sync_folder(os.path.dirname(copy))
+
+
+def make_folders(folder: str, *, durable: bool = False) -> None:
+    """Make a folder and those above it, as far as they are missing; with `durable` on the disk."""
+    if not durable:
+        os.makedirs(folder or ".", exist_ok=True)
+        return
+    missing = []
+    while folder and not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            os.mkdir(path)
+        sync_folder(os.path.dirname(path))
 
 
 def sync_folder(folder: str) -> None:
@@ -236,15 +319,20 @@ def sync_folder(folder: str) -> None:
             os.close(descriptor)
 
 
-def sweep(tops: Iterable[str], runs: Collection[str]) -> None:
-    """Remove what killed workers of `runs` left below `tops`. None of them may still be alive."""
+def sweep(tops: Iterable[str], runs: Collection[str]) -> bool:
+    """Remove what killed workers of `runs` left below `tops`. None of them may still be alive.
+
+    Tell whether nothing of it is left, as far as one can see.
+    """
     beginnings = tuple(f"{_PREFIX}{run}-" for run in runs)
+    hidden: list[OSError] = []
+    removed = True
     for top in tops:
-        for folder, _, names in os.walk(top):
+        for folder, _, names in os.walk(top, onerror=hidden.append):
             for name in names:
                 if name.startswith(beginnings) and name.endswith(_SUFFIX):
-                    with suppress(OSError):
-                        os.unlink(os.path.join(folder, name))
+                    removed &= _remove(os.path.join(folder, name))
+    return removed and all(isinstance(error, FileNotFoundError) for error in hidden)
 
 
 def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) -> Staged | None:
@@ -271,7 +359,7 @@ def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) ->
         f"/proc/self/fd/{descriptor}",
         target,
         run,
-        _state_of(found),
+        _staged_state(found),
         descriptor=descriptor,
         has_name=False,
     )
@@ -282,20 +370,25 @@ def _temporary_name(target: str, run: str) -> str:
     return os.path.join(folder, f"{_PREFIX}{run}-{os.urandom(6).hex()}{_SUFFIX}")
 
 
-def _create(target: str, run: str) -> tuple[str, int]:
-    """A new temporary file beside `target`: its path, and a descriptor to write to."""
+def _create(target: str, run: str, *, private: bool = False) -> tuple[str, int]:
+    """A new temporary file beside `target`: its path, and a descriptor to write to.
+
+    A `private` one is nobody else's to read, until it is given other rights.
+    """
     temporary = _temporary_name(target, run)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return temporary, _opened(temporary, flags, os.path.dirname(temporary))
+    return temporary, _opened(
+        temporary, flags, os.path.dirname(temporary), 0o600 if private else 0o666
+    )
 
 
-def _opened(path: str, flags: int, folder: str) -> int:
+def _opened(path: str, flags: int, folder: str, mode: int = 0o666) -> int:
     """A descriptor to write to; `folder` and those above are made if they are missing."""
     try:
-        return os.open(path, flags, 0o666)
+        return os.open(path, flags, mode)
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)
-        return os.open(path, flags, 0o666)
+        return os.open(path, flags, mode)
 
 
 def _is_one_place(one: str, other: str) -> bool:
@@ -323,11 +416,53 @@ def _publish_exclusively(temporary: str, target: str) -> None:
         # FAT, some network shares and Android know no hard links, and say so in many ways.
         if error.errno not in _NO_LINKS:
             raise
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        try:
-            os.replace(temporary, target)
-        except OSError:
-            os.unlink(target)
-            raise
     else:
-        os.unlink(temporary)
+        # It has its name: nothing behind this may look like a failure.
+        _remove(temporary)
+        return
+    if _rename_exclusively(temporary, target):
+        return
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        os.unlink(target)
+        raise
+
+
+def _rename_exclusively(temporary: str, target: str) -> bool:
+    """Rename a file if there is none of the other name; False where no such call is to be had.
+
+    Raises OSError: FileExistsError if there is one.
+    """
+    if os.name == "nt":
+        os.rename(temporary, target)
+        return True
+    # Loaded here, where hardly anybody comes to.
+    import ctypes
+
+    # renameat2(2) of Linux, which FAT and exFAT know.
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = os.fsencode(temporary), os.fsencode(target)
+    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(number, os.strerror(number), temporary, None, target)
+
+
+def _remove(path: str) -> bool:
+    """Remove a file of ours, and tell whether it is gone; what is left of a dead run is swept."""
+    for _ in range(2):
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            # Once more: a disk that failed once may not fail twice.
+            continue
+        return True
+    return False

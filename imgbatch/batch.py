@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
@@ -12,13 +13,16 @@ from typing import Final, Self
 from imgbatch import atomic, headers, tasks
 from imgbatch.errors import NothingFoundError, UsageError
 from imgbatch.executors import Control, Executor, Task, pool, resources, serial
+from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.headers import SORTS, Facts, Sort
-from imgbatch.journal import Claim, DamagedError, Journal
-from imgbatch.model import FileState, Job, Limits, Result, Run, Source
+from imgbatch.journal import DamagedError, Journal
+from imgbatch.model import Job, Limits, Result, Run, Source
 from imgbatch.packed import Jobs
 from imgbatch.plan import OnConflict, Plan, absolute_paths, chunks, plan, plan_in_place
 from imgbatch.recipe import Recipe
+from imgbatch.runlog import Claim
 from imgbatch.scan import BACKUP_MARK, Selection, scan, shared_folder
+from imgbatch.targets import is_own
 
 MEMORY_SHARE: Final = 0.6
 """How much of the memory that there is a run takes, if nobody says."""
@@ -84,10 +88,15 @@ def run(
     `memory` in bytes. Everything is planned before this returns: raises UsageError, PlanError or
     NothingFoundError, and then nothing was written. A file that fails is a Result with a
     `failure`, not an exception. The output folder is locked until the last result, or until the
-    iterator is closed. With more than one job a script needs the usual
-    `if __name__ == "__main__":` of multiprocessing; with `jobs=1` no process is started, and a
-    crash of a codec is the program's own.
+    iterator is closed.
+
+    With `jobs=1` no process is started, and a crash of a codec is the program's own; likewise,
+    whatever `jobs` says, in a process that may not start any (daemonic, as workers of
+    `multiprocessing.Pool` are) or cannot, which is a RuntimeWarning. Workers do not import the
+    main module, unless the recipe has an operation that was defined there: then the call needs
+    the usual `if __name__ == "__main__":` of multiprocessing.
     """
+    leave_if_importing_main()
     settings = Settings(
         paths=tuple(os.fspath(path) for path in paths),
         output=None if output is None else os.fspath(output),
@@ -115,7 +124,12 @@ def run(
 def _all_of(batch: Batch) -> Iterator[Result]:
     with batch:
         yield from batch.plan.skipped
-        yield from batch.results()
+        yield from batch.results(Control(on_notice=_warn))
+
+
+def _warn(text: str) -> None:
+    # The caller is whoever asks for the next result.
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def prepare(recipe: Recipe, settings: Settings) -> Batch:
@@ -166,7 +180,7 @@ class Batch:
     @property
     def notices(self) -> list[str]:
         """Warnings that belong to no file."""
-        return self._journal.notices
+        return self.plan.notices + self._journal.notices
 
     def begin(self) -> None:
         """Make sure that outputs can be written, and claim them in the journal.
@@ -180,13 +194,16 @@ class Batch:
         for folder in elsewhere:
             try:
                 mark = os.path.join(folder, BACKUP_MARK)
-                os.makedirs(os.path.dirname(mark), exist_ok=True)
+                atomic.make_folders(os.path.dirname(mark), durable=True)
                 os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
+                # A later run must not take what is kept here for pictures to work on.
+                atomic.sync_folder(os.path.dirname(mark))
             except OSError as error:
                 raise UsageError(
                     f"cannot write into the backup folder {folder}: {error.strerror}"
                 ) from None
-        self._journal.begin(self._word, self._claims(), elsewhere)
+        claims = _Claims(self.plan.jobs, self._recipe)
+        self._journal.begin(self._word, claims, elsewhere, in_place=self._settings.in_place)
 
     def results(
         self, control: Control | None = None, *, supervised: bool = False
@@ -202,13 +219,25 @@ class Batch:
         alone = len(self.plan.jobs) == 1 or (self.workers == 1 and not supervised)
         undisturbed = False
         try:
-            yield from self._carried_out(serial.run if alone else pool.run, control)
+            try:
+                yield from self._carried_out(serial.run if alone else pool.run, control)
+            except KeyboardInterrupt:
+                yield from self._finished(control)
+                raise
+            yield from self._finished(control)
             undisturbed = not (control.stopping or control.workers_died)
         finally:
             # By now no worker lives any more.
-            if not undisturbed:
-                atomic.sweep([self.plan.output, *self._elsewhere()], [self._word])
-            self._journal.finish()
+            swept = undisturbed or atomic.sweep(
+                [self.plan.output, *self._elsewhere()], [self._word]
+            )
+            self._journal.finish(swept=swept)
+
+    def _finished(self, control: Control) -> Iterator[Result]:
+        """The results of jobs whose own did not come any more, though their files are there."""
+        if control.unanswered:
+            jobs = (self.plan.jobs[index] for index in control.unanswered)
+            yield from tasks.finished(jobs, self._run())
 
     def close(self) -> None:
         """Give the output folder free."""
@@ -256,18 +285,27 @@ class Batch:
             salvage=settings.salvage,
             strict=settings.strict,
             preserve_dates=settings.preserve_dates,
+            skip_existing=settings.on_conflict == "skip",
         )
 
     def _elsewhere(self) -> list[str]:
         return [self._settings.backup] if self._settings.backup is not None else []
 
-    def _claims(self) -> Iterator[Claim]:
+
+class _Claims(Iterable[Claim]):
+    """What a plan is going to make, made anew each time it is asked for."""
+
+    def __init__(self, jobs: Jobs, recipe: Recipe) -> None:
+        self._jobs = jobs
+        self._digests = {one.name: recipe.digest_of(one) for one in recipe.outputs}
+
+    def __iter__(self) -> Iterator[Claim]:
         absolute = absolute_paths()
-        digests = {one.name: self._recipe.digest_of(one) for one in self._recipe.outputs}
-        for job in self.plan.jobs:
-            state = FileState(job.source.size, job.source.mtime_ns)
+        for job in self._jobs:
+            source = job.source
             for target in job.targets:
-                yield target.relative, absolute(job.source), state, digests[target.output]
+                digest = self._digests[target.output]
+                yield target.relative, absolute(source), source.state, digest
 
 
 def _check(settings: Settings) -> None:
@@ -352,9 +390,17 @@ def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
 
 def _output(recipe: Recipe, settings: Settings) -> str:
     output = settings.output or default_output(recipe, settings)
+    _check_is_no_journal("--output", output)
     if os.path.exists(output) and not os.path.isdir(output):
         raise UsageError(f"the output {output} is a file; --output names a folder")
     return output
+
+
+def _check_is_no_journal(option: str, folder: str) -> None:
+    if is_own(folder.split(os.sep)):
+        raise UsageError(
+            f"{option} {folder} lies in a folder in which imgbatch keeps its journal: give another"
+        )
 
 
 def _home(settings: Settings) -> str:
@@ -369,6 +415,8 @@ def _home(settings: Settings) -> str:
     if folder is None:
         raise UsageError("--in-place takes files of one folder: run it once for each")
     backup = settings.backup
+    if backup is not None:
+        _check_is_no_journal("--backup", backup)
     if backup is not None and os.path.exists(backup) and os.path.samefile(backup, folder or "."):
         raise UsageError("--backup names the folder of the originals: give another")
     return folder or os.curdir

@@ -15,23 +15,37 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from imgbatch import atomic, runlog
 from imgbatch.errors import UsageError
-from imgbatch.model import FileState, Made
+from imgbatch.model import Made
+from imgbatch.runlog import Claim, Entry
 
 NAME: Final = "journal.sqlite"
+_COMPANIONS: Final = ("-wal", "-shm", "-journal")
 COLLECT_SECONDS: Final = 1.0
 _APPLICATION: Final = int.from_bytes(b"imgb", "big")
-_VERSION: Final = 1
+_VERSION: Final = 2
 _PAGE_ROWS: Final = 512
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
+# What version 2 added. Rows that are older have NULL there.
+_ADDED: Final = (
+    "source_ctime_ns INTEGER",
+    "source_inode INTEGER",
+    "source_hash BLOB",
+    "ctime_ns INTEGER",
+    "inode INTEGER",
+    "next_source_ctime_ns INTEGER",
+    "next_source_inode INTEGER",
+)
 _SCHEMA: Final = f"""
 CREATE TABLE output (
     target BLOB PRIMARY KEY,
@@ -46,7 +60,8 @@ CREATE TABLE output (
     next_source BLOB,
     next_source_size INTEGER,
     next_source_mtime_ns INTEGER,
-    next_recipe TEXT
+    next_recipe TEXT,
+    {", ".join(_ADDED)}
 ) WITHOUT ROWID;
 CREATE TABLE run (word TEXT PRIMARY KEY, begun REAL NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION};
@@ -55,34 +70,37 @@ PRAGMA user_version = {_VERSION};
 
 _PAGE: Final = "SELECT * FROM output WHERE target >= ? ORDER BY target LIMIT ?"
 _CLAIM: Final = """
-INSERT INTO output (target, next_source, next_source_size, next_source_mtime_ns, next_recipe)
-VALUES (?, ?, ?, ?, ?)
+INSERT INTO output (target, next_source, next_source_size, next_source_mtime_ns,
+    next_source_ctime_ns, next_source_inode, next_recipe)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (target) DO UPDATE SET next_source = excluded.next_source,
     next_source_size = excluded.next_source_size,
-    next_source_mtime_ns = excluded.next_source_mtime_ns, next_recipe = excluded.next_recipe
+    next_source_mtime_ns = excluded.next_source_mtime_ns,
+    next_source_ctime_ns = excluded.next_source_ctime_ns,
+    next_source_inode = excluded.next_source_inode, next_recipe = excluded.next_recipe
+"""
+_NO_CLAIM: Final = """
+    next_source = NULL, next_source_size = NULL, next_source_mtime_ns = NULL,
+    next_source_ctime_ns = NULL, next_source_inode = NULL, next_recipe = NULL
 """
 # A job may be logged twice, if its worker died between its first attempt and its result.
-_MADE: Final = """
-UPDATE output SET size = ?, mtime_ns = ?, path = ?, hash = ?,
+_MADE: Final = f"""
+UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, path = ?,
+    hash = coalesce(?, hash), source_hash = coalesce(?, source_hash),
     source = coalesce(next_source, source),
     source_size = coalesce(next_source_size, source_size),
     source_mtime_ns = coalesce(next_source_mtime_ns, source_mtime_ns),
+    source_ctime_ns = coalesce(next_source_ctime_ns, source_ctime_ns),
+    source_inode = coalesce(next_source_inode, source_inode),
     recipe = coalesce(next_recipe, recipe),
-    next_source = NULL, next_source_size = NULL, next_source_mtime_ns = NULL, next_recipe = NULL
+    {_NO_CLAIM}
 WHERE target = ?
 """
 # What was to be made anew and was not is still what it was.
 _GIVE_UP: Final = (
     "DELETE FROM output WHERE size IS NULL",
-    """
-    UPDATE output SET next_source = NULL, next_source_size = NULL, next_source_mtime_ns = NULL,
-        next_recipe = NULL
-    WHERE next_recipe IS NOT NULL
-    """,
+    f"UPDATE output SET {_NO_CLAIM} WHERE next_recipe IS NOT NULL",
 )
-
-Claim = tuple[str, bytes, FileState, str]
-"""A target, the absolute path of its source, the state of that, and the recipe's digest."""
 
 
 class DamagedError(Exception):
@@ -109,21 +127,39 @@ class Journal:
         self._page_span: tuple[bytes, bytes | None] = (b"", b"")
         self._page_hits = 0
         self._read_to: dict[str, int] = {}
-        self._unmatched: list[runlog.Entry] = []
+        self._unmatched: list[Entry] = []
+        self._rejected = 0
         self._last_collected = 0.0
 
     @classmethod
     def open(cls, output: str) -> Journal:
         """Take the lock, where there is a journal, and learn what killed runs had made.
 
-        Raises UsageError if another run has it.
+        Raises UsageError if another run has it, or if what stands in its place is none of
+        imgbatch's.
         """
         journal = cls(output)
-        if os.path.lexists(journal._path):
-            journal._connect()
+        _check_folder(journal._folder)
+        try:
+            logs = runlog.logs(output)
+            # Where there are logs alone, the journal could not be written.
+            if logs or os.path.lexists(journal._path):
+                journal._connect()
+            if journal._connection is not None:
+                for paths in logs.values():
+                    journal._enter([claim for path in paths for claim in runlog.claims(path)])
+                    journal._collect(paths)
+        except OSError as error:
+            journal.close()
+            raise UsageError(
+                f"cannot read {error.filename}, which tells what runs before made: {error.strerror}"
+            ) from None
         if journal._connection is not None:
-            for paths in runlog.logs(output).values():
-                journal._collect(paths)
+            if journal._rejected:
+                journal.notices.append(
+                    f"{journal._rejected} lines of the logs in {journal._folder} are damaged, or "
+                    "not imgbatch's, and were ignored"
+                )
             if journal._broken:
                 journal._usable = True
                 journal.set_aside(journal.notices.pop())
@@ -153,30 +189,40 @@ class Journal:
             aside = os.path.join(self._folder, f"set-aside-{number}.sqlite")
             if not os.path.lexists(aside):
                 break
-        try:
-            os.rename(self._path, aside)
-        except OSError as error:
-            self._do_without(f"{why}, and it cannot be moved away ({error.strerror})")
-            return
-        for suffix in ("-wal", "-shm"):
-            with suppress(OSError):
+        # The journal last: without it nobody looks at the others.
+        for suffix in (*_COMPANIONS, ""):
+            try:
                 os.rename(self._path + suffix, aside + suffix)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._do_without(f"{why}, and it cannot be moved away ({error.strerror})")
+                return
         self.notices.append(
             f"the journal {self._path} cannot be read ({why}); it was set aside as {aside}, and "
             "what was made before counts as foreign"
         )
 
-    def begin(self, word: str, claims: Iterable[Claim], elsewhere: Sequence[str] = ()) -> None:
+    def begin(
+        self,
+        word: str,
+        claims: Iterable[Claim],
+        elsewhere: Sequence[str] = (),
+        *,
+        in_place: bool = False,
+    ) -> None:
         """Enter everything that the run `word` is going to make, and sweep up after dead runs.
 
-        That is done below the output folder, and the folders `elsewhere`.
+        `claims` may be asked for twice. The sweeping is done below the output folder and the
+        folders `elsewhere`. A run `in_place` works on the folder with all below, so nobody may be
+        at work there, nor in a folder above.
 
         Raises UsageError if the folder cannot be written to, or if another run has it.
         """
         self._word = word
         marker = os.path.join(self._folder, f"{word}-{os.getpid()}.log")
         try:
-            os.makedirs(self._folder, exist_ok=True)
+            atomic.make_folders(self._folder, durable=in_place)
             os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o666))
         except OSError as error:
             raise UsageError(
@@ -187,16 +233,36 @@ class Journal:
             for _ in range(2):
                 if self._connection is None and self._usable:
                     self._connect()
+            # With the own lock held: of two that begin at once at least one sees the other.
+            if in_place and (other := _at_work_around(self.output)) is not None:
+                raise UsageError(
+                    f"another run is at work in {other}, and this one would work on the same files "
+                    "in place: wait for its end"
+                )
         except UsageError:
             os.unlink(marker)
             raise
         self._sweep(elsewhere)
+        if self._connection is not None and self._usable:
+            with self._transaction() as connection:
+                connection.execute("INSERT INTO run VALUES (?, ?)", (word, time.time()))
+            self._enter(claims)
         if self._connection is None or not self._usable:
-            return
-        with self._transaction() as connection:
-            connection.execute("INSERT INTO run VALUES (?, ?)", (word, time.time()))
-            connection.executemany(_CLAIM, map(_claimed, claims))
+            # For the next run, which may be able to write a journal.
+            try:
+                runlog.write_claims(self.output, word, claims)
+            except OSError as error:
+                with suppress(OSError):
+                    os.unlink(marker)
+                raise UsageError(
+                    f"cannot write into the output folder {self.output}: {error.strerror}"
+                ) from None
         self._last_collected = time.monotonic()
+
+    def _enter(self, claims: Iterable[Claim]) -> None:
+        if self._connection is not None and self._usable:
+            with self._transaction() as connection:
+                connection.executemany(_CLAIM, map(_claimed, claims))
 
     def tidy(self, elsewhere: Sequence[str] = ()) -> None:
         """Sweep up after dead runs, if there is a journal at all."""
@@ -205,22 +271,36 @@ class Journal:
     def collect(self) -> None:
         """Learn from the logs what was made meanwhile, if that is due."""
         if time.monotonic() - self._last_collected >= COLLECT_SECONDS:
-            self._collect(runlog.logs(self.output).get(self._word, []))
+            self._learn()
             self._last_collected = time.monotonic()
 
-    def finish(self) -> None:
-        """The run is over, and all its workers are: learn the rest, and give the lock back."""
-        logs = runlog.logs(self.output).get(self._word, [])
-        self._collect(logs)
+    def finish(self, *, swept: bool = True) -> None:
+        """The run is over, and all its workers are: learn the rest, and give the lock back.
+
+        Where its temporary files could not all be `swept`, the next run is to see to that.
+        """
+        logs = self._learn()
         if self._connection is not None and self._usable:
             with self._transaction() as connection:
                 for statement in _GIVE_UP:
                     connection.execute(statement)
-                connection.execute("DELETE FROM run WHERE word = ?", (self._word,))
-        if self._usable:
+                if swept:
+                    connection.execute("DELETE FROM run WHERE word = ?", (self._word,))
+        if self._usable and swept:
             # Otherwise the logs are what the next run learns from.
             _remove(logs)
         self.close()
+
+    def _learn(self) -> list[str]:
+        """Enter what this run's logs tell. Return them."""
+        logs: list[str] = []
+        try:
+            logs = runlog.logs(self.output).get(self._word, [])
+            self._collect(logs)
+        except OSError as error:
+            if self._usable:
+                self._do_without(f"{error.filename}: {error.strerror}")
+        return logs
 
     def close(self) -> None:
         """Give the lock back."""
@@ -230,6 +310,9 @@ class Journal:
             self._connection = None
 
     def _connect(self) -> None:
+        if (planted := _planted(self._path)) is not None:
+            self.set_aside(planted)
+            return
         connection = None
         try:
             # Absolute, because a name that begins with "file:" may be taken for a URI.
@@ -289,38 +372,48 @@ class Journal:
             connection.executemany(_MADE, self._matched(waiting))
             for log in logs:
                 while True:
-                    entries, end = runlog.read(log, self._read_to.get(log, 0))
+                    lines, end, rejected = runlog.read(log, self._read_to.get(log, 0))
                     if end == self._read_to.get(log, 0):
                         break
                     self._read_to[log] = end
+                    self._rejected += rejected
+                    entries = [line for line in lines if isinstance(line, Entry)]
                     connection.executemany(_MADE, self._matched(entries))
 
-    def _matched(self, entries: Iterable[runlog.Entry]) -> Iterator[tuple[Any, ...]]:
+    def _matched(self, entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
         for entry in entries:
-            real = os.path.join(self.output, entry.path or entry.target)
-            if atomic.state(real) != entry.made:
+            found = entry.found(self.output)
+            if found is None:
                 # Not published yet, or never.
                 self._unmatched.append(entry)
                 continue
             path = None if entry.path is None else os.fsencode(entry.path)
-            yield (*entry.made, path, entry.hash, os.fsencode(entry.target))
+            yield (*found, path, entry.hash, entry.source_hash, os.fsencode(entry.target))
 
     def _sweep(self, elsewhere: Sequence[str]) -> None:
         """Remove what dead runs left: with the lock, nobody else is at work here."""
         if self._connection is None:
             # Without the lock nobody is known to be dead.
             return
-        logs = runlog.logs(self.output)
+        try:
+            logs = runlog.logs(self.output)
+        except OSError:
+            # They were read a moment ago; the next run sees to it.
+            return
         logs.pop(self._word, None)
         dead = set(logs)
         if self._usable:
             with self._transaction() as connection:
                 dead.update(word for (word,) in connection.execute("SELECT word FROM run"))
+        if not dead or not atomic.sweep([self.output, *elsewhere], dead):
+            return
+        if self._usable:
+            with self._transaction() as connection:
                 connection.execute("DELETE FROM run")
-        if dead:
-            atomic.sweep([self.output, *elsewhere], dead)
-        for paths in logs.values():
-            _remove(paths)
+        if self._usable:
+            # What they told is in the journal by now.
+            for paths in logs.values():
+                _remove(paths)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -350,6 +443,11 @@ def _prepared(connection: sqlite3.Connection) -> str | None:
     """Make the tables of a new database; what is wrong with one that is not ours."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if (application, version) == (_APPLICATION, 1):
+        for column in _ADDED:
+            connection.execute(f"ALTER TABLE output ADD COLUMN {column}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        version = _VERSION
     if (application, version) == (_APPLICATION, _VERSION):
         connection.execute("SELECT * FROM output LIMIT 1").fetchone()
         return None
@@ -366,8 +464,66 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _claimed(claim: Claim) -> tuple[Any, ...]:
-    target, source, state, recipe = claim
-    return (os.fsencode(target), source, *state, recipe)
+    target, source, (size, mtime_ns, ctime_ns, inode), recipe = claim
+    name = os.fsencode(target)
+    return name, source, size, mtime_ns, ctime_ns or None, inode or None, recipe
+
+
+def _check_folder(folder: str) -> None:
+    """Raise UsageError if the journal's folder is something else: what is put there would go on."""
+    if os.path.islink(folder) or (os.path.lexists(folder) and not os.path.isdir(folder)):
+        raise UsageError(
+            f"{folder} is a link or a file, and not the folder in which imgbatch keeps its "
+            "journal: remove it, or use another --output"
+        )
+
+
+def _at_work_around(folder: str) -> str | None:
+    """A folder above or below the one given in which a run is at work, if there is one."""
+    own = os.path.realpath(folder)
+    above = own
+    while (parent := os.path.dirname(above)) != above:
+        above = parent
+        if _is_locked(above):
+            return above
+    for below, names, _ in os.walk(own):
+        if below != own and runlog.FOLDER in names and _is_locked(below):
+            return below
+        names[:] = [name for name in names if name != runlog.FOLDER]
+    return None
+
+
+def _is_locked(folder: str) -> bool:
+    """Whether a run has the journal of a folder."""
+    path = os.path.join(folder, runlog.FOLDER, NAME)
+    if not os.path.isfile(path) or os.path.islink(os.path.dirname(path)) or _planted(path):
+        return False
+    with suppress(sqlite3.Error):
+        connection = sqlite3.connect(f"{Path(path).as_uri()}?mode=rw", timeout=0, uri=True)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            return _code(error) in _BUSY
+        finally:
+            connection.close()
+    return False
+
+
+def _planted(path: str) -> str | None:
+    """What is wrong with a journal, or a file beside it, that is no file of its own.
+
+    SQLite follows links, and would write into what they lead to.
+    """
+    for suffix in ("", *_COMPANIONS):
+        try:
+            found = os.lstat(path + suffix)
+        except OSError:
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            return f"{os.path.basename(path)}{suffix} is not a regular file"
+        if suffix and found.st_nlink > 1:
+            return f"{os.path.basename(path)}{suffix} is a link to another file"
+    return None
 
 
 def _remove(paths: Iterable[str]) -> None:

@@ -33,7 +33,15 @@ class ShareExceededError(Exception):
     """The picture fits into the run's memory, but not into this worker's share."""
 
 
-def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The finished files of one source, in the order of its targets, and its checksum."""
+
+    files: list[Encoded]
+    source_hash: int | None
+
+
+def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     """Decode a job's source once, and make the file of each of its outputs in memory.
 
     `share` is the part of the run's memory that it may take, 0 to 1. Raises PictureError, and
@@ -82,6 +90,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
     wanted = [one for one in making if one.wanted]
     prepare: Sequence[Operation] = joined(recipe.prepare)
     begins = True
+    hashes: list[int] = []
     with closing(
         decode.pictures(
             job.source.path,
@@ -91,6 +100,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
             salvage=run.salvage,
             raw_preview=recipe.raw_preview,
             admit=admit,
+            on_read=hashes.append,
         )
     ) as frames:
         for frame in frames:
@@ -110,7 +120,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> list[Encoded]:
                 if one.wanted and frame.series is None:
                     # Its pixels need not wait for the other outputs.
                     one.finish(job)
-    return [one.finish(job) for one in wanted]
+    return Made([one.finish(job) for one in wanted], hashes[-1] if hashes else None)
 
 
 @dataclass(slots=True)

@@ -72,6 +72,9 @@ WHITE: Colour = (255, 255, 255, 255)
 LATEST_NS = 2**63 - 1
 """Later times (the year 2262) are taken for this one: databases have 64 bits for them."""
 
+UP_TO_DATE = "up to date"
+"""The reason of results that were skipped because nothing has to be made anew."""
+
 MAX_PIXELS = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
@@ -95,7 +98,8 @@ class Source(_Values):
 
     `root` is as the user gave it; joined with `relative` (separated by "/") it is the path
     that messages and reports name. `size` is in bytes, `mtime_ns` in nanoseconds. `below` is
-    the folder of the output that the tree of this root is mirrored into.
+    the folder of the output that the tree of this root is mirrored into. `ctime_ns` and `inode`
+    are as in FileState.
     """
 
     root: str
@@ -103,6 +107,13 @@ class Source(_Values):
     size: int
     mtime_ns: int
     below: str = ""
+    ctime_ns: int = 0
+    inode: int = 0
+
+    @property
+    def state(self) -> FileState:
+        """The state in which it was scanned."""
+        return FileState(self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
     @property
     def path(self) -> str:
@@ -170,10 +181,31 @@ class Origin:
 
 
 class FileState(NamedTuple):
-    """What tells two states of one file apart: its size in bytes, and when it was changed."""
+    """What tells two states of one file apart: its size in bytes, and when it was changed.
+
+    Programs can keep the time (`exiftool -P`); `ctime_ns`, when the file's entry was changed, is
+    the system's own, and `inode` is another if the file was written anew. Both change, too, when
+    a file is copied with its time. 0 is unknown. What is not a regular file has the size -1.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+    inode: int = 0
+
+    def resembles(self, other: FileState | None) -> bool:
+        """Whether the two have one size and time: one content, if nobody kept the time."""
+        return other is not None and self.size == other.size and self.mtime_ns == other.mtime_ns
+
+    def equals(self, other: FileState | None) -> bool:
+        """Whether the two are one state of one file, by all that is known of both."""
+        return (
+            other is not None
+            and self.size == other.size
+            and self.mtime_ns == other.mtime_ns
+            and (self.ctime_ns == other.ctime_ns or not (self.ctime_ns and other.ctime_ns))
+            and (self.inode == other.inode or not (self.inode and other.inode))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +215,10 @@ class Target(_Values):
     `replace` allows whatever is there to be overwritten, `known` only a file that is still in
     that state. With `any_suffix` the file's suffix follows the format that the source turns out
     to have. `again` says that the source is itself what was made there before (in place).
+    `claimed` says that a run which did not end may have left what stands there, whole or torn by
+    a power cut: it has, if it is of the bytes that come out. `unless` is the checksum of a source
+    for which what stands there is up to date. `standing` is where that file stands, below `root`,
+    if its suffix is another.
     """
 
     output: str
@@ -192,6 +228,9 @@ class Target(_Values):
     known: FileState | None = None
     any_suffix: bool = False
     again: bool = False
+    claimed: bool = False
+    unless: int | bytes | None = None
+    standing: str | None = None
 
     @property
     def path(self) -> str:
@@ -216,9 +255,10 @@ class Made(NamedTuple):
 
     `source` is the absolute path of what it is made from, with the state that had, `recipe` the
     digest of how. `size` and `mtime_ns` are the state of the finished file, `path` its place
-    below the output folder if that is not the target's own, `hash` the BLAKE2b of its bytes where
-    that was needed; all of them None if it was never finished. The `next_` ones are of a run that
-    was to make it, or make it anew, and did not end; None otherwise.
+    below the output folder if that is not the target's own, `hash` the checksum of its bytes;
+    all of them None if it was never finished. The `next_` ones are of a run that was to make it,
+    or make it anew, and did not end; None otherwise. `source_hash` is the checksum of the source.
+    The fields behind `next_recipe` are None in rows of before they were recorded.
     """
 
     source: bytes | None
@@ -228,29 +268,43 @@ class Made(NamedTuple):
     size: int | None
     mtime_ns: int | None
     path: bytes | None = None
-    hash: bytes | None = None
+    hash: int | bytes | None = None
     next_source: bytes | None = None
     next_source_size: int | None = None
     next_source_mtime_ns: int | None = None
     next_recipe: str | None = None
+    source_ctime_ns: int | None = None
+    source_inode: int | None = None
+    source_hash: int | None = None
+    ctime_ns: int | None = None
+    inode: int | None = None
+    next_source_ctime_ns: int | None = None
+    next_source_inode: int | None = None
 
     @property
     def state(self) -> FileState | None:
         """The state of the finished file."""
         if self.size is None or self.mtime_ns is None:
             return None
-        return FileState(self.size, self.mtime_ns)
+        return FileState(self.size, self.mtime_ns, self.ctime_ns or 0, self.inode or 0)
 
     def suits(self, source: Source, recipe: str) -> bool:
-        """Whether it is of such a source and of this recipe."""
+        """Whether it is of such a source, by size and time, and of this recipe."""
         return (
             self.source_mtime_ns == source.mtime_ns
             and self.source_size == source.size
             and self.recipe == recipe
         )
 
+    def is_certain(self, source: Source) -> bool:
+        """Whether a source that suits was not touched since, by all that is known of it."""
+        return self.source_ctime_ns in (None, source.ctime_ns) and self.source_inode in (
+            None,
+            source.inode,
+        )
+
     def was_to_suit(self, source: Source, recipe: str) -> bool:
-        """The same of what a run was to make that did not end."""
+        """As `suits`, of what a run was to make that did not end."""
         return (
             self.next_source_mtime_ns == source.mtime_ns
             and self.next_source_size == source.size
@@ -277,7 +331,8 @@ class Run:
     `word` marks its temporary files and its logs, which stand below `output`. With `in_place`
     the targets are the sources, and `backup` is the folder for the originals, None for none.
     `salvage` keeps what can be decoded of a truncated picture, `strict` makes every warning a
-    failure, `preserve_dates` gives outputs their source's time.
+    failure, `preserve_dates` gives outputs their source's time, `skip_existing` leaves an output
+    where another file stands, though that was not known when the run was planned.
     """
 
     word: str
@@ -288,6 +343,7 @@ class Run:
     salvage: bool = False
     strict: bool = False
     preserve_dates: bool = False
+    skip_existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,14 +60,16 @@ class _Packed(Sequence[T], Generic[T]):
     def _unpacked(self, row: bytes) -> T:
         """What was packed into a row."""
 
-    def _of_source(self, source: Source) -> tuple[int, str, int, int, int]:
+    def _of_source(self, source: Source) -> tuple[int, int, str, int, int, int, int]:
         number = self._texts.number
         root, below = number(source.root), number(source.below)
-        return root, source.relative, source.size, source.mtime_ns, below
+        state = (source.size, source.mtime_ns, source.ctime_ns, source.inode)
+        return (root, below, source.relative, *state)
 
-    def _source(self, root: int, relative: str, size: int, mtime_ns: int, below: int) -> Source:
+    def _source(self, root: int, below: int, relative: str, *state: int) -> Source:
         texts = self._texts.texts
-        return Source(texts[root], relative, size, mtime_ns, texts[below])
+        size, mtime_ns, ctime_ns, inode = state
+        return Source(texts[root], relative, size, mtime_ns, texts[below], ctime_ns, inode)
 
 
 class Jobs(_Packed[Job]):
@@ -89,6 +91,9 @@ class Jobs(_Packed[Job]):
                 None if target.known is None else (*target.known,),
                 target.any_suffix,
                 target.again,
+                target.claimed,
+                target.unless,
+                target.standing,
             )
             for target in job.targets
         )
@@ -116,10 +121,9 @@ class Jobs(_Packed[Job]):
                 source.mirrored if relative is None else relative,
                 replace,
                 known and FileState(*known),
-                any_suffix,
-                again,
+                *rest,
             )
-            for output, root, relative, replace, known, any_suffix, again in target_rows
+            for output, root, relative, replace, known, *rest in target_rows
         )
         return Job(source, targets, seq)
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
-from imgbatch import atomic
+from imgbatch import atomic, checksum
 from imgbatch.errors import PlanError
 from imgbatch.headers import Facts, Reader, Sort, numbered, one_by_one
 from imgbatch.imaging import formats
-from imgbatch.model import FileState, Job, Made, Source, Target
+from imgbatch.model import UP_TO_DATE, FileState, Job, Made, Source, Target
 from imgbatch.naming import shown
 from imgbatch.packed import Jobs, Skips
 from imgbatch.recipe import Output, Recipe
@@ -30,8 +31,6 @@ CHUNK_COST: Final = 48_000_000
 """The cost of a second's work or so: 48 MB of camera JPEG on one processor."""
 FILE_COST: Final = 30_000
 """What a file costs beside its bytes, in the same measure."""
-
-UP_TO_DATE: Final = "up to date"
 
 Lookup = Callable[[str], Made | None]
 """What is remembered of a target, by its path below the output folder."""
@@ -47,12 +46,16 @@ def _nothing_known(target: str) -> Made | None:
 
 @dataclass(slots=True)
 class Plan:
-    """Everything that will be done: the jobs in the order of the scan, and what is not done."""
+    """Everything that will be done: the jobs in the order of the scan, and what is not done.
+
+    `notices` are warnings that stop nothing, and belong to no single file.
+    """
 
     output: str
     jobs: Jobs = field(default_factory=Jobs)
     skipped: Skips = field(default_factory=Skips)
     conflicts: list[Conflict] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def files(self) -> int:
@@ -132,6 +135,7 @@ def plan_in_place(
     digest = recipe.digest_of(output)
     seen: set[str] = set()
     missing = _Missing()
+    links = _Links()
     by_date = sort == "date" and recipe.uses("seq")
     for source, seq, _ in numbered(sources, reader if by_date else None, by_date=by_date):
         if missing.has(source):
@@ -141,49 +145,95 @@ def plan_in_place(
             continue
         seen.add(source.relative)
         made = lookup(source.relative)
-        state = FileState(source.size, source.mtime_ns)
-        if os.path.islink(source.path):
-            planned.conflicts.append(
-                Conflict(
-                    source,
-                    source.path,
-                    f"{source.path} is a link, and would become a file of its own",
-                    "Leave it out with --exclude, or give the folder that it leads to.",
-                )
-            )
-        elif formats.SUFFIXES.get(source.suffix) is formats.RAW:
-            planned.conflicts.append(
-                Conflict(
-                    source,
-                    source.path,
-                    f"{source.path} is a camera's raw file, which only a camera can write",
-                    "Leave it out with --exclude, or make JPEGs in another folder (--output).",
-                )
-            )
-        elif not force and made and made.recipe == digest and _still_made(made, state, source):
-            planned.skipped.append(source, UP_TO_DATE)
-        elif not source.size and os.path.isdir(source.path):
+        wrong = links.conflict(source) or _raw_conflict(source)
+        if wrong is not None:
+            planned.conflicts.append(wrong)
+            continue
+        if not source.size and os.path.isdir(source.path):
             planned.jobs.append(Job(source, (), seq))
-        else:
-            again = made is not None and made.state == state
-            target = Target(output.name, folder, source.relative, known=state, again=again)
-            planned.jobs.append(Job(source, (target,), seq))
+            continue
+        unless = None
+        if not force and made and made.recipe == digest and made.size == source.size:
+            if source.state.equals(made.state):
+                planned.skipped.append(source, UP_TO_DATE)
+                continue
+            unless = made.hash
+        again = made is not None and source.state.resembles(made.state)
+        target = Target(
+            output.name, folder, source.relative, known=source.state, again=again, unless=unless
+        )
+        planned.jobs.append(Job(source, (target,), seq))
     planned.conflicts.extend(missing.conflicts())
+    planned.notices.extend(links.notices())
     return planned
 
 
-def _still_made(made: Made, state: FileState, source: Source) -> bool:
-    """Whether a file is what was made in its place: by its state, or else by its bytes."""
-    if made.size != state.size:
-        return False
-    if made.mtime_ns == state.mtime_ns:
-        return True
-    if made.hash is None:
-        return False
-    try:
-        return atomic.hash_of(source.path) == made.hash
-    except OSError:
-        return False
+def _raw_conflict(source: Source) -> Conflict | None:
+    if formats.SUFFIXES.get(source.suffix) is not formats.RAW:
+        return None
+    return Conflict(
+        source,
+        source.path,
+        f"{source.path} is a camera's raw file, which only a camera can write",
+        "Leave it out with --exclude, or make JPEGs in another folder (--output).",
+    )
+
+
+class _Links:
+    """What is known of the links among files that are to be replaced."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, bool] = {}
+        self._twins: dict[tuple[int, int], list[str]] = {}
+
+    def conflict(self, source: Source) -> Conflict | None:
+        """Why a source cannot be replaced: it is a link, or lies behind one."""
+        try:
+            found = os.lstat(source.path)
+        except (OSError, ValueError):
+            # Its row will say so.
+            return None
+        if stat.S_ISLNK(found.st_mode):
+            return Conflict(
+                source,
+                source.path,
+                f"{source.path} is a link, and would become a file of its own",
+                "Leave it out with --exclude, or give the folder that it leads to.",
+            )
+        folder = source.relative.rpartition("/")[0]
+        if folder and (link := self._link_above(source.root, folder)) is not None:
+            path = os.path.join(source.root, *link.split("/"))
+            return Conflict(
+                source,
+                source.path,
+                f"{source.path} lies behind the link {path}, outside of the folder given",
+                f"Leave it out with --exclude '{link}/*', or give the folder that it leads to.",
+            )
+        if found.st_nlink > 1:
+            self._twins.setdefault((found.st_dev, found.st_ino), []).append(source.path)
+        return None
+
+    def _link_above(self, root: str, folder: str) -> str | None:
+        """The first of the folders of a path below `root` that is a link."""
+        names = folder.split("/")
+        for count in range(1, len(names) + 1):
+            above = "/".join(names[:count])
+            if above not in self._folders:
+                self._folders[above] = os.path.islink(os.path.join(root, *names[:count]))
+            if self._folders[above]:
+                return above
+        return None
+
+    def notices(self) -> Iterator[str]:
+        """What to tell of files with several names before each becomes a file of its own."""
+        for paths in itertools.islice(self._twins.values(), _NAMED_CONFLICTS):
+            named = f"{paths[0]} and {paths[1]} are" if len(paths) > 1 else f"{paths[0]} is"
+            yield (
+                f"{named} one file with several names (hard links): each name that is worked on "
+                "becomes a file of its own, the others keep what they have"
+            )
+        if (more := len(self._twins) - _NAMED_CONFLICTS) > 0:
+            yield f"so are {more} more"
 
 
 def chunks(sizes: Sequence[int], workers: int) -> Iterator[array[int]]:
@@ -312,6 +362,8 @@ class _Planner:
         # Nearly all files of a second run come this way.
         if made is None or not made.suits(source, self._digests[output.name]):
             return False
+        if not made.is_certain(source):
+            return False
         if made.source != self._absolute(source) and not self._is_from(made, source):
             return False
         path = self._real_path(relative, made)
@@ -372,28 +424,49 @@ class _Planner:
         made = self._lookup(relative)
         path = self._real_path(relative, made)
         target = Target(
-            output.name, self.plan.output, relative, any_suffix=output.encoding.format is None
+            output.name,
+            self.plan.output,
+            relative,
+            any_suffix=output.encoding.format is None,
+            standing=os.fsdecode(made.path) if made is not None and made.path else None,
         )
         state = atomic.state(path)
         if state is None:
             return target
         objection = f"{path} exists already"
         if made is not None:
-            if self._is_of(made, source, output) and _is_whole(made, state) and not self._force:
-                return UP_TO_DATE
-            if _is_ours(made, state):
+            current = not self._force and self._is_of(made, source, output)
+            if current and _is_whole(made, state):
+                if made.is_certain(source):
+                    return UP_TO_DATE
+                # Somebody touched the source, or it was copied: whoever does the job compares.
+                target = replace(target, unless=made.source_hash)
+            if _is_ours(made, state, path):
                 if self._is_from(made, source):
                     self._remember_existing(path)
                     return replace(target, known=state)
                 origin = os.fsdecode(made.source or made.next_source or b"")
                 objection = f"{path} was made from another picture, {origin}"
-            elif made.was_to_suit(source, self._digests[output.name]):
-                # Perhaps the last thing that a run did before it was killed: it is, if the very
-                # same bytes come out again.
+            elif target.unless is not None:
                 return target
+            elif self._may_be_torn(made, state, source, output):
+                return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
             elif made.size is not None:
                 objection = f"{path} was changed since imgbatch made it"
         return self._despite(source, target, path, objection)
+
+    def _may_be_torn(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
+        """Whether a file may be what a power cut left of this very output.
+
+        It is, if it has these bytes as far as it goes: whoever makes them compares.
+        """
+        if state.size < 0:
+            return False
+        if made.was_to_suit(source, self._digests[output.name]):
+            return True
+        return (
+            made.size is not None and state.size < made.size and self._is_of(made, source, output)
+        )
 
     def _despite(
         self, source: Source, target: Target, path: str, objection: str
@@ -435,17 +508,20 @@ class _Planner:
         for number in itertools.count(2):
             if self._rival(relative) is None:
                 made = self._lookup(relative)
-                state = atomic.state(self._real_path(relative, made))
-                if state is None or (made and self._is_free(made, state, source, output)):
+                path = self._real_path(relative, made)
+                state = atomic.state(path)
+                if state is None or (made and self._is_free(made, state, path, source, output)):
                     break
             relative = f"{stem}-{number}{suffix}"
         return relative
 
-    def _is_free(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
+    def _is_free(
+        self, made: Made, state: FileState, path: str, source: Source, output: Output
+    ) -> bool:
         """Whether a file that stands there is this source's own."""
         if self._is_of(made, source, output) and _is_whole(made, state):
             return True
-        return _is_ours(made, state) and self._is_from(made, source)
+        return _is_ours(made, state, path) and self._is_from(made, source)
 
     def _is_from(self, made: Made, source: Source) -> bool:
         """Whether a target was, or was to be, made from this source.
@@ -508,12 +584,21 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_ours(made: Made, state: FileState) -> bool:
+def _is_ours(made: Made, state: FileState, path: str) -> bool:
     """Whether a file in this state is what was made, and nobody changed it since.
 
-    One that is empty was emptied by a power cut, and holds nothing that could be lost.
+    One that is empty was emptied by a power cut, and holds nothing that could be lost. The same
+    cut can leave one shorter than it was, and all else as it was: a program that shortens it may
+    keep its time, but cannot keep its ctime. Where only what a copy changes, too, is different,
+    the bytes decide.
     """
-    return state.size == 0 or state == made.state
+    if state.size == 0 or state.equals(made.state):
+        return True
+    if made.size is not None and 0 < state.size < made.size and made.ctime_ns:
+        return state._replace(size=made.size) == made.state
+    return (
+        state.resembles(made.state) and made.hash is not None and checksum.matches(path, made.hash)
+    )
 
 
 def _is_whole(made: Made, state: FileState | None) -> bool:
@@ -523,7 +608,7 @@ def _is_whole(made: Made, state: FileState | None) -> bool:
     """
     if state is None or state.size != made.size:
         return False
-    return made.next_recipe is None or state == made.state
+    return made.next_recipe is None or state.resembles(made.state)
 
 
 def absolute_paths() -> Callable[[Source], bytes]:

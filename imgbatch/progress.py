@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import Any, Final, Protocol, TextIO
+
+from imgbatch import streams
+from imgbatch.naming import shown
 
 LINE_SECONDS: Final = 30.0
 _RED: Final = "\x1b[31m"
@@ -19,7 +23,10 @@ class Progress(Protocol):
         """One source of `size` bytes is finished."""
 
     def say(self, text: str) -> None:
-        """Print a line beside the bar."""
+        """Print a line beside the bar; control characters in it are written out."""
+
+    def cut_in(self, text: str) -> None:
+        """The same from a signal handler: at once, or not at all."""
 
     def close(self) -> None:
         """The run is over."""
@@ -34,6 +41,9 @@ class Silence:
     def say(self, text: str) -> None:
         """Nothing to say."""
 
+    def cut_in(self, text: str) -> None:
+        """Nothing to say."""
+
     def close(self) -> None:
         """Nothing to say."""
 
@@ -44,6 +54,10 @@ class Bar:
     def __init__(self, total: int, stream: TextIO) -> None:
         from tqdm import tqdm
 
+        # One process draws. By default tqdm takes a semaphore of the system's for others, and
+        # starts a thread that looks whether it should draw more often.
+        tqdm.set_lock(threading.RLock())
+        tqdm.monitor_interval = 0
         self._stream = stream
         self._bytes = 0
         self._failures = 0
@@ -53,6 +67,7 @@ class Bar:
             file=stream,
             unit=" images",
             dynamic_ncols=True,
+            miniters=1,
             smoothing=0.1,
             leave=False,
             bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} · {rate_fmt}{postfix}"
@@ -70,7 +85,11 @@ class Bar:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.write(text, file=self._stream)
+        self._bar.write(shown(text), file=self._stream)
+
+    def cut_in(self, text: str) -> None:
+        """Print a line below the bar, which is drawn anew below that."""
+        streams.offer(self._stream, f"\n{shown(text)}\n")
 
     def close(self) -> None:
         """Take the bar away; the summary comes in its place."""
@@ -102,16 +121,19 @@ class Lines:
         if now - self._last >= LINE_SECONDS:
             self._last = now
             rate = self._finished / (now - self._begun)
-            print(
+            self.say(
                 f"{self._finished} of {self._total} images, {rate:.1f} images/s, "
-                f"{self._failures} failed",
-                file=self._stream,
-                flush=True,
+                f"{self._failures} failed"
             )
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text, file=self._stream, flush=True)
+        self._stream.write(f"{shown(text)}\n")
+        self._stream.flush()
+
+    def cut_in(self, text: str) -> None:
+        """Print a line."""
+        streams.offer(self._stream, f"{shown(text)}\n")
 
     def close(self) -> None:
         """The summary says the rest."""

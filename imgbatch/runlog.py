@@ -5,6 +5,7 @@ it. The logs are not: each worker appends a line for every file, then gives the 
 A line whose file stands there in the state it tells of is proof of who made it.
 
 The logs stand in the folder `.imgbatch` of the output, one a process, `<run>-<process>.log`.
+Where the journal cannot be written, what a run is going to make is noted in its first log, too.
 """
 
 from __future__ import annotations
@@ -12,28 +13,53 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
-from imgbatch.model import FileState
+from imgbatch import atomic
+from imgbatch.model import LATEST_NS, FileState
 
 FOLDER: Final = ".imgbatch"
 """Where imgbatch keeps what it needs to know of an output folder, below it."""
 
+Claim = tuple[str, bytes, FileState, str]
+"""A target, the absolute path of its source, the state of that, and the recipe's digest."""
+
 _SUFFIX: Final = ".log"
+_CLAIM: Final = ""
+"""Stands in the place of a target, which is never empty."""
+_CLAIMS_AT_ONCE: Final = 1000
+_NO_NAMES: Final = frozenset({b"", b".", b".."})
 _PIECE_BYTES: Final = 1_000_000
+_READING: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+# What is said of a link, and of a socket.
+_NOT_OURS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR})
 _encoded: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file about to be published: the fields are those of `Made`, for `target`."""
+class Entry(NamedTuple):
+    """A file about to be published: the fields are those of `Made`, for `target`.
+
+    `made` has the inode, so that it cannot be taken for another file of the same size and time.
+    """
 
     target: str
     made: FileState
     path: str | None = None
-    hash: bytes | None = None
+    hash: int | None = None
+    source_hash: int | None = None
+
+    def found(self, output: str) -> FileState | None:
+        """The state of the file that it tells of, if that was published and is what it was."""
+        there = atomic.state(os.path.join(output, self.path or self.target))
+        return there if self.made.equals(there) else None
 
 
 def write(output: str, run: str, entries: Iterable[Entry], *, durable: bool = False) -> None:
@@ -41,10 +67,20 @@ def write(output: str, run: str, entries: Iterable[Entry], *, durable: bool = Fa
 
     Raises OSError; then nothing may be published.
     """
-    lines = "".join(
-        _encoded([entry.target, *entry.made, entry.path, entry.hash and entry.hash.hex()]) + "\n"
-        for entry in entries
+    _append(output, run, "".join([_encoded(entry) + "\n" for entry in entries]), durable=durable)
+
+
+def write_claims(output: str, run: str, claims: Iterable[Claim]) -> None:
+    """Append what the run is going to make. Raises OSError."""
+    lines = (
+        _encoded((_CLAIM, target, source.hex(), state, recipe)) + "\n"
+        for target, source, state, recipe in claims
     )
+    while some := "".join(islice(lines, _CLAIMS_AT_ONCE)):
+        _append(output, run, some)
+
+
+def _append(output: str, run: str, lines: str, *, durable: bool = False) -> None:
     path = os.path.join(output, FOLDER, f"{run}-{os.getpid()}{_SUFFIX}")
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
@@ -56,17 +92,19 @@ def write(output: str, run: str, entries: Iterable[Entry], *, durable: bool = Fa
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if durable:
             os.fsync(descriptor)
+            if not before:
+                atomic.sync_folder(os.path.dirname(path))
     finally:
         os.close(descriptor)
 
 
 def logs(output: str) -> dict[str, list[str]]:
-    """The logs below an output folder, by the run's word."""
+    """The logs below an output folder, by the run's word. Raises OSError."""
     found: dict[str, list[str]] = {}
     folder = os.path.join(output, FOLDER)
     try:
         names = sorted(os.listdir(folder))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         names = []
     for name in names:
         word, dash, rest = name.partition("-")
@@ -76,33 +114,100 @@ def logs(output: str) -> dict[str, list[str]]:
 
 
 def read_all(path: str) -> Iterator[Entry]:
-    """The entries of a log, from its beginning."""
+    """The entries of a log, from its beginning. Raises OSError."""
+    for line in _lines(path):
+        if isinstance(line, Entry):
+            yield line
+
+
+def claims(path: str) -> Iterator[Claim]:
+    """What the run of a log was going to make, if that is noted there. Raises OSError."""
+    for line in _lines(path):
+        if not isinstance(line, Entry):
+            yield line
+
+
+def _lines(path: str) -> Iterator[Entry | Claim]:
     end, start = 0, -1
     while end != start:
         start = end
-        entries, end = read(path, start)
-        yield from entries
+        lines, end, _ = read(path, start)
+        yield from lines
 
 
-def read(path: str, start: int = 0) -> tuple[list[Entry], int]:
-    """Some entries of a log, from the byte `start` on, and the byte where the next one begins."""
+def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
+    """Some lines of a log, from the byte `start` on, the byte where the next one begins, and how
+    many lines between were none. Raises OSError.
+    """
     try:
-        with open(path, "rb") as file:
-            file.seek(start)
-            data = file.read(_PIECE_BYTES)
-    except OSError:
-        return [], start
+        data = _piece(path, start)
+    except FileNotFoundError:
+        data = b""
+    except OSError as error:
+        # Once more: what is taken for an empty log would be forgotten for good.
+        data = b"" if error.errno in _NOT_OURS else _piece(path, start)
     whole, newline, _ = data.rpartition(b"\n")
-    return list(_parsed(whole.splitlines())), start + len(whole) + len(newline)
+    lines = whole.split(b"\n") if newline else []
+    parsed = map(_parsed, lines)
+    found = [line for line in parsed if line is not None]
+    return found, start + len(whole) + len(newline), len(lines) - len(found)
 
 
-def _parsed(lines: Iterable[bytes]) -> Iterator[Entry]:
-    for line in lines:
-        try:
-            target, size, mtime_ns, path, digest = json.loads(line)
-            yield Entry(
-                target, FileState(size, mtime_ns), path, bytes.fromhex(digest) if digest else None
-            )
-        except (ValueError, TypeError):
-            # Torn by a power cut, or by a disk that was full: its file will not be known.
-            continue
+def _piece(path: str, start: int) -> bytes:
+    # Whatever was put there in a log's place: a link is not followed, a pipe not waited for.
+    descriptor = os.open(path, _READING)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        file.seek(start)
+        return file.read(_PIECE_BYTES)
+
+
+def _parsed(line: bytes) -> Entry | Claim | None:
+    """What a line says; None if it is none.
+
+    It may be torn by a power cut or by a disk that was full (its file will not be known then), or
+    not be imgbatch's at all.
+    """
+    try:
+        first, *fields = json.loads(line)
+        return _claim(*fields) if first == _CLAIM else _entry(first, *fields)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _claim(target: Any, source: Any, state: Any, recipe: Any) -> Claim:
+    if not isinstance(recipe, str):
+        raise ValueError("this is not a digest")
+    return _name(target), bytes.fromhex(source), _state(state), recipe
+
+
+def _entry(target: Any, made: Any, path: Any, checksum: Any, source_checksum: Any) -> Entry:
+    entry = Entry(_name(target), _state(made), path, checksum, source_checksum)
+    for value in (checksum, source_checksum):
+        if value is not None and not (type(value) is int and 0 <= value < 1 << 32):
+            raise ValueError("this is not a CRC-32")
+    # Only the suffix may be another, once the source's format is known.
+    if path is not None and _stem(_name(path)) != _stem(entry.target):
+        raise ValueError("this is not where that target can be")
+    return entry
+
+
+def _state(numbers: Any) -> FileState:
+    state = FileState(*numbers)
+    for value in state:
+        if type(value) is not int or not -LATEST_NS <= value <= LATEST_NS:
+            raise ValueError("this is not a number that a file's state has")
+    return state
+
+
+def _name(value: Any) -> str:
+    # Of a name that no file system could have this raises ValueError.
+    parts = os.fsencode(value).split(b"/")
+    if not isinstance(value, str) or not _NO_NAMES.isdisjoint(parts) or "\0" in value:
+        raise ValueError("this is not a path below an output folder")
+    return value
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(path)[0]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
 
+from imgbatch import atomic
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
-from imgbatch.model import LATEST_NS, Source
+from imgbatch.model import Source
 
 BACKUP_MARK: Final = os.path.join(".imgbatch", "originals")
 """A file that stands in every folder of originals that were replaced."""
@@ -74,7 +76,8 @@ def scan(
     A folder is walked, without hidden files, and without the folder `output` where it lies
     below; its files are taken by the suffixes of the format table. A file that is named itself
     is taken whatever its suffix; a listed one even if it is missing, so that its row can say so.
-    `in_place` also passes over folders below that keep originals of such runs.
+    `in_place` also passes over folders below that keep originals of such runs, and comes to
+    linked folders last: what is below the folder anyway is found there, and not by a link.
     With several paths each folder's tree stands under the folder's own name, and named files
     below the deepest folder that holds them all.
 
@@ -108,8 +111,9 @@ def _walk(
     """Depth first, each folder's own files before those of its subfolders."""
     seen: set[Identity] = set()
     pending = [""]
-    while pending:
-        below = pending.pop()
+    linked: deque[str] = deque()
+    while pending or linked:
+        below = pending.pop() if pending else linked.popleft()
         path = os.path.join(folder, *below.split("/")) if below else folder
         identity = _identity(path)
         # The given folder itself may be the output folder: other names make that possible.
@@ -129,7 +133,10 @@ def _walk(
         for entry in entries:
             relative = f"{below}/{entry.name}" if below else entry.name
             if _is_folder(entry):
-                subfolders.append(relative)
+                if not in_place or not entry.is_symlink():
+                    subfolders.append(relative)
+                elif recursive:
+                    linked.append(relative)
             elif os.path.splitext(entry.name)[1].lower() in formats.SUFFIXES:
                 source = _source(folder, relative, name, entry)
                 if source and (patterns is _ALL or patterns.allow(relative)):
@@ -158,7 +165,8 @@ def _source(root: str, relative: str, name: str, entry: os.DirEntry[str]) -> Sou
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    return Source(root, relative, found.st_size, min(found.st_mtime_ns, LATEST_NS), name)
+    size, mtime_ns, ctime_ns, inode = atomic.state_of(found)
+    return Source(root, relative, size, mtime_ns, name, ctime_ns, inode)
 
 
 def _named(files: Sequence[str], patterns: _Patterns) -> Iterator[Source]:
@@ -179,7 +187,8 @@ def _source_named(folder: str, relative: str, path: str) -> Source:
     except (OSError, ValueError):
         # Missing, or no name at all: NUL bytes are in a list that lacks its --null.
         return Source(folder, relative, 0, 0)
-    return Source(folder, relative, found.st_size, min(found.st_mtime_ns, LATEST_NS))
+    _, mtime_ns, ctime_ns, inode = atomic.state_of(found)
+    return Source(folder, relative, found.st_size, mtime_ns, "", ctime_ns, inode)
 
 
 def shared_folder(paths: Sequence[str]) -> str | None:

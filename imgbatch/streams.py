@@ -1,10 +1,28 @@
-"""Standard streams that cannot break a run: closed ones, and readers that went away."""
+"""Standard streams that cannot break a run, whoever reads them: nobody, too little, or too late."""
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
+import select
+import stat
 import sys
-from typing import Any, TextIO, cast
+import time
+from collections.abc import Iterable
+from typing import Any, BinaryIO, Final, TextIO, cast
+
+_PLAIN: Final = {"→": "->", "·": "-", "…": "...", "×": "x", "–": "-", "’": "'", "©": "(c)"}
+"""How our own words are spelt where an encoding lacks a character of them."""
+
+_LOW_SURROGATES: Final = range(0xDC80, 0xDD00)
+
+# What a pipe takes without blocking once it is ready (POSIX promises 512 at least).
+_PORTION: Final = getattr(select, "PIPE_BUF", 512)
+_WAIT_MS: Final = 100
+_PATIENCE_SECONDS: Final = 1.0
+
+_hurried: Final[set[int]] = set()
 
 
 def make_safe() -> None:
@@ -21,8 +39,24 @@ def make_safe() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)
+    codecs.register_error("imgbatch.1", lambda error: _spelt(error, raw=True))
+    codecs.register_error("imgbatch.2", lambda error: _spelt(error, raw=False))
     sys.stdout = _safe(sys.stdout, 1)
     sys.stderr = _safe(sys.stderr, 2)
+
+
+def hurry(descriptor: int) -> None:
+    """From now on, do not wait long for whoever should read a standard stream."""
+    _hurried.add(descriptor)
+
+
+def offer(stream: TextIO, text: str) -> None:
+    """Write to a stream if it takes it at once. A signal handler may do so at any moment."""
+    if not isinstance(stream, _Unbreakable):
+        stream.write(text)
+        stream.flush()
+    elif stream.is_ready(0):
+        stream.write(text)
 
 
 def to_nowhere(descriptor: int) -> None:
@@ -37,40 +71,82 @@ def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
         return stream
     if stream is None:
         stream = open(descriptor, "w", closefd=False)
-    if hasattr(stream, "reconfigure"):
-        # Names that are not UTF-8 go out as the bytes they are.
-        stream.reconfigure(errors="surrogateescape" if descriptor == 1 else "backslashreplace")
-    return cast(TextIO, _Unbreakable(stream, descriptor))
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        return stream
+    stream.flush()
+    return cast(TextIO, _Unbreakable(stream, getattr(buffer, "raw", buffer), descriptor))
+
+
+def _spelt(error: UnicodeError, *, raw: bool) -> tuple[str | bytes, int]:
+    """A character that an encoding lacks, in others.
+
+    With `raw`, what stands for a byte of a name that is not UTF-8 becomes that byte.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    after = error.start + 1
+    if raw and ord(character) in _LOW_SURROGATES:
+        return bytes([ord(character) - 0xDC00]), after
+    return _PLAIN.get(character) or character.encode("unicode_escape").decode("ascii"), after
 
 
 class _Unbreakable:
-    """A text stream whose reader may go away (`| head`): the rest is written to nowhere.
+    """A text stream that writes at once, so that nothing is left for the interpreter's end.
 
-    On standard error every failure is taken so; a report on standard output that cannot be
-    written for another reason, a full disk say, is an error.
+    If its reader goes away (`| head`), the rest is written to nowhere. On standard error every
+    failure is taken so; what standard output cannot take for another reason, a full disk say,
+    raises OSError with its name. Who was told to `hurry` does not wait for a reader.
     """
 
-    def __init__(self, stream: TextIO, descriptor: int) -> None:
+    def __init__(self, stream: TextIO, raw: BinaryIO, descriptor: int) -> None:
         self._stream = stream
+        self._raw = raw
         self._descriptor = descriptor
+        self._errors = f"imgbatch.{descriptor}"
+        # Files never block, and Windows cannot tell.
+        file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self._poll = None if file or sys.platform == "win32" else select.poll()
+        if self._poll is not None:
+            self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> int:
+        """Write all of a text."""
+        data = memoryview(text.encode(self._stream.encoding or "utf-8", self._errors))
         try:
-            return self._stream.write(text)
+            while data:
+                self._wait()
+                # None: it does not block, and was not ready after all.
+                data = data[self._raw.write(data[:_PORTION]) or 0 :]
         except OSError as error:
-            self._give_up(error)
-            return len(text)
+            if self._descriptor == 1 and not isinstance(error, BrokenPipeError):
+                raise OSError(error.errno, error.strerror, "standard output") from None
+            to_nowhere(self._descriptor)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write them all."""
+        for line in lines:
+            self.write(line)
 
     def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError as error:
-            self._give_up(error)
+        """Nothing is ever kept back."""
+
+    def is_ready(self, milliseconds: int) -> bool:
+        """Whether it can be written to without waiting any longer than this."""
+        return self._poll is None or bool(self._poll.poll(milliseconds))
 
     def __getattr__(self, name: str) -> Any:
+        if name == "buffer":
+            # What is written there would be kept back, and in another order.
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
-    def _give_up(self, error: OSError) -> None:
-        if self._descriptor == 1 and not isinstance(error, BrokenPipeError):
-            raise error
-        to_nowhere(self._descriptor)
+    def _wait(self) -> None:
+        begun = None
+        while not self.is_ready(_WAIT_MS):
+            if self._descriptor in _hurried:
+                begun = begun or time.monotonic()
+                if time.monotonic() - begun > _PATIENCE_SECONDS:
+                    raise OSError(errno.EAGAIN, "nobody reads it")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from imgbatch import runlog
 from imgbatch.headers import Facts
 from imgbatch.imaging import formats
 from imgbatch.model import Source
@@ -130,7 +131,20 @@ class Targets:
                 f"{source.path} would be written to {rendered}, outside the output folder",
                 "Use another --name, or --output for another folder.",
             )
+        if runlog.FOLDER in rendered.lower() and is_own(parts):
+            return Conflict(
+                source,
+                rendered,
+                f"{source.path} would be written to {rendered}, into the folder in which imgbatch "
+                "keeps its journal",
+                "Use another --name.",
+            )
         return "/".join(parts)
+
+
+def is_own(names: Iterable[str]) -> bool:
+    """Whether one of the names of a path is that of imgbatch's own folder, on any system."""
+    return any(key(name) == runlog.FOLDER for name in names)
 
 
 def _size(output: Output, facts: Facts | None) -> dict[str, object]:

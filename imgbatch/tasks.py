@@ -6,6 +6,7 @@ come with `worker`, where one of these is called.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from imgbatch.executors import Task
@@ -25,6 +26,13 @@ def making(recipe: Recipe, run: Run) -> Task[Job, Result]:
         set_up=set_up,
         timeout=run.limits.timeout,
     )
+
+
+def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
+    """The results of those of the jobs that had published everything when they were cut off."""
+    from imgbatch import worker
+
+    return worker.finished(jobs, run)
 
 
 def set_up() -> None:

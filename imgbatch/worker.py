@@ -11,19 +11,32 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from PIL import Image
 
-from imgbatch import atomic, runlog
+from imgbatch import atomic, checksum, runlog
+from imgbatch.checksum import crc32
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, formats
 from imgbatch.imaging import resample as _resample  # noqa: F401
 from imgbatch.imaging.encode import Encoded
-from imgbatch.making import ShareExceededError, make
-from imgbatch.model import Failure, Job, Notice, Result, Run, Source, Target, Written
+from imgbatch.making import Made, ShareExceededError, make
+from imgbatch.model import (
+    UP_TO_DATE,
+    Failure,
+    FileState,
+    Job,
+    Notice,
+    Result,
+    Run,
+    Source,
+    Target,
+    Written,
+)
 from imgbatch.recipe import Recipe
 from imgbatch.runlog import Entry
 
@@ -82,14 +95,23 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
     try:
         if run.in_place and (before := _replaced_before(job, run)):
             return Result(job.source, "done", before, seconds=time.perf_counter() - begun)
-        encoded = make(job, share, recipe, run)
+        needed = checksum.still_needed(job)
+        if needed is not job:
+            _remember(job, needed, run)
+            if not needed.targets:
+                seconds = time.perf_counter() - begun
+                return Result(job.source, "skipped", reason=UP_TO_DATE, seconds=seconds)
+            job = needed
+        made = make(job, share, recipe, run)
         # Before anything is published: what cannot be told would be made in silence.
-        notices = _unique(notice for one in encoded for notice in one.notices)
+        notices = _unique(notice for one in made.files for notice in one.notices)
         notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
         if run.strict and notices:
             messages = "; ".join(notice.message for notice in notices)
             raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
-        written = _replace(job, encoded, run) if run.in_place else _publish(job, encoded, run)
+        written = _replace(job, made, run) if run.in_place else _publish(job, made, run)
+        if not written:
+            return Result(job.source, "skipped", reason=_there(job.targets))
     except ShareExceededError:
         return None
     except PictureError as error:
@@ -109,57 +131,128 @@ def lost(job: Job, kind: str, message: str, run: Run) -> Result:
     If it had published everything by then, the job is done; if it had published something, that
     is taken back, as far as it replaced nothing.
     """
-    made = list(_published(job, run))
+    there = any(one.any_suffix or os.path.lexists(one.path) for one in job.targets)
+    result = _cut_off(job, _logged(run) if there else {}, run)
+    return result or Result.failed(job.source, Failure("worker", kind, message))
+
+
+def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
+    """The results of those jobs that had published everything when the run was interrupted.
+
+    What others had published is taken back, as far as it replaced nothing.
+    """
+    logged = _logged(run)
+    for job in jobs:
+        result = _cut_off(job, logged, run)
+        if result is not None:
+            yield result
+
+
+def _cut_off(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Result | None:
+    made = list(_published(job, logged, run))
     if job.targets and len(made) == len(job.targets):
         return Result(job.source, "done", tuple(written for _, written in made))
     for target, written in made:
         if not target.replace and target.known is None:
             with suppress(OSError):
                 os.unlink(written.path)
-    return Result.failed(job.source, Failure("worker", kind, message))
+    return None
+
+
+def _logged(run: Run) -> dict[str, list[Entry]]:
+    """What this run's processes were about to publish, by target."""
+    found: dict[str, list[Entry]] = {}
+    # What cannot be read is no proof.
+    with suppress(OSError):
+        for log in runlog.logs(run.output).get(run.word, []):
+            for entry in runlog.read_all(log):
+                found.setdefault(entry.target, []).append(entry)
+    return found
 
 
 def _failed(source: Source, failure: Failure, begun: float) -> Result:
     return Result.failed(source, failure, time.perf_counter() - begun)
 
 
-def _publish(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, ...]:
-    targets = [_settled(target, one) for target, one in zip(job.targets, encoded, strict=True)]
-    paths = [target.path for target in targets]
+def _remember(job: Job, needed: Job, run: Run) -> None:
+    """Tell the journal that the source of some targets was touched, and has its old content."""
+    entries = []
+    for target in job.targets:
+        there = replace(target, relative=target.standing or target.relative)
+        state = atomic.state(there.path)
+        if target not in needed.targets and state is not None:
+            same = target.unless if isinstance(target.unless, int) else None
+            hashes = (same, None) if run.in_place else (None, same)
+            entries.append(Entry(target.relative, state, target.standing, *hashes))
+    # What is not remembered is compared once more by the next run.
+    with suppress(OSError):
+        runlog.write(run.output, run.word, entries)
+
+
+def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
+    targets = [_settled(target, one) for target, one in zip(job.targets, made.files, strict=True)]
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged: list[atomic.Staged] = []
-    published: list[str] = []
+    ours: list[atomic.Staged] = []
+    others: set[str] = set()
     path = ""
     try:
-        for path, one in zip(paths, encoded, strict=True):
+        for target, one in zip(targets, made.files, strict=True):
+            path = target.path
             staged.append(atomic.stage(path, one.data, run.word, mtime_ns=mtime_ns))
         path = run.output
-        runlog.write(run.output, run.word, map(_entry, job.targets, targets, staged))
-        for planned, target, file in zip(job.targets, targets, staged, strict=True):
+        entries = [
+            Entry(
+                planned.relative,
+                file.state,
+                None if target is planned else target.relative,
+                crc32(one.data),
+                made.source_hash,
+            )
+            for planned, target, file, one in zip(
+                job.targets, targets, staged, made.files, strict=True
+            )
+        ]
+        runlog.write(run.output, run.word, entries)
+        for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
-            state = file.publish(replace=target.replace, known=target.known)
-            if state is not None and state != file.state:
-                # The same bytes were there already.
-                told = Entry(planned.relative, state, _other_path(planned, target))
-                runlog.write(run.output, run.word, [told])
+            try:
+                file.publish(
+                    replace=target.replace,
+                    known=target.known,
+                    on_copy=partial(_log_again, run, entry),
+                )
+            except FileExistsError:
+                if not _stands_already(target, file, entry, run):
+                    if not run.skip_existing:
+                        raise
+                    others.add(path)
+                continue
             if not target.replace and target.known is None:
-                published.append(path)
+                ours.append(file)
     except OSError as error:
         # All or none: what replaced something cannot be taken back, what was new can.
-        for path_before in published:
-            with suppress(OSError):
-                os.unlink(path_before)
-        raise PictureError("write", *_explained(error, path)) from error
+        for file in ours:
+            file.take_back()
+        kind, message = _explained(error, path)
+        if kind == "exists" and path not in [target.path for target in job.targets]:
+            message = (
+                f"{path} exists already and was left as it is: the suffix of this picture is "
+                "wrong, and with the right one its output has that name. Rename the picture, or "
+                "use another --name"
+            )
+        raise PictureError("write", kind, message) from error
     finally:
         # Those that were published are gone from under their temporary names.
         for file in staged:
             file.discard()
-    return _written(targets, paths, encoded)
+    written = _written(targets, made.files, [file.target for file in staged])
+    return tuple(one for one in written if one.path not in others)
 
 
-def _replace(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, ...]:
+def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     """Put the one output in its source's place; at every moment one of the two is whole there."""
-    (target,), (one,) = job.targets, encoded
+    (target,), (one,) = job.targets, made.files
     lossy = [notice.message for notice in one.notices if notice.kind in _LOSSES]
     if lossy and run.backup is None:
         raise PictureError(
@@ -171,17 +264,17 @@ def _replace(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, .
     try:
         if one.copied and target.known is not None:
             # It stays as it is, and no later run needs to look at it again.
-            entry = Entry(target.relative, target.known, hash=atomic.hash_of(one.data))
+            entry = Entry(target.relative, target.known, hash=crc32(one.data))
             runlog.write(run.output, run.word, [entry], durable=True)
-            return _written([target], [path], encoded)
+            return _written([target], made.files, [path])
         staged = atomic.stage(path, one.data, run.word, like=path, durable=True, mtime_ns=mtime_ns)
         if run.backup is not None:
             path = os.path.join(run.backup, *job.source.mirrored.split("/"))
             _back_up(job, path, run)
             path = target.path
-        entry = Entry(target.relative, staged.state, hash=atomic.hash_of(one.data))
+        entry = Entry(target.relative, staged.state, hash=crc32(one.data))
         runlog.write(run.output, run.word, [entry], durable=True)
-        if atomic.state(path) != target.known:
+        if not _is_as_scanned(target):
             raise PictureError(
                 "write", "changed", f"{path} was changed meanwhile and was left as it is"
             )
@@ -191,7 +284,16 @@ def _replace(job: Job, encoded: Sequence[Encoded], run: Run) -> tuple[Written, .
     finally:
         if staged is not None:
             staged.discard()
-    return _written([target], [path], encoded)
+    return _written([target], made.files, [path])
+
+
+def _is_as_scanned(target: Target) -> bool:
+    """Whether the file at a target that is to be replaced is the one that was scanned.
+
+    Its backup may be a link to it, which changes its ctime.
+    """
+    known = target.known
+    return known is not None and known._replace(ctime_ns=0).equals(atomic.state(target.path))
 
 
 def _replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
@@ -199,37 +301,61 @@ def _replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
 
     Raises PictureError if somebody else changed the source since the scan.
     """
-    if all(atomic.state(target.path) in (None, target.known) for target in job.targets):
+    if all(_is_as_scanned(one) or atomic.state(one.path) is None for one in job.targets):
         return ()
-    made = tuple(written for _, written in _published(job, run))
+    made = tuple(written for _, written in _published(job, _logged(run), run))
     if not made:
         raise PictureError("open", "changed", "it was changed since the scan, and left as it is")
     return made
 
 
-def _published(job: Job, run: Run) -> Iterator[tuple[Target, Written]]:
+def _log_again(run: Run, entry: Entry, state: FileState) -> None:
+    """The same of a file in another state."""
+    runlog.write(run.output, run.word, [entry._replace(made=state)])
+
+
+def _there(targets: Iterable[Target]) -> str:
+    return f"already there: {', '.join(target.path for target in targets)}"
+
+
+def _stands_already(target: Target, file: atomic.Staged, entry: Entry, run: Run) -> bool:
+    """Whether this output stands there already, and by whom is known.
+
+    This job's first attempt may have put it there before its worker died, or a run before that
+    did not end; the same bytes of anybody else are not ours. What a power cut left of the
+    latter's is replaced.
+    """
+    there = atomic.state(file.target)
+    if there is None:
+        return False
+    before = _logged(run).get(entry.target, [])
+    if any(one.path == entry.path and one.made.equals(there) for one in before):
+        return True
+    if not target.claimed or target.relative != (target.standing or entry.target):
+        return False
+    if file.is_at_target():
+        _log_again(run, entry, there)
+        return True
+    if file.is_torn_at_target():
+        file.publish(known=there)
+        return True
+    return False
+
+
+def _published(
+    job: Job, logged: Mapping[str, Sequence[Entry]], run: Run
+) -> Iterator[tuple[Target, Written]]:
     """The targets of a job that an attempt before has published, by the logs of the run."""
-    logs = runlog.logs(run.output).get(run.word, []) if _may_be_there(job) else []
-    ours = {target.relative: target for target in job.targets}
-    told = {
-        entry.target: entry
-        for log in logs
-        for entry in runlog.read_all(log)
-        if entry.target in ours
-    }
-    for name, entry in told.items():
-        target = ours[name]
-        path = replace(target, relative=entry.path or name).path
-        if atomic.state(path) != entry.made:
-            continue
-        with suppress(PictureError):
-            header = decode.read_header(path)
-            size = entry.made.size
-            yield target, Written(target.output, path, *header.size, size, header.format)
-
-
-def _may_be_there(job: Job) -> bool:
-    return any(target.any_suffix or os.path.lexists(target.path) for target in job.targets)
+    for target in job.targets:
+        for entry in logged.get(target.relative, ()):
+            if entry.found(run.output) is None:
+                continue
+            path = replace(target, relative=entry.path or target.relative).path
+            with suppress(PictureError):
+                header = decode.read_header(path)
+                size = entry.made.size
+                yield target, Written(target.output, path, *header.size, size, header.format)
+                break
 
 
 def _back_up(job: Job, path: str, run: Run) -> None:
@@ -245,20 +371,12 @@ def _back_up(job: Job, path: str, run: Run) -> None:
             ) from None
 
 
-def _entry(planned: Target, settled: Target, staged: atomic.Staged) -> Entry:
-    return Entry(planned.relative, staged.state, _other_path(planned, settled))
-
-
-def _other_path(planned: Target, settled: Target) -> str | None:
-    return None if settled.relative == planned.relative else settled.relative
-
-
 def _written(
-    targets: Sequence[Target], paths: Sequence[str], encoded: Sequence[Encoded]
+    targets: Sequence[Target], files: Sequence[Encoded], paths: Sequence[str]
 ) -> tuple[Written, ...]:
     return tuple(
         Written(target.output, path, *one.size, len(one.data), one.format.name, one.copied)
-        for target, path, one in zip(targets, paths, encoded, strict=True)
+        for target, one, path in zip(targets, files, paths, strict=True)
     )
 
 

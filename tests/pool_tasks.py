@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -91,6 +92,12 @@ def _sleep_long(errand: Errand) -> None:
     time.sleep(600)
 
 
+def _count_for_ever(errand: Errand) -> None:
+    Path(errand.place, "counting").touch()
+    while True:
+        time.sleep(0.01)
+
+
 def _kill_itself(errand: Errand) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -147,6 +154,7 @@ DEEDS: Final[dict[str, Callable[[Errand], Any]]] = {
     "nothing": _nothing,
     "rest": _rest,
     "sleep long": _sleep_long,
+    "count for ever": _count_for_ever,
     "kill itself": _kill_itself,
     "crash": _crash,
     "end well": _end_well,
@@ -163,9 +171,10 @@ DEEDS: Final[dict[str, Callable[[Errand], Any]]] = {
 def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     """Run `chunks` of deeds as ordered.
 
-    `stop_after` is a number of finished errands, `close_after` one of outcomes. `timeout`,
-    `stall` (how long a silent pool is waited for) and `look` (how long to wait after the first
-    outcome before counting what was sent) are seconds.
+    `stop_after` and `abort_after` are numbers of finished errands, `close_after` one of outcomes;
+    `abort_when` is a mark to wait for. `timeout`, `stall` (how long a silent pool is waited for)
+    and `look` (how long to wait after the first outcome before counting what was sent) are
+    seconds.
     """
     numbers = iter(range(10_000))
     portions = [[next(numbers) for _ in chunk] for chunk in order["chunks"]]
@@ -179,6 +188,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         finished.append((errand.number, has_failed))
         if len(finished) == order.get("stop_after"):
             control.stop()
+        if len(finished) == order.get("abort_after"):
+            control.abort()
 
     control = Control(on_finish=note)
     if "stall" in order:
@@ -193,7 +204,11 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     executor = serial.run if order.get("serial") else pool.run
     outcomes: list[Outcome] = []
     error = None
+    interrupted: list[int] = []
     sent = 0
+    if "abort_when" in order:
+        mark = Path(order["place"], order["abort_when"])
+        threading.Thread(target=_abort_when, args=(control, mark), daemon=True).start()
     arriving: Iterator[Any] = executor(task, errands, portions, order.get("workers", 2), control)
     try:
         for outcome in arriving:
@@ -205,15 +220,26 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
                 arriving.close()  # type: ignore[attr-defined]
     except WorkersError as raised:
         error = str(raised)
+    except KeyboardInterrupt:
+        error = "interrupted"
+        # At this very moment.
+        interrupted = [pid for pid, parent, _ in _processes() if parent == os.getpid()]
     return {
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "finished": finished,
         "error": error,
         "sent": sent,
         "workers_died": control.workers_died,
+        "at_interruption": interrupted,
         "left": [child.pid for child in multiprocessing.active_children()],
         "survivors": _survivors({outcome.pid for outcome in outcomes} - {os.getpid()}),
     }
+
+
+def _abort_when(control: Control, mark: Path) -> None:
+    while not mark.exists():
+        time.sleep(0.01)
+    control.abort()
 
 
 def still_alive(session: int) -> list[int]:

@@ -345,23 +345,6 @@ def test_results_that_nobody_wants_leave_no_process_and_no_temporary_file(
     assert all(opened((tmp_path / "out" / name).read_bytes()).size == (30, 20) for name in made)
 
 
-@pytest.mark.slow
-def test_a_program_without_its_guard_ends_with_advice(tmp_path: Path) -> None:
-    plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
-
-    run = script(
-        tmp_path,
-        "import imgbatch\n"
-        "recipe = imgbatch.Recipe.from_options()\n"
-        "list(imgbatch.run(recipe, ['photos'], output='out', jobs=2))\n",
-    )
-
-    assert run.returncode == 1
-    assert "WorkersError: the worker processes cannot start" in run.stderr
-    assert "needs `if __name__ == '__main__':`" in run.stderr
-    assert files(tmp_path / "out") == []
-
-
 def test_two_runs_in_one_program_do_not_disturb_each_other(tmp_path: Path) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(6)))
 

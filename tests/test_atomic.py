@@ -88,6 +88,14 @@ def _folder(target: Path) -> None:
     target.mkdir()
 
 
+@pytest.fixture(params=[True, False], ids=["renamed", "by a placeholder"])
+def _exclusively(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are no links: a call that renames without overwriting, or none of that either."""
+    if not request.param:
+        monkeypatch.setattr(atomic, "_rename_exclusively", lambda *names: False)
+
+
+@pytest.mark.usefixtures("_exclusively")
 @pytest.mark.parametrize("link_error", [None, *NO_LINKS])
 @pytest.mark.parametrize("occupy", [_file, _dangling_link, _folder])
 def test_publishing_never_overwrites_what_came_meanwhile(
@@ -105,6 +113,7 @@ def test_publishing_never_overwrites_what_came_meanwhile(
 
     with pytest.raises(FileExistsError):
         staged.publish(replace=False)
+    staged.discard()
 
     assert names(tmp_path) == ["a.jpg"]
     assert (target.lstat().st_ino, target.lstat().st_mtime_ns) == (
@@ -136,6 +145,7 @@ def test_of_many_that_publish_one_name_exactly_one_wins(tmp_path: Path) -> None:
         try:
             staged.publish(replace=False)
         except FileExistsError:
+            staged.discard()
             return None
         return number
 
@@ -147,6 +157,7 @@ def test_of_many_that_publish_one_name_exactly_one_wins(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.jpg"]
 
 
+@pytest.mark.usefixtures("_exclusively")
 @pytest.mark.parametrize("link_error", NO_LINKS)
 def test_where_there_are_no_links_files_are_published_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link_error: int
@@ -255,6 +266,7 @@ def test_where_there_are_no_links_a_failed_publish_leaves_nothing_either(
 ) -> None:
     staged = atomic.stage(str(tmp_path / "a.jpg"), b"new", "run")
     monkeypatch.setattr(os, "link", raising(OSError(errno.EPERM, "no links here")))
+    monkeypatch.setattr(atomic, "_rename_exclusively", lambda *names: False)
     monkeypatch.setattr(os, "replace", raising(OSError(number, os.strerror(number))))
 
     with pytest.raises(OSError, match=r".") as caught:
@@ -292,14 +304,15 @@ def test_a_file_that_cannot_be_given_a_name_is_copied_to_one(
 
     assert names(tmp_path) == ["a.jpg"]
     assert (tmp_path / "a.jpg").read_bytes() == b"picture"
-    assert atomic.state(str(tmp_path / "a.jpg")) == staged.state
+    assert staged.state.equals(atomic.state(str(tmp_path / "a.jpg")))
 
 
 def test_what_is_published_is_in_the_state_that_was_staged(tmp_path: Path) -> None:
     for name, replace in (("a.jpg", False), ("b.jpg", True)):
         staged = atomic.stage(str(tmp_path / name), b"picture", "run")
         staged.publish(replace=replace)
-        assert atomic.state(str(tmp_path / name)) == staged.state
+        assert staged.state.equals(atomic.state(str(tmp_path / name)))
+        assert staged.state.inode == (tmp_path / name).stat().st_ino
 
 
 def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path) -> None:
@@ -312,8 +325,10 @@ def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path
     atomic.stage(str(target), b"new", "run").publish(known=known)
 
     assert target.read_bytes() == b"new"
+    newest = atomic.stage(str(target), b"newest", "run")
     with pytest.raises(FileExistsError):
-        atomic.stage(str(target), b"newest", "run").publish(known=known)
+        newest.publish(known=known)
+    newest.discard()
     assert target.read_bytes() == b"new"
     assert names(tmp_path) == ["a.jpg"]
 

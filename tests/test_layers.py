@@ -18,10 +18,10 @@ PACKAGE: Final = Path(imgbatch.__file__).parent
 
 # From the bottom up. A module imports from layers below its own, or from its own package.
 LAYERS: Final = (
-    {"model", "streams"},
+    {"model", "streams", "signals"},
     {"errors"},
-    {"amounts", "naming"},
-    {"imaging", "atomic", "runlog", "packed"},
+    {"amounts", "naming", "atomic", "checksum"},
+    {"imaging", "runlog", "packed"},
     {"operations"},
     {"words", "working", "headers"},
     {"recipe"},
@@ -41,10 +41,10 @@ HOMES: Final = {
     "PIL": {"imaging", "operations", "worker"},
     "numpy": {"imaging", "operations", "worker"},
     "cykooz_resizer": {"imaging"},
-    "isal": {"imaging"},
+    "isal": {"imaging", "checksum"},
     "kornia_rs": {"imaging"},
     "multiprocessing": {"executors"},
-    "signal": {"executors", "cli"},
+    "signal": {"executors", "cli", "signals"},
     "click": {"cli"},
     "tqdm": {"progress"},
     "sqlite3": {"journal"},

@@ -15,16 +15,21 @@ from imgbatch.packed import Jobs, Skips
 TEXT: Final = st.text(max_size=20)
 NAMES: Final = st.one_of(TEXT, st.sampled_from(["a\udcff.jpg", "a/b.jpg", "\n", "é", ""]))
 INTEGERS: Final = st.integers(0, 2**63)
-SOURCES: Final = st.builds(Source, TEXT, NAMES, st.integers(0, 2**63), INTEGERS, NAMES)
+SOURCES: Final = st.builds(
+    Source, TEXT, NAMES, st.integers(0, 2**63), INTEGERS, NAMES, INTEGERS, INTEGERS
+)
 TARGETS: Final = st.builds(
     Target,
     TEXT,
     TEXT,
     NAMES,
     st.booleans(),
-    st.one_of(st.none(), st.builds(FileState, INTEGERS, INTEGERS)),
+    st.one_of(st.none(), st.builds(FileState, INTEGERS, INTEGERS, INTEGERS, INTEGERS)),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
+    st.one_of(st.none(), INTEGERS, st.binary(min_size=16, max_size=16)),
+    st.one_of(st.none(), NAMES),
 )
 
 
@@ -68,7 +73,9 @@ def test_a_job_takes_less_than_two_hundred_bytes() -> None:
     tracemalloc.start()
     for number in range(10_000):
         relative = f"2024-05-17 Wedding/Selects/IMG_{number:05}.jpg"
-        source = Source("/home/somebody/Pictures", relative, 5_000_000 + number, 10**18 + number)
+        state = (5_000_000 + number, 10**18 + number)
+        marks = (10**18 + 2 * number, 10**7 + number)
+        source = Source("/home/somebody/Pictures", relative, *state, "", *marks)
         target = Target("resized", "/home/somebody/out", relative)
         packed.append(Job(source, (target,), number + 1))
     size, _ = tracemalloc.get_traced_memory()

@@ -181,3 +181,22 @@ def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
     # Two for each of the two workers, and one for the result that came.
     assert 0 < answer["sent"] <= 5
     assert len(answer["outcomes"]) == 60
+
+
+def test_told_to_abort_no_worker_lives_when_that_is_raised(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"], *[["sleep long"]] * 4], abort_after=1)
+
+    assert answer["error"] == "interrupted"
+    # The process that keeps track of semaphores is nobody's worker.
+    assert len(answer["at_interruption"]) <= 1
+    assert nobody_left(answer)
+
+
+def test_told_to_abort_the_plain_loop_ends_in_the_midst_of_a_job(tmp_path: Path) -> None:
+    chunks = [["nothing", "count for ever", "nothing"]]
+
+    answer = ordered(tmp_path, chunks, serial=True, timeout=60, abort_when="counting")
+
+    assert answer["error"] == "interrupted"
+    assert set(kinds(answer)) == {0}
+    assert not (tmp_path / "begun-2").exists()

@@ -479,7 +479,9 @@ def test_recipes_and_outputs_are_frozen() -> None:
 
 # Plain values
 
-SOURCE: Final = Source("photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos")
+SOURCE: Final = Source(
+    "photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos", 12, 34
+)
 WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True)
 FAILURE: Final = Failure("decode", "truncated", "cut short")
 FAILED: Final = Result.failed(SOURCE, FAILURE, 0.5)
@@ -503,11 +505,14 @@ VALUES: Final = (
         500_000,
         True,
     ),
-    Target("web", "out", "a.jpg", True, FileState(12, 34), True, True),
+    Target(
+        *("web", "out", "a.jpg", True, FileState(12, 34, 56, 78)),
+        *(True, True, True, b"\1\2\3\4", "a.png"),
+    ),
     Origin("a", ".jpg", "b", 7, 12, "web", "c"),
     Job(SOURCE, (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg")), 7),
     Limits(1.5, 2, 3),
-    Run("word", "out", Limits(), True, "backup", True, True, True),
+    Run("word", "out", Limits(), True, "backup", True, True, True, True),
     Notice("depth-reduced", "it was"),
     FAILURE,
     WRITTEN,

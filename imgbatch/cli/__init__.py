@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from importlib import import_module
 
 import click
 
 import imgbatch
-from imgbatch import streams
+from imgbatch import signals, streams
+from imgbatch.cli.output import complain, complain_of, tell_lines
 from imgbatch.errors import ImgbatchError, PlanError
 
 _COMMANDS = {
@@ -79,35 +79,30 @@ def run_command(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
-        error.show()
+        complain_of(error)
         return error.exit_code
     except PlanError as error:
-        # Of several lines, with names in them that are fit to be shown already.
-        click.echo(f"imgbatch: {error}", err=True)
+        first, *others = str(error).split("\n")
+        complain(first)
+        tell_lines(others, err=True)
         return error.exit_code
     except ImgbatchError as error:
-        from imgbatch.naming import shown
-
-        click.echo(f"imgbatch: {shown(str(error))}", err=True)
+        complain(str(error))
         return error.exit_code
     except OSError as error:
         # Standard output could not be written: the disk is full, say.
-        streams.to_nowhere(1)
-        click.echo(f"imgbatch: {error.strerror or error}", err=True)
+        complain(_words_of(error))
         return 1
     except (click.Abort, KeyboardInterrupt):
-        return die_by(signal.SIGINT)
+        return signals.die_by(signal.SIGINT)
     return code if isinstance(code, int) else 0
 
 
-def die_by(number: int) -> int:
-    """End this process by a signal, so that a calling shell or script sees what happened.
-
-    Returns the exit code that stands for it, where a process cannot die so (Windows).
-    """
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    if os.name == "posix":
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    return 128 + number
+def _words_of(error: OSError) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the folder that this was started in does not exist any more"
+    return error.strerror or str(error)

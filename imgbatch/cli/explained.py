@@ -14,9 +14,9 @@ from imgbatch.recipe import Recipe
 from imgbatch.recipe_file import written
 
 
-def explained(recipe: Recipe) -> str:
-    """The recipe with nothing left to guess, its digest, and the steps of each output."""
-    lines = [written(recipe).rstrip(), "", f"digest {recipe.digest}", ""]
+def explained(recipe: Recipe) -> list[str]:
+    """The recipe with nothing left to guess, its digest, and the steps of each output; by lines."""
+    lines = [*written(recipe).rstrip().split("\n"), "", f"digest {recipe.digest}", ""]
     if recipe.raw_preview:
         lines.append("Raw files: the JPEG inside is taken.")
     if recipe.prepare:
@@ -25,9 +25,8 @@ def explained(recipe: Recipe) -> str:
         steps = [_step(operation) for operation in output.operations]
         steps.append(_saved(output.encoding))
         lines += [f"{output.name} -> {output.template.text}", *_numbered(steps)]
-        lines.append(f"  digest {recipe.digest_of(output)}")
-        lines.append("")
-    return "\n".join(lines).rstrip()
+        lines += [f"  digest {recipe.digest_of(output)}", ""]
+    return lines[:-1]
 
 
 def _numbered(steps: Iterable[str]) -> Iterator[str]:

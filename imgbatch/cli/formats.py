@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imgbatch.cli.output import tell
+
 if TYPE_CHECKING:
     from imgbatch.imaging.formats import Format
 
@@ -19,13 +21,14 @@ def command() -> None:
     for row in formats.FORMATS:
         suffixes = " ".join((*row.suffixes, *row.read_suffixes))
         if not formats.available(row):
-            click.echo(f"{row.name:{width}}not here: {formats.remedy(row)}")
+            tell(f"{row.name:{width}}not here: {formats.remedy(row)}")
         else:
-            click.echo(f"{row.name:{width}}{_use(row)}")
+            tell(f"{row.name:{width}}{_use(row)}")
         for line in filter(None, (suffixes, _held(row), _settings(row))):
-            click.echo(f"{'':{width}}{line}")
+            tell(f"{'':{width}}{line}")
     if not formats.installed("deep"):
-        click.echo("\n16 bits a channel in colour need: pip install 'imgbatch[deep]'")
+        tell("")
+        tell("16 bits a channel in colour need: pip install 'imgbatch[deep]'")
 
 
 def _use(row: Format) -> str:

@@ -6,6 +6,8 @@ import inspect
 
 import click
 
+from imgbatch.cli.output import complain, tell, tell_lines
+
 
 @click.command("operations")
 @click.argument("name", required=False)
@@ -14,15 +16,15 @@ def command(name: str | None) -> None:
 
     They are for --filter and for recipes.
     """
-    from imgbatch.naming import shown
     from imgbatch.operations import find, names, parameters_of, unloadable
 
     for trouble in unloadable().values() if name is None else ():
-        click.echo(f"imgbatch: {shown(trouble)}", err=True)
+        complain(trouble)
     kinds = names() if name is None else {find(name).name: find(name)}
     for known, kind in kinds.items():
-        about = inspect.getdoc(kind) or ""
-        click.echo(f"{known}: {about.splitlines()[0] if name is None else about}")
+        first, *others = (inspect.getdoc(kind) or "").splitlines() or [""]
+        tell(f"{known}: {first}")
+        tell_lines(others if name is not None else ())
         for key, declared in parameters_of(kind).items():
             default = "" if declared.default is None else declared.kind.word(declared.default)
-            click.echo(f"    {key}={default}  {declared.help} ({declared.expected})")
+            tell(f"    {key}={default}  {declared.help} ({declared.expected})")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from imgbatch.cli.output import hand_out, tell
+
 
 @click.command("presets")
 @click.argument("name", required=False)
@@ -16,7 +18,7 @@ def command(name: str | None) -> None:
     from imgbatch.recipe_file import preset_text, presets
 
     if name is not None:
-        click.echo(preset_text(name), nl=False)
+        hand_out(preset_text(name))
         return
     for known, description in presets().items():
-        click.echo(f"{known}: {description}")
+        tell(f"{known}: {description}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgbatch.cli.options import of_a_recipe, overrides, run
+from imgbatch.cli.output import tell_lines
 from imgbatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def command(context: click.Context, /, recipe: str, explain: bool, **options: An
     if explain:
         from imgbatch.cli.explained import explained
 
-        click.echo(explained(loaded()))
+        tell_lines(explained(loaded()))
         return 0
     if not options["paths"]:
         raise UsageError("found no PATH, expected a folder or files to make pictures of")

@@ -7,17 +7,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
-import click
-
-from imgbatch import batch, progress, tasks
-from imgbatch.cli import die_by
+from imgbatch import batch, checksum, progress, signals, streams, tasks
 from imgbatch.cli.options import settings_of
+from imgbatch.cli.output import complain, tell
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import Result, Source, Summary
-from imgbatch.naming import shown
+from imgbatch.model import UP_TO_DATE, Result, Source, Summary
 from imgbatch.plan import Plan
 from imgbatch.recipe import Recipe
 from imgbatch.report import Report
@@ -50,24 +47,29 @@ def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> 
             tasks.set_up()
         told = progress.choose(len(planned.jobs), quiet=options["quiet"])
         stack.callback(told.close)
-        control = Control(on_finish=lambda job, failed: told.advance(_size_of(job), failed))
+        control = Control(
+            on_finish=lambda job, failed: told.advance(_size_of(job), failed),
+            on_notice=lambda text: told.say(f"imgbatch: {text}"),
+        )
         trouble = None
 
-        def tell(result: Result) -> None:
+        def note(result: Result) -> None:
             if report:
                 report.add(result)
             if options["verbose"]:
-                told.say(_line(result))
+                for line in _lines(result):
+                    told.say(line)
 
+        # To the last row of the report: it is not to lack any.
+        stack.enter_context(_interruptible(control, summary, told))
         try:
-            with _interruptible(control, summary, told):
-                summary.skipped = len(planned.skipped)
-                if report or options["verbose"]:
-                    for result in planned.skipped:
-                        tell(result)
-                for result in prepared.results(control, supervised=True):
-                    summary.add(result)
-                    tell(result)
+            summary.skipped = len(planned.skipped)
+            if report or options["verbose"]:
+                for result in planned.skipped:
+                    note(result)
+            for result in prepared.results(control, supervised=True):
+                summary.add(result)
+                note(result)
         except KeyboardInterrupt:
             # The second one: workers are gone, and what they had begun is cleared away.
             summary.signal = summary.signal or signal.SIGINT
@@ -84,13 +86,13 @@ def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> 
         _warn([f"the report is not whole: {report.trouble}"])
     _tell(summary, planned.output, options)
     if summary.signal is not None:
-        return die_by(summary.signal)
+        return signals.die_by(summary.signal)
     return summary.exit_code
 
 
 def _warn(notices: Iterable[str]) -> None:
     for notice in notices:
-        click.echo(f"imgbatch: {shown(notice)}", err=True)
+        complain(notice)
 
 
 def _size_of(job: Any) -> int:
@@ -100,16 +102,31 @@ def _size_of(job: Any) -> int:
 
 @contextmanager
 def _interruptible(control: Control, summary: Summary, told: progress.Progress) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM lets the files in hand finish, the second stops at once."""
+    """The first Ctrl-C or SIGTERM lets the files in hand finish, the second stops at once.
+
+    At once is where the executor looks next, not in the midst of a row, and rows are written of
+    what is there. Only where that takes long does another not wait for it. Whoever does not read
+    what we say keeps nothing of this from happening.
+    """
+    aborted = 0.0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if control.stopping:
-            raise KeyboardInterrupt
-        summary.signal = number
-        control.stop()
-        told.say("stopping when the files in hand are finished; once more to stop at once")
+        nonlocal aborted
+        streams.hurry(2)
+        if control.aborting:
+            if time.monotonic() - aborted > _PATIENCE_SECONDS:
+                signals.die_by(number)
+        elif control.stopping:
+            aborted = time.monotonic()
+            streams.hurry(1)
+            summary.signal = summary.signal or number
+            control.abort()
+        else:
+            summary.signal = number
+            control.stop()
+            told.cut_in("stopping when the files in hand are finished; once more to stop at once")
 
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    before = {number: signal.signal(number, interrupt) for number in signals.heeded()}
     try:
         yield
     finally:
@@ -117,39 +134,43 @@ def _interruptible(control: Control, summary: Summary, told: progress.Progress) 
             signal.signal(number, was)
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PATIENCE_SECONDS: Final = 10.0
 
 
 def _show(planned: Plan) -> None:
     """The plan, on standard output: it is what was asked for."""
     for job in planned.jobs:
         if not job.targets:
-            click.echo(f"{shown(job.source.path)} cannot be listed")
-        for target in job.targets:
+            tell(f"{job.source.path} cannot be listed")
+            continue
+        needed = checksum.still_needed(job)
+        if not needed.targets:
+            tell(f"{job.source.path} skipped: {UP_TO_DATE}")
+        for target in needed.targets:
             if target.path == job.source.path:
-                click.echo(f"{shown(job.source.path)} is replaced")
+                tell(f"{job.source.path} is replaced")
                 continue
             verb = "overwrites" if target.replace else "remakes" if target.known else "->"
-            click.echo(f"{shown(job.source.path)} {verb} {shown(target.path)}")
+            tell(f"{job.source.path} {verb} {target.path}")
     for result in planned.skipped:
-        click.echo(f"{shown(result.source.path)} skipped: {shown(result.reason or '')}")
+        tell(f"{result.source.path} skipped: {result.reason or ''}")
     for conflict in planned.conflicts:
-        click.echo(f"{shown(conflict.source.path)} refused: {shown(conflict.message)}")
+        tell(f"{conflict.source.path} refused: {conflict.message}")
 
 
-def _line(result: Result) -> str:
-    source = shown(result.source.path)
+def _lines(result: Result) -> list[str]:
+    source = result.source.path
     if result.failure:
-        return f"{source} failed: {shown(result.failure.message)}"
+        return [f"{source} failed: {result.failure.message}"]
     if result.status == "skipped":
-        return f"{source} skipped: {shown(result.reason or '')}"
+        return [f"{source} skipped: {result.reason or ''}"]
     made = ", ".join(
-        f"{shown(one.path)} ({one.width} x {one.height}, {_bytes(one.bytes)}"
+        f"{one.path} ({one.width} x {one.height}, {_bytes(one.bytes)}"
         f"{', copied as it is' if one.copied else ''})"
         for one in result.written
     )
-    warned = "".join(f"\n  warning: {shown(notice.message)}" for notice in result.notices)
-    return f"{source} -> {made}{warned}"
+    warned = [f"  warning: {notice.message}" for notice in result.notices]
+    return [f"{source} -> {made}", *warned]
 
 
 def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
@@ -159,28 +180,28 @@ def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
         counts += [f"{summary.skipped} skipped"] if summary.skipped else []
         counts += [f"{summary.failed} failed"] if summary.failed else []
         counts += [f"{summary.warnings} warnings"] if summary.warnings else []
-        line = f"{', '.join(counts)} in {shown(output)}"
+        line = f"{', '.join(counts)} in {output}"
         line += f" · {summary.copied} copied as they are" if summary.copied else ""
         if summary.done:
             rate = summary.done / summary.seconds if summary.seconds else 0
             line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"
             line += f" · {summary.seconds:.1f} s, {rate:.1f} images/s"
-        click.echo(line, err=True)
+        tell(line, err=True)
     if summary.failures:
         named = "; ".join(
-            f"{shown(result.source.path)}: {shown(result.failure.message)}"
+            f"{result.source.path}: {result.failure.message}"
             for result in summary.failures
             if result.failure
         )
         more = summary.failed - len(summary.failures)
         where = options["report"] if options["report"] not in (None, "-") else "--report FILE"
         rest = f"; and {more} more (see {where})" if more else ""
-        click.echo(f"failed: {named}{rest}", err=True)
+        tell(f"failed: {named}{rest}", err=True)
     if summary.signal is not None:
-        click.echo(f"interrupted: {summary.unfinished} not done", err=True)
+        tell(f"interrupted: {summary.unfinished} not done", err=True)
     elif summary.stopped:
         left = f"; {summary.unfinished} not done" if summary.unfinished else ""
-        click.echo(f"stopped early: {shown(summary.stopped)}{left}", err=True)
+        tell(f"stopped early: {summary.stopped}{left}", err=True)
 
 
 def _bytes(number: float) -> str:

@@ -42,16 +42,37 @@ class Control:
     """The strings into and out of a run: told to stop, telling what is finished or was lost.
 
     `workers_died` is set when a worker process was lost, and may have left something behind.
+    `unanswered`, once the executor has ended, has the indices of jobs that were begun and have no
+    result: some of them may have been finished all the same.
     """
 
-    def __init__(self, on_finish: Callable[[object, bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_finish: Callable[[object, bool], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> None:
         self.stopping = False
+        self.aborting = False
+        self.unanswered: list[int] = []
         self.workers_died = False
         self._on_finish = on_finish
+        self._on_notice = on_notice
 
     def stop(self) -> None:
         """Let the files in hand finish, and begin no other."""
         self.stopping = True
+
+    def abort(self) -> None:
+        """Give up the files in hand, too.
+
+        The executor raises KeyboardInterrupt, as soon as none of its processes lives any more.
+        """
+        self.stopping = self.aborting = True
+
+    def notice(self, text: str) -> None:
+        """Something about the run that the user should know."""
+        if self._on_notice is not None:
+            self._on_notice(text)
 
     def finished(self, job: object, failed: bool) -> None:
         """One job is finished, though its result may come later."""

@@ -21,16 +21,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from ctypes import c_byte, c_char, c_double, c_int
-from dataclasses import dataclass, field
-from multiprocessing import connection, forkserver
-from multiprocessing.context import BaseContext
+from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.pool import Pool
-from multiprocessing.process import BaseProcess
 from typing import Any, Final, Generic, TextIO, cast
 
 from imgbatch.errors import WorkersError
 from imgbatch.executors import Control, JobT, ResultT, Task
+from imgbatch.executors.crew import Crew, main_can_be_imported, start_methods
+from imgbatch.executors.serial import carry_out
+from imgbatch.executors.serial import run as run_here
 
 if sys.platform != "win32":
     import fcntl
@@ -42,11 +44,8 @@ _REARM_SECONDS: Final = 1.0
 _STALL_SECONDS: Final = 3.0
 _DRAIN_SECONDS: Final = 0.5
 _START_SECONDS: Final = 20.0
-_SHUTDOWN_SECONDS: Final = 3.0
 _MAX_FALSE_STARTS: Final = 3
 _TROUBLE_BYTES: Final = 2000
-# What multiprocessing says if two threads ask for an exit code at once and it is read only once.
-_UNREAD_EXIT_CODE: Final = 255
 
 # States of a job, written by its worker and read by the parent. One writer, one byte: no lock
 # is needed, so none can be left behind by a worker that dies.
@@ -56,6 +55,11 @@ _DONE: Final = 2
 _FAILED: Final = 3
 _POSTPONED: Final = 4
 _FINISHED: Final = frozenset({_DONE, _FAILED})
+
+_ALONE: Final = (
+    "no worker process can be started ({}): the files are done one after the other in this one, "
+    "and if a codec crashes it ends"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ class _Board:
     trouble: Any
 
     @classmethod
-    def create(cls, context: BaseContext, jobs: int) -> _Board:
+    def create(cls, jobs: int) -> _Board:
+        """Raises OSError where memory cannot be shared."""
+        context = multiprocessing.get_context("spawn")
         return cls(
             states=context.RawArray(c_byte, jobs),
             owners=context.RawArray(c_int, jobs),
@@ -108,9 +114,10 @@ class _Setting:
         now = time.monotonic()
         if self.task.timeout and now - self.armed > _REARM_SECONDS:
             self.armed = now
-            faulthandler.dump_traceback_later(
-                self.task.timeout + _REARM_SECONDS + _LAST_LINE_SECONDS, exit=True, file=_nowhere()
-            )
+            seconds = self.task.timeout + _REARM_SECONDS + _LAST_LINE_SECONDS
+            # If the system has no thread to spare, it goes without.
+            with suppress(RuntimeError):
+                faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
 
     def disarm(self) -> None:
         """Nothing is being done."""
@@ -134,6 +141,8 @@ def _set_up(pickled_task: bytes, board: _Board, share: float) -> None:
     """Initialise a worker. Pool starts workers for ever if this raises, so it never does."""
     global _setting
     try:
+        # The server that it was forked from keeps its mistakes to itself.
+        sys.excepthook = sys.__excepthook__
         # Ctrl-C reaches the whole process group; the parent alone decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -158,7 +167,9 @@ def _die_with_the_parent() -> None:
         connection.wait([sentinel])
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    # If the system has no thread to spare, the kernel sees to it.
+    with suppress(RuntimeError):
+        threading.Thread(target=wait, daemon=True).start()
     if sys.platform != "win32":
         # For when C code keeps that thread from running: the kernel sends SIGIO when the other
         # end of the pipe is closed, and nobody catches that.
@@ -228,23 +239,14 @@ def _work(portion: _Portion[Any]) -> tuple[int, bytes]:
 # --- in the parent ---------------------------------------------------------------------------
 
 
-def warm_up(*preload: str) -> None:
-    """Start the server that workers are forked from, importing the modules `preload` in it.
+class _NobodyError(Exception):
+    """Not a single worker process can be started, and why."""
 
-    It gets ready while this process still scans and plans.
-    """
-    if _start_method() == "forkserver":
-        # This module, too, or each worker would load it and Pool's anew.
-        modules = [__name__, *preload]
-        multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
-        # If this process is killed, its semaphores are missed by a process that reports that.
-        sys.warnoptions.append("ignore:resource_tracker:UserWarning")
-        # Both begin as plain interpreters, which Ctrl-C would fill with tracebacks.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            forkserver.ensure_running()
-        finally:
-            signal.signal(signal.SIGINT, before)
+
+_ADVICE: Final = (
+    ". The recipe uses something of the main module, which workers therefore import: put the call "
+    "of imgbatch under `if __name__ == '__main__':`, or that something into a module of its own"
+)
 
 
 def run(
@@ -256,14 +258,24 @@ def run(
 ) -> Iterator[ResultT]:
     """Yield the results of all jobs from `workers` processes, in the order they come.
 
-    Raises WorkersError in the end if the processes cannot even be started.
+    Where the system does not grant so many it is fewer, and without any the jobs are done in this
+    process, after a notice; likewise in a daemonic process, which may have no children. Raises
+    WorkersError in the end if workers start, but cannot work. When this ends, in whatever way,
+    no worker lives any more.
     """
-    return _Supervisor(task, jobs, portions, workers, control).results()
+    if multiprocessing.current_process().daemon:
+        return run_here(task, jobs, portions, workers, control)
+    try:
+        board = _Board.create(max(1, len(jobs)))
+        supervisor = _Supervisor(task, jobs, portions, workers, control, board)
+    except (OSError, _NobodyError) as error:
+        control.notice(_ALONE.format(_words_of(error)))
+        return run_here(task, jobs, portions, workers, control)
+    return supervisor.results()
 
 
-def _start_method() -> str:
-    # Never fork: this process has threads (the pool's own, the bar's).
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+def _words_of(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 class _Feed(Generic[JobT]):
@@ -311,52 +323,6 @@ class _Feed(Generic[JobT]):
         return [*self._inside.values(), *self._waiting]
 
 
-@dataclass
-class _Watch:
-    """The worker processes of one pool, remembered so that their exit codes can be read."""
-
-    strangers: frozenset[int | None]
-    known: dict[int, BaseProcess] = field(default_factory=dict)
-    alive: frozenset[int] = frozenset()
-
-    @classmethod
-    def begin(cls) -> _Watch:
-        children = multiprocessing.active_children()
-        return cls(frozenset(child.pid for child in children))
-
-    def look(self) -> None:
-        """Note who lives now."""
-        living = set()
-        for child in multiprocessing.active_children():
-            if child.pid is not None and child.pid not in self.strangers:
-                self.known[child.pid] = child
-                living.add(child.pid)
-        self.alive = frozenset(living)
-
-    def has_losses(self) -> bool:
-        """Whether a worker ended with anything but success."""
-        return any(child.exitcode for pid, child in self.known.items() if pid not in self.alive)
-
-    def cause(self, pid: int) -> tuple[str, str]:
-        """Why a worker is gone: a kind, and words for a person."""
-        child = self.known.get(pid)
-        code = child.exitcode if child is not None else None
-        if code is not None and code < 0:
-            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-            return "killed", f"its worker was killed by signal {-code}{hint}"
-        if code is None or code == _UNREAD_EXIT_CODE:
-            return "died", "its worker process is gone, and nobody knows why"
-        return "exited", f"its worker process ended with exit code {code}"
-
-    def kill(self) -> None:
-        """End all that still live."""
-        self.look()
-        for pid in self.alive:
-            self.known[pid].kill()
-        for pid in self.alive:
-            self.known[pid].join(_SHUTDOWN_SECONDS)
-
-
 class _Supervisor(Generic[JobT, ResultT]):
     """One run: pool after pool, until every job has its one result."""
 
@@ -367,16 +333,21 @@ class _Supervisor(Generic[JobT, ResultT]):
         portions: Iterable[Sequence[int]],
         workers: int,
         control: Control,
+        board: _Board,
     ) -> None:
         self._task = task
         self._pickled_task = pickle.dumps(task)
+        self._needs_main = b"__main__" in self._pickled_task
+        if self._needs_main and not main_can_be_imported():
+            raise _NobodyError("the recipe uses something of a main module that has no file")
         self._workers = workers
         self._control = control
-        self._context = multiprocessing.get_context(_start_method())
+        self._methods = start_methods()
         self._jobs = jobs
-        self._board = _Board.create(self._context, max(1, len(jobs)))
+        self._board = board
         self._announced = bytearray(len(jobs))
         self._answered = bytearray(len(jobs))
+        self._begun = bytearray(len(jobs))
         self._todo = list(portions)
         self._postponed: list[int] = []
         self._suspects: deque[int] = deque()
@@ -392,8 +363,15 @@ class _Supervisor(Generic[JobT, ResultT]):
             for serial, answered in enumerate(self._answered):
                 if not answered:
                     self._finished(serial, failed=True)
+                    self._answered[serial] = 1
                     yield self._task.lost(self._jobs[serial], "no-workers", str(error))
             raise
+        finally:
+            self._control.unanswered = [
+                serial
+                for serial, answered in enumerate(self._answered)
+                if not answered and (self._begun[serial] or self._board.states[serial])
+            ]
 
     def _generations(self) -> Iterator[ResultT]:
         while not self._control.stopping:
@@ -416,33 +394,66 @@ class _Supervisor(Generic[JobT, ResultT]):
     ) -> Iterator[ResultT]:
         """Run one pool until it has done everything, or has to be given up."""
         for serial in (serial for portion in portions for serial in portion):
+            self._begun[serial] |= self._board.states[serial] != _WAITING
             self._board.states[serial] = _WAITING
         self._board.closed.value = 0
-        watch = _Watch.begin()
         feed = _Feed(self._jobs, portions, 2 * workers)
+        setting = (self._pickled_task, self._board, share)
         try:
-            pool = self._context.Pool(
-                min(workers, len(portions)), _set_up, (self._pickled_task, self._board, share)
-            )
-        except (OSError, EOFError) as error:
-            # What workers are forked from is gone, or never came.
-            self._todo += portions
-            self._note_false_start(f"{type(error).__name__}: {error}")
+            pool, crew = self._hire(min(workers, len(portions)), setting)
+        except _NobodyError as error:
+            self._control.notice(_ALONE.format(error))
+            yield from self._alone()
             return
-        # At once: of a worker that dies before anybody looked, nobody could tell why.
-        watch.look()
         try:
-            yield from self._poll(pool.imap_unordered(_work, feed), feed, watch)
+            yield from self._poll(pool.imap_unordered(_work, feed), feed, crew)
         finally:
             self._stop_feeding(feed)
-            _shut_down(pool, watch)
-        yield from self._settle(feed.unfinished(), watch)
+            crew.dismiss(at_once=self._control.aborting)
+        yield from self._settle(feed.unfinished(), crew)
 
-    def _poll(self, arriving: Any, feed: _Feed[JobT], watch: _Watch) -> Iterator[ResultT]:
+    def _hire(self, workers: int, setting: tuple[object, ...]) -> tuple[Pool, Crew]:
+        """A pool of so many workers, or of fewer. Raises _NobodyError if there cannot be one."""
+        needs_main = self._needs_main
+        while True:
+            for method in list(self._methods):
+                crew = Crew(method)
+                try:
+                    return crew.start(workers, _set_up, setting, needs_main=needs_main), crew
+                except Exception as error:
+                    # Also RuntimeError: no thread can be started.
+                    trouble = _words_of(error)
+                if len(self._methods) > 1:
+                    # The other way of starting them may work, and is tried first from now on.
+                    self._methods.remove(method)
+            if workers == 1:
+                raise _NobodyError(trouble)
+            workers //= 2
+            self._workers = min(self._workers, workers)
+
+    def _alone(self) -> Iterator[ResultT]:
+        """Do in this process what there is to do, but for jobs that took a worker along."""
+        for serial, answered in enumerate(self._answered):
+            if answered or self._control.stopping:
+                continue
+            job = self._jobs[serial]
+            if serial in self._suspected:
+                result = self._task.lost(job, "died", "its worker process is gone")
+            else:
+                result = carry_out(self._task, job, self._control)
+            self._finished(serial, failed=self._task.failed(result))
+            self._answered[serial] = 1
+            yield result
+        self._todo, self._postponed = [], []
+        self._suspects.clear()
+
+    def _poll(self, arriving: Any, feed: _Feed[JobT], crew: Crew) -> Iterator[ResultT]:
         """Yield results as they arrive; return when all have, or when no more will."""
         last_sign = last_look = time.monotonic()
         begun = draining = False
         while True:
+            if self._control.aborting:
+                raise KeyboardInterrupt
             asked = time.monotonic()
             try:
                 first, pickled = arriving.next(timeout=POLL_SECONDS)
@@ -475,11 +486,12 @@ class _Supervisor(Generic[JobT, ResultT]):
             if time.monotonic() - last_look < POLL_SECONDS:
                 continue
             last_look = time.monotonic()
-            watch.look()
+            alive = crew.alive()
             held = self._announce(feed)
-            working = [serial for serial in held if self._board.owners[serial] in watch.alive]
+            working = [serial for serial in held if self._board.owners[serial] in alive]
             begun = begun or bool(held)
-            lost = len(working) < len(held) or watch.has_losses()
+            # Nobody leaves of himself.
+            lost = len(working) < len(held) or len(alive) < crew.size
             self._control.workers_died |= lost
             if lost and not begun:
                 self._note_false_start()
@@ -488,7 +500,7 @@ class _Supervisor(Generic[JobT, ResultT]):
                 # Whoever lives finishes the file in hand, and then stops.
                 draining = True
                 self._stop_feeding(feed)
-            self._give_up_overdue(working, watch)
+            self._give_up_overdue(working, crew)
             patience = _DRAIN_SECONDS if draining else _STALL_SECONDS if begun else _START_SECONDS
             if not working and time.monotonic() - last_sign > patience:
                 if not begun:
@@ -527,25 +539,22 @@ class _Supervisor(Generic[JobT, ResultT]):
             self._announced[serial] = 1
             self._control.finished(self._jobs[serial], failed)
 
-    def _give_up_overdue(self, working: Sequence[int], watch: _Watch) -> None:
+    def _give_up_overdue(self, working: Sequence[int], crew: Crew) -> None:
         now = time.monotonic()
         for serial in working:
             if self._task.timeout and now - self._board.begun[serial] > self._task.timeout:
                 self._given_up.add(serial)
-                watch.known[self._board.owners[serial]].kill()
+                crew.kill(self._board.owners[serial])
 
     def _note_false_start(self, why: str = "they take no work") -> None:
         """Raise WorkersError if workers keep dying before they take a job."""
         trouble = self._board.trouble.value.decode("utf-8", "replace")
         self._false_starts += 1
         if trouble or self._false_starts >= _MAX_FALSE_STARTS:
-            raise WorkersError(
-                f"the worker processes cannot start: {trouble or why}. "
-                "A script that calls imgbatch needs `if __name__ == '__main__':` around the call; "
-                "with jobs=1 it starts no process."
-            )
+            advice = _ADVICE if self._needs_main else ""
+            raise WorkersError(f"the worker processes cannot start: {trouble or why}{advice}")
 
-    def _settle(self, unfinished: Sequence[Sequence[int]], watch: _Watch) -> Iterator[ResultT]:
+    def _settle(self, unfinished: Sequence[Sequence[int]], crew: Crew) -> Iterator[ResultT]:
         """Decide about every job that a pool left without a result."""
         for portion in unfinished:
             fresh: list[int] = []
@@ -555,23 +564,15 @@ class _Supervisor(Generic[JobT, ResultT]):
                 elif serial in self._given_up or serial in self._suspected:
                     self._finished(serial, failed=True)
                     self._answered[serial] = 1
-                    yield self._lost(serial, watch)
+                    yield self._lost(serial, crew)
                 else:
                     self._suspected.add(serial)
                     self._suspects.append(serial)
             if fresh:
                 self._todo.append(fresh)
 
-    def _lost(self, serial: int, watch: _Watch) -> ResultT:
+    def _lost(self, serial: int, crew: Crew) -> ResultT:
         job = self._jobs[serial]
         if serial in self._given_up:
             return self._task.gave_up(job)
-        return self._task.lost(job, *watch.cause(self._board.owners[serial]))
-
-
-def _shut_down(pool: Pool, watch: _Watch) -> None:
-    """End a pool within a bounded time: terminating one whose worker was killed can hang."""
-    ending = threading.Thread(target=pool.terminate, daemon=True)
-    ending.start()
-    ending.join(_SHUTDOWN_SECONDS)
-    watch.kill()
+        return self._task.lost(job, *crew.cause(self._board.owners[serial]))

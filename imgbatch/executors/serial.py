@@ -5,9 +5,14 @@ from __future__ import annotations
 import ctypes
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Generic
 
 from imgbatch.executors import Control, JobT, ResultT, Task
+
+_POLL_SECONDS: Final = 0.1
+_UNWIND_SECONDS: Final = 3.0
 
 
 def run(
@@ -23,9 +28,24 @@ def run(
             if control.stopping:
                 return
             job = jobs[index]
-            result = _watched(task, job) if task.timeout else _outcome(task, job)
+            control.unanswered = [index]
+            result = carry_out(task, job, control)
+            control.unanswered = []
             control.finished(job, task.failed(result))
             yield result
+
+
+def carry_out(task: Task[JobT, ResultT], job: JobT, control: Control) -> ResultT:
+    """Do one job in this process, within its time if a thread can be started for it."""
+    if not task.timeout:
+        return _outcome(task, job)
+    attempt = _Attempt(task, job)
+    try:
+        attempt.start()
+    except RuntimeError:
+        # The system has no thread to spare.
+        return _outcome(task, job)
+    return attempt.result(control)
 
 
 def _outcome(task: Task[JobT, ResultT], job: JobT) -> ResultT:
@@ -35,34 +55,63 @@ def _outcome(task: Task[JobT, ResultT], job: JobT) -> ResultT:
     return result
 
 
-def _watched(task: Task[JobT, ResultT], job: JobT) -> ResultT:
-    """The same in a thread, so that this one need not wait for ever."""
-    answer: queue.SimpleQueue[ResultT | BaseException] = queue.SimpleQueue()
+class _Attempt(Generic[JobT, ResultT]):
+    """A job in a thread, so that this one need not wait for ever."""
 
-    def work() -> None:
+    def __init__(self, task: Task[JobT, ResultT], job: JobT) -> None:
+        self._task = task
+        self._job = job
+        self._answer: queue.SimpleQueue[ResultT | BaseException] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        # Held while it is decided whether the thread is over: an id may serve again.
+        self._deciding = threading.Lock()
+        self._over = False
+
+    def start(self) -> None:
+        """Raises RuntimeError if no thread can be started."""
+        self._thread.start()
+
+    def result(self, control: Control) -> ResultT:
+        """Wait for it. Raises KeyboardInterrupt if told to abort."""
+        task, job = self._task, self._job
+        assert task.timeout is not None
+        end = time.monotonic() + task.timeout
+        while True:
+            left = end - time.monotonic()
+            try:
+                answer = self._answer.get(timeout=max(0.0, min(left, _POLL_SECONDS)))
+                break
+            except queue.Empty:
+                if control.aborting:
+                    self._abandon()
+                    # Whatever it publishes, it has done so before anybody looks what there is.
+                    self._thread.join(_UNWIND_SECONDS)
+                    raise KeyboardInterrupt from None
+                if left <= 0:
+                    self._abandon()
+                    self._thread.join(_UNWIND_SECONDS)
+                    return task.gave_up(job)
+            except BaseException:
+                # Somebody wants to stop at once.
+                self._abandon()
+                self._thread.join(_UNWIND_SECONDS)
+                raise
+        if isinstance(answer, BaseException):
+            return task.lost(job, "raised", f"{type(answer).__name__}: {answer}")
+        return answer
+
+    def _work(self) -> None:
         try:
-            answer.put(_outcome(task, job))
+            self._answer.put(_outcome(self._task, self._job))
         except BaseException as error:
-            answer.put(error)
+            self._answer.put(error)
+        with self._deciding:
+            self._over = True
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        result = answer.get(timeout=task.timeout)
-    except queue.Empty:
-        _abandon(thread)
-        return task.gave_up(job)
-    except BaseException:
-        # Somebody wants to stop at once.
-        _abandon(thread)
-        raise
-    if isinstance(result, BaseException):
-        return task.lost(job, "raised", f"{type(result).__name__}: {result}")
-    return result
-
-
-def _abandon(thread: threading.Thread) -> None:
-    """Let it end as soon as it is back from C: nothing may be published any more."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-    )
+    def _abandon(self) -> None:
+        """Let it end as soon as it is back from C: nothing may be published any more."""
+        with self._deciding:
+            if not self._over:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(SystemExit)
+                )

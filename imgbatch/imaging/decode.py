@@ -17,6 +17,7 @@ from imgbatch.imaging.metadata import embedded, exif
 from imgbatch.imaging.modes import in_working_mode, with_sane_profile
 from imgbatch.imaging.opening import (
     Every,
+    OnRead,
     Rules,
     opened,
     pillow_told,
@@ -97,6 +98,7 @@ def pictures(
     salvage: bool = False,
     raw_preview: bool = False,
     admit: Admit | None = None,
+    on_read: OnRead | None = None,
 ) -> Generator[Picture]:
     """Decode the picture in `path`, at least as large as `need` asks; and all of its frames.
 
@@ -106,7 +108,8 @@ def pictures(
     name and the series, says so; they come one by one, and composed: each as it is to be seen.
     With `salvage` a picture that is cut short is kept as far as it goes, with a warning.
     `raw_preview` takes the JPEG inside a camera's raw file. `admit` is called once, after the
-    header and before any pixel; whatever it raises is passed on.
+    header and before any pixel; whatever it raises is passed on. `on_read` is told the checksum
+    of the file, after the last frame.
     Raises PictureError in the stage "open" or "decode".
     """
     asked = begun = False
@@ -119,7 +122,7 @@ def pictures(
 
     rules = Rules(max_pixels, every=every, raw_preview=raw_preview)
     try:
-        for picture in _decoded(path, need, rules, ask):
+        for picture in _decoded(path, need, rules, ask, on_read):
             begun = True
             yield picture
     except PictureError as error:
@@ -130,7 +133,8 @@ def pictures(
     else:
         return
     # The pixels of the first attempt, which its error still held, are gone by now.
-    with closing(_decoded(path, need, replace(rules, salvage=True), lambda demand: None)) as rest:
+    again = _decoded(path, need, replace(rules, salvage=True), lambda demand: None, on_read)
+    with closing(again) as rest:
         try:
             picture = next(rest)
         except PictureError:
@@ -142,8 +146,10 @@ def pictures(
         yield from rest
 
 
-def _decoded(path: str, need: Need, rules: Rules, ask: Admit) -> Generator[Picture]:
-    with opened(path) as file:
+def _decoded(
+    path: str, need: Need, rules: Rules, ask: Admit, on_read: OnRead | None
+) -> Generator[Picture]:
+    with opened(path, on_read) as file:
         image, row = recognised(file, path, rules)
         with reading("decode", rules):
             # Counting frames reads the first one's header again: so it comes first.

@@ -11,10 +11,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from imgbatch import checksum
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
 from imgbatch.imaging.metadata import embedded
@@ -39,6 +40,10 @@ class Rules:
     raw_preview: bool = False
 
 
+OnRead = Callable[[int], None]
+"""Told the checksum of a whole file when everything that was wanted of it is read."""
+
+
 class _Unmapped(io.FileIO):
     """A file that keeps its descriptor to itself.
 
@@ -50,15 +55,59 @@ class _Unmapped(io.FileIO):
         raise io.UnsupportedOperation("fileno")
 
 
+class _Summed(_Unmapped):
+    """The same, with the checksum of what is read anyway: to read it once more would cost more.
+
+    Decoders go through a file from its beginning, now and then back to what they have seen.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._at = self._summed = self._value = 0
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = super().readinto(buffer)
+        self._sum(memoryview(buffer)[:count])
+        return count
+
+    def readall(self) -> bytes:
+        data = super().readall()
+        self._sum(data)
+        return data
+
+    def _sum(self, data: bytes | memoryview) -> None:
+        end = self._at + len(data)
+        if self._at <= self._summed < end:
+            new = data[self._summed - self._at :] if self._at < self._summed else data
+            self._value = checksum.crc32(new, self._value)
+            self._summed = end
+        self._at = end
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._at = super().seek(offset, whence)
+        return self._at
+
+    def checksum(self) -> int:
+        """That of the whole file; what nobody has read is read now. Raises OSError."""
+        if self._at != self._summed:
+            self.seek(self._summed)
+        while data := self.read(checksum.PIECE_BYTES):
+            self._sum(data)
+        return self._value
+
+
 @contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
-    """The file, which is closed in the end. Raises PictureError."""
+def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
+    """The file, which is closed in the end. Raises PictureError.
+
+    `on_read` is told its checksum, unless the block is left by an exception.
+    """
     # A file object, never a path: Pillow maps files that it opens itself, too.
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise PictureError("open", "unreadable", "this is a pipe or a device, not a file")
-        file = io.BufferedReader(_Unmapped(path))
+        raw = _Unmapped(path) if on_read is None else _Summed(path)
     except ValueError as error:
         raise PictureError("open", "not-found", f"cannot be opened: {error}") from error
     except IsADirectoryError as error:
@@ -66,8 +115,14 @@ def opened(path: str) -> Iterator[BinaryIO]:
     except OSError as error:
         kind = "not-found" if error.errno == errno.ENOENT else "unreadable"
         raise PictureError("open", kind, f"cannot be opened: {error.strerror}") from error
-    with file:
+    with io.BufferedReader(raw) as file:
         yield file
+        if on_read is not None and isinstance(raw, _Summed) and not raw.closed:
+            try:
+                value = raw.checksum()
+            except OSError:
+                return
+            on_read(value)
 
 
 def recognised(file: BinaryIO, path: str, rules: Rules) -> tuple[Image.Image, formats.Format]:

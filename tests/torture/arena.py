@@ -85,7 +85,7 @@ def plant_noise(folder: Path, count: int, width: int = 80, height: int = 60) -> 
 
 def tree(folder: Path) -> Tree:
     """The bytes of every visible file below; a folder that is not there has none."""
-    return {name: (folder / name).read_bytes() for name in _files(folder) if not _hidden(name)}
+    return {name: (folder / name).read_bytes() for name in files(folder) if not _hidden(name)}
 
 
 def leftovers(folder: Path, *, logs: bool = True) -> list[str]:
@@ -94,13 +94,13 @@ def leftovers(folder: Path, *, logs: bool = True) -> list[str]:
     Where the journal could not be written, the logs have to stay for the next run.
     """
     ends = (".tmp", ".log") if logs else (".tmp",)
-    return [name for name in _files(folder) if ".imgbatch-" in name or name.endswith(ends)]
+    return [name for name in files(folder) if ".imgbatch-" in name or name.endswith(ends)]
 
 
 def seals(folder: Path) -> dict[str, tuple[int, int]]:
     """What changes whenever a file is written anew, though with the same bytes."""
     found = {}
-    for name in _files(folder):
+    for name in files(folder):
         with suppress(FileNotFoundError):
             stat = (folder / name).stat()
             if not _hidden(name):
@@ -108,7 +108,8 @@ def seals(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _files(folder: Path) -> list[str]:
+def files(folder: Path) -> list[str]:
+    """The names of all files below, hidden ones, too."""
     return sorted(
         os.path.relpath(os.path.join(top, name), folder)
         for top, _, names in os.walk(folder)
@@ -277,7 +278,7 @@ class Arena:
                     *("--report", self._told("report", number)),
                 ],
                 cwd=self.place,
-                env=self._environment(haste, env or {}),
+                env=self.environment_of(haste, env),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -306,6 +307,18 @@ class Arena:
         wait_until(lambda: len(seals(self.out)) >= count, process)
         return process.poll() is None
 
+    def environment_of(
+        self, haste: bool = False, more: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """What a command is told by its environment, and its workers."""
+        path = os.pathsep.join(filter(None, (str(INJECTED), os.environ.get("PYTHONPATH"))))
+        told = {**os.environ, "PYTHONPATH": path, deeds.MARKS: str(self.mark(""))}
+        told.pop("PYTHONDONTWRITEBYTECODE", None)
+        told["PYTHONPYCACHEPREFIX"] = _BYTECODE
+        if haste:
+            told[deeds.HASTE] = "1"
+        return {**told, **self.environment, **(more or {})}
+
     def _ended(self, session: int, code: int, number: int) -> Ended:
         orphans = alive_after(session)
         return Ended(
@@ -318,12 +331,3 @@ class Arena:
 
     def _told(self, what: str, number: int) -> Path:
         return self.place / f"{what}-{number}.txt"
-
-    def _environment(self, haste: bool, more: Mapping[str, str]) -> dict[str, str]:
-        path = os.pathsep.join(filter(None, (str(INJECTED), os.environ.get("PYTHONPATH"))))
-        told = {**os.environ, "PYTHONPATH": path, deeds.MARKS: str(self.mark(""))}
-        told.pop("PYTHONDONTWRITEBYTECODE", None)
-        told["PYTHONPYCACHEPREFIX"] = _BYTECODE
-        if haste:
-            told[deeds.HASTE] = "1"
-        return {**told, **self.environment, **more}

@@ -121,7 +121,7 @@ def test_a_result_that_cannot_be_told_leaves_nothing_that_is_not_told(tmp_path: 
 
 @pytest.mark.parametrize(
     ("how", "jobs"),
-    [("missing", "2"), ("raising", "1"), ("ending", "2"), ("closed", "2")],
+    [("missing", "2"), ("raising", "1"), ("ending", "2")],
 )
 def test_workers_that_cannot_be_set_up_fail_every_file_with_the_reason(
     tmp_path: Path, how: str, jobs: str
@@ -141,6 +141,16 @@ def test_workers_that_cannot_be_set_up_fail_every_file_with_the_reason(
     assert "worker processes cannot start" in ended.said
     assert tree(arena.out) == {}
     assert leftovers(arena.out) == []
+
+
+def test_workers_start_without_the_server_where_that_does_not(tmp_path: Path) -> None:
+    arena = Arena(tmp_path, {deeds.BROKEN: "closed"})
+    names = plant_innocents(arena.photos, 12)
+
+    ended = arena.run(*FAULTY, "--jobs", "2")
+
+    assert ended.code == 0
+    assert ended.statuses() == dict.fromkeys(names, "done")
 
 
 # Kills from outside

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 sys.path.append(str(Path(__file__).parent.parent))
 
 import deeds
+import holding
 
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, parameters_of, register
@@ -55,3 +56,7 @@ if BROKEN != "missing" or IN_THE_COMMAND:
 
         def __reduce__(self) -> tuple[Any, ...]:
             return loaded, (Fault, tuple(getattr(self, key) for key in parameters_of(Fault)))
+
+
+if os.environ.get(holding.ROLE) == "worker" and "forkserver" in " ".join(sys.orig_argv):
+    holding.hold_workers()

@@ -1,0 +1,54 @@
+"""How signals end the command: without a word, leaving nothing, and seen by whoever called it.
+
+It loads next to nothing, since whoever presses Ctrl-C before `take_over` gets to see a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+_clean_ups: list[Callable[[], object]] = []
+
+
+def heeded() -> tuple[signal.Signals, ...]:
+    """Those that end the command. What was ignored when it began (nohup, `&`) stays so."""
+    ending = (signal.SIGINT, signal.SIGTERM)
+    return tuple(number for number in ending if signal.getsignal(number) is not signal.SIG_IGN)
+
+
+def take_over() -> None:
+    """Let them end this process at once, wherever it is.
+
+    Nothing is raised: an exception in the midst of an import, say, would be printed by whatever
+    cannot pass it on.
+    """
+    for number in heeded():
+        signal.signal(number, _end)
+
+
+def before_death(clean_up: Callable[[], object]) -> None:
+    """Have this done before a signal ends the process. It must not raise."""
+    _clean_ups.append(clean_up)
+
+
+def die_by(number: int) -> int:
+    """End this process by a signal, so that a calling shell or script sees what happened.
+
+    Returns the exit code that stands for it, where a process cannot die so (Windows).
+    """
+    for clean_up in _clean_ups:
+        clean_up()
+    if os.name == "posix":
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    return 128 + number
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(die_by(number))

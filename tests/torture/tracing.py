@@ -1,0 +1,200 @@
+"""The calls of one thread, recorded or failed by strace.
+
+strace counts the calls of each thread by itself, so exactly one thread is traced: the n-th call of
+it is then one call of the whole run.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import holding
+from arena import JOURNAL
+
+NAMES: Final = (
+    *("open", "openat", "creat"),
+    *("write", "pwrite64", "writev", "pwritev", "copy_file_range", "sendfile"),
+    *("fsync", "fdatasync", "sync_file_range", "ftruncate", "fallocate", "fcntl"),
+    *("link", "linkat", "symlink", "symlinkat", "rename", "renameat", "renameat2"),
+    *("unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"),
+    *("utime", "utimes", "utimensat", "futimesat"),
+    *("chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat"),
+    *("setxattr", "lsetxattr", "fsetxattr"),
+)
+"""What may change files; names that this kind of processor does not have are left out."""
+
+OPENING: Final = frozenset({"open", "openat", "creat"})
+WRITING: Final = frozenset({"write", "pwrite64"})
+_ATTACH_SECONDS: Final = 20.0
+_END_SECONDS: Final = 2.0
+_CALL: Final = re.compile(
+    r"(\w+)\((.*?)(?:\)\s+= (-?\d+|\?)(?: (E\w+))?.*| <unfinished \.\.\.>.*)?"
+)
+_PATH: Final = re.compile(r'(AT_FDCWD|\d+)<([^>]*)>|"([^"]*)"')
+_TO_WRITE: Final = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
+_LOCK: Final = re.compile(r"F_(?:OFD_)?SETLKW?\b")
+_NUMBERS: Final = re.compile(r", (\d+)")
+# What differs from run to run: the word of a run, a process, a random name, an inode.
+_NAMES: Final = (
+    (re.compile(r"\.imgbatch-[0-9a-f]+-[0-9a-f]+\.tmp"), "TEMPORARY"),
+    (re.compile(r"\.imgbatch/[0-9a-f]+-\d+\.log"), ".imgbatch/LOG"),
+    (re.compile(r"#\d+"), "NAMELESS"),
+    (re.compile(r"/proc/self/fd/\d+"), "FD"),
+)
+
+
+class TracingError(Exception):
+    """strace cannot do what it is asked to."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as strace tells of it.
+
+    `nth` counts those of the same name in its thread from 1 on, `paths` are those below the arena,
+    without what differs from run to run. `result` is None if it never came back, `error` the name
+    of what went wrong. One that writes wanted to write from the byte `start` of its file to `end`.
+    """
+
+    name: str
+    nth: int
+    arguments: str
+    paths: tuple[str, ...]
+    result: int | None
+    error: str | None
+    start: int = 0
+    end: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(self.paths)})"
+
+    @property
+    def matters(self) -> bool:
+        """Whether it changes files that the arena has, or opens what tells of them."""
+        if not self.paths:
+            return False
+        if self.name in OPENING:
+            remembered = any(JOURNAL in path.split("/") for path in self.paths)
+            return remembered or _TO_WRITE.search(self.arguments) is not None
+        return self.name != "fcntl" or _LOCK.search(self.arguments) is not None
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it uses a pipe."""
+        return "<pipe:" in self.arguments
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether it opens a file without a name."""
+        return "O_TMPFILE" in self.arguments
+
+
+def calls(log: Path, place: Path) -> list[Call]:
+    """What a log of strace tells, with paths as they are seen from `place`."""
+    found: list[Call] = []
+    counts: dict[str, int] = {}
+    ends: dict[str, int] = {}
+    for line in log.read_text(errors="replace").splitlines():
+        match = _CALL.fullmatch(line)
+        if match is None:
+            continue
+        name, arguments, told, error = match.groups()
+        counts[name] = counts.get(name, 0) + 1
+        result = int(told) if told not in (None, "?") else None
+        start = end = 0
+        if name in WRITING:
+            file = arguments.partition(",")[0]
+            numbers = [int(number) for number in _NUMBERS.findall(arguments)]
+            start = numbers[-1] if name == "pwrite64" else ends.get(file, 0)
+            end = start + numbers[0]
+            ends[file] = start + max(result or 0, 0)
+        paths = tuple(_paths(arguments, place))
+        found.append(Call(name, counts[name], arguments, paths, result, error, start, end))
+    return found
+
+
+def _paths(arguments: str, place: Path) -> Iterator[str]:
+    folder = str(place)
+    for descriptor, described, quoted in _PATH.findall(arguments):
+        if descriptor:
+            folder = described
+        if descriptor == "AT_FDCWD" or (not described.startswith("/") and not quoted):
+            continue
+        path = os.path.normpath(os.path.join(folder, quoted))
+        if path == str(place) or path.startswith(f"{place}{os.sep}"):
+            path = os.path.relpath(path, place)
+            for differing, name in _NAMES:
+                path = differing.sub(name, path)
+            yield path
+
+
+class Tracer:
+    """strace at work on one thread."""
+
+    def __init__(self, thread: int, log: Path, *inject: str) -> None:
+        words = ["strace", "-p", str(thread), "-o", str(log), "-y", "-s", "0"]
+        words += ["-e", "signal=none", "-e", f"trace={','.join(f'?{name}' for name in NAMES)}"]
+        words += [word for one in inject for word in ("-e", f"inject={one}")]
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert self._process.stderr is not None
+        said = self._process.stderr.readline()
+        if "attached" not in said:
+            self.close()
+            raise TracingError(said.strip() or "strace says nothing")
+
+    def close(self) -> None:
+        """Let go of the thread, if there still is one."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
+        self._process.terminate()
+        self._process.wait()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+
+@functools.cache
+def trouble() -> str | None:
+    """Why calls cannot be traced here, None if they can."""
+    try:
+        said = subprocess.run(["strace", "-V"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "there is no strace here"
+    if not said.startswith("strace -- version"):
+        return "what is called strace here is another program"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        held = subprocess.Popen(
+            [sys.executable, holding.__file__], env={**os.environ, holding.FOLDER: name}
+        )
+        try:
+            _, thread = await_held(folder)
+            Tracer(thread, folder / "log").close()
+        except (TracingError, TimeoutError) as error:
+            return f"strace may not trace here: {error}"
+        finally:
+            held.kill()
+            held.wait()
+    return None
+
+
+def await_held(folder: Path) -> tuple[int, int]:
+    """The process and the thread that are held there, as soon as they are."""
+    end = time.monotonic() + _ATTACH_SECONDS
+    while (found := holding.held(folder)) is None:
+        if time.monotonic() > end:
+            raise TimeoutError("nobody came to be traced")
+        time.sleep(0.001)
+    return found
