@@ -38,7 +38,7 @@ def imgbatch(
         input=stdin,
         env=env,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert b"Traceback" not in run.stderr, run.stderr.decode()

@@ -8,8 +8,13 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import programs
 import pytest
+
+# The same examples in every run, however long one takes; nothing is remembered.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("steady")
 
 TORTURE: Final = Path(__file__).parent / "torture"
 

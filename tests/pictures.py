@@ -6,6 +6,7 @@ byte, so that what the tests expect is known from somewhere else than the code t
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ UPRIGHT: Final = ("red", "green", "blue", "yellow")
 
 def scene(width: int = 96, height: int = 64) -> Pixels:
     """A picture-like RGB array: a sky, a hill, a sun, and some fine grain; always the same."""
+    return _scene(width, height).copy()
+
+
+@functools.lru_cache(maxsize=64)
+def _scene(width: int, height: int) -> Pixels:
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
     across, down = columns / max(1, width - 1), rows / max(1, height - 1)
     colours = np.stack([90 + 60 * down, 140 + 50 * down, 230 - 60 * down], axis=-1)

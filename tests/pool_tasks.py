@@ -89,7 +89,7 @@ def _rest(errand: Errand) -> None:
 
 
 def _sleep_long(errand: Errand) -> None:
-    time.sleep(60)
+    time.sleep(600)
 
 
 def _count_for_ever(errand: Errand) -> None:
@@ -252,7 +252,7 @@ def _survivors(pids: set[int]) -> list[int]:
 
 
 def _lasting(living: Callable[[], set[int]]) -> list[int]:
-    for _ in range(60):
+    for _ in range(600):
         if not living():
             return []
         time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -59,6 +60,11 @@ class Row:
 
 def levels_of_all_kinds(bands: int, width: int = 83, height: int = 61) -> NDArray[np.uint8]:
     """Every level, gradients, edges and noise; none of the channels like another."""
+    return _levels_of_all_kinds(bands, width, height).copy()
+
+
+@functools.cache
+def _levels_of_all_kinds(bands: int, width: int, height: int) -> NDArray[np.uint8]:
     # The one generator whose numbers NumPy promises never to change.
     chance = np.random.RandomState(7)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)

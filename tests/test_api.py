@@ -52,7 +52,7 @@ def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
         start_new_session=True,
     ) as started:
         try:
-            out, err = started.communicate(timeout=30)
+            out, err = started.communicate(timeout=300)
         finally:
             left = still_alive(started.pid)
             for pid in left:
@@ -69,7 +69,7 @@ def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
 def test_every_public_name_can_be_imported(name: str) -> None:
     run = subprocess.run(
         [sys.executable, "-c", f"from imgbatch import {name}"],
-        timeout=30,
+        timeout=300,
         check=False,
     )
 

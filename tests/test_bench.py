@@ -196,7 +196,7 @@ def test_imgbatch_does_the_work_of_every_row(
     peer = BY_NAME["imgbatch"]
     command = peer.command(Place(tmp_path), task)
 
-    subprocess.run(command.argv, cwd=command.folder, check=True, timeout=60)
+    subprocess.run(command.argv, cwd=command.folder, check=True, timeout=300)
 
     wanted = {
         peer.output(task, source, size) for source in sources for size in task.make.sizes or (None,)
@@ -285,7 +285,7 @@ def test_photos_come_again_where_there_are_too_few(
 @pytest.mark.external("sh")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_session_counts_its_children() -> None:
-    code = "import time; block = bytearray(80_000_000); print(flush=True); time.sleep(60)"
+    code = "import time; block = bytearray(80_000_000); print(flush=True); time.sleep(600)"
     script = f'"{sys.executable}" -c "{code}"; true'
     with subprocess.Popen(
         [programs.path_of("sh"), "-c", script], stdout=subprocess.PIPE, start_new_session=True

@@ -1186,7 +1186,7 @@ def test_a_file_cut_short_while_it_is_read_kills_nobody(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     # libtiff itself may say something there.
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)

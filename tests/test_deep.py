@@ -594,7 +594,7 @@ def read_by_imagemagick(path: Path, mode: str) -> Levels:
     kind = "rgba" if "A" in mode else "rgb"
     options = ["-depth", "16", "-endian", "LSB", f"{kind}:-"]
     command = [programs.path_of("imagemagick"), f"{path}[0]", *options]
-    run = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, check=True, timeout=300)
     array = np.frombuffer(run.stdout, "<u2").reshape(HEIGHT, WIDTH, len(kind))
     return array[..., [0, -1]] if mode == "LA;16" else array
 
@@ -645,7 +645,7 @@ def told(path: Path) -> dict[str, Any]:
         [programs.path_of("exiftool"), "-j", "-G1", "-n", "-b", str(path)],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     (tags,) = json.loads(run.stdout)
     other = ("System:", "ExifTool:", "SourceFile")

@@ -316,7 +316,7 @@ def test_another_program_finds_nothing_wrong(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=300,
     )
     assert done.stderr == ""
     assert "5 images" in done.stdout

@@ -210,7 +210,7 @@ def test_what_travels_is_written(tmp_path: Path) -> None:
     path = tmp_path / "out.heic"
     path.write_bytes(encoded.data)
     command = [programs.path_of("exiftool"), "-j", "-G1", str(path)]
-    run = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, check=True, timeout=300)
     (tags,) = json.loads(run.stdout)
     assert tags["IFD0:Model"] == pictures.MODEL
     assert tags["IFD0:Artist"] == pictures.ARTIST

@@ -119,7 +119,7 @@ def loaded_by(code: str, *arguments: str | Path) -> set[str]:
         [sys.executable, "-c", LOADED + code, *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
         check=True,
     )
     return set(run.stderr.splitlines()[-1].split()[1:])

@@ -71,7 +71,7 @@ def test_no_peak_is_higher_than_its_estimate(words: tuple[str, ...]) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()

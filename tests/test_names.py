@@ -78,7 +78,7 @@ def imgbatch(
         input=stdin,
         env={**os.environ, **(env or {})},
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert b"Traceback" not in run.stderr, run.stderr.decode()

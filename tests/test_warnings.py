@@ -248,7 +248,7 @@ def test_strict_on_the_command_line(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=300,
             check=False,
         )
         codes.append(run.returncode)

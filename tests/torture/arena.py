@@ -28,10 +28,10 @@ from pictures import Pixels, opened, saved, scene
 from pool_tasks import _processes
 
 INJECTED: Final = Path(__file__).parent / "injected"
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 300.0
 """How long any run may take; one that takes longer hangs."""
-ORPHAN_SECONDS: Final = 5.0
-"""How long processes may outlive the command that started them."""
+ORPHAN_SECONDS: Final = 30.0
+"""How long processes may outlive the command that started them, on a busy machine."""
 JOURNAL: Final = ".imgbatch"
 """The hidden folder in an output folder. It is not part of what was asked for."""
 

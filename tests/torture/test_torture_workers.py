@@ -38,7 +38,7 @@ DEADLY: Final = {
     Deed.LEAVE: ("worker", "raised", "SystemExit: 5"),
     Deed.INTERRUPT: ("worker", "raised", "KeyboardInterrupt"),
 }
-GIVEN_UP: Final = ("worker", "timeout", "gave up after 2 s")
+GIVEN_UP: Final = ("worker", "timeout", "gave up after 4 s")
 HANGING: Final = {
     Deed.HANG_HOLDING_THE_GIL: GIVEN_UP,
     Deed.HANG_BUSILY: GIVEN_UP,
@@ -71,7 +71,7 @@ class Trouble:
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trouble, Popen[bytes]]]:
     """It mostly waits, so it goes on while other tests run, and is looked at last."""
     trouble = Trouble(Arena(tmp_path_factory.mktemp("trouble")))
-    with trouble.arena.begun(*FAULTY, "--jobs", "2", "--timeout", "2") as process:
+    with trouble.arena.begun(*FAULTY, "--jobs", "2", "--timeout", "4") as process:
         yield trouble, process
 
 
@@ -87,7 +87,7 @@ def test_workers_that_are_stopped_from_outside_hold_nobody_up(tmp_path: Path) ->
     arena = Arena(tmp_path)
     names = [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 28)]
 
-    with arena.begun(*FAULTY, "--jobs", "2", "--timeout", "2") as process:
+    with arena.begun(*FAULTY, "--jobs", "2", "--timeout", "4") as process:
         assert arena.wait_for_outputs(process, 2)
         stopped = workers_of(process.pid)
         for pid in stopped:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import holding
+import programs
 from arena import JOURNAL
 
 NAMES: Final = (
@@ -143,7 +144,7 @@ class Tracer:
     """strace at work on one thread."""
 
     def __init__(self, thread: int, log: Path, *inject: str) -> None:
-        words = ["strace", "-p", str(thread), "-o", str(log), "-y", "-s", "0"]
+        words = [programs.path_of("strace"), "-p", str(thread), "-o", str(log), "-y", "-s", "0"]
         words += ["-e", "signal=none", "-e", f"trace={','.join(f'?{name}' for name in NAMES)}"]
         words += [word for one in inject for word in ("-e", f"inject={one}")]
         self._process = subprocess.Popen(
@@ -168,12 +169,8 @@ class Tracer:
 @functools.cache
 def trouble() -> str | None:
     """Why calls cannot be traced here, None if they can."""
-    try:
-        said = subprocess.run(["strace", "-V"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return "there is no strace here"
-    if not said.startswith("strace -- version"):
-        return "what is called strace here is another program"
+    if problem := programs.why_lacking("strace"):
+        return problem
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         held = subprocess.Popen(
