@@ -52,6 +52,11 @@ def still_needed(job: Job) -> Job:
 
     The source is read only if a target asks for that (`Target.unless`).
     """
+    for target in job.targets:
+        if target.unless is not None:
+            break
+    else:
+        return job
     recorded = {target.unless for target in job.targets}
     same = {one for one in recorded if one is not None and matches(job.source.path, one)}
     if not same:

@@ -137,12 +137,18 @@ def _walk(
                     subfolders.append(relative)
                 elif recursive:
                     linked.append(relative)
-            elif os.path.splitext(entry.name)[1].lower() in formats.SUFFIXES:
+            elif _suffix(entry.name) in formats.SUFFIXES:
                 source = _source(folder, relative, name, entry)
                 if source and (patterns is _ALL or patterns.allow(relative)):
                     yield source
         if recursive:
             pending.extend(reversed(subfolders))
+
+
+def _suffix(name: str) -> str:
+    # What os.path.splitext gives for names without a folder that are not hidden, in less time.
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem else ""
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:

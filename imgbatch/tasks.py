@@ -7,7 +7,8 @@ come with `worker`, where one of these is called.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 from imgbatch.executors import Task
 from imgbatch.model import Job, Result, Run
@@ -30,28 +31,31 @@ def making(recipe: Recipe, run: Run) -> Task[Job, Result]:
 
 def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
     """The results of those of the jobs that had published everything when they were cut off."""
-    from imgbatch import worker
-
-    return worker.finished(jobs, run)
+    results: Iterator[Result] = _worker().finished(jobs, run)
+    return results
 
 
 def set_up() -> None:
     """Set a process that does nothing but this up for it."""
+    _worker().tune_process()
+
+
+@cache
+def _worker() -> Any:
+    # Asked for each job: `import` takes longer to find what is loaded.
     from imgbatch import worker
 
-    worker.tune_process()
+    return worker
 
 
 def _process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
-    from imgbatch import worker
-
-    return worker.process(job, share, recipe, run)
+    result: Result | None = _worker().process(job, share, recipe, run)
+    return result
 
 
 def _lost(job: Job, kind: str, message: str, run: Run) -> Result:
-    from imgbatch import worker
-
-    return worker.lost(job, kind, message, run)
+    result: Result = _worker().lost(job, kind, message, run)
+    return result
 
 
 def _failed(result: Result) -> bool:

@@ -21,7 +21,7 @@ from PIL import Image
 from imgbatch import atomic, checksum, runlog
 from imgbatch.checksum import crc32
 from imgbatch.errors import PictureError
-from imgbatch.imaging import decode, formats
+from imgbatch.imaging import decode, formats, opening
 from imgbatch.imaging import resample as _resample  # noqa: F401
 from imgbatch.imaging.encode import Encoded
 from imgbatch.making import Made, ShareExceededError, make
@@ -80,6 +80,7 @@ def tune_process() -> None:
     else:
         # The type stubs of Pillow's C part leave this out.
         Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
+    opening.silence_codecs()
     # What is loaded by now stays: the collector need not look through it for what could go.
     gc.freeze()
 
@@ -247,7 +248,7 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         for file in staged:
             file.discard()
     written = _written(targets, made.files, [file.target for file in staged])
-    return tuple(one for one in written if one.path not in others)
+    return tuple(one for one in written if one.path not in others) if others else written
 
 
 def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
@@ -385,9 +386,11 @@ def _settled(target: Target, encoded: Encoded) -> Target:
 
     Such a path was not checked by the plan, so it may not replace just anything.
     """
+    if not target.any_suffix or target.relative.endswith(encoded.format.suffixes):
+        return target
     stem, suffix = os.path.splitext(target.relative)
     right = encoded.format.suffix_for(suffix)
-    if not target.any_suffix or right == suffix:
+    if right == suffix:
         return target
     return replace(target, relative=stem + right, replace=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -14,6 +13,7 @@ from imgbatch.errors import PictureError
 from imgbatch.imaging import coders, colour, fitting, formats, metadata, palette, png
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import containers
+from imgbatch.imaging.opening import quiet
 from imgbatch.imaging.picture import Metadata, Picture
 from imgbatch.imaging.series import animated
 from imgbatch.imaging.series.pages import joined
@@ -234,9 +234,8 @@ class _File:
             options = coders.options(first, row, encoding)
             options |= containers.options(self.kept, first.icc, row)
             buffer = BytesIO()
-            with warnings.catch_warnings():
-                # Pillow looks into EXIF here and there, and warns of what is odd in it.
-                warnings.simplefilter("ignore", UserWarning)
+            # Pillow looks into EXIF here and there, and warns of what is odd in it.
+            with quiet():
                 if len(self.frames) > 1 or row.name == "gif":
                     data = _animation(self.frames, row, options, encoding)
                 elif first.deep is not None:

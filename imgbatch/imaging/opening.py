@@ -9,7 +9,7 @@ import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -224,6 +224,26 @@ def _inside_icon(file: BinaryIO) -> Image.Image:
     return image
 
 
+# What warns while a file is read or written. Operations, also of other packages, are not among it.
+_CODECS: Final = r"(PIL|numpy|imagecodecs|tifffile|rawpy|pillow_heif|imgbatch\.imaging)(\.|$)"
+_NOTHING: Final = nullcontext()
+_silenced = False
+
+
+def silence_codecs() -> None:
+    """Let nobody hear what codecs warn of in this process, which is nobody's guest."""
+    global _silenced
+    if not _silenced:
+        warnings.filterwarnings("ignore", module=_CODECS)
+        _silenced = True
+
+
+def quiet() -> AbstractContextManager[object]:
+    """A context in which codecs warn nobody: what matters is said by our own checks."""
+    # To change the filters for each file costs as much as to open it.
+    return _NOTHING if _silenced else warnings.catch_warnings(action="ignore")
+
+
 class reading:  # noqa: N801
     """A context that turns whatever a codec raises into a PictureError with words for a person."""
 
@@ -232,8 +252,7 @@ class reading:  # noqa: N801
     def __init__(self, stage: Stage, rules: Rules) -> None:
         self._stage: Stage = stage
         self._rules = rules
-        # What matters of these is said by our own checks, in words for a person.
-        self._quiet = warnings.catch_warnings(action="ignore")
+        self._quiet = quiet()
         self._told = pillow_told(rules)
 
     def __enter__(self) -> None:
