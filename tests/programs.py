@@ -122,10 +122,12 @@ NEEDED: Final = {
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),
         Program("mount", "mount", ("--version",), r"^mount from util-linux "),
+        Program("setpriv", "util-linux", ("--version",), r"^setpriv from util-linux "),
         Program("sh", "dash", ("-c", "echo $((6 * 7))"), r"^42$"),
         Program("strace", "strace", ("-V",), r"^strace -- version "),
         Program("tificc", "liblcms2-utils", (), r"^Little ?CMS ICC profile applier for TIFF "),
         Program("umount", "mount", ("--version",), r"^umount from util-linux "),
+        Program("unshare", "util-linux", ("--version",), r"^unshare from util-linux "),
         Program("webpmux", "webp", ("-version",), r"^\d+\.\d+\.\d+$"),
     )
 }

@@ -203,7 +203,7 @@ def run_as(folder: Path, how: str, text: str) -> subprocess.CompletedProcess[str
         input="\n".join(line for line in text.splitlines() if line) + "\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -17,10 +17,12 @@ GENUINE: Final = {
     "exiftool": "12.57",
     "gifsicle": "LCDF Gifsicle 1.93",
     "mount": "mount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",
+    "setpriv": "setpriv from util-linux 2.38.1",
     "sh": "42",
     "strace": "strace -- version 6.1",
     "tificc": "Little CMS ICC profile applier for TIFF - v7.2 [LittleCMS 2.14]",
     "umount": "umount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",
+    "unshare": "unshare from util-linux 2.38.1",
     "webpmux": "1.2.4",
 }
 """What those of a Debian answer."""

@@ -27,7 +27,7 @@ def connected(words: str, redirection: str, cwd: Path, **env: str) -> Told:
         capture_output=True,
         text=True,
         errors="surrogateescape",
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -87,7 +87,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None
         cwd=tmp_path,
         stdout=writing,
         stderr=subprocess.PIPE,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     os.close(writing)

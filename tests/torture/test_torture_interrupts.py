@@ -69,7 +69,7 @@ def test_a_signal_at_any_moment_ends_the_command_without_a_word(
             time.sleep(chance.uniform(0, 0.5))
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
-            said, told = process.communicate(timeout=60)
+            said, told = process.communicate(timeout=300)
             left = alive_after(process.pid)
 
         # It may have been faster.
@@ -93,7 +93,7 @@ def test_a_run_that_was_interrupted_leaves_no_folder_for_temporary_files(
         wait_until(lambda: list(tmp_path.glob("out/*.jpg")), process)
         assert list(temporary.iterdir()) != []
         process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
 
     assert process.returncode == -number
     assert list(temporary.iterdir()) == []
@@ -112,7 +112,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
             process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.02)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=300)
 
     assert process.returncode == 0
     (line,) = told.splitlines()
