@@ -21,6 +21,7 @@ LAYERS: Final = (
     {"model", "streams"},
     {"errors"},
     {"amounts", "naming"},
+    {"regular"},
     {"imaging", "atomic", "runlog", "packed"},
     {"operations"},
     {"words", "working", "headers"},

@@ -202,7 +202,7 @@ class _File:
     def fixed(self) -> int:
         """The bytes that are no pixels', about."""
         icc = self.frames[0].icc if "icc" in self.row.holds else None
-        blocks = (self.kept.exif, self.kept.xmp, self.kept.iptc, icc)
+        blocks = (self.kept.exif, self.kept.xmp, self.kept.extended, self.kept.iptc, icc)
         return sum(len(block) for block in blocks if block) + len(self.kept.comment or "")
 
     def resized(self, size: Size) -> _File:
