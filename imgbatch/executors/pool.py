@@ -30,7 +30,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final, Generic, TextIO, cast
 
 from imgbatch.errors import WorkersError
-from imgbatch.executors import Control, JobT, ResultT, Task
+from imgbatch.executors import Control, JobT, ResultT, Task, raised
 
 if sys.platform != "win32":
     import fcntl
@@ -214,7 +214,7 @@ def _work(portion: _Portion[Any]) -> tuple[int, bytes]:
             # Pickled here, where a failure is this job's own and not the pool's.
             pickled = b"" if result is None else pickle.dumps(result)
         except BaseException as error:
-            result = task.lost(job, "raised", f"{type(error).__name__}: {error}")
+            result = task.lost(job, *raised(error))
             pickled = pickle.dumps(result)
         if not pickled:
             board.states[serial] = _POSTPONED
@@ -342,7 +342,9 @@ class _Watch:
         child = self.known.get(pid)
         code = child.exitcode if child is not None else None
         if code is not None and code < 0:
-            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+            # Some libraries abort where the system gives no memory.
+            short = -code in (signal.SIGKILL, signal.SIGABRT)
+            hint = " (out of memory?)" if short else ""
             return "killed", f"its worker was killed by signal {-code}{hint}"
         if code is None or code == _UNREAD_EXIT_CODE:
             return "died", "its worker process is gone, and nobody knows why"

@@ -7,7 +7,10 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
-from imgbatch.executors import Control, JobT, ResultT, Task
+from imgbatch.executors import Control, JobT, ResultT, Task, raised
+
+REFUSED = "refused"
+"""The kind of a job that did nothing because it needs more than there is here."""
 
 
 def run(
@@ -31,7 +34,7 @@ def run(
 def _outcome(task: Task[JobT, ResultT], job: JobT) -> ResultT:
     result = task.function(job, 1.0)
     if result is None:
-        return task.lost(job, "refused", "it needs more than there is")
+        return task.lost(job, REFUSED, "it needs more than there is")
     return result
 
 
@@ -57,7 +60,7 @@ def _watched(task: Task[JobT, ResultT], job: JobT) -> ResultT:
         _abandon(thread)
         raise
     if isinstance(result, BaseException):
-        return task.lost(job, "raised", f"{type(result).__name__}: {result}")
+        return task.lost(job, *raised(result))
     return result
 
 

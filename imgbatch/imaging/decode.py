@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import depth, formats, limits, memory, metadata, png
+from imgbatch.imaging import depth, formats, limits, memory, metadata, png, room
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.metadata import EVERY_POLICY, embedded, exif
 from imgbatch.imaging.modes import in_working_mode, with_sane_profile
@@ -24,6 +25,7 @@ from imgbatch.imaging.opening import (
     pillow_told,
     reading,
     recognised,
+    short_of_memory,
 )
 from imgbatch.imaging.picture import Box, Coding, Picture, Series, turned
 from imgbatch.imaging.series import frames
@@ -42,6 +44,9 @@ MAX_PIXELS: Final = 250_000_000
 # Most of a progressive JPEG's time is not its pixels', so fewer of them save little; and a decoder
 # that leaves hardly more than is wanted costs up to 1.8 dB.
 _RESERVE: Final = 1.5
+
+# What decoders say that were given no memory.
+_PERHAPS_MEMORY: Final = frozenset({"broken", "truncated", "no-codec"})
 
 # Of a profile while it is compared, converted and written.
 _PROFILES: Final = 4
@@ -119,13 +124,13 @@ def pictures(
     before any pixel; whatever it raises is passed on.
     Raises PictureError in the stage "open" or "decode".
     """
-    asked = begun = False
+    taken, begun = 0, False
 
     def ask(demand: Demand) -> None:
-        nonlocal asked
+        nonlocal taken
         if admit is not None:
             admit(demand)
-        asked = True
+        taken = demand.bytes + demand.beside
 
     rules = Rules(max_pixels, every=every, raw_preview=raw_preview, metadata=tuple(policies))
     try:
@@ -133,13 +138,17 @@ def pictures(
             begun = True
             yield picture
     except PictureError as error:
-        # Where even the header is cut short there are no pixels to keep.
-        if begun or not (salvage and asked and error.failure.kind == "truncated"):
-            raise
         failure = error.failure
+        if failure.kind not in _PERHAPS_MEMORY:
+            raise
     else:
         return
-    # The pixels of the first attempt, which its error still held, are gone by now.
+    # What the first attempt held, its pixels too, is gone by now.
+    if not room.is_there(taken or memory.opening(path)):
+        raise short_of_memory(failure.stage)
+    # Where even the header is cut short there are no pixels to keep.
+    if begun or not (salvage and taken and failure.kind == "truncated"):
+        raise PictureError(failure.stage, failure.kind, failure.message)
     with closing(_decoded(path, need, replace(rules, salvage=True), lambda demand: None)) as rest:
         try:
             picture = next(rest)
@@ -395,13 +404,24 @@ def _largest(pages: Pages, path: str, need: Need, rules: Rules, series: Series) 
     return demand
 
 
-def read_header(path: str, max_pixels: int = MAX_PIXELS) -> Header:
+class NotAllowedError(Exception):
+    """Nobody allowed a header to be read."""
+
+
+def read_header(
+    path: str, max_pixels: int = MAX_PIXELS, *, allow: Callable[[int], bool] = lambda taken: True
+) -> Header:
     """Read the upright size, the date of capture and the camera of `path`; decode nothing.
 
-    Raises PictureError in the stage "open".
+    Where a library in C reads even the header, `allow` is asked first, with the bytes of memory
+    that takes. Raises NotAllowedError if it says no, and PictureError in the stage "open".
     """
     rules = Rules(max_pixels)
     with opened(path) as file:
+        row = formats.recognise(file.read(formats.HEAD_BYTES), os.path.splitext(path)[1].lower())
+        if row is not None and row.opened_in_c and not allow(memory.opening(path)):
+            raise NotAllowedError
+        file.seek(0)
         image, row, _ = recognised(file, path, rules)
         with reading("open", rules):
             block, orientation = metadata.header(image)

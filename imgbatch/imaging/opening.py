@@ -16,11 +16,11 @@ from typing import Any, BinaryIO, Final
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from imgbatch import regular
-from imgbatch.errors import PictureError
+from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import formats
 from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
 from imgbatch.imaging.picture import Series
-from imgbatch.imaging.series import frames
+from imgbatch.imaging.series import frames, gif
 from imgbatch.model import MetadataPolicy, Notice, Stage
 
 Every = Callable[[str, Series], bool]
@@ -128,6 +128,10 @@ def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notic
         file, count = segments.thinned(file)
         message = f"{count:,} segments before the picture dropped: there are too many to read"
         return file, (Notice("metadata-dropped", message),) if count else ()
+    if row.name == "gif":
+        file, count = gif.without_long_comments(file)
+        message = f"comments of {count:,} bytes dropped: they are too long to read"
+        return file, (Notice("metadata-dropped", message),) if count else ()
     return file, ()
 
 
@@ -192,6 +196,11 @@ def _inside_icon(file: BinaryIO) -> Image.Image:
     return image
 
 
+def short_of_memory(stage: Stage) -> PictureError:
+    """What is said of a picture that there is not enough memory for."""
+    return PictureError(stage, "memory", f"not enough memory to decode it: {MORE_MEMORY}")
+
+
 class reading:  # noqa: N801
     """A context that turns whatever a codec raises into a PictureError with words for a person."""
 
@@ -218,9 +227,9 @@ class reading:  # noqa: N801
 
     def _in_words(self, error: Exception) -> PictureError:
         stage = self._stage
+        if is_short_of_memory(error):
+            return short_of_memory(stage)
         match error:
-            case MemoryError():
-                return PictureError(stage, "memory", "not enough memory to decode it")
             case Image.DecompressionBombError():
                 message = f"it has more pixels than the limit of {self._rules.max_pixels:,}"
                 return PictureError(stage, "too-large", message)

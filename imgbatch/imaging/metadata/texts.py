@@ -18,6 +18,7 @@ _SIGNATURE_BYTES: Final = 8
 _TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PROFILE: Final = b"iCCP"
 _PACKED: Final = _TEXTS | {_PROFILE}
+_PIXELS: Final = frozenset({b"IDAT", b"fdAT"})
 _XMP: Final = b"XML:com.adobe.xmp"
 _RAW_PROFILE: Final = b"Raw profile type "
 # So few bytes cannot be packed from too much: zlib comes to 1 : 1032.
@@ -33,14 +34,19 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
 
     The same file, at its beginning, if it has no more than that.
     """
-    told = [(length, place) for kind, place, length in _chunks(file) if kind in _PACKED]
+    told = [length for kind, _, length in _chunks(file) if _counts(kind, length)]
     notices: tuple[Notice, ...] = ()
-    if len(told) > _FEW_TEXTS or sum(length for length, _ in told) > _FEW_BYTES:
+    if len(told) > _FEW_TEXTS or sum(told) > _FEW_BYTES:
         left_out, notices = _excess(file)
         if left_out:
             file = _without(file, left_out)
     file.seek(0)
     return file, notices
+
+
+def _counts(kind: bytes, length: int) -> bool:
+    """Whether a chunk may be left out; of other kinds those that are too long for anybody."""
+    return kind in _PACKED or (length > MOST_BYTES and kind not in _PIXELS)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
@@ -59,11 +65,15 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
     """Where the chunks begin that are more than is read, and warnings."""
     left_out: list[int] = []
-    lost: list[str] = []
     notices: list[Notice] = []
-    count = taken = 0
+    count = taken = lost = 0
     for kind, at, length in _chunks(file):
+        if not _counts(kind, length):
+            continue
         if kind not in _PACKED:
+            message = f"a chunk {kind.decode('latin-1')!r} of {length:,} bytes was dropped"
+            notices.append(Notice("metadata-dropped", message))
+            left_out.append(at)
             continue
         file.seek(at + 8)
         # Nothing that is longer than this is kept, packed or not.
@@ -72,10 +82,10 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
         most = _most_of(kind, keyword)
         size = _unpacked(kind, data, most)
         if most is None:
-            count += 1
-            taken += size
-            too_much = count > limits.TEXTS or taken > limits.TEXT_BYTES
-            lost += ["a text"] if too_much else []
+            too_much = count >= limits.TEXTS or taken + size > limits.TEXT_BYTES
+            lost += too_much
+            count += not too_much
+            taken += 0 if too_much else size
         elif too_much := size > most:
             name = "profile" if kind == _PROFILE else keyword.decode("latin-1")
             message = f"{name} dropped: it has more than the {most:,} bytes that are read"
@@ -85,7 +95,7 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
             left_out.append(at)
     if lost:
         message = (
-            f"{len(lost):,} of its texts dropped: at most {limits.TEXTS:,} of "
+            f"{lost:,} of its texts dropped: at most {limits.TEXTS:,} of "
             f"{limits.TEXT_BYTES:,} bytes are read"
         )
         notices.append(Notice("metadata-dropped", message))
