@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from imgbatch import atomic, headers, tasks
-from imgbatch.errors import NothingFoundError, UsageError
+from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, pool, resources, serial
 from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.headers import SORTS, Facts, Sort
@@ -275,11 +276,10 @@ class Batch:
 
     def _run(self) -> Run:
         settings = self._settings
-        memory = settings.limits.memory or int(MEMORY_SHARE * resources.memory())
         return Run(
             word=self._word,
             output=self.plan.output,
-            limits=replace(settings.limits, memory=memory),
+            limits=_limits(settings),
             in_place=settings.in_place,
             backup=settings.backup,
             salvage=settings.salvage,
@@ -306,6 +306,12 @@ class _Claims(Iterable[Claim]):
             for target in job.targets:
                 digest = self._digests[target.output]
                 yield target.relative, absolute(source), source.state, digest
+
+
+def _limits(settings: Settings) -> Limits:
+    """With a part of what there is where nobody says how much memory may be taken."""
+    memory = settings.limits.memory or int(MEMORY_SHARE * resources.memory())
+    return replace(settings.limits, memory=memory)
 
 
 def _check(settings: Settings) -> None:
@@ -371,21 +377,47 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
 
 
 def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
-    """What the headers of many files tell, read by as many processes as are worth it."""
-    limits = settings.limits
-    workers = min(settings.jobs or resources.processors(), len(jobs) // _HEADERS_OF_A_WORKER)
-    if workers < 2:
-        return headers.one_by_one(jobs, limits.max_pixels)
+    """What the headers of many files tell, read by as many processes as are worth it.
+
+    Of few files those are read here whose readers come to an end in any case; time is limited all
+    the same. The others need a process that can be ended, unless there is to be none.
+    """
+    limits = _limits(settings)
+    most = settings.jobs or resources.processors()
     task: Task[Job, Facts] = Task(
-        function=partial(headers.read, max_pixels=limits.max_pixels),
+        function=partial(headers.read, limits=limits),
         lost=headers.unread,
         failed=headers.is_unread,
         set_up=tasks.set_up,
         timeout=limits.timeout,
     )
+    workers = min(most, len(jobs) // _HEADERS_OF_A_WORKER)
+    if workers >= 2:
+        yield from _in_processes(task, jobs, workers)
+        return
+    if most == 1 or len(jobs) == 1:
+        yield from serial.run(task, jobs, [range(len(jobs))], 1, Control())
+        return
+    left = Jobs()
+
+    def lost(job: Job, kind: str, cause: str) -> Facts:
+        if kind == serial.REFUSED:
+            left.append(job)
+        return headers.unread(job)
+
+    here = replace(task, function=partial(headers.read, limits=limits, here=True), lost=lost)
+    yield from serial.run(here, jobs, [range(len(jobs))], 1, Control())
+    if left:
+        yield from _in_processes(task, left, min(most, len(left)))
+
+
+def _in_processes(task: Task[Job, Facts], jobs: Jobs, workers: int) -> Iterator[Facts]:
     count = len(jobs)
-    portions = (range(at, min(at + _PORTION, count)) for at in range(0, count, _PORTION))
-    return pool.run(task, jobs, portions, workers, Control())
+    step = min(_PORTION, -(-count // workers))
+    portions = (range(at, min(at + step, count)) for at in range(0, count, step))
+    # If no process can be started the run itself will say so: no header is worth that.
+    with suppress(WorkersError):
+        yield from pool.run(task, jobs, portions, workers, Control())
 
 
 def _output(recipe: Recipe, settings: Settings) -> str:

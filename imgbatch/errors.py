@@ -13,7 +13,9 @@ A message is for the person who reads it: what failed, on which file, what to do
 
 from __future__ import annotations
 
-from typing import ClassVar
+import errno
+import re
+from typing import ClassVar, Final
 
 from imgbatch.model import Failure, Stage
 
@@ -53,3 +55,38 @@ class PictureError(ImgbatchError):
 
     def __str__(self) -> str:
         return self.failure.message
+
+
+MORE_MEMORY: Final = "give fewer --jobs, or --memory as much as there really is"
+"""What to do where memory was short."""
+
+# What codecs and the system's loader say; not libheif's own limits, which hostile files meet.
+_SHORT_OF_MEMORY: Final = re.compile(
+    r"out of memory|(?:cannot|unable to|fail\w* to) allocat|(?:not enough|insufficient) memory"
+    r"|memory allocation|allocat\w+ \w+ bytes|allocation fail|bad_alloc|failed to map segment"
+    r"|cannot allocate memory in static TLS",
+    re.IGNORECASE,
+)
+_LIMIT_OF_A_LIBRARY: Final = "security limit"
+
+
+def is_short_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, says that there was not enough memory."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        text = str(error)
+        if (
+            isinstance(error, MemoryError)
+            or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+            or (_SHORT_OF_MEMORY.search(text) and _LIMIT_OF_A_LIBRARY not in text.lower())
+        ):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
+
+
+def raise_if_short_of_memory(error: BaseException) -> None:
+    """Raise MemoryError for an error that comes from a want of memory, whatever it is called."""
+    if is_short_of_memory(error):
+        raise MemoryError from error

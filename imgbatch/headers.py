@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Literal, NamedTuple, get_args
 
 from imgbatch.errors import PictureError
-from imgbatch.model import LATEST_NS, MAX_PIXELS, Job, Size, Source
+from imgbatch.model import LATEST_NS, Job, Limits, Size, Source
 from imgbatch.packed import Jobs
 
 Sort = Literal["name", "date"]
@@ -20,6 +20,9 @@ _DATE: Final = "%Y:%m:%d %H:%M:%S"
 _OFFSET: Final = re.compile(r"([+-])(\d\d):?([0-5]\d)")
 _SECOND_NS: Final = 10**9
 _SUBSEC_DIGITS: Final = 9
+
+
+_NO_MORE: Final = Limits()
 
 
 class Facts(NamedTuple):
@@ -38,16 +41,29 @@ class Facts(NamedTuple):
 
 
 Reader = Callable[[Jobs], Iterable[Facts]]
-"""Reads the header of every job's source; in whatever order."""
+"""Reads the header of every job's source, in whatever order; of several facts the last count."""
 
 
-def read(job: Job, share: float = 1.0, *, max_pixels: int = MAX_PIXELS) -> Facts:
-    """Read the header of a job's source, and nothing else. `share` does not matter."""
-    from imgbatch.imaging.decode import read_header
+def read(
+    job: Job, share: float = 1.0, *, limits: Limits = _NO_MORE, here: bool = False
+) -> Facts | None:
+    """Read the header of a job's source, and nothing else.
+
+    None if that needs more than this `share` of the memory; and, if it is asked for `here`, in a
+    process that must not hang, where a library in C would read it.
+    """
+    from imgbatch.imaging.decode import NotAllowedError, read_header
 
     source = job.source
+    most = limits.memory
+
+    def allow(taken: int) -> bool:
+        return not here and (most is None or taken <= most * share)
+
     try:
-        header = read_header(source.path, max_pixels)
+        header = read_header(source.path, limits.max_pixels, allow=allow)
+    except NotAllowedError:
+        return None if here or share < 1 else unread(job)
     except (PictureError, MemoryError):
         # The worker will say so in this source's row.
         return unread(job)
@@ -106,9 +122,9 @@ def _seconds(local: datetime, zone: timezone | None) -> int:
         return int(local.replace(tzinfo=UTC).timestamp())
 
 
-def one_by_one(jobs: Jobs, max_pixels: int = MAX_PIXELS) -> Iterator[Facts]:
-    """Read the headers in this process."""
-    return (read(job, max_pixels=max_pixels) for job in jobs)
+def one_by_one(jobs: Jobs) -> Iterator[Facts]:
+    """Read the headers in this process, however long it takes."""
+    return (read(job) or unread(job) for job in jobs)
 
 
 def numbered(

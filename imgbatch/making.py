@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
+from imgbatch import regular
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, encode, formats, resample
 from imgbatch.imaging.decode import Demand
@@ -65,7 +66,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
             frames=demand.frames,
             pixel_bytes=demand.pixel_bytes,
         )
-        need = _PROCESS_BYTES + max(demand.bytes, working)
+        need = _PROCESS_BYTES + demand.beside + max(demand.bytes, working)
         if need > limits.memory:
             raise PictureError(
                 "open",
@@ -99,6 +100,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
             max_pixels=limits.max_pixels,
             salvage=run.salvage,
             raw_preview=recipe.raw_preview,
+            policies={one.output.encoding.metadata for one in wanted},
             admit=admit,
             on_read=hashes.append,
         )
@@ -219,7 +221,7 @@ def _own_file(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encode
         return None
     if encoding.max_bytes is not None and job.source.size > encoding.max_bytes:
         return None
-    with open(job.source.path, "rb") as file:
+    with regular.opened(job.source.path) as file:
         data = file.read()
         state = os.fstat(file.fileno())
     if (state.st_size, state.st_mtime_ns) != (job.source.size, job.source.mtime_ns):

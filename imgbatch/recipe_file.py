@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Final, get_args
 
+from imgbatch import regular
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
 from imgbatch.naming import Template
@@ -108,14 +109,7 @@ def _text_of(path: str) -> tuple[str, str, str]:
             return f"preset {path}", preset_text(path), os.curdir
         if not path.endswith(_SUFFIX):
             raise UsageError(f"there is no recipe file or preset {path!r}: {_nearest(path, known)}")
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        trouble = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read the recipe {path}: {trouble}") from None
-    if len(data) > _MOST_BYTES:
-        raise UsageError(f"{path} is too large for a recipe")
+    data = regular.read(path, "a recipe", _MOST_BYTES)
     try:
         return path, data.decode("utf-8-sig"), os.path.dirname(path)
     except UnicodeDecodeError as error:
@@ -326,11 +320,8 @@ def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
 def _holds(path: str, data: bytes) -> bool:
     """Whether a path is a file of just these bytes."""
     try:
-        if not os.path.isfile(path) or os.path.getsize(path) != len(data):
-            return False
-        with open(path, "rb") as file:
-            return file.read(len(data) + 1) == data
-    except OSError:
+        return regular.read(path, "a recipe", len(data)) == data
+    except UsageError:
         return False
 
 

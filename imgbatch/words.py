@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
+from imgbatch import regular
 from imgbatch.amounts import amount
 from imgbatch.errors import UsageError
-from imgbatch.imaging import formats
+from imgbatch.imaging import formats, limits
 from imgbatch.model import (
     WHITE,
     Compression,
@@ -279,12 +280,10 @@ def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Oper
         return
     path = os.path.join(folder, profile)
     try:
-        with open(path, "rb") as file:
-            icc = file.read()
-    except (OSError, ValueError) as error:
-        trouble = getattr(error, "strerror", None) or error
+        icc = regular.read(path, "an ICC profile", limits.ICC_BYTES)
+    except regular.UnreadableError as error:
         raise UsageError(
-            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({trouble})"
+            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.cause})"
         ) from None
     if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
         raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")

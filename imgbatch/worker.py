@@ -20,7 +20,7 @@ from PIL import Image
 
 from imgbatch import atomic, checksum, runlog
 from imgbatch.checksum import crc32
-from imgbatch.errors import PictureError
+from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import decode, formats, opening
 from imgbatch.imaging import resample as _resample  # noqa: F401
 from imgbatch.imaging.encode import Encoded
@@ -117,10 +117,10 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
         return None
     except PictureError as error:
         return _failed(job.source, error.failure, begun)
-    except MemoryError:
-        failure = Failure("operate", "memory", "not enough memory for this picture")
-        return _failed(job.source, failure, begun)
     except Exception as error:
+        if is_short_of_memory(error):
+            words = f"not enough memory for this picture: {MORE_MEMORY}"
+            return _failed(job.source, Failure("operate", "memory", words), begun)
         message = f"{type(error).__name__}: {error} (this is a mistake in imgbatch)"
         return _failed(job.source, Failure("operate", "internal", message), begun)
     return Result(job.source, "done", written, notices, seconds=time.perf_counter() - begun)

@@ -90,7 +90,8 @@ def test_each_page_has_a_directory_of_its_own(page: int) -> None:
         fields: list[pictures.Field] = [(0x0131, 2, pictures.text(f"page number {number}"))]
         length = len(pictures.directory("<", fields, at))
         data += pictures.directory("<", fields, at, link=at + length if number < 2 else 0)
-    found = directories.read(BytesIO(data), page)
+    file = BytesIO(data)
+    found = directories.read(file, directories.places(file, 9)[page])
     assert found.fields == [Field(0x0131, 2, f"page number {page}\0".encode())]
 
 

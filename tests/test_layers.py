@@ -20,7 +20,7 @@ PACKAGE: Final = Path(imgbatch.__file__).parent
 LAYERS: Final = (
     {"model", "streams", "signals"},
     {"errors"},
-    {"amounts", "naming", "atomic", "checksum"},
+    {"amounts", "naming", "atomic", "checksum", "regular"},
     {"imaging", "runlog", "packed"},
     {"operations"},
     {"words", "working", "headers"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -442,7 +442,16 @@ def _saved(recipe: Recipe, path: str | None) -> Recipe:
     return recipe
 
 
+# Some ten million names.
+_MOST_LISTED: Final = 1_000_000_000
+
+
 def _listed(separator: bytes) -> Iterator[str]:
-    for name in sys.stdin.buffer.read().split(separator):
+    data = sys.stdin.buffer.read(_MOST_LISTED + 1)
+    if len(data) > _MOST_LISTED:
+        raise UsageError(
+            f"found more than {_MOST_LISTED / 1e9:g} GB on standard input, expected a list of files"
+        )
+    for name in data.split(separator):
         if name:
             yield os.fsdecode(name)

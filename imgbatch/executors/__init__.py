@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from imgbatch.errors import MORE_MEMORY, is_short_of_memory
+
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
@@ -36,6 +38,13 @@ class Task(Generic[JobT, ResultT]):
     def gave_up(self, job: JobT) -> ResultT:
         """The result of a job that took too long."""
         return self.lost(job, "timeout", f"gave up after {self.timeout:g} s")
+
+
+def raised(error: BaseException) -> tuple[str, str]:
+    """The kind and the cause of a job's end by an exception."""
+    if is_short_of_memory(error):
+        return "memory", f"not enough memory: {MORE_MEMORY}"
+    return "raised", f"{type(error).__name__}: {error}"
 
 
 class Control:

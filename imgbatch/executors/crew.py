@@ -156,7 +156,9 @@ class Crew:
         member = self._started().get(pid)
         code = member.exitcode if member is not None else None
         if code is not None and code < 0:
-            hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+            # Some libraries abort where the system gives no memory.
+            short = -code in (signal.SIGKILL, signal.SIGABRT)
+            hint = " (out of memory?)" if short else ""
             return "killed", f"its worker was killed by signal {-code}{hint}"
         if code is None or code == _UNREAD_EXIT_CODE:
             return "died", "its worker process is gone, and nobody knows why"

@@ -29,7 +29,7 @@ from multiprocessing.pool import Pool
 from typing import Any, Final, Generic, TextIO, cast
 
 from imgbatch.errors import WorkersError
-from imgbatch.executors import Control, JobT, ResultT, Task
+from imgbatch.executors import Control, JobT, ResultT, Task, raised
 from imgbatch.executors.crew import Crew, main_can_be_imported, start_methods
 from imgbatch.executors.serial import carry_out
 from imgbatch.executors.serial import run as run_here
@@ -225,7 +225,7 @@ def _work(portion: _Portion[Any]) -> tuple[int, bytes]:
             # Pickled here, where a failure is this job's own and not the pool's.
             pickled = b"" if result is None else pickle.dumps(result)
         except BaseException as error:
-            result = task.lost(job, "raised", f"{type(error).__name__}: {error}")
+            result = task.lost(job, *raised(error))
             pickled = pickle.dumps(result)
         if not pickled:
             board.states[serial] = _POSTPONED

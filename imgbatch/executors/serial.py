@@ -9,7 +9,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Generic
 
-from imgbatch.executors import Control, JobT, ResultT, Task
+from imgbatch.executors import Control, JobT, ResultT, Task, raised
+
+REFUSED = "refused"
+"""The kind of a job that did nothing because it needs more than there is here."""
 
 _POLL_SECONDS: Final = 0.1
 _UNWIND_SECONDS: Final = 3.0
@@ -51,7 +54,7 @@ def carry_out(task: Task[JobT, ResultT], job: JobT, control: Control) -> ResultT
 def _outcome(task: Task[JobT, ResultT], job: JobT) -> ResultT:
     result = task.function(job, 1.0)
     if result is None:
-        return task.lost(job, "refused", "it needs more than there is")
+        return task.lost(job, REFUSED, "it needs more than there is")
     return result
 
 
@@ -97,7 +100,7 @@ class _Attempt(Generic[JobT, ResultT]):
                 self._thread.join(_UNWIND_SECONDS)
                 raise
         if isinstance(answer, BaseException):
-            return task.lost(job, "raised", f"{type(answer).__name__}: {answer}")
+            return task.lost(job, *raised(answer))
         return answer
 
     def _work(self) -> None:

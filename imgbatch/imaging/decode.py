@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+import os
+import sys
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import depth, formats, memory, metadata, png
+from imgbatch.imaging import depth, formats, limits, memory, metadata, png, room
 from imgbatch.imaging.colour import implied
-from imgbatch.imaging.metadata import embedded, exif
+from imgbatch.imaging.metadata import EVERY_POLICY, embedded, exif
 from imgbatch.imaging.modes import in_working_mode, with_sane_profile
 from imgbatch.imaging.opening import (
     Every,
@@ -23,10 +26,12 @@ from imgbatch.imaging.opening import (
     pillow_told,
     reading,
     recognised,
+    short_of_memory,
 )
-from imgbatch.imaging.picture import Box, Coding, Metadata, Picture, Series, turned
+from imgbatch.imaging.picture import Box, Coding, Picture, Series, turned
 from imgbatch.imaging.series import frames
-from imgbatch.model import Notice, Size
+from imgbatch.imaging.series.pages import Pages
+from imgbatch.model import MetadataPolicy, Notice, Size
 
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
@@ -40,6 +45,12 @@ MAX_PIXELS: Final = 250_000_000
 # Most of a progressive JPEG's time is not its pixels', so fewer of them save little; and a decoder
 # that leaves hardly more than is wanted costs up to 1.8 dB.
 _RESERVE: Final = 1.5
+
+# What decoders say that were given no memory.
+_PERHAPS_MEMORY: Final = frozenset({"broken", "truncated", "no-codec"})
+
+# Of a profile while it is compared, converted and written.
+_PROFILES: Final = 4
 
 _MOST_FRAMES_OF_MOST_PIXELS: Final = 16
 """So many times that for all frames of a file together."""
@@ -68,6 +79,7 @@ class Demand:
 
     `format` is the file's; `plain` says that its pixels will be grey or RGB of 8 bits; `frames`
     is how many will be decoded, one after the other; a pixel takes at most `pixel_bytes` then.
+    `beside` is what metadata and profile take all the time, as blocks and while they are edited.
     """
 
     full_size: Size
@@ -77,6 +89,7 @@ class Demand:
     plain: bool = False
     frames: int = 1
     pixel_bytes: int = 4
+    beside: int = 0
 
 
 Admit = Callable[[Demand], None]
@@ -97,6 +110,7 @@ def pictures(
     max_pixels: int = MAX_PIXELS,
     salvage: bool = False,
     raw_preview: bool = False,
+    policies: Collection[MetadataPolicy] = EVERY_POLICY,
     admit: Admit | None = None,
     on_read: OnRead | None = None,
 ) -> Generator[Picture]:
@@ -107,32 +121,37 @@ def pictures(
     Of several frames only the first is given unless `every`, which is asked with the format's
     name and the series, says so; they come one by one, and composed: each as it is to be seen.
     With `salvage` a picture that is cut short is kept as far as it goes, with a warning.
-    `raw_preview` takes the JPEG inside a camera's raw file. `admit` is called once, after the
-    header and before any pixel; whatever it raises is passed on. `on_read` is told the checksum
-    of the file, after the last frame.
+    `raw_preview` takes the JPEG inside a camera's raw file. `policies` are those of the outputs:
+    metadata that none of them keeps are not read. `admit` is called once, after the header and
+    before any pixel; whatever it raises is passed on. `on_read` is told the checksum of the file,
+    after the last frame.
     Raises PictureError in the stage "open" or "decode".
     """
-    asked = begun = False
+    taken, begun = 0, False
 
     def ask(demand: Demand) -> None:
-        nonlocal asked
+        nonlocal taken
         if admit is not None:
             admit(demand)
-        asked = True
+        taken = demand.bytes + demand.beside
 
-    rules = Rules(max_pixels, every=every, raw_preview=raw_preview)
+    rules = Rules(max_pixels, every=every, raw_preview=raw_preview, metadata=tuple(policies))
     try:
         for picture in _decoded(path, need, rules, ask, on_read):
             begun = True
             yield picture
     except PictureError as error:
-        # Where even the header is cut short there are no pixels to keep.
-        if begun or not (salvage and asked and error.failure.kind == "truncated"):
-            raise
         failure = error.failure
+        if failure.kind not in _PERHAPS_MEMORY:
+            raise
     else:
         return
-    # The pixels of the first attempt, which its error still held, are gone by now.
+    # What the first attempt held, its pixels too, is gone by now.
+    if not room.is_there(taken or memory.opening(path)):
+        raise short_of_memory(failure.stage)
+    # Where even the header is cut short there are no pixels to keep.
+    if begun or not (salvage and taken and failure.kind == "truncated"):
+        raise PictureError(failure.stage, failure.kind, failure.message)
     again = _decoded(path, need, replace(rules, salvage=True), lambda demand: None, on_read)
     with closing(again) as rest:
         try:
@@ -150,36 +169,47 @@ def _decoded(
     path: str, need: Need, rules: Rules, ask: Admit, on_read: OnRead | None
 ) -> Generator[Picture]:
     with opened(path, on_read) as file:
-        image, row = recognised(file, path, rules)
+        image, row, file = recognised(file, path, rules)
         with reading("decode", rules):
             # Counting frames reads the first one's header again: so it comes first.
             moving = frames.find(image, row.name, file)
-            series = _series(image, row, moving)
+            pages = _pages(row, file)
+            series = _series(moving, pages)
             every = series is not None and rules.every is not None and rules.every(row.name, series)
             first = _Told.of(image, row, file, need, rules, moving)
-            demand = first.demand(file, series if every else None)
+            demand = first.demand(file, rules, series if every else None)
             if moving is not None:
                 demand = replace(demand, bytes=demand.bytes + moving.bytes, plain=False)
             if series is not None and every:
-                if series.kind == "animation":
+                if pages is None:
                     pixels = series.count * demand.full_size[0] * demand.full_size[1]
                     _check_pixels(pixels, series.count, "frames", rules)
                 else:
-                    demand = _largest(image, row, file, need, rules, series, demand)
+                    demand = _largest(pages, path, need, rules, series)
         ask(demand)
         if moving is not None:
             for picture in _animated(first, moving, file, rules):
                 yield replace(picture, series=series)
                 if not every:
                     return
-            return
-        picture = first.picture(file, rules)
-        yield replace(picture, series=series) if series is not None else picture
-        for number in range(1, series.count if series is not None and every else 1):
-            with reading("decode", rules):
-                _turn_to(image, number)
-                page = _Told.of(image, row, file, need, rules)
-            yield replace(page.picture(file, rules), series=series)
+        elif pages is None or not every:
+            yield replace(first.picture(file, rules), series=series)
+        else:
+            for number in range(len(pages)):
+                page, data = _page(pages, number, path, need, rules)
+                yield replace(page.picture(data, rules), series=series)
+
+
+def _page(pages: Pages, number: int, path: str, need: Need, rules: Rules) -> tuple[_Told, BinaryIO]:
+    """What is known of a page, and a file of it alone."""
+    with reading("decode", rules):
+        data, lost = pages.alone(number)
+        # Its size is checked by `_largest`, in words that say which page it is.
+        unlimited = replace(rules, max_pixels=sys.maxsize)
+        image, row, file = recognised(BytesIO(data), path, unlimited)
+        told = _Told.of(image, row, file, need, rules)
+        told.notices += embedded.unreadable(lost)
+    return told, file
 
 
 @dataclass(slots=True)
@@ -191,7 +221,7 @@ class _Told:
     stored_size: Size
     full_size: Size
     area: Box
-    metadata: Metadata
+    found: metadata.Found
     orientation: int
     notices: tuple[Notice, ...]
     coding: Coding | None
@@ -215,7 +245,9 @@ class _Told:
         notices = embedded.attachments(image) + _lost_sizes(row, file) + _lost_in_heif(image)
         # The size of an image in EXIF's eyes can change with its orientation, so metadata
         # come first.
-        found, orientation, more = _metadata(image, row)
+        found = metadata.NOTHING if row.name == "ico" else metadata.found(image)
+        # Pillow turns TIFFs upright itself, while it loads them.
+        orientation = 1 if row.name == "tiff" else found.orientation
         stored_size = image.size
         full_size = turned(stored_size, orientation)
         return cls(
@@ -226,16 +258,17 @@ class _Told:
             coding=_coding(image) if moving is None else None,
             as_stored=row.becomes is None and not _turned_by_decoder(image),
             area=_shrink_on_load(image, turned(need(full_size), orientation)),
-            metadata=found,
+            found=found,
             orientation=orientation,
-            notices=notices + more,
+            notices=notices,
             wide=wide,
             deep=deep,
         )
 
-    def demand(self, file: BinaryIO, series: Series | None) -> Demand:
+    def demand(self, file: BinaryIO, rules: Rules, series: Series | None) -> Demand:
         """What it takes to decode it, as one of a series or alone."""
         image: Any = self.image
+        icc = image.info.get("icc_profile") or b""
         return Demand(
             self.full_size,
             turned(image.size, self.orientation),
@@ -246,6 +279,7 @@ class _Told:
             not self.deep and memory.is_plain(image),
             series.count if series is not None else 1,
             8 if self.deep else 4,
+            self.found.working_bytes(rules.metadata) + _PROFILES * len(icc),
         )
 
     def picture(self, file: BinaryIO, rules: Rules) -> Picture:
@@ -257,25 +291,29 @@ class _Told:
                 file.seek(0)
                 with pillow_told(rules, unlimited=True):
                     image = Image.open(file, formats=(row.pillow,))
-            icc, told = implied.profile(image, row, file, self.metadata.exif)
+            icc, told = implied.profile(image, row, file, self.found.exif)
             pixels, more = _pixels(image, file, deep=self.deep, salvage=rules.salvage)
             if row.name == "png":
                 # PNG alone may tell metadata behind the pixels.
                 self.read_again(_with_all_told(image, file))
-        return self._made(pixels, image, icc, told, more)
+            return self._made(pixels, image, icc, rules, told, more)
 
     def read_again(self, image: Image.Image) -> None:
         """Take the metadata from an image that is loaded, and so knows them all."""
-        self.metadata, self.orientation, late = metadata.read(image)
+        before = self.found.notices
+        self.found = metadata.found(image)
+        self.orientation = self.found.orientation
         self.full_size = turned(self.stored_size, self.orientation)
-        self.notices += tuple(notice for notice in late if notice not in self.notices)
+        self.notices += tuple(one for one in before if one not in self.found.notices)
 
-    def composed(self, frame: frames.Frame, file: BinaryIO, whole: Image.Image | None) -> Picture:
+    def composed(
+        self, frame: frames.Frame, file: BinaryIO, whole: Image.Image | None, rules: Rules
+    ) -> Picture:
         """The first frame of an animation; `whole` is a still with all that the file tells."""
-        icc, told = implied.profile(self.image, self.row, file, self.metadata.exif)
+        icc, told = implied.profile(self.image, self.row, file, self.found.exif)
         if whole is not None:
             self.read_again(whole)
-        made = self._made(frame.image, frame.image, icc, told, ())
+        made = self._made(frame.image, frame.image, icc, rules, told, ())
         return replace(made, duration=frame.duration)
 
     def _made(
@@ -283,10 +321,12 @@ class _Told:
         pixels: Image.Image | Deep,
         image: Image.Image,
         icc: bytes | None,
+        rules: Rules,
         told: tuple[Notice, ...],
         more: tuple[Notice, ...],
     ) -> Picture:
-        notices = self.notices + told
+        kept, lost = self.found.settled(rules.metadata)
+        notices = self.notices + lost + told
         if self.wide and not self.deep:
             notices += (_reduced(self.wide, self.image),)
         made = Picture(
@@ -296,7 +336,7 @@ class _Told:
             area=self.area,
             orientation=self.orientation,
             icc=icc,
-            metadata=self.metadata,
+            metadata=kept,
             notices=notices + more,
             coding=self.coding,
             as_stored=self.as_stored,
@@ -319,7 +359,7 @@ def _animated(
             if frame is None:
                 return
             if first is None:
-                first = told.composed(frame, file, moving.whole())
+                first = told.composed(frame, file, moving.whole(), rules)
                 if moving.still_beside:
                     message = "the still picture beside the animation was dropped"
                     first = first.with_notice("gain-map-dropped", message)
@@ -341,20 +381,13 @@ def _check_pixels(pixels: int, count: int, what: str, rules: Rules) -> None:
         )
 
 
-def _largest(
-    image: Image.Image,
-    row: formats.Format,
-    file: BinaryIO,
-    need: Need,
-    rules: Rules,
-    series: Series,
-    demand: Demand,
-) -> Demand:
+def _largest(pages: Pages, path: str, need: Need, rules: Rules, series: Series) -> Demand:
     """The demand of pages that may differ: as if all were as large as the largest."""
+    demand: Demand | None = None
     pixels = 0
-    for number in range(series.count):
-        _turn_to(image, number)
-        width, height = image.size
+    for number in range(len(pages)):
+        page, file = _page(pages, number, path, need, rules)
+        width, height = page.stored_size
         if width * height > rules.max_pixels:
             raise PictureError(
                 "open",
@@ -364,46 +397,44 @@ def _largest(
             )
         pixels += width * height
         _check_pixels(pixels, number + 1, "pages", rules)
-        other = _Told.of(image, row, file, need, rules).demand(file, series)
+        other = page.demand(file, rules, series)
+        demand = demand or other
         larger = max(demand, other, key=lambda one: one.decoded_size[0] * one.decoded_size[1])
         demand = replace(
             larger,
             bytes=max(demand.bytes, other.bytes),
             plain=demand.plain and other.plain,
+            beside=demand.beside + other.beside if number else other.beside,
         )
-    _turn_to(image, 0)
+    assert demand is not None
     return demand
 
 
-def _turn_to(image: Image.Image, page: int) -> None:
-    """Go to a page of a TIFF; Pillow would keep the profile of the one before where it has none."""
-    if image.tell() == page:
-        return
-    image.info.clear()
-    try:
-        image.seek(page)
-    except SyntaxError:
-        from imgbatch.imaging import deep_files
-
-        with deep_files.more_tiffs():
-            image.seek(page)
+class NotAllowedError(Exception):
+    """Nobody allowed a header to be read."""
 
 
-def read_header(path: str, max_pixels: int = MAX_PIXELS) -> Header:
+def read_header(
+    path: str, max_pixels: int = MAX_PIXELS, *, allow: Callable[[int], bool] = lambda taken: True
+) -> Header:
     """Read the upright size, the date of capture and the camera of `path`; decode nothing.
 
-    Raises PictureError in the stage "open".
+    Where a library in C reads even the header, `allow` is asked first, with the bytes of memory
+    that takes. Raises NotAllowedError if it says no, and PictureError in the stage "open".
     """
     rules = Rules(max_pixels)
     with opened(path) as file:
-        image, row = recognised(file, path, rules)
+        row = formats.recognise(file.read(formats.HEAD_BYTES), os.path.splitext(path)[1].lower())
+        if row is not None and row.opened_in_c and not allow(memory.opening(path)):
+            raise NotAllowedError
+        file.seek(0)
+        image, row, _ = recognised(file, path, rules)
         with reading("open", rules):
-            found, orientation, _ = metadata.read(image)
+            block, orientation = metadata.header(image)
     # Pillow already gives the upright size of a TIFF.
     size = turned(image.size, 1 if row.name == "tiff" else orientation)
-    if found.exif is None:
+    if block is None:
         return Header(size, format=row.name)
-    block = exif.Exif(found.exif)
     return Header(
         size,
         block.text(exif.DATE_TIME_ORIGINAL),
@@ -412,15 +443,6 @@ def read_header(path: str, max_pixels: int = MAX_PIXELS) -> Header:
         subsec=block.text(exif.SUBSEC_TIME_ORIGINAL),
         offset=block.text(exif.OFFSET_TIME_ORIGINAL),
     )
-
-
-def _metadata(image: Image.Image, row: formats.Format) -> tuple[Metadata, int, tuple[Notice, ...]]:
-    """What is known before the pixels are decoded."""
-    if row.name == "ico":
-        return Metadata(), 1, ()
-    found, orientation, notices = metadata.read(image)
-    # Pillow turns TIFFs upright itself, while it loads them.
-    return found, 1 if row.name == "tiff" else orientation, notices
 
 
 def _shrink_on_load(image: Image.Image, least: Size) -> Box:
@@ -520,28 +542,23 @@ def _turned_by_decoder(image: Any) -> bool:
     return image.info.get("original_orientation") not in (None, 1)
 
 
-def _series(
-    image: Image.Image, row: formats.Format, moving: frames.Animation | None
-) -> Series | None:
+def _series(moving: frames.Animation | None, pages: Pages | None) -> Series | None:
     """What there are several frames for, if there are."""
     if moving is not None:
         return Series("animation", moving.count, moving.plays) if moving.count > 1 else None
-    count = _pages(image) if row.series == "pages" else 1
-    return Series("pages", count) if count > 1 else None
+    return Series("pages", len(pages)) if pages is not None else None
 
 
-def _pages(image: Any) -> int:
-    """How many pages a TIFF has, which is then at its first."""
-    try:
-        return int(image.n_frames)
-    except SyntaxError:
-        # One of them is of a kind that Pillow has no mode for.
-        from imgbatch.imaging import deep_files
-
-        with deep_files.more_tiffs():
-            count = int(image.n_frames)
-            image.seek(0)
-        return count
+def _pages(row: formats.Format, file: BinaryIO) -> Pages | None:
+    """The pages of a TIFF that has several."""
+    if row.series != "pages":
+        return None
+    place = file.tell()
+    pages = Pages(file)
+    file.seek(place)
+    if len(pages) > limits.PAGES:
+        raise PictureError("open", "too-large", f"it has more than {limits.PAGES:,} pages")
+    return pages if len(pages) > 1 else None
 
 
 def _coding(image: Any) -> Coding | None:

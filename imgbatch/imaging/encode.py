@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from imgbatch.errors import PictureError
-from imgbatch.imaging import coders, colour, fitting, formats, metadata, palette, png
+from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
+from imgbatch.imaging import coders, colour, fitting, formats, metadata, palette, png, room
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import containers
 from imgbatch.imaging.opening import quiet
@@ -202,7 +202,7 @@ class _File:
     def fixed(self) -> int:
         """The bytes that are no pixels', about."""
         icc = self.frames[0].icc if "icc" in self.row.holds else None
-        blocks = (self.kept.exif, self.kept.xmp, self.kept.iptc, icc)
+        blocks = (self.kept.exif, self.kept.xmp, self.kept.extended, self.kept.iptc, icc)
         return sum(len(block) for block in blocks if block) + len(self.kept.comment or "")
 
     def resized(self, size: Size) -> _File:
@@ -246,10 +246,13 @@ class _File:
                     _bare(first.image).save(buffer, row.pillow, **options)
                     data = buffer.getvalue()
                 data, lost = containers.finished(data, self.kept, row)
-        except MemoryError as error:
-            raise PictureError("encode", "memory", "not enough memory to encode it") from error
         except Exception as error:
-            # Encoders raise OSError, ValueError, SystemError and more; all mean this one file.
+            # Encoders raise OSError, ValueError, SystemError and more; all mean this one file. Few
+            # tell a want of memory from anything else.
+            taken = row.encoding.of(self.size, plain=False)
+            if is_short_of_memory(error) or not room.is_there(taken):
+                message = f"not enough memory to encode it: {MORE_MEMORY}"
+                raise PictureError("encode", "memory", message) from error
             raise PictureError("encode", "encoder", f"{row.label} encoder: {error}") from error
         return Encoded(data, row, self.size, tuple(dict.fromkeys((*self.notices, *lost))))
 

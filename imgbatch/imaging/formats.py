@@ -66,7 +66,8 @@ class Format:
 
     `plugin` is the module that teaches Pillow the format `pillow`; it belongs to Pillow itself
     or to the package that imgbatch's `extra` installs. A format that is only read `becomes`
-    another one.
+    another one. Of those that are `opened_in_c` even the header is read by a library that nobody
+    can interrupt.
 
     `suffixes` are the ones an output may keep, the first being given to new files; a scan takes
     `read_suffixes` too. `modes` are the Pillow modes that the encoder takes as they are,
@@ -96,6 +97,7 @@ class Format:
     feature: str | None = None
     extra: str | None = None
     becomes: str | None = None
+    opened_in_c: bool = False
 
     @property
     def alpha(self) -> bool:
@@ -158,6 +160,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     ),
     Format(
         name="webp",
+        opened_in_c=True,
         label="WebP",
         pillow="WEBP",
         plugin="PIL.WebPImagePlugin",
@@ -175,6 +178,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     ),
     Format(
         name="avif",
+        opened_in_c=True,
         label="AVIF",
         pillow="AVIF",
         plugin="PIL.AvifImagePlugin",
@@ -199,6 +203,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     ),
     Format(
         name="heif",
+        opened_in_c=True,
         label="HEIC",
         pillow="HEIF",
         plugin="imgbatch.imaging.heif",
@@ -318,6 +323,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     ),
     Format(
         name="raw",
+        opened_in_c=True,
         label="camera raw",
         pillow="RAW",
         plugin="imgbatch.imaging.raw",

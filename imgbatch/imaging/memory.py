@@ -23,6 +23,11 @@ _MARGIN: Final = 1.05
 _AROUND: Final = 4_000_000
 """Bytes for the buffers of any decoder, and for what the allocator rounds up."""
 
+# Of a longer file its codec reads only parts.
+_MOST_READ: Final = 64_000_000
+# Of a library that has to be loaded first.
+_CODEC: Final = 32_000_000
+
 _STORED: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 """Bytes per pixel of Pillow's own storage, by mode; 4 in all others, RGB and LA too."""
 
@@ -48,6 +53,34 @@ def decoding(
     peak = stored + max(beside, width * height * _converted(image))
     file.seek(place)
     return int(peak * _MARGIN) + _AROUND
+
+
+def opening(path: str) -> int:
+    """The bytes that it takes to open a file, where that is more than to read it; about."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(30)
+            size = _length(file)
+    except OSError:
+        return 0
+    taken = 2 * min(size, _MOST_READ) + _CODEC
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X":
+        # Two canvases, whose sides are told less 1 (RFC 9649, 2.7.1).
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+        taken += 8 * width * height
+    elif head[:4] == b"RIFF" and head[8:15] == b"WEBPVP8":
+        # Of a simple one at most 16,383 a side; it is asked for what that takes in practice.
+        taken += 8 * _simple_webp(head)
+    return taken
+
+
+def _simple_webp(head: bytes) -> int:
+    """The pixels of a WebP without an extended header (RFC 6386, 9.1; RFC 9649, 3.4)."""
+    if head[15:16] == b"L":
+        bits = int.from_bytes(head[21:25], "little")
+        return ((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1)
+    width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    return width * height
 
 
 def stored_bytes(mode: str) -> int:

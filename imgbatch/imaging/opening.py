@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
-import stat
 import struct
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,13 +15,13 @@ from typing import Any, BinaryIO, Final
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from imgbatch import checksum
-from imgbatch.errors import PictureError
+from imgbatch import checksum, regular
+from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import formats
-from imgbatch.imaging.metadata import embedded
+from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
 from imgbatch.imaging.picture import Series
-from imgbatch.imaging.series import frames
-from imgbatch.model import Stage
+from imgbatch.imaging.series import frames, gif
+from imgbatch.model import MetadataPolicy, Notice, Stage
 
 Every = Callable[[str, Series], bool]
 """From the name of a file's format and the series in it to whether all frames are wanted."""
@@ -31,13 +31,15 @@ Every = Callable[[str, Series], bool]
 class Rules:
     """How strict to be with a file: its most pixels, and whether it may be cut short.
 
-    And what to take from it: every frame, the small JPEG in a raw file.
+    And what to take from it: every frame, the small JPEG in a raw file, metadata for outputs of
+    these policies.
     """
 
     max_pixels: int
     salvage: bool = False
     every: Every | None = None
     raw_preview: bool = False
+    metadata: tuple[MetadataPolicy, ...] = EVERY_POLICY
 
 
 OnRead = Callable[[int], None]
@@ -61,8 +63,8 @@ class _Summed(_Unmapped):
     Decoders go through a file from its beginning, now and then back to what they have seen.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor)
         self._at = self._summed = self._value = 0
 
     def readinto(self, buffer: Any, /) -> int:
@@ -104,14 +106,15 @@ def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
     """
     # A file object, never a path: Pillow maps files that it opens itself, too.
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise PictureError("open", "unreadable", "this is a pipe or a device, not a file")
-        raw = _Unmapped(path) if on_read is None else _Summed(path)
+        descriptor = regular.descriptor(path)
+        raw = _Unmapped(descriptor) if on_read is None else _Summed(descriptor)
     except ValueError as error:
         raise PictureError("open", "not-found", f"cannot be opened: {error}") from error
-    except IsADirectoryError as error:
-        raise PictureError("open", "unreadable", "this folder cannot be listed") from error
+    except regular.NotRegularError as error:
+        words = f"this is {error.kind}, not a file"
+        if error.kind == regular.FOLDER:
+            words = "this folder cannot be listed"
+        raise PictureError("open", "unreadable", words) from error
     except OSError as error:
         kind = "not-found" if error.errno == errno.ENOENT else "unreadable"
         raise PictureError("open", kind, f"cannot be opened: {error.strerror}") from error
@@ -125,10 +128,13 @@ def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
             on_read(value)
 
 
-def recognised(file: BinaryIO, path: str, rules: Rules) -> tuple[Image.Image, formats.Format]:
-    """The image in `file`, not loaded; of an icon the image inside it, whose size is the true one.
+def recognised(
+    file: BinaryIO, path: str, rules: Rules
+) -> tuple[Image.Image, formats.Format, BinaryIO]:
+    """The image in `file`, not loaded, and what it is read from: `file`, or as much as is read.
 
-    Pillow loads icons as soon as it opens them.
+    Of an icon it is the image inside it, whose size is the true one: Pillow loads icons as soon as
+    it opens them.
     """
     with reading("open", rules):
         head = file.read(formats.HEAD_BYTES)
@@ -147,12 +153,15 @@ def recognised(file: BinaryIO, path: str, rules: Rules) -> tuple[Image.Image, fo
         if not formats.available(row):
             raise PictureError("open", "no-codec", f"{row.label}: {formats.remedy(row)}")
         formats.load_plugin(row)
+        file, notices = _bounded(file, row)
         if row.name == "ico":
             image = _inside_icon(file)
         else:
             # The limit is checked below, in better words; but WebP allocates its canvas here.
             with pillow_told(rules, unlimited=row.name != "webp"):
                 image = _image_in(file, row, preview=rules.raw_preview)
+        if notices:
+            image.info[embedded.NOTICES] = notices
         width, height = image.size
         if width * height > rules.max_pixels:
             raise PictureError(
@@ -160,7 +169,25 @@ def recognised(file: BinaryIO, path: str, rules: Rules) -> tuple[Image.Image, fo
                 "too-large",
                 f"{width} x {height} pixels are more than the limit of {rules.max_pixels:,}",
             )
-    return image, row
+    return image, row, file
+
+
+def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notice, ...]]:
+    """A file with no more beside its pixels than is read, and warnings of what was left out.
+
+    Where Pillow would not come to an end with it, or refuse the picture.
+    """
+    if row.name == "png":
+        return texts.thinned(file)
+    if row.name == "jpeg":
+        file, count = segments.thinned(file)
+        message = f"{count:,} segments before the picture dropped: there are too many to read"
+        return file, (Notice("metadata-dropped", message),) if count else ()
+    if row.name == "gif":
+        file, count = gif.without_long_comments(file)
+        message = f"comments of {count:,} bytes dropped: they are too long to read"
+        return file, (Notice("metadata-dropped", message),) if count else ()
+    return file, ()
 
 
 def _image_in(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> Image.Image:
@@ -244,6 +271,11 @@ def quiet() -> AbstractContextManager[object]:
     return _NOTHING if _silenced else warnings.catch_warnings(action="ignore")
 
 
+def short_of_memory(stage: Stage) -> PictureError:
+    """What is said of a picture that there is not enough memory for."""
+    return PictureError(stage, "memory", f"not enough memory to decode it: {MORE_MEMORY}")
+
+
 class reading:  # noqa: N801
     """A context that turns whatever a codec raises into a PictureError with words for a person."""
 
@@ -269,9 +301,9 @@ class reading:  # noqa: N801
 
     def _in_words(self, error: Exception) -> PictureError:
         stage = self._stage
+        if is_short_of_memory(error):
+            return short_of_memory(stage)
         match error:
-            case MemoryError():
-                return PictureError(stage, "memory", "not enough memory to decode it")
             case Image.DecompressionBombError():
                 message = f"it has more pixels than the limit of {self._rules.max_pixels:,}"
                 return PictureError(stage, "too-large", message)
@@ -303,15 +335,20 @@ def _explained(error: BaseException) -> tuple[str, str]:
     return "broken", f"its data are broken ({text or type(error).__name__})"
 
 
+# Of one text and of all: what is more is left out before Pillow sees it.
+_PNG_TEXTS: Final = (texts.MOST_BYTES, 8 * texts.MOST_BYTES)
+
+
 class pillow_told:  # noqa: N801
     """A context in which Pillow, which may be a guest in another program, has our settings.
 
     It keeps them in globals. Its limit only warns where it should fail, and fails at twice its
     number. Files that are cut short fail here also where that program allows them, so that the
-    outcome is the same in every process. With `unlimited` a picture may have any size.
+    outcome is the same in every process. With `unlimited` a picture may have any size. Texts and
+    profiles of a PNG may be as long as those of other formats.
     """
 
-    __slots__ = ("_before", "_limit", "_salvage")
+    __slots__ = ("_before", "_limit", "_png", "_salvage", "_texts")
 
     def __init__(self, rules: Rules, *, unlimited: bool = False) -> None:
         self._limit = None if unlimited else rules.max_pixels // 2 + 1
@@ -321,6 +358,13 @@ class pillow_told:  # noqa: N801
         self._before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
         Image.MAX_IMAGE_PIXELS = self._limit
         ImageFile.LOAD_TRUNCATED_IMAGES = self._salvage
+        png: Any = sys.modules.get("PIL.PngImagePlugin")
+        self._png = png
+        if png is not None:
+            self._texts = png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY
+            png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY = _PNG_TEXTS
 
     def __exit__(self, *raised: object) -> None:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = self._before
+        if self._png is not None:
+            self._png.MAX_TEXT_CHUNK, self._png.MAX_TEXT_MEMORY = self._texts

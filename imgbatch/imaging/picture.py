@@ -60,7 +60,7 @@ class Metadata:
 
     `exif` is a TIFF block without the "Exif" prefix, `xmp` an XMP packet, `iptc` the records of
     IPTC-IIM 4.2 as they are, `dpi` pixels per inch across and down, `comment` free text, `texts`
-    a PNG's other texts by keyword.
+    a PNG's other texts by keyword. `extended` is what of XMP did not fit into `xmp`, as a packet.
     """
 
     exif: bytes | None = None
@@ -69,6 +69,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     comment: str | None = None
     texts: tuple[tuple[str, str], ...] = ()
+    extended: bytes | None = None
 
     def __bool__(self) -> bool:
         return bool(self.exif or self.xmp or self.iptc or self.comment or self.texts)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from PIL import Image
 
+from imgbatch.imaging import room
 from imgbatch.imaging.strips import strips
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _MODES: Final = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}
 _COLOUR_TYPES: Final = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 # Below that, Pillow is done before NumPy is loaded.
 _LEAST_PIXELS: Final = 250_000
+# Of the pixels while they are decoded.
+_COPIES: Final = 3
 
 # Filters (9.2): none is best for graphics, sub or up for nearly all photographs. Which one, a part
 # of each strip tells.
@@ -99,8 +102,14 @@ def is_plain(image: Any) -> bool:
 
 def decoded(image: Image.Image, file: BinaryIO) -> Image.Image | None:
     """The pixels of an opened image that `is_plain`, which is not loaded; None if it is broken."""
-    from kornia_rs import io
-
+    taken = image.width * image.height * len(image.getbands())
+    if not room.is_there(_COPIES * taken):
+        # Where memory is short it ends the process, and Pillow an attempt.
+        return None
+    try:
+        from kornia_rs import io
+    except ImportError:
+        return None
     file.seek(0)
     data = file.read()
     try:

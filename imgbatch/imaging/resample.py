@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from PIL import Image
 
+from imgbatch.imaging import room
 from imgbatch.imaging.picture import Box
 from imgbatch.model import Size
 
@@ -40,6 +41,10 @@ _PILLOW: Final = {
 }
 
 
+_FEW_BYTES: Final = 1 << 20
+_SLACK: Final = 16 << 20
+
+
 def resize_pillow(image: Image.Image, size: Size, kernel: str, box: Box) -> Image.Image:
     """Resample the part `box` of `image` to `size` with Pillow (Mitchell with NumPy).
 
@@ -55,6 +60,15 @@ class _Simd(NamedTuple):
 
     image: Resample
     array: Callable[[NDArray[Any], Size, str, Box, bool], NDArray[Any] | None]
+
+
+def _buffers(image: Image.Image, size: Size) -> int:
+    """The bytes of the result and of cykooz-resizer's own: rows of the new height, and colours
+    times alpha; 0 for so few that it need not be asked whether they are there.
+    """
+    taken = 4 * (image.width + size[0]) * size[1]
+    taken += 4 * image.width * image.height if image.mode in ("LA", "RGBA") else 0
+    return taken + _SLACK if taken > _FEW_BYTES else 0
 
 
 def _simd() -> _Simd | None:
@@ -88,6 +102,9 @@ def _simd() -> _Simd | None:
         if algorithm is not None and image.mode == "I;16":
             return _resize_grey_16(image, size, kernel, box)
         if algorithm is None or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+            return resize_pillow(image, size, kernel, box)
+        if not room.is_there(_buffers(image, size)):
+            # Where memory is short it ends the process.
             return resize_pillow(image, size, kernel, box)
         if image.mode == "LA":
             return resize_simd(image.convert("RGBA"), size, kernel, box).convert("LA")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from imgbatch.errors import PictureError
+from imgbatch.errors import PictureError, raise_if_short_of_memory
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
@@ -98,9 +98,10 @@ def blamed(operation: Operation) -> Iterator[None]:
     """
     try:
         yield
-    except (PictureError, MemoryError):
+    except PictureError:
         raise
     except Exception as error:
+        raise_if_short_of_memory(error)
         name = operation.name
         raise PictureError("operate", name, f"{name}: {type(error).__name__}: {error}") from error
 

@@ -142,7 +142,7 @@ def _opened(file: Attachment) -> tuple[Image.Image, int]:
     from imgbatch.imaging.metadata.exif import ORIENTATION
     from imgbatch.imaging.opening import Rules, recognised
 
-    image, _ = recognised(BytesIO(file.data), file.path, Rules(MAX_PIXELS))
+    image, _, _ = recognised(BytesIO(file.data), file.path, Rules(MAX_PIXELS))
     # Pillow reads all of a PNG for that, and PNGs are not turned.
     orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION, 1)
     return image, orientation if orientation in range(1, 9) else 1

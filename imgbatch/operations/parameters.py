@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from imgbatch import regular
 from imgbatch.errors import UsageError
 from imgbatch.model import Colour
 
@@ -230,15 +231,7 @@ class FileKind(Kind):
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
         if not path or not isinstance(path, str):
             raise ValueError
-        try:
-            with open(path, "rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-        except (OSError, ValueError) as error:
-            trouble = getattr(error, "strerror", None) or error
-            raise UsageError(f"cannot read {path}: {trouble}") from None
-        if len(data) > _MOST_BYTES:
-            raise UsageError(f"{path} is too large for {self.what}")
-        return Attachment(path, data)
+        return Attachment(path, regular.read(path, self.what, _MOST_BYTES))
 
     def within(self, folder: str, value: Any) -> Any:
         return os.path.join(folder, value) if isinstance(value, str) and value else value

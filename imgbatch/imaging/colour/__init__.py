@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image, ImageColor
 
-from imgbatch.errors import PictureError, UsageError
+from imgbatch.errors import PictureError, UsageError, raise_if_short_of_memory
 from imgbatch.imaging import formats
 from imgbatch.imaging.colour.icc import grey_srgb, is_whole, tone_curves
 from imgbatch.imaging.picture import Picture
@@ -442,6 +442,7 @@ def _transformed(
         # ImageCms reports a profile it cannot use as PyCMSError, OSError or TypeError.
         return _transform(source, target, image.mode, mode, intent).apply(image)  # type: ignore[no-any-return]
     except Exception as error:
+        raise_if_short_of_memory(error)
         raise PictureError("operate", "profile", f"its colour profile fails: {error}") from error
 
 
@@ -487,6 +488,7 @@ def _transformed_16_bit(
             flags=flags,
         )
     except Exception as error:
+        raise_if_short_of_memory(error)
         # CmsError, or KeyError for a space that no picture has.
         raise PictureError("operate", "profile", f"its colour profile fails: {error}") from error
     return converted if converted.ndim == 3 else converted[..., None]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Final, TypeVar
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar, get_args
 
 from PIL import Image
 
+from imgbatch.imaging import limits
 from imgbatch.imaging.metadata import embedded, iptc
 from imgbatch.imaging.metadata import exif as exif_block
 from imgbatch.imaging.metadata import xmp as xmp_packet
 from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata
-from imgbatch.model import Encoding, Notice, NoticeKind, Size
+from imgbatch.model import Encoding, MetadataPolicy, Notice, NoticeKind, Size
 
-Found = TypeVar("Found")
+Block = TypeVar("Block")
 Edited = TypeVar("Edited")
 
 # In a text's keyword, and in free text: the word for a position, or a number that looks like one.
@@ -25,60 +26,140 @@ _POSITION: Final = re.compile(r"gps|latitude|longitude|\b\d{1,3}\.\d{4,}", re.IG
 _RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
 # Its decoder has turned it as the container says (ISO 23008-12, 6.5.10), whatever XMP repeats.
 _TURNED_BY_DECODER: Final = "HEIF"
+# What they leave of XMP does not tell how a picture is turned.
+_UPRIGHT_ANYWAY: Final = frozenset({"copyright", "none"})
+# Of a block while it is read, edited and written.
+_COPIES: Final = 4
+
+EVERY_POLICY: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
 
 
-def read(image: Image.Image) -> tuple[Metadata, int, tuple[Notice, ...]]:
-    """Metadata of a just opened image, its orientation (1 to 8), and warnings.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a just opened image has beside its pixels, as it stands there.
 
-    Nothing is decoded for it; a PNG may have more to tell when it is. The metadata already speak
-    of the upright picture alone: orientation is reset, and thumbnails and what speaks of a gain
-    map or a video are gone. What is broken is dropped with a warning; pixels do not suffer.
+    Nothing was taken apart for it but EXIF, which already speaks of the upright picture alone:
+    orientation is reset and thumbnails are gone. `xmp` is its packet and `extended` the one that
+    goes on where a JPEG has two; `iptc` are the records. `orientation` is 1 to 8.
     """
-    notices = _without_misfits(image)
-    orientation: int | None = None
-    exif = None
-    try:
-        block, more = embedded.exif(image)
-        notices += more
-        if block is not None:
-            exif = Exif(block)
-            orientation = exif.orientation
-            exif.set_upright()
-            exif.remove_broken_resolution()
-            exif.remove_thumbnail()
-    except ValueError as error:
-        notices.append(Notice("exif-broken", f"EXIF dropped, it is broken: {error}"))
-        exif = None
-    packet, more = embedded.packet(image)
-    notices += more
-    if packet is not None:
-        if xmp_packet.holds_picture(packet):
+
+    exif: bytes | None
+    orientation: int
+    xmp: bytes | None
+    extended: bytes | None
+    iptc: bytes | None
+    dpi: tuple[float, float] | None
+    comment: str | None
+    texts: tuple[tuple[str, str], ...]
+    notices: tuple[Notice, ...]
+
+    def working_bytes(self, policies: Collection[MetadataPolicy]) -> int:
+        """The memory that it takes to keep it, and to take it apart for these policies."""
+        taken = _COPIES * sum(map(len, filter(None, (self.exif, self.xmp, self.extended))))
+        if _keeps_some(policies):
+            taken += sum(map(xmp_packet.working_bytes, filter(None, (self.xmp, self.extended))))
+            taken += iptc.working_bytes(self.iptc or b"")
+            taken += _COPIES * sum(len(keyword) + len(text) for keyword, text in self.texts)
+        return taken
+
+    def settled(self, policies: Collection[MetadataPolicy]) -> tuple[Metadata, tuple[Notice, ...]]:
+        """The metadata of the upright picture for outputs of these policies, and warnings.
+
+        What is broken is dropped with a warning. If all policies are `none`, nothing is taken
+        apart, and only EXIF is kept, which tells of colours, too.
+        """
+        notices = list(self.notices)
+        packet = self.xmp
+        if any(xmp_packet.holds_picture(one) for one in (packet, self.extended) if one):
             message = "a second picture or a map of depths inside XMP was dropped"
             notices.append(Notice("gain-map-dropped", message))
-        # EXIF has the last word, also where it says that nothing is to be turned.
-        if orientation is None and image.format != _TURNED_BY_DECODER:
-            orientation = xmp_packet.orientation(packet)
-        packet = _edited("XMP", packet, xmp_packet.upright, notices)
-    records = _edited("IPTC", image, _clean_records, notices)
-    found = Metadata(
+        if not _keeps_some(policies):
+            return Metadata(self.exif, dpi=self.dpi), tuple(notices)
+        if packet is not None and self.extended:
+            try:
+                packet = xmp_packet.merged(packet, self.extended)
+            except ValueError as error:
+                notices.append(Notice("metadata-dropped", f"a part of XMP dropped: {error}"))
+        if packet is not None and set(policies) - _UPRIGHT_ANYWAY:
+            packet = _edited("XMP", packet, xmp_packet.upright, notices)
+        records = _edited("IPTC", self.iptc, iptc.clean, notices) if self.iptc else None
+        found = Metadata(self.exif, packet, records, self.dpi, self.comment, self.texts)
+        return found, tuple(notices)
+
+
+NOTHING: Final = Found(None, 1, None, None, None, None, None, (), ())
+"""Of an image that has nothing beside its pixels."""
+
+
+def _keeps_some(policies: Collection[MetadataPolicy]) -> bool:
+    return bool(set(policies) - {"none"})
+
+
+def found(image: Image.Image) -> Found:
+    """The metadata of a just opened image, and warnings.
+
+    Nothing is decoded for it; a PNG may have more to tell when it is. What is broken or beyond
+    what is read (`limits`) is dropped with a warning; pixels do not suffer.
+    """
+    notices = _without_misfits(image)
+    exif, orientation, more = _exif(image)
+    notices += more
+    packet, extended, more = embedded.packet(image)
+    notices += more
+    return Found(
         exif.tobytes() if exif is not None else None,
+        orientation or _orientation(image, packet, extended),
         packet,
-        records,
+        extended,
+        embedded.records(image),
         embedded.dpi(image, exif),
         embedded.comment(image),
         embedded.texts(image),
+        tuple(notices),
     )
-    return found, orientation or 1, tuple(notices)
 
 
-def _clean_records(image: Image.Image) -> bytes | None:
-    records = embedded.records(image)
-    return None if records is None else iptc.clean(records)
+def header(image: Image.Image) -> tuple[Exif | None, int]:
+    """The EXIF block of a just opened image, and its orientation; nothing else is looked at."""
+    _without_misfits(image)
+    exif, orientation, _ = _exif(image)
+    if orientation is None:
+        packet, extended, _ = embedded.packet(image)
+        orientation = _orientation(image, packet, extended)
+    return exif, orientation
+
+
+def _exif(image: Image.Image) -> tuple[Exif | None, int | None, tuple[Notice, ...]]:
+    """The block, reset to upright; the orientation that it told, if it did; and warnings."""
+    orientation = None
+    try:
+        block, notices = embedded.exif(image)
+        if block is None:
+            return None, None, notices
+        exif = Exif(block)
+        orientation = exif.orientation
+        exif.set_upright()
+        exif.remove_broken_resolution()
+        exif.remove_thumbnail()
+    except ValueError as error:
+        return None, orientation, (Notice("exif-broken", f"EXIF dropped, it is broken: {error}"),)
+    return exif, orientation, notices
+
+
+def _orientation(image: Image.Image, *packets: bytes | None) -> int:
+    """What XMP says, which counts where EXIF says nothing."""
+    if image.format == _TURNED_BY_DECODER:
+        return 1
+    told = (xmp_packet.orientation(packet) for packet in packets if packet)
+    return next((orientation for orientation in told if orientation != 1), 1)
 
 
 def _without_misfits(image: Image.Image) -> list[Notice]:
-    """Take blocks that a broken TIFF gives as numbers away, for Pillow falls over them, too."""
-    notices = []
+    """Take blocks away that Pillow falls over, too, or that are too long; with what is told of it.
+
+    A broken TIFF gives some of them as numbers.
+    """
+    notices = list(image.info.get(embedded.NOTICES, ()))
     kinds: tuple[tuple[str, NoticeKind, str], ...] = (
         ("icc_profile", "profile-dropped", "colour profile"),
         ("xmp", "metadata-dropped", "XMP"),
@@ -87,6 +168,14 @@ def _without_misfits(image: Image.Image) -> list[Notice]:
         if not isinstance(image.info.get(key), bytes | str | None):
             del image.info[key]
             notices.append(Notice(kind, f"{name} dropped, it is broken"))
+    length = len(image.info.get("icc_profile") or b"")
+    if length > limits.ICC_BYTES:
+        del image.info["icc_profile"]
+        message = (
+            f"colour profile dropped: it has {length:,} bytes, and at most "
+            f"{limits.ICC_BYTES:,} are read"
+        )
+        notices.append(Notice("profile-dropped", message))
     return notices
 
 
@@ -181,7 +270,7 @@ def _with_rights(metadata: Metadata, artist: str | None, copyright: str | None) 
         exif.set_text(exif_block.COPYRIGHT, copyright)
     try:
         packet = xmp_packet.with_rights(metadata.xmp, artist, copyright)
-    except (ValueError, RecursionError):
+    except ValueError:
         packet = xmp_packet.with_rights(None, artist, copyright)
     records = metadata.iptc
     if records is not None:
@@ -192,10 +281,10 @@ def _with_rights(metadata: Metadata, artist: str | None, copyright: str | None) 
 
 
 def _edited(
-    name: str, found: Found, edit: Callable[[Found], Edited], notices: list[Notice]
+    name: str, block: Block, edit: Callable[[Block], Edited], notices: list[Notice]
 ) -> Edited | None:
     try:
-        return edit(found)
-    except (ValueError, RecursionError) as error:
+        return edit(block)
+    except ValueError as error:
         notices.append(Notice("metadata-dropped", f"{name} dropped: {error}"))
         return None

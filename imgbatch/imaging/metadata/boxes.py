@@ -10,13 +10,15 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
 
+from imgbatch.imaging import limits
+
 EXIF: Final = b"JpgTiffExif->JP2"
 XMP: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 IPTC: Final = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 
+_NAMES: Final = frozenset({EXIF, XMP, IPTC})
 _SIGNATURE: Final = b"jP  "
-_MOST_BOXES: Final = 1_000
-_MOST_BYTES: Final = 64_000_000
+_MOST_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES)
 
 
 class Found(NamedTuple):
@@ -40,7 +42,7 @@ def read(file: BinaryIO) -> Found:
 def _uuids(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     size = file.seek(0, os.SEEK_END)
     at = 0
-    for _ in range(_MOST_BOXES):
+    for _ in range(limits.BOXES):
         file.seek(at)
         head = file.read(16)
         if len(head) < 8 or (at == 0 and head[4:8] != _SIGNATURE):
@@ -54,10 +56,12 @@ def _uuids(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             length = size - at
         if length < room:
             return
-        if kind == b"uuid" and room + 16 <= length <= _MOST_BYTES:
+        if kind == b"uuid" and room + 16 <= length:
             file.seek(at + room)
-            body = file.read(length - room)
-            yield body[:16], body[16:]
+            name = file.read(16)
+            if name in _NAMES:
+                # One that is too long is told from its length.
+                yield name, file.read(min(length - room - 16, _MOST_BYTES + 1))
         at += length
 
 

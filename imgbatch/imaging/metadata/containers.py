@@ -99,17 +99,19 @@ def _shortened(kept: Metadata) -> tuple[Metadata, tuple[Notice, ...]]:
             shorter, message = b"", "EXIF is too long for a JPEG and was dropped"
         notices.append(Notice("metadata-dropped", message))
         kept = replace(kept, exif=shorter or None)
-    if kept.xmp and len(kept.xmp) > _XMP_ROOM and _parted(kept.xmp) is None:
-        notices.append(Notice("metadata-dropped", "XMP is too long for a JPEG and was dropped"))
-        kept = replace(kept, xmp=None)
+    if kept.xmp and len(kept.xmp) > _XMP_ROOM:
+        packet, extended = _parted(kept.xmp)
+        if packet is None:
+            notices.append(Notice("metadata-dropped", "XMP is too long for a JPEG and was dropped"))
+        kept = replace(kept, xmp=packet, extended=extended)
     return kept, tuple(notices)
 
 
-def _parted(packet: bytes) -> tuple[bytes, bytes] | None:
+def _parted(packet: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
     try:
-        return xmp_packet.parted(packet, _XMP_ROOM)
-    except (ValueError, RecursionError):
-        return None
+        return xmp_packet.parted(packet, _XMP_ROOM) or (None, None)
+    except ValueError:
+        return None, None
 
 
 def options(kept: Metadata, icc: bytes | None, row: Format) -> Options:
@@ -152,7 +154,7 @@ def add_to_tiff(
             lambda tag: tag not in STRUCTURE and tag not in there
         )
         added = found.in_order(own.order)
-        notices = unreadable(found)
+        notices = unreadable(found.lost_in_all)
     if records:
         added.fields.append(Field(IPTC_TAG, directories.UNDEFINED, records))
     return directories.extended(tiff, added), notices
@@ -166,15 +168,11 @@ def _jpeg(kept: Metadata) -> Options:
         found["exif"] = PREFIX + kept.exif
     if kept.comment:
         found["comment"] = kept.comment.encode("utf-8")
-    extra = b""
-    packet = kept.xmp
-    if packet and len(packet) > _XMP_ROOM and (parts := _parted(packet)):
-        packet, extended = parts
-        extra += segments.xmp_segments(extended)
+    extra = segments.xmp_segments(kept.extended) if kept.extended else b""
     if kept.iptc:
         extra += segments.photoshop_segments(iptc.PHOTOSHOP, iptc.to_resources(kept.iptc))
-    if packet:
-        found["xmp"] = packet
+    if kept.xmp:
+        found["xmp"] = kept.xmp
     if extra:
         found["extra"] = extra
     return found

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple
+
+from imgbatch.imaging import limits
 
 EXIF_IFD: Final = 0x8769
 GPS_IFD: Final = 0x8825
@@ -28,9 +30,8 @@ UNDEFINED: Final = 7
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _BYTES_OF_ALL: Final = _BYTES | {13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBER_BYTES: Final = _BYTES_OF_ALL | {5: 4, 10: 4}
+_WHOLE: Final = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _EIGHT_TO_FOUR: Final = {16: 4, 17: 9, 18: 4}
-_MOST_BYTES: Final = 64_000_000
-_MOST_DIRECTORIES: Final = 16
 _ENTRY: Final = 12
 
 
@@ -62,6 +63,14 @@ class Directory:
     fields: list[Field] = field(default_factory=list)
     below: dict[int, Directory] = field(default_factory=dict)
     lost: int = 0
+
+    def numbers(self, tag: int) -> list[int]:
+        """The values of a tag that holds whole numbers; none if it is missing or does not."""
+        one = next((one for one in self.fields if one.tag == tag), None)
+        form = _WHOLE.get(one.kind) if one is not None else None
+        if one is None or form is None:
+            return []
+        return list(struct.unpack(f"{self.order}{one.number}{form}", one.data))
 
     @property
     def lost_in_all(self) -> int:
@@ -95,67 +104,129 @@ class Directory:
         )
 
 
-def read(file: BinaryIO, page: int = 0) -> Directory:
-    """The directory of one page of a TIFF file or a BigTIFF, or of an EXIF block's first.
+def read(
+    file: BinaryIO,
+    at: int | None = None,
+    *,
+    wanted: Callable[[int], bool] = lambda tag: True,
+    most_bytes: int = limits.EXIF_BYTES,
+    wide: Container[int] = (),
+) -> Directory:
+    """The first directory of a TIFF file, a BigTIFF or an EXIF block, or the one that stands `at`.
 
-    With those below it. Raises ValueError if there is none, or they have no end.
+    With those below it, and of the top only the tags that are `wanted`. What goes beyond
+    `most_bytes` of values is counted as lost. Numbers of 8 bytes become shorter, but for those of
+    the tags `wide`. Raises ValueError if there is none, if they have no
+    end, or if there are more fields than are read (`limits`).
     """
-    file.seek(0)
-    head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
     try:
-        if order is None:
-            raise ValueError("no TIFF header")
-        big = struct.unpack_from(order + "H", head, 2)[0] == 43
-        form, room = ("Q", 8) if big else ("I", 4)
-        (at,) = struct.unpack_from(order + form, head, room)
-        for _ in range(page):
-            file.seek(at)
-            (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-            file.seek(count * (20 if big else _ENTRY), os.SEEK_CUR)
-            (at,) = struct.unpack(order + form, file.read(room))
-        return _read(file, at, order, big, [])
+        order, big, first = _head(file)
+        reader = _Reader(file, order, big, most_bytes, wide)
+        return reader.directory(first if at is None else at, wanted)
     except (struct.error, OverflowError):
         raise ValueError("a directory that is cut short") from None
 
 
-def _read(file: BinaryIO, at: int, order: str, big: bool, seen: list[int]) -> Directory:
-    if at in seen or len(seen) >= _MOST_DIRECTORIES:
-        raise ValueError("directories in a circle")
-    seen.append(at)
-    found = Directory(order)
-    file.seek(at)
-    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-    step, form, room = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
-    table = file.read(min(count, 65_535) * step)
-    for position in range(0, len(table) - step + 1, step):
-        tag, kind, number = struct.unpack_from(order + form, table, position)
-        length = _BYTES_OF_ALL.get(kind, 0) * number
-        cell = table[position + step - room : position + step]
-        data = cell[:length]
-        if length > room:
-            file.seek(_number(cell, order))
-            data = file.read(length) if length <= _MOST_BYTES else b""
-        if kind not in _BYTES_OF_ALL or len(data) < length:
-            found.lost += 1
-        elif tag in POINTERS:
-            try:
-                below = _read(file, _number(cell, order), order, big, seen)
-            except (struct.error, OSError, OverflowError):
-                below = Directory(order, lost=1)
-            if tag == INTEROPERABILITY_IFD and below.lost:
-                # The old place of one that a program with two levels did not carry along; and no
-                # loss, for it would say which standard is followed.
+def places(file: BinaryIO, most: int) -> list[int]:
+    """Where the directories of a file's pages stand, up to one more than `most`.
+
+    One that comes again ends them, as libtiff has it. Raises ValueError if there is none, or one
+    is cut short.
+    """
+    try:
+        order, big, at = _head(file)
+        found: dict[int, None] = {}
+        form, room = ("Q", 8) if big else ("I", 4)
+        while at and at not in found and len(found) <= most:
+            file.seek(at)
+            (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+            file.seek(count * (20 if big else _ENTRY), os.SEEK_CUR)
+            found[at] = None
+            (at,) = struct.unpack(order + form, file.read(room))
+    except (struct.error, OverflowError, OSError):
+        raise ValueError("a directory that is cut short") from None
+    return list(found)
+
+
+def _head(file: BinaryIO) -> tuple[str, bool, int]:
+    """Byte order, whether it is a BigTIFF, and where the first directory stands."""
+    file.seek(0)
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None:
+        raise ValueError("no TIFF header")
+    big = struct.unpack_from(order + "H", head, 2)[0] == 43
+    form, place = ("Q", 8) if big else ("I", 4)
+    return order, big, struct.unpack_from(order + form, head, place)[0]
+
+
+class _TooLongError(ValueError):
+    """A directory has more fields than are read, or it is none."""
+
+
+class _Reader:
+    """One reading of a directory and those below it."""
+
+    def __init__(
+        self, file: BinaryIO, order: str, big: bool, most_bytes: int, wide: Container[int]
+    ) -> None:
+        self._file, self._order, self._big, self._wide = file, order, big, wide
+        self._bytes_left, self._entries_left = most_bytes, limits.EXIF_ENTRIES
+        self._seen: set[int] = set()
+
+    def directory(self, at: int, wanted: Callable[[int], bool] = lambda tag: True) -> Directory:
+        file, order, big = self._file, self._order, self._big
+        if at in self._seen or len(self._seen) >= limits.DIRECTORIES:
+            raise ValueError("directories in a circle")
+        self._seen.add(at)
+        found = Directory(order)
+        file.seek(at)
+        (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+        step, form, room = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
+        if count > self._entries_left:
+            raise _TooLongError(f"more than {limits.EXIF_ENTRIES:,} tags")
+        self._entries_left -= count
+        table = file.read(count * step)
+        for position in range(0, len(table) - step + 1, step):
+            tag, kind, number = struct.unpack_from(order + form, table, position)
+            if not wanted(tag):
                 continue
-            if below.fields or below.below:
-                found.below[tag] = below
+            length = _BYTES_OF_ALL.get(kind, 0) * number
+            cell = table[position + step - room : position + step]
+            data = cell[:length]
+            if length > room:
+                data = self._value(_number(cell, order), length)
+            if kind not in _BYTES_OF_ALL or len(data) < length:
+                found.lost += 1
+            elif tag in POINTERS:
+                self._add_below(found, tag, _number(cell, order))
             else:
-                found.lost += below.lost
+                one = Field(tag, kind, data)
+                shrunk = one if tag in self._wide else _shrunk(one, order)
+                found.lost += shrunk is None
+                found.fields += [shrunk] if shrunk is not None else []
+        return found
+
+    def _value(self, at: int, length: int) -> bytes:
+        if length > self._bytes_left:
+            return b""
+        self._bytes_left -= length
+        self._file.seek(at)
+        return self._file.read(length)
+
+    def _add_below(self, found: Directory, tag: int, at: int) -> None:
+        try:
+            below = self.directory(at)
+        except (struct.error, OSError, OverflowError, _TooLongError):
+            below = Directory(self._order, lost=1)
+        if tag == INTEROPERABILITY_IFD and below.lost:
+            # The old place of one that a program with two levels did not carry along; and no
+            # loss, for it would say which standard is followed.
+            return
+        if below.fields or below.below:
+            found.below[tag] = below
         else:
-            shrunk = _shrunk(Field(tag, kind, data), order)
-            found.lost += shrunk is None
-            found.fields += [shrunk] if shrunk is not None else []
-    return found
+            found.lost += below.lost
 
 
 def _number(data: bytes, order: str) -> int:

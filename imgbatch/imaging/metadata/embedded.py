@@ -7,7 +7,7 @@ behind its pixels, which is known when they are loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any, BinaryIO, Final
 
@@ -29,6 +29,9 @@ STRUCTURE: Final = frozenset(
     }
 )
 """Tags of a TIFF that are not carried as EXIF; XMP, IPTC and ICC have places of their own."""
+
+NOTICES: Final = "imgbatch: notices"
+"""Where in an image's `info` stands what was left out of its file when it was opened."""
 
 IPTC_TAG: Final = 0x83BB
 _PHOTOSHOP_TAG: Final = 0x8649
@@ -137,31 +140,51 @@ def _of_jpeg(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
 
 
 def _of_tiff(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
-    found = _directory(image)
-    kept = found.only(lambda tag: tag not in STRUCTURE)
-    return directories.block(kept) if kept.fields or kept.below else None, unreadable(kept)
+    kept = _directory(image, lambda tag: tag not in STRUCTURE)
+    block = directories.block(kept) if kept.fields or kept.below else None
+    return block, unreadable(kept.lost_in_all)
 
 
-def unreadable(found: directories.Directory) -> tuple[Notice, ...]:
-    """A warning if some fields could not be read."""
-    lost = found.lost_in_all
+def unreadable(lost: int) -> tuple[Notice, ...]:
+    """A warning if so many tags could not be read."""
     what = "1 EXIF tag that cannot be read was" if lost == 1 else f"{lost} EXIF tags were"
     message = f"{what} dropped" + ("" if lost == 1 else ", which cannot be read")
     return (Notice("metadata-dropped", message),) if lost else ()
 
 
-def _directory(image: Any) -> directories.Directory:
-    """That of a TIFF's page which the image stands at."""
+def _directory(image: Any, wanted: Callable[[int], bool]) -> directories.Directory:
+    """That of a TIFF's first page, with the tags that are wanted."""
     file = image.fp
     before = file.tell()
     try:
-        return directories.read(file, image.tell())
+        return directories.read(file, wanted=wanted)
     finally:
         file.seek(before)
 
 
-def packet(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
-    """The XMP packet, with the extended one of a JPEG in it; and warnings."""
+def packet(image: Image.Image) -> tuple[bytes | None, bytes | None, tuple[Notice, ...]]:
+    """The XMP packet, and the extended one that a JPEG may have; and warnings.
+
+    Neither is looked at, but for how much there is.
+    """
+    raw = _packet(image)
+    if not raw:
+        return None, None, ()
+    if told := xmp.excess(raw):
+        return None, None, (Notice("metadata-dropped", f"XMP dropped: {told}"),)
+    guid = xmp.extension(raw) if image.format in ("JPEG", "MPO") else None
+    if guid is None:
+        return raw, None, ()
+    try:
+        extended = segments.extended_xmp(_payloads(image, "APP1"), guid)
+        if told := xmp.excess(extended or b""):
+            raise ValueError(told)
+    except ValueError as error:
+        return raw, None, (Notice("metadata-dropped", f"a part of XMP dropped: {error}"),)
+    return raw, extended, ()
+
+
+def _packet(image: Image.Image) -> bytes | None:
     raw: Any = image.info.get("xmp")
     if isinstance(raw, str):
         raw = raw.encode("utf-8")
@@ -175,16 +198,7 @@ def packet(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
         raw = _boxes(image).xmp
     elif image.format == "GIF":
         raw = _xmp_of_gif(image)
-    if not isinstance(raw, bytes) or not raw:
-        return None, ()
-    guid = xmp.extension(raw) if image.format in ("JPEG", "MPO") else None
-    if guid is None:
-        return raw, ()
-    try:
-        extended = segments.extended_xmp(_payloads(image, "APP1"), guid)
-        return xmp.merged(raw, extended) if extended else raw, ()
-    except (ValueError, RecursionError) as error:
-        return raw, (Notice("metadata-dropped", f"a part of XMP dropped: {error}"),)
+    return raw if isinstance(raw, bytes) else None
 
 
 def records(image: Image.Image) -> bytes | None:
@@ -195,7 +209,8 @@ def records(image: Image.Image) -> bytes | None:
         return iptc.from_resources(b"".join(part[len(prefix) :] for part in parts))
     if image.format == "TIFF":
         try:
-            fields = {one.tag: one for one in _directory(image).fields}
+            found = _directory(image, frozenset((IPTC_TAG, _PHOTOSHOP_TAG)).__contains__)
+            fields = {one.tag: one for one in found.fields}
         except ValueError:
             # Whoever asks for EXIF learns of it.
             return None

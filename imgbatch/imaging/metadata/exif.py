@@ -15,6 +15,7 @@ from io import BytesIO
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from imgbatch.imaging import limits
 from imgbatch.imaging.metadata import directories
 from imgbatch.imaging.metadata.directories import (
     EXIF_IFD,
@@ -61,7 +62,8 @@ _SHORT: Final = 3
 _LONG: Final = 4
 _RATIONAL: Final = 5
 _ENTRY: Final = 12
-_MOST_DIRECTORIES: Final = 16
+# Parts of a thumbnail that are erased: strips of uncompressed ones.
+_MOST_NUMBERS: Final = 1_000
 
 
 class _Entry(NamedTuple):
@@ -76,10 +78,17 @@ class _Entry(NamedTuple):
 
 
 class Exif:
-    """An EXIF block that can be edited. Raises ValueError if its structure is broken."""
+    """An EXIF block that can be edited.
+
+    Raises ValueError if its structure is broken, or if there is more of it than is read.
+    """
 
     def __init__(self, block: bytes) -> None:
         block = block.removeprefix(PREFIX)
+        if len(block) > limits.EXIF_BYTES:
+            raise ValueError(
+                f"it has {len(block):,} bytes, and at most {limits.EXIF_BYTES:,} are read"
+            )
         if block[:4] not in (b"II*\0", b"MM\0*"):
             raise ValueError("no TIFF header")
         self._order = "<" if block[:2] == b"II" else ">"
@@ -320,7 +329,7 @@ class Exif:
             entry = self._find(ifd, tag)
             if entry:
                 raw = bytes(self._block[entry.value : entry.value + entry.bytes])
-                return raw.split(b"\0")[0].decode("utf-8", "replace").strip() or None
+                return raw.partition(b"\0")[0].decode("utf-8", "replace").strip() or None
         return None
 
     def _unpack(self, form: str, position: int) -> int:
@@ -353,26 +362,34 @@ class Exif:
     def _directories(self) -> list[int]:
         """The first directory and those below it. Raises ValueError unless that comes to an end."""
         found = [self._first]
+        entries = 0
         for ifd in found:
+            entries += self._short(ifd)
+            if entries > limits.EXIF_ENTRIES:
+                raise ValueError(f"it has more than {limits.EXIF_ENTRIES:,} tags")
             for entry in self._entries(ifd):
                 if entry.tag in _POINTERS:
                     found.append(self._long(entry.position + 8))
                     if found[-1] in found[:-1]:
                         raise ValueError("directories in a circle")
-                    if len(found) > _MOST_DIRECTORIES:
+                    if len(found) > limits.DIRECTORIES:
                         raise ValueError("too many directories")
         return found
 
     def _check(self) -> None:
         """Raise ValueError unless all directories can be walked and no value lies outside."""
+        claimed = 0
         for ifd in self._directories():
             if ifd < 8:
                 raise ValueError("a directory in the header")
             for entry in self._entries(ifd):
                 if entry.value + entry.bytes > len(self._block):
                     raise ValueError(f"tag 0x{entry.tag:04X} points behind the end of the block")
+                claimed += entry.bytes
             # Some writers leave out the last link of a directory at the block's end.
             self._block += bytes(max(0, self._end_of_entries(ifd) + 4 - len(self._block)))
+        if claimed > limits.EXIF_OVERLAP * len(self._block):
+            raise ValueError("its values overlap")
         spans = sorted((ifd, self._end_of_directory(ifd)) for ifd in self._directories())
         if any(start < stop for (_, stop), (start, _) in pairwise(spans)):
             raise ValueError("directories overlap")
@@ -404,7 +421,7 @@ class Exif:
         if entry is None or entry.kind not in (_SHORT, _LONG):
             return []
         form, step = ("H", 2) if entry.kind == _SHORT else ("I", 4)
-        stop = entry.value + entry.bytes
+        stop = entry.value + min(entry.bytes, step * _MOST_NUMBERS)
         return [self._unpack(form, position) for position in range(entry.value, stop, step)]
 
     def _set_number(self, ifd: int, tag: int, value: int) -> None:
@@ -419,29 +436,45 @@ class Exif:
             )
 
     def _remove(self, ifd: int, tag: int) -> None:
-        """Take an entry out of its directory and close the gap."""
-        while entry := self._find(ifd, tag):
-            end = self._end_of_directory(ifd)
-            self._block[entry.position : end - _ENTRY] = self._block[entry.position + _ENTRY : end]
-            self._erase(end - _ENTRY, _ENTRY)
-            struct.pack_into(self._order + "H", self._block, ifd, self._short(ifd) - 1)
+        """Take all entries of a tag out of their directory and close the gaps."""
+        entries = list(self._entries(ifd))
+        kept = [one.position for one in entries if one.tag != tag]
+        gone = len(entries) - len(kept)
+        if not gone:
+            return
+        start, end = ifd + 2, self._end_of_directory(ifd)
+        link = self._block[start + len(entries) * _ENTRY : end]
+        table = b"".join(self._block[at : at + _ENTRY] for at in kept) + link
+        self._block[start:end] = table + bytes(gone * _ENTRY)
+        struct.pack_into(self._order + "H", self._block, ifd, len(kept))
 
     def _erase_pictures(self, ifd: int) -> None:
         """Erase the directories linked from `ifd` on, as far as they can be read."""
+        # First all are found, each place once: the values of a hostile file all overlap.
+        erased = -1
+        for start, length in sorted(self._parts_of_pictures(ifd)):
+            stop = start + length
+            if stop > erased:
+                self._erase(max(start, erased), stop - max(start, erased))
+                erased = stop
+
+    def _parts_of_pictures(self, ifd: int) -> list[tuple[int, int]]:
+        """Start and length of all that the directories linked from `ifd` on consist of."""
+        found: list[tuple[int, int]] = []
+        seen: list[int] = []
         try:
-            while ifd >= 8:
-                following = self._long(self._end_of_entries(ifd))
+            while ifd >= 8 and ifd not in seen and len(seen) < limits.DIRECTORIES:
+                seen.append(ifd)
                 for offsets, lengths in _THUMBNAILS:
                     starts, sizes = self._numbers(ifd, offsets), self._numbers(ifd, lengths)
-                    for start, size in zip(starts, sizes, strict=False):
-                        self._erase(start, size)
-                for entry in list(self._entries(ifd)):
-                    self._erase(entry.value, entry.bytes)
-                self._erase(ifd, 2 + self._short(ifd) * _ENTRY + 4)
-                ifd = following
+                    found += zip(starts, sizes, strict=False)
+                found += [(entry.value, entry.bytes) for entry in self._entries(ifd)]
+                found.append((ifd, self._end_of_entries(ifd) + 4 - ifd))
+                ifd = self._long(self._end_of_entries(ifd))
         except ValueError:
             # Broken: it is unlinked, but where its parts stand is not known.
             pass
+        return found
 
     def _erase(self, start: int, length: int) -> None:
         stop = min(start + length, len(self._block))

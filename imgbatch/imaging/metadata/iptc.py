@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
+
+from imgbatch.imaging import limits
 
 CHARACTER_SET: Final = (1, 90)
 BY_LINE: Final = (2, 80)
@@ -46,8 +49,18 @@ class DataSet(NamedTuple):
 
 
 def parsed(records: bytes) -> list[DataSet]:
-    """The data sets, without the padding behind them. Raises ValueError if they are broken."""
-    return list(_parsed(records))
+    """The data sets, without the padding behind them.
+
+    Raises ValueError if they are broken, or more than is read.
+    """
+    if len(records) > limits.IPTC_BYTES:
+        raise ValueError(
+            f"it has {len(records):,} bytes, and at most {limits.IPTC_BYTES:,} are read"
+        )
+    sets = list(islice(_parsed(records), limits.IPTC_SETS + 1))
+    if len(sets) > limits.IPTC_SETS:
+        raise ValueError(f"it has more than {limits.IPTC_SETS:,} data sets")
+    return sets
 
 
 def _parsed(records: bytes) -> Iterator[DataSet]:
@@ -65,6 +78,11 @@ def _parsed(records: bytes) -> Iterator[DataSet]:
             raise ValueError("an IPTC data set that is cut short")
         yield DataSet(record, number, records[at : at + length])
         at += length
+
+
+def working_bytes(records: bytes) -> int:
+    """The memory it takes to take records apart and write them again."""
+    return 3 * len(records) + 300 * min(records.count(MARKER), limits.IPTC_SETS)
 
 
 def packed(sets: Iterable[DataSet]) -> bytes:
@@ -150,7 +168,7 @@ def from_resources(resources: bytes) -> bytes | None:
     once more) are Photoshop's own, about the file as it was.
     """
     at = 0
-    found = b""
+    found: list[bytes] = []
     while resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
         (number,) = struct.unpack_from(">H", resources, at + 4)
         name = 1 + resources[at + 6]
@@ -159,9 +177,9 @@ def from_resources(resources: bytes) -> bytes | None:
             break
         (length,) = struct.unpack_from(">I", resources, start)
         if number == _RESOURCE:
-            found += resources[start + 4 : start + 4 + length]
+            found.append(resources[start + 4 : start + 4 + length])
         at = start + 4 + length + length % 2
-    return found or None
+    return b"".join(found) or None
 
 
 def to_resources(records: bytes) -> bytes:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from io import SEEK_END, BytesIO
+from typing import BinaryIO, Final, NamedTuple
+
+from imgbatch.imaging import limits
 
 EXIF: Final = b"Exif\0\0"
 EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
@@ -24,6 +27,9 @@ _START_OF_SCAN: Final = 0xDA
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xDA)})
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _GUID_BYTES: Final = 32
+_OF_APPLICATIONS: Final = frozenset({0xFE, *range(0xE0, 0xF0)})
+# In so few bytes there cannot be many.
+_FEW_BYTES: Final = 65_536
 # XMP specification, part 3, 1.1.3.1: an extension's segment holds 65,400 bytes at most.
 _PORTION: Final = 65_400
 
@@ -51,6 +57,52 @@ def walk(jpeg: bytes) -> Iterator[Segment]:
         at += 2 + max(2, length)
 
 
+def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
+    """A JPEG with no more segments before its picture than are read, and how many were left out.
+
+    The same file, where it is, if it has no more than that.
+    """
+    at, spans, taken, left_out = 2, [(0, 2)], 0, 0
+    if file.seek(0, SEEK_END) > _FEW_BYTES:
+        for marker, start, stop in _walk(file):
+            many = len(spans) > limits.SEGMENTS or taken + stop - start > limits.SEGMENT_BYTES
+            if many and marker in _OF_APPLICATIONS:
+                left_out += 1
+            else:
+                spans.append((start, stop))
+                taken += stop - start
+            at = stop
+    if not left_out:
+        file.seek(0)
+        return file, 0
+    kept = BytesIO()
+    for start, stop in spans:
+        file.seek(start)
+        kept.write(file.read(stop - start))
+    file.seek(at)
+    kept.write(file.read())
+    kept.seek(0)
+    return kept, left_out
+
+
+def _walk(file: BinaryIO) -> Iterator[Segment]:
+    """The segments before the first scan, markers included, read one by one."""
+    at = 2
+    while True:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF:
+            return
+        # Any number of 0xFF may stand before a marker.
+        step = 1 if head[1] == 0xFF else 2
+        if head[1] != 0xFF and head[1] not in _WITHOUT_LENGTH:
+            if head[1] == _START_OF_SCAN:
+                return
+            step = 2 + max(2, int.from_bytes(head[2:]))
+        yield Segment(head[1], at, at + step)
+        at += step
+
+
 def without_exif(jpeg: bytes) -> tuple[bytes, bytes]:
     """A JPEG whose EXIF nobody finds, with all else in its place; and the block it had."""
     hidden = bytearray(jpeg)
@@ -75,19 +127,17 @@ def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
     A long one goes on in the next segment; one that begins anew is another block, which readers
     ignore.
     """
-    block: bytes | None = None
+    parts: list[bytes] = []
     more = False
     for payload in payloads:
         if not payload.startswith(EXIF):
             continue
         part = payload[len(EXIF) :]
-        if block is None:
-            block = part
-        elif part[:4] in (b"II*\0", b"MM\0*"):
+        if parts and part[:4] in (b"II*\0", b"MM\0*"):
             more = True
         elif not more:
-            block += part
-    return block, more
+            parts.append(part)
+    return b"".join(parts) if parts else None, more
 
 
 def extended_xmp(payloads: Iterable[bytes], guid: bytes) -> bytes | None:

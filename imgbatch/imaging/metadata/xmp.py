@@ -6,14 +6,13 @@ Prefixes and order are kept, because many readers of XMP look for the usual pref
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, Final
-from xml.dom import minidom
-from xml.parsers.expat import ExpatError
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from imgbatch.imaging.metadata import segments
+from imgbatch.imaging import limits
+from imgbatch.imaging.metadata import segments, xml_tree
+from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element, Markup
 
-_XMLNS: Final = "http://www.w3.org/2000/xmlns/"
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DC: Final = "http://purl.org/dc/elements/1.1/"
 _TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
@@ -23,6 +22,9 @@ _RIGHTS: Final = "http://ns.adobe.com/xap/1.0/rights/"
 _PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
 _GEO: Final = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
+_RDF_ELEMENT: Final = (_RDF, "RDF")
+_DESCRIPTION: Final = (_RDF, "Description")
+_WRAPPER: Final = ("adobe:ns:meta/", "xmpmeta")
 _CAMERA: Final = "http://ns.google.com/photos/1.0/camera/"
 # They speak of pictures, depths and sounds that are behind the picture, or hold them themselves.
 _ATTACHED: Final = frozenset(
@@ -36,14 +38,22 @@ _ATTACHED: Final = frozenset(
         "http://ns.google.com/photos/1.0/audio/",
     }
 )
-_VIDEO: Final = re.compile(rb"\b(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|(?:\s[^<>]*)?>)\s*1\b")
+# All patterns are bounded: a search that begins anew at each of a million places must not look
+# at the whole packet from each of them.
+_VIDEO: Final = re.compile(
+    rb"\b(?:MotionPhoto|MicroVideo)(?:\s{0,99}=\s{0,99}[\"']|(?:\s[^<>]{0,99})?>)\s{0,99}1\b"
+)
 _GAIN_MAP: Final = re.compile(
     rb"http://ns\.(?:adobe\.com/hdr-gain-map|apple\.com/HDRGainMap)/1\.0/"
 )
 _EMBEDDED: Final = re.compile(rb"\b(?:GImage|GDepth):(?:Data|Image)\b")
-_EXTENDED: Final = re.compile(rb"\bxmpNote:HasExtendedXMP(?:\s*=\s*[\"']|>)\s*([0-9A-Fa-f]{32})\b")
+_EXTENDED: Final = re.compile(
+    rb"\bxmpNote:HasExtendedXMP(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99}([0-9A-Fa-f]{32})\b"
+)
 _SIZES: Final = tuple(
-    re.compile(rb"(\b(?:" + names + rb")(?:\s*=\s*[\"']|>)\s*)\d+(?=\s*[\"'<])")
+    re.compile(
+        rb"(\b(?:" + names + rb")(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99})\d{1,20}(?=\s{0,99}[\"'<])"
+    )
     for names in (
         rb"exif:PixelXDimension|tiff:ImageWidth",
         rb"exif:PixelYDimension|tiff:ImageLength",
@@ -54,12 +64,10 @@ _RIGHTS_NAMESPACES: Final = frozenset(
     {_RIGHTS, "http://creativecommons.org/ns#", "http://ns.useplus.org/ldf/xmp/1.0/"}
 )
 
-_POSITION: Final = re.compile(rb"gps|l[ao]\w*itude|wgs84_pos", re.IGNORECASE)
+_POSITION: Final = re.compile(rb"gps|l[ao]\w{0,9}itude|wgs84_pos", re.IGNORECASE)
+_POSITION_LEFT: Final = re.compile(rb"gps\w{0,99}l|latitude|longitude", re.IGNORECASE)
 _POSITION_NAME: Final = re.compile(r"gps|latitude|longitude|longtitude", re.IGNORECASE)
-_ORIENTATION: Final = re.compile(rb"\btiff:Orientation(?:\s*=\s*[\"']|>)\s*([1-8])")
-_INSTRUCTION: Final = minidom.Node.PROCESSING_INSTRUCTION_NODE
-# Characters of the private use area that stand for tab, line feed and carriage return.
-_BREAKS: Final = {9: "\ue009", 10: "\ue00a", 13: "\ue00d"}
+_ORIENTATION: Final = re.compile(rb"\btiff:Orientation(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99}([1-8])")
 _LONG_VALUE: Final = 1_000
 # What XML 1.0 has no way to write.
 _NO_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -107,23 +115,41 @@ def extension(packet: bytes) -> bytes | None:
     return found[1].upper() if found else None
 
 
+def excess(packet: bytes) -> str | None:
+    """What there is more of in a packet than is read, in words; None if there is not.
+
+    Counted by bytes alone, before anything is taken apart.
+    """
+    if len(packet) > limits.XMP_BYTES:
+        return f"it has {len(packet):,} bytes, and at most {limits.XMP_BYTES:,} are read"
+    if parts(packet) > limits.XMP_PARTS:
+        return f"it has {parts(packet):,} parts, and at most {limits.XMP_PARTS:,} are read"
+    return None
+
+
+def parts(packet: bytes) -> int:
+    """How many elements, attributes and the like a packet may have at most."""
+    return packet.count(b"<") + packet.count(b"=")
+
+
+def working_bytes(packet: bytes) -> int:
+    """The memory it takes to take a packet apart and write it again, measured."""
+    return 6 * len(packet) + 400 * parts(packet)
+
+
 def merged(packet: bytes, extended: bytes) -> bytes:
     """With the descriptions of its extended packet (XMP specification, part 3, 1.1.3.1).
 
     Raises ValueError if either cannot be read.
     """
     document, further = _parse(packet), _parse(extended)
-    descriptions = _descriptions(document)
-    if not descriptions:
+    target = next(_of_rdf(document), None)
+    if target is None or not any(_descriptions(target[0])):
         raise ValueError("XMP without a description")
-    above = descriptions[0].parentNode
-    assert above is not None
-    for description in _descriptions(further):
-        copied = document.importNode(description, True)
-        # The prefixes may be declared further up over there.
-        _declare(copied, description)
-        above.appendChild(copied)
-    return _serialise(document)
+    for above, outer in _of_rdf(further):
+        for description in _descriptions(above):
+            xml_tree.adopt(*target, description, outer)
+    return xml_tree.written(document)
 
 
 def parted(packet: bytes, room: int) -> tuple[bytes, bytes] | None:
@@ -133,41 +159,44 @@ def parted(packet: bytes, room: int) -> tuple[bytes, bytes] | None:
     nothing is enough. Raises ValueError if the packet cannot be read.
     """
     document, further = _parse(packet), _parse(_EMPTY)
-    (target,) = _descriptions(further)
-    descriptions = _descriptions(document)
+    ((rest, bound),) = _of_rdf(further)
+    (target,) = _descriptions(rest)
+    bound = bound | target.bindings
     # Padding is white space between elements, and need not be carried.
-    movable: list[tuple[int, minidom.Element]] = []
-    for description in descriptions:
-        for attribute in _attributes(description):
-            if attribute.namespaceURI not in (_RDF, _XMLNS) and len(attribute.value) > _LONG_VALUE:
-                _to_element(document, description, attribute)
-        movable += [
-            (len(child.toxml().encode("utf-8")), child)
-            for child in description.childNodes
-            if isinstance(child, minidom.Element)
-        ]
-    size = len(_serialise(document))
+    movable: list[tuple[int, Element, Element, dict[str, str]]] = []
+    first: Element | None = None
+    for above, outer in _of_rdf(document):
+        for description in _descriptions(above):
+            first = first or description
+            _shorten(description)
+            scope = outer | description.bindings
+            movable += [
+                (len(xml_tree.written(child)), child, description, scope)
+                for child in description.elements
+            ]
+    size = len(xml_tree.written(document))
     # The GUID is still to be entered.
     room -= 200
-    for length, child in sorted(movable, key=lambda one: -one[0]):
+    moved: set[Element] = set()
+    for length, child, _, scope in sorted(movable, key=lambda one: -one[0]):
         if size <= room:
             break
-        parent = child.parentNode
-        assert parent is not None
-        copied = further.importNode(child, True)
-        _declare(copied, child)
-        target.appendChild(copied)
-        parent.removeChild(child)
+        xml_tree.adopt(target, bound, child, scope)
+        moved.add(child)
         size -= length
-    if size > room or not descriptions:
+    if size > room or first is None:
         return None
-    if not target.childNodes:
-        return _serialise(document), b""
+    for description in {id(one): one for _, child, one, _ in movable if child in moved}.values():
+        _keep(description, lambda child: child not in moved)
+    if not moved:
+        return xml_tree.written(document), b""
     # Without the wrapper, which only the standard packet has.
-    rest = further.getElementsByTagName("x:xmpmeta")[0].toxml().encode("utf-8")
-    descriptions[0].setAttributeNS(_XMLNS, "xmlns:xmpNote", _XMP_NOTE)
-    descriptions[0].setAttributeNS(_XMP_NOTE, "xmpNote:HasExtendedXMP", segments.guid(rest))
-    return _serialise(document), rest
+    ((wrapper, _),) = xml_tree.found(further, _WRAPPER)
+    extended = xml_tree.written(wrapper)
+    first.bind("xmpNote", _XMP_NOTE)
+    name = (_XMP_NOTE, "HasExtendedXMP")
+    first.attributes.append(Attribute(name, "xmpNote:HasExtendedXMP", segments.guid(extended)))
+    return xml_tree.written(document), extended
 
 
 def with_size(packet: bytes, width: int, height: int) -> bytes:
@@ -183,29 +212,27 @@ def with_rights(packet: bytes | None, artist: str | None, copyright: str | None)
     Without a packet a new one is made. Raises ValueError if it cannot be read.
     """
     document = _parse(packet or _EMPTY)
-    descriptions = _descriptions(document)
-    if not descriptions:
+    places = [
+        (description, outer | description.bindings)
+        for above, outer in _of_rdf(document)
+        for description in _descriptions(above)
+    ]
+    if not places:
         return with_rights(None, artist, copyright)
-    for name, kind, text in (("creator", "Seq", artist), ("rights", "Alt", copyright)):
-        if not text:
-            continue
-        for description in descriptions:
-            for attribute in _attributes(description):
-                if (attribute.namespaceURI, attribute.localName) == (_DC, name):
-                    description.removeAttributeNode(attribute)
-            for child in list(description.childNodes):
-                if (child.namespaceURI, child.localName) == (_DC, name):
-                    description.removeChild(child)
-        element = document.createElementNS(_DC, f"dc:{name}")
-        element.setAttributeNS(_XMLNS, "xmlns:dc", _DC)
-        element.setAttributeNS(_XMLNS, "xmlns:rdf", _RDF)
-        array = element.appendChild(document.createElementNS(_RDF, f"rdf:{kind}"))
-        item = array.appendChild(document.createElementNS(_RDF, "rdf:li"))
-        if kind == "Alt":
-            item.setAttributeNS(_XML, "xml:lang", "x-default")
-        item.appendChild(document.createTextNode(_NO_XML.sub(" ", text)))
-        descriptions[0].appendChild(element)
-    return _serialise(document)
+    told = (("creator", "Seq", artist), ("rights", "Alt", copyright))
+    gone = {(_DC, name) for name, _, text in told if text}
+    for description, _ in places:
+        description.attributes = [one for one in description.attributes if one.name not in gone]
+        _keep(description, lambda child: not isinstance(child, Element) or child.name not in gone)
+    for name, kind, text in told:
+        if text:
+            language = Attribute((_XML, "lang"), "xml:lang", "x-default")
+            item = Element((_RDF, "li"), "rdf:li", [language] if kind == "Alt" else [])
+            item.children.append(_NO_XML.sub(" ", text))
+            array = Element((_RDF, kind), f"rdf:{kind}", [], [item])
+            element = Element((_DC, name), f"dc:{name}", [], [array])
+            xml_tree.adopt(*places[0], element, {"dc": _DC, "rdf": _RDF})
+    return xml_tree.written(document)
 
 
 def upright(packet: bytes) -> bytes:
@@ -245,7 +272,7 @@ def without_position(packet: bytes) -> bytes:
         return namespace == _GEO or _POSITION_NAME.search(name) is not None
 
     clean = _without(packet, position)
-    if re.search(rb"gps\w*l|latitude|longitude", clean, re.IGNORECASE):
+    if _POSITION_LEFT.search(clean):
         raise ValueError("a position in a place that cannot be cleaned")
     return clean
 
@@ -266,92 +293,79 @@ def rights_only(packet: bytes) -> bytes | None:
 
     document = _parse(packet)
     found = False
-    descriptions = _descriptions(document)
-    _isolate(descriptions)
-    for description in descriptions:
-        for attribute in _attributes(description):
-            if kept(attribute.namespaceURI or "", attribute.localName):
-                found = True
-            elif attribute.namespaceURI not in (_RDF, _XMLNS):
-                description.removeAttributeNode(attribute)
-        for child in list(description.childNodes):
-            if isinstance(child, minidom.Element) and kept(
-                child.namespaceURI or "", child.localName
-            ):
-                found = True
-            else:
-                description.removeChild(child)
-    return _serialise(document) if found else None
+    _isolate(document)
+    for above, _ in _of_rdf(document):
+        for description in _descriptions(above):
+            rights = [one for one in description.attributes if kept(*one.name)]
+            _keep(description, lambda child: isinstance(child, Element) and kept(*child.name))
+            found = found or bool(rights or description.children)
+            description.attributes = [
+                one
+                for one in description.attributes
+                if one.name[0] in (_RDF, XMLNS) or kept(*one.name)
+            ]
+    return xml_tree.written(document) if found else None
 
 
 def _without(packet: bytes, test: Test) -> bytes:
     document = _parse(packet)
-    for description in _descriptions(document):
-        _prune(description, test)
-    return _serialise(document)
+    for above, _ in _of_rdf(document):
+        for description in _descriptions(above):
+            _prune(description, test)
+    return xml_tree.written(document)
 
 
-def _prune(element: minidom.Element, test: Test) -> None:
-    for attribute in _attributes(element):
-        if test(attribute.namespaceURI or "", attribute.localName):
-            element.removeAttributeNode(attribute)
-    for child in list(element.childNodes):
-        if isinstance(child, minidom.Element):
-            if test(child.namespaceURI or "", child.localName):
-                element.removeChild(child)
-            else:
-                _prune(child, test)
-
-
-def _isolate(descriptions: list[minidom.Element]) -> None:
-    """Remove all that stands beside descriptions, up to the document, but its instructions."""
-    above: list[Any] = []
-    for description in descriptions:
-        node: Any = description.parentNode
-        while node is not None and node not in above:
-            above.append(node)
-            node = node.parentNode
-    for node in above:
-        for child in list(node.childNodes):
-            if child not in above and child not in descriptions and child.nodeType != _INSTRUCTION:
-                node.removeChild(child)
-        for attribute in _attributes(node) if isinstance(node, minidom.Element) else ():
-            if attribute.namespaceURI != _XMLNS:
-                node.removeAttributeNode(attribute)
-
-
-def _declare(element: minidom.Element, original: minidom.Element) -> None:
-    """Give a copy of an element the declarations of prefixes that stand above the original."""
-    node: Any = original
-    while isinstance(node, minidom.Element):
-        for attribute in _attributes(node):
-            name = attribute.name
-            if attribute.namespaceURI == _XMLNS and not element.hasAttribute(name):
-                element.setAttributeNS(_XMLNS, name, attribute.value)
-        node = node.parentNode
-
-
-def _to_element(
-    document: minidom.Document, description: minidom.Element, attribute: minidom.Attr
-) -> None:
-    """The same property, written as an element (ISO 16684-1, 7.9.2.2)."""
-    element = document.createElementNS(attribute.namespaceURI, attribute.name)
-    element.appendChild(document.createTextNode(attribute.value))
-    description.removeAttributeNode(attribute)
-    description.appendChild(element)
-
-
-def _attributes(element: minidom.Element) -> list[minidom.Attr]:
-    return list(element.attributes.values())
-
-
-def _descriptions(document: minidom.Document) -> list[minidom.Element]:
-    """The top descriptions: those that stand right below rdf:RDF."""
-    return [
-        node
-        for node in document.getElementsByTagNameNS(_RDF, "Description")
-        if node.parentNode is not None and node.parentNode.localName == "RDF"
+def _prune(element: Element, test: Test) -> None:
+    element.attributes = [
+        one for one in element.attributes if one.name[0] == XMLNS or not test(*one.name)
     ]
+    _keep(element, lambda child: not isinstance(child, Element) or not test(*child.name))
+    for child in element.elements:
+        _prune(child, test)
+
+
+def _keep(element: Element, test: Callable[[Element | str], bool]) -> None:
+    element.children = [child for child in element.children if test(child)]
+
+
+def _isolate(element: Element) -> bool:
+    """Remove all that stands beside descriptions, up to the document, but its instructions.
+
+    Returns whether there are any.
+    """
+    of_rdf = element.name == _RDF_ELEMENT
+
+    def leads(child: Element | str) -> bool:
+        if isinstance(child, str):
+            return isinstance(child, Markup) and child.is_instruction
+        return child.name == _DESCRIPTION if of_rdf else _isolate(child)
+
+    _keep(element, leads)
+    element.attributes = [one for one in element.attributes if one.name[0] == XMLNS]
+    return any(element.elements)
+
+
+def _shorten(description: Element) -> None:
+    """Write long attributes as elements (ISO 16684-1, 7.9.2.2)."""
+
+    def is_long(one: Attribute) -> bool:
+        return one.name[0] not in (_RDF, XMLNS) and len(one.value) > _LONG_VALUE
+
+    description.children += [
+        Element(one.name, one.written, [], [one.value])
+        for one in description.attributes
+        if is_long(one)
+    ]
+    description.attributes = [one for one in description.attributes if not is_long(one)]
+
+
+def _of_rdf(document: Element) -> Iterator[tuple[Element, dict[str, str]]]:
+    """The elements that descriptions stand right below, each with what is bound at it."""
+    return xml_tree.found(document, _RDF_ELEMENT)
+
+
+def _descriptions(above: Element) -> Iterator[Element]:
+    return (child for child in above.elements if child.name == _DESCRIPTION)
 
 
 def _check(packet: bytes) -> None:
@@ -360,23 +374,8 @@ def _check(packet: bytes) -> None:
         raise ValueError("XMP that is not in UTF-8")
 
 
-def _parse(packet: bytes) -> minidom.Document:
+def _parse(packet: bytes) -> Element:
     _check(packet)
-    # XMP has no use for a document type, and an attacker has.
-    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
-        raise ValueError("a document type in the XMP packet")
-    try:
-        return minidom.parseString(packet.strip(_PADDING))
-    except (ExpatError, ValueError, LookupError) as error:
-        raise ValueError(f"XMP that is no XML: {error}") from None
-
-
-def _serialise(document: minidom.Document) -> bytes:
-    # minidom writes a line break in an attribute as it is, and it would be read as a space.
-    for element in document.getElementsByTagName("*"):
-        for attribute in _attributes(element):
-            attribute.value = attribute.value.translate(_BREAKS)
-    text = "".join(node.toxml() for node in document.childNodes)
-    for code, placeholder in _BREAKS.items():
-        text = text.replace(placeholder, f"&#{code};")
-    return text.encode("utf-8")
+    if told := excess(packet):
+        raise ValueError(told)
+    return xml_tree.parsed(packet.strip(_PADDING))

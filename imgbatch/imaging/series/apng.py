@@ -21,6 +21,7 @@ KEEP, CLEAR, RESTORE = 0, 1, 2
 
 _MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _FRAME: Final = struct.Struct(">5I2H2B")
+_SEEN: Final = frozenset({b"PLTE", b"tRNS"})
 _OF_FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IHDR", b"IEND"})
 
 
@@ -62,23 +63,28 @@ class Frames:
     still_beside: bool
 
     def __iter__(self) -> Iterator[Frame]:
+        # With all that stands around the pixels: palette, profile, metadata. Further frames need
+        # only what is needed to see them.
+        around = self.around
         for one in self.found:
             width, height, left, top, num, den, disposal, blend = one.control
             yield Frame(
                 (left, top),
-                self._png((width, height), one.pieces),
+                self._png((width, height), around, one.pieces),
                 1000 * num / (den or 100),
                 disposal,
                 over=blend == 1,
             )
+            around = tuple(chunk for chunk in around if chunk[0] in _SEEN)
 
-    def _png(self, size: Size, pieces: Sequence[bytes]) -> bytes:
-        """With all that stands around the pixels: palette, profile, metadata."""
+    def _png(
+        self, size: Size, around: Iterable[tuple[bytes, bytes]], pieces: Sequence[bytes]
+    ) -> bytes:
         return b"".join(
             (
                 _MAGIC,
                 _chunk(b"IHDR", struct.pack(">2I", *size) + self.header[8:]),
-                *(_chunk(*one) for one in self.around),
+                *(_chunk(*one) for one in around),
                 *(_chunk(b"IDAT", piece) for piece in pieces),
                 _chunk(b"IEND", b""),
             )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Final, NamedTuple
+from io import SEEK_CUR, BytesIO
+from typing import BinaryIO, Final, NamedTuple
 
 from PIL import Image
 
+from imgbatch.imaging import limits
 from imgbatch.model import Size
 
 KEEP, CLEAR, RESTORE = 1, 2, 3
@@ -104,6 +105,41 @@ def read(data: bytes) -> Blocks:
         whole = len(frames) == 1 and kind == _EXTENSION
         return Blocks(tuple(frames), plays, complete=whole)
     return Blocks(tuple(frames), plays, complete=bool(frames))
+
+
+def without_long_comments(file: BinaryIO) -> tuple[BinaryIO, int]:
+    """A GIF with no longer comments before its first frame than are read, and how many bytes of
+    them were left out. The same file, at its beginning, if they are no longer than that.
+    """
+    file.seek(10)
+    flags = file.read(3)[:1]
+    at = 13 + (6 << (flags[0] & 7) if flags and flags[0] & 0x80 else 0)
+    kept, taken, blocks, left_out = [(0, at)], 0, 0, 0
+    while True:
+        start = file.seek(at)
+        head = file.read(2)
+        if len(head) < 2 or head[0] != _EXTENSION:
+            break
+        at += 2
+        while length := (file.read(1) or b"\0")[0]:
+            at = file.seek(length, SEEK_CUR)
+            blocks += head[1] == _COMMENT
+        at = file.tell()
+        if head[1] == _COMMENT:
+            taken += at - start
+            if taken > limits.TEXT_BYTES or blocks > limits.TEXTS:
+                left_out += at - start
+                continue
+        kept.append((start, at))
+    if left_out:
+        parts = []
+        for start, stop in kept:
+            file.seek(start)
+            parts.append(file.read(stop - start))
+        file.seek(at)
+        file = BytesIO(b"".join((*parts, file.read())))
+    file.seek(0)
+    return file, left_out
 
 
 def write(

@@ -1,18 +1,32 @@
-"""TIFF files put together into one of several pages, each with all it had (TIFF 6.0, section 2).
+"""Pages of a TIFF as files of their own, and such files put together again (TIFF 6.0, section 2).
 
-Every page was written as a file of its own, whoever wrote it. All places in a TIFF are counted from
-its beginning, so they are counted anew, in each directory and those that hang below it.
+Decoders of TIFF take a file as a whole, and find a page by walking past all before it: for each of
+many pages that is too much. So each is taken out, with all it has. All places in a TIFF are counted
+from its beginning, so they are counted anew, in each directory and those that hang below it.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from io import SEEK_END
+from typing import BinaryIO, Final, NamedTuple
 
-from imgbatch.imaging.metadata.directories import LONG, POINTERS, SHORT
+from imgbatch.imaging import limits
+from imgbatch.imaging.metadata import directories
+from imgbatch.imaging.metadata.directories import LONG, POINTERS, SHORT, Directory, Field
 
 _SUB_IFDS: Final = 0x014A
+# Free space, reduced copies of the page, and Photoshop's layers: nothing that is read of it.
+_LEFT_OUT: Final = frozenset({0x0120, 0x0121, _SUB_IFDS, 0x935C})
+_STRIPS: Final = 0x0111
+# Where data are, and how many bytes: strips, tiles, and a JPEG stream as TIFF 6.0 first had it.
+_DATA: Final = ((_STRIPS, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
+# The tables of that, which have at most so many bytes.
+_TABLES: Final = (0x0207, 0x0208, 0x0209)
+_TABLE_BYTES: Final = 272
+_DATA_PLACES: Final = frozenset({*_TABLES, *(tag for tag, _ in _DATA)})
 _IFD: Final = 13
 # FreeOffsets, StripOffsets, TileOffsets, and those of JPEG data as TIFF 6.0 first had it.
 _PLACES: Final = frozenset({0x0111, 0x0120, 0x0144, 0x0201, 0x0207, 0x0208, 0x0209})
@@ -20,6 +34,103 @@ _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11
 _HEADER: Final = 8
 _ENTRY: Final = 12
 _MOST_BYTES: Final = 2**32 - 1
+# How many times a file's length its pages together may claim: they do not overlap.
+_OVERLAP: Final = 4
+
+
+class _Part(NamedTuple):
+    """Some of a page's data: which value of which tag tells where in the file it stands."""
+
+    tag: int
+    number: int
+    place: int
+    length: int
+
+
+class Pages:
+    """The pages of a TIFF or a BigTIFF. Raises ValueError if one has no directory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, SEEK_END)
+        self._places = directories.places(file, limits.PAGES)
+        self._claimed: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def alone(self, number: int) -> tuple[bytes, int]:
+        """A TIFF of this page alone (the first is 0), and how many of its tags cannot be read.
+
+        Raises ValueError if its directory cannot be read, or if the pages overlap so much that
+        they are longer than the file.
+        """
+        found = directories.read(
+            self._file,
+            self._places[number],
+            wanted=lambda tag: tag not in _LEFT_OUT,
+            most_bytes=self._size,
+            wide=_DATA_PLACES,
+        )
+        parts = sorted(self._parts(found), key=self._is_cut_short)
+        self._claimed[number] = sum(part.length for part in parts)
+        if sum(self._claimed.values()) > _OVERLAP * self._size:
+            raise ValueError("its pages overlap")
+        places = {tag: [0] * len(found.numbers(tag)) for tag in _DATA_PLACES}
+        at = len(directories.block(_moved(found, places)))
+        body = bytearray()
+        for part in parts:
+            body += bytes((at + len(body)) % 2)
+            places[part.tag][part.number] = at + len(body)
+            self._file.seek(part.place)
+            body += self._file.read(part.length)
+        if at + len(body) > _MOST_BYTES:
+            raise ValueError("a page is longer than the 4 GiB of a TIFF")
+        return directories.block(_moved(found, places)) + body, found.lost_in_all
+
+    def _is_cut_short(self, part: _Part) -> bool:
+        """Such parts come last, where nothing can be taken for what is missing."""
+        return part.place + part.length >= self._size
+
+    def _parts(self, found: Directory) -> Iterator[_Part]:
+        least = _strip_bytes(found)
+        for tag, lengths_tag in _DATA:
+            lengths = found.numbers(lengths_tag)
+            for index, place in enumerate(found.numbers(tag)):
+                # Some writers leave lengths out, or have them wrong where nobody needs them.
+                length = lengths[index] if index < len(lengths) else least or self._size
+                length = max(length, least) if tag == _STRIPS else length
+                yield _Part(tag, index, place, min(length, max(0, self._size - place)))
+        for tag in _TABLES:
+            for index, place in enumerate(found.numbers(tag)):
+                yield _Part(tag, index, place, _TABLE_BYTES)
+
+
+def _moved(found: Directory, places: Mapping[int, Sequence[int]]) -> Directory:
+    """With other places in the tags that tell where data are."""
+    fields: dict[int, Field] = {}
+    for one in found.fields:
+        moved = places.get(one.tag)
+        if moved:
+            one = Field(one.tag, LONG, struct.pack(f"{found.order}{len(moved)}I", *moved))
+        # Of several with one tag the first counts.
+        fields.setdefault(one.tag, one)
+    return replace(found, fields=list(fields.values()))
+
+
+def _strip_bytes(found: Directory) -> int:
+    """What a strip takes that is not compressed; 0 for those that are (TIFF 6.0, section 8)."""
+
+    def number(tag: int, default: int) -> int:
+        return next(iter(found.numbers(tag)), default)
+
+    if number(0x0103, 1) != 1:
+        return 0
+    bits = found.numbers(0x0102) or [1]
+    samples = max(number(0x0115, 1), len(bits)) if number(0x011C, 1) == 1 else 1
+    height = number(0x0101, 0)
+    row = (number(0x0100, 0) * max(bits) * samples + 7) // 8
+    return row * min(number(0x0116, height), height)
 
 
 def joined(files: Sequence[bytes]) -> bytes:
@@ -48,15 +159,15 @@ def _first(data: bytes) -> int:
 
 def _directories(data: bytes) -> list[int]:
     """Where the directories of a file's pages stand."""
-    places: list[int] = []
+    places: dict[int, None] = {}
     at = _first(data)
     while at:
         if at in places:
             raise ValueError("directories in a circle")
-        places.append(at)
+        places[at] = None
         (count,) = struct.unpack_from("<H", data, at)
         (at,) = struct.unpack_from("<I", data, at + 2 + count * _ENTRY)
-    return places
+    return list(places)
 
 
 def _last_link(data: bytes) -> int:

@@ -1,0 +1,97 @@
+"""Files that somebody names, read in full: regular ones, and only as much as makes sense.
+
+A device has no end, and a pipe that nobody feeds never begins.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import BinaryIO, Final
+
+from imgbatch.errors import UsageError
+
+FOLDER: Final = "a folder"
+_KINDS: Final = (
+    (stat.S_ISDIR, FOLDER),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+# Whatever has taken the file's place since it was looked at, opening it does not wait.
+_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class NotRegularError(OSError):
+    """There is something else than a regular file; `strerror` says what."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(None, f"found {kind}, expected a file")
+        self.kind = kind
+
+
+class UnreadableError(UsageError):
+    """A file that somebody named cannot be read; `cause` says why."""
+
+    def __init__(self, path: str, cause: str) -> None:
+        super().__init__(f"cannot read {path}: {cause}")
+        self.cause = cause
+
+
+def descriptor(path: str) -> int:
+    """A descriptor to read a regular file from.
+
+    Raises NotRegularError, any other OSError, or ValueError for a path that cannot be one.
+    """
+    # Looked at before, because opening a device may already do something.
+    _check(os.stat(path).st_mode)
+    try:
+        found = os.open(path, _FLAGS)
+    except BlockingIOError:
+        # Another program has a lease on it, and is asked to give it up.
+        found = os.open(path, _FLAGS & ~getattr(os, "O_NONBLOCK", 0))
+    try:
+        _check(os.fstat(found).st_mode)
+    except BaseException:
+        os.close(found)
+        raise
+    return found
+
+
+def _check(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise NotRegularError(next((kind for test, kind in _KINDS if test(mode)), "no file"))
+
+
+def opened(path: str) -> BinaryIO:
+    """A regular file, opened to be read. Raises what `descriptor` does."""
+    return open(descriptor(path), "rb")
+
+
+def read(path: str, what: str, most_bytes: int) -> bytes:
+    """All of a regular file of at most so many bytes; `what` it is meant to be.
+
+    Raises UnreadableError: what was found, and what was expected.
+    """
+    try:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            # Some files of the system tell no size, and others grow meanwhile.
+            data = file.read(most_bytes + 1) if size <= most_bytes else None
+    except NotRegularError as error:
+        raise UnreadableError(path, f"found {error.kind}, expected {what} in a file") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableError(path, f"{getattr(error, 'strerror', None) or error}") from None
+    if data is None or len(data) > most_bytes:
+        length = "" if data is not None else f" of {size / 1e6:,.1f} MB"
+        raise UnreadableError(
+            path, f"found a file{length}, expected {what} of at most {most_bytes / 1e6:g} MB"
+        )
+    return data
