@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import suppress
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Any, Self, TextIO
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Result, Summary
+from imgbatch.targets import is_own
 
 
 def row(result: Result) -> dict[str, Any]:
@@ -85,6 +87,10 @@ class Report:
             return cls(sys.stdout)
         if path.lower().endswith(tuple(formats.SUFFIXES)):
             raise UsageError(f"--report {path} names a picture: it would be overwritten")
+        if is_own(path.split(os.sep)):
+            raise UsageError(
+                f"--report {path} lies in a folder in which imgbatch keeps its journal: give another"
+            )
         try:
             return cls(open(path, "w", encoding="utf-8"))
         except OSError as error:

@@ -638,7 +638,11 @@ def test_nothing_is_written_into_the_journals_folder(tmp_path: Path, folder: str
     output = told("resize", "in", "-o", f"out/{folder}", cwd=tmp_path)
     backup = told(*("resize", "in", "--in-place", "--backup", f"kept/{folder}"), cwd=tmp_path)
 
-    for run in (named, output, backup):
+    report = told(
+        *("resize", "in", "-o", "out", "--report", f"out/{folder}/journal.sqlite"), cwd=tmp_path
+    )
+
+    for run in (named, output, backup, report):
         assert run.returncode == 2
         assert "imgbatch keeps its journal" in run.stderr
     assert sorted(os.listdir(tmp_path)) == ["in"]
