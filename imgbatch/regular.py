@@ -86,7 +86,7 @@ def read(path: str, what: str, most_bytes: int) -> bytes:
             # Some files of the system tell no size, and others grow meanwhile.
             data = file.read(most_bytes + 1) if size <= most_bytes else None
     except NotRegularError as error:
-        raise UnreadableError(path, f"found {error.kind}, expected {what} in a file") from None
+        raise UnreadableError(path, f"found {error.kind}, expected {what}") from None
     except (OSError, ValueError) as error:
         raise UnreadableError(path, f"{getattr(error, 'strerror', None) or error}") from None
     if data is None or len(data) > most_bytes:

@@ -89,7 +89,8 @@ class Report:
             raise UsageError(f"--report {path} names a picture: it would be overwritten")
         if is_own(path.split(os.sep)):
             raise UsageError(
-                f"--report {path} lies in a folder in which imgbatch keeps its journal: give another"
+                f"--report {path} lies in a folder in which imgbatch keeps its journal: give "
+                "another"
             )
         try:
             return cls(open(path, "w", encoding="utf-8"))
