@@ -714,7 +714,7 @@ def test_a_block_cut_short_anywhere_gives_a_value_error_or_works(
 def test_a_block_with_any_byte_changed_gives_a_value_error_or_works(order: Order) -> None:
     whole = pictures.exif_block(order, thumbnail=b"t" * 40).block
     for at in range(len(whole)):
-        for value in (0, 0xFF, whole[at] ^ 0x04):
+        for value in {0, 0xFF, whole[at] ^ 0x04} - {whole[at]}:
             block = whole[:at] + bytes([value]) + whole[at + 1 :]
             survives(block, EDITS.values())
 
