@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from imgbatch.batch import Settings
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.executors import Control, Task, pool, serial
 from imgbatch.headers import Facts, numbered, taken_ns
+from imgbatch.imaging import decode
 from imgbatch.model import LATEST_NS, Job, Limits, Source
 from imgbatch.naming import FIELDS, Caption
 from imgbatch.packed import Jobs
@@ -642,3 +644,70 @@ def test_a_plan_error_is_raised_for_names_that_are_too_long(tmp_path: Path) -> N
 
     with pytest.raises(PlanError, match="would get a name of 256 bytes, and the most is 255"):
         api.run(recipe, [folder], output=tmp_path / "out", jobs=1)
+
+
+# Headers that do not come to an end, or take too much
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many jobs are given to processes, each time."""
+    calls: list[int] = []
+
+    def run(*arguments: Any) -> Iterator[Facts]:
+        calls.append(len(arguments[1]))
+        return pool.run(*arguments)
+
+    monkeypatch.setattr(batch, "pool", type("pool", (), {"run": staticmethod(run)}))
+    return calls
+
+
+def test_a_header_that_hangs_costs_its_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        photograph(tmp_path / f"{name}.jpg", "2024:05:17 10:00:00")
+    calls = _counted(monkeypatch)
+    begun = threading.Event()
+    read = decode.read_header
+
+    def hanging(path: str, *arguments: Any, **options: Any) -> decode.Header:
+        while path.endswith("b.jpg"):
+            begun.set()
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(decode, "read_header", hanging)
+    settings = Settings((), limits=Limits(timeout=1))
+    found = list(batch._headers(_jobs(tmp_path), settings))
+    assert begun.is_set()
+    assert [facts.size for facts in found] == [(48, 32), (0, 0), (48, 32)]
+    assert calls == []
+
+
+def test_headers_that_a_library_reads_are_read_in_a_process_that_can_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
+    # What it is, not what it is called.
+    plant(tmp_path, "b.jpg", "c.webp", data=saved(scene(48, 32), "WEBP"))
+    calls = _counted(monkeypatch)
+    jobs = _jobs(tmp_path)
+    here = [headers.read(job, here=True) for job in jobs]
+    assert [facts and facts.size for facts in here] == [(48, 32), None, None]
+    known = {facts.seq: facts.size for facts in batch._headers(jobs, Settings(()))}
+    assert calls == [2]
+    assert known == dict.fromkeys((1, 2, 3), (48, 32))
+    # With one job no process is started, as `run` promises.
+    known = {facts.seq: facts.size for facts in batch._headers(jobs, Settings((), jobs=1))}
+    assert (calls, len(known)) == ([2], 3)
+    assert all(size == (48, 32) for size in known.values())
+
+
+def test_a_header_that_takes_more_memory_than_is_allowed_is_not_read(tmp_path: Path) -> None:
+    plant(tmp_path, "a.webp", data=saved(scene(3000, 2000), "WEBP", method=0))
+    (job,) = _jobs(tmp_path)
+    enough, little = Limits(memory=200_000_000), Limits(memory=50_000_000)
+    read = headers.read(job, limits=enough)
+    assert read is not None
+    assert read.size == (3000, 2000)
+    assert headers.read(job, 0.2, limits=enough) is None
+    assert headers.read(job, limits=little) == headers.unread(job)
