@@ -116,11 +116,6 @@ class Staged:
                 raise
             self._take_the_place()
 
-    def take_back(self) -> None:
-        """Remove what was published, if it still stands there as it was."""
-        if self.state.equals(state(self.target)):
-            _remove(self.target)
-
     def is_at_target(self) -> bool:
         """Whether what stands at the target has the very same bytes."""
         try:
@@ -263,6 +258,12 @@ def _make_alike(path: str, like: str) -> None:
                 os.setxattr(path, name, os.getxattr(like, name))
     os.utime(path, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
     os.chmod(path, mode)
+
+
+def take_back(path: str, published: FileState) -> None:
+    """Remove what was published, if it still stands there as it was."""
+    if published.equals(state(path)):
+        _remove(path)
 
 
 def keep_copy(original: str, copy: str, run: str) -> None:

@@ -158,7 +158,7 @@ def plan_in_place(
                 planned.skipped.append(source, UP_TO_DATE)
                 continue
             unless = made.hash
-        again = made is not None and source.state.resembles(made.state)
+        again = unless is None and _is_made_again(made, source)
         target = Target(
             output.name, folder, source.relative, known=source.state, again=again, unless=unless
         )
@@ -166,6 +166,16 @@ def plan_in_place(
     planned.conflicts.extend(missing.conflicts())
     planned.notices.extend(links.notices())
     return planned
+
+
+def _is_made_again(made: Made | None, source: Source) -> bool:
+    """Whether a file that is to be replaced is itself a result, whose original is in the backup.
+
+    What needed nothing done was left as it was, and is nobody's result.
+    """
+    if made is None or (made.hash is not None and made.hash == made.source_hash):
+        return False
+    return _is_ours(made, source.state, source.path)
 
 
 def _raw_conflict(source: Source) -> Conflict | None:

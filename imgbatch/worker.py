@@ -152,11 +152,10 @@ def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
 def _cut_off(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Result | None:
     made = list(_published(job, logged, run))
     if job.targets and len(made) == len(job.targets):
-        return Result(job.source, "done", tuple(written for _, written in made))
-    for target, written in made:
+        return Result(job.source, "done", tuple(written for _, written, _ in made))
+    for target, written, state in made:
         if not target.replace and target.known is None:
-            with suppress(OSError):
-                os.unlink(written.path)
+            atomic.take_back(written.path, state)
     return None
 
 
@@ -194,7 +193,7 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     targets = [_settled(target, one) for target, one in zip(job.targets, made.files, strict=True)]
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged: list[atomic.Staged] = []
-    ours: list[atomic.Staged] = []
+    ours: list[tuple[str, FileState]] = []
     others: set[str] = set()
     path = ""
     try:
@@ -202,53 +201,82 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             path = target.path
             staged.append(atomic.stage(path, one.data, run.word, mtime_ns=mtime_ns))
         path = run.output
-        entries = [
-            Entry(
-                planned.relative,
-                file.state,
-                None if target is planned else target.relative,
-                crc32(one.data),
-                made.source_hash,
-            )
-            for planned, target, file, one in zip(
-                job.targets, targets, staged, made.files, strict=True
-            )
-        ]
+        entries = _entries(job, targets, staged, made)
         runlog.write(run.output, run.word, entries)
         for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
             try:
-                file.publish(
-                    replace=target.replace,
-                    known=target.known,
-                    on_copy=partial(_log_again, run, entry),
-                )
+                log_copy = partial(_log_again, run, entry)
+                file.publish(replace=target.replace, known=target.known, on_copy=log_copy)
+                state = file.state
             except FileExistsError:
-                if not _stands_already(target, file, entry, run):
-                    if not run.skip_existing:
-                        raise
-                    others.add(path)
-                continue
+                before = _published_before(file, entry, run)
+                if before is None:
+                    if not _is_left_over(target, file, entry, run):
+                        if not run.skip_existing:
+                            raise
+                        others.add(path)
+                    continue
+                state = before
             if not target.replace and target.known is None:
-                ours.append(file)
+                ours.append((path, state))
     except OSError as error:
         # All or none: what replaced something cannot be taken back, what was new can.
-        for file in ours:
-            file.take_back()
-        kind, message = _explained(error, path)
-        if kind == "exists" and path not in [target.path for target in job.targets]:
-            message = (
-                f"{path} exists already and was left as it is: the suffix of this picture is "
-                "wrong, and with the right one its output has that name. Rename the picture, or "
-                "use another --name"
-            )
-        raise PictureError("write", kind, message) from error
+        for new, state in ours:
+            atomic.take_back(new, state)
+        raise PictureError("write", *_explained(error, path, job.targets)) from error
     finally:
         # Those that were published are gone from under their temporary names.
         for file in staged:
             file.discard()
     written = _written(targets, made.files, [file.target for file in staged])
     return tuple(one for one in written if one.path not in others) if others else written
+
+
+def _entries(
+    job: Job, targets: Sequence[Target], staged: Sequence[atomic.Staged], made: Made
+) -> list[Entry]:
+    return [
+        Entry(
+            planned.relative,
+            file.state,
+            None if target is planned else target.relative,
+            crc32(one.data),
+            made.source_hash,
+        )
+        for planned, target, file, one in zip(job.targets, targets, staged, made.files, strict=True)
+    ]
+
+
+def _published_before(file: atomic.Staged, entry: Entry, run: Run) -> FileState | None:
+    """The state of what stands at a target, if this job's first attempt put it there.
+
+    Its worker may have died, or been taken for dead. The same bytes of anybody else prove nothing.
+    """
+    there = atomic.state(file.target)
+    for one in _logged(run).get(entry.target, []):
+        if one.path == entry.path and one.made.equals(there):
+            return there
+    return None
+
+
+def _is_left_over(target: Target, file: atomic.Staged, entry: Entry, run: Run) -> bool:
+    """Whether what stands at a target is this very output, left by a run that did not end.
+
+    What a power cut left of it is replaced.
+    """
+    there = atomic.state(file.target)
+    if there is None or not target.claimed:
+        return False
+    if target.relative != (target.standing or entry.target):
+        return False
+    if file.is_at_target():
+        _log_again(run, entry, there)
+        return True
+    if file.is_torn_at_target():
+        file.publish(known=there)
+        return True
+    return False
 
 
 def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
@@ -265,7 +293,8 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     try:
         if one.copied and target.known is not None:
             # It stays as it is, and no later run needs to look at it again.
-            entry = Entry(target.relative, target.known, hash=crc32(one.data))
+            whole = crc32(one.data)
+            entry = Entry(target.relative, target.known, hash=whole, source_hash=whole)
             runlog.write(run.output, run.word, [entry], durable=True)
             return _written([target], made.files, [path])
         staged = atomic.stage(path, one.data, run.word, like=path, durable=True, mtime_ns=mtime_ns)
@@ -273,7 +302,9 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             path = os.path.join(run.backup, *job.source.mirrored.split("/"))
             _back_up(job, path, run)
             path = target.path
-        entry = Entry(target.relative, staged.state, hash=crc32(one.data))
+        entry = Entry(
+            target.relative, staged.state, hash=crc32(one.data), source_hash=made.source_hash
+        )
         runlog.write(run.output, run.word, [entry], durable=True)
         if not _is_as_scanned(target):
             raise PictureError(
@@ -281,7 +312,7 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             )
         staged.publish(replace=True)
     except OSError as error:
-        raise PictureError("write", *_explained(error, path)) from error
+        raise PictureError("write", *_explained(error, path, job.targets)) from error
     finally:
         if staged is not None:
             staged.discard()
@@ -304,7 +335,7 @@ def _replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
     """
     if all(_is_as_scanned(one) or atomic.state(one.path) is None for one in job.targets):
         return ()
-    made = tuple(written for _, written in _published(job, _logged(run), run))
+    made = tuple(written for _, written, _ in _published(job, _logged(run), run))
     if not made:
         raise PictureError("open", "changed", "it was changed since the scan, and left as it is")
     return made
@@ -319,33 +350,9 @@ def _there(targets: Iterable[Target]) -> str:
     return f"already there: {', '.join(target.path for target in targets)}"
 
 
-def _stands_already(target: Target, file: atomic.Staged, entry: Entry, run: Run) -> bool:
-    """Whether this output stands there already, and by whom is known.
-
-    This job's first attempt may have put it there before its worker died, or a run before that
-    did not end; the same bytes of anybody else are not ours. What a power cut left of the
-    latter's is replaced.
-    """
-    there = atomic.state(file.target)
-    if there is None:
-        return False
-    before = _logged(run).get(entry.target, [])
-    if any(one.path == entry.path and one.made.equals(there) for one in before):
-        return True
-    if not target.claimed or target.relative != (target.standing or entry.target):
-        return False
-    if file.is_at_target():
-        _log_again(run, entry, there)
-        return True
-    if file.is_torn_at_target():
-        file.publish(known=there)
-        return True
-    return False
-
-
 def _published(
     job: Job, logged: Mapping[str, Sequence[Entry]], run: Run
-) -> Iterator[tuple[Target, Written]]:
+) -> Iterator[tuple[Target, Written, FileState]]:
     """The targets of a job that an attempt before has published, by the logs of the run."""
     for target in job.targets:
         for entry in logged.get(target.relative, ()):
@@ -355,7 +362,8 @@ def _published(
             with suppress(PictureError):
                 header = decode.read_header(path)
                 size = entry.made.size
-                yield target, Written(target.output, path, *header.size, size, header.format)
+                written = Written(target.output, path, *header.size, size, header.format)
+                yield target, written, entry.made
                 break
 
 
@@ -395,9 +403,15 @@ def _settled(target: Target, encoded: Encoded) -> Target:
     return replace(target, relative=stem + right, replace=False)
 
 
-def _explained(error: OSError, path: str) -> tuple[str, str]:
+def _explained(error: OSError, path: str, planned: Sequence[Target]) -> tuple[str, str]:
     if isinstance(error, FileExistsError):
-        return "exists", f"{path} exists already and was left as it is (see --on-conflict)"
+        words = f"{path} exists already and was left as it is"
+        if path in [target.path for target in planned]:
+            return "exists", f"{words} (see --on-conflict)"
+        return "exists", (
+            f"{words}: the suffix of this picture is wrong, and with the right one its output has "
+            "that name. Rename the picture, or use another --name"
+        )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "disk-full", f"no space left to write {path}"
     if error.errno == errno.EFBIG:

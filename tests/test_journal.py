@@ -615,8 +615,10 @@ def test_an_output_that_became_a_source_is_not_replaced(tmp_path: Path) -> None:
         ({}, False, UP_TO_DATE),
         ({"mtime_ns": 5}, True, "compare"),
         ({"mtime_ns": 5}, False, "make"),
-        ({"ctime_ns": 5}, True, "compare again"),
-        ({"inode": 5}, True, "compare again"),
+        ({"ctime_ns": 5}, True, "compare"),
+        ({"inode": 5}, True, "compare"),
+        ({"ctime_ns": 5, "recipe": "another"}, True, "again"),
+        ({"ctime_ns": 5, "recipe": "another"}, False, "make"),
         ({"size": 5}, True, "make"),
         ({"recipe": "another"}, True, "again"),
         # A run of another recipe that failed or was killed has not touched it.

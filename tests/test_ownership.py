@@ -18,7 +18,7 @@ from commands import told
 from pictures import opened, saved, scene
 
 import imgbatch
-from imgbatch import atomic, runlog
+from imgbatch import atomic, runlog, worker
 from imgbatch.batch import Settings, prepare
 from imgbatch.errors import UsageError
 from imgbatch.journal import NAME, Journal
@@ -163,12 +163,12 @@ def test_a_file_of_the_same_size_and_time_is_no_proof_of_a_lost_jobs_output(
     (entry,) = runlog.read_all(runlog.logs(str(tmp_path))["run"][0])
 
     assert entry.found(str(tmp_path)) is None
-    staged.take_back()
+    atomic.take_back(staged.target, staged.state)
     assert (tmp_path / "a.jpg").read_bytes() == b"erutcip"
     (tmp_path / "a.jpg").unlink()
     staged.publish()
     assert entry.found(str(tmp_path)) == atomic.state(str(tmp_path / "a.jpg"))
-    staged.take_back()
+    atomic.take_back(staged.target, staged.state)
     assert not (tmp_path / "a.jpg").exists()
 
 
@@ -215,6 +215,25 @@ def test_one_byte_in_the_middle_of_a_large_file_makes_it_another(tmp_path: Path)
     os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "done"}
+
+
+def test_what_a_first_attempt_published_is_taken_back_with_the_rest(tmp_path: Path) -> None:
+    """The worker died behind its first output; somebody puts a file in the second one's place."""
+    picture(tmp_path / "in/a.bmp")
+    recipe = Recipe.from_options(sizes=["one=30", "two=20"])
+    settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
+    with prepare(recipe, settings) as batch:
+        batch.begin()
+        (job,) = batch.plan.jobs
+        first = worker.process(job, 1.0, recipe, batch._run())
+        assert first is not None
+        (tmp_path / "out/a-two.bmp").write_bytes(b"somebody's")
+
+        second = worker.process(job, 1.0, recipe, batch._run())
+
+    assert second is not None
+    assert second.status == "failed"
+    assert [path.name for path in (tmp_path / "out").glob("*.bmp")] == ["a-two.bmp"]
 
 
 def _chmod(folder: Path) -> None:
@@ -463,6 +482,39 @@ def test_in_place_the_given_folder_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "in").symlink_to("real")
 
     assert in_place(tmp_path / "in") == {"b.bmp": "done"}
+
+
+def test_in_place_an_edited_result_is_not_replaced_without_a_backup_of_it(tmp_path: Path) -> None:
+    """Its time was kept; and what the backup folder has is what it was before the first run."""
+    file = picture(tmp_path / "in/a.bmp")
+    in_place(tmp_path / "in", backup=str(tmp_path / "kept"))
+    edited = bytes([*file.read_bytes()[:-1], 77])
+    rewrite(file, edited)
+
+    same = in_place(tmp_path / "in", backup=str(tmp_path / "kept"))
+    other = in_place(
+        tmp_path / "in", Recipe.from_options(sizes=["20"]), backup=str(tmp_path / "kept")
+    )
+
+    # It is small enough, so nothing has to be done to it.
+    assert same == {"a.bmp": "done"}
+    assert "use another --backup folder" in other["a.bmp"]
+    assert file.read_bytes() == edited
+
+
+def test_in_place_a_copied_tree_is_up_to_date_and_may_be_made_again(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.bmp")
+    in_place(tmp_path / "in", backup=str(tmp_path / "kept"))
+    _copy_tree(tmp_path / "in")
+    kept = (tmp_path / "kept/a.bmp").read_bytes()
+
+    same = in_place(tmp_path / "in", backup=str(tmp_path / "kept"))
+    other = in_place(
+        tmp_path / "in", Recipe.from_options(sizes=["20"]), backup=str(tmp_path / "kept")
+    )
+
+    assert (same, other) == ({"a.bmp": "up to date"}, {"a.bmp": "done"})
+    assert (tmp_path / "kept/a.bmp").read_bytes() == kept
 
 
 def test_in_place_twins_are_told_before_they_part(tmp_path: Path) -> None:
