@@ -53,6 +53,8 @@ class Fault:
         """The same from its text. Raises ValueError."""
         name, index, error, where = text.split(":")
         scene, shape, role = where.split("-")
+        if scene not in SCENES:
+            raise ValueError(f"there is no scene {scene}")
         for known, roles in SCENES[scene].roles.items():
             for its_role in roles:
                 if (shape, role) == (known, its_role):

@@ -230,14 +230,19 @@ def test_calls_are_read_with_their_paths_and_without_what_is_random(tmp_path: Pa
     assert (found[4].start, found[4].end) == (8192, 8192 + 4096)
 
 
+KINDS_OF_CALLS: Final = ("openat", "write", "fsync", "chmod", "chown", "link", "rename")
+
+
 @pytest.mark.usefixtures("strace")
 def test_every_call_that_publishes_is_found(tmp_path: Path, forks: Forks) -> None:
     stage = Stage(tmp_path, forks, SCENES["place"], "serial")
 
     made = recorded(stage, "job")
 
-    assert {"openat", "write", "fsync", "chmod", "linkat", "rename"} <= {call.name for call in made}
-    assert "rename(photos/TEMPORARY, photos/a.jpg)" in map(str, made)
+    # Their names differ from processor to processor: renameat, fchmodat.
+    names = " ".join(call.name for call in made)
+    assert [kind for kind in KINDS_OF_CALLS if kind not in names] == []
+    assert "(photos/TEMPORARY, photos/a.jpg)" in " ".join(map(str, made))
     found = list(possible(stage, "job", made))
     assert len(set(found)) == len(found) > 5 * len(made)
     assert [Fault.parsed(str(fault)) for fault in found] == found
