@@ -42,15 +42,16 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "GIF: the format has no other",
         "depth-reduced": "16 bits a channel were reduced to 8, or to 10",
         "enlarged": "the picture was made larger than it is (--enlarge)",
-        "exif-broken": "an EXIF block that cannot be read was dropped",
+        "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",
         "made-again": "in place: made from what was made before, not from the original",
         "metadata-dropped": "EXIF, XMP, IPTC, a comment or a part of them was dropped: the format "
-        "cannot hold it, or it cannot be read",
+        "cannot hold it, it cannot be read, or it is more than is read",
         "not-linear": "resampled as it is, not in linear light: its profile has no simple curves",
-        "profile-dropped": "a colour profile that cannot be used was dropped",
+        "profile-dropped": "a colour profile that cannot be used, or is longer than is read, was "
+        "dropped",
         "range-scaled": "wide or floating point levels were scaled to fit into 16 bits",
         "scaled-down": "the picture was made smaller than asked for: it would not have fitted into "
         "--max-bytes at any fair quality",

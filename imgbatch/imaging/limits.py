@@ -41,15 +41,15 @@ ICC_BYTES: Final = 32_000_000
 TEXT_BYTES: Final = 16_000_000
 """All texts of a PNG, unpacked, but for XMP and profiles."""
 TEXTS: Final = 10_000
-"""Texts of a PNG, or comments of a JPEG."""
+"""Of a PNG; of a GIF the blocks of its comments."""
 
 SEGMENTS: Final = 5_000
 """Of a JPEG before its picture: those of the longest XMP are 500, of a profile 255."""
 SEGMENT_BYTES: Final = 128_000_000
-"""All of them together."""
+"""Those segments together."""
 
 BOXES: Final = 1_000
 """At the top of a JPEG 2000 file; there are about ten."""
 
 PAGES: Final = 100_000
-"""Of a TIFF. Stacks of microscopes have some 10,000."""
+"""Of a TIFF, which fails beyond it. Stacks of microscopes have some 10,000."""
