@@ -80,8 +80,8 @@ class Staged:
         replace: bool = False,
         known: FileState | None = None,
         on_copy: Callable[[FileState], None] | None = None,
-    ) -> None:
-        """Give the file its name.
+    ) -> bool:
+        """Give the file its name; return whether it took another's place.
 
         Where that takes a copy, `on_copy` is told the state of that before it gets the name.
 
@@ -92,10 +92,11 @@ class Staged:
         """
         self.on_copy = on_copy
         try:
+            replaced = replace and os.path.lexists(self.target)
             if replace:
                 self._take_the_place()
             else:
-                self._publish_politely(known)
+                replaced = self._publish_politely(known)
             self.has_name = False
             if self.durable:
                 # It has its name: that a power cut might give it back to the old file is no loss.
@@ -107,14 +108,17 @@ class Staged:
             self.discard()
             raise
         self._close()
+        return replaced
 
-    def _publish_politely(self, known: FileState | None) -> None:
+    def _publish_politely(self, known: FileState | None) -> bool:
         try:
             self._publish_exclusively()
         except FileExistsError:
             if known is None or not known.equals(state(self.target)):
                 raise
             self._take_the_place()
+            return True
+        return False
 
     def is_at_target(self) -> bool:
         """Whether what stands at the target has the very same bytes."""
@@ -286,8 +290,8 @@ def keep_copy(original: str, copy: str, run: str) -> None:
         try:
             with open(descriptor, "wb") as file, open(original, "rb") as source:
                 shutil.copyfileobj(source, file, 1 << 20)
-                _make_alike(temporary, original)
                 file.flush()
+                _make_alike(temporary, original)
                 os.fsync(descriptor)
             _publish_exclusively(temporary, copy)
         finally:

@@ -337,7 +337,7 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
         raise UsageError("--in-place makes one output of each picture: give one --size")
     (output,) = recipe.outputs
     if output.encoding.format is not None:
-        raise UsageError("--in-place keeps the format: leave --format away, or use --output")
+        raise UsageError("--in-place keeps the format: omit --format, or use --output")
     if output.template.text != "{stem}{ext}" or settings.flat or settings.output is not None:
         raise UsageError("--in-place keeps names and folders: no --output, --name or --flat")
     if settings.on_conflict != "error":
@@ -362,6 +362,7 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
             force=settings.force,
             sort=settings.sort,
             reader=reader,
+            backup=settings.backup,
         )
     return plan(
         sources,

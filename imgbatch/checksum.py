@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
+from imgbatch import regular
 from imgbatch.model import Job
 
 try:
@@ -27,10 +28,9 @@ Checksum = int | bytes
 def of_file(path: str) -> int:
     """The checksum of the file at a path. Raises OSError."""
     value = 0
-    piece = memoryview(bytearray(PIECE_BYTES))
-    with open(path, "rb", buffering=0) as file:
-        while count := file.readinto(piece):
-            value = crc32(piece[:count], value)
+    with regular.opened(path) as file:
+        while piece := file.read(PIECE_BYTES):
+            value = crc32(piece, value)
     return value
 
 
@@ -41,8 +41,10 @@ def matches(path: str, recorded: Checksum) -> bool:
             return of_file(path) == recorded
         import hashlib
 
-        with open(path, "rb") as file:
-            whole = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+        whole = hashlib.blake2b(digest_size=16)
+        with regular.opened(path) as file:
+            while piece := file.read(PIECE_BYTES):
+                whole.update(piece)
         return whole.digest() == recorded
     return False
 

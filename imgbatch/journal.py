@@ -32,6 +32,8 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 COLLECT_SECONDS: Final = 1.0
 _APPLICATION: Final = int.from_bytes(b"imgb", "big")
 _VERSION: Final = 2
+# Asking whether a journal is locked takes its lock for a moment: that is no run.
+_PROBE_SECONDS: Final = 0.2
 _PAGE_ROWS: Final = 512
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -84,17 +86,22 @@ _NO_CLAIM: Final = """
     next_source_ctime_ns = NULL, next_source_inode = NULL, next_recipe = NULL
 """
 # A job may be logged twice, if its worker died between its first attempt and its result.
+_AS_CLAIMED: Final = ", ".join(
+    f"{column} = CASE WHEN next_recipe IS NULL THEN {column} ELSE next_{column} END"
+    for column in (
+        *("source", "source_size", "source_mtime_ns", "source_ctime_ns", "source_inode"),
+        "recipe",
+    )
+)
 _MADE: Final = f"""
-UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, path = ?,
-    hash = coalesce(?, hash), source_hash = coalesce(?, source_hash),
-    source = coalesce(next_source, source),
-    source_size = coalesce(next_source_size, source_size),
-    source_mtime_ns = coalesce(next_source_mtime_ns, source_mtime_ns),
-    source_ctime_ns = coalesce(next_source_ctime_ns, source_ctime_ns),
-    source_inode = coalesce(next_source_inode, source_inode),
-    recipe = coalesce(next_recipe, recipe),
-    {_NO_CLAIM}
+UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, path = ?, hash = ?,
+    source_hash = ?, {_AS_CLAIMED}, {_NO_CLAIM}
 WHERE target = ?
+"""
+# What was kept is what it was; only its source was touched. In place the two are one file.
+_KEPT: Final = f"UPDATE output SET {_AS_CLAIMED}, {_NO_CLAIM} WHERE target = ?"
+_KEPT_IN_PLACE: Final = """
+UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, hash = ? WHERE target = ?
 """
 # What was to be made anew and was not is still what it was.
 _GIVE_UP: Final = (
@@ -240,7 +247,9 @@ class Journal:
                     "in place: wait for its end"
                 )
         except UsageError:
-            os.unlink(marker)
+            # Another run that begins may have swept it.
+            with suppress(OSError):
+                os.unlink(marker)
             raise
         self._sweep(elsewhere)
         if self._connection is not None and self._usable:
@@ -318,7 +327,7 @@ class Journal:
             # Absolute, because a name that begins with "file:" may be taken for a URI.
             connection = sqlite3.connect(
                 os.path.abspath(self._path),
-                timeout=0,
+                timeout=_PROBE_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -379,9 +388,14 @@ class Journal:
                     self._rejected += rejected
                     entries = [line for line in lines if isinstance(line, Entry)]
                     connection.executemany(_MADE, self._matched(entries))
+                    for entry in entries:
+                        if entry.kept:
+                            _keep(connection, entry)
 
     def _matched(self, entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
         for entry in entries:
+            if entry.kept:
+                continue
             found = entry.found(self.output)
             if found is None:
                 # Not published yet, or never.
@@ -452,7 +466,7 @@ def _prepared(connection: sqlite3.Connection) -> str | None:
         connection.execute("SELECT * FROM output LIMIT 1").fetchone()
         return None
     if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        return "it is no journal of this version of imgbatch"
+        return "it is not a journal of this version of imgbatch"
     for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
         connection.execute(statement)
     return None
@@ -467,6 +481,13 @@ def _claimed(claim: Claim) -> tuple[Any, ...]:
     target, source, (size, mtime_ns, ctime_ns, inode), recipe = claim
     name = os.fsencode(target)
     return name, source, size, mtime_ns, ctime_ns or None, inode or None, recipe
+
+
+def _keep(connection: sqlite3.Connection, entry: Entry) -> None:
+    target = os.fsencode(entry.target)
+    connection.execute(_KEPT, (target,))
+    if entry.hash is not None:
+        connection.execute(_KEPT_IN_PLACE, (*entry.made, entry.hash, target))
 
 
 def _check_folder(folder: str) -> None:
@@ -499,7 +520,8 @@ def _is_locked(folder: str) -> bool:
     if not os.path.isfile(path) or os.path.islink(os.path.dirname(path)) or _planted(path):
         return False
     with suppress(sqlite3.Error):
-        connection = sqlite3.connect(f"{Path(path).as_uri()}?mode=rw", timeout=0, uri=True)
+        uri = f"{Path(path).as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, timeout=_PROBE_SECONDS, uri=True)
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:

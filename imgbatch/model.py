@@ -219,7 +219,8 @@ class Target(_Values):
     `claimed` says that a run which did not end may have left what stands there, whole or torn by
     a power cut: it has, if it is of the bytes that come out. `unless` is the checksum of a source
     for which what stands there is up to date. `standing` is where that file stands, below `root`,
-    if its suffix is another.
+    if its suffix is another. `known_hash` is the checksum that a file in the state `known` must
+    have to be replaced, where that state proves too little.
     """
 
     output: str
@@ -232,6 +233,7 @@ class Target(_Values):
     claimed: bool = False
     unless: int | bytes | None = None
     standing: str | None = None
+    known_hash: int | bytes | None = None
 
     @property
     def path(self) -> str:

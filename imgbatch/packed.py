@@ -94,6 +94,7 @@ class Jobs(_Packed[Job]):
                 target.claimed,
                 target.unless,
                 target.standing,
+                target.known_hash,
             )
             for target in job.targets
         )

@@ -125,17 +125,18 @@ def plan_in_place(
     force: bool = False,
     sort: Sort = "name",
     reader: Reader = one_by_one,
+    backup: str | None = None,
 ) -> Plan:
     """Compute the targets of sources below `folder` that are to be replaced themselves.
 
-    They are numbered as by `plan`.
+    They are numbered as by `plan`. `backup` is the folder that the originals are put into.
     """
     planned = Plan(folder)
     (output,) = recipe.outputs
     digest = recipe.digest_of(output)
     seen: set[str] = set()
     missing = _Missing()
-    links = _Links()
+    links = _Links(backup)
     by_date = sort == "date" and recipe.uses("seq")
     for source, seq, _ in numbered(sources, reader if by_date else None, by_date=by_date):
         if missing.has(source):
@@ -175,7 +176,9 @@ def _is_made_again(made: Made | None, source: Source) -> bool:
     """
     if made is None or (made.hash is not None and made.hash == made.source_hash):
         return False
-    return _is_ours(made, source.state, source.path)
+    if source.state.equals(made.state) or made.hash is None:
+        return _is_ours(made, source.state)
+    return source.state.resembles(made.state) and checksum.matches(source.path, made.hash)
 
 
 def _raw_conflict(source: Source) -> Conflict | None:
@@ -192,7 +195,8 @@ def _raw_conflict(source: Source) -> Conflict | None:
 class _Links:
     """What is known of the links among files that are to be replaced."""
 
-    def __init__(self) -> None:
+    def __init__(self, backup: str | None) -> None:
+        self._backup = backup
         self._folders: dict[str, bool] = {}
         self._twins: dict[tuple[int, int], list[str]] = {}
 
@@ -219,9 +223,16 @@ class _Links:
                 f"{source.path} lies behind the link {path}, outside of the folder given",
                 f"Leave it out with --exclude '{link}/*', or give the folder that it leads to.",
             )
-        if found.st_nlink > 1:
+        if found.st_nlink > 1 + self._is_in_backup(source, found):
             self._twins.setdefault((found.st_dev, found.st_ino), []).append(source.path)
         return None
+
+    def _is_in_backup(self, source: Source, found: os.stat_result) -> bool:
+        """Whether one of its names is there, put by a run that was killed just then."""
+        if self._backup is None:
+            return False
+        kept = _identity(os.path.join(self._backup, *source.mirrored.split("/")))
+        return kept == (found.st_dev, found.st_ino)
 
     def _link_above(self, root: str, folder: str) -> str | None:
         """The first of the folders of a path below `root` that is a link."""
@@ -451,19 +462,27 @@ class _Planner:
                     return UP_TO_DATE
                 # Somebody touched the source, or it was copied: whoever does the job compares.
                 target = replace(target, unless=made.source_hash)
-            if _is_ours(made, state, path):
+            if _is_ours(made, state):
                 if self._is_from(made, source):
                     self._remember_existing(path)
-                    return replace(target, known=state)
+                    return self._replacing(target, made, state)
                 origin = os.fsdecode(made.source or made.next_source or b"")
                 objection = f"{path} was made from another picture, {origin}"
             elif target.unless is not None:
-                return target
+                return replace(target, replace=self._on_conflict == "overwrite")
             elif self._may_be_torn(made, state, source, output):
                 return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
             elif made.size is not None:
                 objection = f"{path} was changed since imgbatch made it"
         return self._despite(source, target, path, objection)
+
+    def _replacing(self, target: Target, made: Made, state: FileState) -> Target:
+        """The target, where what a run made of its source before is to be replaced."""
+        if state.size == 0 or state.equals(made.state) or state.size != made.size:
+            return replace(target, known=state)
+        # It may be a copy, or have been edited with its time kept: the worker looks at its bytes.
+        overwrite = self._on_conflict == "overwrite"
+        return replace(target, known=state, known_hash=made.hash, replace=overwrite)
 
     def _may_be_torn(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
         """Whether a file may be what a power cut left of this very output.
@@ -518,20 +537,17 @@ class _Planner:
         for number in itertools.count(2):
             if self._rival(relative) is None:
                 made = self._lookup(relative)
-                path = self._real_path(relative, made)
-                state = atomic.state(path)
-                if state is None or (made and self._is_free(made, state, path, source, output)):
+                state = atomic.state(self._real_path(relative, made))
+                if state is None or (made and self._is_free(made, state, source, output)):
                     break
             relative = f"{stem}-{number}{suffix}"
         return relative
 
-    def _is_free(
-        self, made: Made, state: FileState, path: str, source: Source, output: Output
-    ) -> bool:
+    def _is_free(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
         """Whether a file that stands there is this source's own."""
         if self._is_of(made, source, output) and _is_whole(made, state):
             return True
-        return _is_ours(made, state, path) and self._is_from(made, source)
+        return _is_ours(made, state) and self._is_from(made, source)
 
     def _is_from(self, made: Made, source: Source) -> bool:
         """Whether a target was, or was to be, made from this source.
@@ -594,21 +610,19 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_ours(made: Made, state: FileState, path: str) -> bool:
+def _is_ours(made: Made, state: FileState) -> bool:
     """Whether a file in this state is what was made, and nobody changed it since.
 
     One that is empty was emptied by a power cut, and holds nothing that could be lost. The same
     cut can leave one shorter than it was, and all else as it was: a program that shortens it may
     keep its time, but cannot keep its ctime. Where only what a copy changes, too, is different,
-    the bytes decide.
+    the bytes have to decide.
     """
     if state.size == 0 or state.equals(made.state):
         return True
     if made.size is not None and 0 < state.size < made.size and made.ctime_ns:
         return state._replace(size=made.size) == made.state
-    return (
-        state.resembles(made.state) and made.hash is not None and checksum.matches(path, made.hash)
-    )
+    return state.resembles(made.state) and made.hash is not None
 
 
 def _is_whole(made: Made, state: FileState | None) -> bool:

@@ -48,13 +48,16 @@ class Entry(NamedTuple):
     """A file about to be published: the fields are those of `Made`, for `target`.
 
     `made` has the inode, so that it cannot be taken for another file of the same size and time.
+    One that was `kept` was not published: it stood there, and its source turned out to have the
+    content that it was made of.
     """
 
     target: str
     made: FileState
     path: str | None = None
-    hash: int | None = None
+    hash: int | bytes | None = None
     source_hash: int | None = None
+    kept: bool = False
 
     def found(self, output: str) -> FileState | None:
         """The state of the file that it tells of, if that was published and is what it was."""
@@ -120,6 +123,20 @@ def read_all(path: str) -> Iterator[Entry]:
             yield line
 
 
+def entries_of(target: str, logs: Iterable[str]) -> list[Entry]:
+    """The entries of logs that tell of one target. Raises OSError."""
+    begin = b"[" + _encoded(target).encode("ascii") + b","
+    found: list[Entry] = []
+    for log in logs:
+        end, start = 0, -1
+        while end != start:
+            start = end
+            lines, end = _lines_from(log, start)
+            entries = (_parsed(line) for line in lines if line.startswith(begin))
+            found += [entry for entry in entries if isinstance(entry, Entry)]
+    return found
+
+
 def claims(path: str) -> Iterator[Claim]:
     """What the run of a log was going to make, if that is noted there. Raises OSError."""
     for line in _lines(path):
@@ -135,9 +152,10 @@ def _lines(path: str) -> Iterator[Entry | Claim]:
         yield from lines
 
 
-def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
-    """Some lines of a log, from the byte `start` on, the byte where the next one begins, and how
-    many lines between were none. Raises OSError.
+def _lines_from(path: str, start: int) -> tuple[list[bytes], int]:
+    """Some whole lines of a log, from the byte `start` on, and the byte where the next one begins.
+
+    Raises OSError.
     """
     try:
         data = _piece(path, start)
@@ -147,10 +165,17 @@ def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
         # Once more: what is taken for an empty log would be forgotten for good.
         data = b"" if error.errno in _NOT_OURS else _piece(path, start)
     whole, newline, _ = data.rpartition(b"\n")
-    lines = whole.split(b"\n") if newline else []
+    return whole.split(b"\n") if newline else [], start + len(whole) + len(newline)
+
+
+def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
+    """Some lines of a log, from the byte `start` on, the byte where the next one begins, and how
+    many lines between were none. Raises OSError.
+    """
+    lines, end = _lines_from(path, start)
     parsed = map(_parsed, lines)
     found = [line for line in parsed if line is not None]
-    return found, start + len(whole) + len(newline), len(lines) - len(found)
+    return found, end, len(lines) - len(found)
 
 
 def _piece(path: str, start: int) -> bytes:
@@ -182,15 +207,23 @@ def _claim(target: Any, source: Any, state: Any, recipe: Any) -> Claim:
     return _name(target), bytes.fromhex(source), _state(state), recipe
 
 
-def _entry(target: Any, made: Any, path: Any, checksum: Any, source_checksum: Any) -> Entry:
-    entry = Entry(_name(target), _state(made), path, checksum, source_checksum)
+def _entry(target: Any, made: Any, *fields: Any) -> Entry:
+    if type(made) is int:
+        # As lines were before the inode was noted: size, time, path and BLAKE2b in hexadecimal.
+        mtime_ns, path, digest = fields
+        return _checked(target, (made, mtime_ns), path, digest and bytes.fromhex(digest))
+    path, checksum, source_checksum, kept = fields
     for value in (checksum, source_checksum):
         if value is not None and not (type(value) is int and 0 <= value < 1 << 32):
             raise ValueError("this is not a CRC-32")
+    return _checked(target, made, path, checksum, source_checksum, kept is True)
+
+
+def _checked(target: Any, made: Any, path: Any, *rest: Any) -> Entry:
     # Only the suffix may be another, once the source's format is known.
-    if path is not None and _stem(_name(path)) != _stem(entry.target):
+    if path is not None and _stem(_name(path)) != _stem(_name(target)):
         raise ValueError("this is not where that target can be")
-    return entry
+    return Entry(_name(target), _state(made), path, *rest)
 
 
 def _state(numbers: Any) -> FileState:

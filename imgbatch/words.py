@@ -231,7 +231,7 @@ def option(field: str) -> str:
 
 def _excluded(setting: str) -> UnsuitedError:
     return UnsuitedError(
-        f"--lossless and {option(setting)} exclude each other: leave one away",
+        f"--lossless and {option(setting)} exclude each other: omit one",
         f"lossless and {option(setting)[2:]} exclude each other",
         setting,
         "lossless",
@@ -252,7 +252,7 @@ def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
             raise UnsuitedError(f"{problem}: {remedy}", problem, setting, "format")
     if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":
         raise UnsuitedError(
-            "TIFF has a quality with --compression jpeg only: leave --quality away",
+            "TIFF has a quality with --compression jpeg only: omit --quality",
             "TIFF has a quality with compression jpeg only",
             "quality",
             "format",

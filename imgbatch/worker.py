@@ -121,7 +121,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
         if is_short_of_memory(error):
             words = f"not enough memory for this picture: {MORE_MEMORY}"
             return _failed(job.source, Failure("operate", "memory", words), begun)
-        message = f"{type(error).__name__}: {error} (this is a mistake in imgbatch)"
+        message = f"{type(error).__name__}: {error} (this is a bug in imgbatch)"
         return _failed(job.source, Failure("operate", "internal", message), begun)
     return Result(job.source, "done", written, notices, seconds=time.perf_counter() - begun)
 
@@ -166,7 +166,8 @@ def _logged(run: Run) -> dict[str, list[Entry]]:
     with suppress(OSError):
         for log in runlog.logs(run.output).get(run.word, []):
             for entry in runlog.read_all(log):
-                found.setdefault(entry.target, []).append(entry)
+                if not entry.kept:
+                    found.setdefault(entry.target, []).append(entry)
     return found
 
 
@@ -177,15 +178,14 @@ def _failed(source: Source, failure: Failure, begun: float) -> Result:
 def _remember(job: Job, needed: Job, run: Run) -> None:
     """Tell the journal that the source of some targets was touched, and has its old content."""
     entries = []
-    for target in job.targets:
-        there = replace(target, relative=target.standing or target.relative)
-        state = atomic.state(there.path)
-        if target not in needed.targets and state is not None:
-            same = target.unless if isinstance(target.unless, int) else None
-            hashes = (same, None) if run.in_place else (None, same)
-            entries.append(Entry(target.relative, state, target.standing, *hashes))
     # What is not remembered is compared once more by the next run.
     with suppress(OSError):
+        for target in job.targets:
+            if target not in needed.targets:
+                # In place the source is what was made.
+                whole = checksum.of_file(target.path) if run.in_place else None
+                state = target.known or job.source.state
+                entries.append(Entry(target.relative, state, hash=whole, kept=True))
         runlog.write(run.output, run.word, entries)
 
 
@@ -207,7 +207,8 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             path = file.target
             try:
                 log_copy = partial(_log_again, run, entry)
-                file.publish(replace=target.replace, known=target.known, on_copy=log_copy)
+                known = target.known if _is_still_ours(target, path) else None
+                replaced = file.publish(replace=target.replace, known=known, on_copy=log_copy)
                 state = file.state
             except FileExistsError:
                 before = _published_before(file, entry, run)
@@ -217,8 +218,8 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
                             raise
                         others.add(path)
                     continue
-                state = before
-            if not target.replace and target.known is None:
+                state, replaced = before, target.replace or target.known is not None
+            if not replaced:
                 ours.append((path, state))
     except OSError as error:
         # All or none: what replaced something cannot be taken back, what was new can.
@@ -231,6 +232,11 @@ def _publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             file.discard()
     written = _written(targets, made.files, [file.target for file in staged])
     return tuple(one for one in written if one.path not in others) if others else written
+
+
+def _is_still_ours(target: Target, path: str) -> bool:
+    """Whether what stands there is what was made, where its state alone does not tell."""
+    return target.known_hash is None or checksum.matches(path, target.known_hash)
 
 
 def _entries(
@@ -254,9 +260,11 @@ def _published_before(file: atomic.Staged, entry: Entry, run: Run) -> FileState 
     Its worker may have died, or been taken for dead. The same bytes of anybody else prove nothing.
     """
     there = atomic.state(file.target)
-    for one in _logged(run).get(entry.target, []):
-        if one.path == entry.path and one.made.equals(there):
-            return there
+    with suppress(OSError):
+        logs = runlog.logs(run.output).get(run.word, [])
+        for one in runlog.entries_of(entry.target, logs):
+            if one.path == entry.path and one.made.equals(there) and not one.kept:
+                return there
     return None
 
 
@@ -298,6 +306,8 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             runlog.write(run.output, run.word, [entry], durable=True)
             return _written([target], made.files, [path])
         staged = atomic.stage(path, one.data, run.word, like=path, durable=True, mtime_ns=mtime_ns)
+        if not _is_what_was_read(target, made):
+            raise _changed(path)
         if run.backup is not None:
             path = os.path.join(run.backup, *job.source.mirrored.split("/"))
             _back_up(job, path, run)
@@ -306,10 +316,8 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             target.relative, staged.state, hash=crc32(one.data), source_hash=made.source_hash
         )
         runlog.write(run.output, run.word, [entry], durable=True)
-        if not _is_as_scanned(target):
-            raise PictureError(
-                "write", "changed", f"{path} was changed meanwhile and was left as it is"
-            )
+        if not _is_what_was_read(target, made):
+            raise _changed(path)
         staged.publish(replace=True)
     except OSError as error:
         raise PictureError("write", *_explained(error, path, job.targets)) from error
@@ -322,10 +330,21 @@ def _replace(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
 def _is_as_scanned(target: Target) -> bool:
     """Whether the file at a target that is to be replaced is the one that was scanned.
 
-    Its backup may be a link to it, which changes its ctime.
+    A first attempt may have linked it into the backup, which changes its ctime.
     """
     known = target.known
     return known is not None and known._replace(ctime_ns=0).equals(atomic.state(target.path))
+
+
+def _is_what_was_read(target: Target, made: Made) -> bool:
+    """Whether a source has still the content that its result was made of.
+
+    Its ctime changes where it gets another name in the backup, or loses one to a result.
+    """
+    if target.known is not None and target.known.equals(atomic.state(target.path)):
+        return True
+    whole = made.source_hash
+    return _is_as_scanned(target) and whole is not None and checksum.matches(target.path, whole)
 
 
 def _replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
@@ -367,6 +386,10 @@ def _published(
                 break
 
 
+def _changed(path: str) -> PictureError:
+    return PictureError("write", "changed", f"{path} was changed meanwhile and was left as it is")
+
+
 def _back_up(job: Job, path: str, run: Run) -> None:
     try:
         atomic.keep_copy(job.source.path, path, run.word)
@@ -406,6 +429,8 @@ def _settled(target: Target, encoded: Encoded) -> Target:
 def _explained(error: OSError, path: str, planned: Sequence[Target]) -> tuple[str, str]:
     if isinstance(error, FileExistsError):
         words = f"{path} exists already and was left as it is"
+        if any(target.known or target.unless is not None for target in planned):
+            words = f"{path} was changed since imgbatch made it, and was left as it is"
         if path in [target.path for target in planned]:
             return "exists", f"{words} (see --on-conflict)"
         return "exists", (

@@ -182,7 +182,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
         ("filter photos", 2, "--filter"),
         ("resize photos -o photos", 2, "is the original"),
         ("resize full -o photos", 2, "exists already"),
-        ("resize photos --dry-run --report report.jsonl", 2, "leave one away"),
+        ("resize photos --dry-run --report report.jsonl", 2, "omit one"),
         ("resize empty", 3, "no image found in empty"),
         ("resize - -o ok", 3, "no image found in the list"),
     ],

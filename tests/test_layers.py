@@ -20,7 +20,8 @@ PACKAGE: Final = Path(imgbatch.__file__).parent
 LAYERS: Final = (
     {"model", "streams", "signals"},
     {"errors"},
-    {"amounts", "naming", "atomic", "checksum", "regular"},
+    {"amounts", "naming", "atomic", "regular"},
+    {"checksum"},
     {"imaging", "runlog", "packed"},
     {"operations"},
     {"words", "working", "headers"},

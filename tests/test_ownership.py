@@ -22,6 +22,7 @@ from imgbatch import atomic, runlog, worker
 from imgbatch.batch import Settings, prepare
 from imgbatch.errors import UsageError
 from imgbatch.journal import NAME, Journal
+from imgbatch.making import make
 from imgbatch.model import FileState, Made, Result
 from imgbatch.recipe import Recipe
 
@@ -327,10 +328,65 @@ def test_an_output_that_was_edited_with_its_time_kept_is_not_replaced(tmp_path: 
     edited = bytes([*output.read_bytes()[:-1], 77])
     rewrite(output, edited)
 
-    with pytest.raises(imgbatch.PlanError, match="was changed since"):
-        made(tmp_path / "in", tmp_path / "out", Recipe.from_options(sizes=["20"]))
+    again = made(tmp_path / "in", tmp_path / "out", Recipe.from_options(sizes=["20"]))
 
+    assert "was changed since imgbatch made it" in again["a.bmp"]
     assert output.read_bytes() == edited
+    smaller = Recipe.from_options(sizes=["20"])
+    again = made(tmp_path / "in", tmp_path / "out", smaller, on_conflict="overwrite")
+    assert again == {"a.bmp": "done"}
+
+
+def test_an_edited_output_beside_a_touched_source_is_neither_adopted_nor_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.from_options(sizes=["a=30", "b=20"])
+    source = picture(tmp_path / "in/a.bmp")
+    made(tmp_path / "in", tmp_path / "out", recipe)
+    edited = tmp_path / "out/a-a.bmp"
+    edited.write_bytes(bytes([*edited.read_bytes()[:-1], 77]))
+    whole = edited.read_bytes()
+    (tmp_path / "out/a-b.bmp").unlink()
+    source.chmod(0o600)
+
+    def die(*words: Any) -> None:
+        raise KeyError("as if the worker had died")
+
+    with monkeypatch.context() as patched:
+        settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
+        with prepare(recipe, settings) as batch:
+            batch.begin()
+            (job,) = batch.plan.jobs
+            patched.setattr(worker, "make", die)
+            worker.process(job, 1.0, recipe, batch._run())
+            assert worker.lost(job, "killed", "it died", batch._run()).status == "failed"
+    assert edited.read_bytes() == whole
+
+    assert made(tmp_path / "in", tmp_path / "out", recipe) == {"a.bmp": "done"}
+    assert made(tmp_path / "in", tmp_path / "out", recipe) == {"a.bmp": "up to date"}
+    with pytest.raises(imgbatch.PlanError, match="was changed since"):
+        made(tmp_path / "in", tmp_path / "out", Recipe.from_options(sizes=["a=25", "b=20"]))
+    assert edited.read_bytes() == whole
+
+
+def test_in_place_an_edit_in_the_midst_of_a_run_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same size, in the same file, with its time kept: only its ctime tells."""
+    for backup in (None, str(tmp_path / "kept")):
+        file = picture(tmp_path / "in/a.bmp")
+        edited = bytes([*file.read_bytes()[:-1], 77])
+
+        def edit(*words: Any, file: Path = file, edited: bytes = edited) -> Any:
+            finished = make(*words)
+            before = file.stat()
+            file.write_bytes(edited)
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+            return finished
+
+        monkeypatch.setattr(worker, "make", edit)
+        assert "was changed meanwhile" in in_place(tmp_path / "in", backup=backup)["a.bmp"]
+        assert file.read_bytes() == edited
 
 
 def test_an_output_that_was_only_copied_is_replaced(tmp_path: Path) -> None:

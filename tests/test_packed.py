@@ -30,6 +30,7 @@ TARGETS: Final = st.builds(
     st.booleans(),
     st.one_of(st.none(), INTEGERS, st.binary(min_size=16, max_size=16)),
     st.one_of(st.none(), NAMES),
+    st.one_of(st.none(), INTEGERS),
 )
 
 

@@ -345,13 +345,13 @@ def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
         (
             "quality = 92",
             {"format": "png"},
-            "PNG has no quality setting, and the recipe says quality = 92: leave --format away, "
+            "PNG has no quality setting, and the recipe says quality = 92: omit --format, "
             "or take that out of the recipe",
         ),
         (
             'format = "png"',
             {"quality": 92},
-            'PNG has no quality setting, and the recipe says format = "png": leave --quality away, '
+            'PNG has no quality setting, and the recipe says format = "png": omit --quality, '
             "or take that out of the recipe",
         ),
         (
@@ -363,7 +363,7 @@ def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
         (
             "dither = false",
             {"format": "jpeg"},
-            "JPEG has no dither setting, and the recipe says dither = false: leave --format away, "
+            "JPEG has no dither setting, and the recipe says dither = false: omit --format, "
             "or take that out of the recipe",
         ),
         (
@@ -375,7 +375,7 @@ def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
         (
             "quality = 9",
             {"format": "png", "quality": 8},
-            "PNG has no quality setting: leave --quality away",
+            "PNG has no quality setting: omit --quality",
         ),
     ],
 )
@@ -393,7 +393,7 @@ def test_what_does_not_suit_a_preset_is_taken_out_of_a_copy(tmp_path: Path) -> N
     assert run.returncode == 2
     assert run.stderr.decode().strip() == (
         "imgbatch: preset print-proof: output 'proof': PNG has no quality setting, and the recipe "
-        "says quality = 92: leave --format away, or take that out of a copy of it (imgbatch "
+        "says quality = 92: omit --format, or take that out of a copy of it (imgbatch "
         "presets print-proof > FILE)"
     )
 

@@ -24,7 +24,7 @@ def run(recipe: Recipe, options: dict[str, Any]) -> int:
     """Carry out a recipe as a command's options say; return the exit code."""
     begun = time.monotonic()
     if options["dry_run"] and options["report"]:
-        raise UsageError("--report tells what was done, and --dry-run does nothing: leave one away")
+        raise UsageError("--report tells what was done, and --dry-run does nothing: omit one")
     with batch.prepare(recipe, settings_of(options)) as prepared:
         _warn(prepared.notices)
         if options["dry_run"]:

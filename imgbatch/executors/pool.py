@@ -440,6 +440,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             if serial in self._suspected:
                 result = self._task.lost(job, "died", "its worker process is gone")
             else:
+                self._begun[serial] = 1
                 result = carry_out(self._task, job, self._control)
             self._finished(serial, failed=self._task.failed(result))
             self._answered[serial] = 1
@@ -490,7 +491,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             held = self._announce(feed)
             working = [serial for serial in held if self._board.owners[serial] in alive]
             begun = begun or bool(held)
-            # Nobody leaves of himself.
+            # Nobody leaves of their own accord.
             lost = len(working) < len(held) or len(alive) < crew.size
             self._control.workers_died |= lost
             if lost and not begun:

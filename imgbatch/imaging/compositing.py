@@ -13,7 +13,7 @@ def lay(image: Image.Image, layer: Image.Image, offset: tuple[int, int]) -> None
     `image` is in mode L, LA, RGB or RGBA, `layer` in LA or RGBA, with as many colours; alpha is
     not premultiplied. With the layer's colour c and alpha a, and the image's C and A (1 without
     alpha), alpha becomes a + A (1 - a), and the colour (c a + C A (1 - a)) divided by that. What
-    lies beyond the image is left away; other pixels are not touched.
+    lies beyond the image is omitted; other pixels are not touched.
     """
     left, top = max(0, offset[0]), max(0, offset[1])
     right = min(image.width, offset[0] + layer.width)
