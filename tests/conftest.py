@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,10 @@ import pytest
 # The same examples in every run, however long one takes; nothing is remembered.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")
+
+# Whoever starts the tests in the background ignores this signal, and so would commands under test.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TORTURE: Final = Path(__file__).parent / "torture"
 
