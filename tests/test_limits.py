@@ -160,6 +160,9 @@ def test_of_xmp_in_two_packets_the_first_is_kept_if_the_second_is_too_much(
     assert message.startswith("a part of XMP dropped: it has 3")
     assert b'q:first="here"' in after
     assert b"<q:a/>" not in after
+    # Who wants none misses nothing.
+    result, _ = made(tmp_path, "a.jpg", in_two_packets(packet("<q:a/>" * 300)), metadata="none")
+    assert told(result) == []
 
 
 def test_three_hundred_thousand_elements_cost_next_to_nothing(tmp_path: Path) -> None:

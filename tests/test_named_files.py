@@ -98,7 +98,7 @@ def cases() -> Iterator[tuple[str, Callable[[Path], str]]]:
 
 
 @linux_alone
-@pytest.mark.parametrize(("kind", "other"), cases())
+@pytest.mark.parametrize(("kind", "other"), list(cases()))
 def test_what_is_no_regular_file_is_refused_at_once(
     tmp_path: Path, kind: str, other: Callable[[Path], str]
 ) -> None:

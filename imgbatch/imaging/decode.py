@@ -127,12 +127,14 @@ def pictures(
     after the last frame.
     Raises PictureError in the stage "open" or "decode".
     """
-    taken, begun = 0, False
+    taken, begun, refused = 0, False, False
 
     def ask(demand: Demand) -> None:
-        nonlocal taken
+        nonlocal taken, refused
         if admit is not None:
+            refused = True
             admit(demand)
+            refused = False
         taken = demand.bytes + demand.beside
 
     rules = Rules(max_pixels, every=every, raw_preview=raw_preview, metadata=tuple(policies))
@@ -142,7 +144,7 @@ def pictures(
             yield picture
     except PictureError as error:
         failure = error.failure
-        if failure.kind not in _PERHAPS_MEMORY:
+        if refused or failure.kind not in _PERHAPS_MEMORY:
             raise
     else:
         return

@@ -39,7 +39,7 @@ _COLOUR_TYPES: Final = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 # Below that, Pillow is done before NumPy is loaded.
 _LEAST_PIXELS: Final = 250_000
 # Of the pixels while they are decoded.
-_COPIES: Final = 3
+_COPIES: Final = 4
 
 # Filters (9.2): none is best for graphics, sub or up for nearly all photographs. Which one, a part
 # of each strip tells.

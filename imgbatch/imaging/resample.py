@@ -131,11 +131,14 @@ def _simd() -> _Simd | None:
         alpha: bool,
     ) -> NDArray[Any] | None:
         algorithm = algorithms.get(kernel)
-        if algorithm is None:
+        height, width, channels = array.shape
+        taken = (
+            array.nbytes * (2 + size[1] / height) + array.itemsize * channels * size[0] * size[1]
+        )
+        if algorithm is None or not room.is_there(int(taken)):
             return None
         import numpy as np
 
-        height, width, channels = array.shape
         kind = kinds[array.dtype.name][channels - 1]
         left, top, right, bottom = box
         crop = CropBox(left, top, right - left, bottom - top)

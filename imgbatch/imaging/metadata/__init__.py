@@ -74,7 +74,9 @@ class Found:
             message = "a second picture or a map of depths inside XMP was dropped"
             notices.append(Notice("gain-map-dropped", message))
         if not _keeps_some(policies):
-            return Metadata(self.exif, dpi=self.dpi), tuple(notices)
+            # What nobody wants is no loss.
+            lost = tuple(one for one in notices if one.kind != "metadata-dropped")
+            return Metadata(self.exif, dpi=self.dpi), lost
         if packet is not None and self.extended:
             try:
                 packet = xmp_packet.merged(packet, self.extended)

@@ -134,7 +134,7 @@ def parts(packet: bytes) -> int:
 
 def working_bytes(packet: bytes) -> int:
     """The memory it takes to take a packet apart and write it again, measured."""
-    return 6 * len(packet) + 400 * parts(packet)
+    return 8 * len(packet) + 400 * parts(packet)
 
 
 def merged(packet: bytes, extended: bytes) -> bytes:
