@@ -83,7 +83,7 @@ class Staged:
     ) -> bool:
         """Give the file its name; return whether it took another's place.
 
-        Where that takes a copy, `on_copy` is told the state of that before it gets the name.
+        Where that takes a copy, or a rename, `on_copy` is told the state that will have before.
 
         What stands there already is overwritten with `replace`, or if it is in the state
         `known`. Otherwise raises FileExistsError, whatever stands there; the file stays staged,
@@ -145,8 +145,17 @@ class Staged:
         return True
 
     def _publish_exclusively(self) -> None:
-        if self.descriptor is None or not self._link(self.target):
-            _publish_exclusively(self.temporary, self.target)
+        if self.descriptor is not None and self._link(self.target):
+            return
+        if not _link_exclusively(self.temporary, self.target):
+            # File systems without links make up inode numbers, and others after a while.
+            self._tell(self.state._replace(inode=0))
+            _move_exclusively(self.temporary, self.target)
+
+    def _tell(self, state: FileState) -> None:
+        self.state = state
+        if self.on_copy is not None:
+            self.on_copy(state)
 
     def _take_the_place(self) -> None:
         # What has no name can replace nothing.
@@ -173,9 +182,7 @@ class Staged:
             shutil.copyfileobj(file, copy)
         self._close()
         os.utime(name, ns=(self.state.mtime_ns, self.state.mtime_ns))
-        self.state = _staged_state(os.stat(name))
-        if self.on_copy is not None:
-            self.on_copy(self.state)
+        self._tell(_staged_state(os.stat(name)))
         return False
 
     def _close(self) -> None:
@@ -293,7 +300,8 @@ def keep_copy(original: str, copy: str, run: str) -> None:
                 file.flush()
                 _make_alike(temporary, original)
                 os.fsync(descriptor)
-            _publish_exclusively(temporary, copy)
+            if not _link_exclusively(temporary, copy):
+                _move_exclusively(temporary, copy)
         finally:
             _remove(temporary)
     sync_folder(os.path.dirname(copy))
@@ -414,17 +422,21 @@ def _same_bytes(one: str, other: str) -> bool:
         return False
 
 
-def _publish_exclusively(temporary: str, target: str) -> None:
+def _link_exclusively(temporary: str, target: str) -> bool:
+    """Give a file its name, and take the other away; False where there are no links."""
     try:
         os.link(temporary, target)
     except OSError as error:
         # FAT, some network shares and Android know no hard links, and say so in many ways.
         if error.errno not in _NO_LINKS:
             raise
-    else:
-        # It has its name: nothing behind this may look like a failure.
-        _remove(temporary)
-        return
+        return False
+    # It has its name: nothing behind this may look like a failure.
+    _remove(temporary)
+    return True
+
+
+def _move_exclusively(temporary: str, target: str) -> None:
     if _rename_exclusively(temporary, target):
         return
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
