@@ -65,7 +65,9 @@ def test_whatever_call_fails_nothing_is_lost_or_half_and_a_rerun_makes_it_whole(
         str(trial.fault): trial.verdict.wrong() for trial in trials if trial.verdict.wrong()
     } == {}
     struck = [trial for trial in trials if trial.verdict.strikes]
-    assert len(struck) == len(trials) == count
+    assert len(trials) == count
+    # Of several workers the one that is traced may have less to do each time.
+    assert shape == "pool" or len(struck) == count
 
 
 # Whether the ordeal itself would notice
