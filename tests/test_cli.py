@@ -148,8 +148,8 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     before = tree(tmp_path)
     words = ("convert", "photos", "-f", "webp", "-o", "out", "--dry-run")
 
-    skipping = imgbatch(*words, "--on-conflict", "skip", cwd=tmp_path)
-    refused = imgbatch(*words, cwd=tmp_path)
+    skipping = imgbatch_here(*words, "--on-conflict", "skip", cwd=tmp_path)
+    refused = imgbatch_here(*words, cwd=tmp_path)
 
     assert skipping.returncode == 0
     assert skipping.stdout.decode().splitlines() == [

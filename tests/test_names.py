@@ -172,7 +172,7 @@ def test_a_dry_run_has_one_line_for_each_name_and_keeps_bytes_that_are_not_utf_8
 ) -> None:
     plant(tmp_path / "photos", NAMES)
 
-    run = imgbatch("resize", "photos", "-o", "out", "--dry-run", cwd=tmp_path)
+    run = fit_to_be_shown(imgbatch_here("resize", "photos", "-o", "out", "--dry-run", cwd=tmp_path))
 
     assert run.returncode == 0
     # Standard output is for other programs: there such bytes stay what they are.
@@ -301,8 +301,8 @@ def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
     plant(tmp_path / "photos", [LONGEST, LONGEST[2:], b"short.jpg"])
     words = ("convert", "photos", "-f", "webp", "-o", "out", "--on-conflict", on_conflict)
 
-    run = imgbatch(*words, "--jobs", "2", cwd=tmp_path)
-    shorter = imgbatch(*words, "--name", "{stem:.251}{ext}", "--jobs", "2", cwd=tmp_path)
+    run = fit_to_be_shown(imgbatch_here(*words, "--jobs", "2", cwd=tmp_path))
+    shorter = imgbatch_here(*words, "--name", "{stem:.251}{ext}", "--jobs", "2", cwd=tmp_path)
     without = imgbatch(*words, "--exclude", LONGEST, "-o", "rest", "--jobs", "2", cwd=tmp_path)
 
     assert run.returncode == 2
@@ -328,7 +328,7 @@ def test_the_bytes_of_a_name_count_and_not_its_letters(
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "1", "--name")
     rest = "/{seq}{ext}" if folder else "{ext}"
 
-    refused = imgbatch(*words, letter * (most + 1) + rest, cwd=tmp_path)
+    refused = imgbatch_here(*words, letter * (most + 1) + rest, cwd=tmp_path)
     done = imgbatch(*words, letter * most + rest, cwd=tmp_path)
 
     assert refused.returncode == 2
@@ -343,7 +343,7 @@ def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
     plant(tmp_path / "photos", [LONGEST, LONGEST.lower()])
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "2", "--on-conflict")
 
-    renamed = imgbatch(*words, "rename", cwd=tmp_path)
+    renamed = imgbatch_here(*words, "rename", cwd=tmp_path)
     skipped = imgbatch(*words, "skip", cwd=tmp_path)
 
     assert renamed.returncode == 2
@@ -358,7 +358,7 @@ def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) ->
     plant(tmp_path / "photos", [NFC, NFD])
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "2")
 
-    refused = imgbatch(*words, cwd=tmp_path)
+    refused = fit_to_be_shown(imgbatch_here(*words, cwd=tmp_path))
     renamed = imgbatch(*words, "--on-conflict", "rename", "--report", "-", cwd=tmp_path)
 
     assert refused.returncode == 2
@@ -395,7 +395,9 @@ def test_what_is_in_the_way_is_told_in_one_line_each(tmp_path: Path) -> None:
     plant(tmp_path / "photos", awkward)
     plant(tmp_path / "out", awkward, b"somebody's own")
 
-    run = imgbatch("resize", "photos", "-o", "out", "--jobs", "1", cwd=tmp_path)
+    run = fit_to_be_shown(
+        imgbatch_here("resize", "photos", "-o", "out", "--jobs", "1", cwd=tmp_path)
+    )
 
     assert run.returncode == 2
     first, *said, last = lines(run.stderr)

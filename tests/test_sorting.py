@@ -528,7 +528,7 @@ def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None
     # Between c, which was first, and a.
     photograph(shoot / "shoot/d.jpg", "2024:05:17 09:30:00")
 
-    refused = imgbatch(*words, *numbers, cwd=shoot)
+    refused = imgbatch_here(*words, *numbers, cwd=shoot)
 
     assert refused.returncode == 2
     said = refused.stderr.decode()
