@@ -67,7 +67,7 @@ GUILTY: Final = {
     "end badly": ("exited", "its worker process ended with exit code 3"),
     "interrupt": ("raised", "KeyboardInterrupt: "),
     "leave": ("raised", "SystemExit: 5"),
-    "run out of memory": ("memory", "not enough memory"),
+    "run out of memory": ("memory", "not enough memory: give fewer --jobs"),
     "return a lambda": ("raised", "Can't pickle"),
 }
 

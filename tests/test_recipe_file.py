@@ -176,9 +176,9 @@ def test_a_mistake_is_told_with_file_key_what_was_found_and_what_was_expected(
     ("name", "data", "part"),
     [
         ("none.toml", None, "No such file"),
-        ("folder.toml", "", "directory"),
+        ("folder.toml", "", "found a folder, expected a recipe"),
         ("latin.toml", "café".encode("latin-1"), "no UTF-8"),
-        ("huge.toml", b"#" * 1_000_001, "too large"),
+        ("huge.toml", b"#" * 1_000_001, "expected a recipe of at most 1 MB"),
     ],
 )
 def test_a_file_that_cannot_be_a_recipe_is_refused(

@@ -132,10 +132,9 @@ def _simd() -> _Simd | None:
     ) -> NDArray[Any] | None:
         algorithm = algorithms.get(kernel)
         height, width, channels = array.shape
-        taken = (
-            array.nbytes * (2 + size[1] / height) + array.itemsize * channels * size[0] * size[1]
-        )
-        if algorithm is None or not room.is_there(int(taken)):
+        # The array as bytes, rows of the new height, the result and a copy.
+        taken = array.itemsize * channels * (width * (height + size[1]) + 2 * size[0] * size[1])
+        if algorithm is None or not room.is_there(taken):
             return None
         import numpy as np
 

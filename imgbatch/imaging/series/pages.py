@@ -54,7 +54,8 @@ class Pages:
         self._file = file
         self._size = file.seek(0, SEEK_END)
         self._places = directories.places(file, limits.PAGES)
-        self._claimed: dict[int, int] = {}
+        self._claimed = 0
+        self._counted: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -73,8 +74,10 @@ class Pages:
             wide=_DATA_PLACES,
         )
         parts = sorted(self._parts(found), key=self._is_cut_short)
-        self._claimed[number] = sum(part.length for part in parts)
-        if sum(self._claimed.values()) > _OVERLAP * self._size:
+        if number not in self._counted:
+            self._counted.add(number)
+            self._claimed += sum(part.length for part in parts)
+        if self._claimed > _OVERLAP * self._size:
             raise ValueError("its pages overlap")
         places = {tag: [0] * len(found.numbers(tag)) for tag in _DATA_PLACES}
         at = len(directories.block(_moved(found, places)))
