@@ -228,14 +228,14 @@ class _Reader:
         if len(given) == 2:
             return error
         if not given:
-            return UsageError(f"{error.problem}: leave {error.setting.replace('_', '-')} away")
+            return UsageError(f"{error.problem}: omit {error.setting.replace('_', '-')}")
         own = error.other if error.setting in given else error.setting
         meant = f"{own.replace('_', '-')} = {json.dumps(said[own])}"
         recipe = "the recipe"
         if self.preset is not None:
             recipe = f"a copy of it (imgbatch presets {self.preset} > FILE)"
         return UsageError(
-            f"{error.problem}, and the recipe says {meant}: leave {option(given[0])} away, or "
+            f"{error.problem}, and the recipe says {meant}: omit {option(given[0])}, or "
             f"take that out of {recipe}"
         )
 

@@ -248,7 +248,7 @@ def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
         asked = getattr(encoding, setting) != getattr(_PLAIN_ENCODING, setting)
         if asked and setting not in row.settings:
             problem = f"{row.label} has no {setting.replace('_', '-')} setting"
-            remedy = f"leave {option(setting)} away"
+            remedy = f"omit {option(setting)}"
             raise UnsuitedError(f"{problem}: {remedy}", problem, setting, "format")
     if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":
         raise UnsuitedError(

@@ -98,11 +98,12 @@ def test_16_bits_a_channel_are_kept_on_every_page(tmp_path: Path) -> None:
             writer.write(array, photometric="rgb", metadata=None, compression="lzw")
     done = command("convert", "in.tif", "-f", "tiff", "-o", "out", "--artist", "me", cwd=tmp_path)
     assert done.returncode == 0, done.stderr.decode()
-    after = tifffile.TiffFile(tmp_path / "out/in.tif").pages
-    assert len(after) == COUNT
-    assert all(
-        np.array_equal(page.asarray(), array) for page, array in zip(after, deep, strict=True)
-    )
+    with tifffile.TiffFile(tmp_path / "out/in.tif") as after:
+        assert len(after.pages) == COUNT
+        assert all(
+            np.array_equal(page.asarray(), array)
+            for page, array in zip(after.pages, deep, strict=True)
+        )
 
 
 def test_lengths_that_are_missing_or_wrong_are_known_from_the_size() -> None:

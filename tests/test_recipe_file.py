@@ -358,7 +358,7 @@ def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
             'max-bytes = "9KB"',
             {"lossless": True},
             'lossless and max-bytes exclude each other, and the recipe says max-bytes = "9KB": '
-            "leave --lossless away, or take that out of the recipe",
+            "omit --lossless, or take that out of the recipe",
         ),
         (
             "dither = false",
@@ -369,9 +369,9 @@ def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
         (
             'format = "tiff"\nquality = 9',
             {"artist": "Ada"},
-            "TIFF has a quality with compression jpeg only: leave quality away",
+            "TIFF has a quality with compression jpeg only: omit quality",
         ),
-        ('format = "png"\nmax-bytes = 9', {}, "PNG has no max-bytes setting: leave max-bytes away"),
+        ('format = "png"\nmax-bytes = 9', {}, "PNG has no max-bytes setting: omit max-bytes"),
         (
             "quality = 9",
             {"format": "png", "quality": 8},

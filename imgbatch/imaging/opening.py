@@ -254,21 +254,22 @@ def _inside_icon(file: BinaryIO) -> Image.Image:
 # What warns while a file is read or written. Operations, also of other packages, are not among it.
 _CODECS: Final = r"(PIL|numpy|imagecodecs|tifffile|rawpy|pillow_heif|imgbatch\.imaging)(\.|$)"
 _NOTHING: Final = nullcontext()
-_silenced = False
+_silence: object = None
 
 
 def silence_codecs() -> None:
     """Let nobody hear what codecs warn of in this process, which is nobody's guest."""
-    global _silenced
-    if not _silenced:
-        warnings.filterwarnings("ignore", module=_CODECS)
-        _silenced = True
+    global _silence
+    warnings.filterwarnings("ignore", module=_CODECS)
+    _silence = warnings.filters[0]
 
 
 def quiet() -> AbstractContextManager[object]:
     """A context in which codecs warn nobody: what matters is said by our own checks."""
-    # To change the filters for each file costs as much as to open it.
-    return _NOTHING if _silenced else warnings.catch_warnings(action="ignore")
+    # To change the filters for each file costs as much as to open it; but others may change them.
+    if _silence is not None and warnings.filters[:1] == [_silence]:
+        return _NOTHING
+    return warnings.catch_warnings(action="ignore")
 
 
 def short_of_memory(stage: Stage) -> PictureError:
