@@ -27,7 +27,7 @@ from scenes import Role, Scene, Shape, Stage
 from tracing import Call, Tracer, TracingError, await_held, calls
 
 _JOBS_OF_A_WORKER: Final = 2
-_RELEASE_SECONDS: Final = 5.0
+_RELEASE_SECONDS: Final = 30.0
 _ATTEMPTS: Final = 3
 
 
