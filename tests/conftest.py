@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,14 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TORTURE: Final = Path(__file__).parent / "torture"
+
+# What a shell runs in the background ignores Ctrl-C, and whatever it starts does so, too.
+for number, action in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, action)
 
 
 # Before tests are chosen by their marks.
