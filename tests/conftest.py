@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
