@@ -23,14 +23,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 TORTURE: Final = Path(__file__).parent / "torture"
 
-# What a shell runs in the background ignores Ctrl-C, and whatever it starts does so, too.
-for number, action in (
-    (signal.SIGINT, signal.default_int_handler),
-    (signal.SIGTERM, signal.SIG_DFL),
-):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, action)
-
 
 # Before tests are chosen by their marks.
 @pytest.hookimpl(tryfirst=True)
