@@ -179,7 +179,7 @@ def test_a_setting_is_refused_for_a_format_that_does_not_have_it(row: Format, se
         words["compression"] = "jpeg"
     if setting not in row.settings:
         word = setting.replace("_", "-")
-        with pytest.raises(UsageError, match=f"{row.label} has no {word} setting: leave --"):
+        with pytest.raises(UsageError, match=f"{row.label} has no {word} setting: omit --"):
             Recipe.from_options(**words)
         return
     (output,) = Recipe.from_options(**words).outputs

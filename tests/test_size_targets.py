@@ -604,7 +604,7 @@ WRONG: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"format": "webp", "lossless": True, "max_bytes": 9},
         "--lossless and --max-bytes exclude each other",
     ),
-    "PNG": ({"format": "png", "max_bytes": 9}, "PNG has no max-bytes setting: leave --max-bytes"),
+    "PNG": ({"format": "png", "max_bytes": 9}, "PNG has no max-bytes setting: omit --max-bytes"),
 }
 
 
