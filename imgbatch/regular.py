@@ -32,9 +32,9 @@ _FLAGS: Final = (
 class NotRegularError(OSError):
     """There is something else than a regular file; `strerror` says what."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(None, f"found {kind}, expected a file")
-        self.kind = kind
+    def __init__(self, mode: int) -> None:
+        self.kind = next((kind for test, kind in _KINDS if test(mode)), "no file")
+        super().__init__(None, f"found {self.kind}, expected a file")
 
 
 class UnreadableError(UsageError):
@@ -51,23 +51,17 @@ def descriptor(path: str) -> int:
     Raises NotRegularError, any other OSError, or ValueError for a path that cannot be one.
     """
     # Looked at before, because opening a device may already do something.
-    _check(os.stat(path).st_mode)
+    if not stat.S_ISREG(mode := os.stat(path).st_mode):
+        raise NotRegularError(mode)
     try:
         found = os.open(path, _FLAGS)
     except BlockingIOError:
         # Another program has a lease on it, and is asked to give it up.
         found = os.open(path, _FLAGS & ~getattr(os, "O_NONBLOCK", 0))
-    try:
-        _check(os.fstat(found).st_mode)
-    except BaseException:
+    if not stat.S_ISREG(mode := os.fstat(found).st_mode):
         os.close(found)
-        raise
+        raise NotRegularError(mode)
     return found
-
-
-def _check(mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        raise NotRegularError(next((kind for test, kind in _KINDS if test(mode)), "no file"))
 
 
 def opened(path: str) -> BinaryIO:

@@ -175,7 +175,7 @@ def _decoded(
         with reading("decode", rules):
             # Counting frames reads the first one's header again: so it comes first.
             moving = frames.find(image, row.name, file)
-            pages = _pages(row, file)
+            pages = _pages(file) if row.series == "pages" else None
             series = _series(moving, pages)
             every = series is not None and rules.every is not None and rules.every(row.name, series)
             first = _Told.of(image, row, file, need, rules, moving)
@@ -195,7 +195,8 @@ def _decoded(
                 if not every:
                     return
         elif pages is None or not every:
-            yield replace(first.picture(file, rules), series=series)
+            picture = first.picture(file, rules)
+            yield replace(picture, series=series) if series is not None else picture
         else:
             for number in range(len(pages)):
                 page, data = _page(pages, number, path, need, rules)
@@ -551,10 +552,8 @@ def _series(moving: frames.Animation | None, pages: Pages | None) -> Series | No
     return Series("pages", len(pages)) if pages is not None else None
 
 
-def _pages(row: formats.Format, file: BinaryIO) -> Pages | None:
+def _pages(file: BinaryIO) -> Pages | None:
     """The pages of a TIFF that has several."""
-    if row.series != "pages":
-        return None
     place = file.tell()
     pages = Pages(file)
     file.seek(place)

@@ -103,7 +103,8 @@ def _simd() -> _Simd | None:
             return _resize_grey_16(image, size, kernel, box)
         if algorithm is None or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
             return resize_pillow(image, size, kernel, box)
-        if not room.is_there(_buffers(image, size)):
+        taken = _buffers(image, size)
+        if taken and not room.is_there(taken):
             # Where memory is short it ends the process.
             return resize_pillow(image, size, kernel, box)
         if image.mode == "LA":

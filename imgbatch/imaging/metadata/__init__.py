@@ -55,10 +55,15 @@ class Found:
 
     def working_bytes(self, policies: Collection[MetadataPolicy]) -> int:
         """The memory that it takes to keep it, and to take it apart for these policies."""
-        taken = _COPIES * sum(map(len, filter(None, (self.exif, self.xmp, self.extended))))
-        if _keeps_some(policies):
-            taken += sum(map(xmp_packet.working_bytes, filter(None, (self.xmp, self.extended))))
-            taken += iptc.working_bytes(self.iptc or b"")
+        keeps_some = bool(set(policies) - {"none"})
+        taken = _COPIES * len(self.exif) if self.exif else 0
+        for packet in (self.xmp, self.extended):
+            if packet:
+                taken += _COPIES * len(packet)
+                taken += xmp_packet.working_bytes(packet) if keeps_some else 0
+        if keeps_some and self.iptc:
+            taken += iptc.working_bytes(self.iptc)
+        if keeps_some and self.texts:
             taken += _COPIES * sum(len(keyword) + len(text) for keyword, text in self.texts)
         return taken
 
@@ -70,10 +75,10 @@ class Found:
         """
         notices = list(self.notices)
         packet = self.xmp
-        if any(xmp_packet.holds_picture(one) for one in (packet, self.extended) if one):
+        if packet and any(xmp_packet.holds_picture(one) for one in (packet, self.extended) if one):
             message = "a second picture or a map of depths inside XMP was dropped"
             notices.append(Notice("gain-map-dropped", message))
-        if not _keeps_some(policies):
+        if not set(policies) - {"none"}:
             # What nobody wants is no loss.
             lost = tuple(one for one in notices if one.kind != "metadata-dropped")
             return Metadata(self.exif, dpi=self.dpi), lost
@@ -93,10 +98,6 @@ NOTHING: Final = Found(None, 1, None, None, None, None, None, (), ())
 """Of an image that has nothing beside its pixels."""
 
 
-def _keeps_some(policies: Collection[MetadataPolicy]) -> bool:
-    return bool(set(policies) - {"none"})
-
-
 def found(image: Image.Image) -> Found:
     """The metadata of a just opened image, and warnings.
 
@@ -110,7 +111,7 @@ def found(image: Image.Image) -> Found:
     notices += more
     return Found(
         exif.tobytes() if exif is not None else None,
-        orientation or _orientation(image, packet, extended),
+        orientation or (_orientation(image, packet, extended) if packet else 1),
         packet,
         extended,
         embedded.records(image),

@@ -179,7 +179,7 @@ def from_resources(resources: bytes) -> bytes | None:
         if number == _RESOURCE:
             found.append(resources[start + 4 : start + 4 + length])
         at = start + 4 + length + length % 2
-    return b"".join(found) or None
+    return b"".join(found) or None if found else None
 
 
 def to_resources(records: bytes) -> bytes:

@@ -60,7 +60,7 @@ def walk(jpeg: bytes) -> Iterator[Segment]:
 def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
     """A JPEG with no more segments before its picture than are read, and how many were left out.
 
-    The same file, where it is, if it has no more than that.
+    The same file, wherever that stands then, if it has no more than that.
     """
     at, spans, taken, left_out = 2, [(0, 2)], 0, 0
     if file.seek(0, SEEK_END) > _FEW_BYTES:
@@ -73,7 +73,6 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
                 taken += stop - start
             at = stop
     if not left_out:
-        file.seek(0)
         return file, 0
     kept = BytesIO()
     for start, stop in spans:
