@@ -72,7 +72,7 @@ def run(suite: Path, *words: str, **environment: str) -> tuple[int, dict[str, in
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", "1"])
 def test_what_is_lacking_is_a_skip_or_a_failure(suite: Path, workers: str) -> None:
     code, counts, said = run(suite, "-n", workers)
     strict_code, strict_counts, strict_said = run(suite, "-n", workers, IMGBATCH_NO_SKIPS="1")

@@ -65,7 +65,7 @@ def scene() -> Image.Image:
     ids=["decoding", "decoding more", "decoding deep", "operations", "encoding"],
 )
 def test_no_peak_is_higher_than_its_estimate(words: tuple[str, ...]) -> None:
-    megapixels = 2.0
+    megapixels = 1.0
     done = subprocess.run(
         [sys.executable, str(MEASURE), str(megapixels), *words],
         capture_output=True,
