@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 from unittest.mock import patch
 
+import forked
 from pictures import saved, scene
 
 from imgbatch.batch import Batch
@@ -32,7 +33,9 @@ def imgbatch(
     before: Sequence[str] = (),
 ) -> Completed:
     """Run the command; whatever it says is no traceback."""
-    run = subprocess.run(
+    forkable = sys.platform == "linux" and env is None and not before
+    run = forked.run([os.fsencode(word) for word in words], cwd, stdin, 300) if forkable else None
+    run = run or subprocess.run(
         [*before, *COMMAND, *words],
         cwd=cwd,
         input=stdin,
