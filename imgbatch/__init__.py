@@ -17,10 +17,10 @@ __version__ = "0.1.0"
 # What typing's is to type checkers; loading it would take most of the time of this import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from imgbatch.batch import run
     from imgbatch.errors import ImgbatchError, NothingFoundError, PlanError, UsageError
     from imgbatch.model import Failure, Notice, Result, Source, Summary, Written
-    from imgbatch.recipe import Output, Recipe
+    from imgbatch.recipes.recipe import Output, Recipe
+    from imgbatch.running.batch import run
 
 _HOME = {
     "run": "batch",

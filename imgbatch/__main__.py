@@ -21,12 +21,12 @@ def main() -> None:
 
     signals.take_over()
 
-    from imgbatch import ahead, streams
+    from imgbatch.cli import safe_streams, warm_up
 
     # Before any other process has them, too.
-    streams.make_safe()
-    ahead.guess(sys.argv[1:])
-    from imgbatch.cli import run_command
+    safe_streams.make_safe()
+    warm_up.guess(sys.argv[1:])
+    from imgbatch.cli.commands import run_command
 
     sys.exit(run_command())
 

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import string
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -221,6 +222,13 @@ def date_of(text: str | None, mtime_ns: int) -> datetime:
     except (ValueError, OverflowError, OSError):
         # Some file systems know dates beyond the year 9999.
         return datetime.fromtimestamp(0, UTC)
+
+
+def folded(path: str) -> str:
+    """Equal for names that are one file on a system that folds case or Unicode forms."""
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def shown(text: str) -> str:

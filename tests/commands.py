@@ -15,8 +15,8 @@ from unittest.mock import patch
 import forked
 from pictures import saved, scene
 
-from imgbatch.batch import Batch
-from imgbatch.cli import run_command
+from imgbatch.cli.commands import run_command
+from imgbatch.running.batch import Batch
 
 COMMAND: Final = (sys.executable, "-m", "imgbatch")
 SMALL: Final = saved(scene(60, 40), "JPEG")

@@ -26,8 +26,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 TORTURE: Final = Path(__file__).parent / "torture"
 
-# As workers do it (`imgbatch.worker.tune_process`): to take memory from the system again, page by
-# page, costs tests of pixels a tenth of their time. M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
+# As workers do it (`tune_process`): to take memory from the system again, page by page, costs
+# tests of pixels a tenth of their time. M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
 if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
     libc.mallopt(-3, 32 << 20)
     libc.mallopt(-1, 256 << 20)

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Notice

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgbatch import ahead
+from imgbatch.cli import warm_up
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_workers_are_awaited_where_a_command_gets_a_folder(
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     started: list[bool] = []
-    monkeypatch.setattr(ahead, "start", lambda *, numpy: started.append(numpy))
+    monkeypatch.setattr(warm_up, "start", lambda *, numpy: started.append(numpy))
 
-    ahead.guess(words)
+    warm_up.guess(words)
 
     assert started == ([] if numpy is None else [numpy])

@@ -15,8 +15,8 @@ from pictures import opened, saved, scene
 from pool_tasks import still_alive
 
 import imgbatch
-from imgbatch import batch, worker
 from imgbatch.model import Job, Run
+from imgbatch.running import batch, worker
 
 HALF = imgbatch.Recipe.from_options(sizes=["30"])
 

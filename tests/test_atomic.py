@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from pictures import saved, scene
 
-from imgbatch import atomic
+from imgbatch.store import local_files
 
 NO_LINKS = [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK]
 DISK_TROUBLE = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES]
@@ -28,8 +28,8 @@ DISK_TROUBLE = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES]
 @pytest.fixture(autouse=True, params=[True, False], ids=["nameless", "named"])
 def staging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Everything holds with Linux's files without a name, and with temporary names."""
-    monkeypatch.setattr(atomic, "_NAMELESS", request.param and atomic._NAMELESS)
-    return "nameless" if atomic._NAMELESS else "named"
+    monkeypatch.setattr(local_files, "_NAMELESS", request.param and local_files._NAMELESS)
+    return "nameless" if local_files._NAMELESS else "named"
 
 
 def names(folder: Path) -> list[str]:
@@ -58,7 +58,7 @@ def test_a_staged_file_is_hidden_beside_its_target_until_it_is_published(
 ) -> None:
     target = tmp_path / "a.jpg"
 
-    staged = atomic.stage(str(target), b"picture", "run")
+    staged = local_files.stage(str(target), b"picture", "run")
 
     if staging == "named":
         (name,) = names(tmp_path)
@@ -73,7 +73,7 @@ def test_a_staged_file_is_hidden_beside_its_target_until_it_is_published(
 
 
 def test_two_runs_have_different_words() -> None:
-    assert len({atomic.new_run() for _ in range(100)}) == 100
+    assert len({local_files.new_run() for _ in range(100)}) == 100
 
 
 def _file(target: Path) -> None:
@@ -92,7 +92,7 @@ def _folder(target: Path) -> None:
 def _exclusively(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there are no links: a call that renames without overwriting, or none of that either."""
     if not request.param:
-        monkeypatch.setattr(atomic, "_rename_exclusively", lambda *names: False)
+        monkeypatch.setattr(local_files, "_rename_exclusively", lambda *names: False)
 
 
 @pytest.mark.usefixtures("_exclusively")
@@ -105,7 +105,7 @@ def test_publishing_never_overwrites_what_came_meanwhile(
     link_error: int | None,
 ) -> None:
     target = tmp_path / "a.jpg"
-    staged = atomic.stage(str(target), b"new", "run")
+    staged = local_files.stage(str(target), b"new", "run")
     occupy(target)
     before = target.lstat()
     if link_error is not None:
@@ -129,7 +129,7 @@ def test_replacing_leaves_other_names_of_the_old_file_alone(tmp_path: Path) -> N
     soft.symlink_to(original)
 
     for target in (linked, soft):
-        atomic.stage(str(target), b"new", "run").publish(replace=True)
+        local_files.stage(str(target), b"new", "run").publish(replace=True)
 
     assert original.read_bytes() == b"old"
     assert [linked.read_bytes(), soft.read_bytes()] == [b"new", b"new"]
@@ -141,7 +141,7 @@ def test_of_many_that_publish_one_name_exactly_one_wins(tmp_path: Path) -> None:
     target = tmp_path / "a.jpg"
 
     def attempt(number: int) -> int | None:
-        staged = atomic.stage(str(target), b"%d" % number * 10_000, "run")
+        staged = local_files.stage(str(target), b"%d" % number * 10_000, "run")
         try:
             staged.publish(replace=False)
         except FileExistsError:
@@ -164,7 +164,7 @@ def test_where_there_are_no_links_files_are_published_all_the_same(
 ) -> None:
     monkeypatch.setattr(os, "link", raising(OSError(link_error, "no links here")))
 
-    atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run").publish(replace=False)
+    local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run").publish(replace=False)
 
     assert names(tmp_path) == ["a.jpg"]
     assert (tmp_path / "a.jpg").read_bytes() == b"picture"
@@ -179,14 +179,14 @@ def test_permissions_are_what_the_umask_gives(
         monkeypatch.setattr(os, "link", raising(OSError(errno.EPERM, "no links here")))
 
     with umask(mask):
-        atomic.stage(str(tmp_path / "a.jpg"), b"", "run").publish(replace=way == "replace")
+        local_files.stage(str(tmp_path / "a.jpg"), b"", "run").publish(replace=way == "replace")
 
     assert stat.S_IMODE((tmp_path / "a.jpg").stat().st_mode) == mode
 
 
 def test_folders_above_a_target_are_made(tmp_path: Path) -> None:
     for name in ("x/y/a.jpg", "x/y/b.jpg", "x/c.jpg"):
-        atomic.stage(str(tmp_path / name), b"picture", "run").publish(replace=False)
+        local_files.stage(str(tmp_path / name), b"picture", "run").publish(replace=False)
 
     assert [names(tmp_path / folder) for folder in (".", "x", "x/y")] == [
         ["x"],
@@ -200,9 +200,9 @@ def test_a_target_may_stand_in_the_current_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    atomic.stage("a.jpg", b"picture", "run").publish(replace=False)
-    atomic.stage("b.jpg", b"left over", "run")
-    atomic.sweep(["."], ["run"])
+    local_files.stage("a.jpg", b"picture", "run").publish(replace=False)
+    local_files.stage("b.jpg", b"left over", "run")
+    local_files.sweep(["."], ["run"])
 
     assert names(tmp_path) == ["a.jpg"]
 
@@ -228,11 +228,11 @@ def test_a_disk_that_is_full_while_writing_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"old")
-    monkeypatch.setattr(atomic, "open", _FullDisk, raising=False)
+    monkeypatch.setattr(local_files, "open", _FullDisk, raising=False)
     monkeypatch.setattr(os, "write", _take_some)
 
     with pytest.raises(OSError, match="No space left") as caught:
-        atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
+        local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run")
 
     assert caught.value.errno == errno.ENOSPC
     assert names(tmp_path) == ["a.jpg"]
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_published_leaves_nothing(
     target = tmp_path / "a.jpg"
     if replace:
         target.write_bytes(b"old")
-    staged = atomic.stage(str(target), b"new", "run")
+    staged = local_files.stage(str(target), b"new", "run")
     monkeypatch.setattr(os, "replace" if replace else "link", raising(error))
 
     with pytest.raises(type(error)):
@@ -264,9 +264,9 @@ def test_a_file_that_cannot_be_published_leaves_nothing(
 def test_where_there_are_no_links_a_failed_publish_leaves_nothing_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    staged = atomic.stage(str(tmp_path / "a.jpg"), b"new", "run")
+    staged = local_files.stage(str(tmp_path / "a.jpg"), b"new", "run")
     monkeypatch.setattr(os, "link", raising(OSError(errno.EPERM, "no links here")))
-    monkeypatch.setattr(atomic, "_rename_exclusively", lambda *names: False)
+    monkeypatch.setattr(local_files, "_rename_exclusively", lambda *names: False)
     monkeypatch.setattr(os, "replace", raising(OSError(number, os.strerror(number))))
 
     with pytest.raises(OSError, match=r".") as caught:
@@ -277,7 +277,7 @@ def test_where_there_are_no_links_a_failed_publish_leaves_nothing_either(
 
 
 def test_a_discarded_file_is_gone_and_may_be_discarded_again(tmp_path: Path) -> None:
-    staged = atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
+    staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run")
 
     staged.discard()
     staged.discard()
@@ -290,8 +290,8 @@ def test_a_discarded_file_is_gone_and_may_be_discarded_again(tmp_path: Path) -> 
 def test_a_file_that_cannot_be_given_a_name_is_copied_to_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link_error: int, replace: bool
 ) -> None:
-    monkeypatch.setattr(atomic, "_NAMELESS", True)
-    staged = atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
+    monkeypatch.setattr(local_files, "_NAMELESS", True)
+    staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run")
     real = os.link
 
     def link(source: str, target: str, **options: Any) -> None:
@@ -304,14 +304,14 @@ def test_a_file_that_cannot_be_given_a_name_is_copied_to_one(
 
     assert names(tmp_path) == ["a.jpg"]
     assert (tmp_path / "a.jpg").read_bytes() == b"picture"
-    assert staged.state.equals(atomic.state(str(tmp_path / "a.jpg")))
+    assert staged.state.equals(local_files.state(str(tmp_path / "a.jpg")))
 
 
 def test_what_is_published_is_in_the_state_that_was_staged(tmp_path: Path) -> None:
     for name, replace in (("a.jpg", False), ("b.jpg", True)):
-        staged = atomic.stage(str(tmp_path / name), b"picture", "run")
+        staged = local_files.stage(str(tmp_path / name), b"picture", "run")
         staged.publish(replace=replace)
-        assert staged.state.equals(atomic.state(str(tmp_path / name)))
+        assert staged.state.equals(local_files.state(str(tmp_path / name)))
         assert staged.state.inode == (tmp_path / name).stat().st_ino
 
 
@@ -320,12 +320,12 @@ def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path
     target.write_bytes(b"old")
     # Before what comes now, even for a clock that ticks a hundred times a second.
     os.utime(target, (1e9, 1e9))
-    known = atomic.state(str(target))
+    known = local_files.state(str(target))
 
-    atomic.stage(str(target), b"new", "run").publish(known=known)
+    local_files.stage(str(target), b"new", "run").publish(known=known)
 
     assert target.read_bytes() == b"new"
-    newest = atomic.stage(str(target), b"newest", "run")
+    newest = local_files.stage(str(target), b"newest", "run")
     with pytest.raises(FileExistsError):
         newest.publish(known=known)
     newest.discard()
@@ -336,7 +336,7 @@ def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for replace in (False, True, False):
-        staged = atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
+        staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run")
         with suppress(FileExistsError):
             staged.publish(replace=replace)
         staged.discard()
@@ -347,17 +347,17 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
 def test_sweeping_removes_the_files_of_its_own_run_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "_NAMELESS", False)
+    monkeypatch.setattr(local_files, "_NAMELESS", False)
     folders = [str(tmp_path), str(tmp_path / "sub"), str(tmp_path / "gone")]
     staged = {
-        run: [atomic.stage(f"{folder}/a.jpg", b"left over", run) for folder in folders[:2]]
+        run: [local_files.stage(f"{folder}/a.jpg", b"left over", run) for folder in folders[:2]]
         for run in ("mine", "mine2", "other")
     }
     for name in (".imgbatch-mine-notes", "imgbatch-mine-1.tmp", "a.jpg"):
         (tmp_path / name).write_bytes(b"somebody's")
     before = {str(path) for path in tmp_path.rglob("*")}
 
-    atomic.sweep(folders, ["mine"])
+    local_files.sweep(folders, ["mine"])
 
     after = {str(path) for path in tmp_path.rglob("*")}
     assert before - after == {one.temporary for one in staged["mine"]}

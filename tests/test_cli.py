@@ -24,7 +24,7 @@ from commands import COMMAND, SMALL, imgbatch, imgbatch_here, plant
 from pictures import opened, saved, scene
 from pool_tasks import still_alive
 
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.imaging import formats
 
 ONE: Final = ("--jobs", "1")

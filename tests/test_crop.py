@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from reference import Floats, image_of, levels_of_all_kinds
 
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging import attention
 from imgbatch.imaging.decode import decode
@@ -29,7 +29,7 @@ from imgbatch.model import Size
 from imgbatch.operations import build, parse
 from imgbatch.operations.crop import Crop
 from imgbatch.operations.geometry import GRAVITIES, Resize, SizeSpec
-from imgbatch.recipe import Recipe
+from imgbatch.recipes.recipe import Recipe
 
 WORDS: Final = (
     "crop:geometry=40x30+5+7",

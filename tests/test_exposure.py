@@ -29,7 +29,7 @@ from reference import (
     planes_of,
 )
 
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations import parse

@@ -26,7 +26,7 @@ from reference import (
     planes_of,
 )
 
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.errors import UsageError
 from imgbatch.imaging import colour, noise
 from imgbatch.imaging.deep import Deep

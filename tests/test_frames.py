@@ -36,7 +36,7 @@ from imgbatch.imaging.picture import Picture
 from imgbatch.imaging.series import animated, apng
 from imgbatch.model import Encoding, Result
 from imgbatch.naming import Template
-from imgbatch.recipe import Output
+from imgbatch.recipes.recipe import Output
 
 Pixels = NDArray[np.uint8]
 FORMATS: Final = ("gif", "webp", "png", "avif")

@@ -15,10 +15,11 @@ import pytest
 from mutations import Specimen, damaged, dealt, opens_whole, retyped, specimens
 from PIL import Image
 
-from imgbatch import runlog, worker
 from imgbatch.imaging import formats
 from imgbatch.model import Job, Limits, Result, Run, Source, Target
-from imgbatch.recipe import Recipe
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.running import worker
+from imgbatch.store import worker_log
 
 SPECIMENS: Final = specimens()
 FAMILIES: Final = sorted({formats.SUFFIXES[one.suffix].name for one in SPECIMENS})
@@ -43,7 +44,7 @@ def made(data: bytes, suffix: str, recipe: Recipe, folder: Path) -> Result:
     for name in left(folder):
         (folder / name).unlink()
     # The journal makes this, which no worker knows of.
-    (folder / runlog.FOLDER).mkdir(exist_ok=True)
+    (folder / worker_log.FOLDER).mkdir(exist_ok=True)
     path = folder / f"in{suffix}"
     path.write_bytes(data)
     (output,) = recipe.outputs
@@ -58,7 +59,7 @@ def made(data: bytes, suffix: str, recipe: Recipe, folder: Path) -> Result:
 
 def left(folder: Path) -> set[str]:
     """The names of the files there, without what imgbatch keeps for itself."""
-    return {name for name in os.listdir(folder) if name != runlog.FOLDER}
+    return {name for name in os.listdir(folder) if name != worker_log.FOLDER}
 
 
 @pytest.mark.slow

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgbatch import atomic, runlog
-from imgbatch.checksum import crc32
 from imgbatch.errors import UsageError
-from imgbatch.journal import NAME, DamagedError, Journal
 from imgbatch.model import UP_TO_DATE, FileState, Made, Source
-from imgbatch.plan import OnConflict, Plan, plan, plan_in_place
-from imgbatch.recipe import Recipe
-from imgbatch.runlog import FOLDER, Claim, Entry
-from imgbatch.scan import Selection, scan
+from imgbatch.planning.plan import OnConflict, Plan, plan, plan_in_place
+from imgbatch.planning.scan import Selection, scan
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.store import local_files, worker_log
+from imgbatch.store.checksum import crc32
+from imgbatch.store.journal import NAME, DamagedError, Journal
+from imgbatch.store.worker_log import FOLDER, Claim, Entry
 
 STATE: Final = FileState(1000, 1_700_000_000_123_456_789, 1_700_000_001_123_456_789, 12345)
 
@@ -36,15 +36,15 @@ def claim(target: str) -> Claim:
 
 def publish(output: Path, target: str, run: str, data: bytes = b"picture") -> FileState:
     """What a worker does: stage, log, publish."""
-    staged = atomic.stage(str(output / target), data, run)
-    runlog.write(str(output), run, [Entry(target, staged.state)])
+    staged = local_files.stage(str(output / target), data, run)
+    worker_log.write(str(output), run, [Entry(target, staged.state)])
     staged.publish()
     return staged.state
 
 
 def made_row(source: bytes, output: Path) -> Made:
     """What is to be known of an output whose source was in `STATE`."""
-    size, mtime_ns, ctime_ns, inode = atomic.state(str(output)) or STATE
+    size, mtime_ns, ctime_ns, inode = local_files.state(str(output)) or STATE
     return Made(
         *(source, STATE.size, STATE.mtime_ns, "digest", size, mtime_ns),
         source_ctime_ns=STATE.ctime_ns,
@@ -88,7 +88,7 @@ def test_what_a_run_made_is_known_to_the_next(tmp_path: Path) -> None:
 @pytest.fixture
 def _named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Temporary files have names, as they have in place, and on some file systems."""
-    monkeypatch.setattr(atomic, "_NAMELESS", False)
+    monkeypatch.setattr(local_files, "_NAMELESS", False)
 
 
 @pytest.mark.usefixtures("_named")
@@ -97,8 +97,8 @@ def test_what_a_killed_run_had_published_is_learnt_from_its_logs(tmp_path: Path)
     journal.begin("killed", [claim("a.jpg"), claim("b.jpg"), claim("c.jpg")])
     publish(tmp_path, "a.jpg", "killed")
     # Logged and staged, but killed before it was published.
-    staged = atomic.stage(str(tmp_path / "b.jpg"), b"picture", "killed")
-    runlog.write(str(tmp_path), "killed", [Entry("b.jpg", staged.state)])
+    staged = local_files.stage(str(tmp_path / "b.jpg"), b"picture", "killed")
+    worker_log.write(str(tmp_path), "killed", [Entry("b.jpg", staged.state)])
     journal.close()
 
     again = Journal.open(str(tmp_path))
@@ -121,8 +121,8 @@ def test_only_the_temporary_files_of_dead_runs_are_swept(tmp_path: Path) -> None
     journal = Journal.open(str(tmp_path))
     journal.begin("dead", [claim("a.jpg")])
     journal.close()
-    dead = atomic.stage(str(tmp_path / "deep/er/a.jpg"), b"", "dead")
-    other = atomic.stage(str(tmp_path / "deep/er/a.jpg"), b"", "other")
+    dead = local_files.stage(str(tmp_path / "deep/er/a.jpg"), b"", "dead")
+    other = local_files.stage(str(tmp_path / "deep/er/a.jpg"), b"", "other")
 
     again = Journal.open(str(tmp_path))
     again.begin("mine", [])
@@ -196,38 +196,38 @@ def test_a_torn_log_is_read_as_far_as_it_goes(tmp_path: Path, torn: bytes) -> No
         Entry("a\udcff.jpg", state),
         Entry("b\n.jpg", state, "b\n.png", 12, 34),
     ]
-    runlog.write(str(tmp_path), "run", entries)
-    ((path,),) = runlog.logs(str(tmp_path)).values()
+    worker_log.write(str(tmp_path), "run", entries)
+    ((path,),) = worker_log.logs(str(tmp_path)).values()
     with open(path, "ab") as file:
         file.write(torn)
 
-    assert list(runlog.read_all(path)) == entries
+    assert list(worker_log.read_all(path)) == entries
 
 
 def test_a_log_is_read_on_from_where_it_was_read_to(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     state = STATE._replace(ctime_ns=0)
-    runlog.write(str(tmp_path), "run", [Entry("a", state)])
-    ((path,),) = runlog.logs(str(tmp_path)).values()
-    _, end, _ = runlog.read(path)
-    runlog.write(str(tmp_path), "run", [Entry("b", state)])
+    worker_log.write(str(tmp_path), "run", [Entry("a", state)])
+    ((path,),) = worker_log.logs(str(tmp_path)).values()
+    _, end, _ = worker_log.read(path)
+    worker_log.write(str(tmp_path), "run", [Entry("b", state)])
 
-    entries, end, rejected = runlog.read(path, end)
+    entries, end, rejected = worker_log.read(path, end)
 
     assert (entries, rejected) == ([Entry("b", state)], 0)
-    assert runlog.read(path, end) == ([], end, 0)
+    assert worker_log.read(path, end) == ([], end, 0)
 
 
 def test_the_journal_grows_while_the_run_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgbatch.journal.COLLECT_SECONDS", 0)
+    monkeypatch.setattr("imgbatch.store.journal.COLLECT_SECONDS", 0)
     journal = Journal.open(str(tmp_path))
     journal.begin("run", [claim("a.jpg"), claim("b.jpg")])
     publish(tmp_path, "a.jpg", "run")
     # Logged in time, published behind the next look.
-    staged = atomic.stage(str(tmp_path / "b.jpg"), b"picture", "run")
-    runlog.write(str(tmp_path), "run", [Entry("b.jpg", staged.state)])
+    staged = local_files.stage(str(tmp_path / "b.jpg"), b"picture", "run")
+    worker_log.write(str(tmp_path), "run", [Entry("b.jpg", staged.state)])
     journal.collect()
 
     assert [bool(row.next_recipe) for row in rows(journal, "a.jpg", "b.jpg")] == [False, True]
@@ -286,7 +286,7 @@ def test_two_runs_that_both_found_no_journal_do_not_both_begin(tmp_path: Path) -
     with pytest.raises(UsageError, match="another run is writing into"):
         second.begin("second", [])
 
-    assert len(runlog.logs(str(tmp_path))) == 1, "the second one leaves no mark"
+    assert len(worker_log.logs(str(tmp_path))) == 1, "the second one leaves no mark"
 
 
 NAMES: Final = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1)
@@ -465,7 +465,7 @@ def decided(
 
 def row_of(original: Source, output: Path, /, **changes: Any) -> Made:
     """The row of an output of seven bytes that was made just so."""
-    _, mtime_ns, *_ = atomic.state(str(output)) or (7, 1)
+    _, mtime_ns, *_ = local_files.state(str(output)) or (7, 1)
     path = os.fsencode(os.path.abspath(original.path))
     told = (path, original.size, original.mtime_ns, DIGEST)
     row = Made(*told, 7, mtime_ns)
@@ -648,7 +648,7 @@ def test_in_place_what_was_made_before_is_not_made_again(
         return
     ((target,),) = (job.targets for job in planned.jobs)
     assert target.path == str(file)
-    assert target.known == atomic.state(str(file))
+    assert target.known == local_files.state(str(file))
     assert target.unless == (crc32(b"result") if "compare" in expected else None)
     assert target.again == ("again" in expected)
 

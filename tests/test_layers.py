@@ -1,11 +1,14 @@
-"""The layers of docs/architecture.md, held by reading every import."""
+"""The table of layers in docs/architecture.md, held by reading every import."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -15,40 +18,21 @@ from pictures import saved, scene
 import imgbatch
 
 PACKAGE: Final = Path(imgbatch.__file__).parent
-
-# From the bottom up. A module imports from layers below its own, or from its own package.
-LAYERS: Final = (
-    {"model", "streams", "signals"},
-    {"errors"},
-    {"amounts", "naming", "atomic", "regular"},
-    {"checksum"},
-    {"imaging", "runlog", "packed"},
-    {"operations"},
-    {"words", "working", "headers"},
-    {"recipe"},
-    {"presets", "targets"},
-    {"recipe_file"},
-    {"making"},
-    {"worker", "journal"},
-    {"scan", "plan", "report", "progress", "executors"},
-    {"tasks", "ahead"},
-    {"batch"},
-    {"cli"},
-    {"__main__"},
-)
-HEIGHT: Final = {unit: height for height, units in enumerate(LAYERS) for unit in units}
+TABLE: Final = PACKAGE.parent / "docs" / "architecture.md"
+ROW: Final = re.compile(r"^\| *(\d*) *\| `([a-z/]+)/` \| (.+) \|[^|]*\|$", re.MULTILINE)
+MOST_LAYERS: Final = 10
 
 HOMES: Final = {
-    "PIL": {"imaging", "operations", "worker"},
-    "numpy": {"imaging", "operations", "worker"},
+    "PIL": {"imaging", "operations", "running.worker"},
+    "numpy": {"imaging", "operations"},
     "cykooz_resizer": {"imaging"},
-    "isal": {"imaging", "checksum"},
+    "isal": {"imaging", "store.checksum"},
     "kornia_rs": {"imaging"},
     "multiprocessing": {"executors"},
     "signal": {"executors", "cli", "signals"},
     "click": {"cli"},
-    "tqdm": {"progress"},
-    "sqlite3": {"journal"},
+    "tqdm": {"cli.progress"},
+    "sqlite3": {"store.journal"},
     "psutil": {"executors"},
     "imagecodecs": {"imaging"},
     "tifffile": {"imaging"},
@@ -57,45 +41,122 @@ HOMES: Final = {
 }
 
 
-def imports() -> Iterator[tuple[str, str]]:
-    """Every import of the package: the unit (module or subpackage) it stands in, and its name."""
+@cache
+def layers() -> dict[str, int]:
+    """The layer of each module, as the table has it; of `cli/session.py` it is `cli.session`."""
+    found: dict[str, int] = {}
+    layer = 0
+    for number, folder, modules in ROW.findall(TABLE.read_text()):
+        layer = int(number or layer)
+        where = folder.removeprefix("imgbatch").replace("/", ".")
+        for module in re.findall(r"`(\w+)/?`", modules):
+            found[f"{where}.{module}".lstrip(".")] = layer
+    return found
+
+
+def modules() -> dict[str, Path]:
+    """Every module with its file, those of a package's own (`__init__`) by the package's name."""
+    found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
-        unit = file.relative_to(PACKAGE).with_suffix("").parts[0]
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.Import):
-                yield from ((unit, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{file}: imports are absolute here"
-                inside = [alias.name for alias in node.names] if node.module == "imgbatch" else []
-                yield from ((unit, f"imgbatch.{name}") for name in inside)
-                yield unit, node.module or ""
+        path = file.relative_to(PACKAGE).with_suffix("")
+        package = path.name == "__init__" and len(path.parts) > 1
+        found[".".join(path.parent.parts if package else path.parts)] = file
+    return found
 
 
-def test_every_module_has_its_layer() -> None:
-    units = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+@cache
+def imports() -> tuple[tuple[str, str], ...]:
+    """Each module and what it imports when it runs: of imgbatch the module, else the package."""
+    return tuple(
+        (module, name)
+        for module, file in modules().items()
+        for node in running(ast.parse(file.read_bytes()))
+        for name in imported(node, file)
+    )
 
-    assert units - {"__init__", "__pycache__"} == set(HEIGHT)
+
+def running(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module, but for those that only a type checker sees."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from running(node)
 
 
-@pytest.mark.slow
+def imported(node: ast.AST, file: Path) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{file}: imports are absolute here"
+        assert node.module
+        for alias in node.names:
+            inside = f"{node.module}.{alias.name}"
+            known = inside.removeprefix("imgbatch.") in modules()
+            yield inside if known else node.module
+
+
+def own(name: str) -> str | None:
+    """The module of imgbatch that an import names, if it does."""
+    if name == "imgbatch":
+        return "__init__"
+    return name.removeprefix("imgbatch.") if name.startswith("imgbatch.") else None
+
+
+def wing(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def layer_of(module: str) -> int:
+    """A package itself is as high as its modules."""
+    known = layers()
+    return known.get(module) or max(
+        layer for name, layer in known.items() if name.startswith(f"{module}.")
+    )
+
+
+def test_the_table_knows_every_module_and_no_other() -> None:
+    packages = {module for module, file in modules().items() if file.name == "__init__.py"}
+
+    assert set(modules()) - (packages - {"__init__"}) == set(layers()) - packages | {"__init__"}
+
+
+def test_there_are_few_layers() -> None:
+    assert sorted(set(layers().values())) == list(range(1, max(layers().values()) + 1))
+    assert max(layers().values()) <= MOST_LAYERS
+
+
 def test_imports_point_downward() -> None:
     upward = [
-        f"{unit} imports {name}"
-        for unit, name in imports()
-        if name.startswith("imgbatch.") and unit != "__init__"
-        for other in [name.split(".")[1]]
-        if other != unit and HEIGHT[other] >= HEIGHT[unit]
+        f"{module} imports {other}"
+        for module, name in imports()
+        if (other := own(name)) is not None
+        and wing(other) != wing(module)
+        # The package hands on what users import; its version and its names are no layer.
+        and not (other == "__init__" and module.startswith("cli."))
+        and layer_of(other) >= layer_of(module)
     ]
 
     assert upward == []
 
 
-@pytest.mark.slow
+def test_no_import_goes_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {module: set() for module in modules()}
+    for module, name in imports():
+        if (other := own(name)) is not None and other != "__init__":
+            graph[module].add(other)
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
 def test_heavy_libraries_stay_at_home() -> None:
     strays = [
-        f"{unit} imports {name}"
-        for unit, name in imports()
-        if unit not in HOMES.get(name.split(".")[0], {unit})
+        f"{module} imports {name}"
+        for module, name in imports()
+        for homes in [HOMES.get(name.split(".")[0])]
+        if homes is not None and module not in homes and wing(module) not in homes
     ]
 
     assert strays == []

@@ -22,7 +22,7 @@ from imgbatch.imaging.picture import Picture
 from imgbatch.model import Encoding, Size
 from imgbatch.operations import Operation, names
 from imgbatch.operations.geometry import Resize, SizeSpec
-from imgbatch.recipe import Output, Recipe
+from imgbatch.recipes.recipe import Output, Recipe
 
 MEASURE: Final = Path(__file__).parent.parent / "scripts" / "measure_memory"
 AROUND: Final = 4_000_000

@@ -15,8 +15,8 @@ import pytest
 from commands import COMMAND, SMALL
 from commands import imgbatch as command
 
-from imgbatch import regular
 from imgbatch.imaging import limits
+from imgbatch.store import regular
 
 linux_alone = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 
@@ -169,7 +169,7 @@ def said_to_be_regular(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     (path.parent / "regular").touch()
     with monkeypatch.context() as patched:
         found = os.stat(path.parent / "regular")
-        patched.setattr("imgbatch.regular.os.stat", lambda path: found)
+        patched.setattr("imgbatch.store.regular.os.stat", lambda path: found)
         yield
 
 

@@ -15,7 +15,7 @@ from pictures import opened, saved, scene
 
 import imgbatch as package
 from imgbatch.operations.geometry import Kernel, Resize, SizeSpec
-from imgbatch.recipe import Recipe, Start
+from imgbatch.recipes.recipe import Recipe, Start
 
 Pixels = NDArray[np.uint8]
 

@@ -29,7 +29,7 @@ from reference import (
     planes_of,
 )
 
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging import lettering
 from imgbatch.imaging.deep import Deep

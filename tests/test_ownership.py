@@ -18,16 +18,17 @@ from commands import told
 from pictures import opened, saved, scene
 
 import imgbatch
-from imgbatch import atomic, runlog, worker
-from imgbatch.batch import Settings, prepare
 from imgbatch.errors import UsageError
-from imgbatch.journal import NAME, Journal
-from imgbatch.making import make
 from imgbatch.model import FileState, Made, Result
-from imgbatch.recipe import Recipe
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.running import recovery, worker
+from imgbatch.running.batch import Settings, prepare
+from imgbatch.running.pipeline import make
+from imgbatch.store import local_files, worker_log
+from imgbatch.store.journal import NAME, Journal
 
 SMALLER = Recipe.from_options(sizes=["30"])
-JOURNAL = Path(runlog.FOLDER) / NAME
+JOURNAL = Path(worker_log.FOLDER) / NAME
 
 
 def picture(file: Path, shade: int = 0, format_name: str = "BMP") -> Path:
@@ -155,21 +156,21 @@ def test_a_file_of_the_same_size_and_time_is_no_proof_of_a_lost_jobs_output(
     tmp_path: Path,
 ) -> None:
     """As `cp -p` and --preserve-dates together make one."""
-    (tmp_path / runlog.FOLDER).mkdir()
-    staged = atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run", mtime_ns=10**18)
-    runlog.write(str(tmp_path), "run", [runlog.Entry("a.jpg", staged.state)])
+    (tmp_path / worker_log.FOLDER).mkdir()
+    staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run", mtime_ns=10**18)
+    worker_log.write(str(tmp_path), "run", [worker_log.Entry("a.jpg", staged.state)])
     (tmp_path / "a.jpg").write_bytes(b"erutcip")
     os.utime(tmp_path / "a.jpg", ns=(10**18, 10**18))
 
-    (entry,) = runlog.read_all(runlog.logs(str(tmp_path))["run"][0])
+    (entry,) = worker_log.read_all(worker_log.logs(str(tmp_path))["run"][0])
 
     assert entry.found(str(tmp_path)) is None
-    atomic.take_back(staged.target, staged.state)
+    local_files.take_back(staged.target, staged.state)
     assert (tmp_path / "a.jpg").read_bytes() == b"erutcip"
     (tmp_path / "a.jpg").unlink()
     staged.publish()
-    assert entry.found(str(tmp_path)) == atomic.state(str(tmp_path / "a.jpg"))
-    atomic.take_back(staged.target, staged.state)
+    assert entry.found(str(tmp_path)) == local_files.state(str(tmp_path / "a.jpg"))
+    local_files.take_back(staged.target, staged.state)
     assert not (tmp_path / "a.jpg").exists()
 
 
@@ -273,7 +274,7 @@ def test_a_source_that_was_only_touched_is_up_to_date_and_compared_once(
         source_ctime_ns=source.st_ctime_ns, source_inode=source.st_ino
     )
     # From now on it is known without being read.
-    monkeypatch.setattr("imgbatch.checksum.of_file", None)
+    monkeypatch.setattr("imgbatch.store.checksum.of_file", None)
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "up to date"}
 
 
@@ -359,7 +360,7 @@ def test_an_edited_output_beside_a_touched_source_is_neither_adopted_nor_removed
             (job,) = batch.plan.jobs
             patched.setattr(worker, "make", die)
             worker.process(job, 1.0, recipe, batch._run())
-            assert worker.lost(job, "killed", "it died", batch._run()).status == "failed"
+            assert recovery.lost(job, "killed", "it died", batch._run()).status == "failed"
     assert edited.read_bytes() == whole
 
     assert made(tmp_path / "in", tmp_path / "out", recipe) == {"a.bmp": "done"}
@@ -447,7 +448,7 @@ def test_what_a_power_cut_tore_is_replaced_by_another_recipe_too(tmp_path: Path)
     output = tmp_path / "out/a.bmp"
     os.truncate(output, 100)
     # A power cut leaves all marks as they were; nothing else can.
-    state = atomic.state(str(output))
+    state = local_files.state(str(output))
     assert state is not None
     with closing(sqlite3.connect(tmp_path / "out" / JOURNAL)) as journal:
         journal.execute("UPDATE output SET mtime_ns = ?, ctime_ns = ?", state[1:3])
@@ -483,7 +484,7 @@ def test_in_place_new_folders_and_logs_are_on_the_disk_before_an_original_goes(
     before = set(synced[: replaced[0]])
     folders = ("", "kept", "kept/backup", "kept/backup/deep", "kept/backup/deep/er")
     assert {str((tmp_path / name).resolve()) for name in folders} <= before
-    assert {str(tmp_path / "in"), str(tmp_path / "in" / runlog.FOLDER)} <= before
+    assert {str(tmp_path / "in"), str(tmp_path / "in" / worker_log.FOLDER)} <= before
     assert any(name.endswith(".log") for name in before)
 
 
@@ -502,9 +503,9 @@ def test_in_place_what_lies_behind_a_link_is_refused_by_name(tmp_path: Path) -> 
     assert "in/linked/b.bmp lies behind the link in/linked" in refused.stderr
     assert "--exclude 'linked/*'" in refused.stderr
     assert outside.read_bytes() == before
-    assert in_place(tmp_path / "in", selection=imgbatch.scan.Selection(exclude=("linked/*",))) == {
-        "a.bmp": "done"
-    }
+    assert in_place(
+        tmp_path / "in", selection=imgbatch.planning.scan.Selection(exclude=("linked/*",))
+    ) == {"a.bmp": "done"}
     assert outside.read_bytes() == before
 
 
@@ -670,7 +671,7 @@ def test_rights_of_a_group_are_not_handed_to_another(
         raise PermissionError(errno.EPERM, "not a member")
 
     monkeypatch.setattr(os, "chown", refuse)
-    staged = atomic.stage(str(file), b"result", "run", like=str(file), durable=True)
+    staged = local_files.stage(str(file), b"result", "run", like=str(file), durable=True)
 
     assert stat.S_IMODE(os.stat(staged.temporary).st_mode) == expected
 
@@ -681,7 +682,7 @@ def test_a_member_of_the_group_keeps_its_rights(tmp_path: Path) -> None:
     os.chown(file, -1, 54321)
     file.chmod(0o2664)
 
-    staged = atomic.stage(str(file), b"result", "run", like=str(file), durable=True)
+    staged = local_files.stage(str(file), b"result", "run", like=str(file), durable=True)
 
     found = os.stat(staged.temporary)
     assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (54321, 0o2664)
@@ -713,7 +714,7 @@ def test_a_link_in_the_place_of_the_journals_folder_is_refused(tmp_path: Path) -
     picture(tmp_path / "in/a.bmp")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / runlog.FOLDER).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / worker_log.FOLDER).symlink_to(tmp_path / "elsewhere")
 
     done = told("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
 
@@ -725,7 +726,7 @@ def test_a_link_in_the_place_of_the_journals_folder_is_refused(tmp_path: Path) -
 def test_a_log_that_nobody_wrote_is_ignored_with_a_word(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
-    folder = tmp_path / "out" / runlog.FOLDER
+    folder = tmp_path / "out" / worker_log.FOLDER
     (folder / "planted-1.log").write_text(
         '[1, 2, 3]\n{"a": "b"}\n["a.bmp", true, [], {}, 5, 6, 7]\n'
     )
@@ -776,4 +777,4 @@ def test_what_a_run_without_a_journal_made_is_known_to_the_next(
     again = made(tmp_path / "in", tmp_path / "out")
 
     assert again == dict.fromkeys(("a.bmp", "b.bmp"), "up to date")
-    assert os.listdir(tmp_path / "out" / runlog.FOLDER) == [NAME]
+    assert os.listdir(tmp_path / "out" / worker_log.FOLDER) == [NAME]

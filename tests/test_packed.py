@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgbatch.model import FileState, Job, Result, Source, Target
-from imgbatch.packed import Jobs, Skips
+from imgbatch.planning.compact import Jobs, Skips
 
 TEXT: Final = st.text(max_size=20)
 NAMES: Final = st.one_of(TEXT, st.sampled_from(["a\udcff.jpg", "a/b.jpg", "\n", "é", ""]))

@@ -18,7 +18,7 @@ from PIL import Image
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Source
-from imgbatch.plan import (
+from imgbatch.planning.plan import (
     CHUNK_COST,
     FILE_COST,
     ON_CONFLICT,
@@ -28,8 +28,8 @@ from imgbatch.plan import (
     plan,
     plan_in_place,
 )
-from imgbatch.recipe import Recipe
-from imgbatch.scan import Selection, scan
+from imgbatch.planning.scan import Selection, scan
+from imgbatch.recipes.recipe import Recipe
 
 PICTURE = saved(scene(30, 20), "JPEG")
 CAFE_COMPOSED, CAFE_DECOMPOSED = "caf\u00e9.jpg", "cafe\u0301.jpg"

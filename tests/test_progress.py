@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from imgbatch import progress
+from imgbatch.cli import progress
 
 
 class Terminal(io.StringIO):

@@ -45,7 +45,7 @@ from imgbatch.operations.detail import Blur, Sharpen
 from imgbatch.operations.geometry import Resize, SizeSpec
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.operations.tone import AutoContrast, Grayscale, Invert, Sepia
-from imgbatch.recipe import Output, Recipe
+from imgbatch.recipes.recipe import Output, Recipe
 
 WHITE: Final = (255, 255, 255, 255)
 PROPERTY: Final = settings(max_examples=200, deadline=None, database=None, derandomize=True)
@@ -444,7 +444,9 @@ def test_the_same_thing_said_in_other_words_has_the_same_digest(
 @pytest.mark.slow
 def test_the_digest_is_short_and_the_same_in_every_process() -> None:
     words = "'r', sizes=['web=1600', '50%'], fit='pad', filters=['sharpen', 'sepia'], format='webp'"
-    program = f"from imgbatch.recipe import Recipe; print(Recipe.from_options({words}).digest)"
+    program = (
+        f"from imgbatch.recipes.recipe import Recipe; print(Recipe.from_options({words}).digest)"
+    )
     here = Recipe.from_options(
         "r", sizes=["web=1600", "50%"], fit="pad", filters=["sharpen", "sepia"], format="webp"
     ).digest

@@ -19,8 +19,8 @@ from imgbatch.operations.detail import Sharpen
 from imgbatch.operations.geometry import FITS, KERNELS, Resize, SizeSpec
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.operations.tone import Gamma, Grayscale
-from imgbatch.recipe import Output, Recipe
-from imgbatch.recipe_file import load, presets, save, written
+from imgbatch.recipes.recipe import Output, Recipe
+from imgbatch.recipes.toml import load, presets, save, written
 
 DELIVERY: Final = """
 [prepare]

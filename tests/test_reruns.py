@@ -15,9 +15,10 @@ from commands import imgbatch_here, told
 from pictures import opened, saved, scene
 
 import imgbatch
-from imgbatch import atomic, batch, worker
-from imgbatch.journal import Journal
 from imgbatch.model import FileState
+from imgbatch.running import batch, recovery, worker
+from imgbatch.store import local_files
+from imgbatch.store.journal import Journal
 
 RECIPE = imgbatch.Recipe.from_options(sizes=["30"], format="jpeg")
 
@@ -160,7 +161,7 @@ def test_the_lock_outlives_the_journal(tmp_path: Path) -> None:
 
 
 def test_what_was_discarded_does_not_touch_what_was_opened_since(tmp_path: Path) -> None:
-    staged = atomic.stage(str(tmp_path / "a.jpg"), b"picture", "run")
+    staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run")
     staged.publish()
     with open(tmp_path / "other", "wb"):
         staged.discard()
@@ -327,7 +328,7 @@ def test_a_job_that_was_lost_is_done_if_it_had_published_everything(
         for written in first.written[published:]:
             os.unlink(written.path)
 
-        result = worker.lost(job, "timeout", "gave up after 1 s", run)
+        result = recovery.lost(job, "timeout", "gave up after 1 s", run)
 
     left = sorted(path.name for path in (tmp_path / "out").glob("*.jpg"))
     if published == 2:

@@ -14,7 +14,7 @@ import pytest
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Source
-from imgbatch.scan import Selection, scan
+from imgbatch.planning.scan import Selection, scan
 
 EVERYTHING = Selection()
 

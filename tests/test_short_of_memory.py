@@ -116,10 +116,10 @@ def test_what_it_takes_to_open_a_webp_is_known_from_its_header(
 ATTEMPTS: Final = r"""
 import json, os, resource, sys
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-from imgbatch import worker
+from imgbatch.running import worker
 from imgbatch.imaging import formats
 from imgbatch.model import Job, Limits, Run, Source, Target
-from imgbatch.recipe import Recipe
+from imgbatch.recipes.recipe import Recipe
 
 folder, name, *steps = sys.argv[1:]
 formats.available(formats.BY_NAME["avif"])

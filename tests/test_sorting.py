@@ -19,19 +19,20 @@ from pictures import exif_block, opened, saved, scene, text, with_metadata
 from PIL import Image
 
 import imgbatch as api
-from imgbatch import batch, headers
-from imgbatch.batch import Settings
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.executors import Control, Task, pool, serial
-from imgbatch.headers import Facts, numbered, taken_ns
 from imgbatch.imaging import decode
 from imgbatch.model import LATEST_NS, Job, Limits, Source
 from imgbatch.naming import FIELDS, Caption
-from imgbatch.packed import Jobs
-from imgbatch.plan import plan, plan_in_place
-from imgbatch.recipe import Recipe
-from imgbatch.recipe_file import load
-from imgbatch.scan import Selection, scan
+from imgbatch.planning import numbering
+from imgbatch.planning.compact import Jobs
+from imgbatch.planning.numbering import Facts, numbered, taken_ns
+from imgbatch.planning.plan import plan, plan_in_place
+from imgbatch.planning.scan import Selection, scan
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.recipes.toml import load
+from imgbatch.running import batch
+from imgbatch.running.batch import Settings
 
 SUBSEC: Final = 0x9291
 OFFSET: Final = 0x9011
@@ -227,7 +228,7 @@ def test_names_and_numbers_are_of_the_same_source(tmp_path: Path) -> None:
         photograph(tmp_path / f"in/{place:02}.jpg", f"2024:05:17 10:00:{number:02}")
 
     def shuffled(jobs: Jobs) -> Iterable[Facts]:
-        found = list(headers.one_by_one(jobs))
+        found = list(numbering.one_by_one(jobs))
         random.Random(6).shuffle(found)
         return found
 
@@ -254,10 +255,10 @@ def test_the_source_is_numbered_even_if_nothing_is_made_of_it(tmp_path: Path) ->
 # Who reads headers, and who does not
 
 
-def _reader(asked: list[int]) -> headers.Reader:
+def _reader(asked: list[int]) -> numbering.Reader:
     def read(jobs: Jobs) -> Iterable[Facts]:
         asked.append(len(jobs))
-        return headers.one_by_one(jobs)
+        return numbering.one_by_one(jobs)
 
     return read
 
@@ -275,7 +276,7 @@ def _reader(asked: list[int]) -> headers.Reader:
     ],
 )
 def test_headers_are_read_only_where_a_number_or_a_name_needs_them(
-    tmp_path: Path, options: dict[str, Any], sort: headers.Sort, reads: bool
+    tmp_path: Path, options: dict[str, Any], sort: numbering.Sort, reads: bool
 ) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
     asked: list[int] = []
@@ -371,30 +372,30 @@ def test_several_processes_find_what_one_finds(
     alone = list(batch._headers(jobs, Settings((), jobs=1)))
 
     assert calls == [2]
-    assert sorted(found) == alone == list(headers.one_by_one(jobs))
+    assert sorted(found) == alone == list(numbering.one_by_one(jobs))
     assert len(alone) == len(jobs) == 46
-    assert [facts.seq for facts in alone if headers.is_unread(facts)] == [46]
+    assert [facts.seq for facts in alone if numbering.is_unread(facts)] == [46]
 
 
 def test_of_a_header_whose_reader_died_the_files_time_is_known(tmp_path: Path) -> None:
     photograph(tmp_path / "a.jpg", "2024:05:17 10:00:01", changed=1_600_000_000)
 
-    lost = headers.unread(_jobs(tmp_path)[0], "killed", "its worker was killed by signal 9")
+    lost = numbering.unread(_jobs(tmp_path)[0], "killed", "its worker was killed by signal 9")
 
     assert lost == Facts(1, (0, 0), None, None, 1_600_000_000 * 10**9)
-    assert headers.is_unread(lost)
+    assert numbering.is_unread(lost)
 
 
 def test_a_picture_with_more_pixels_than_allowed_is_not_read(tmp_path: Path) -> None:
     photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
     (job,) = _jobs(tmp_path)
 
-    found, missed = (headers.read(job, limits=Limits(max_pixels=48 * 32 - n)) for n in (0, 1))
+    found, missed = (numbering.read(job, limits=Limits(max_pixels=48 * 32 - n)) for n in (0, 1))
     assert found is not None
     assert found.size == (48, 32)
     assert missed is not None
-    assert headers.is_unread(missed)
-    assert headers.is_unread(*batch._headers(_jobs(tmp_path), _with_limit(48 * 32 - 1)))
+    assert numbering.is_unread(missed)
+    assert numbering.is_unread(*batch._headers(_jobs(tmp_path), _with_limit(48 * 32 - 1)))
 
 
 def _with_limit(pixels: int) -> Settings:
@@ -626,9 +627,9 @@ def test_a_caption_takes_any_value_as_it_is() -> None:
 def test_facts_are_asked_for_by_any_executor(tmp_path: Path) -> None:
     photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
     task: Task[Job, Facts] = Task(
-        function=partial(headers.read, limits=Limits(max_pixels=10_000)),
-        lost=headers.unread,
-        failed=headers.is_unread,
+        function=partial(numbering.read, limits=Limits(max_pixels=10_000)),
+        lost=numbering.unread,
+        failed=numbering.is_unread,
         set_up=lambda: None,
         timeout=10,
     )
@@ -691,7 +692,7 @@ def test_headers_that_a_library_reads_are_read_in_a_process_that_can_be_ended(
     plant(tmp_path, "b.jpg", "c.webp", data=saved(scene(48, 32), "WEBP"))
     calls = _counted(monkeypatch)
     jobs = _jobs(tmp_path)
-    here = [headers.read(job, here=True) for job in jobs]
+    here = [numbering.read(job, here=True) for job in jobs]
     assert [facts and facts.size for facts in here] == [(48, 32), None, None]
     known = {facts.seq: facts.size for facts in batch._headers(jobs, Settings(()))}
     assert calls == [2]
@@ -706,8 +707,8 @@ def test_a_header_that_takes_more_memory_than_is_allowed_is_not_read(tmp_path: P
     plant(tmp_path, "a.webp", data=saved(scene(3000, 2000), "WEBP", method=0))
     (job,) = _jobs(tmp_path)
     enough, little = Limits(memory=200_000_000), Limits(memory=50_000_000)
-    read = headers.read(job, limits=enough)
+    read = numbering.read(job, limits=enough)
     assert read is not None
     assert read.size == (3000, 2000)
-    assert headers.read(job, 0.2, limits=enough) is None
-    assert headers.read(job, limits=little) == headers.unread(job)
+    assert numbering.read(job, 0.2, limits=enough) is None
+    assert numbering.read(job, limits=little) == numbering.unread(job)

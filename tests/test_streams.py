@@ -194,7 +194,7 @@ def test_no_name_and_no_text_plays_with_the_terminal(
 def test_a_preset_goes_out_as_the_file_that_it_is(tmp_path: Path) -> None:
     run = imgbatch("presets", "web-gallery", cwd=tmp_path)
 
-    assert run.stdout == (PACKAGE / "presets/web-gallery.toml").read_bytes()
+    assert run.stdout == (PACKAGE / "recipes/presets/web-gallery.toml").read_bytes()
 
 
 def test_everything_is_said_in_one_place() -> None:

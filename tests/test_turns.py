@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from reference import DEPTH_NOTICE, MODES, Floats, image_of, levels_of_all_kinds
 
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.errors import UsageError
 from imgbatch.imaging import colour, resample, rotation
 from imgbatch.imaging.decode import decode

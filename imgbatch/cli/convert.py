@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from imgbatch.cli.options import run_options, shared
+from imgbatch.cli.launch import run_options
+from imgbatch.cli.options import shared
 
 
 @click.command("convert")

@@ -10,8 +10,8 @@ from imgbatch.model import Encoding
 from imgbatch.operations import Operation, words_of
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.profile import ConvertProfile
-from imgbatch.recipe import Recipe
-from imgbatch.recipe_file import written
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.recipes.toml import written
 
 
 def explained(recipe: Recipe) -> list[str]:

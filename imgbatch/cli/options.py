@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from imgbatch.amounts import amount
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Limits
+from imgbatch.recipes.units import amount
 
 if TYPE_CHECKING:
-    from imgbatch.batch import Settings
-    from imgbatch.recipe import Recipe
+    from imgbatch.recipes.recipe import Recipe
+    from imgbatch.running.batch import Settings
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 Decorator = Callable[[AnyFunction], AnyFunction]
@@ -356,7 +356,7 @@ _RECIPE_WORDS = (
 
 def recipe_of(name: str, options: dict[str, Any]) -> Recipe:
     """The recipe that a command's options mean."""
-    from imgbatch.recipe import Recipe
+    from imgbatch.recipes.recipe import Recipe
 
     words = {key: options[key] for key in _RECIPE_WORDS if key in options}
     return Recipe.from_options(name, **words)
@@ -378,8 +378,8 @@ def overrides(context: click.Context) -> dict[str, Any]:
 
 def settings_of(options: dict[str, Any]) -> Settings:
     """Where its sources come from and its outputs go."""
-    from imgbatch.batch import Settings
-    from imgbatch.scan import Selection
+    from imgbatch.planning.scan import Selection
+    from imgbatch.running.batch import Settings
 
     _check_backup(options)
     paths: tuple[str, ...] = options["paths"]
@@ -413,33 +413,6 @@ def _check_backup(options: dict[str, Any]) -> None:
             "--in-place replaces the originals: say --backup DIR to keep them there, "
             "or --no-backup (not both)"
         )
-
-
-def run(recipe: Callable[[], Recipe], options: dict[str, Any]) -> int:
-    """Do what a command's options say with the recipe that they mean; return the exit code."""
-    if not options["dry_run"] and (
-        len(options["paths"]) > 1 or os.path.isdir(options["paths"][0]) or "-" in options["paths"]
-    ):
-        from imgbatch import ahead
-
-        # A recipe has operations, too.
-        ahead.start(numpy=bool(options.get("filters", True)))
-    from imgbatch.cli import session
-
-    return session.run(recipe(), options)
-
-
-def run_options(name: str, options: dict[str, Any]) -> int:
-    """The same, where the options are all that there is."""
-    return run(lambda: _saved(recipe_of(name, options), options["save_recipe"]), options)
-
-
-def _saved(recipe: Recipe, path: str | None) -> Recipe:
-    if path is not None:
-        from imgbatch.recipe_file import save
-
-        save(recipe, path)
-    return recipe
 
 
 # Some ten million names.

@@ -15,7 +15,7 @@ def command(name: str | None) -> None:
     `imgbatch run NAME PATH...` carries one out; `imgbatch presets NAME > my.toml` is a start for
     a recipe of your own.
     """
-    from imgbatch.recipe_file import preset_text, presets
+    from imgbatch.recipes.toml import preset_text, presets
 
     if name is not None:
         hand_out(preset_text(name))

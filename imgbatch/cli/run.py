@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgbatch.cli.options import of_a_recipe, overrides, run
+from imgbatch.cli.launch import run
+from imgbatch.cli.options import of_a_recipe, overrides
 from imgbatch.cli.output import tell_lines
 from imgbatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from imgbatch.recipe import Recipe
+    from imgbatch.recipes.recipe import Recipe
 
 
 @click.command("run")
@@ -27,7 +28,7 @@ def command(context: click.Context, /, recipe: str, explain: bool, **options: An
     file, or - for a list of files on standard input. What is given here counts for all of its
     outputs. Pictures go into `<folder>-<recipe's name>` beside the folder.
     """
-    from imgbatch.recipe_file import load
+    from imgbatch.recipes.toml import load
 
     def loaded() -> Recipe:
         found = load(recipe, overrides(context))

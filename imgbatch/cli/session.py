@@ -6,46 +6,59 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
-from imgbatch import batch, checksum, progress, signals, streams, tasks
-from imgbatch.cli.options import settings_of
+from imgbatch import signals
+from imgbatch.cli import progress, safe_streams
 from imgbatch.cli.output import complain, tell
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
 from imgbatch.model import UP_TO_DATE, Result, Source, Summary
-from imgbatch.plan import Plan
-from imgbatch.recipe import Recipe
-from imgbatch.report import Report
+from imgbatch.planning.plan import Plan
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.running import batch, worker_tasks
+from imgbatch.running.report import Report
+from imgbatch.store import checksum
 
 
-def run(recipe: Recipe, options: dict[str, Any]) -> int:
-    """Carry out a recipe as a command's options say; return the exit code."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be done with a plan, and told of it."""
+
+    dry_run: bool
+    report: str | None
+    quiet: bool
+    verbose: bool
+
+
+def run(recipe: Recipe, settings: batch.Settings, wanted: Wanted) -> int:
+    """Plan a recipe and carry it out; return the exit code."""
     begun = time.monotonic()
-    if options["dry_run"] and options["report"]:
+    if wanted.dry_run and wanted.report:
         raise UsageError("--report tells what was done, and --dry-run does nothing: omit one")
-    with batch.prepare(recipe, settings_of(options)) as prepared:
+    with batch.prepare(recipe, settings) as prepared:
         _warn(prepared.notices)
-        if options["dry_run"]:
+        if wanted.dry_run:
             _show(prepared.plan)
         prepared.plan.check()
-        return 0 if options["dry_run"] else _carry_out(prepared, options, begun)
+        return 0 if wanted.dry_run else _carry_out(prepared, wanted, begun)
 
 
-def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> int:
+def _carry_out(prepared: batch.Batch, wanted: Wanted, begun: float) -> int:
     planned = prepared.plan
     warned = len(prepared.notices)
     summary = Summary(jobs=prepared.workers, planned=planned.files)
     with ExitStack() as stack:
         report = None
-        if options["report"]:
-            report = stack.enter_context(Report.create(options["report"]))
+        if wanted.report:
+            report = stack.enter_context(Report.create(wanted.report))
         prepared.begin()
         if len(planned.jobs) == 1:
             # This process is the worker, and nobody's guest.
-            tasks.set_up()
-        told = progress.choose(len(planned.jobs), quiet=options["quiet"])
+            worker_tasks.set_up()
+        told = progress.choose(len(planned.jobs), quiet=wanted.quiet)
         stack.callback(told.close)
         control = Control(
             on_finish=lambda job, failed: told.advance(_size_of(job), failed),
@@ -56,7 +69,7 @@ def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> 
         def note(result: Result) -> None:
             if report:
                 report.add(result)
-            if options["verbose"]:
+            if wanted.verbose:
                 for line in _lines(result):
                     told.say(line)
 
@@ -64,7 +77,7 @@ def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> 
         stack.enter_context(_interruptible(control, summary, told))
         try:
             summary.skipped = len(planned.skipped)
-            if report or options["verbose"]:
+            if report or wanted.verbose:
                 for result in planned.skipped:
                     note(result)
             for result in prepared.results(control, supervised=True):
@@ -84,7 +97,7 @@ def _carry_out(prepared: batch.Batch, options: dict[str, Any], begun: float) -> 
     if report and report.trouble:
         summary.report_lost = True
         _warn([f"the report is not whole: {report.trouble}"])
-    _tell(summary, planned.output, options)
+    _tell(summary, planned.output, wanted)
     if summary.signal is not None:
         return signals.die_by(summary.signal)
     return summary.exit_code
@@ -112,13 +125,13 @@ def _interruptible(control: Control, summary: Summary, told: progress.Progress) 
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal aborted
-        streams.hurry(2)
+        safe_streams.hurry(2)
         if control.aborting:
             if time.monotonic() - aborted > _PATIENCE_SECONDS:
                 signals.die_by(number)
         elif control.stopping:
             aborted = time.monotonic()
-            streams.hurry(1)
+            safe_streams.hurry(1)
             summary.signal = summary.signal or number
             control.abort()
         else:
@@ -173,9 +186,9 @@ def _lines(result: Result) -> list[str]:
     return [f"{source} -> {made}", *warned]
 
 
-def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
+def _tell(summary: Summary, output: str, wanted: Wanted) -> None:
     """The closing summary, in three lines at most, on standard error."""
-    if not options["quiet"]:
+    if not wanted.quiet:
         counts = [f"{summary.done} done"]
         counts += [f"{summary.skipped} skipped"] if summary.skipped else []
         counts += [f"{summary.failed} failed"] if summary.failed else []
@@ -194,7 +207,7 @@ def _tell(summary: Summary, output: str, options: dict[str, Any]) -> None:
             if result.failure
         )
         more = summary.failed - len(summary.failures)
-        where = options["report"] if options["report"] not in (None, "-") else "--report FILE"
+        where = wanted.report if wanted.report not in (None, "-") else "--report FILE"
         rest = f"; and {more} more (see {where})" if more else ""
         tell(f"failed: {named}{rest}", err=True)
     if summary.signal is not None:

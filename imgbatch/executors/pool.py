@@ -11,232 +11,47 @@ why each piece is there.
 
 from __future__ import annotations
 
-import faulthandler
 import multiprocessing
-import os
 import pickle
-import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from ctypes import c_byte, c_char, c_double, c_int
-from dataclasses import dataclass
-from multiprocessing import connection
 from multiprocessing.pool import Pool
-from typing import Any, Final, Generic, TextIO, cast
+from typing import Any, Final, Generic
 
 from imgbatch.errors import WorkersError
-from imgbatch.executors import Control, JobT, ResultT, Task, raised
+from imgbatch.executors import Control, JobT, ResultT, Task
 from imgbatch.executors.crew import Crew, main_can_be_imported, start_methods
+from imgbatch.executors.pool_worker import (
+    FAILED,
+    FINISHED,
+    POSTPONED,
+    STARTED,
+    WAITING,
+    Board,
+    Portion,
+    set_up,
+    work,
+)
 from imgbatch.executors.serial import carry_out
 from imgbatch.executors.serial import run as run_here
 
 if sys.platform != "win32":
-    import fcntl
+    pass
 
 POLL_SECONDS: Final = 0.1
-_LAST_LINE_SECONDS: Final = 5.0
 _SUSPENDED_SECONDS: Final = 1.0
-_REARM_SECONDS: Final = 1.0
 _STALL_SECONDS: Final = 3.0
 _DRAIN_SECONDS: Final = 0.5
 _START_SECONDS: Final = 20.0
 _MAX_FALSE_STARTS: Final = 3
-_TROUBLE_BYTES: Final = 2000
-
-# States of a job, written by its worker and read by the parent. One writer, one byte: no lock
-# is needed, so none can be left behind by a worker that dies.
-_WAITING: Final = 0
-_STARTED: Final = 1
-_DONE: Final = 2
-_FAILED: Final = 3
-_POSTPONED: Final = 4
-_FINISHED: Final = frozenset({_DONE, _FAILED})
 
 _ALONE: Final = (
     "no worker process can be started ({}): the files are done one after the other in this one, "
     "and if a codec crashes it ends"
 )
-
-
-@dataclass(frozen=True)
-class _Board:
-    """Shared arrays: for each job, by serial number, its state, its worker and its begin."""
-
-    states: Any
-    owners: Any
-    begun: Any
-    closed: Any
-    trouble: Any
-
-    @classmethod
-    def create(cls, jobs: int) -> _Board:
-        """Raises OSError where memory cannot be shared."""
-        context = multiprocessing.get_context("spawn")
-        return cls(
-            states=context.RawArray(c_byte, jobs),
-            owners=context.RawArray(c_int, jobs),
-            begun=context.RawArray(c_double, jobs),
-            closed=context.RawValue(c_byte, 0),
-            trouble=context.RawArray(c_char, _TROUBLE_BYTES),
-        )
-
-
-@dataclass(frozen=True)
-class _Portion(Generic[JobT]):
-    """Jobs that go to a worker together, each with its serial number."""
-
-    serials: Sequence[int]
-    jobs: tuple[JobT, ...]
-
-
-# --- in a worker process ---------------------------------------------------------------------
-
-
-@dataclass
-class _Setting:
-    """What a worker process knows: what to do, where to note it, and how much it may take."""
-
-    task: Task[Any, Any]
-    board: _Board
-    share: float
-    armed: float = 0.0
-
-    def arm(self) -> None:
-        """End this process if a job takes far too long, even inside C.
-
-        The parent is the first to see to that; this is for when there is none any more. It
-        starts a thread, so it is not done anew for each of many small jobs.
-        """
-        now = time.monotonic()
-        if self.task.timeout and now - self.armed > _REARM_SECONDS:
-            self.armed = now
-            seconds = self.task.timeout + _REARM_SECONDS + _LAST_LINE_SECONDS
-            # If the system has no thread to spare, it goes without.
-            with suppress(RuntimeError):
-                faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
-
-    def disarm(self) -> None:
-        """Nothing is being done."""
-        if self.armed:
-            self.armed = 0.0
-            faulthandler.cancel_dump_traceback_later()
-
-
-_setting: _Setting | None = None
-_silence: TextIO | None = None
-
-
-def _nowhere() -> TextIO:
-    global _silence
-    if _silence is None:
-        _silence = open(os.devnull, "w")
-    return _silence
-
-
-def _set_up(pickled_task: bytes, board: _Board, share: float) -> None:
-    """Initialise a worker. Pool starts workers for ever if this raises, so it never does."""
-    global _setting
-    try:
-        # The server that it was forked from keeps its mistakes to itself.
-        sys.excepthook = sys.__excepthook__
-        # Ctrl-C reaches the whole process group; the parent alone decides what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _die_with_the_parent()
-        _keep_stderr_to_python()
-        task: Task[Any, Any] = pickle.loads(pickled_task)
-        task.set_up()
-        _setting = _Setting(task, board, share)
-    except BaseException as error:
-        text = f"{type(error).__name__}: {error}"
-        board.trouble.value = text.encode("utf-8", "replace")[: _TROUBLE_BYTES - 1]
-
-
-def _die_with_the_parent() -> None:
-    """End this process, without a word, as soon as the one that it works for is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    sentinel = parent.sentinel
-
-    def wait() -> None:
-        connection.wait([sentinel])
-        os._exit(1)
-
-    # If the system has no thread to spare, the kernel sees to it.
-    with suppress(RuntimeError):
-        threading.Thread(target=wait, daemon=True).start()
-    if sys.platform != "win32":
-        # For when C code keeps that thread from running: the kernel sends SIGIO when the other
-        # end of the pipe is closed, and nobody catches that.
-        signal.signal(signal.SIGIO, signal.SIG_DFL)
-        fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
-        flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
-        fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
-
-
-def _keep_stderr_to_python() -> None:
-    """Let nobody hear what C libraries print of a broken file: its row says what matters.
-
-    What Python prints (of an operation that warns, say) still goes out, as long as there is a
-    parent who may want to know.
-    """
-    parent = multiprocessing.parent_process()
-    stream = open(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    os.dup2(_nowhere().fileno(), 2)
-    if parent is not None:
-        sys.stderr = cast(TextIO, _WhileAlive(stream, parent.sentinel))
-
-
-class _WhileAlive:
-    """A stream that says nothing any more once the parent is gone: nobody asked."""
-
-    def __init__(self, stream: TextIO, sentinel: int) -> None:
-        self._stream = stream
-        self._sentinel = sentinel
-
-    def write(self, text: str) -> int:
-        return len(text) if connection.wait([self._sentinel], 0) else self._stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def _work(portion: _Portion[Any]) -> tuple[int, bytes]:
-    """Do a portion; return its first serial number and its pickled results (b"": postponed)."""
-    setting = _setting
-    if setting is None:
-        return portion.serials[0], pickle.dumps([])
-    task, board = setting.task, setting.board
-    results = []
-    for serial, job in zip(portion.serials, portion.jobs, strict=True):
-        if board.closed.value:
-            break
-        setting.arm()
-        board.owners[serial] = os.getpid()
-        board.begun[serial] = time.monotonic()
-        board.states[serial] = _STARTED
-        try:
-            result = task.function(job, setting.share)
-            # Pickled here, where a failure is this job's own and not the pool's.
-            pickled = b"" if result is None else pickle.dumps(result)
-        except BaseException as error:
-            result = task.lost(job, *raised(error))
-            pickled = pickle.dumps(result)
-        if not pickled:
-            board.states[serial] = _POSTPONED
-        else:
-            board.states[serial] = _FAILED if task.failed(result) else _DONE
-        results.append(pickled)
-    setting.disarm()
-    return portion.serials[0], pickle.dumps(results)
-
-
-# --- in the parent ---------------------------------------------------------------------------
 
 
 class _NobodyError(Exception):
@@ -266,7 +81,7 @@ def run(
     if multiprocessing.current_process().daemon:
         return run_here(task, jobs, portions, workers, control)
     try:
-        board = _Board.create(max(1, len(jobs)))
+        board = Board.create(max(1, len(jobs)))
         supervisor = _Supervisor(task, jobs, portions, workers, control, board)
     except (OSError, _NobodyError) as error:
         control.notice(_ALONE.format(_words_of(error)))
@@ -290,7 +105,7 @@ class _Feed(Generic[JobT]):
         self._places = threading.Semaphore(window)
         self._closed = False
 
-    def __iter__(self) -> Iterator[_Portion[JobT]]:
+    def __iter__(self) -> Iterator[Portion[JobT]]:
         """Runs in a thread of Pool's."""
         while True:
             self._places.acquire()
@@ -298,7 +113,7 @@ class _Feed(Generic[JobT]):
                 return
             serials = self._waiting.popleft()
             self._inside[serials[0]] = serials
-            yield _Portion(serials, tuple(self._jobs[serial] for serial in serials))
+            yield Portion(serials, tuple(self._jobs[serial] for serial in serials))
 
     @property
     def inside(self) -> list[Sequence[int]]:
@@ -333,7 +148,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         portions: Iterable[Sequence[int]],
         workers: int,
         control: Control,
-        board: _Board,
+        board: Board,
     ) -> None:
         self._task = task
         self._pickled_task = pickle.dumps(task)
@@ -394,8 +209,8 @@ class _Supervisor(Generic[JobT, ResultT]):
     ) -> Iterator[ResultT]:
         """Run one pool until it has done everything, or has to be given up."""
         for serial in (serial for portion in portions for serial in portion):
-            self._begun[serial] |= self._board.states[serial] != _WAITING
-            self._board.states[serial] = _WAITING
+            self._begun[serial] |= self._board.states[serial] != WAITING
+            self._board.states[serial] = WAITING
         self._board.closed.value = 0
         feed = _Feed(self._jobs, portions, 2 * workers)
         setting = (self._pickled_task, self._board, share)
@@ -406,7 +221,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             yield from self._alone()
             return
         try:
-            yield from self._poll(pool.imap_unordered(_work, feed), feed, crew)
+            yield from self._poll(pool.imap_unordered(work, feed), feed, crew)
         finally:
             self._stop_feeding(feed)
             crew.dismiss(at_once=self._control.aborting)
@@ -419,7 +234,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             for method in list(self._methods):
                 crew = Crew(method)
                 try:
-                    return crew.start(workers, _set_up, setting, needs_main=needs_main), crew
+                    return crew.start(workers, set_up, setting, needs_main=needs_main), crew
                 except Exception as error:
                     # Also RuntimeError: no thread can be started.
                     trouble = _words_of(error)
@@ -512,7 +327,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         """Everybody was suspended (Ctrl-Z, or the machine): that is nobody's working time."""
         for portion in feed.inside:
             for serial in portion:
-                if self._board.states[serial] == _STARTED:
+                if self._board.states[serial] == STARTED:
                     self._board.begun[serial] += seconds
         return time.monotonic()
 
@@ -526,11 +341,11 @@ class _Supervisor(Generic[JobT, ResultT]):
         for portion in feed.inside:
             for serial in portion:
                 state = self._board.states[serial]
-                if state in _FINISHED:
-                    self._finished(serial, failed=state == _FAILED)
-                if state in _FINISHED or state == _POSTPONED:
+                if state in FINISHED:
+                    self._finished(serial, failed=state == FAILED)
+                if state in FINISHED or state == POSTPONED:
                     continue
-                if state == _STARTED:
+                if state == STARTED:
                     held.append(serial)
                 break
         return held
@@ -560,7 +375,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         for portion in unfinished:
             fresh: list[int] = []
             for serial in portion:
-                if self._board.states[serial] != _STARTED or self._control.stopping:
+                if self._board.states[serial] != STARTED or self._control.stopping:
                     fresh.append(serial)
                 elif serial in self._given_up or serial in self._suspected:
                     self._finished(serial, failed=True)

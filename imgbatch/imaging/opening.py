@@ -15,13 +15,13 @@ from typing import Any, BinaryIO, Final
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from imgbatch import checksum, regular
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import formats
 from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
 from imgbatch.imaging.picture import Series
 from imgbatch.imaging.series import frames, gif
 from imgbatch.model import MetadataPolicy, Notice, Stage
+from imgbatch.store import checksum, regular
 
 Every = Callable[[str, Series], bool]
 """From the name of a file's format and the series in it to whether all frames are wanted."""

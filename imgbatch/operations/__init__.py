@@ -19,160 +19,18 @@ NumPy and the heavier parts of Pillow are imported inside the functions that use
 without such an operation never pays for them.
 """
 
-from __future__ import annotations
-
-import difflib
-import pkgutil
-import re
-import sys
-from collections.abc import Mapping
-from functools import cache
-from importlib import import_module
-from types import MappingProxyType
-from typing import Any, Final
-
-from imgbatch.errors import UsageError
-from imgbatch.operations.base import Operation, parameters_of, registered
+from imgbatch.operations.base import Operation, parameters_of
 from imgbatch.operations.parameters import Parameter
-
-ENTRY_POINTS: Final = "imgbatch.operations"
-"""The group of entry points that name modules with more operations."""
-
-
-def names() -> MappingProxyType[str, type[Operation]]:
-    """All registered operations by name, sorted: imgbatch's own, and those of other packages.
-
-    Those of a package that cannot be loaded are left out: `unloadable` tells of them.
-    """
-    _load_own()
-    _load_installed()
-    return MappingProxyType(dict(sorted(registered().items())))
-
-
-def unloadable() -> MappingProxyType[str, str]:
-    """What is wrong with the packages whose operations cannot be loaded, by their entry points."""
-    _load_own()
-    return MappingProxyType(_load_installed())
-
-
-@cache
-def _load_own() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")
-
-
-@cache
-def _load_installed() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    wrong = {}
-    for point in entry_points(group=ENTRY_POINTS):
-        try:
-            point.load()
-        except (Exception, SystemExit) as error:
-            package = point.dist.name if point.dist else point.value
-            wrong[point.name.lower()] = (
-                f"the operations of {package} cannot be loaded ({point.value}): "
-                f"{type(error).__name__}: {error}"
-            )
-    for name, kind in list(registered().items()):
-        # What a module registered before it failed could not travel to other processes.
-        if kind.__module__ not in sys.modules:
-            del registered()[name]
-    return wrong
-
-
-def find(name: str) -> type[Operation]:
-    """The operation of a name; raises UsageError with the nearest one."""
-    known = name.strip().lower()
-    _load_own()
-    if known not in registered():
-        # Looking through all that is installed takes time, so only for what is not known.
-        kinds, wrong = names(), unloadable()
-        if known not in kinds:
-            if known in wrong:
-                raise UsageError(wrong[known])
-            near = difflib.get_close_matches(known, kinds, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
-            # It may be one of these.
-            more = "".join(f"; {trouble}" for trouble in wrong.values())
-            raise UsageError(f"unknown operation {name!r}: {hint}{more}")
-    return registered()[known]
-
-
-def parse(words: str, folder: str = "") -> Operation:
-    """An operation from the words users type: `NAME` or `NAME:key=value,key=value`.
-
-    A value with a comma stands in quotes; files are looked for in `folder`. Raises UsageError
-    that says what was found, what was expected, and the nearest name.
-    """
-    name, _, arguments = words.partition(":")
-    kind = find(name)
-    name = kind.name
-    declared = parameters_of(kind)
-    values: dict[str, Any] = {}
-    for part in _PART.findall(arguments):
-        key, equals, word = (piece.strip() for piece in part.partition("="))
-        if not key and not equals:
-            continue
-        if key not in declared or not equals:
-            raise UsageError(f"{name}: found {part.strip()!r}, expected {_expected(declared, key)}")
-        if key in values:
-            raise UsageError(f"{name}: {key} is given twice")
-        if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'":
-            word = word[1:-1]
-        values[key] = declared[key].read(f"{name}: {key}", declared[key].kind.within(folder, word))
-    return kind(**values)
-
-
-_PART: Final = re.compile(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""")
-
-
-def build(name: str, values: Mapping[str, Any], folder: str = "") -> Operation:
-    """An operation from its name and the values of a recipe; raises UsageError.
-
-    Files are looked for in `folder`.
-    """
-    kind = find(name)
-    declared = parameters_of(kind)
-    for key in values:
-        if key not in declared:
-            expected = _expected(declared, key)
-            raise UsageError(f"{kind.name}: found {key!r}, expected {expected}")
-    placed = {key: declared[key].kind.within(folder, value) for key, value in values.items()}
-    return kind(**placed)
-
-
-def words_of(operation: Operation) -> str:
-    """What a user types for an operation: its name, and what is not as by default."""
-    settings = []
-    for key, declared in parameters_of(type(operation)).items():
-        value = getattr(operation, key)
-        if value != declared.default and value is not None:
-            word = declared.kind.word(value)
-            quoted = f'"{word}"' if "," in word else word
-            settings.append(f"{key}={quoted}")
-    return f"{operation.name}:{','.join(settings)}" if settings else operation.name
-
-
-def plain(operation: Operation) -> dict[str, Any]:
-    """An operation as a recipe writes it: its name, and what is not as by default."""
-    found: dict[str, Any] = {"name": operation.name}
-    for key, declared in parameters_of(type(operation)).items():
-        value = getattr(operation, key)
-        if value != declared.default and value is not None:
-            found[key] = declared.kind.plain(value)
-    return found
-
-
-def _expected(declared: dict[str, Parameter], key: str) -> str:
-    if not declared:
-        return "nothing: it has no settings"
-    near = difflib.get_close_matches(key, declared, n=1)
-    if near and near[0] != key:
-        return f"{near[0]}=… (did you mean that?)"
-    return " or ".join(f"{known}=…" for known in declared)
-
+from imgbatch.operations.registry import (
+    ENTRY_POINTS,
+    build,
+    find,
+    names,
+    parse,
+    plain,
+    unloadable,
+    words_of,
+)
 
 __all__ = [
     "ENTRY_POINTS",

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from imgbatch import regular
 from imgbatch.errors import UsageError
 from imgbatch.model import Colour
+from imgbatch.store import regular
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from imgbatch.imaging import decode, encode
-from imgbatch.recipe import Recipe
+from imgbatch.recipes.recipe import Recipe
 
 
 def make(path: str, out: str, recipe: Recipe) -> int:
@@ -30,7 +30,7 @@ def main(photos: str, out: str, size: str, jobs: int) -> None:
     paths = sorted(entry.path for entry in os.scandir(photos))
     os.makedirs(out)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["imgbatch.worker"])
+    context.set_forkserver_preload(["imgbatch.running.worker"])
     task = partial(make, out=out, recipe=Recipe.from_options(sizes=[size]))
     with context.Pool(jobs) as pool:
         done = sum(1 for _ in pool.imap_unordered(task, paths, chunksize=50))

@@ -55,7 +55,8 @@ def plant(folder: Path, count: int) -> None:
 
 def thumbnails(photos: Path, out: Path) -> None:
     """Make all of `photos` 80 pixels in this process. Raises UncountedError if one fails."""
-    from imgbatch import Recipe, run, worker
+    from imgbatch import Recipe, run
+    from imgbatch.running import worker
 
     worker.tune_process()
     # Without a time limit, which would take a thread.

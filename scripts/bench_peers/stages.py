@@ -48,7 +48,7 @@ def measured(photos: Sequence[Path], place: Place, say: Say) -> list[tuple[str, 
     Medians over the photos and a few rounds, in which everything has its turn. A command is run on
     all photos and on three times as many: the difference is what photos cost without start-up.
     """
-    from imgbatch import worker
+    from imgbatch.running import worker
 
     make = Make()
     # As in imgbatch's workers: freed memory is kept for the next photo.

@@ -12,7 +12,7 @@ from typing import Any
 
 from imgbatch.executors import Task
 from imgbatch.model import Job, Result, Run
-from imgbatch.recipe import Recipe
+from imgbatch.recipes.recipe import Recipe
 
 DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
 """Kinds of failures that the next file will meet, too."""
@@ -31,7 +31,7 @@ def making(recipe: Recipe, run: Run) -> Task[Job, Result]:
 
 def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
     """The results of those of the jobs that had published everything when they were cut off."""
-    results: Iterator[Result] = _worker().finished(jobs, run)
+    results: Iterator[Result] = _recovery().finished(jobs, run)
     return results
 
 
@@ -43,9 +43,15 @@ def set_up() -> None:
 @cache
 def _worker() -> Any:
     # Asked for each job: `import` takes longer to find what is loaded.
-    from imgbatch import worker
+    from imgbatch.running import worker
 
     return worker
+
+
+def _recovery() -> Any:
+    from imgbatch.running import recovery
+
+    return recovery
 
 
 def _process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
@@ -54,7 +60,7 @@ def _process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
 
 
 def _lost(job: Job, kind: str, message: str, run: Run) -> Result:
-    result: Result = _worker().lost(job, kind, message, run)
+    result: Result = _recovery().lost(job, kind, message, run)
     return result
 
 

@@ -11,19 +11,21 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from imgbatch import atomic, headers, tasks
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, pool, resources, serial
 from imgbatch.executors.crew import leave_if_importing_main
-from imgbatch.headers import SORTS, Facts, Sort
-from imgbatch.journal import DamagedError, Journal
 from imgbatch.model import Job, Limits, Result, Run, Source
-from imgbatch.packed import Jobs
-from imgbatch.plan import OnConflict, Plan, absolute_paths, chunks, plan, plan_in_place
-from imgbatch.recipe import Recipe
-from imgbatch.runlog import Claim
-from imgbatch.scan import BACKUP_MARK, Selection, scan, shared_folder
-from imgbatch.targets import is_own
+from imgbatch.planning import numbering
+from imgbatch.planning.compact import Jobs
+from imgbatch.planning.numbering import SORTS, Facts, Sort
+from imgbatch.planning.output_paths import is_own
+from imgbatch.planning.plan import OnConflict, Plan, absolute_paths, chunks, plan, plan_in_place
+from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.running import worker_tasks
+from imgbatch.store import local_files
+from imgbatch.store.journal import DamagedError, Journal
+from imgbatch.store.worker_log import Claim
 
 MEMORY_SHARE: Final = 0.6
 """How much of the memory that there is a run takes, if nobody says."""
@@ -170,7 +172,7 @@ class Batch:
         self._recipe = recipe
         self._settings = settings
         self._journal = journal
-        self._word = atomic.new_run()
+        self._word = local_files.new_run()
 
     @property
     def workers(self) -> int:
@@ -195,10 +197,10 @@ class Batch:
         for folder in elsewhere:
             try:
                 mark = os.path.join(folder, BACKUP_MARK)
-                atomic.make_folders(os.path.dirname(mark), durable=True)
+                local_files.make_folders(os.path.dirname(mark), durable=True)
                 os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
                 # A later run must not take what is kept here for pictures to work on.
-                atomic.sync_folder(os.path.dirname(mark))
+                local_files.sync_folder(os.path.dirname(mark))
             except OSError as error:
                 raise UsageError(
                     f"cannot write into the backup folder {folder}: {error.strerror}"
@@ -229,7 +231,7 @@ class Batch:
             undisturbed = not (control.stopping or control.workers_died)
         finally:
             # By now no worker lives any more.
-            swept = undisturbed or atomic.sweep(
+            swept = undisturbed or local_files.sweep(
                 [self.plan.output, *self._elsewhere()], [self._word]
             )
             self._journal.finish(swept=swept)
@@ -238,7 +240,7 @@ class Batch:
         """The results of jobs whose own did not come any more, though their files are there."""
         if control.unanswered:
             jobs = (self.plan.jobs[index] for index in control.unanswered)
-            yield from tasks.finished(jobs, self._run())
+            yield from worker_tasks.finished(jobs, self._run())
 
     def close(self) -> None:
         """Give the output folder free."""
@@ -256,7 +258,7 @@ class Batch:
         self.close()
 
     def _carried_out(self, executor: Executor, control: Control) -> Iterator[Result]:
-        task = tasks.making(self._recipe, self._run())
+        task = worker_tasks.making(self._recipe, self._run())
         jobs = self.plan.jobs
         results = executor(task, jobs, chunks(jobs.sizes, self.workers), self.workers, control)
         failed_writes = 0
@@ -264,7 +266,7 @@ class Batch:
             yield result
             if result.status == "done":
                 failed_writes = 0
-            elif result.failure and result.failure.kind in tasks.DISK_TROUBLES:
+            elif result.failure and result.failure.kind in worker_tasks.DISK_TROUBLES:
                 failed_writes += 1
                 if failed_writes >= _FAILED_WRITES and not self.stopped:
                     self.stopped = (
@@ -386,10 +388,10 @@ def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
     limits = _limits(settings)
     most = settings.jobs or resources.processors()
     task: Task[Job, Facts] = Task(
-        function=partial(headers.read, limits=limits),
-        lost=headers.unread,
-        failed=headers.is_unread,
-        set_up=tasks.set_up,
+        function=partial(numbering.read, limits=limits),
+        lost=numbering.unread,
+        failed=numbering.is_unread,
+        set_up=worker_tasks.set_up,
         timeout=limits.timeout,
     )
     workers = min(most, len(jobs) // _HEADERS_OF_A_WORKER)
@@ -404,9 +406,9 @@ def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
     def lost(job: Job, kind: str, cause: str) -> Facts:
         if kind == serial.REFUSED:
             left.append(job)
-        return headers.unread(job)
+        return numbering.unread(job)
 
-    here = replace(task, function=partial(headers.read, limits=limits, here=True), lost=lost)
+    here = replace(task, function=partial(numbering.read, limits=limits, here=True), lost=lost)
     yield from serial.run(here, jobs, [range(len(jobs))], 1, Control())
     if left:
         yield from _in_processes(task, left, min(most, len(left)))

@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
-from imgbatch import atomic, checksum
 from imgbatch.errors import PlanError
-from imgbatch.headers import Facts, Reader, Sort, numbered, one_by_one
 from imgbatch.imaging import formats
 from imgbatch.model import UP_TO_DATE, FileState, Job, Made, Source, Target
-from imgbatch.naming import shown
-from imgbatch.packed import Jobs, Skips
-from imgbatch.recipe import Output, Recipe
-from imgbatch.targets import Conflict, Targets, key, suffix_of
+from imgbatch.naming import folded, shown
+from imgbatch.planning.compact import Jobs, Skips
+from imgbatch.planning.numbering import Facts, Reader, Sort, numbered, one_by_one
+from imgbatch.planning.output_paths import Conflict, Targets, suffix_of
+from imgbatch.recipes.recipe import Output, Recipe
+from imgbatch.store import checksum, local_files
 
 OnConflict = Literal["error", "skip", "overwrite", "rename"]
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
@@ -371,7 +371,7 @@ class _Planner:
         index = len(self.plan.jobs)
         self.plan.jobs.append(Job(source, tuple(targets), seq))
         for target in targets:
-            self._taken[hash(key(target.relative))] = index
+            self._taken[hash(folded(target.relative))] = index
 
     def _is_current(self, source: Source) -> bool:
         """A quick look at whether a source that has one output, of its own name, is up to date."""
@@ -388,7 +388,7 @@ class _Planner:
         if made.source != self._absolute(source) and not self._is_from(made, source):
             return False
         path = self._real_path(relative, made)
-        return _is_whole(made, atomic.state(path))
+        return _is_whole(made, local_files.state(path))
 
     def _is_of(self, made: Made, source: Source, output: Output) -> bool:
         """Whether what was made is of this very source, as it is now, and of this output."""
@@ -451,7 +451,7 @@ class _Planner:
             any_suffix=output.encoding.format is None,
             standing=os.fsdecode(made.path) if made is not None and made.path else None,
         )
-        state = atomic.state(path)
+        state = local_files.state(path)
         if state is None:
             return target
         objection = f"{path} exists already"
@@ -524,12 +524,12 @@ class _Planner:
 
     def _rival(self, relative: str) -> Job | None:
         """Another source's job with the same target."""
-        own = key(relative)
+        own = folded(relative)
         index = self._taken.get(hash(own))
         if index is None or index in self._superseded:
             return None
         job = self.plan.jobs[index]
-        return job if any(key(target.relative) == own for target in job.targets) else None
+        return job if any(folded(target.relative) == own for target in job.targets) else None
 
     def _free_name(self, source: Source, output: Output, relative: str) -> str:
         """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that nobody has but this source."""
@@ -537,7 +537,7 @@ class _Planner:
         for number in itertools.count(2):
             if self._rival(relative) is None:
                 made = self._lookup(relative)
-                state = atomic.state(self._real_path(relative, made))
+                state = local_files.state(self._real_path(relative, made))
                 if state is None or (made and self._is_free(made, state, source, output)):
                     break
             relative = f"{stem}-{number}{suffix}"
@@ -570,7 +570,7 @@ class _Planner:
         path = self._targets.path(relative)
         if self._on_conflict == "overwrite":
             # One picture per name: the last is made, and the other's row says why it is not.
-            self._superseded.add(self._taken[hash(key(relative))])
+            self._superseded.add(self._taken[hash(folded(relative))])
             self._skip(rival.source, f"{path} goes to {source.path} (--on-conflict overwrite)")
             return True
         if self._on_conflict == "skip":

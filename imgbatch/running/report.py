@@ -12,7 +12,7 @@ from typing import Any, Self, TextIO
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Result, Summary
-from imgbatch.targets import is_own
+from imgbatch.planning.output_paths import is_own
 
 
 def row(result: Result) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
-from imgbatch.words import Words, check_label
-from imgbatch.working import Working, bytes_of_frames
+from imgbatch.recipes.memory import Working, bytes_of_frames
+from imgbatch.recipes.settings import Words, check_label
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from imgbatch import regular
 from imgbatch.model import Job
+from imgbatch.store import regular
 
 try:
     # By PCLMULQDQ or its kin: five times as fast as zlib, which gives the same.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
 
-from imgbatch import atomic
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Source
+from imgbatch.store import local_files
 
 BACKUP_MARK: Final = os.path.join(".imgbatch", "originals")
 """A file that stands in every folder of originals that were replaced."""
@@ -171,7 +171,7 @@ def _source(root: str, relative: str, name: str, entry: os.DirEntry[str]) -> Sou
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    size, mtime_ns, ctime_ns, inode = atomic.state_of(found)
+    size, mtime_ns, ctime_ns, inode = local_files.state_of(found)
     return Source(root, relative, size, mtime_ns, name, ctime_ns, inode)
 
 
@@ -193,7 +193,7 @@ def _source_named(folder: str, relative: str, path: str) -> Source:
     except (OSError, ValueError):
         # Missing, or no name at all: NUL bytes are in a list that lacks its --null.
         return Source(folder, relative, 0, 0)
-    _, mtime_ns, ctime_ns, inode = atomic.state_of(found)
+    _, mtime_ns, ctime_ns, inode = local_files.state_of(found)
     return Source(folder, relative, found.st_size, mtime_ns, "", ctime_ns, inode)
 
 

@@ -28,18 +28,16 @@ from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Final, get_args
 
-from imgbatch import regular
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
-from imgbatch.naming import Template
+from imgbatch.naming import Template, folded
 from imgbatch.operations import Operation, plain, words_of
 from imgbatch.operations.base import registered
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.parameters import Attachment, ColourKind
 from imgbatch.operations.profile import ConvertProfile
-from imgbatch.recipe import Output, Recipe
-from imgbatch.targets import key as name_key
-from imgbatch.words import (
+from imgbatch.recipes.recipe import Output, Recipe
+from imgbatch.recipes.settings import (
     RESIZE,
     RESIZING,
     UnsuitedError,
@@ -49,6 +47,7 @@ from imgbatch.words import (
     operation_of,
     option,
 )
+from imgbatch.store import regular
 
 _TOP: Final = ("name", "description", "prepare", "defaults", "output")
 _PREPARE: Final = ("profile", "intent", "raw-preview", "operations")
@@ -94,11 +93,11 @@ def preset_text(name: str) -> str:
     """The file of a preset; raises UsageError for an unknown one."""
     if name not in (known := _preset_names()):
         raise UsageError(f"there is no preset {name!r}: {_nearest(name, known)}")
-    return resources.files("imgbatch.presets").joinpath(name + _SUFFIX).read_text("utf-8")
+    return resources.files("imgbatch.recipes.presets").joinpath(name + _SUFFIX).read_text("utf-8")
 
 
 def _preset_names() -> list[str]:
-    entries = (entry.name for entry in resources.files("imgbatch.presets").iterdir())
+    entries = (entry.name for entry in resources.files("imgbatch.recipes.presets").iterdir())
     return sorted(name.removesuffix(_SUFFIX) for name in entries if name.endswith(_SUFFIX))
 
 
@@ -162,7 +161,7 @@ class _Reader:
         for output in outputs:
             if "output" not in output.template.fields:
                 continue
-            twin = found.setdefault((output.template.text, name_key(output.name)), output.name)
+            twin = found.setdefault((output.template.text, folded(output.name)), output.name)
             if twin != output.name:
                 raise self._wrong(
                     "[[output]]",

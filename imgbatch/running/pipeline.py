@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from imgbatch import regular
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, encode, formats, resample
 from imgbatch.imaging.decode import Demand
@@ -24,7 +23,8 @@ from imgbatch.operations import Operation
 from imgbatch.operations.base import blamed
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.point import joined
-from imgbatch.recipe import Output, Recipe
+from imgbatch.recipes.recipe import Output, Recipe
+from imgbatch.store import regular
 
 # Of a worker process itself: the interpreter, Pillow and what it has to hand.
 _PROCESS_BYTES: Final = 60_000_000

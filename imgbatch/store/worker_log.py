@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from imgbatch import atomic
 from imgbatch.model import LATEST_NS, FileState
+from imgbatch.store import local_files
 
 FOLDER: Final = ".imgbatch"
 """Where imgbatch keeps what it needs to know of an output folder, below it."""
@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
     def found(self, output: str) -> FileState | None:
         """The state of the file that it tells of, if that was published and is what it was."""
-        there = atomic.state(os.path.join(output, self.path or self.target))
+        there = local_files.state(os.path.join(output, self.path or self.target))
         return there if self.made.equals(there) else None
 
 
@@ -96,7 +96,7 @@ def _append(output: str, run: str, lines: str, *, durable: bool = False) -> None
         if durable:
             os.fsync(descriptor)
             if not before:
-                atomic.sync_folder(os.path.dirname(path))
+                local_files.sync_folder(os.path.dirname(path))
     finally:
         os.close(descriptor)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from imgbatch import runlog
-from imgbatch.headers import Facts
 from imgbatch.imaging import formats
 from imgbatch.model import Source
-from imgbatch.naming import UNKNOWN, date_of, parent_of
-from imgbatch.recipe import Output, Recipe
+from imgbatch.naming import UNKNOWN, date_of, folded, parent_of
+from imgbatch.planning.numbering import Facts
+from imgbatch.recipes.recipe import Output, Recipe
+from imgbatch.store import worker_log
 
 LONGEST_NAME: Final = 255
 """The bytes that the name of a file or a folder may have, on nearly all file systems."""
@@ -68,7 +67,7 @@ class Targets:
                 return relative
             if (wrong := self.too_long(source, relative)) is not None:
                 return wrong
-            twin = owners.setdefault(key(relative), output.name)
+            twin = owners.setdefault(folded(relative), output.name)
             if twin != output.name:
                 path = self.path(relative)
                 return Conflict(
@@ -131,7 +130,7 @@ class Targets:
                 f"{source.path} would be written to {rendered}, outside the output folder",
                 "Use another --name, or --output for another folder.",
             )
-        if runlog.FOLDER in rendered.lower() and is_own(parts):
+        if worker_log.FOLDER in rendered.lower() and is_own(parts):
             return Conflict(
                 source,
                 rendered,
@@ -144,7 +143,7 @@ class Targets:
 
 def is_own(names: Iterable[str]) -> bool:
     """Whether one of the names of a path is that of imgbatch's own folder, on any system."""
-    return any(key(name) == runlog.FOLDER for name in names)
+    return any(folded(name) == worker_log.FOLDER for name in names)
 
 
 def _size(output: Output, facts: Facts | None) -> dict[str, object]:
@@ -163,10 +162,3 @@ def suffix_of(suffix: str, format: str | None) -> str:  # noqa: A002
     if row is not None and row.becomes is not None:
         row = formats.BY_NAME[row.becomes]
     return row.suffix_for(suffix) if row else suffix
-
-
-def key(path: str) -> str:
-    """Equal for names that are one file on a system that folds case or Unicode forms."""
-    if path.isascii():
-        return path.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from imgbatch.errors import PictureError
 from imgbatch.model import LATEST_NS, Job, Limits, Size, Source
-from imgbatch.packed import Jobs
+from imgbatch.planning.compact import Jobs
 
 Sort = Literal["name", "date"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)

@@ -22,10 +22,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from imgbatch import atomic, runlog
 from imgbatch.errors import UsageError
 from imgbatch.model import Made
-from imgbatch.runlog import Claim, Entry
+from imgbatch.store import local_files, worker_log
+from imgbatch.store.worker_log import Claim, Entry
 
 NAME: Final = "journal.sqlite"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
@@ -124,7 +124,7 @@ class Journal:
     def __init__(self, output: str) -> None:
         self.output = output
         self.notices: list[str] = []
-        self._folder = os.path.join(output, runlog.FOLDER)
+        self._folder = os.path.join(output, worker_log.FOLDER)
         self._path = os.path.join(self._folder, NAME)
         self._connection: sqlite3.Connection | None = None
         self._usable = True
@@ -148,13 +148,13 @@ class Journal:
         journal = cls(output)
         _check_folder(journal._folder)
         try:
-            logs = runlog.logs(output)
+            logs = worker_log.logs(output)
             # Where there are logs alone, the journal could not be written.
             if logs or os.path.lexists(journal._path):
                 journal._connect()
             if journal._connection is not None:
                 for paths in logs.values():
-                    journal._enter([claim for path in paths for claim in runlog.claims(path)])
+                    journal._enter([claim for path in paths for claim in worker_log.claims(path)])
                     journal._collect(paths)
         except OSError as error:
             journal.close()
@@ -229,7 +229,7 @@ class Journal:
         self._word = word
         marker = os.path.join(self._folder, f"{word}-{os.getpid()}.log")
         try:
-            atomic.make_folders(self._folder, durable=in_place)
+            local_files.make_folders(self._folder, durable=in_place)
             os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o666))
         except OSError as error:
             raise UsageError(
@@ -259,7 +259,7 @@ class Journal:
         if self._connection is None or not self._usable:
             # For the next run, which may be able to write a journal.
             try:
-                runlog.write_claims(self.output, word, claims)
+                worker_log.write_claims(self.output, word, claims)
             except OSError as error:
                 with suppress(OSError):
                     os.unlink(marker)
@@ -304,7 +304,7 @@ class Journal:
         """Enter what this run's logs tell. Return them."""
         logs: list[str] = []
         try:
-            logs = runlog.logs(self.output).get(self._word, [])
+            logs = worker_log.logs(self.output).get(self._word, [])
             self._collect(logs)
         except OSError as error:
             if self._usable:
@@ -381,7 +381,7 @@ class Journal:
             connection.executemany(_MADE, self._matched(waiting))
             for log in logs:
                 while True:
-                    lines, end, rejected = runlog.read(log, self._read_to.get(log, 0))
+                    lines, end, rejected = worker_log.read(log, self._read_to.get(log, 0))
                     if end == self._read_to.get(log, 0):
                         break
                     self._read_to[log] = end
@@ -410,7 +410,7 @@ class Journal:
             # Without the lock nobody is known to be dead.
             return
         try:
-            logs = runlog.logs(self.output)
+            logs = worker_log.logs(self.output)
         except OSError:
             # They were read a moment ago; the next run sees to it.
             return
@@ -419,7 +419,7 @@ class Journal:
         if self._usable:
             with self._transaction() as connection:
                 dead.update(word for (word,) in connection.execute("SELECT word FROM run"))
-        if not dead or not atomic.sweep([self.output, *elsewhere], dead):
+        if not dead or not local_files.sweep([self.output, *elsewhere], dead):
             return
         if self._usable:
             with self._transaction() as connection:
@@ -508,15 +508,15 @@ def _at_work_around(folder: str) -> str | None:
         if _is_locked(above):
             return above
     for below, names, _ in os.walk(own):
-        if below != own and runlog.FOLDER in names and _is_locked(below):
+        if below != own and worker_log.FOLDER in names and _is_locked(below):
             return below
-        names[:] = [name for name in names if name != runlog.FOLDER]
+        names[:] = [name for name in names if name != worker_log.FOLDER]
     return None
 
 
 def _is_locked(folder: str) -> bool:
     """Whether a run has the journal of a folder."""
-    path = os.path.join(folder, runlog.FOLDER, NAME)
+    path = os.path.join(folder, worker_log.FOLDER, NAME)
     if not os.path.isfile(path) or os.path.islink(os.path.dirname(path)) or _planted(path):
         return False
     with suppress(sqlite3.Error):

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
-from imgbatch import regular
-from imgbatch.amounts import amount
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats, limits
 from imgbatch.model import (
@@ -32,6 +30,8 @@ from imgbatch.operations.geometry import (
     SizeSpec,
 )
 from imgbatch.operations.profile import ConvertProfile
+from imgbatch.recipes.units import amount
+from imgbatch.store import regular
 
 METADATA_POLICIES: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
 

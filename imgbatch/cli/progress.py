@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any, Final, Protocol, TextIO
 
-from imgbatch import streams
+from imgbatch.cli import safe_streams
 from imgbatch.naming import shown
 
 LINE_SECONDS: Final = 30.0
@@ -89,7 +89,7 @@ class Bar:
 
     def cut_in(self, text: str) -> None:
         """Print a line below the bar, which is drawn anew below that."""
-        streams.offer(self._stream, f"\n{shown(text)}\n")
+        safe_streams.offer(self._stream, f"\n{shown(text)}\n")
 
     def close(self) -> None:
         """Take the bar away; the summary comes in its place."""
@@ -133,7 +133,7 @@ class Lines:
 
     def cut_in(self, text: str) -> None:
         """Print a line."""
-        streams.offer(self._stream, f"{shown(text)}\n")
+        safe_streams.offer(self._stream, f"{shown(text)}\n")
 
     def close(self) -> None:
         """The summary says the rest."""

@@ -1,0 +1,109 @@
+"""The command line: options become a Recipe and Settings, a Summary becomes an exit code.
+
+Commands are imported when they are called, and import the rest of imgbatch when they run, so
+`imgbatch --version` loads little more than click.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from importlib import import_module
+
+import click
+
+import imgbatch
+from imgbatch import signals
+from imgbatch.cli import safe_streams
+from imgbatch.cli.output import complain, complain_of, tell_lines
+from imgbatch.errors import ImgbatchError, PlanError
+
+_COMMANDS = {
+    "resize": "Resize (and filter, and convert) pictures.",
+    "convert": "Change the format; the size stays.",
+    "filter": "Apply operations; the size stays.",
+    "run": "Carry out a recipe: several pictures of each source.",
+    "presets": "The recipes that come with imgbatch.",
+    "formats": "What this installation reads and writes.",
+    "operations": "What can be done to pictures.",
+}
+
+
+class _Commands(click.Group):
+    """A group that knows its commands by name and loads the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"imgbatch.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_COMMANDS)}."
+            ctx.fail(f"no such command {args[0]!r}: {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`imgbatch COMMAND --help` explains a command. Exit codes: 0 all done, 1 some files "
+    "failed, 2 wrong usage (nothing was written), 3 no image found, 130 or 143 interrupted.",
+)
+@click.version_option(imgbatch.__version__, prog_name="imgbatch")
+def group() -> None:
+    """Turn folders of photographs into finished pictures, in parallel.
+
+    Originals are never touched, unless --in-place says so: everything is written to another
+    folder, and a second run makes only what is new or changed there.
+    """
+
+
+def run_command(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit code. Nothing a user does shows a traceback."""
+    safe_streams.make_safe()
+    try:
+        code = group.main(arguments, prog_name="imgbatch", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        complain_of(error)
+        return error.exit_code
+    except PlanError as error:
+        first, *others = str(error).split("\n")
+        complain(first)
+        tell_lines(others, err=True)
+        return error.exit_code
+    except ImgbatchError as error:
+        complain(str(error))
+        return error.exit_code
+    except OSError as error:
+        # Standard output could not be written: the disk is full, say.
+        complain(_words_of(error))
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        return signals.die_by(signal.SIGINT)
+    return code if isinstance(code, int) else 0
+
+
+def _words_of(error: OSError) -> str:
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the folder that this was started in does not exist any more"
+    return error.strerror or str(error)

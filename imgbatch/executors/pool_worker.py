@@ -1,0 +1,207 @@
+"""The workers' half of the pool: what is shared with them, and what they do."""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from ctypes import c_byte, c_char, c_double, c_int
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import Any, Final, Generic, TextIO, cast
+
+from imgbatch.executors import JobT, Task, raised
+
+if sys.platform != "win32":
+    import fcntl
+
+_LAST_LINE_SECONDS: Final = 5.0
+_REARM_SECONDS: Final = 1.0
+_TROUBLE_BYTES: Final = 2000
+
+# States of a job, written by its worker and read by the parent. One writer, one byte: no lock
+# is needed, so none can be left behind by a worker that dies.
+WAITING: Final = 0
+STARTED: Final = 1
+DONE: Final = 2
+FAILED: Final = 3
+POSTPONED: Final = 4
+FINISHED: Final = frozenset({DONE, FAILED})
+
+
+@dataclass(frozen=True)
+class Board:
+    """Shared arrays: for each job, by serial number, its state, its worker and its begin."""
+
+    states: Any
+    owners: Any
+    begun: Any
+    closed: Any
+    trouble: Any
+
+    @classmethod
+    def create(cls, jobs: int) -> Board:
+        """Raises OSError where memory cannot be shared."""
+        context = multiprocessing.get_context("spawn")
+        return cls(
+            states=context.RawArray(c_byte, jobs),
+            owners=context.RawArray(c_int, jobs),
+            begun=context.RawArray(c_double, jobs),
+            closed=context.RawValue(c_byte, 0),
+            trouble=context.RawArray(c_char, _TROUBLE_BYTES),
+        )
+
+
+@dataclass(frozen=True)
+class Portion(Generic[JobT]):
+    """Jobs that go to a worker together, each with its serial number."""
+
+    serials: Sequence[int]
+    jobs: tuple[JobT, ...]
+
+
+@dataclass
+class _Setting:
+    """What a worker process knows: what to do, where to note it, and how much it may take."""
+
+    task: Task[Any, Any]
+    board: Board
+    share: float
+    armed: float = 0.0
+
+    def arm(self) -> None:
+        """End this process if a job takes far too long, even inside C.
+
+        The parent is the first to see to that; this is for when there is none any more. It
+        starts a thread, so it is not done anew for each of many small jobs.
+        """
+        now = time.monotonic()
+        if self.task.timeout and now - self.armed > _REARM_SECONDS:
+            self.armed = now
+            seconds = self.task.timeout + _REARM_SECONDS + _LAST_LINE_SECONDS
+            # If the system has no thread to spare, it goes without.
+            with suppress(RuntimeError):
+                faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
+
+    def disarm(self) -> None:
+        """Nothing is being done."""
+        if self.armed:
+            self.armed = 0.0
+            faulthandler.cancel_dump_traceback_later()
+
+
+_setting: _Setting | None = None
+_silence: TextIO | None = None
+
+
+def _nowhere() -> TextIO:
+    global _silence
+    if _silence is None:
+        _silence = open(os.devnull, "w")
+    return _silence
+
+
+def set_up(pickled_task: bytes, board: Board, share: float) -> None:
+    """Initialise a worker. Pool starts workers for ever if this raises, so it never does."""
+    global _setting
+    try:
+        # The server that it was forked from keeps its mistakes to itself.
+        sys.excepthook = sys.__excepthook__
+        # Ctrl-C reaches the whole process group; the parent alone decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _die_with_the_parent()
+        _keep_stderr_to_python()
+        task: Task[Any, Any] = pickle.loads(pickled_task)
+        task.set_up()
+        _setting = _Setting(task, board, share)
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}"
+        board.trouble.value = text.encode("utf-8", "replace")[: _TROUBLE_BYTES - 1]
+
+
+def _die_with_the_parent() -> None:
+    """End this process, without a word, as soon as the one that it works for is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def wait() -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    # If the system has no thread to spare, the kernel sees to it.
+    with suppress(RuntimeError):
+        threading.Thread(target=wait, daemon=True).start()
+    if sys.platform != "win32":
+        # For when C code keeps that thread from running: the kernel sends SIGIO when the other
+        # end of the pipe is closed, and nobody catches that.
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
+        fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def _keep_stderr_to_python() -> None:
+    """Let nobody hear what C libraries print of a broken file: its row says what matters.
+
+    What Python prints (of an operation that warns, say) still goes out, as long as there is a
+    parent who may want to know.
+    """
+    parent = multiprocessing.parent_process()
+    stream = open(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    os.dup2(_nowhere().fileno(), 2)
+    if parent is not None:
+        sys.stderr = cast(TextIO, _WhileAlive(stream, parent.sentinel))
+
+
+class _WhileAlive:
+    """A stream that says nothing any more once the parent is gone: nobody asked."""
+
+    def __init__(self, stream: TextIO, sentinel: int) -> None:
+        self._stream = stream
+        self._sentinel = sentinel
+
+    def write(self, text: str) -> int:
+        return len(text) if connection.wait([self._sentinel], 0) else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def work(portion: Portion[Any]) -> tuple[int, bytes]:
+    """Do a portion; return its first serial number and its pickled results (b"": postponed)."""
+    setting = _setting
+    if setting is None:
+        return portion.serials[0], pickle.dumps([])
+    task, board = setting.task, setting.board
+    results = []
+    for serial, job in zip(portion.serials, portion.jobs, strict=True):
+        if board.closed.value:
+            break
+        setting.arm()
+        board.owners[serial] = os.getpid()
+        board.begun[serial] = time.monotonic()
+        board.states[serial] = STARTED
+        try:
+            result = task.function(job, setting.share)
+            # Pickled here, where a failure is this job's own and not the pool's.
+            pickled = b"" if result is None else pickle.dumps(result)
+        except BaseException as error:
+            result = task.lost(job, *raised(error))
+            pickled = pickle.dumps(result)
+        if not pickled:
+            board.states[serial] = POSTPONED
+        else:
+            board.states[serial] = FAILED if task.failed(result) else DONE
+        results.append(pickled)
+    setting.disarm()
+    return portion.serials[0], pickle.dumps(results)

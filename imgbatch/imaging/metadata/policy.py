@@ -1,0 +1,293 @@
+"""What a file says about its picture: read from any format, kept as the policy says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar, get_args
+
+from PIL import Image
+
+from imgbatch.imaging import limits
+from imgbatch.imaging.metadata import embedded, iptc
+from imgbatch.imaging.metadata import exif as exif_block
+from imgbatch.imaging.metadata import xmp as xmp_packet
+from imgbatch.imaging.metadata.exif import Exif
+from imgbatch.imaging.picture import Metadata
+from imgbatch.model import Encoding, MetadataPolicy, Notice, NoticeKind, Size
+
+Block = TypeVar("Block")
+Edited = TypeVar("Edited")
+
+# In a text's keyword, and in free text: the word for a position, or a number that looks like one.
+_POSITION: Final = re.compile(r"gps|latitude|longitude|\b\d{1,3}\.\d{4,}", re.IGNORECASE)
+# PNG's own keywords (11.3.3.1) that say who made a picture and who owns it.
+_RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
+# Its decoder has turned it as the container says (ISO 23008-12, 6.5.10), whatever XMP repeats.
+_TURNED_BY_DECODER: Final = "HEIF"
+# What they leave of XMP does not tell how a picture is turned.
+_UPRIGHT_ANYWAY: Final = frozenset({"copyright", "none"})
+# Of a block while it is read, edited and written.
+_COPIES: Final = 4
+
+EVERY_POLICY: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a just opened image has beside its pixels, as it stands there.
+
+    Nothing was taken apart for it but EXIF, which already speaks of the upright picture alone:
+    orientation is reset and thumbnails are gone. `xmp` is its packet and `extended` the one that
+    goes on where a JPEG has two; `iptc` are the records. `orientation` is 1 to 8.
+    """
+
+    exif: bytes | None
+    orientation: int
+    xmp: bytes | None
+    extended: bytes | None
+    iptc: bytes | None
+    dpi: tuple[float, float] | None
+    comment: str | None
+    texts: tuple[tuple[str, str], ...]
+    notices: tuple[Notice, ...]
+
+    def working_bytes(self, policies: Collection[MetadataPolicy]) -> int:
+        """The memory that it takes to keep it, and to take it apart for these policies."""
+        keeps_some = bool(set(policies) - {"none"})
+        taken = _COPIES * len(self.exif) if self.exif else 0
+        for packet in (self.xmp, self.extended):
+            if packet:
+                taken += _COPIES * len(packet)
+                taken += xmp_packet.working_bytes(packet) if keeps_some else 0
+        if keeps_some and self.iptc:
+            taken += iptc.working_bytes(self.iptc)
+        if keeps_some and self.texts:
+            taken += _COPIES * sum(len(keyword) + len(text) for keyword, text in self.texts)
+        return taken
+
+    def settled(self, policies: Collection[MetadataPolicy]) -> tuple[Metadata, tuple[Notice, ...]]:
+        """The metadata of the upright picture for outputs of these policies, and warnings.
+
+        What is broken is dropped with a warning. If all policies are `none`, nothing is taken
+        apart, and only EXIF is kept, which tells of colours, too.
+        """
+        notices = list(self.notices)
+        packet = self.xmp
+        if packet and any(xmp_packet.holds_picture(one) for one in (packet, self.extended) if one):
+            message = "a second picture or a map of depths inside XMP was dropped"
+            notices.append(Notice("gain-map-dropped", message))
+        if not set(policies) - {"none"}:
+            # What nobody wants is no loss.
+            lost = tuple(one for one in notices if one.kind != "metadata-dropped")
+            return Metadata(self.exif, dpi=self.dpi), lost
+        if packet is not None and self.extended:
+            try:
+                packet = xmp_packet.merged(packet, self.extended)
+            except ValueError as error:
+                notices.append(Notice("metadata-dropped", f"a part of XMP dropped: {error}"))
+        if packet is not None and set(policies) - _UPRIGHT_ANYWAY:
+            packet = _edited("XMP", packet, xmp_packet.upright, notices)
+        records = _edited("IPTC", self.iptc, iptc.clean, notices) if self.iptc else None
+        found = Metadata(self.exif, packet, records, self.dpi, self.comment, self.texts)
+        return found, tuple(notices)
+
+
+NOTHING: Final = Found(None, 1, None, None, None, None, None, (), ())
+"""Of an image that has nothing beside its pixels."""
+
+
+def found(image: Image.Image) -> Found:
+    """The metadata of a just opened image, and warnings.
+
+    Nothing is decoded for it; a PNG may have more to tell when it is. What is broken or beyond
+    what is read (`limits`) is dropped with a warning; pixels do not suffer.
+    """
+    notices = _without_misfits(image)
+    exif, orientation, more = _exif(image)
+    notices += more
+    packet, extended, more = embedded.packet(image)
+    notices += more
+    return Found(
+        exif.tobytes() if exif is not None else None,
+        orientation or (_orientation(image, packet, extended) if packet else 1),
+        packet,
+        extended,
+        embedded.records(image),
+        embedded.dpi(image, exif),
+        embedded.comment(image),
+        embedded.texts(image),
+        tuple(notices),
+    )
+
+
+def header(image: Image.Image) -> tuple[Exif | None, int]:
+    """The EXIF block of a just opened image, and its orientation; nothing else is looked at."""
+    _without_misfits(image)
+    exif, orientation, _ = _exif(image)
+    if orientation is None:
+        packet, extended, _ = embedded.packet(image)
+        orientation = _orientation(image, packet, extended)
+    return exif, orientation
+
+
+def _exif(image: Image.Image) -> tuple[Exif | None, int | None, tuple[Notice, ...]]:
+    """The block, reset to upright; the orientation that it told, if it did; and warnings."""
+    orientation = None
+    try:
+        block, notices = embedded.exif(image)
+        if block is None:
+            return None, None, notices
+        exif = Exif(block)
+        orientation = exif.orientation
+        exif.set_upright()
+        exif.remove_broken_resolution()
+        exif.remove_thumbnail()
+    except ValueError as error:
+        return None, orientation, (Notice("exif-broken", f"EXIF dropped, it is broken: {error}"),)
+    return exif, orientation, notices
+
+
+def _orientation(image: Image.Image, *packets: bytes | None) -> int:
+    """What XMP says, which counts where EXIF says nothing."""
+    if image.format == _TURNED_BY_DECODER:
+        return 1
+    told = (xmp_packet.orientation(packet) for packet in packets if packet)
+    return next((orientation for orientation in told if orientation != 1), 1)
+
+
+def _without_misfits(image: Image.Image) -> list[Notice]:
+    """Take blocks away that Pillow falls over, too, or that are too long; with what is told of it.
+
+    A broken TIFF gives some of them as numbers.
+    """
+    notices = list(image.info.get(embedded.NOTICES, ()))
+    kinds: tuple[tuple[str, NoticeKind, str], ...] = (
+        ("icc_profile", "profile-dropped", "colour profile"),
+        ("xmp", "metadata-dropped", "XMP"),
+    )
+    for key, kind, name in kinds:
+        if not isinstance(image.info.get(key), bytes | str | None):
+            del image.info[key]
+            notices.append(Notice(kind, f"{name} dropped, it is broken"))
+    length = len(image.info.get("icc_profile") or b"")
+    if length > limits.ICC_BYTES:
+        del image.info["icc_profile"]
+        message = (
+            f"colour profile dropped: it has {length:,} bytes, and at most "
+            f"{limits.ICC_BYTES:,} are read"
+        )
+        notices.append(Notice("profile-dropped", message))
+    return notices
+
+
+def select(
+    metadata: Metadata, encoding: Encoding, size: Size, *, srgb: Callable[[], bool] = lambda: True
+) -> tuple[Metadata, tuple[Notice, ...]]:
+    """What the policy of `encoding` lets through for an output of `size` pixels, and warnings.
+
+    all: everything; no-gps: without positions, nor MakerNotes, which may hold them too (names of
+    places in IPTC and XMP stay: somebody wrote them to be read); copyright: only who made it and
+    who owns it; none: nothing. Whatever it is, the artist and the copyright that `encoding` names
+    are entered. `srgb` says whether the output's colours are sRGB; it is asked only if EXIF, which
+    has a word on that, goes along.
+    """
+    notices: list[Notice] = []
+    if encoding.metadata == "none":
+        kept = Metadata()
+    elif encoding.metadata == "copyright":
+        kept = _rights_only(metadata, notices)
+    else:
+        kept = _for_output(metadata, size, srgb)
+        if encoding.metadata == "no-gps":
+            kept = _without_position(kept, notices)
+    if encoding.artist or encoding.copyright:
+        kept = _with_rights(kept, encoding.artist, encoding.copyright)
+    return kept, tuple(notices)
+
+
+def _for_output(metadata: Metadata, size: Size, srgb: Callable[[], bool]) -> Metadata:
+    block, packet = metadata.exif, metadata.xmp
+    if block is not None:
+        exif = Exif(block)
+        exif.set_size(*size)
+        exif.set_colour_space(srgb=srgb())
+        block = exif.tobytes()
+    if packet is not None:
+        packet = xmp_packet.with_size(packet, *size)
+    if block is packet is None:
+        return metadata
+    return replace(metadata, exif=block, xmp=packet)
+
+
+def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
+    block, packet, records = metadata.exif, metadata.xmp, metadata.iptc
+    comment, texts = metadata.comment, metadata.texts
+    if block is not None:
+        exif = Exif(block)
+        exif.remove_gps()
+        block = exif.tobytes()
+    if packet is not None:
+        packet = _edited("XMP", packet, xmp_packet.without_position, notices)
+    if records is not None:
+        records, told = iptc.without_position(records)
+        if told:
+            _lost("a part of IPTC", notices)
+    if comment is not None and _POSITION.search(comment):
+        comment = None
+        _lost("the comment", notices)
+    cleaned = tuple(one for one in texts if not _POSITION.search(" ".join(one)))
+    if cleaned != texts:
+        # Those with a keyword for a position are what was to be removed.
+        if any(not _POSITION.search(keyword) for keyword, _ in set(texts) - set(cleaned)):
+            _lost("a text", notices)
+        texts = cleaned
+    return Metadata(block, packet, records, metadata.dpi, comment, texts)
+
+
+def _lost(what: str, notices: list[Notice]) -> None:
+    message = f"{what} was dropped: it may tell a position"
+    notices.append(Notice("metadata-dropped", message))
+
+
+def _rights_only(metadata: Metadata, notices: list[Notice]) -> Metadata:
+    block, packet, records = metadata.exif, metadata.xmp, metadata.iptc
+    if block is not None:
+        exif = Exif(block)
+        tags = (exif_block.ARTIST, exif_block.COPYRIGHT)
+        block = exif.only(tag for tag in tags if exif.text(tag))
+    if packet is not None:
+        packet = _edited("XMP", packet, xmp_packet.rights_only, notices)
+    if records is not None:
+        records = iptc.rights_only(records)
+    texts = tuple(one for one in metadata.texts if one[0].lower() in _RIGHTS_TEXTS)
+    return Metadata(block, packet, records, texts=texts)
+
+
+def _with_rights(metadata: Metadata, artist: str | None, copyright: str | None) -> Metadata:  # noqa: A002
+    exif = Exif(metadata.exif) if metadata.exif else Exif.empty()
+    if artist:
+        exif.set_text(exif_block.ARTIST, artist)
+    if copyright:
+        exif.set_text(exif_block.COPYRIGHT, copyright)
+    try:
+        packet = xmp_packet.with_rights(metadata.xmp, artist, copyright)
+    except ValueError:
+        packet = xmp_packet.with_rights(None, artist, copyright)
+    records = metadata.iptc
+    if records is not None:
+        records = iptc.with_rights(records, artist, copyright)
+    said = {"author": artist, "copyright": copyright}
+    texts = tuple((keyword, said.get(keyword.lower()) or text) for keyword, text in metadata.texts)
+    return replace(metadata, exif=exif.tobytes(), xmp=packet, iptc=records, texts=texts)
+
+
+def _edited(
+    name: str, block: Block, edit: Callable[[Block], Edited], notices: list[Notice]
+) -> Edited | None:
+    try:
+        return edit(block)
+    except ValueError as error:
+        notices.append(Notice("metadata-dropped", f"{name} dropped: {error}"))
+        return None

@@ -1,0 +1,1 @@
+"""From sources to jobs: every target is computed and checked before anything is written."""

@@ -1,0 +1,1 @@
+"""What is made of each source, as options, Python or TOML say it."""

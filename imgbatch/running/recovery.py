@@ -1,0 +1,90 @@
+"""What an attempt that did not come to its end has published, by the logs of the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from imgbatch.errors import PictureError
+from imgbatch.imaging import decode
+from imgbatch.model import Failure, FileState, Job, Result, Run, Target, Written
+from imgbatch.running.publish import is_as_scanned
+from imgbatch.store import local_files, worker_log
+from imgbatch.store.worker_log import Entry
+
+
+def lost(job: Job, kind: str, message: str, run: Run) -> Result:
+    """The outcome of a job whose worker process died, or was killed because it took too long.
+
+    If it had published everything by then, the job is done; if it had published something, that
+    is taken back, as far as it replaced nothing.
+    """
+    there = any(one.any_suffix or os.path.lexists(one.path) for one in job.targets)
+    result = _cut_off(job, _logged(run) if there else {}, run)
+    return result or Result.failed(job.source, Failure("worker", kind, message))
+
+
+def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
+    """The results of those jobs that had published everything when the run was interrupted.
+
+    What others had published is taken back, as far as it replaced nothing.
+    """
+    logged = _logged(run)
+    for job in jobs:
+        result = _cut_off(job, logged, run)
+        if result is not None:
+            yield result
+
+
+def replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
+    """What the job's first attempt made, if it died after it had replaced the source.
+
+    Raises PictureError if somebody else changed the source since the scan.
+    """
+    if all(is_as_scanned(one) or local_files.state(one.path) is None for one in job.targets):
+        return ()
+    made = tuple(written for _, written, _ in _published(job, _logged(run), run))
+    if not made:
+        raise PictureError("open", "changed", "it was changed since the scan, and left as it is")
+    return made
+
+
+def _cut_off(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Result | None:
+    made = list(_published(job, logged, run))
+    if job.targets and len(made) == len(job.targets):
+        return Result(job.source, "done", tuple(written for _, written, _ in made))
+    for target, written, state in made:
+        if not target.replace and target.known is None:
+            local_files.take_back(written.path, state)
+    return None
+
+
+def _logged(run: Run) -> dict[str, list[Entry]]:
+    """What this run's processes were about to publish, by target."""
+    found: dict[str, list[Entry]] = {}
+    # What cannot be read is no proof.
+    with suppress(OSError):
+        for log in worker_log.logs(run.output).get(run.word, []):
+            for entry in worker_log.read_all(log):
+                if not entry.kept:
+                    found.setdefault(entry.target, []).append(entry)
+    return found
+
+
+def _published(
+    job: Job, logged: Mapping[str, Sequence[Entry]], run: Run
+) -> Iterator[tuple[Target, Written, FileState]]:
+    """The targets of a job that an attempt before has published, by the logs of the run."""
+    for target in job.targets:
+        for entry in logged.get(target.relative, ()):
+            if entry.found(run.output) is None:
+                continue
+            path = replace(target, relative=entry.path or target.relative).path
+            with suppress(PictureError):
+                header = decode.read_header(path)
+                size = entry.made.size
+                written = Written(target.output, path, *header.size, size, header.format)
+                yield target, written, entry.made
+                break

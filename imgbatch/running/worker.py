@@ -1,0 +1,139 @@
+"""One job becomes one result. Knows pictures and files, but no processes.
+
+`process` never raises for what a file or a disk can do: it returns a failed Result.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from PIL import Image
+
+from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
+from imgbatch.imaging import formats, opening
+from imgbatch.imaging import resample as _resample  # noqa: F401
+from imgbatch.model import (
+    UP_TO_DATE,
+    Failure,
+    Job,
+    Notice,
+    Result,
+    Run,
+    Source,
+    Target,
+)
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.running.pipeline import ShareExceededError, make
+from imgbatch.running.publish import publish, replace_original
+from imgbatch.running.recovery import replaced_before
+from imgbatch.store import checksum, worker_log
+from imgbatch.store.worker_log import Entry
+
+# Loaded here, and `resample` above, because nearly every job needs them and workers are forked
+# from a process that has imported this module.
+formats.load_plugin(formats.BY_NAME["jpeg"])
+# Pillow would do that in each of them, at the first picture.
+Image.preinit()
+
+# Freed memory is kept for the next picture: to take it from the system again, page by page, costs
+# a photo of 24 MP some 5 % of its time. glibc keeps so much at the end of its heap, and cuts blocks
+# up to this size from there (mallopt(3));
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_IDLE_HEAP = 256 << 20
+_LARGEST_IN_HEAP = 32 << 20
+# elsewhere Pillow itself keeps so many blocks of 16 MB.
+_KEPT_BLOCKS = 16
+
+
+_MADE_AGAIN = Notice(
+    "made-again", "it was made in place before, and now again from that, not from the original"
+)
+
+
+def tune_process() -> None:
+    """Set a process that does nothing but this up for it; not for a process that is a guest."""
+    # The workers already share the processors between them. NumPy is not loaded yet, if at all.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP)
+        libc.mallopt(_M_TRIM_THRESHOLD, _IDLE_HEAP)
+    else:
+        # The type stubs of Pillow's C part leave this out.
+        Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
+    opening.silence_codecs()
+    # What is loaded by now stays: the collector need not look through it for what could go.
+    gc.freeze()
+
+
+def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
+    """Make all outputs of one source, or none.
+
+    Everything is encoded before anything is written, and everything is written under temporary
+    names before the first is published. `share` is the part of the run's memory that this job
+    may take, 0 to 1: None if it needs more, and nothing was done.
+    """
+    begun = time.perf_counter()
+    try:
+        if run.in_place and (before := replaced_before(job, run)):
+            return Result(job.source, "done", before, seconds=time.perf_counter() - begun)
+        needed = checksum.still_needed(job)
+        if needed is not job:
+            _remember(job, needed, run)
+            if not needed.targets:
+                seconds = time.perf_counter() - begun
+                return Result(job.source, "skipped", reason=UP_TO_DATE, seconds=seconds)
+            job = needed
+        made = make(job, share, recipe, run)
+        # Before anything is published: what cannot be told would be made in silence.
+        notices = _unique(notice for one in made.files for notice in one.notices)
+        notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
+        if run.strict and notices:
+            messages = "; ".join(notice.message for notice in notices)
+            raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
+        written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
+        if not written:
+            return Result(job.source, "skipped", reason=_there(job.targets))
+    except ShareExceededError:
+        return None
+    except PictureError as error:
+        return _failed(job.source, error.failure, begun)
+    except Exception as error:
+        if is_short_of_memory(error):
+            words = f"not enough memory for this picture: {MORE_MEMORY}"
+            return _failed(job.source, Failure("operate", "memory", words), begun)
+        message = f"{type(error).__name__}: {error} (this is a bug in imgbatch)"
+        return _failed(job.source, Failure("operate", "internal", message), begun)
+    return Result(job.source, "done", written, notices, seconds=time.perf_counter() - begun)
+
+
+def _failed(source: Source, failure: Failure, begun: float) -> Result:
+    return Result.failed(source, failure, time.perf_counter() - begun)
+
+
+def _remember(job: Job, needed: Job, run: Run) -> None:
+    """Tell the journal that the source of some targets was touched, and has its old content."""
+    entries = []
+    # What is not remembered is compared once more by the next run.
+    with suppress(OSError):
+        for target in job.targets:
+            if target not in needed.targets:
+                # In place the source is what was made.
+                whole = checksum.of_file(target.path) if run.in_place else None
+                state = target.known or job.source.state
+                entries.append(Entry(target.relative, state, hash=whole, kept=True))
+        worker_log.write(run.output, run.word, entries)
+
+
+def _there(targets: Iterable[Target]) -> str:
+    return f"already there: {', '.join(target.path for target in targets)}"
+
+
+def _unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Each once, and as plain text, whatever an operation may have put there."""
+    return tuple(dict.fromkeys(Notice(notice.kind, f"{notice.message}") for notice in notices))
