@@ -153,9 +153,13 @@ def test_metadata_that_differ_are_named() -> None:
     profiled = with_metadata(scene(), "PNG", icc=wide_gamut_profile(), dpi=(300, 300))
     words = pixels.told(plain, profiled)
     assert "same pixels" in words
-    assert "other ICC, resolution" in words
-    tagged = with_metadata(scene(), "TIFF", xmp=b"<x/>")
-    assert "other XMP" in pixels.told(with_metadata(scene(), "TIFF"), tagged)
+    assert "ICC only in the new one, resolution only in the new one" in words
+    tagged, other, longer = (
+        with_metadata(scene(), "TIFF", xmp=packet) for packet in (b"<x/>", b"<y/>", b"<long/>")
+    )
+    assert "XMP only in the old one" in pixels.told(tagged, with_metadata(scene(), "TIFF"))
+    assert "other XMP (from byte 1 on)" in pixels.told(tagged, other)
+    assert "other XMP (4 → 7 bytes)" in pixels.told(tagged, longer)
 
 
 def test_a_level_that_differs_is_measured() -> None:
@@ -220,7 +224,8 @@ def test_a_source_that_was_changed_is_told() -> None:
 def test_times_places_versions_and_the_order_of_workers_do_not_count(tmp_path: Path) -> None:
     said = [
         f"b in {tmp_path}\n  warning: w\na\n3 done · 1.2 s, 10.2 images/s\nfailed: a: no; b: no\n",
-        "a\n3 done · 0.4 s, 1,234 images/s\nb in PLACE\n  warning: w\nfailed: b: no; a: no\n",
+        "5 of 9 images, 1.2 images/s, 1 failed\na\n3 done · 0.4 s, 1,234 images/s\n"
+        "b in PLACE\n  warning: w\nfailed: b: no; a: no\n",
     ]
     one, other = (lines_of(text.encode(), tmp_path, ordered=False) for text in said)
     assert one == other

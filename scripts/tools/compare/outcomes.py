@@ -15,6 +15,8 @@ JOURNAL: Final = ".imgbatch"
 """Folders whose contents hold times and inodes."""
 
 _CHANGING: Final = (
+    # Progress, of runs that take longer than half a minute.
+    (re.compile(r"^\d+ of \d+ images, .*\n", re.MULTILINE), ""),
     (re.compile(r"\d[\d.,]* images/s"), "N images/s"),
     (re.compile(r"\b\d+(?:\.\d+)? (?:s|min|h)\b"), "T s"),
     (re.compile(r"(?<=imgbatch, version )\S+"), "V"),
@@ -81,7 +83,7 @@ def _timeless(data: bytes) -> bytes:
 
 
 def lines_of(said: bytes, place: Path, *, ordered: bool) -> list[str]:
-    """What a command said, without times, rates, its version and the place it ran in.
+    """What a command said, without progress, times, rates, its version and the place it ran in.
 
     Several processes finish in any order: unless `ordered`, lines are sorted, each together with
     the indented ones below it.

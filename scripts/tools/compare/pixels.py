@@ -32,7 +32,8 @@ _BLOCKS: Final = {
     "duration": "duration",
     "loop": "loop",
 }
-_TAGS: Final = {34675: "ICC", 34665: "EXIF", 34853: "EXIF", 700: "XMP", 33723: "IPTC"}
+_TAGS: Final = {34675: "ICC", 700: "XMP", 33723: "IPTC"}
+_DIRECTORIES: Final = {34665: "EXIF", 34853: "GPS"}
 # StripOffsets, StripByteCounts, TileOffsets, TileByteCounts
 _PLACES: Final = frozenset({273, 279, 324, 325})
 
@@ -74,8 +75,8 @@ def _blocks(image: Image.Image) -> dict[str, object]:
             blocks[_BLOCKS[key]] = value
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         for tag, value in image.tag_v2.items():
-            if tag in {34665, 34853}:
-                blocks["EXIF"] = dict(image.getexif().get_ifd(tag))
+            if tag in _DIRECTORIES:
+                blocks[_DIRECTORIES[tag]] = dict(image.getexif().get_ifd(tag))
             elif tag not in _PLACES:
                 blocks[_TAGS.get(tag, f"tag {tag}")] = value
     return blocks
@@ -98,14 +99,24 @@ def told(old: bytes, new: bytes) -> str:
             words.append(f"{was} → {now}")
     if before.mode == after.mode and before.size == after.size:
         words.append(levels(before.frames, after.frames))
-    blocks = sorted(
-        name
-        for name in before.blocks.keys() | after.blocks.keys()
+    words += [
+        block(name, before.blocks.get(name), after.blocks.get(name))
+        for name in sorted(before.blocks.keys() | after.blocks.keys())
         if before.blocks.get(name) != after.blocks.get(name)
-    )
-    if blocks:
-        words.append(f"other {', '.join(blocks)}")
+    ]
     return ", ".join(words)
+
+
+def block(name: str, old: object, new: object) -> str:
+    """In what something beside the pixels differs."""
+    if old is None or new is None:
+        return f"{name} only in the {'new' if old is None else 'old'} one"
+    if not (isinstance(old, bytes) and isinstance(new, bytes)):
+        return f"other {name}"
+    if len(old) != len(new):
+        return f"other {name} ({len(old)} → {len(new)} bytes)"
+    first = next(at for at, (was, now) in enumerate(zip(old, new, strict=True)) if was != now)
+    return f"other {name} (from byte {first} on)"
 
 
 def levels(old: list[NDArray[Any]], new: list[NDArray[Any]]) -> str:
