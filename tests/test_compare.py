@@ -160,6 +160,8 @@ def test_metadata_that_differ_are_named() -> None:
     assert "XMP only in the old one" in pixels.told(tagged, with_metadata(scene(), "TIFF"))
     assert "other XMP (from byte 1 on)" in pixels.told(tagged, other)
     assert "other XMP (4 → 7 bytes)" in pixels.told(tagged, longer)
+    texts = [with_metadata(scene(), "PNG", xmp=packet) for packet in (b"<x/>", b"<y/>")]
+    assert "other XMP (from byte 1 on)" in pixels.told(*texts)
 
 
 def test_a_level_that_differs_is_measured() -> None:

@@ -72,7 +72,7 @@ def _blocks(image: Image.Image) -> dict[str, object]:
     blocks: dict[str, object] = {}
     for key, value in image.info.items():
         if key in _BLOCKS:
-            blocks[_BLOCKS[key]] = value
+            blocks[_BLOCKS[key]] = value.encode() if isinstance(value, str) else value
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         for tag, value in image.tag_v2.items():
             if tag in _DIRECTORIES:
