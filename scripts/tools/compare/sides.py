@@ -74,7 +74,10 @@ class Side:
             home.rename(place / SOURCES)
         try:
             before = {} if entry.in_place else _states(place / SOURCES)
-            ran = tuple(self._run(entry, words, place) for words in entry.words())
+            ran = tuple(
+                self._run(entry, words, place / _report(number))
+                for number, words in enumerate(entry.words())
+            )
             after = {} if entry.in_place else _states(place / SOURCES)
         finally:
             if not entry.in_place:
@@ -84,12 +87,11 @@ class Side:
         files = files_in(place, [*entry.files, *reports])
         return Outcome(ran, files, tuple(sorted(changed)))
 
-    def _run(self, entry: Entry, words: list[str], place: Path) -> Ran:
-        number = sum(1 for _ in place.glob("report-*.jsonl"))
+    def _run(self, entry: Entry, words: list[str], report: Path) -> Ran:
+        place = report.parent
         stands_for = {ALL: SOURCES, FEW: os.path.normpath(f"{SOURCES}/{self.few}")}
         command = [stands_for.get(word, word) for word in words]
         line = shlex.join(command)
-        report = place / _report(number)
         jobs = self.jobs or entry.jobs
         if works(words):
             command += ["--jobs", str(jobs), "--report", report.name]
@@ -97,8 +99,6 @@ class Side:
         code, out, err = self._finished(command, entry.stdin.encode(), place)
         seconds = time.perf_counter() - begun
         ordered = jobs == 1
-        # Without one (wrong usage) the next command's report still has its own number.
-        report.touch()
         return Ran(
             line,
             code,
