@@ -1,0 +1,8 @@
+"""The command: scripts/compare calls it."""
+
+import sys
+
+from tools.compare.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
