@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imgbatch.running.batch import run
 
 _HOME = {
-    "run": "batch",
+    "run": "running.batch",
     "ImgbatchError": "errors",
     "NothingFoundError": "errors",
     "PlanError": "errors",
@@ -34,8 +34,8 @@ _HOME = {
     "Source": "model",
     "Summary": "model",
     "Written": "model",
-    "Output": "recipe",
-    "Recipe": "recipe",
+    "Output": "recipes.recipe",
+    "Recipe": "recipes.recipe",
 }
 
 __all__ = [

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import hypothesis
-import programs
 import pytest
+from toolkit import programs
 
 # The same examples in every run, however long one takes; nothing is remembered.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import opened, saved, scene
-from pool_tasks import still_alive
+from toolkit import ROOT
+from toolkit.pictures import opened, saved, scene
+from toolkit.pool_tasks import still_alive
 
 import imgbatch
 from imgbatch.model import Job, Run
@@ -300,7 +301,7 @@ def test_a_second_attempt_overwrites_nothing_that_was_not_planned(tmp_path: Path
 
 def test_the_program_in_the_readme_runs(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/sub/b.jpg")
-    readme = Path(__file__).parent.parent / "README.md"
+    readme = ROOT / "README.md"
     _, _, rest = readme.read_text(encoding="utf-8").partition("```python\n")
     program, _, _ = rest.partition("```")
     assert "imgbatch.run(" in program

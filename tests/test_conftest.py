@@ -45,8 +45,10 @@ os.openpty = openpty
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
     """Tests that need what is not there, under this project's own rules."""
-    for name in ("conftest.py", "programs.py"):
-        shutil.copy(HERE / name, tmp_path)
+    shutil.copy(HERE / "conftest.py", tmp_path)
+    shutil.copytree(
+        HERE / "toolkit", tmp_path / "toolkit", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(HERE.parent / "pyproject.toml", tmp_path)
     (tmp_path / "test_plain.py").write_text(TESTS)
     (tmp_path / "sitecustomize.py").write_text(NO_TERMINALS)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
 
 from PIL import Image
+from toolkit import ROOT
 
 from imgbatch.operations import names
 
-ROOT: Final = Path(__file__).parent.parent
 REMEDY: Final = "run scripts/make_docs"
 
 

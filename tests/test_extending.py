@@ -10,10 +10,11 @@ from typing import Final
 
 import numpy as np
 import pytest
-from commands import imgbatch, plant
-from pictures import opened, saved, scene
+from toolkit import ROOT
+from toolkit.commands import imgbatch, plant
+from toolkit.pictures import opened, saved, scene
 
-PAGE: Final = (Path(__file__).parent.parent / "docs/extending.md").read_text(encoding="utf-8")
+PAGE: Final = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 CODE: Final = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from commands import plant
 from test_api import files, script
+from toolkit.commands import plant
 
 PHOTOS: Final = tuple(f"photos/{number:02}.jpg" for number in range(12))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from pictures import saved, scene
+from toolkit.pictures import saved, scene
 
 import imgbatch
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from programs import NEEDED, LackingError
+from toolkit import ROOT
+from toolkit.programs import NEEDED, LackingError
 
-ROOT: Final = Path(__file__).parent.parent
 GENUINE: Final = {
     "imagemagick": "Version: ImageMagick 6.9.11-60 Q16 x86_64 2021-01-25 https://imagemagick.org",
     "exiftool": "12.57",
@@ -144,7 +144,7 @@ def test_nothing_is_looked_for_in_the_working_folder(
 
 def asked(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-I", ROOT / "tests/programs.py", *words],
+        [sys.executable, "-I", ROOT / "tests/toolkit/programs.py", *words],
         env={"PATH": str(path)},
         capture_output=True,
         text=True,

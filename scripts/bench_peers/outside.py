@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from programs import NEEDED, Program
+from toolkit.programs import NEEDED, Program
 
 PROGRAMS: Final = {
     program.name: program

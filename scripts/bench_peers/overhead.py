@@ -24,7 +24,7 @@ from types import FrameType
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-FIGURES = ROOT / "tests" / "overhead.json"
+FIGURES = ROOT / "tests" / "scripts" / "overhead.json"
 
 FEW, MANY = 20, 60
 SIDES = (160, 107)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from programs import LackingError
+from toolkit.programs import LackingError
 
 from bench_peers.measure import Command
 from bench_peers.outside import PROGRAMS

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import deeds
 import numpy as np
-from deeds import Deed
 from numpy.typing import NDArray
-from pictures import Pixels, opened, saved, scene
-from pool_tasks import _processes
+from toolkit.pictures import Pixels, opened, saved, scene
+from toolkit.pool_tasks import _processes
+from torture import deeds
+from torture.deeds import Deed
 
 INJECTED: Final = Path(__file__).parent / "injected"
 PATIENCE_SECONDS: Final = 300.0

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from scenes import SCENES, Role, Shape, Stage
-from tracing import WRITING, Call
+from torture.scenes import SCENES, Role, Shape, Stage
+from torture.tracing import WRITING, Call
 
 KILL: Final = "KILL"
 """The process is killed as it makes the call, which is not carried out."""

@@ -23,12 +23,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-import holding
+from torture import holding
 
 PATIENCE_SECONDS: Final = 60.0
 _LOADED: Final = (
-    *("cli", "cli.resize", "cli.session", "worker", "executors.pool", "executors.serial"),
-    *("batch", "report", "journal", "progress"),
+    *(
+        "cli.commands",
+        "cli.resize",
+        "cli.session",
+        "running.worker",
+        "executors.pool",
+        "executors.serial",
+    ),
+    *("running.batch", "running.report", "store.journal", "cli.progress"),
 )
 
 

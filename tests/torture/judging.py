@@ -8,11 +8,11 @@ import signal
 from contextlib import suppress
 from typing import Any, Final
 
-from arena import Ended, Row, Tree, leftovers, seals
-from faults import KILL, SHORT, Fault
-from ordeals import Verdict
-from scenes import REPORT, Stage
-from tracing import Call
+from torture.arena import Ended, Row, Tree, leftovers, seals
+from torture.faults import KILL, SHORT, Fault
+from torture.ordeals import Verdict
+from torture.scenes import REPORT, Stage
+from torture.tracing import Call
 
 _DONE: Final = re.compile(r"(\d+) done")
 _TO_DO: Final = re.compile(r" (?:->|remakes|overwrites|is replaced)(?: |$)", re.MULTILINE)

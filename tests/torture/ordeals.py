@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import programs
-from arena import (
+from toolkit import programs
+from torture.arena import (
     Arena,
     Ended,
     Tree,

@@ -11,9 +11,9 @@ from pathlib import Path
 from stat import filemode
 from typing import Final, Literal
 
-from arena import Ended, Tree, alive_after, files, plant, tree
-from forks import Forks
-from pictures import saved, scene
+from toolkit.pictures import saved, scene
+from torture.arena import Ended, Tree, alive_after, files, plant, tree
+from torture.forks import Forks
 
 Shape = Literal["serial", "pool"]
 """One file in the command's own process, or several in two workers."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from arena import (
+from toolkit.pictures import saved, scene
+from torture.arena import (
     Arena,
     leftovers,
     partial,
@@ -22,8 +23,8 @@ from arena import (
     tree,
     wait_until,
 )
-from deeds import Deed
-from ordeals import (
+from torture.deeds import Deed
+from torture.ordeals import (
     fill_disk,
     finish,
     plant_mixed,
@@ -32,7 +33,6 @@ from ordeals import (
     undisturbed,
     why_not_mount,
 )
-from pictures import saved, scene
 
 # Each output of `plant_noise` takes some 14 kB.
 NOISE: Final = ("filter", "photos", "--filter", "invert", "-o", "out", "--jobs", "2")

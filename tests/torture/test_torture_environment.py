@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import programs
 import pytest
-from commands import COMMAND, imgbatch, plant
-from ordeals import why_not_mount
+from toolkit import programs
+from toolkit.commands import COMMAND, imgbatch, plant
+from torture.ordeals import why_not_mount
 
 ALONE: Final = b"imgbatch: no worker process can be started ("
 PHOTOS: Final = tuple(f"photos/{number}.jpg" for number in range(6))

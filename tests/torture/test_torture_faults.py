@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import tracing
-from arena import Arena
-from faults import Fault, possible, spread
-from forks import Forks
-from judging import judge_at_once, judge_the_rerun
-from ordeals import Verdict
-from scenes import REPORT, SCENES, Shape, Stage
-from tracing import Call
-from trials import all_tried, recorded
+from torture import tracing
+from torture.arena import Arena
+from torture.faults import Fault, possible, spread
+from torture.forks import Forks
+from torture.judging import judge_at_once, judge_the_rerun
+from torture.ordeals import Verdict
+from torture.scenes import REPORT, SCENES, Shape, Stage
+from torture.tracing import Call
+from torture.trials import all_tried, recorded
 
 SEED: Final = 13
 # Sixty together; those with workers take a second each.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from arena import (
+from torture.arena import (
     Arena,
     Tree,
     leftovers,
@@ -19,8 +19,8 @@ from arena import (
     seals,
     tree,
 )
-from deeds import Deed
-from ordeals import Originals, Verdict, undisturbed
+from torture.deeds import Deed
+from torture.ordeals import Originals, Verdict, undisturbed
 
 WHAT: Final = ("resize", "photos", "-s", "150", "--jobs", "2")
 KEPT: Final = ("--in-place", "--backup", "backup")

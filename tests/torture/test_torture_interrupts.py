@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from arena import alive_after, wait_until
-from commands import COMMAND, plant
+from toolkit.commands import COMMAND, plant
+from torture.arena import alive_after, wait_until
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 INSTALLED: Final = (str(Path(sys.executable).with_name("imgbatch")),)

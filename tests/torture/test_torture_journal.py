@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from arena import (
+from toolkit.pictures import saved, scene
+from torture.arena import (
     JOURNAL,
     Arena,
     Ended,
@@ -23,8 +24,7 @@ from arena import (
     tree,
     wait_until,
 )
-from deeds import Deed
-from pictures import saved, scene
+from torture.deeds import Deed
 
 WORDS: Final = ("resize", "photos", "-s", "30", "-o", "out", "--jobs", "2")
 FILES: Final = 7

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from arena import (
+from PIL import Image
+from toolkit.pictures import opened, saved, scene
+from torture.arena import (
     Arena,
     leftovers,
     plant,
@@ -16,9 +18,7 @@ from arena import (
     same_pixels,
     tree,
 )
-from deeds import Deed
-from pictures import opened, saved, scene
-from PIL import Image
+from torture.deeds import Deed
 
 SMALL: Final = ("resize", "photos", "-s", "30", "-o", "out")
 

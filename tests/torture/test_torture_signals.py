@@ -12,7 +12,7 @@ from subprocess import Popen, TimeoutExpired
 from typing import Final
 
 import pytest
-from arena import (
+from torture.arena import (
     Arena,
     Tree,
     alive_after,
@@ -25,8 +25,8 @@ from arena import (
     wait_until,
     workers_of,
 )
-from deeds import Deed
-from ordeals import Verdict, finish, kill_command, plant_mixed, undisturbed
+from torture.deeds import Deed
+from torture.ordeals import Verdict, finish, kill_command, plant_mixed, undisturbed
 
 FAULTY: Final = ("filter", "photos", "--filter", "fault", "-o", "out", "--jobs", "2")
 MIXED: Final = ("resize", "photos", "-s", "200", "-s", "thumb=x20", "-o", "out", "--jobs", "2")

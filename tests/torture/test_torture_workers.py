@@ -10,9 +10,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Final
 
-import deeds
 import pytest
-from arena import (
+from torture import deeds
+from torture.arena import (
     Arena,
     Ended,
     leftovers,
@@ -22,8 +22,8 @@ from arena import (
     tree,
     workers_of,
 )
-from deeds import Deed
-from ordeals import kill_workers, undisturbed
+from torture.deeds import Deed
+from torture.ordeals import kill_workers, undisturbed
 
 FAULTY: Final = ("filter", "photos", "--filter", "fault", "-o", "out")
 

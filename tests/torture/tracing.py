@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import holding
-import programs
-from arena import JOURNAL
+from toolkit import programs
+from torture import holding
+from torture.arena import JOURNAL
 
 NAMES: Final = (
     *("open", "openat", "creat"),

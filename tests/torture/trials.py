@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import holding
-from arena import Ended
-from faults import KILL, SHORT, Fault, possible
-from forks import Forks, HangsError
-from judging import judge_at_once, judge_the_rerun
-from ordeals import Verdict
-from scenes import Role, Scene, Shape, Stage
-from tracing import Call, Tracer, TracingError, await_held, calls
+from torture import holding
+from torture.arena import Ended
+from torture.faults import KILL, SHORT, Fault, possible
+from torture.forks import Forks, HangsError
+from torture.judging import judge_at_once, judge_the_rerun
+from torture.ordeals import Verdict
+from torture.scenes import Role, Scene, Shape, Stage
+from torture.tracing import Call, Tracer, TracingError, await_held, calls
 
 _JOBS_OF_A_WORKER: Final = 2
 _RELEASE_SECONDS: Final = 30.0

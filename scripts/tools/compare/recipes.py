@@ -12,9 +12,9 @@ from typing import Any, Final
 import click
 
 from imgbatch import operations
-from imgbatch.cli import group
+from imgbatch.cli.commands import group
 from imgbatch.imaging import formats
-from imgbatch.recipe_file import presets
+from imgbatch.recipes.toml import presets
 
 WORKING: Final = frozenset({"resize", "convert", "filter", "run"})
 """Commands that take pictures."""

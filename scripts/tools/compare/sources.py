@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final, get_args
 
 import numpy as np
-import pictures
-from mutations import Specimen, specimens
-from pictures import Gps, Order, saved, scene
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from toolkit import pictures
+from toolkit.mutations import Specimen, specimens
+from toolkit.pictures import Gps, Order, saved, scene
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 SAMPLES: Final = ROOT / "sample_images"

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-sys.path.append(str(Path(__file__).parent.parent))
+sys.path.append(str(Path(__file__).parents[2]))
 
-import deeds
-import holding
+from torture import deeds, holding
 
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, parameters_of, register

@@ -1,0 +1,202 @@
+"""The executors: every job has exactly one outcome, whatever happens to its worker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from toolkit import pool_tasks
+
+Answer = dict[str, Any]
+
+
+def ordered(place: Path, chunks: list[list[str]], **order: Any) -> Answer:
+    """Have errands run by a new interpreter; the answer of `pool_tasks.carry_out`."""
+    run = subprocess.run(
+        [sys.executable, pool_tasks.__file__],
+        input=json.dumps({"place": str(place), "chunks": chunks, **order}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    answer: Answer = json.loads(run.stdout)
+    return answer
+
+
+def kinds(answer: Answer) -> dict[int, str]:
+    assert len({one["number"] for one in answer["outcomes"]}) == len(answer["outcomes"])
+    return {one["number"]: one["kind"] for one in answer["outcomes"]}
+
+
+def nobody_left(answer: Answer) -> bool:
+    return not answer["left"] and not answer["survivors"]
+
+
+@pytest.mark.parametrize("serial", [True, False], ids=["serial", "pool"])
+def test_every_job_has_one_outcome_and_is_finished_once(tmp_path: Path, serial: bool) -> None:
+    chunks = [["nothing"] * 20, ["rest", "nothing"], *[["nothing"]] * 10]
+
+    answer = ordered(tmp_path, chunks, serial=serial)
+
+    assert kinds(answer) == dict.fromkeys(range(32), "done")
+    assert sorted(answer["finished"]) == [[number, False] for number in range(32)]
+    assert not answer["workers_died"]
+    assert nobody_left(answer)
+
+
+def test_no_jobs_are_no_outcomes(tmp_path: Path) -> None:
+    assert ordered(tmp_path, [])["outcomes"] == []
+
+
+def test_the_pool_uses_several_processes_and_the_plain_loop_none(tmp_path: Path) -> None:
+    chunks = [["rest"]] * 8
+
+    assert len({one["pid"] for one in ordered(tmp_path, chunks)["outcomes"]}) == 2
+    assert len({one["pid"] for one in ordered(tmp_path, chunks, serial=True)["outcomes"]}) == 1
+
+
+GUILTY: Final = {
+    "kill itself": ("killed", "its worker was killed by signal 9 (out of memory?)"),
+    "crash": ("killed", "its worker was killed by signal 11"),
+    "end well": ("exited", "its worker process ended with exit code 0"),
+    "end badly": ("exited", "its worker process ended with exit code 3"),
+    "interrupt": ("raised", "KeyboardInterrupt: "),
+    "leave": ("raised", "SystemExit: 5"),
+    "run out of memory": ("memory", "not enough memory: give fewer --jobs"),
+    "return a lambda": ("raised", "Can't pickle"),
+}
+
+
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """A run with everything that can go wrong: each guilty one has innocents on both sides."""
+    chunks = [["nothing", deed, "nothing"] for deed in GUILTY]
+    return ordered(tmp_path_factory.mktemp("troubled"), chunks + [["nothing"]] * 4)
+
+
+@pytest.mark.parametrize("deed", GUILTY)
+def test_a_job_that_takes_its_worker_along_is_lost_with_the_cause(
+    troubled: Answer, deed: str
+) -> None:
+    number = 3 * list(GUILTY).index(deed) + 1
+    (outcome,) = (one for one in troubled["outcomes"] if one["number"] == number)
+
+    kind, cause = GUILTY[deed]
+    assert outcome["kind"] == kind
+    assert cause in outcome["cause"]
+
+
+def test_the_innocent_are_all_done_and_nothing_is_said_twice(troubled: Answer) -> None:
+    guilty = {3 * place + 1 for place in range(len(GUILTY))}
+    everybody = range(3 * len(GUILTY) + 4)
+
+    assert {number for number, kind in kinds(troubled).items() if kind == "done"} == (
+        set(everybody) - guilty
+    )
+    assert sorted(troubled["finished"]) == [[number, number in guilty] for number in everybody]
+    assert troubled["workers_died"]
+    assert nobody_left(troubled)
+
+
+def test_a_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
+    # The first was finished by the worker that then died, and its result went with it.
+    chunks = [["nothing", "die the first time", "nothing"], ["nothing"]]
+
+    answer = ordered(tmp_path, chunks, workers=1)
+
+    assert kinds(answer) == dict.fromkeys(range(4), "done")
+    repeated = {one["number"] for one in answer["outcomes"] if one["second_time"]}
+    assert repeated == {0, 1}
+    assert sorted(answer["finished"]) == [[number, False] for number in range(4)]
+    assert nobody_left(answer)
+
+
+def test_a_worker_that_ends_without_an_error_is_missed_as_well(tmp_path: Path) -> None:
+    # What it left behind is only looked for if somebody noticed.
+    answer = ordered(tmp_path, [["end well"], ["nothing"]])
+
+    assert kinds(answer) == {0: "exited", 1: "done"}
+    assert answer["workers_died"]
+
+
+def test_a_killed_neighbour_that_held_the_queues_lock_costs_nothing(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["kill idle neighbours"], *[["nothing"]] * 9])
+
+    assert kinds(answer) == dict.fromkeys(range(10), "done")
+    assert answer["workers_died"]
+    assert nobody_left(answer)
+
+
+def test_a_job_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["sleep long"], *[["nothing"]] * 5], timeout=3)
+
+    assert kinds(answer) == {0: "timeout", **dict.fromkeys(range(1, 6), "done")}
+    assert nobody_left(answer)
+
+
+def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"]] * 5, bad_set_up=True)
+
+    assert "RuntimeError: no room for workers" in answer["error"]
+    assert kinds(answer) == dict.fromkeys(range(5), "no-workers")
+    assert sorted(answer["finished"]) == [[number, True] for number in range(5)]
+    assert nobody_left(answer)
+
+
+@pytest.mark.parametrize("serial", [True, False], ids=["serial", "pool"])
+def test_told_to_stop_it_finishes_what_was_begun(tmp_path: Path, serial: bool) -> None:
+    answer = ordered(tmp_path, [["rest"] * 30] * 4, serial=serial, stop_after=1)
+
+    begun = {int(mark.name.removeprefix("begun-")) for mark in tmp_path.glob("begun-*")}
+    assert set(kinds(answer)) == begun
+    assert set(kinds(answer).values()) == {"done"}
+    assert len(begun) < 120
+    assert not answer["workers_died"]
+    assert nobody_left(answer)
+
+
+def test_a_run_that_is_given_up_early_leaves_no_process(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["rest"]] * 100, close_after=1)
+
+    assert len(answer["outcomes"]) == 1
+    assert nobody_left(answer)
+
+
+def test_a_slow_consumer_is_no_reason_to_begin_anew(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"]] * 12, look=1, stall=0.3)
+
+    assert kinds(answer) == dict.fromkeys(range(12), "done")
+    assert len({one["pid"] for one in answer["outcomes"]}) <= 2
+    assert not any(one["second_time"] for one in answer["outcomes"])
+
+
+def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"]] * 60, look=0.5)
+
+    # Two for each of the two workers, and one for the result that came.
+    assert 0 < answer["sent"] <= 5
+    assert len(answer["outcomes"]) == 60
+
+
+def test_told_to_abort_no_worker_lives_when_that_is_raised(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["nothing"], *[["sleep long"]] * 4], abort_after=1)
+
+    assert answer["error"] == "interrupted"
+    # The process that keeps track of semaphores is nobody's worker.
+    assert len(answer["at_interruption"]) <= 1
+    assert nobody_left(answer)
+
+
+def test_told_to_abort_the_plain_loop_ends_in_the_midst_of_a_job(tmp_path: Path) -> None:
+    chunks = [["nothing", "count for ever", "nothing"]]
+
+    answer = ordered(tmp_path, chunks, serial=True, timeout=60, abort_when="counting")
+
+    assert answer["error"] == "interrupted"
+    assert set(kinds(answer)) == {0}
+    assert not (tmp_path / "begun-2").exists()

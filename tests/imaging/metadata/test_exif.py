@@ -1,0 +1,766 @@
+"""EXIF blocks are edited in place: what is kept is kept bit for bit, what is removed is gone."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toolkit import pictures
+from toolkit.pictures import Order
+
+from imgbatch.imaging.metadata.exif import DATE_TIME_ORIGINAL, MODEL, Exif
+
+both_orders: Final = pytest.mark.parametrize("order", ["<", ">"])
+
+EDITS: Final[dict[str, Callable[[Exif], None]]] = {
+    "set_upright": Exif.set_upright,
+    "set_size": lambda exif: exif.set_size(12, 345),
+    "remove_orientation": Exif.remove_orientation,
+    "remove_thumbnail": Exif.remove_thumbnail,
+    "remove_gps": Exif.remove_gps,
+    "remove_broken_resolution": Exif.remove_broken_resolution,
+    "set_resolution": lambda exif: exif.set_resolution((96, 72)),
+    "set_text": lambda exif: exif.set_text(0x013B, "Zoë"),
+    "set_colour_space": lambda exif: exif.set_colour_space(srgb=False),
+}
+each_edit: Final = pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+
+
+def entry_of(block: bytes, order: str, ifd: int, tag: int) -> int | None:
+    """Where the entry of a tag stands in a directory, read without the code under test."""
+    (count,) = struct.unpack_from(order + "H", block, ifd)
+    for at in range(ifd + 2, ifd + 2 + 12 * count, 12):
+        if struct.unpack_from(order + "H", block, at) == (tag,):
+            return at
+    return None
+
+
+def value_of(block: bytes, order: str, ifd: int, tag: int) -> int:
+    """A SHORT or LONG value that stands in its entry."""
+    at = entry_of(block, order, ifd, tag)
+    assert at is not None, f"tag 0x{tag:04X} is missing"
+    (kind,) = struct.unpack_from(order + "H", block, at + 2)
+    value: int = struct.unpack_from(order + ("H" if kind == 3 else "I"), block, at + 8)[0]
+    return value
+
+
+def changed(before: bytes, after: bytes) -> list[int]:
+    """The positions at which two blocks of one length differ."""
+    assert len(before) == len(after)
+    return [at for at, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
+
+
+def tiny(order: Order, *directories: tuple[int, list[pictures.Field], int]) -> bytes:
+    """A block of directories, each given with the offset it stands at and the link to the next."""
+    block = bytearray(pictures.tiff_header(order))
+    for at, fields, link in directories:
+        block += bytes(at - len(block))
+        block += pictures.directory(order, fields, at, link)
+    return bytes(block)
+
+
+def long(order: Order, value: int) -> bytes:
+    return struct.pack(order + "I", value)
+
+
+# What is set
+
+
+@both_orders
+def test_a_text_is_set_and_nothing_but_the_first_directory_moves(order: Order) -> None:
+    block = pictures.exif_block(order)
+    exif = Exif(block.block)
+    exif.set_text(0x013B, "Zoë Licht, a name that is longer than the old one")
+    after = exif.tobytes()
+    (first,) = struct.unpack_from(order + "I", after, 4)
+    assert first >= len(block.block)
+    at = entry_of(after, order, first, 0x013B)
+    assert at is not None
+    kind, count, place = struct.unpack_from(order + "HII", after, at + 2)
+    value = "Zoë Licht, a name that is longer than the old one".encode() + b"\0"
+    assert (kind, after[place : place + count]) == (2, value)
+    # The old text and the old directory are zeros now, and all else is as it was.
+    (entries,) = struct.unpack_from(order + "H", block.block, 8)
+    table = set(range(8, 8 + 2 + 12 * entries + 4))
+    text_at = block.block.index(pictures.text(pictures.ARTIST))
+    old = set(range(text_at, text_at + len(pictures.ARTIST) + 1))
+    differing = set(changed(block.block, after[: len(block.block)])) - {4, 5, 6, 7}
+    assert differing <= table | old
+    assert not any(after[place] for place in table | old)
+    tags = [struct.unpack_from(order + "H", after, first + 2 + 12 * i)[0] for i in range(entries)]
+    assert tags == sorted(tags)
+    assert Exif(after).text(MODEL) == pictures.MODEL
+    assert value_of(after, order, first, 0x8769) == value_of(block.block, order, 8, 0x8769)
+
+
+@both_orders
+def test_a_text_that_was_not_there_is_added(order: Order) -> None:
+    exif = Exif(tiny(order, (8, [(0x0110, 2, pictures.text(pictures.MODEL))], 0)))
+    exif.set_text(0x8298, "mine")
+    exif.set_text(0x8298, "yours\0")
+    after = Exif(exif.tobytes())
+    assert (after.text(0x8298), after.text(MODEL)) == ("yours", pictures.MODEL)
+    assert b"mine" not in exif.tobytes()
+
+
+def test_an_empty_block_can_be_filled() -> None:
+    exif = Exif.empty()
+    exif.set_resolution((240.5, 120))
+    exif.set_text(0x013B, "Ada")
+    after = Exif(exif.tobytes())
+    assert (after.resolution, after.text(0x013B)) == ((240.5, 120), "Ada")
+
+
+def test_the_link_to_the_thumbnail_is_kept_when_a_text_is_set() -> None:
+    block = pictures.exif_block(thumbnail=b"t" * 40)
+    exif = Exif(block.block)
+    exif.set_text(0x013B, "Ada")
+    assert b"t" * 40 in exif.tobytes()
+    exif.remove_thumbnail()
+    assert b"t" * 40 not in exif.tobytes()
+
+
+@both_orders
+@pytest.mark.parametrize(
+    ("unit", "expected"), [(2, (300, 300)), (3, (762, 762)), (None, (300, 300))]
+)
+def test_resolution_is_read_in_inches(
+    order: Order, unit: int | None, expected: tuple[float, float]
+) -> None:
+    fields: list[pictures.Field] = [
+        (0x011A, 5, struct.pack(order + "II", 600, 2)),
+        (0x011B, 5, struct.pack(order + "II", 300, 1)),
+    ]
+    if unit is not None:
+        fields.append((0x0128, 3, struct.pack(order + "H", unit)))
+    assert Exif(tiny(order, (8, fields, 0))).resolution == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param((0x011A, 5, struct.pack("<II", 300, 0)), id="divided by zero"),
+        pytest.param((0x011A, 2, b"\0"), id="an empty text"),
+        pytest.param((0x011A, 5, b""), id="no value"),
+    ],
+)
+def test_nonsense_is_no_resolution(field: pictures.Field) -> None:
+    exif = Exif(tiny("<", (8, [field], 0)))
+    assert exif.resolution is None
+    exif.set_resolution((96, 72))
+    assert exif.resolution == (96, 72)
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "data", "stays"),
+    [
+        (0x011A, 5, struct.pack("<II", 300, 1), True),
+        (0x011A, 3, struct.pack("<H", 300), True),
+        (0x011A, 2, b"300\0", False),
+        (0x011B, 5, struct.pack("<4I", 300, 1, 300, 1), False),
+        (0x0128, 3, struct.pack("<H", 2), True),
+        (0x0128, 3, struct.pack("<HH", 2, 2), False),
+        (0x0128, 5, struct.pack("<II", 2, 1), False),
+    ],
+)
+def test_a_resolution_that_is_no_number_is_cut_out(
+    tag: int, kind: int, data: bytes, stays: bool
+) -> None:
+    exif = Exif(tiny("<", (8, [(tag, kind, data), (0x0110, 2, b"Testa 7\0")], 0)))
+    exif.remove_broken_resolution()
+    assert (entry_of(exif.tobytes(), "<", 8, tag) is not None) == stays
+    assert exif.text(MODEL) == "Testa 7"
+
+
+@both_orders
+def test_resolution_is_set_in_its_place(order: Order) -> None:
+    block = pictures.exif_block(order).block
+    exif = Exif(block)
+    exif.set_resolution((96, 72))
+    assert len(changed(block, exif.tobytes())) <= 4
+    assert Exif(exif.tobytes()).resolution == (96, 72)
+
+
+def test_rounding_is_no_other_resolution() -> None:
+    exif = Exif(pictures.exif_block().block)
+    before = exif.tobytes()
+    exif.set_resolution((299.9994, 299.9994))
+    assert exif.tobytes() == before
+    assert not exif.tells((298, 298))
+
+
+def test_positions_on_a_map_go_with_the_others() -> None:
+    """GeoTIFF says where a picture lies on the earth."""
+    corner = struct.pack("<6d", 0, 0, 0, 2.294468, 48.858239, 0)
+    exif = Exif(tiny("<", (8, [(0x8482, 7, corner), (0x0110, 2, b"Testa 7\0")], 0)))
+    exif.remove_gps()
+    assert corner[24:40] not in exif.tobytes()
+    assert exif.text(MODEL) == "Testa 7"
+
+
+@both_orders
+def test_a_block_of_some_tags_holds_nothing_else(order: Order) -> None:
+    block = Exif(pictures.exif_block(order).block).only([0x013B])
+    assert block is not None
+    assert block == tiny(order, (8, [(0x013B, 2, pictures.text(pictures.ARTIST))], 0))
+    assert Exif(pictures.exif_block(order, rights=False).block).only([0x013B]) is None
+
+
+@both_orders
+def test_a_block_without_maker_notes_says_all_else(order: Order) -> None:
+    block = pictures.exif_block(order)
+    shorter = Exif(block.block).without_maker_notes()
+    assert b"TESTA\0" not in shorter
+    assert len(shorter) < len(block.block) - len(block.maker_note)
+    exif = Exif(shorter)
+    assert exif.text(DATE_TIME_ORIGINAL) == pictures.TAKEN
+    assert len(pictures.traces_of_position(shorter)) == 2
+    assert exif.text(0x013B) == pictures.ARTIST
+
+
+# Orientation
+
+
+@both_orders
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_read(order: Order, orientation: int) -> None:
+    assert (
+        Exif(pictures.exif_block(order, orientation=orientation).block).orientation == orientation
+    )
+
+
+@both_orders
+def test_orientation_is_read_behind_the_exif_prefix(order: Order) -> None:
+    assert Exif(b"Exif\0\0" + pictures.exif_block(order, orientation=3).block).orientation == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        pytest.param(3, struct.pack("<H", 0), id="zero"),
+        pytest.param(3, struct.pack("<H", 9), id="nine"),
+        pytest.param(3, struct.pack("<HH", 6, 6), id="two values"),
+        pytest.param(3, b"", id="no value"),
+        pytest.param(2, b"6\0", id="text"),
+        pytest.param(5, struct.pack("<II", 6, 1), id="a fraction"),
+    ],
+)
+def test_nonsense_is_no_orientation(kind: int, data: bytes) -> None:
+    block = tiny("<", (8, [(0x0112, kind, data)], 0))
+    assert Exif(block).orientation is None
+
+
+@both_orders
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_orientation_of_several_values_is_cut_out(order: Order, count: int) -> None:
+    # Some readers take the first one.
+    fields: list[pictures.Field] = [
+        (0x0112, 3, struct.pack(order + "H", 6) * count),
+        (0x011A, 4, long(order, 72)),
+    ]
+    exif = Exif(tiny(order, (8, fields, 0)))
+
+    exif.set_upright()
+
+    assert entry_of(exif.tobytes(), order, 8, 0x0112) is None
+    assert value_of(exif.tobytes(), order, 8, 0x011A) == 72
+
+
+def test_a_block_without_orientation_has_none() -> None:
+    exif = Exif(pictures.exif_block(orientation=None).block)
+    before = exif.tobytes()
+    assert exif.orientation is None
+    exif.set_upright()
+    exif.remove_orientation()
+    assert exif.tobytes() == before
+
+
+def test_an_orientation_in_four_bytes_is_read_and_reset() -> None:
+    exif = Exif(tiny(">", (8, [(0x0112, 4, long(">", 8))], 0)))
+    assert exif.orientation == 8
+    exif.set_upright()
+    assert exif.orientation == 1
+    assert value_of(exif.tobytes(), ">", 8, 0x0112) == 1
+
+
+@both_orders
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_resetting_orientation_changes_that_one_byte_alone(order: Order, orientation: int) -> None:
+    before = pictures.exif_block(order, orientation=orientation).block
+    exif = Exif(before)
+    exif.set_upright()
+    after = exif.tobytes()
+    entry = entry_of(before, order, 8, 0x0112)
+    assert entry is not None
+    assert changed(before, after) == [entry + 8 + (order == ">")]
+    assert value_of(after, order, 8, 0x0112) == 1
+
+
+@both_orders
+def test_removing_orientation_moves_nothing_outside_its_directory(order: Order) -> None:
+    made = pictures.exif_block(order)
+    exif = Exif(made.block)
+    exif.remove_orientation()
+    after = exif.tobytes()
+    assert entry_of(after, order, 8, 0x0112) is None
+    (count,) = struct.unpack_from(order + "H", made.block, 8)
+    assert struct.unpack_from(order + "H", after, 8) == (count - 1,)
+    end = 8 + 2 + 12 * count + 4
+    assert after[end:] == made.block[end:]
+    # The other entries and the link to the thumbnail's directory are all still there.
+    entries = {made.block[at : at + 12] for at in range(10, end - 4, 12)}
+    left = {after[at : at + 12] for at in range(10, end - 16, 12)}
+    assert {struct.unpack(order + "H", one[:2])[0] for one in entries - left} == {0x0112}
+    assert after[end - 16 : end - 12] == made.block[end - 4 : end]
+
+
+# Size
+
+
+@both_orders
+def test_the_size_in_pixels_is_updated_in_both_directories(order: Order) -> None:
+    made = pictures.exif_block(order, size=(96, 64))
+    exif = Exif(made.block)
+    exif.set_size(48, 32)
+    after = exif.tobytes()
+    below = value_of(after, order, 8, 0x8769)
+    assert (value_of(after, order, 8, 0x0100), value_of(after, order, 8, 0x0101)) == (48, 32)
+    assert (value_of(after, order, below, 0xA002), value_of(after, order, below, 0xA003)) == (
+        48,
+        32,
+    )
+    assert len(changed(made.block, after)) == 4
+
+
+@both_orders
+def test_a_size_that_needs_four_bytes_gets_them(order: Order) -> None:
+    exif = Exif(pictures.exif_block(order).block)
+    exif.set_size(70_000, 65_536)
+    after = exif.tobytes()
+    below = value_of(after, order, 8, 0x8769)
+    assert value_of(after, order, below, 0xA002) == 70_000
+    assert value_of(after, order, below, 0xA003) == 65_536
+
+
+def test_a_size_is_not_added_where_the_block_tells_none() -> None:
+    block = tiny("<", (8, [(0x0110, 2, b"Testa 7\0")], 0))
+    exif = Exif(block)
+    exif.set_size(10, 10)
+    assert exif.tobytes() == block
+
+
+# The thumbnail
+
+
+@both_orders
+def test_a_removed_thumbnail_is_gone_and_all_else_stays(order: Order) -> None:
+    made = pictures.exif_block(order, thumbnail=random.Random(2).randbytes(500))
+    with_nothing_behind = pictures.exif_block(order, thumbnail=b"").block
+    exif = Exif(made.block)
+    exif.remove_thumbnail()
+    after = exif.tobytes()
+    assert not any(made.thumbnail[at : at + 8] in after for at in range(len(made.thumbnail) - 8))
+    # Exactly the block of a camera that makes no thumbnails.
+    assert after == with_nothing_behind
+
+
+@both_orders
+def test_a_thumbnail_amid_the_block_is_overwritten_and_moves_nothing(order: Order) -> None:
+    picture = random.Random(3).randbytes(200)
+    fields = [(0x0201, 4, long(order, 100)), (0x0202, 4, long(order, len(picture)))]
+    taken = pictures.text(pictures.TAKEN)
+    block = bytearray(
+        tiny(order, (8, [(0x8769, 4, long(order, 400))], 40), (40, fields, 0))
+        + bytes(400 - 40 - len(pictures.directory(order, fields, 40)))
+        + pictures.directory(order, [(0x9003, 2, taken)], 400)
+    )
+    block[100 : 100 + len(picture)] = picture
+    exif = Exif(bytes(block))
+    exif.remove_thumbnail()
+    after = exif.tobytes()
+    assert after[26:400] == bytes(374)
+    assert after[400:] == block[400:]
+    assert exif.text(DATE_TIME_ORIGINAL) == pictures.TAKEN
+
+
+@both_orders
+def test_an_uncompressed_thumbnail_is_gone_too(order: Order) -> None:
+    picture = random.Random(4).randbytes(96)
+    fields = [
+        (0x0103, 3, struct.pack(order + "H", 1)),
+        (0x0111, 4, long(order, 200) + long(order, 248)),
+        (0x0117, 3, struct.pack(order + "HH", 48, 48)),
+    ]
+    block = tiny(order, (8, [(0x0110, 2, b"Testa 7\0")], 60), (60, fields, 0))
+    block += bytes(200 - len(block)) + picture
+    exif = Exif(block)
+    exif.remove_thumbnail()
+    after = exif.tobytes()
+    assert not any(picture[at : at + 4] in after for at in range(len(picture) - 4))
+    assert exif.text(MODEL) == "Testa 7"
+
+
+@both_orders
+def test_zeros_that_belong_to_a_value_are_not_cut_off_with_the_thumbnail(order: Order) -> None:
+    """A UserComment that was never filled in, right before the thumbnail."""
+    made = pictures.exif_block(order, gps=False, more=[(0xFFF0, 7, b"ASCII\0\0\0" + bytes(256))])
+    exif = Exif(made.block)
+    exif.remove_thumbnail()
+    again = Exif(exif.tobytes())
+    again.set_size(10, 20)
+    assert again.text(DATE_TIME_ORIGINAL) == pictures.TAKEN
+
+
+@both_orders
+def test_a_directory_of_zeros_at_the_end_is_not_cut_off_with_the_thumbnail(order: Order) -> None:
+    below = [(0xA002, 4, long(order, 0)), (0xA003, 4, long(order, 0))]
+    first = [(0x8769, 4, long(order, 200))]
+    second = [(0x0201, 4, long(order, 100)), (0x0202, 4, long(order, 50))]
+    block = tiny(order, (8, first, 60), (60, second, 0), (200, below, 0))
+    exif = Exif(block)
+    exif.remove_thumbnail()
+    again = Exif(exif.tobytes())
+    again.set_size(5, 6)
+    assert value_of(again.tobytes(), order, 200, 0xA003) == 6
+
+
+@pytest.mark.parametrize("second", [8, 4, 1, 10, 20, 700, 5_000, 0xFFFFFFFF])
+@both_orders
+def test_a_thumbnails_directory_at_a_wrong_place_harms_nothing(order: Order, second: int) -> None:
+    made = pictures.exif_block(order, thumbnail=b"")
+    (count,) = struct.unpack_from(order + "H", made.block, 8)
+    link = 10 + 12 * count
+    block = made.block[:link] + long(order, second) + made.block[link + 4 :]
+    exif = Exif(block)
+    exif.remove_thumbnail()
+    assert exif.tobytes() == made.block
+
+
+def test_a_thumbnails_directory_in_the_header_is_no_endless_loop() -> None:
+    """Read as a directory, bytes 4 on have eight entries and a link to byte 4 again."""
+    block = tiny("<", (8, [(0x0110, 2, b"x\0")], 4))
+    block += bytes(4 + 2 + 8 * 12 - len(block)) + long("<", 4) + bytes(20)
+    exif = Exif(block)
+    exif.remove_thumbnail()
+    assert exif.text(MODEL) == "x"
+
+
+@both_orders
+def test_a_thumbnail_that_claims_other_values_harms_nothing(order: Order) -> None:
+    made = pictures.exif_block(order)
+    alone = pictures.exif_block(order, thumbnail=b"").block
+    second = len(alone)
+    for tag, value in ((0x0201, 8), (0x0202, second - 8)):
+        entry = entry_of(made.block, order, second, tag)
+        assert entry is not None
+        block = made.block[: entry + 8] + long(order, value) + made.block[entry + 12 :]
+        made = pictures.ExifBlock(block, made.maker_note, made.maker_note_at, made.thumbnail)
+    exif = Exif(made.block)
+    exif.remove_thumbnail()
+    assert exif.tobytes()[: len(alone)] == alone
+
+
+# The position
+
+
+@both_orders
+def test_the_position_is_gone_and_the_rest_stays(order: Order) -> None:
+    made = pictures.exif_block(order)
+    exif = Exif(made.block)
+    exif.remove_gps()
+    after = exif.tobytes()
+    assert pictures.traces_of_position(made.block) != []
+    assert pictures.traces_of_position(after) == []
+    assert entry_of(after, order, 8, 0x8825) is None
+    (count,) = struct.unpack_from(order + "H", after, 8)
+    assert struct.unpack_from(order + "I", after, 10 + 12 * count) == (0,)
+    assert entry_of(after, order, value_of(after, order, 8, 0x8769), 0x927C) is None
+    assert made.maker_note[10:] not in after
+    assert (exif.text(MODEL), exif.text(DATE_TIME_ORIGINAL)) == (pictures.MODEL, pictures.TAKEN)
+    assert exif.orientation == 6
+    assert value_of(after, order, value_of(after, order, 8, 0x8769), 0xA002) == 96
+
+
+@both_orders
+def test_values_stay_where_they_are_when_the_position_goes(order: Order) -> None:
+    made = pictures.exif_block(order, thumbnail=b"")
+    exif = Exif(made.block)
+    exif.remove_gps()
+    after = exif.tobytes()
+    for value in (pictures.MODEL, pictures.TAKEN, pictures.COPYRIGHT):
+        assert after.index(value.encode()) == made.block.index(value.encode())
+
+
+@both_orders
+def test_a_position_that_an_editor_left_unlinked_is_gone(order: Order) -> None:
+    made = pictures.exif_block(order)
+    entry = entry_of(made.block, order, 8, 0x8825)
+    assert entry is not None
+    # The pointer becomes some other tag; the directory stays where it is.
+    other = struct.pack(order + "H", 0x8826)
+    exif = Exif(made.block[:entry] + other + made.block[entry + 2 :])
+    exif.remove_gps()
+    assert pictures.traces_of_position(exif.tobytes()) == []
+
+
+@both_orders
+def test_a_position_behind_the_block_is_gone(order: Order) -> None:
+    """Pillow hands a second EXIF segment over right behind the first one."""
+    exif = Exif(pictures.exif_block(order, gps=False).block + pictures.exif_block(order).block)
+    exif.remove_gps()
+    assert pictures.traces_of_position(exif.tobytes()) == []
+
+
+@both_orders
+def test_a_position_that_another_value_claims_is_gone(order: Order) -> None:
+    # The text's count is broken: it reaches over the directory of the position and its values.
+    position = b"\x34\0\0\0\x01\0\0\0"
+    fields: list[pictures.Field] = [(0x010E, 2, b"text" * 60), (0x8825, 4, long(order, 100))]
+    block = bytearray(tiny(order, (8, fields, 0)))
+    text = value_of(bytes(block), order, 8, 0x010E)
+    assert text < 100
+    gps = pictures.directory(order, [(0x0002, 5, position)], 100, 0)
+    block[100 : 100 + len(gps)] = gps
+    exif = Exif(bytes(block))
+
+    exif.remove_gps()
+
+    assert position not in exif.tobytes()
+    assert long(order, 100) not in exif.tobytes()
+    assert exif.tobytes()[text : text + 20] == b"text" * 5
+
+
+@both_orders
+def test_a_position_in_the_exif_directory_is_gone(order: Order) -> None:
+    gps = [(0x0002, 5, struct.pack(order + "6I", 48, 1, 51, 1, 296_621, 10_000))]
+    block = tiny(
+        order,
+        (8, [(0x8769, 4, long(order, 40))], 0),
+        (40, [(0x8825, 4, long(order, 80)), (0x9003, 2, b"2024\0\0")], 0),
+        (80, gps, 0),
+    )
+    exif = Exif(block)
+    exif.remove_gps()
+    assert pictures.traces_of_position(exif.tobytes()) == []
+    assert exif.text(DATE_TIME_ORIGINAL) == "2024"
+
+
+@both_orders
+def test_an_xmp_packet_inside_the_block_goes_with_the_position(order: Order) -> None:
+    packet = pictures.xmp_packet(gps="attributes")
+    exif = Exif(tiny(order, (8, [(0x02BC, 1, packet), (0x0110, 2, b"Testa 7\0")], 0)))
+    exif.remove_gps()
+    assert pictures.traces_of_position(exif.tobytes()) == []
+    assert exif.text(MODEL) == "Testa 7"
+
+
+@both_orders
+@pytest.mark.parametrize("name", ["set_upright", "set_size", "remove_thumbnail"])
+def test_maker_notes_stay_bit_for_bit_at_their_place(order: Order, name: str) -> None:
+    made = pictures.exif_block(order)
+    exif = Exif(made.block)
+    EDITS[name](exif)
+    after = exif.tobytes()
+    assert after[made.maker_note_at :].startswith(made.maker_note)
+    (entry,) = [
+        at
+        for at in range(len(after) - 12)
+        if struct.unpack_from(order + "HH", after, at) == (0x927C, 7)
+    ]
+    assert struct.unpack_from(order + "II", after, entry + 4) == (
+        len(made.maker_note),
+        made.maker_note_at,
+    )
+
+
+# Text
+
+
+@both_orders
+def test_text_is_read_from_both_directories(order: Order) -> None:
+    exif = Exif(pictures.exif_block(order).block)
+    assert exif.text(MODEL) == pictures.MODEL
+    assert exif.text(DATE_TIME_ORIGINAL) == pictures.TAKEN
+    assert exif.text(0x010E) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "meant"),
+    [
+        (b"abc", "abc"),
+        (b"a\0", "a"),
+        (b"name\0behind", "name"),
+        (b"  spaces  \0", "spaces"),
+        (b"\0\0\0\0\0\0", None),
+        (b"    \0\0", None),
+        ("Gerät\0".encode(), "Gerät"),
+        (b"Ger\xe4t\0", "Ger\ufffdt"),
+    ],
+)
+def test_text_ends_at_the_first_nul(raw: bytes, meant: str | None) -> None:
+    assert Exif(tiny("<", (8, [(0x0110, 2, raw)], 0))).text(MODEL) == meant
+
+
+# Broken blocks
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b"", b"II", b"II*\0", b"Exif\0\0", b"II*\0\x08\0\0", b"MM*\0\0\0\0\x08", b"XX*\0\x08\0\0\0"],
+)
+def test_what_has_no_tiff_header_is_refused(block: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Exif(block)
+
+
+@both_orders
+def test_circles_of_directories_are_refused(order: Order) -> None:
+    to_itself = tiny(order, (8, [(0x8769, 4, long(order, 8))], 0))
+    to_each_other = tiny(
+        order,
+        (8, [(0x8769, 4, long(order, 40))], 0),
+        (40, [(0xA005, 4, long(order, 80))], 0),
+        (80, [(0x8825, 4, long(order, 40))], 0),
+    )
+    for block in (to_itself, to_each_other):
+        with pytest.raises(ValueError, match="circle"):
+            Exif(block)
+
+
+def test_a_deep_chain_of_directories_is_refused() -> None:
+    deep = tiny(
+        "<", *((8 + 18 * i, [(0x8769, 4, long("<", 26 + 18 * i))], 0) for i in range(3_000))
+    )
+    with pytest.raises(ValueError, match="too many"):
+        Exif(deep + bytes(32))
+
+
+def test_many_pointers_to_the_same_directories_do_not_multiply() -> None:
+    """Walked along every path these would be 500 ** 6 directories."""
+
+    def pointers(to: int) -> list[pictures.Field]:
+        return [(0x8769, 4, long("<", to))] * 500
+
+    step = 2 + 500 * 12 + 4
+    levels = [(8 + step * i, pointers(8 + step * (i + 1)), 0) for i in range(6)]
+    block = tiny("<", *levels) + pictures.directory("<", [(0x0110, 2, b"x\0")], 0)
+    with pytest.raises(ValueError, match=r"circle|too many"):
+        Exif(block)
+
+
+@both_orders
+def test_a_value_behind_the_end_is_refused(order: Order) -> None:
+    entry = struct.pack(order + "HHII", 0x0110, 2, 100, 26)
+    block = pictures.tiff_header(order) + struct.pack(order + "H", 1) + entry + bytes(4)
+    with pytest.raises(ValueError, match="0x0110"):
+        Exif(block)
+
+
+@both_orders
+def test_directories_that_overlap_are_refused(order: Order) -> None:
+    first = [(0x0001, 3, struct.pack(order + "H", 0)), (0x8769, 4, long(order, 10))]
+    with pytest.raises(ValueError, match="overlap"):
+        Exif(tiny(order, (8, first, 0)) + bytes(100))
+
+
+@both_orders
+def test_a_directory_right_behind_one_without_a_link_survives_its_neighbours_edits(
+    order: Order,
+) -> None:
+    first = [(0x8769, 4, long(order, 60)), (0x8825, 4, long(order, 100))]
+    below = [(0x927C, 7, b"abcd"), (0xA002, 4, long(order, 7)), (0xA005, 4, long(order, 98))]
+    block = tiny(order, (8, first, 0), (60, below, 0))[:98]
+    block += pictures.directory(order, [(0x0001, 2, pictures.text("R98"))], 98)
+    exif = Exif(block.replace(long(order, 100), long(order, 140)) + bytes(40))
+    exif.remove_gps()
+    exif.set_size(9, 9)
+    after = exif.tobytes()
+    assert value_of(after, order, 60, 0xA002) == 9
+    assert after[98:110] == block[98:110]
+
+
+@both_orders
+def test_a_missing_last_link_is_forgiven(order: Order) -> None:
+    whole = tiny(order, (8, [(0x0112, 3, struct.pack(order + "H", 6))], 0))
+    exif = Exif(whole[:-4])
+    assert exif.orientation == 6
+    exif.set_upright()
+    exif.remove_thumbnail()
+    exif.remove_orientation()
+    assert exif.orientation is None
+
+
+@pytest.mark.slow
+@both_orders
+@each_edit
+def test_a_block_cut_short_anywhere_gives_a_value_error_or_works(
+    order: Order, edit: Callable[[Exif], None]
+) -> None:
+    """Whatever is left after an edit can also be read again."""
+    whole = pictures.exif_block(order, thumbnail=b"t" * 40).block
+    refused = 0
+    for length in range(len(whole)):
+        refused += not survives(whole[:length], [edit])
+    assert refused > 300
+
+
+@pytest.mark.slow
+@both_orders
+def test_a_block_with_any_byte_changed_gives_a_value_error_or_works(order: Order) -> None:
+    whole = pictures.exif_block(order, thumbnail=b"t" * 40).block
+    for at in range(len(whole)):
+        for value in {0, 0xFF, whole[at] ^ 0x04} - {whole[at]}:
+            block = whole[:at] + bytes([value]) + whole[at + 1 :]
+            survives(block, EDITS.values())
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(
+    order=st.sampled_from(["<", ">"]),
+    changes=st.lists(
+        st.tuples(st.integers(0, 1_000), st.binary(min_size=1, max_size=4)), max_size=12
+    ),
+    cut=st.integers(0, 1_000),
+    edits=st.lists(st.sampled_from(list(EDITS.values())), min_size=1, max_size=5),
+)
+def test_a_broken_block_gives_a_value_error_or_works(
+    order: Order,
+    changes: list[tuple[int, bytes]],
+    cut: int,
+    edits: list[Callable[[Exif], None]],
+) -> None:
+    block = bytearray(pictures.exif_block(order, thumbnail=b"t" * 40).block)
+    for at, data in changes:
+        at %= len(block)
+        block[at : at + len(data)] = data
+    survives(bytes(block[: len(block) - cut % 60]), edits)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@given(st.sampled_from([b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"]), st.binary(max_size=300))
+def test_random_bytes_give_a_value_error_or_work(header: bytes, rest: bytes) -> None:
+    survives(header + rest, EDITS.values())
+
+
+def survives(block: bytes, edits: Iterable[Callable[[Exif], None]]) -> bool:
+    """Whether a block can be read; raises if it can, and then cannot be edited or read again."""
+    try:
+        exif = Exif(block)
+    except ValueError:
+        return False
+    most = len(block) + 8
+    for edit in edits:
+        edit(exif)
+        if edit in (EDITS["set_text"], EDITS["set_resolution"]):
+            # A new first directory behind the old one.
+            most = 2 * most + 100
+    Exif(exif.tobytes()).text(MODEL)
+    assert len(exif.tobytes()) <= most
+    return True

@@ -1,0 +1,769 @@
+"""Pictures of more than 8 bits a channel, and of the odd depths: in, through, and out.
+
+Files are made here byte by byte, or by libraries that the code under test does not read them
+with; expected levels are computed in float64. Outputs are read by ImageMagick and exiftool.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from toolkit import pictures, programs
+
+import imgbatch
+from imgbatch.errors import PictureError
+from imgbatch.imaging import depth, formats
+from imgbatch.imaging.decode import Demand, decode
+from imgbatch.imaging.deep import Deep, rounded_to_8_bit
+from imgbatch.imaging.encode import encode
+from imgbatch.imaging.picture import Metadata, Picture
+from imgbatch.model import Encoding, Size
+
+Levels = NDArray[np.uint16]
+
+WIDTH, HEIGHT = 38, 27
+CHANNELS: Final = {"LA;16": 2, "RGB;16": 3, "RGBA;16": 4}
+PNG_COLOUR: Final = {1: 0, 2: 4, 3: 2, 4: 6}
+
+
+def levels(channels: int, width: int = WIDTH, height: int = HEIGHT) -> Levels:
+    """Smooth colours with noise in the lower bits, and the ends of the range."""
+    rng = np.random.default_rng(channels)
+    rows, columns = np.mgrid[0:height, 0:width]
+    ramp = (rows[..., None] * 900 + columns[..., None] * (600 + 250 * np.arange(channels))) % 65_536
+    noise = rng.integers(0, 256, (height, width, channels))
+    out: Levels = ((ramp + noise) % 65_536).astype(np.uint16)
+    out[0, 0], out[-1, -1] = 0, 65_535
+    return out
+
+
+def same_size(size: Size) -> Size:
+    return size
+
+
+def decoded(folder: Path, data: bytes, suffix: str = ".png", **options: Any) -> Picture:
+    path = folder / f"photo{suffix}"
+    path.write_bytes(data)
+    return decode(str(path), same_size, **options)
+
+
+def array_of(picture: Picture) -> NDArray[Any]:
+    """The upright pixels."""
+    upright = picture.upright()
+    return upright.deep.array if upright.deep is not None else np.asarray(upright.image)
+
+
+def kinds(picture: Any) -> list[str]:
+    return [notice.kind for notice in picture.notices]
+
+
+@pytest.fixture
+def no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if imgbatch[deep] were not installed."""
+    monkeypatch.setattr(formats, "installed", lambda extra: extra != "deep")
+
+
+# PNG
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(
+    array: Levels, *, interlaced: bool = False, before: bytes = b"", behind: bytes = b""
+) -> bytes:
+    """A PNG of 16 bits a channel, its rows unfiltered; with chunks before and behind its pixels."""
+    height, width = array.shape[:2]
+    channels = array.reshape(height, width, -1)
+    passes = [channels]
+    if interlaced:
+        # Adam7 (PNG, 8.2): where each pass begins, and its steps, down and across.
+        places = (
+            *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2)),
+            *((0, 1, 2, 2), (1, 0, 2, 1)),
+        )
+        passes = [channels[top::down, left::across] for top, left, down, across in places]
+    rows = b"".join(
+        b"\0" + row.astype(">u2").tobytes() for one in passes if one.size for row in one
+    )
+    kind = PNG_COLOUR[channels.shape[2]]
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, interlaced)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + before
+        + chunk(b"IDAT", zlib.compress(rows))
+        + behind
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("mode", CHANNELS)
+def test_every_bit_of_a_png_is_read(tmp_path: Path, mode: str, interlaced: bool) -> None:
+    array = levels(CHANNELS[mode])
+    picture = decoded(tmp_path, png(array, interlaced=interlaced))
+    assert (picture.mode, picture.size, picture.notices) == (mode, (WIDTH, HEIGHT), ())
+    np.testing.assert_array_equal(array_of(picture), array)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 9), (8, 1)])
+def test_an_interlaced_png_may_lack_passes(
+    tmp_path: Path, size: Size, capfd: pytest.CaptureFixture[str]
+) -> None:
+    array = levels(3, *size)
+    np.testing.assert_array_equal(array_of(decoded(tmp_path, png(array, interlaced=True))), array)
+    # libpng writes its warnings past Python.
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_level_of_a_png_becomes_alpha(
+    tmp_path: Path, channels: int, interlaced: bool
+) -> None:
+    array = levels(channels)
+    # Two that differ from it in the last bit only, which 8 bits would not tell apart.
+    key = array[5, 5].copy()
+    array[5, 6], array[5, 7] = key ^ 1, key
+    key_chunk = chunk(b"tRNS", key.astype(">u2").tobytes())
+    picture = decoded(tmp_path, png(array, interlaced=interlaced, before=key_chunk))
+    assert picture.mode == ("LA;16" if channels == 1 else "RGBA;16")
+    assert kinds(picture) == []
+    found = array_of(picture)
+    np.testing.assert_array_equal(found[..., :-1], array)
+    np.testing.assert_array_equal(found[..., -1], 65_535 * (array != key).any(axis=2))
+    assert found[5, 6, -1] == 65_535
+
+
+def test_what_stands_behind_the_pixels_of_a_png_is_read(tmp_path: Path) -> None:
+    upright = levels(3)
+    block = pictures.exif_block(orientation=6).block
+    text = b"XML:com.adobe.xmp\0\0\0\0\0" + pictures.xmp_packet()
+    data = png(pictures.stored(upright, 6), behind=chunk(b"eXIf", block) + chunk(b"iTXt", text))
+    picture = decoded(tmp_path, data)
+    assert picture.full_size == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(array_of(picture), upright)
+    assert picture.metadata.exif is not None
+    assert pictures.MODEL.encode() in picture.metadata.exif
+    assert picture.metadata.xmp is not None
+
+
+# TIFF
+
+
+def tiff(array: NDArray[Any], **options: Any) -> bytes:
+    file = BytesIO()
+    writer = {name: options.pop(name) for name in ("byteorder", "bigtiff") if name in options}
+    channels = array.shape[2] if array.ndim == 3 else 1
+    options.setdefault("photometric", "rgb" if channels >= 3 else "minisblack")
+    if channels in (2, 4):
+        options.setdefault("extrasamples", ["unassalpha"])
+    if options.get("planarconfig") == "separate":
+        array = np.moveaxis(array, 2, 0)
+    tifffile.imwrite(file, array, metadata=None, **writer, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rowsperstrip": 5},
+        {"compression": "lzw"},
+        {"compression": "lzw", "predictor": True, "byteorder": ">"},
+        {"compression": "zlib", "predictor": True},
+        {"compression": "zstd", "predictor": True},
+        {"compression": "packbits"},
+        {"tile": (16, 16)},
+        {"tile": (32, 16), "compression": "lzw", "byteorder": ">"},
+        {"planarconfig": "separate"},
+        {"planarconfig": "separate", "compression": "zlib", "tile": (16, 16)},
+        {"bigtiff": True, "compression": "lzw"},
+        {"byteorder": ">"},
+    ],
+    ids=lambda options: "-".join(f"{key}:{value}" for key, value in options.items()) or "plain",
+)
+@pytest.mark.parametrize("mode", CHANNELS)
+def test_every_bit_of_a_tiff_is_read(tmp_path: Path, mode: str, options: dict[str, Any]) -> None:
+    array = levels(CHANNELS[mode])
+    picture = decoded(tmp_path, tiff(array, **options), ".tif")
+    assert (picture.mode, picture.size, picture.notices) == (mode, (WIDTH, HEIGHT), ())
+    np.testing.assert_array_equal(array_of(picture), array)
+
+
+@pytest.mark.parametrize("mode", ["LA;16", "RGBA;16"])
+def test_premultiplied_colours_are_divided_by_their_alpha(tmp_path: Path, mode: str) -> None:
+    straight = levels(CHANNELS[mode]).astype(np.float64)
+    straight[3, :, -1] = 0
+    alpha = straight[..., -1:]
+    stored = np.rint(
+        straight * np.where(np.arange(straight.shape[2]) < straight.shape[2] - 1, alpha / 65_535, 1)
+    )
+    data = tiff(stored.astype(np.uint16), extrasamples=["assocalpha"])
+    found = array_of(decoded(tmp_path, data, ".tif"))
+    # From what is stored, as a quotient rounded once.
+    expected = np.minimum(np.floor(stored[..., :-1] * 65_535 / np.maximum(alpha, 1) + 0.5), 65_535)
+    np.testing.assert_array_equal(found[..., -1:], alpha)
+    np.testing.assert_array_equal(found[..., :-1], np.where(alpha > 0, expected, 0))
+
+
+def test_a_channel_that_means_nothing_is_left_out(tmp_path: Path) -> None:
+    array = levels(4)
+    picture = decoded(tmp_path, tiff(array, extrasamples=["unspecified"]), ".tif")
+    assert picture.mode == "RGB;16"
+    np.testing.assert_array_equal(array_of(picture), array[..., :3])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_tiff_is_upright(tmp_path: Path, orientation: int) -> None:
+    upright = levels(3)
+    tags = [(0x0112, 3, 1, orientation, True)]
+    data = tiff(pictures.stored(upright, orientation), extratags=tags)
+    picture = decoded(tmp_path, data, ".tif")
+    assert picture.full_size == (WIDTH, HEIGHT)
+    np.testing.assert_array_equal(array_of(picture), upright)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_floats_from_0_to_1_fill_16_bits(tmp_path: Path, kind: str, channels: int) -> None:
+    values = (levels(channels) / 65_535).astype(kind)
+    picture = decoded(tmp_path, tiff(values if channels > 1 else values[..., 0]), ".tif")
+    assert kinds(picture) == []
+    expected = np.rint(values.astype(np.float64) * 65_535).reshape(array_of(picture).shape)
+    # Half a level more where float32 rounds the product.
+    assert np.abs(array_of(picture) - expected).max() <= 1
+
+
+def test_floats_beyond_1_are_scaled_with_a_warning(tmp_path: Path) -> None:
+    values = levels(3).astype(np.float32) / 65_535 * 4 - 1
+    picture = decoded(tmp_path, tiff(values), ".tif")
+    assert kinds(picture) == ["range-scaled"]
+    assert "from -1 to 3" in picture.notices[0].message
+    expected = (values.astype(np.float64) + 1) / 4 * 65_535
+    # float32 has 24 bits: the quotient may round the other way.
+    assert np.abs(array_of(picture) - expected).max() <= 1
+
+
+def test_colours_of_32_bits_keep_their_upper_16(tmp_path: Path) -> None:
+    values = levels(3).astype(np.uint32) * 65_537
+    picture = decoded(tmp_path, tiff(values), ".tif")
+    np.testing.assert_array_equal(array_of(picture), levels(3))
+
+
+def test_a_kind_that_pillow_has_no_mode_for_names_the_extra(tmp_path: Path, no_extra: None) -> None:
+    with pytest.raises(PictureError, match=r"imgbatch\[deep\]") as caught:
+        decoded(tmp_path, tiff(levels(2)), ".tif")
+    assert caught.value.failure.kind == "no-codec"
+
+
+def test_pillow_is_left_as_it_was(tmp_path: Path) -> None:
+    from PIL import TiffImagePlugin
+
+    before = dict(TiffImagePlugin.OPEN_INFO)
+    decoded(tmp_path, tiff(levels(2)), ".tif")
+    assert before == TiffImagePlugin.OPEN_INFO
+
+
+# Grey of odd depths, which Pillow reads
+
+
+def small_tiff(
+    rows: bytes, size: Size, bits: int, *, photometric: int = 1, sample_format: int = 1
+) -> bytes:
+    """A grey TIFF in one strip, little endian."""
+    width, height = size
+    fields = [
+        (0x0100, 3, struct.pack("<H", width)),
+        (0x0101, 3, struct.pack("<H", height)),
+        (0x0102, 3, struct.pack("<H", bits)),
+        (0x0103, 3, struct.pack("<H", 1)),
+        (0x0106, 3, struct.pack("<H", photometric)),
+        (0x0111, 4, struct.pack("<I", 8)),
+        (0x0116, 3, struct.pack("<H", height)),
+        (0x0117, 4, struct.pack("<I", len(rows))),
+        (0x0153, 3, struct.pack("<H", sample_format)),
+    ]
+    rows += bytes(len(rows) % 2)
+    header = b"II*\0" + struct.pack("<I", 8 + len(rows))
+    return header + rows + pictures.directory("<", fields, 8 + len(rows))
+
+
+def packed_bits(values: NDArray[Any], bits: int) -> bytes:
+    """Rows of samples of `bits` bits, the first one uppermost, each row filled up to bytes."""
+    shifts = np.arange(bits - 1, -1, -1)
+    return b"".join(
+        np.packbits(((row[:, None] >> shifts) & 1).astype(np.uint8)).tobytes() for row in values
+    )
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits_fills_8(tmp_path: Path, bits: int, photometric: int) -> None:
+    values = np.arange(16 * 9).reshape(9, 16) % (1 << bits)
+    data = small_tiff(packed_bits(values, bits), (16, 9), bits, photometric=photometric)
+    picture = decoded(tmp_path, data, ".tif")
+    assert (picture.mode, kinds(picture)) == ("L", [])
+    expected = values * 255 // ((1 << bits) - 1)
+    np.testing.assert_array_equal(array_of(picture), expected if photometric else 255 - expected)
+
+
+def test_grey_of_12_bits_fills_16(tmp_path: Path) -> None:
+    values = np.arange(4096).reshape(64, 64)
+    picture = decoded(tmp_path, small_tiff(packed_bits(values, 12), (64, 64), 12), ".tif")
+    assert (picture.mode, kinds(picture)) == ("I;16", [])
+    np.testing.assert_array_equal(array_of(picture), np.rint(values / 4095 * 65_535))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_grey_of_16_bits_in_either_order_and_sense(
+    tmp_path: Path, photometric: str, order: str
+) -> None:
+    values = levels(1)[..., 0]
+    data = tiff(values, photometric=photometric, byteorder=order)
+    picture = decoded(tmp_path, data, ".tif")
+    assert (picture.mode, kinds(picture)) == ("I;16", [])
+    expected = values if photometric == "minisblack" else 65_535 - values
+    np.testing.assert_array_equal(array_of(picture), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "warned"),
+    [
+        (np.arange(1000, dtype=np.uint32), False),
+        (np.arange(1000, dtype=np.uint32) * 4_294_967, True),
+        (np.arange(1000, dtype=np.int32), False),
+        (np.arange(1000, dtype=np.int32) * 4_000_000 - 2_000_000_000, True),
+        (np.arange(1000, dtype=np.int16), False),
+        (np.arange(1000, dtype=np.int16) - 500, True),
+        (np.arange(1000, dtype=np.float32) / 999, False),
+        (np.arange(1000, dtype=np.float32), False),
+        (np.arange(1000, dtype=np.float32) * 100, True),
+        (np.arange(1000, dtype=np.float64) * 1e9, True),
+    ],
+    ids=lambda value: f"{value.dtype} to {value.max():g}" if hasattr(value, "dtype") else None,
+)
+def test_wide_grey_is_scaled_if_it_has_to_be(
+    tmp_path: Path, values: NDArray[Any], warned: bool
+) -> None:
+    picture = decoded(tmp_path, tiff(values.reshape(25, 40)), ".tif")
+    assert picture.mode == "I;16"
+    assert kinds(picture) == (["range-scaled"] if warned else [])
+    exact = values.astype(np.float64).reshape(25, 40)
+    if warned:
+        exact = (exact - exact.min()) / (exact.max() - exact.min()) * 65_535
+    elif exact.max() <= 1:
+        exact = exact * 65_535
+    # Rounded once; float32 quotients may fall on the other side of a half.
+    assert np.abs(array_of(picture) - exact).max() <= 0.51
+
+
+# JPEG 2000, PPM, AVIF
+
+
+def jpeg2000(array: NDArray[Any], **options: Any) -> bytes:
+    return bytes(imagecodecs.jpeg2k_encode(array, level=0, reversible=True, **options))
+
+
+def avif(array: NDArray[Any], bits: int, **options: Any) -> bytes:
+    options |= {"pixelformat": "444", "speed": 9, "numthreads": 1}
+    return bytes(imagecodecs.avif_encode(array, level=100, bitspersample=bits, **options))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("codec", ["jp2", "j2k"])
+@pytest.mark.parametrize("mode", CHANNELS)
+def test_every_bit_of_a_jpeg_2000_is_read(tmp_path: Path, mode: str, codec: str, bits: int) -> None:
+    array = levels(CHANNELS[mode]) >> (16 - bits)
+    data = jpeg2000(array, bitspersample=bits, codecformat=codec)
+    picture = decoded(tmp_path, data, f".{codec}")
+    assert (picture.mode, kinds(picture)) == (mode, [])
+    expected = np.rint(array / ((1 << bits) - 1) * 65_535)
+    np.testing.assert_array_equal(array_of(picture), expected)
+
+
+def test_grey_jpeg_2000_of_16_bits_keeps_them(tmp_path: Path) -> None:
+    array = levels(1)[..., 0]
+    data = jpeg2000(array, codecformat="jp2")
+    picture = decoded(tmp_path, data, ".jp2")
+    assert (picture.mode, kinds(picture)) == ("I;16", [])
+    np.testing.assert_array_equal(array_of(picture), array)
+
+
+@pytest.mark.parametrize("maximum", [65_535, 1023, 300])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_netpbm_file_fills_16_bits(tmp_path: Path, channels: int, maximum: int) -> None:
+    array = (levels(channels).astype(np.uint32) % (maximum + 1)).astype(np.uint16)
+    head = f"P{5 if channels == 1 else 6} {WIDTH} {HEIGHT} {maximum}\n".encode()
+    picture = decoded(tmp_path, head + array.astype(">u2").tobytes(), ".ppm")
+    assert (picture.mode, kinds(picture)) == ("I;16" if channels == 1 else "RGB;16", [])
+    expected = np.floor(array / maximum * 65_535 + 0.5).reshape(array_of(picture).shape)
+    # Pillow, which reads grey, rounds a half to the even number.
+    assert np.abs(array_of(picture) - expected).max() <= (1 if channels == 1 else 0)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_every_bit_of_an_avif_is_read(tmp_path: Path, bits: int) -> None:
+    array = levels(3) >> (16 - bits)
+    # Without loss: the identity matrix, in 4:4:4.
+    data = avif(array, bits, matrix=0)
+    picture = decoded(tmp_path, data, ".avif")
+    assert (picture.mode, kinds(picture)) == ("RGB;16", [])
+    expected = np.rint(array / ((1 << bits) - 1) * 65_535)
+    np.testing.assert_array_equal(array_of(picture), expected)
+
+
+def deep_files() -> dict[str, bytes]:
+    """A file of each kind that Pillow reduces to 8 bits."""
+    array = levels(3)
+    head = f"P6 {WIDTH} {HEIGHT} 65535\n".encode()
+    return {
+        ".png": png(array),
+        ".tif": tiff(array),
+        ".jp2": jpeg2000(array, codecformat="jp2"),
+        ".ppm": head + array.astype(">u2").tobytes(),
+        ".avif": avif(array >> 6, 10),
+    }
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm", ".avif"])
+def test_without_the_extra_8_bits_are_left_with_a_warning(
+    tmp_path: Path, no_extra: None, suffix: str
+) -> None:
+    picture = decoded(tmp_path, deep_files()[suffix], suffix)
+    assert (picture.mode, kinds(picture)) == ("RGB", ["depth-reduced"])
+    assert "imgbatch[deep]" in picture.notices[0].message
+    # Pillow cuts the lower bits off, where it does not round.
+    difference = array_of(picture) - levels(3).astype(np.float64) / 257
+    assert np.abs(difference).max() <= (1 if suffix != ".avif" else 3)
+
+
+def test_without_the_extra_a_jpeg_2000_is_refused_because_white_would_be_black(
+    tmp_path: Path, no_extra: None
+) -> None:
+    data = deep_files()[".jp2"]
+    # What Pillow makes of 65535.
+    assert Image.open(BytesIO(data)).getpixel((WIDTH - 1, HEIGHT - 1)) == (0, 0, 0)
+    with pytest.raises(PictureError, match=r"imgbatch\[deep\]") as caught:
+        decoded(tmp_path, data, ".jp2")
+    assert caught.value.failure.kind == "no-codec"
+
+
+def test_without_the_extra_a_transparent_grey_level_is_kept_in_8_bits(
+    tmp_path: Path, no_extra: None
+) -> None:
+    array = levels(1)
+    data = png(array, before=chunk(b"tRNS", array[5, 5].astype(">u2").tobytes()))
+    picture = decoded(tmp_path, data)
+    assert (picture.mode, kinds(picture)) == ("LA", ["depth-reduced"])
+    np.testing.assert_array_equal(array_of(picture)[..., :1], np.rint(array / 257))
+    np.testing.assert_array_equal(array_of(picture)[..., 1:], 255 * (array != array[5, 5]))
+
+
+def test_what_pillow_keeps_whole_is_left_to_it(tmp_path: Path) -> None:
+    for name, options in {
+        "PNG": {},
+        "TIFF": {},
+        "PPM": {},
+        "JPEG2000": {},
+        "AVIF": {"speed": 10},
+        "WEBP": {},
+        "JPEG": {},
+    }.items():
+        data = pictures.saved(pictures.scene(), name, **options)
+        file = BytesIO(data)
+        assert depth.lost_to_pillow(Image.open(file), file) == 0
+        picture = decoded(tmp_path, data, ".any")
+        assert (picture.mode, kinds(picture)) == ("RGB", [])
+
+
+def test_cmyk_of_16_bits_says_that_it_is_reduced(tmp_path: Path) -> None:
+    data = tiff(levels(4), photometric="separated", extrasamples=None)
+    picture = decoded(tmp_path, data, ".tif")
+    assert (picture.mode, kinds(picture)) == ("CMYK", ["depth-reduced"])
+    assert "imgbatch[deep]" not in picture.notices[0].message
+
+
+# Damage
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jp2", ".ppm"])
+@pytest.mark.parametrize("part", [0.5, 0.9])
+def test_a_file_that_is_cut_short_says_so(tmp_path: Path, suffix: str, part: float) -> None:
+    data = deep_files()[suffix]
+    if suffix == ".tif":
+        # tifffile writes its directory first, so that the pixels are what is missing.
+        assert struct.unpack_from("<I", data, 4)[0] < len(data) // 4
+    with pytest.raises(PictureError) as caught:
+        decoded(tmp_path, data[: int(len(data) * part)], suffix)
+    assert (caught.value.failure.stage, caught.value.failure.kind) == ("decode", "truncated")
+
+
+def test_an_interlaced_png_that_is_cut_short_says_so(tmp_path: Path) -> None:
+    data = png(levels(3), interlaced=True)
+    with pytest.raises(PictureError) as caught:
+        decoded(tmp_path, data[: len(data) // 2])
+    assert caught.value.failure.kind == "truncated"
+
+
+def test_what_there_is_of_a_png_that_is_cut_short_is_kept_in_8_bits(tmp_path: Path) -> None:
+    array = np.random.default_rng(3).integers(0, 65_536, (60, 50, 3), dtype=np.uint16)
+    data = png(array)
+    picture = decoded(tmp_path, data[: len(data) // 2], salvage=True)
+    assert picture.mode == "RGB"
+    assert sorted(kinds(picture)) == ["depth-reduced", "truncated"]
+    np.testing.assert_array_equal(array_of(picture)[:25], array[:25] >> 8)
+
+
+def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    outcomes = set()
+    for suffix, whole in deep_files().items():
+        for _ in range(25):
+            data = bytearray(whole)
+            for place in rng.integers(0, len(data), 3):
+                data[place] = rng.integers(0, 256)
+            # Half of them are hit where the sizes stand.
+            if rng.random() < 0.5:
+                data[rng.integers(8, 120)] = rng.integers(0, 256)
+            try:
+                picture = decoded(tmp_path, bytes(data), suffix, max_pixels=10_000_000)
+            except PictureError as error:
+                outcomes.add(error.failure.kind)
+            else:
+                outcomes.add(picture.mode)
+    assert {"broken", "truncated", "RGB;16"} <= outcomes
+
+
+def test_a_header_with_too_many_pixels_is_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    for suffix, data in deep_files().items():
+        with pytest.raises(PictureError) as caught:
+            decoded(tmp_path, data, suffix, max_pixels=WIDTH * HEIGHT - 1)
+        assert caught.value.failure.kind == "too-large"
+
+
+def test_the_memory_it_takes_is_told_before(tmp_path: Path) -> None:
+    asked: list[Demand] = []
+    for suffix, data in deep_files().items():
+        decoded(tmp_path, data, suffix, admit=asked.append)
+    pixels = WIDTH * HEIGHT
+    assert {(demand.plain, demand.pixel_bytes) for demand in asked} == {(False, 8)}
+    # The array and the file are the least that is there.
+    for demand, data in zip(asked, deep_files().values(), strict=True):
+        assert demand.bytes - 4_000_000 > pixels * 6 + len(data)
+
+
+# Writing
+
+
+def full_metadata() -> Metadata:
+    return Metadata(
+        exif=pictures.exif_block(orientation=1, size=(WIDTH, HEIGHT)).block,
+        xmp=pictures.xmp_packet(),
+        iptc=pictures.iptc_records(),
+        dpi=(240.0, 240.0),
+        comment="A comment",
+        texts=(("Title", "Lake"),),
+    )
+
+
+def deep_picture(mode: str = "RGB;16", *, icc: bytes | None = None) -> Picture:
+    pixels = Deep(levels(CHANNELS[mode]))
+    whole = (0, 0, *pixels.size)
+    return Picture(pixels, "png", pixels.size, whole, icc=icc, metadata=full_metadata())
+
+
+def read_by_imagemagick(path: Path, mode: str) -> Levels:
+    """The samples of an image as 16 bits; grey ones come as three equal channels."""
+    kind = "rgba" if "A" in mode else "rgb"
+    options = ["-depth", "16", "-endian", "LSB", f"{kind}:-"]
+    command = [programs.path_of("imagemagick"), f"{path}[0]", *options]
+    run = subprocess.run(command, capture_output=True, check=True, timeout=300)
+    array = np.frombuffer(run.stdout, "<u2").reshape(HEIGHT, WIDTH, len(kind))
+    return array[..., [0, -1]] if mode == "LA;16" else array
+
+
+@pytest.mark.external("imagemagick")
+@pytest.mark.parametrize("mode", CHANNELS)
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ("png", {}),
+        ("png", {"effort": 1}),
+        *(("tiff", {"compression": one}) for one in ("none", "packbits", "lzw", "deflate")),
+    ],
+)
+def test_every_bit_is_written(
+    tmp_path: Path, target: str, options: dict[str, Any], mode: str
+) -> None:
+    picture = deep_picture(mode)
+    encoded = encode(picture, Encoding(target, **options))
+    assert (encoded.notices, encoded.size) == ((), (WIDTH, HEIGHT)) or target == "tiff"
+    path = tmp_path / f"out.{target}"
+    path.write_bytes(encoded.data)
+    np.testing.assert_array_equal(read_by_imagemagick(path, mode), levels(CHANNELS[mode]))
+
+
+def test_zstd_is_written_and_read(tmp_path: Path) -> None:
+    encoded = encode(deep_picture(), Encoding("tiff", compression="zstd"))
+    np.testing.assert_array_equal(array_of(decoded(tmp_path, encoded.data, ".tif")), levels(3))
+
+
+def test_compression_makes_it_smaller() -> None:
+    sizes = {
+        compression: len(encode(deep_picture(), Encoding("tiff", compression=compression)).data)
+        for compression in ("none", "lzw", "deflate", "zstd")
+    }
+    assert sizes["none"] > WIDTH * HEIGHT * 6
+    assert max(sizes["lzw"], sizes["deflate"], sizes["zstd"]) < sizes["none"]
+    png_sizes = {
+        n: len(encode(deep_picture(), Encoding("png", effort=n, metadata="none")).data)
+        for n in (1, 9)
+    }
+    assert png_sizes[9] <= png_sizes[1] < WIDTH * HEIGHT * 6
+
+
+def told(path: Path) -> dict[str, Any]:
+    """What exiftool finds in a file, without what must differ between 8 and 16 bits."""
+    run = subprocess.run(
+        [programs.path_of("exiftool"), "-j", "-G1", "-n", "-b", str(path)],
+        capture_output=True,
+        check=True,
+        timeout=300,
+    )
+    (tags,) = json.loads(run.stdout)
+    other = ("System:", "ExifTool:", "SourceFile")
+    layout = {"BitDepth", "BitsPerSample", "StripOffsets", "StripByteCounts", "RowsPerStrip"}
+    layout |= {"Predictor", "SampleFormat", "PlanarConfiguration", "SubfileType", "ExtraSamples"}
+    return {
+        key: value
+        for key, value in tags.items()
+        if not key.startswith(other) and key.split(":")[-1] not in layout
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.external("exiftool")
+@pytest.mark.parametrize("target", ["png", "tiff"])
+def test_all_that_travels_is_written_as_it_is_with_8_bits(tmp_path: Path, target: str) -> None:
+    icc = pictures.wide_gamut_profile()
+    deep = deep_picture("RGBA;16", icc=icc)
+    assert deep.deep is not None
+    plain = deep.with_pixels(deep.deep.to_8_bit())
+    found = []
+    for name, picture in (("deep", deep), ("plain", plain)):
+        encoded = encode(picture, Encoding(target))
+        path = tmp_path / f"{name}.{target}"
+        path.write_bytes(encoded.data)
+        found.append((told(path), {notice.kind for notice in encoded.notices}))
+    assert found[0] == found[1]
+    tags = found[0][0]
+    assert tags["IFD0:Model"] == pictures.MODEL
+    assert any(key.startswith("XMP-dc:") for key in tags)
+    with Image.open(tmp_path / f"deep.{target}") as image:
+        assert image.info["icc_profile"] == icc
+        assert image.info["dpi"] == pytest.approx((240, 240), abs=0.01)
+
+
+@pytest.mark.parametrize("target", ["jpeg", "webp", "avif", "bmp", "gif", "jpeg2000", "heif"])
+def test_a_format_of_fewer_bits_warns_and_rounds(target: str) -> None:
+    encoded = encode(deep_picture(), Encoding(target, metadata="none"))
+    assert [notice.kind for notice in encoded.notices] == ["depth-reduced"]
+
+
+def test_8_bits_are_rounded_and_white_stays_white() -> None:
+    every = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
+    np.testing.assert_array_equal(rounded_to_8_bit(every), np.rint(every / 257))
+    bmp = encode(deep_picture(), Encoding("bmp", metadata="none")).data
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(bmp))), np.rint(levels(3) / 257))
+
+
+def test_jpeg_inside_a_tiff_has_8_bits() -> None:
+    encoded = encode(deep_picture(), Encoding("tiff", compression="jpeg"))
+    assert "depth-reduced" in [notice.kind for notice in encoded.notices]
+    assert Image.open(BytesIO(encoded.data)).info["compression"] == "jpeg"
+
+
+def test_without_the_extra_nothing_of_16_bits_is_written(no_extra: None) -> None:
+    encoded = encode(deep_picture(), Encoding("png", metadata="none"))
+    assert [notice.kind for notice in encoded.notices] == ["depth-reduced"]
+    assert "imgbatch[deep]" in encoded.notices[0].message
+    image = Image.open(BytesIO(encoded.data))
+    np.testing.assert_array_equal(np.asarray(image), np.rint(levels(3) / 257))
+
+
+# Through the whole program
+
+
+def run(folder: Path, data: bytes, suffix: str, **options: Any) -> tuple[Path, list[str]]:
+    photos = folder / "photos"
+    photos.mkdir()
+    (photos / f"photo{suffix}").write_bytes(data)
+    recipe = imgbatch.Recipe.from_options(**options)
+    (result,) = imgbatch.run(recipe, [photos], output=folder / "out", jobs=1)
+    assert result.failure is None, result.failure
+    return Path(result.written[0].path), [notice.kind for notice in result.notices]
+
+
+@pytest.mark.external("imagemagick")
+@pytest.mark.parametrize(("suffix", "target"), [(".png", "tiff"), (".tif", "png"), (".ppm", "png")])
+def test_halving_averages_in_16_bits(tmp_path: Path, suffix: str, target: str) -> None:
+    array = levels(3, 2 * WIDTH, 2 * HEIGHT)
+    head = f"P6 {2 * WIDTH} {2 * HEIGHT} 65535\n".encode()
+    data = {
+        ".png": png(array),
+        ".tif": tiff(array, compression="lzw"),
+        ".ppm": head + array.astype(">u2").tobytes(),
+    }[suffix]
+    path, warned = run(tmp_path, data, suffix, sizes=[f"{WIDTH}"], kernel="box", format=target)
+    assert warned == []
+    mean = array.astype(np.float64).reshape(HEIGHT, 2, WIDTH, 2, 3).mean(axis=(1, 3))
+    # The average of four is rounded twice, across and down.
+    assert np.abs(read_by_imagemagick(path, "RGB;16") - mean).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_file_of_16_bits_that_needs_nothing_is_copied(tmp_path: Path, suffix: str) -> None:
+    data = deep_files()[suffix]
+    path, warned = run(tmp_path, data, suffix)
+    assert warned == []
+    assert path.read_bytes() == data
+
+
+def test_all_pages_of_16_bits_are_kept(tmp_path: Path) -> None:
+    pages = [levels(channels) for channels in (3, 4, 3)]
+    file = BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for page in pages:
+            extra = ["unassalpha"] if page.shape[2] == 4 else None
+            writer.write(page, photometric="rgb", extrasamples=extra, metadata=None)
+    path, warned = run(tmp_path, file.getvalue(), ".tif", compression="lzw")
+    assert warned == []
+    assert path.read_bytes() != file.getvalue()
+    with tifffile.TiffFile(path) as written:
+        assert len(written.pages) == 3
+        for number, page in enumerate(pages):
+            np.testing.assert_array_equal(written.asarray(key=number), page)
+
+
+def test_grey_of_16_bits_stays_so_where_the_output_can_hold_it(tmp_path: Path) -> None:
+    array = levels(1, 2 * WIDTH, 2 * HEIGHT)
+    path, warned = run(tmp_path, png(array), ".png", sizes=[f"{WIDTH}"], kernel="box")
+    assert warned == []
+    mean = array.astype(np.float64).reshape(HEIGHT, 2, WIDTH, 2).mean(axis=(1, 3))
+    assert np.abs(np.asarray(Image.open(path)) - mean).max() <= 1

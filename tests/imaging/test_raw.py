@@ -1,0 +1,380 @@
+"""Camera raw through the extra `raw`, from DNG files that are made here.
+
+Their "camera" sees linear sRGB, each channel weakened as `NEUTRAL` says, so what has to come out
+is known: the sRGB curve (IEC 61966-2-1) of what was put in.
+"""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from toolkit import pictures
+
+import imgbatch
+from imgbatch.errors import PictureError
+from imgbatch.imaging import formats
+from imgbatch.imaging.decode import Demand, decode, read_header
+from imgbatch.imaging.metadata.exif import Exif
+from imgbatch.imaging.picture import Picture
+from imgbatch.model import Size
+
+SIZE: Final = (192, 128)
+NEUTRAL: Final = (0.5, 1.0, 0.8)
+"""What the camera makes of white (AsShotNeutral)."""
+
+# From XYZ (D65) to linear sRGB (IEC 61966-2-1), which DNG calls ColorMatrix.
+TO_SRGB: Final = (
+    (3.2404542, -1.5371385, -0.4985314),
+    (-0.9692660, 1.8760108, 0.0415560),
+    (0.0556434, -0.2040259, 1.0572252),
+)
+LINEAR: Final = {
+    "red": (0.5, 0.05, 0.05),
+    "green": (0.05, 0.5, 0.05),
+    "blue": (0.05, 0.05, 0.5),
+    "grey": (0.2, 0.2, 0.2),
+}
+# White on a twentieth of the picture, so that brightening has nothing to do.
+CLOCKWISE: Final = ("red", "green", "blue", "grey")
+
+
+def curve(linear: float) -> int:
+    """The 8-bit level of a linear value in sRGB."""
+    encoded = 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+    return round(255 * encoded)
+
+
+EXPECTED: Final = {name: tuple(map(curve, colour)) for name, colour in LINEAR.items()}
+
+
+def scene(size: Size = SIZE) -> NDArray[np.float64]:
+    """Linear light: quarters, clockwise from the top left one, and a white bar in the middle."""
+    width, height = size
+    light = np.empty((height, width, 3))
+    light[: height // 2, : width // 2] = LINEAR["red"]
+    light[: height // 2, width // 2 :] = LINEAR["green"]
+    light[height // 2 :, width // 2 :] = LINEAR["blue"]
+    light[height // 2 :, : width // 2] = LINEAR["grey"]
+    light[height // 2 - height // 10 : height // 2 + height // 10, width // 3 : -width // 3] = 1
+    return light
+
+
+def rationals(values: Any) -> tuple[int, ...]:
+    return tuple(number for value in values for number in (round(value * 10_000), 10_000))
+
+
+def dng(
+    upright: NDArray[np.float64] | None = None,
+    orientation: int = 1,
+    *,
+    previews: tuple[bytes, ...] = (),
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+) -> bytes:
+    """A DNG (Adobe's DNG 1.4) of one plane of samples under a Bayer pattern of RGGB."""
+    light = pictures.stored(scene() if upright is None else upright, orientation)
+    seen = np.rint(light * NEUTRAL * 65_535).astype(np.uint16)
+    mosaic = seen[..., 1].copy()
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = seen[::2, ::2, 0], seen[1::2, 1::2, 2]
+    matrix = np.diag(NEUTRAL) @ np.array(TO_SRGB)
+    tags: list[Any] = [
+        (0x010F, 2, 0, "Testa", True),
+        (0x0110, 2, 0, pictures.MODEL, True),
+        (0x0112, 3, 1, orientation, True),
+        (0x013B, 2, 0, pictures.ARTIST, True),
+        (0x828D, 3, 2, (2, 2), True),  # CFARepeatPatternDim
+        (0x828E, 1, 4, bytes((0, 1, 1, 2)), True),  # CFAPattern
+        (0xC612, 1, 4, bytes((1, 4, 0, 0)), True),  # DNGVersion
+        (0xC614, 2, 0, pictures.MODEL, True),  # UniqueCameraModel
+        (0xC61D, 3, 1, 65_535, True),  # WhiteLevel
+        (0xC621, 10, 9, rationals(matrix.ravel()), True),  # ColorMatrix1
+        (0xC628, 5, 3, rationals(NEUTRAL), True),  # AsShotNeutral
+        (0xC65A, 3, 1, 21, True),  # CalibrationIlluminant1: D65
+    ]
+    if xmp is not None:
+        tags.append((0x02BC, 1, len(xmp), xmp, True))
+    file = BytesIO()
+    with tifffile.TiffWriter(file, byteorder="<") as writer:
+        for number, preview in enumerate(previews):
+            with Image.open(BytesIO(preview)) as small:
+                width, height = small.size
+            # Written as a strip of one JPEG, as cameras write their previews.
+            writer.write(
+                iter([preview]),
+                shape=(height, width, 3),
+                dtype=np.uint8,
+                photometric="ycbcr",
+                compression="jpeg",
+                rowsperstrip=height,
+                subfiletype=1,
+                metadata=None,
+                software=False,
+                extratags=tags if number == 0 else (),
+                subifds=0,
+            )
+        writer.write(
+            mosaic, photometric=32_803, metadata=None, software=False, extratags=tags, subfiletype=0
+        )
+    data = file.getvalue()
+    return data if exif is None else with_directory(data, exif)
+
+
+def with_directory(tiff: bytes, below: bytes) -> bytes:
+    """A TIFF whose first directory also points to the Exif directory of an EXIF block."""
+    (first,) = struct.unpack_from("<I", tiff, 4)
+    (count,) = struct.unpack_from("<H", tiff, first)
+    entries = tiff[first + 2 : first + 2 + 12 * count]
+    link = tiff[first + 2 + 12 * count :][:4]
+    at = len(tiff)
+    block = pictures.directory(
+        "<", [(0x9003, 2, pictures.text(pictures.TAKEN)), (0x927C, 7, below)], at
+    )
+    table = entries + struct.pack("<HHII", 0x8769, 4, 1, at)
+    start = at + len(block)
+    return (
+        tiff[:4]
+        + struct.pack("<I", start)
+        + tiff[8:]
+        + block
+        + struct.pack("<H", count + 1)
+        + table
+        + link
+    )
+
+
+def decoded(folder: Path, data: bytes, least: Size | None = None, **options: Any) -> Picture:
+    path = folder / "photo.dng"
+    path.write_bytes(data)
+    return decode(str(path), lambda size: least or size, **options)
+
+
+def middles(image: Image.Image) -> tuple[tuple[int, ...], ...]:
+    """The colours in the middles of the quarters, clockwise from the top left one."""
+    width, height = image.size
+    places = ((1, 1), (7, 1), (7, 7), (1, 7))
+    return tuple(image.getpixel((width * x // 8, height * y // 8)) for x, y in places)  # type: ignore[misc]
+
+
+def far(image: Image.Image) -> int:
+    """The greatest difference from what was put in."""
+    wanted = np.array([EXPECTED[name] for name in CLOCKWISE])
+    return int(np.abs(np.array(middles(image)) - wanted).max())
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_raw_file_is_developed_upright_and_balanced(tmp_path: Path, orientation: int) -> None:
+    picture = decoded(tmp_path, dng(orientation=orientation))
+    assert (picture.size, picture.full_size, picture.orientation) == (SIZE, SIZE, 1)
+    assert (picture.mode, picture.format, picture.icc) == ("RGB", "jpeg", None)
+    assert picture.notices == ()
+    # LibRaw's curve is a table, and its scaling to white is to a thousandth.
+    assert far(picture.image) <= 1
+    assert picture.image.getpixel((SIZE[0] // 2, SIZE[1] // 2)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("least", "given"),
+    [((96, 64), (96, 64)), ((97, 64), SIZE), ((10, 10), (96, 64)), ((96, 65), SIZE)],
+)
+def test_half_is_developed_where_that_is_enough(tmp_path: Path, least: Size, given: Size) -> None:
+    asked: list[Demand] = []
+    picture = decoded(tmp_path, dng(orientation=3), least, admit=asked.append)
+    assert (picture.size, picture.full_size) == (given, SIZE)
+    assert picture.area == (0, 0, *given)
+    assert asked[0].decoded_size == given
+    assert far(picture.image) <= 1
+
+
+def test_half_of_odd_sizes_knows_where_the_picture_ends(tmp_path: Path) -> None:
+    size = (191, 127)
+    picture = decoded(tmp_path, dng(scene(size), 6), (50, 50))
+    assert (picture.full_size, picture.size) == (size, (96, 64))
+    assert picture.area == (0, 0, 95.5, 63.5)
+
+
+def test_what_the_file_says_is_kept_but_for_maker_notes(tmp_path: Path) -> None:
+    note = b"TESTA" + bytes(range(100))
+    data = dng(orientation=6, exif=note, xmp=pictures.xmp_packet())
+    picture = decoded(tmp_path, data)
+    assert picture.metadata.exif is not None
+    exif = Exif(picture.metadata.exif)
+    assert exif.text(0x0110) == pictures.MODEL
+    assert exif.text(0x013B) == pictures.ARTIST
+    assert exif.text(0x9003) == pictures.TAKEN
+    assert exif.orientation == 1
+    assert note not in picture.metadata.exif
+    # What the file says of its samples is not said of what is developed from them.
+    assert exif.text(0xC614) is None
+    assert picture.metadata.xmp is not None
+    assert b"Ada Licht" in picture.metadata.xmp
+
+
+def test_a_header_is_read_without_the_samples(tmp_path: Path) -> None:
+    path = tmp_path / "photo.nef"
+    path.write_bytes(dng(orientation=6, exif=b"note"))
+    header = read_header(str(path))
+    assert (header.size, header.date, header.camera) == (SIZE, pictures.TAKEN, pictures.MODEL)
+    # Here the samples come last.
+    path.write_bytes(dng(orientation=6)[:2000])
+    header = read_header(str(path))
+    assert (header.size, header.camera, header.format) == (SIZE, pictures.MODEL, "raw")
+
+
+# The preview inside
+
+
+def preview(size: Size, orientation: int = 1, **options: Any) -> bytes:
+    upright = pictures.quarters(*size)
+    return pictures.saved(pictures.stored(upright, orientation), "JPEG", quality=92, **options)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_largest_preview_is_taken_with_the_raw_files_metadata(
+    tmp_path: Path, orientation: int
+) -> None:
+    small, large = preview((48, 32), orientation), preview((144, 96), orientation)
+    data = dng(orientation=orientation, previews=(small, large), exif=b"note")
+    picture = decoded(tmp_path, data, raw_preview=True)
+    assert picture.full_size == (144, 96)
+    assert pictures.corners(picture.upright().image) == pictures.UPRIGHT
+    assert (picture.format, picture.as_stored) == ("jpeg", False)
+    assert picture.metadata.exif is not None
+    exif = Exif(picture.metadata.exif)
+    assert (exif.text(0x0110), exif.orientation) == (pictures.MODEL, 1)
+    # Developed it is another picture.
+    assert decoded(tmp_path, data).size == SIZE
+
+
+def test_a_preview_is_decoded_smaller_where_that_is_enough(tmp_path: Path) -> None:
+    data = dng(previews=(preview((160, 96)),))
+    picture = decoded(tmp_path, data, (40, 24), raw_preview=True)
+    assert (picture.full_size, picture.size) == ((160, 96), (40, 24))
+
+
+def test_a_preview_that_knows_its_own_orientation_is_believed(tmp_path: Path) -> None:
+    block = pictures.exif_block(orientation=1).block
+    upright = preview((96, 144), exif=b"Exif\0\0" + block)
+    picture = decoded(tmp_path, dng(orientation=6, previews=(upright,)), raw_preview=True)
+    assert picture.full_size == (96, 144)
+    assert pictures.corners(picture.upright().image) == pictures.UPRIGHT
+
+
+def test_without_a_preview_the_message_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="preview") as caught:
+        decoded(tmp_path, dng(), raw_preview=True)
+    assert (caught.value.failure.stage, caught.value.failure.kind) == ("open", "no-preview")
+    assert "broken" not in caught.value.failure.message
+
+
+def test_a_darker_exposure_comes_out_darker(tmp_path: Path) -> None:
+    """Two of a series, two stops apart: nothing brightens each to its own liking."""
+    light = np.empty((SIZE[1], SIZE[0], 3))
+    shares = np.array([0.05, 0.1, 0.2, 0.4, 0.6, 0.9])
+    light[:] = np.repeat(shares, -(-SIZE[0] // 6))[: SIZE[0], None]
+    for exposure in (1, 1 / 4):
+        image = decoded(tmp_path, dng(light * exposure)).image
+        row = np.asarray(image)[SIZE[1] // 2].astype(int)
+        for place in (2, SIZE[0] // 2 - 3, SIZE[0] - 3):
+            wanted = curve(light[0, place, 0] * exposure)
+            assert np.abs(row[place] - wanted).max() <= 2, (exposure, place)
+
+
+# Through the program
+
+
+def run(folder: Path, data: bytes, **options: Any) -> tuple[Image.Image, Path]:
+    photos = folder / "photos"
+    photos.mkdir()
+    (photos / "photo.dng").write_bytes(data)
+    recipe = imgbatch.Recipe.from_options(**options)
+    (result,) = imgbatch.run(recipe, [photos], output=folder / "out", jobs=1)
+    assert result.failure is None, result.failure
+    assert result.notices == ()
+    path = Path(result.written[0].path)
+    with Image.open(path) as image:
+        image.load()
+    return image, path
+
+
+def test_a_raw_file_becomes_a_jpeg(tmp_path: Path) -> None:
+    image, path = run(tmp_path, dng(orientation=8), quality=95)
+    assert (path.name, image.format, image.size) == ("photo.jpg", "JPEG", SIZE)
+    assert far(image) <= 3  # JPEG
+
+
+def test_a_raw_file_in_another_format_and_size(tmp_path: Path) -> None:
+    image, path = run(tmp_path, dng(orientation=6), sizes=["64"], format="png")
+    assert (path.name, image.format, image.size) == ("photo.png", "PNG", (64, 43))
+    assert far(image) <= 1
+
+
+def test_a_preview_through_the_program_is_never_the_raw_file_itself(tmp_path: Path) -> None:
+    data = dng(previews=(preview((144, 96)),))
+    image, path = run(tmp_path, data, raw_preview=True)
+    assert (path.name, image.format, image.size) == ("photo.jpg", "JPEG", (144, 96))
+    assert pictures.corners(image) == pictures.UPRIGHT
+
+
+# Damage, and what only looks like one
+
+
+def test_a_jpeg_under_a_raw_files_name_is_a_jpeg(tmp_path: Path) -> None:
+    path = tmp_path / "photo.nef"
+    path.write_bytes(preview((48, 32)))
+    picture = decode(str(path), lambda size: size)
+    assert (picture.format, picture.size, picture.as_stored) == ("jpeg", (48, 32), True)
+
+
+def test_a_raw_file_that_is_cut_short_says_so(tmp_path: Path) -> None:
+    data = dng()
+    with pytest.raises(PictureError) as caught:
+        decoded(tmp_path, data[: len(data) // 2])
+    assert caught.value.failure.kind == "truncated"
+
+
+def test_what_is_no_raw_file_is_broken(tmp_path: Path) -> None:
+    with pytest.raises(PictureError) as caught:
+        decoded(tmp_path, b"II*\0" + bytes(3000))
+    assert (caught.value.failure.stage, caught.value.failure.kind) == ("open", "broken")
+
+
+def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
+    whole = dng(previews=(preview((48, 32)),), exif=b"note")
+    rng = np.random.default_rng(4)
+    failed = 0
+    for number in range(40):
+        data = bytearray(whole)
+        for place in rng.integers(4, 1200, 3):
+            data[place] = rng.integers(0, 256)
+        try:
+            picture = decoded(
+                tmp_path, bytes(data), max_pixels=1_000_000, raw_preview=number % 2 == 0
+            )
+        except PictureError:
+            failed += 1
+        else:
+            assert picture.mode in ("RGB", "L")
+    assert 0 < failed < 40
+
+
+def test_a_raw_file_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PictureError) as caught:
+        decoded(tmp_path, dng(), max_pixels=SIZE[0] * SIZE[1] - 1)
+    assert caught.value.failure.kind == "too-large"
+
+
+def test_without_the_extra_the_message_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "installed", lambda extra: False)
+    with pytest.raises(PictureError, match=r"imgbatch\[raw\]") as caught:
+        decoded(tmp_path, dng())
+    assert caught.value.failure.kind == "no-codec"

@@ -1,0 +1,709 @@
+"""Targets, what stands in their way, and how jobs are cut into chunks."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from toolkit.pictures import exif_block, saved, scene, with_metadata
+
+from imgbatch.errors import PlanError, UsageError
+from imgbatch.imaging import formats
+from imgbatch.model import Source
+from imgbatch.planning.plan import (
+    CHUNK_COST,
+    FILE_COST,
+    ON_CONFLICT,
+    OnConflict,
+    Plan,
+    chunks,
+    plan,
+    plan_in_place,
+)
+from imgbatch.planning.scan import Selection, scan
+from imgbatch.recipes.recipe import Recipe
+
+PICTURE = saved(scene(30, 20), "JPEG")
+CAFE_COMPOSED, CAFE_DECOMPOSED = "caf\u00e9.jpg", "cafe\u0301.jpg"
+
+
+def plant(folder: Path, *names: str) -> Path:
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(PICTURE)
+    return folder
+
+
+def planned(
+    folder: Path,
+    output: Path,
+    *,
+    flat: bool = False,
+    on_conflict: OnConflict = "error",
+    **options: Any,
+) -> Plan:
+    sources = scan([str(folder)], Selection(), output=str(output))
+    recipe = Recipe.from_options(**options)
+    return plan(sources, recipe, str(output), flat=flat, on_conflict=on_conflict)
+
+
+def targets(made: Plan) -> dict[str, list[str]]:
+    """For each source the targets below the output folder."""
+    return {
+        job.source.relative: [os.path.relpath(one.path, made.output) for one in job.targets]
+        for job in made.jobs
+    }
+
+
+def reasons(made: Plan) -> dict[str, str]:
+    return {result.source.relative: result.reason or "" for result in made.skipped}
+
+
+def refusal(made: Plan) -> str:
+    with pytest.raises(PlanError) as caught:
+        made.check()
+    return str(caught.value)
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below with its time and its bytes."""
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "expected"),
+    [
+        ("a.jpg", {}, ["a.jpg"]),
+        ("a.JPG", {}, ["a.JPG"]),
+        ("a.jpe", {"format": "keep"}, ["a.jpe"]),
+        ("a.mpo", {}, ["a.jpg"]),
+        ("a.jpeg", {"format": "jpeg"}, ["a.jpg"]),
+        ("two.dots.png", {"format": "webp"}, ["two.dots.webp"]),
+        ("x/y/a.png", {"format": "avif"}, ["x/y/a.avif"]),
+        ("x/a.jpg", {"sizes": ["web=90", "40"]}, ["x/a-web.jpg", "x/a-40.jpg"]),
+        ("x/a.jpg", {"sizes": ["9"], "template": "{output}/{stem}{ext}"}, ["x/9/a.jpg"]),
+        ("x/a.jpg", {"template": "web/{dir}/{stem}{ext}"}, ["web/x/a.jpg"]),
+        ("x/a.jpg", {"template": "{dir}/{stem}{ext}"}, ["x/a.jpg"]),
+        ("a.jpg", {"template": "{dir}/{stem}{ext}"}, ["a.jpg"]),
+        ("x/y/a.jpg", {"template": "{dir}-{stem}{ext}"}, ["x/y-a.jpg"]),
+        ("x/a.jpg", {"flat": True}, ["a.jpg"]),
+        ("x/a.jpg", {"flat": True, "template": "{dir}/{stem}{ext}"}, ["x/a.jpg"]),
+        ("a.jpg", {"template": "{stem}_{{x}}{ext}"}, ["a_{x}.jpg"]),
+        ("x/y/a.jpg", {"template": "{parent}-{stem}{ext}"}, ["x/y/y-a.jpg"]),
+        ("x/y/a.jpg", {"template": "{parent}-{stem}{ext}", "flat": True}, ["y-a.jpg"]),
+        ("a.jpg", {"template": "{parent}-{stem}{ext}"}, ["in-a.jpg"]),
+        ("x/A b.JPG", {"template": "{stem!l}{ext!l}"}, ["x/a b.jpg"]),
+        ("a.jpg", {"sizes": ["web=9"], "template": "{output!u}/{stem!u:>3}{ext}"}, ["WEB/  A.jpg"]),
+    ],
+)
+def test_a_target_is_named_by_the_template_below_the_mirrored_folder(
+    tmp_path: Path, source: str, options: dict[str, Any], expected: list[str]
+) -> None:
+    made = planned(plant(tmp_path / "in", source), tmp_path / "out", **options)
+
+    assert targets(made) == {source: expected}
+    made.check()
+
+
+def test_a_running_number_follows_the_order_of_names(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "c.jpg", "a.jpg", "sub/b.jpg")
+
+    made = planned(folder, tmp_path / "out", template="{seq:03d}{ext}")
+
+    assert targets(made) == {
+        "a.jpg": ["001.jpg"],
+        "c.jpg": ["002.jpg"],
+        "sub/b.jpg": ["sub/003.jpg"],
+    }
+
+
+def test_only_a_kept_format_lets_the_suffix_follow_the_picture(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "a.jpg")
+
+    for word, follows in (("keep", True), ("png", False)):
+        (job,) = planned(folder, tmp_path / "out", format=word).jobs
+        assert [one.any_suffix for one in job.targets] == [follows]
+
+
+def test_header_fields_come_from_the_upright_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    # 96 x 64 as stored, seen as 64 x 96; shrunk to 48 on the long edge that is 32 x 48.
+    exif = exif_block(orientation=6).block
+    (folder / "a.jpg").write_bytes(with_metadata(scene(96, 64), "JPEG", exif=exif))
+
+    made = planned(
+        folder,
+        tmp_path / "out",
+        sizes=["48"],
+        template="{date:%Y}/{date:%m-%d_%H%M%S}/{camera}_{width}x{height}_{date}{ext}",
+    )
+
+    assert targets(made) == {"a.jpg": ["2024/05-17_180309/Testa 7_32x48_2024-05-17.jpg"]}
+
+
+def test_what_a_header_does_not_tell_has_stated_fallbacks(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "plain.jpg")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xffnothing")
+    changed = datetime(2019, 3, 4, 12, 30)
+    for name in ("plain.jpg", "broken.jpg"):
+        os.utime(folder / name, (changed.timestamp(), changed.timestamp()))
+
+    made = planned(
+        folder,
+        tmp_path / "out",
+        template="{stem}_{date:%Y%m%d-%H%M}_{camera}_{width}x{height}{ext}",
+    )
+
+    assert targets(made) == {
+        "broken.jpg": ["broken_20190304-1230_unknown_0x0.jpg"],
+        "plain.jpg": ["plain_20190304-1230_unknown_30x20.jpg"],
+    }
+    made.check()
+
+
+@pytest.mark.parametrize("template", [None, "{seq}-{stem}-{dir}-{output}{ext}"])
+def test_no_file_is_opened_for_names_that_need_no_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str | None
+) -> None:
+    folder = plant(tmp_path / "in", "a.jpg", "sub/b.jpg")
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        pytest.fail(f"opened {arguments[0]}")
+
+    monkeypatch.setattr(builtins, "open", refuse)
+    made = planned(folder, tmp_path / "out", template=template)
+    monkeypatch.undo()
+
+    assert len(made.jobs) == 2
+
+
+# Leaving the output folder
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["../{stem}{ext}", "x/../../{stem}{ext}", "/elsewhere/{stem}{ext}", "..\\{stem}{ext}"],
+)
+def test_a_template_that_leaves_the_folder_is_refused_by_name(template: str) -> None:
+    with pytest.raises(UsageError, match=r"leaves the output folder: use --output"):
+        Recipe.from_options(template=template)
+
+
+@pytest.mark.parametrize("on_conflict", ON_CONFLICT)
+def test_a_field_cannot_lead_out_of_the_folder(tmp_path: Path, on_conflict: OnConflict) -> None:
+    file = plant(tmp_path / "in", ".a.jpg") / ".a.jpg"
+    recipe = Recipe.from_options(template=".{stem:.1}/{seq}{ext}")
+
+    sources = scan([str(file)], Selection())
+    made = plan(sources, recipe, str(tmp_path / "out"), on_conflict=on_conflict)
+
+    message = refusal(made)
+    assert f"{file} would be written to ../1.jpg, outside the output folder" in message
+    assert "--name" in message
+    assert list(made.jobs) == []
+
+
+@pytest.mark.parametrize(
+    ("camera", "name"),
+    [
+        *(("a/b", "a_b.jpg"), ("/etc\\x", "_etc_x.jpg"), ("a\nb", "a_b.jpg"), ("..", "__.jpg")),
+        *(("a:b", "a_b.jpg"), ("Aux", "_Aux.jpg"), ("Inc.", "Inc_.jpg")),
+    ],
+)
+def test_a_field_cannot_add_folders(tmp_path: Path, camera: str, name: str) -> None:
+    _photograph(tmp_path / "in/1.jpg", camera=camera)
+
+    made = planned(tmp_path / "in", tmp_path / "out", template="{camera}{ext}")
+
+    assert targets(made) == {"1.jpg": [name]}
+
+
+def _photograph(file: Path, *, camera: str) -> None:
+    exif = Image.Exif()
+    exif[0x0110] = camera
+    file.parent.mkdir()
+    file.write_bytes(saved(scene(30, 20), "JPEG", exif=exif))
+
+
+# The folder that a source lies in
+
+
+def _parents(paths: Sequence[Path], output: Path) -> dict[str, list[str]]:
+    sources = scan([str(path) for path in paths], Selection(), output=str(output))
+    recipe = Recipe.from_options(template="{dir}/{parent}+{stem}{ext}")
+    return targets(plan(sources, recipe, str(output)))
+
+
+def test_the_parent_is_the_folder_of_the_file_whatever_was_given(tmp_path: Path) -> None:
+    plant(tmp_path, "one/a.jpg", "one/sub/b.jpg", "two/c.jpg")
+    one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
+
+    assert _parents([one, two], out) == {
+        "a.jpg": ["one/one+a.jpg"],
+        "sub/b.jpg": ["one/sub/sub+b.jpg"],
+        "c.jpg": ["two/two+c.jpg"],
+    }
+    assert _parents([one / "a.jpg"], out) == {"a.jpg": ["one+a.jpg"]}
+    assert _parents([one / "a.jpg", two / "c.jpg"], out) == {
+        "one/a.jpg": ["one/one+a.jpg"],
+        "two/c.jpg": ["two/two+c.jpg"],
+    }
+
+
+def test_the_parent_has_a_name_where_the_user_gave_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / "shoot", "a.jpg")
+    monkeypatch.chdir(tmp_path / "shoot")
+
+    assert _parents([Path(".")], tmp_path / "out") == {"a.jpg": ["shoot+a.jpg"]}
+    assert _parents([Path("a.jpg")], tmp_path / "out") == {"a.jpg": ["shoot+a.jpg"]}
+
+
+def test_at_the_top_of_a_disk_the_parent_is_unknown() -> None:
+    top = Source("/", "a.jpg", 1, 1)
+
+    assert targets(plan([top], Recipe.from_options(template="{parent}{ext}"), "/out")) == {
+        "a.jpg": ["unknown.jpg"]
+    }
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("{date:%Y/%m}/{stem}{ext}", "2024/05/a.jpg"),
+        ("{date:%Y/week %V/}{stem}{ext}", "2024/week 20/a.jpg"),
+        ("{date:%H:%M:%S}{ext}", "18_03_09.jpg"),
+        ("{date:%D}{ext}", "05_17_24.jpg"),
+        ("{date:%T|%D/x}{ext}", "18_03_09_05_17_24/x.jpg"),
+        ("{date!u:%d %b}{ext}", "17 MAY.jpg"),
+    ],
+)
+def test_only_a_slash_in_the_format_of_a_date_makes_a_folder(
+    tmp_path: Path, template: str, name: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(
+        with_metadata(scene(96, 64), "JPEG", exif=exif_block(orientation=1).block)
+    )
+
+    assert targets(planned(folder, tmp_path / "out", template=template)) == {"a.jpg": [name]}
+
+
+# Two sources with one target
+
+TWINS = [
+    pytest.param(("a.jpg", "a.png"), {"format": "webp"}, "a.webp", id="one-stem"),
+    pytest.param(("a.jpe", "a.jpg"), {"format": "jpeg"}, "a.jpg", id="two-suffixes"),
+    pytest.param(("A.JPG", "a.jpg"), {}, "a.jpg", id="case"),
+    pytest.param(("Sub/a.jpg", "sub/a.jpg"), {}, "sub/a.jpg", id="case-of-a-folder"),
+    pytest.param((CAFE_DECOMPOSED, CAFE_COMPOSED), {}, CAFE_COMPOSED, id="unicode-form"),
+    pytest.param(("STRASSE.jpg", "straße.jpg"), {}, "straße.jpg", id="folded-letter"),
+    pytest.param(("x/a.jpg", "y/a.jpg"), {"flat": True}, "a.jpg", id="flat"),
+    pytest.param(("a.jpg", "b.jpg"), {"template": "c{ext}"}, "c.jpg", id="template"),
+    pytest.param(
+        ("x.jpg", "y.jpg"), {"sizes": ["9", "8"], "template": "{output}{ext}"}, "9.jpg", id="sizes"
+    ),
+]
+
+
+@pytest.mark.parametrize(("names", "options", "target"), TWINS)
+class TestTwoSourcesWithOneTarget:
+    def test_are_refused_by_name(
+        self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
+    ) -> None:
+        folder = plant(tmp_path / "in", *names)
+        before = tree(tmp_path)
+
+        message = refusal(planned(folder, tmp_path / "out", **options))
+
+        first, second = (f"{folder}/{name}" for name in names)
+        assert f"{first} and {second} would both become {tmp_path}/out/{target}" in message
+        assert "--on-conflict rename" in message
+        template = options.get("template", "{stem}")
+        assert ("Put {seq} or {stem} into --name" in message) == ("{stem}" not in template)
+        assert tree(tmp_path) == before
+
+    def test_the_first_stays_with_skip(
+        self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
+    ) -> None:
+        folder = plant(tmp_path / "in", *names)
+
+        made = planned(folder, tmp_path / "out", on_conflict="skip", **options)
+
+        made.check()
+        assert list(targets(made)) == [names[0]]
+        assert list(reasons(made)) == [names[1]]
+        assert f"{folder}/{names[0]}" in reasons(made)[names[1]]
+        assert "--on-conflict skip" in reasons(made)[names[1]]
+
+    def test_the_last_stays_with_overwrite(
+        self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
+    ) -> None:
+        folder = plant(tmp_path / "in", *names)
+
+        made = planned(folder, tmp_path / "out", on_conflict="overwrite", **options)
+
+        made.check()
+        assert list(targets(made)) == [names[1]]
+        assert targets(made)[names[1]][0] == target
+        assert list(reasons(made)) == [names[0]]
+        assert f"{folder}/{names[1]}" in reasons(made)[names[0]]
+
+    def test_both_are_made_with_rename(
+        self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
+    ) -> None:
+        folder = plant(tmp_path / "in", *names)
+
+        made = planned(folder, tmp_path / "out", on_conflict="rename", **options)
+
+        made.check()
+        stem, suffix = os.path.splitext(target)
+        assert targets(made)[names[1]][0] == f"{stem}-2{suffix}"
+        assert list(targets(made)) == list(names)
+        assert list(made.skipped) == []
+
+
+@pytest.mark.parametrize("on_conflict", ON_CONFLICT)
+@pytest.mark.parametrize(
+    ("sizes", "template", "pair"),
+    [
+        (["60", "90"], "{stem}{ext}", ("60", "90")),
+        (["web=60", "WEB=90"], None, ("web", "WEB")),
+        (["60", "small=x9", "thumb=x9"], "{stem}-{height}{ext}", ("small", "thumb")),
+    ],
+)
+def test_two_outputs_of_one_source_with_one_name_are_always_refused(
+    tmp_path: Path,
+    on_conflict: OnConflict,
+    sizes: list[str],
+    template: str | None,
+    pair: tuple[str, str],
+) -> None:
+    folder = plant(tmp_path / "in", "a.jpg")
+
+    made = planned(
+        folder, tmp_path / "out", sizes=sizes, template=template, on_conflict=on_conflict
+    )
+
+    message = refusal(made)
+    assert f"the outputs {pair[0]} and {pair[1]} of {folder}/a.jpg would both become" in message
+    assert "Put {output} into --name." in message
+    assert list(made.jobs) == []
+
+
+@pytest.mark.parametrize("on_conflict", ON_CONFLICT)
+def test_a_file_that_is_given_twice_is_made_once(tmp_path: Path, on_conflict: OnConflict) -> None:
+    file = str(plant(tmp_path / "in", "a.jpg") / "a.jpg")
+    sources = scan([file, file], Selection())
+
+    made = plan(sources, Recipe.from_options(), str(tmp_path / "out"), on_conflict=on_conflict)
+
+    made.check()
+    assert targets(made) == {"a.jpg": ["a.jpg"]}
+    assert reasons(made) == {"a.jpg": "the same file was given twice"}
+
+
+# A target that exists
+
+
+def test_an_existing_file_is_refused_by_name(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
+    plant(tmp_path / "out", "a.jpg")
+    before = tree(tmp_path)
+
+    message = refusal(planned(folder, tmp_path / "out"))
+
+    assert f"{tmp_path}/out/a.jpg exists already" in message
+    assert "b.jpg" not in message
+    assert "--on-conflict skip, overwrite or rename" in message
+    assert tree(tmp_path) == before
+
+
+def test_an_existing_file_is_skipped_if_asked(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
+    plant(tmp_path / "out", "a.jpg")
+
+    made = planned(folder, tmp_path / "out", on_conflict="skip")
+
+    made.check()
+    assert targets(made) == {"b.jpg": ["b.jpg"]}
+    assert reasons(made) == {"a.jpg": f"already there: {tmp_path}/out/a.jpg"}
+
+
+def test_only_existing_files_may_be_replaced_and_only_if_asked(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
+    plant(tmp_path / "out", "a.jpg")
+
+    made = planned(folder, tmp_path / "out", on_conflict="overwrite")
+
+    made.check()
+    assert [(job.source.relative, job.targets[0].replace) for job in made.jobs] == [
+        ("a.jpg", True),
+        ("b.jpg", False),
+    ]
+
+
+def test_renaming_finds_the_first_free_number(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "a.jpe", "a.jpg", "b.jpg", "b-2.jpg")
+    plant(tmp_path / "out", "a.jpg", "a-3.jpg", "b.jpg")
+
+    made = planned(folder, tmp_path / "out", format="jpeg", on_conflict="rename")
+
+    made.check()
+    assert targets(made) == {
+        "a.jpe": ["a-2.jpg"],
+        "a.jpg": ["a-4.jpg"],
+        "b-2.jpg": ["b-2.jpg"],
+        "b.jpg": ["b-3.jpg"],
+    }
+    assert not any(one.replace for job in made.jobs for one in job.targets)
+
+
+def test_a_dangling_link_counts_as_an_existing_file(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "a.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.jpg").symlink_to("nowhere")
+
+    assert "out/a.jpg exists already" in refusal(planned(folder, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite"])
+def test_a_folder_with_a_targets_name_is_never_replaced(
+    tmp_path: Path, on_conflict: OnConflict
+) -> None:
+    folder = plant(tmp_path / "in", "a.jpg")
+    (tmp_path / "out/a.jpg").mkdir(parents=True)
+
+    message = refusal(planned(folder, tmp_path / "out", on_conflict=on_conflict))
+
+    assert f"{tmp_path}/out/a.jpg is a folder, and {folder}/a.jpg would get its name" in message
+
+
+def test_all_conflicts_are_found_at_once_and_the_first_few_named(tmp_path: Path) -> None:
+    names = [f"{letter}.jpg" for letter in "abcdefgh"]
+    folder = plant(tmp_path / "in", *names)
+    plant(tmp_path / "out", *names)
+
+    made = planned(folder, tmp_path / "out")
+
+    message = refusal(made)
+    assert len(made.conflicts) == 8
+    assert [name for name in names if name in message] == names[:5]
+    assert "and 3 more" in message
+
+
+# A target that is an original
+
+
+def _by_name(folder: Path) -> Path:
+    return folder
+
+
+def _by_folder_link(folder: Path) -> Path:
+    output = folder.parent / "link"
+    output.symlink_to(folder)
+    return output
+
+
+def _by_link(folder: Path) -> Path:
+    output = folder.parent / "out"
+    output.mkdir()
+    (output / "a.jpg").symlink_to(folder / "a.jpg")
+    return output
+
+
+def _by_hard_link(folder: Path) -> Path:
+    output = folder.parent / "out"
+    output.mkdir()
+    os.link(folder / "a.jpg", output / "a.jpg")
+    return output
+
+
+def _by_another_ones_link(folder: Path) -> Path:
+    output = folder.parent / "out"
+    output.mkdir()
+    os.link(folder / "z.jpg", output / "a.jpg")
+    return output
+
+
+WAYS_TO_AN_ORIGINAL = [_by_name, _by_folder_link, _by_link, _by_hard_link, _by_another_ones_link]
+
+
+@pytest.mark.parametrize("on_conflict", ["error", "overwrite"])
+@pytest.mark.parametrize("way", WAYS_TO_AN_ORIGINAL)
+def test_a_target_that_is_an_original_is_refused_whatever_the_options(
+    tmp_path: Path, way: Any, on_conflict: OnConflict
+) -> None:
+    folder = plant(tmp_path / "in", "a.jpg", "z.jpg")
+    output = way(folder)
+    before = tree(tmp_path)
+
+    message = refusal(planned(folder, output, on_conflict=on_conflict))
+
+    original = "z.jpg" if way is _by_another_ones_link else "a.jpg"
+    relation = "is" if way is _by_name else "is a link to"
+    assert f"{output}/a.jpg {relation} the original {folder}/{original}" in message
+    assert "Originals are never overwritten: use another --output or --name." in message
+    assert "exists already" not in message
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("way", WAYS_TO_AN_ORIGINAL)
+def test_beside_an_original_there_is_place_with_rename(tmp_path: Path, way: Any) -> None:
+    folder = plant(tmp_path / "in", "a.jpg")
+    if way is _by_another_ones_link:
+        plant(folder, "z.jpg")
+    output = way(folder)
+
+    made = planned(folder, output, on_conflict="rename")
+
+    made.check()
+    assert targets(made)["a.jpg"] == ["a-2.jpg"]
+    assert not made.jobs[0].targets[0].replace
+
+
+@pytest.mark.parametrize("way", [_by_name, _by_folder_link, _by_link, _by_hard_link])
+def test_an_original_in_the_way_is_skipped_with_skip(tmp_path: Path, way: Any) -> None:
+    folder = plant(tmp_path / "in", "a.jpg")
+
+    made = planned(folder, way(folder), on_conflict="skip")
+
+    made.check()
+    assert list(made.jobs) == []
+    assert list(reasons(made)) == ["a.jpg"]
+
+
+def test_an_original_whose_own_target_went_to_another_is_not_overwritten(tmp_path: Path) -> None:
+    # a.jpg gives its name up to a.png, which would then be written over a.jpg itself.
+    folder = plant(tmp_path / "in", "a.jpg", "a.png")
+
+    made = planned(folder, folder, format="jpeg", on_conflict="overwrite")
+
+    assert f"{folder}/a.jpg is the original {folder}/a.jpg" in refusal(made)
+
+
+# Chunks
+
+
+SIZES = st.lists(
+    st.one_of(st.integers(0, 200_000_000), st.integers(0, 10_000), st.just(5_000_000)), max_size=120
+)
+
+
+@given(sizes=SIZES, workers=st.integers(1, 64))
+@settings(deadline=None, database=None)
+def test_chunks_hold_every_job_once_the_largest_first_and_shrink_with_what_is_left(
+    sizes: list[int], workers: int
+) -> None:
+    def cost(chunk: Sequence[int]) -> int:
+        return sum(sizes[index] + FILE_COST for index in chunk)
+
+    cut = list(chunks(sizes, workers))
+
+    flat = [index for chunk in cut for index in chunk]
+    assert sorted(flat) == list(range(len(sizes)))
+    assert [sizes[index] for index in flat] == sorted(sizes, reverse=True)
+    assert all(cut)
+    for place, chunk in enumerate(cut):
+        # A third of a worker's even share of what is left, and never much more than a second.
+        left = sum(map(cost, cut[place:]))
+        limit = min(CHUNK_COST, left / (3 * workers))
+        assert len(chunk) == 1 or cost(chunk) <= limit
+        if place + 1 < len(cut):
+            assert cost(chunk) + cost(cut[place + 1][:1]) > limit, "needlessly small"
+    assert not cut or len(cut[-1]) == 1
+
+
+def test_small_files_travel_together(tmp_path: Path) -> None:
+    cut = list(chunks([10_000] * 4000, 2))
+
+    assert len(cut[0]) > 300
+    assert len(cut) < 100
+
+
+# Formats of optional packages
+
+
+def _without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    monkeypatch.setattr(formats, "installed", lambda extra: extra not in missing)
+
+
+def test_what_cannot_be_read_here_is_refused_at_once_and_not_file_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.NEF", "c.nef", "d.heic")
+    _without(monkeypatch, "raw", "heif")
+    refused = refusal(planned(photos, tmp_path / "out"))
+    assert refused.count("needs: pip install") == 2
+    assert f"2 files as {photos / 'b.NEF'}: reading .nef needs: pip install " in refused
+    assert "'imgbatch[raw]'" in refused
+    assert f"{photos / 'd.heic'}: reading .heic needs: pip install 'imgbatch[heif]'" in refused
+    assert "--exclude '*.nef'" in refused
+
+
+def test_only_the_missing_package_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.nef", "d.heic")
+    _without(monkeypatch, "heif")
+    assert "raw" not in refusal(planned(photos, tmp_path / "out"))
+    _without(monkeypatch)
+    assert len(planned(photos, tmp_path / "out").jobs) == 3
+
+
+def test_a_raw_file_becomes_a_jpeg_or_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "a.NEF", "b.dng", "c.heic")
+    _without(monkeypatch)
+    assert targets(planned(photos, tmp_path / "out")) == {
+        "a.NEF": ["a.jpg"],
+        "b.dng": ["b.jpg"],
+        "c.heic": ["c.heic"],
+    }
+    as_png = targets(planned(photos, tmp_path / "out", format="png"))
+    assert list(as_png.values()) == [["a.png"], ["b.png"], ["c.png"]]
+
+
+def test_a_raw_file_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.cr3")
+    _without(monkeypatch)
+    sources = scan([str(photos)], Selection(), in_place=True)
+    made = plan_in_place(sources, Recipe.from_options(), str(photos))
+    assert [job.source.relative for job in made.jobs] == ["a.jpg"]
+    refused = refusal(made)
+    assert "b.cr3 is a camera's raw file" in refused
+    assert "--output" in refused
+
+
+def test_in_place_also_asks_for_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = plant(tmp_path / "photos", "b.heic")
+    _without(monkeypatch, "heif")
+    sources = scan([str(photos)], Selection(), in_place=True)
+    assert "reading .heic needs" in refusal(
+        plan_in_place(sources, Recipe.from_options(), str(photos))
+    )

@@ -1,0 +1,715 @@
+"""In which order sources are numbered, and how their headers are read."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from PIL import Image
+from toolkit import ROOT
+from toolkit.commands import imgbatch, imgbatch_here, plant
+from toolkit.pictures import exif_block, opened, saved, scene, text, with_metadata
+
+import imgbatch as api
+from imgbatch.errors import PlanError, UsageError
+from imgbatch.executors import Control, Task, pool, serial
+from imgbatch.imaging import decode
+from imgbatch.model import LATEST_NS, Job, Limits, Source
+from imgbatch.naming import FIELDS, Caption
+from imgbatch.planning import numbering
+from imgbatch.planning.compact import Jobs
+from imgbatch.planning.numbering import Facts, numbered, taken_ns
+from imgbatch.planning.plan import plan, plan_in_place
+from imgbatch.planning.scan import Selection, scan
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.recipes.toml import load
+from imgbatch.running import batch
+from imgbatch.running.batch import Settings
+
+SUBSEC: Final = 0x9291
+OFFSET: Final = 0x9011
+DATE: Final = 0x9003
+MODEL: Final = 0x0110
+BERLIN: Final = "CET-1CEST,M3.5.0,M10.5.0/3"
+
+posix_only = pytest.mark.skipif(not hasattr(time, "tzset"), reason="time zones are set by tzset")
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In no season's time, wherever the tests run."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC0")
+        _set_zone()
+        yield
+    _set_zone()
+
+
+def _set_zone() -> None:
+    if hasattr(time, "tzset"):
+        time.tzset()
+
+
+def photograph(
+    file: Path,
+    date: str | None,
+    *,
+    subsec: str | None = None,
+    offset: str | None = None,
+    changed: float = 1_700_000_000,
+) -> Path:
+    """A picture that tells when it was taken, in a file that was changed at another time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    more = [(tag, 2, text(told)) for tag, told in ((SUBSEC, subsec), (OFFSET, offset)) if told]
+    block = exif_block(orientation=1, more=more).block
+    # As long as the date that stands there.
+    block = block.replace(b"2024:05:17 18:03:09", (date or " " * 19).encode("ascii"))
+    file.write_bytes(with_metadata(scene(48, 32), "JPEG", exif=block))
+    os.utime(file, (changed, changed))
+    return file
+
+
+def names_of(folder: Path, *paths: Path, **options: Any) -> dict[str, str]:
+    """The output's name of each source, numbered by date."""
+    recipe = Recipe.from_options(template=options.pop("template", "{seq}{ext}"))
+    sources = scan([str(path) for path in paths or (folder,)], Selection())
+    made = plan(sources, recipe, str(folder / "out"), sort="date", flat=True, **options)
+    made.check()
+    return {job.source.mirrored: job.targets[0].relative for job in made.jobs}
+
+
+# When a picture was taken
+
+
+def _ns(*moment: int, fraction: int = 0) -> int:
+    """Nanoseconds since 1970, counted from the calendar alone."""
+    year, month, day, hour, minute, second = moment
+    days = datetime(year, month, day).toordinal() - datetime(1970, 1, 1).toordinal()
+    return (days * 86400 + hour * 3600 + minute * 60 + second) * 10**9 + fraction
+
+
+@pytest.mark.parametrize(
+    ("date", "subsec", "offset", "expected"),
+    [
+        ("2024:05:17 18:03:09", None, None, _ns(2024, 5, 17, 18, 3, 9)),
+        ("2024:05:17 18:03:09", "5", None, _ns(2024, 5, 17, 18, 3, 9, fraction=500_000_000)),
+        ("2024:05:17 18:03:09", "05", None, _ns(2024, 5, 17, 18, 3, 9, fraction=50_000_000)),
+        ("2024:05:17 18:03:09", "123", None, _ns(2024, 5, 17, 18, 3, 9, fraction=123_000_000)),
+        ("2024:05:17 18:03:09", "1234567899", None, _ns(2024, 5, 17, 18, 3, 9, fraction=123456789)),
+        ("2024:05:17 18:03:09", "-1", None, _ns(2024, 5, 17, 18, 3, 9)),
+        ("2024:05:17 18:03:09", "²", None, _ns(2024, 5, 17, 18, 3, 9)),
+        ("2024:05:17 18:03:09", None, "+02:00", _ns(2024, 5, 17, 16, 3, 9)),
+        ("2024:05:17 18:03:09", "25", "-05:30", _ns(2024, 5, 17, 23, 33, 9, fraction=250_000_000)),
+        ("2024:05:17 18:03:09", None, "+0545", _ns(2024, 5, 17, 12, 18, 9)),
+        ("2024:05:17 18:03:09", None, "+00:00", _ns(2024, 5, 17, 18, 3, 9)),
+        *(
+            ("2024:05:17 18:03:09", None, nonsense, _ns(2024, 5, 17, 18, 3, 9))
+            for nonsense in ("+24:00", "+99:99", "02:00", "+2", "   :  ", "+02:00 and more")
+        ),
+        ("1969:12:31 23:59:59", "75", None, _ns(1969, 12, 31, 23, 59, 59, fraction=750_000_000)),
+        ("0001:01:01 00:00:00", None, None, -LATEST_NS),
+        ("9999:12:31 23:59:59", "9", "-23:59", LATEST_NS),
+        *(
+            (nonsense, "5", "+02:00", None)
+            for nonsense in (
+                *(None, "", "0000:00:00 00:00:00", "    :  :     :  :  ", "2024:02:30 10:00:00"),
+                *("2024-05-17T18:03:09", "2024:05:17", "yesterday"),
+            )
+        ),
+    ],
+)
+def test_exif_tells_when_a_picture_was_taken(
+    date: str | None, subsec: str | None, offset: str | None, expected: int | None
+) -> None:
+    assert taken_ns(date, subsec, offset) == expected
+
+
+@posix_only
+def test_without_an_offset_it_was_in_the_time_zone_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", BERLIN)
+    time.tzset()
+
+    assert taken_ns("2024:05:17 18:03:09", None, None) == _ns(2024, 5, 17, 16, 3, 9)
+    assert taken_ns("2024:01:17 18:03:09", None, None) == _ns(2024, 1, 17, 17, 3, 9)
+    assert taken_ns("2024:01:17 18:03:09", None, "+00:00") == _ns(2024, 1, 17, 18, 3, 9)
+
+
+# The numbers
+
+
+def test_the_shots_of_two_cameras_interleave(tmp_path: Path) -> None:
+    photograph(tmp_path / "a/DSC_1.jpg", "2024:05:17 10:00:00")
+    photograph(tmp_path / "a/DSC_2.jpg", "2024:05:17 10:00:20")
+    photograph(tmp_path / "b/IMG_1.jpg", "2024:05:17 10:00:10")
+    photograph(tmp_path / "b/IMG_2.jpg", "2024:05:17 09:00:00")
+
+    assert names_of(tmp_path, tmp_path / "a", tmp_path / "b") == {
+        "a/DSC_1.jpg": "2.jpg",
+        "a/DSC_2.jpg": "4.jpg",
+        "b/IMG_1.jpg": "3.jpg",
+        "b/IMG_2.jpg": "1.jpg",
+    }
+
+
+def test_fractions_of_seconds_and_time_zones_count(tmp_path: Path) -> None:
+    photograph(tmp_path / "in/a.jpg", "2024:05:17 10:00:00", subsec="75")
+    photograph(tmp_path / "in/b.jpg", "2024:05:17 10:00:00", subsec="7")
+    photograph(tmp_path / "in/c.jpg", "2024:05:17 11:59:59", subsec="5", offset="+02:00")
+    photograph(tmp_path / "in/d.jpg", "2024:05:17 03:00:01", offset="-07:00")
+
+    assert list(names_of(tmp_path, tmp_path / "in").values()) == [
+        *("3.jpg", "2.jpg", "1.jpg", "4.jpg")
+    ]
+
+
+def test_what_was_taken_in_one_moment_is_in_the_order_of_names(tmp_path: Path) -> None:
+    for name in ("c", "a", "b", "sub/a"):
+        photograph(tmp_path / f"in/{name}.jpg", "2024:05:17 10:00:00")
+    photograph(tmp_path / "in/z.jpg", "2024:05:17 09:59:59")
+
+    assert names_of(tmp_path, tmp_path / "in") == {
+        "z.jpg": "1.jpg",
+        "a.jpg": "2.jpg",
+        "b.jpg": "3.jpg",
+        "c.jpg": "4.jpg",
+        "sub/a.jpg": "5.jpg",
+    }
+
+
+def test_without_a_date_the_files_own_time_counts(tmp_path: Path) -> None:
+    moment = datetime(2024, 5, 17, 10, 0, 0, tzinfo=UTC).timestamp()
+    photograph(tmp_path / "in/a.jpg", None, changed=moment + 0.25)
+    photograph(tmp_path / "in/b.jpg", "2024:05:17 10:00:00")
+    photograph(tmp_path / "in/c.jpg", "0000:00:00 00:00:00", changed=moment - 1)
+    photograph(tmp_path / "in/d.jpg", "2024:05:17 10:00:00", subsec="3")
+    plant(tmp_path / "in", "e.gif", data=saved(scene(20, 20), "GIF"))
+    plant(tmp_path / "in", "f.jpg", data=b"\xff\xd8\xffbroken")
+    os.utime(tmp_path / "in/e.gif", (moment + 5, moment + 5))
+    os.utime(tmp_path / "in/f.jpg", (moment - 5, moment - 5))
+
+    assert names_of(tmp_path, tmp_path / "in", template="{seq}{ext}") == {
+        "f.jpg": "1.jpg",
+        "c.jpg": "2.jpg",
+        "b.jpg": "3.jpg",
+        "a.jpg": "4.jpg",
+        "d.jpg": "5.jpg",
+        "e.gif": "6.gif",
+    }
+
+
+def test_numbers_by_name_are_those_of_before(tmp_path: Path) -> None:
+    photograph(tmp_path / "in/a.jpg", "2024:05:17 10:00:01")
+    photograph(tmp_path / "in/b.jpg", "2024:05:17 10:00:00")
+    recipe = Recipe.from_options(template="{seq}-{date:%S}{ext}")
+
+    made = plan(scan([str(tmp_path / "in")], Selection()), recipe, "out", sort="name")
+
+    assert [(job.seq, job.targets[0].relative) for job in made.jobs] == [
+        (1, "1-01.jpg"),
+        (2, "2-00.jpg"),
+    ]
+
+
+def test_names_and_numbers_are_of_the_same_source(tmp_path: Path) -> None:
+    """Whatever the order in which headers are read."""
+    count = 40
+    numbers = random.Random(5).sample(range(count), count)
+    for place, number in enumerate(numbers):
+        photograph(tmp_path / f"in/{place:02}.jpg", f"2024:05:17 10:00:{number:02}")
+
+    def shuffled(jobs: Jobs) -> Iterable[Facts]:
+        found = list(numbering.one_by_one(jobs))
+        random.Random(6).shuffle(found)
+        return found
+
+    names = names_of(tmp_path, tmp_path / "in", template="{seq}-{date:%S}-{stem}", reader=shuffled)
+
+    assert list(names.values()) == [
+        f"{number + 1}-{number:02}-{place:02}" for place, number in enumerate(numbers)
+    ]
+
+
+def test_the_source_is_numbered_even_if_nothing_is_made_of_it(tmp_path: Path) -> None:
+    for name, second in (("a", 3), ("b", 1), ("c", 2)):
+        photograph(tmp_path / f"in/{name}.jpg", f"2024:05:17 10:00:0{second}")
+    plant(tmp_path / "out", "1.jpg")
+    recipe = Recipe.from_options(template="{seq}{ext}")
+    sources = scan([str(tmp_path / "in")], Selection())
+
+    made = plan(sources, recipe, str(tmp_path / "out"), sort="date", on_conflict="skip")
+
+    assert [(job.source.relative, job.seq) for job in made.jobs] == [("a.jpg", 3), ("c.jpg", 2)]
+    assert [result.source.relative for result in made.skipped] == ["b.jpg"]
+
+
+# Who reads headers, and who does not
+
+
+def _reader(asked: list[int]) -> numbering.Reader:
+    def read(jobs: Jobs) -> Iterable[Facts]:
+        asked.append(len(jobs))
+        return numbering.one_by_one(jobs)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("options", "sort", "reads"),
+    [
+        ({"template": "{stem}{ext}"}, "date", False),
+        ({"template": "{seq}{ext}"}, "date", True),
+        ({"template": "{seq}{ext}"}, "name", False),
+        ({"template": "{stem}-{camera}{ext}"}, "name", True),
+        ({"filters": ["text:text={seq}"]}, "date", True),
+        ({"filters": ["text:text={seq}"]}, "name", False),
+        ({"filters": ["text:text={stem} {date}"]}, "date", False),
+    ],
+)
+def test_headers_are_read_only_where_a_number_or_a_name_needs_them(
+    tmp_path: Path, options: dict[str, Any], sort: numbering.Sort, reads: bool
+) -> None:
+    folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
+    asked: list[int] = []
+    recipe = Recipe.from_options(**options)
+
+    plan(scan([str(folder)], Selection()), recipe, "out", sort=sort, reader=_reader(asked))
+
+    assert asked == ([2] if reads else [])
+
+
+def test_a_recipe_knows_which_fields_it_uses(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(
+        '[prepare]\noperations = ["text:text={parent}"]\n'
+        '[[output]]\nname = "a"\npath = "{stem}-{width}"\n'
+        '[[output]]\nname = "b"\npath = "{output}"\noperations = ["text:text={seq:03d}", "sepia"]\n'
+    )
+
+    recipe = load(file)
+
+    used = ("parent", "stem", "width", "output", "seq")
+    assert all(recipe.uses(field) for field in used)
+    assert not any(recipe.uses(field) for field in ("ext", "dir", "height", "date", "camera"))
+
+
+def test_without_headers_sources_are_passed_on_as_they_come() -> None:
+    given = []
+
+    def sources() -> Iterator[Source]:
+        for name in ("a", "b"):
+            given.append(name)
+            yield Source("in", name, 1, 1)
+
+    stream = numbered(sources(), None)
+
+    assert next(stream) == (Source("in", "a", 1, 1), 1, None)
+    assert given == ["a"]
+    assert next(stream) == (Source("in", "b", 1, 1), 2, None)
+
+
+@pytest.mark.slow
+def test_a_source_that_waits_takes_little_memory() -> None:
+    count = 10_000
+
+    def sources() -> Iterator[Source]:
+        for number in range(count):
+            relative = f"2024-05-17 Wedding/Selects/IMG_{number:05}.jpg"
+            yield Source("/home/somebody/Pictures", relative, 5_000_000 + number, 10**18 + number)
+
+    def reader(jobs: Jobs) -> Iterator[Facts]:
+        for job in jobs:
+            yield Facts(job.seq, (6000, 4000), "2024:05:17 18:03:09", "X100V", 10**18 - job.seq)
+
+    tracemalloc.start()
+    try:
+        for _, seq, facts in numbered(sources(), reader, by_date=True):
+            assert facts is not None
+            assert facts.seq == count + 1 - seq
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak / count < 400
+
+
+# Headers read by several processes
+
+
+def _jobs(folder: Path) -> Jobs:
+    jobs = Jobs()
+    for seq, source in enumerate(scan([str(folder)], Selection()), 1):
+        jobs.append(Job(source, (), seq))
+    return jobs
+
+
+def test_several_processes_find_what_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_HEADERS_OF_A_WORKER", 20)
+    for number in range(0, 45, 2):
+        photograph(tmp_path / f"{number:02}.jpg", f"2024:05:17 10:{number:02}:00", subsec="25")
+    plant(tmp_path, "broken.jpg", data=b"\xff\xd8\xffbroken")
+    plant(tmp_path, *(f"{number:02}.png" for number in range(1, 45, 2)))
+    jobs = _jobs(tmp_path)
+    calls: list[int] = []
+
+    def counted(*arguments: Any) -> Iterator[Facts]:
+        calls.append(arguments[3])
+        return pool.run(*arguments)
+
+    monkeypatch.setattr(batch, "pool", type("pool", (), {"run": staticmethod(counted)}))
+    found = list(batch._headers(jobs, Settings((), jobs=2)))
+    alone = list(batch._headers(jobs, Settings((), jobs=1)))
+
+    assert calls == [2]
+    assert sorted(found) == alone == list(numbering.one_by_one(jobs))
+    assert len(alone) == len(jobs) == 46
+    assert [facts.seq for facts in alone if numbering.is_unread(facts)] == [46]
+
+
+def test_of_a_header_whose_reader_died_the_files_time_is_known(tmp_path: Path) -> None:
+    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:01", changed=1_600_000_000)
+
+    lost = numbering.unread(_jobs(tmp_path)[0], "killed", "its worker was killed by signal 9")
+
+    assert lost == Facts(1, (0, 0), None, None, 1_600_000_000 * 10**9)
+    assert numbering.is_unread(lost)
+
+
+def test_a_picture_with_more_pixels_than_allowed_is_not_read(tmp_path: Path) -> None:
+    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
+    (job,) = _jobs(tmp_path)
+
+    found, missed = (numbering.read(job, limits=Limits(max_pixels=48 * 32 - n)) for n in (0, 1))
+    assert found is not None
+    assert found.size == (48, 32)
+    assert missed is not None
+    assert numbering.is_unread(missed)
+    assert numbering.is_unread(*batch._headers(_jobs(tmp_path), _with_limit(48 * 32 - 1)))
+
+
+def _with_limit(pixels: int) -> Settings:
+    return Settings((), jobs=1, limits=Limits(max_pixels=pixels))
+
+
+# In place
+
+
+def test_in_place_sources_have_their_numbers_too(tmp_path: Path) -> None:
+    for name, second in (("a", 3), ("b", 1), ("c", 2)):
+        photograph(tmp_path / f"{name}.jpg", f"2024:05:17 10:00:0{second}")
+    recipe = Recipe.from_options(filters=["text:text={seq}"])
+    sources = list(scan([str(tmp_path)], Selection(), in_place=True))
+
+    by_name = plan_in_place(sources, recipe, str(tmp_path))
+    by_date = plan_in_place(sources, recipe, str(tmp_path), sort="date")
+
+    assert [job.seq for job in by_name.jobs] == [1, 2, 3]
+    assert [job.seq for job in by_date.jobs] == [3, 1, 2]
+
+
+# The command, and the API
+
+
+def _planned(run: Any) -> dict[str, str]:
+    assert run.returncode == 0, run.stderr.decode()
+    pairs = (line.split(" -> ") for line in run.stdout.decode().splitlines())
+    return {os.path.basename(source): target for source, target in pairs}
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Path:
+    """Two cameras: by name a, b, c; by date c, a, b."""
+    photograph(tmp_path / "shoot/a.jpg", "2024:05:17 10:00:00")
+    photograph(tmp_path / "shoot/b.jpg", "2024:06:02 08:00:00")
+    photograph(tmp_path / "shoot/c.jpg", "2024:05:17 09:00:00")
+    return tmp_path
+
+
+def test_the_command_sorts_by_name_unless_told_otherwise(shoot: Path) -> None:
+    words = ("resize", "shoot", "-o", "out", "-n", "--name", "{seq:03d}_{stem}{ext}")
+
+    usual = imgbatch_here(*words, cwd=shoot)
+    by_name = imgbatch_here(*words, "--sort", "name", cwd=shoot)
+    by_date = imgbatch_here(*words, "--sort", "date", cwd=shoot)
+    wrong = imgbatch_here(*words, "--sort", "size", cwd=shoot)
+
+    assert _planned(usual) == _planned(by_name)
+    assert list(_planned(by_name).values()) == [
+        *("out/001_a.jpg", "out/002_b.jpg", "out/003_c.jpg")
+    ]
+    assert _planned(by_date) == {
+        "a.jpg": "out/002_a.jpg",
+        "b.jpg": "out/003_b.jpg",
+        "c.jpg": "out/001_c.jpg",
+    }
+    assert wrong.returncode == 2
+    assert b"'--sort'" in wrong.stderr
+    assert b"'name', 'date'" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_a_whole_run_by_date_into_folders_of_months(shoot: Path) -> None:
+    plant(shoot / "shoot", "moving.gif", data=_moving())
+    os.utime(shoot / "shoot/moving.gif", (1_600_000_000, 1_600_000_000))
+    name = "{date:%Y/%m}/{parent!u}_{seq:02d}{ext}"
+    words = ("filter", "shoot", "--filter", "grayscale", "--sort", "date", "--name", name)
+
+    run = imgbatch(*words, "-o", "out", "--jobs", "2", cwd=shoot)
+    again = imgbatch(*words, "-o", "out", "--jobs", "2", cwd=shoot)
+
+    assert run.returncode == again.returncode == 0, run.stderr.decode()
+    assert _files(shoot / "out") == {
+        "2020/09/SHOOT_01.gif",
+        "2024/05/SHOOT_02.jpg",
+        "2024/05/SHOOT_03.jpg",
+        "2024/06/SHOOT_04.jpg",
+    }
+    with opened((shoot / "out/2020/09/SHOOT_01.gif").read_bytes()) as gif:
+        assert getattr(gif, "n_frames", 1) == 3
+    assert b"0 done, 4 skipped" in again.stderr
+
+
+def _moving() -> bytes:
+    first, *rest = [(scene(24, 16) // shade).astype("uint8") for shade in (1, 2, 3)]
+    images = [Image.fromarray(frame) for frame in rest]
+    return saved(first, "GIF", save_all=True, append_images=images, duration=50)
+
+
+def _files(folder: Path) -> set[str]:
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {path for path in found if not path.startswith(".imgbatch/")}
+
+
+@pytest.mark.slow
+def test_a_number_in_the_picture_follows_the_date(shoot: Path) -> None:
+    words = ("filter", "shoot", "-f", "png", "--jobs", "1", "--filter")
+    numbers = imgbatch(*words, "text:text={seq},size=50", "--sort", "date", "-o", "a", cwd=shoot)
+    assert numbers.returncode == 0, numbers.stderr.decode()
+    for name, number in (("a", 2), ("b", 3), ("c", 1)):
+        told = imgbatch(
+            *words, f"text:text={number},size=50", "--include", f"{name}.jpg", "-o", "b", cwd=shoot
+        )
+        assert told.returncode == 0, told.stderr.decode()
+        expected, got = (opened((shoot / out / f"{name}.png").read_bytes()) for out in "ba")
+        assert got.tobytes() == expected.tobytes()
+
+
+def test_the_api_sorts_too_and_refuses_other_orders(shoot: Path) -> None:
+    recipe = api.Recipe.from_options(sizes=["20"], template="{seq}{ext}")
+
+    results = list(api.run(recipe, [shoot / "shoot"], output=shoot / "out", jobs=1, sort="date"))
+
+    made = {one.source.relative: os.path.basename(one.written[0].path) for one in results}
+    assert made == {"a.jpg": "2.jpg", "b.jpg": "3.jpg", "c.jpg": "1.jpg"}
+    wrong: Any = "camera"
+    with pytest.raises(UsageError, match=r"sort: found 'camera', expected one of name, date"):
+        api.run(recipe, [shoot / "shoot"], output=shoot / "out", sort=wrong)
+
+
+# Files that come later
+
+
+@pytest.mark.slow
+def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None:
+    words = ("resize", "shoot", "-s", "20", "-o", "out", "--sort", "date", "--jobs", "1")
+    numbers = ("--name", "{seq}{ext}")
+    assert imgbatch(*words, *numbers, cwd=shoot).returncode == 0
+    before = {name: (shoot / "out" / name).read_bytes() for name in _files(shoot / "out")}
+    # Between c, which was first, and a.
+    photograph(shoot / "shoot/d.jpg", "2024:05:17 09:30:00")
+
+    refused = imgbatch_here(*words, *numbers, cwd=shoot)
+
+    assert refused.returncode == 2
+    said = refused.stderr.decode()
+    assert "out/2.jpg was made from another picture, " in said
+    assert "out/3.jpg was made from another picture, " in said
+    assert "out/1.jpg" not in said
+    assert before == {name: (shoot / "out" / name).read_bytes() for name in _files(shoot / "out")}
+
+    anew = imgbatch(*words, *numbers, "--on-conflict", "overwrite", cwd=shoot)
+    assert anew.returncode == 0
+    assert b"3 done, 1 skipped" in anew.stderr
+    assert _files(shoot / "out") == {"1.jpg", "2.jpg", "3.jpg", "4.jpg"}
+    settled = imgbatch(*words, *numbers, cwd=shoot)
+    assert b"0 done, 4 skipped" in settled.stderr
+
+
+@pytest.mark.slow
+def test_fewer_files_leave_the_highest_numbers_where_they_are(shoot: Path) -> None:
+    words = ("resize", "shoot", "-s", "20", "-o", "out", "--name", "{seq}{ext}", "--jobs", "1")
+    assert imgbatch(*words, cwd=shoot).returncode == 0
+    (shoot / "shoot/c.jpg").unlink()
+
+    fewer = imgbatch(*words, cwd=shoot)
+
+    assert fewer.returncode == 0
+    assert b"0 done, 2 skipped" in fewer.stderr
+    assert _files(shoot / "out") == {"1.jpg", "2.jpg", "3.jpg"}
+
+
+# Names that do not tell pictures apart
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["{date}{ext}", "{date:%Y}/{camera}_{width}x{height}{ext}"])
+def test_names_without_a_number_or_a_stem_are_refused_and_told_what_helps(
+    shoot: Path, name: str
+) -> None:
+    words = ("resize", "shoot", "-s", "20", "-o", "out", "--jobs", "1", "--name")
+
+    refused = imgbatch_here(*words, name, cwd=shoot)
+    helped = imgbatch(*words, name.replace("{ext}", "_{seq}{ext}"), cwd=shoot)
+
+    assert refused.returncode == 2
+    said = refused.stderr.decode()
+    assert "would both become out/2024" in said
+    assert "Put {seq} or {stem} into --name, or use --on-conflict rename (or skip)." in said
+    assert helped.returncode == 0
+    assert len(_files(shoot / "out")) == 3
+
+
+@pytest.mark.slow
+def test_outputs_of_one_source_and_of_two_are_told_apart_by_case_and_by_format(
+    tmp_path: Path,
+) -> None:
+    plant(tmp_path / "in", "a.png", "B/A.jpg")
+    words = ("resize", "in", "--flat", "-o", "out", "--jobs", "1")
+
+    cases = imgbatch_here(*words, "-f", "webp", "--name", "{stem!l}{ext}", cwd=tmp_path)
+    outputs = imgbatch_here(
+        *words, "-s", "a=20", "-s", "A=30", "--name", "{seq}{output!u}{ext}", cwd=tmp_path
+    )
+
+    assert cases.returncode == outputs.returncode == 2
+    assert b"would both become out/a.webp" in cases.stderr
+    assert b"a --name that tells them apart" in cases.stderr
+    assert b"the outputs a and A of in/a.png would both become out/1A.png" in outputs.stderr
+
+
+def test_the_manual_has_every_field_and_what_stands_for_one_that_is_missing() -> None:
+    manual = (ROOT / "README.md").read_text("utf-8")
+    table = manual.partition("## Names")[2].partition("\n## ")[0]
+
+    assert [field for field in FIELDS if f"`{{{field}}}`" not in table] == []
+    for field, meant in FIELDS.items():
+        (row,) = (
+            one for one in table.splitlines() if one.startswith("|") and f"{{{field}}}" in one
+        )
+        for fallback in ("`unknown`", "; 0 if", "when the file was changed"):
+            assert (fallback in meant) == (fallback in row), (field, fallback)
+
+
+# Captions
+
+
+def test_a_caption_takes_any_value_as_it_is() -> None:
+    values = {"camera": "A:/b.", "stem": "Été", "date": datetime(2024, 5, 17, 18, 3, tzinfo=UTC)}
+
+    caption = Caption.parse("{stem!u} {camera} {date:%d/%m %H:%M} {date}")
+
+    assert caption.render(values) == "ÉTÉ A:/b. 17/05 18:03 2024-05-17"
+    assert caption.fields == {"stem", "camera", "date"}
+    assert caption.literal == "   "
+
+
+def test_facts_are_asked_for_by_any_executor(tmp_path: Path) -> None:
+    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
+    task: Task[Job, Facts] = Task(
+        function=partial(numbering.read, limits=Limits(max_pixels=10_000)),
+        lost=numbering.unread,
+        failed=numbering.is_unread,
+        set_up=lambda: None,
+        timeout=10,
+    )
+
+    (facts,) = serial.run(task, _jobs(tmp_path), [range(1)], 1, Control())
+
+    assert facts == Facts(1, (48, 32), "2024:05:17 10:00:00", "Testa 7", _ns(2024, 5, 17, 10, 0, 0))
+
+
+def test_a_plan_error_is_raised_for_names_that_are_too_long(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "in", "a.jpg")
+    recipe = api.Recipe.from_options(template="x" * 252 + "{ext}")
+
+    with pytest.raises(PlanError, match="would get a name of 256 bytes, and the most is 255"):
+        api.run(recipe, [folder], output=tmp_path / "out", jobs=1)
+
+
+# Headers that do not come to an end, or take too much
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many jobs are given to processes, each time."""
+    calls: list[int] = []
+
+    def run(*arguments: Any) -> Iterator[Facts]:
+        calls.append(len(arguments[1]))
+        return pool.run(*arguments)
+
+    monkeypatch.setattr(batch, "pool", type("pool", (), {"run": staticmethod(run)}))
+    return calls
+
+
+def test_a_header_that_hangs_costs_its_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        photograph(tmp_path / f"{name}.jpg", "2024:05:17 10:00:00")
+    calls = _counted(monkeypatch)
+    begun = threading.Event()
+    read = decode.read_header
+
+    def hanging(path: str, *arguments: Any, **options: Any) -> decode.Header:
+        while path.endswith("b.jpg"):
+            begun.set()
+        return read(path, *arguments, **options)
+
+    monkeypatch.setattr(decode, "read_header", hanging)
+    settings = Settings((), limits=Limits(timeout=1))
+    found = list(batch._headers(_jobs(tmp_path), settings))
+    assert begun.is_set()
+    assert [facts.size for facts in found] == [(48, 32), (0, 0), (48, 32)]
+    assert calls == []
+
+
+def test_headers_that_a_library_reads_are_read_in_a_process_that_can_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
+    # What it is, not what it is called.
+    plant(tmp_path, "b.jpg", "c.webp", data=saved(scene(48, 32), "WEBP"))
+    calls = _counted(monkeypatch)
+    jobs = _jobs(tmp_path)
+    here = [numbering.read(job, here=True) for job in jobs]
+    assert [facts and facts.size for facts in here] == [(48, 32), None, None]
+    known = {facts.seq: facts.size for facts in batch._headers(jobs, Settings(()))}
+    assert calls == [2]
+    assert known == dict.fromkeys((1, 2, 3), (48, 32))
+    # With one job no process is started, as `run` promises.
+    known = {facts.seq: facts.size for facts in batch._headers(jobs, Settings((), jobs=1))}
+    assert (calls, len(known)) == ([2], 3)
+    assert all(size == (48, 32) for size in known.values())
+
+
+def test_a_header_that_takes_more_memory_than_is_allowed_is_not_read(tmp_path: Path) -> None:
+    plant(tmp_path, "a.webp", data=saved(scene(3000, 2000), "WEBP", method=0))
+    (job,) = _jobs(tmp_path)
+    enough, little = Limits(memory=200_000_000), Limits(memory=50_000_000)
+    read = numbering.read(job, limits=enough)
+    assert read is not None
+    assert read.size == (3000, 2000)
+    assert numbering.read(job, 0.2, limits=enough) is None
+    assert numbering.read(job, limits=little) == numbering.unread(job)

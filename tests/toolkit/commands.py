@@ -1,0 +1,86 @@
+"""The command line as its users run it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+from unittest.mock import patch
+
+from imgbatch.cli.commands import run_command
+from imgbatch.running.batch import Batch
+from toolkit import forked
+from toolkit.pictures import saved, scene
+
+COMMAND: Final = (sys.executable, "-m", "imgbatch")
+SMALL: Final = saved(scene(60, 40), "JPEG")
+Word = str | bytes | Path
+Completed = subprocess.CompletedProcess[bytes]
+Told = subprocess.CompletedProcess[str]
+
+
+def imgbatch(
+    *words: Word,
+    cwd: Path,
+    stdin: bytes = b"",
+    env: dict[str, str] | None = None,
+    before: Sequence[str] = (),
+) -> Completed:
+    """Run the command; whatever it says is no traceback."""
+    forkable = sys.platform == "linux" and env is None and not before
+    run = forked.run([os.fsencode(word) for word in words], cwd, stdin, 300) if forkable else None
+    run = run or subprocess.run(
+        [*before, *COMMAND, *words],
+        cwd=cwd,
+        input=stdin,
+        env=env,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert b"Traceback" not in run.stderr, run.stderr.decode()
+    return run
+
+
+def imgbatch_here(*words: Word, cwd: Path, stdin: bytes = b"") -> Completed:
+    """The command in this process, a tenth of the time: for what is said before any work begins.
+
+    Nothing that it raises is caught.
+    """
+
+    def results(*words: object, **more: object) -> NoReturn:
+        raise AssertionError("what makes pictures needs a process of its own")
+
+    arguments = [os.fsdecode(word) for word in words]
+    before = sys.stdin, sys.stdout, sys.stderr
+    given, out, error = io.BytesIO(stdin), io.BytesIO(), io.BytesIO()
+    streams = [io.TextIOWrapper(one, "utf-8", write_through=True) for one in (given, out, error)]
+    sys.stdin, sys.stdout, sys.stderr = streams
+    try:
+        with contextlib.chdir(cwd), patch.object(Batch, "results", results):
+            code = run_command(arguments)
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = before
+        said, complained = out.getvalue(), error.getvalue()
+        for stream in streams:
+            stream.close()
+    return Completed(arguments, code, said, complained)
+
+
+def told(*words: Word, cwd: Path) -> Told:
+    """The same, with what it says as text."""
+    run = imgbatch(*words, cwd=cwd)
+    return Told(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
+
+
+def plant(folder: Path, *names: str, data: bytes = SMALL) -> Path:
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    return folder

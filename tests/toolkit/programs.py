@@ -1,0 +1,172 @@
+"""Programs from outside, each asked once what it is: a name on the PATH proves nothing.
+
+The genuine one may stand behind another of its name, so the whole PATH is searched, and whoever
+needs a program calls it by the path that is found here. This module needs Python's own library
+alone, because it also says what a machine lacks before anything is set up:
+
+    programs.py            a line for each program: where it is, or what is wrong
+    programs.py --lacking  the Debian packages that bring those that are lacking
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long a program may take to say what it is; a busy machine is slow."""
+
+
+class LackingError(Exception):
+    """No genuine program was found. The message says what was, and which package brings it."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a program is called, how to ask it what it is, and what the genuine one answers.
+
+    `answer` is a regular expression that is searched for in all that it prints, line by line.
+    `commands` are the names to look for, the best first, where `name` is not the only one.
+    """
+
+    name: str
+    package: str
+    question: tuple[str, ...]
+    answer: str
+    commands: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """The names of its command."""
+        return self.commands or (self.name,)
+
+    def find(self, path: str | None = None, patience: float = PATIENCE_SECONDS) -> str:
+        """The full path of the genuine program on a PATH; raises LackingError without one."""
+        found = []
+        for candidate in self._candidates(os.environ.get("PATH", "") if path is None else path):
+            problem = self._problem_of(candidate, patience)
+            if problem is None:
+                return candidate
+            found.append(f"{candidate} {problem}")
+        seen = "; ".join(found) or f"no {' or '.join(self.called)} on the PATH"
+        raise LackingError(f"{self.name} (Debian: {self.package}) is lacking: {seen}")
+
+    def _candidates(self, path: str) -> Iterator[str]:
+        seen = set()
+        for command in self.called:
+            # The working folder is no place for programs.
+            for folder in filter(os.path.isabs, path.split(os.pathsep)):
+                candidate = os.path.join(folder, command)
+                real = os.path.realpath(candidate)
+                if os.path.isfile(real) and real not in seen:
+                    seen.add(real)
+                    yield candidate
+
+    def _problem_of(self, candidate: str, patience: float) -> str | None:
+        """What shows that this is not the program; None if it is."""
+        if not os.access(candidate, os.X_OK):
+            return "is not executable"
+        try:
+            code, answer = _answer(candidate, self.question, patience)
+        except subprocess.TimeoutExpired:
+            return f"did not answer within {patience:g} s"
+        except OSError as error:
+            return f"cannot be run: {error.strerror}"
+        if code == 0 and re.search(self.answer, answer, re.MULTILINE):
+            return None
+        said = answer.strip().partition("\n")[0][:60]
+        return f"ended with code {code} and said {said!r}, so it is another program"
+
+
+def _answer(command: str, question: tuple[str, ...], patience: float) -> tuple[int, str]:
+    """The exit code of a program, and what it prints on both streams."""
+    # A file: whom the program started, and left behind, would hold a pipe open.
+    with tempfile.TemporaryFile() as told:
+        process = subprocess.Popen(
+            [command, *question],
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=subprocess.STDOUT,
+            # In English.
+            env={**os.environ, "LC_ALL": "C"},
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(patience)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        told.seek(0)
+        return code, told.read(100_000).decode(errors="replace")
+
+
+NEEDED: Final = {
+    program.name: program
+    for program in (
+        # Version 7 is called magick, and takes the words of version 6's convert.
+        Program(
+            *("imagemagick", "imagemagick"),
+            *(("-version",), r"^Version: ImageMagick "),
+            commands=("magick", "convert"),
+        ),
+        Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
+        Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),
+        Program("mount", "mount", ("--version",), r"^mount from util-linux "),
+        Program("setpriv", "util-linux", ("--version",), r"^setpriv from util-linux "),
+        Program("sh", "dash", ("-c", "echo $((6 * 7))"), r"^42$"),
+        Program("strace", "strace", ("-V",), r"^strace -- version "),
+        Program("tificc", "liblcms2-utils", (), r"^Little ?CMS ICC profile applier for TIFF "),
+        Program("umount", "mount", ("--version",), r"^umount from util-linux "),
+        Program("unshare", "util-linux", ("--version",), r"^unshare from util-linux "),
+        Program("webpmux", "webp", ("-version",), r"^\d+\.\d+\.\d+$"),
+    )
+}
+"""What tests call beside this project's own command."""
+
+
+@functools.cache
+def _sought(name: str) -> str | LackingError:
+    try:
+        return NEEDED[name].find()
+    except LackingError as error:
+        return error
+
+
+def path_of(name: str) -> str:
+    """The full path of a needed program, which is asked once; raises LackingError without it."""
+    found = _sought(name)
+    if isinstance(found, LackingError):
+        raise found
+    return found
+
+
+def why_lacking(name: str) -> str | None:
+    """What was found instead of a needed program; None if it is here."""
+    found = _sought(name)
+    return str(found) if isinstance(found, LackingError) else None
+
+
+def main(words: list[str]) -> int:
+    """Say where the needed programs are, or print the packages of those that are lacking."""
+    found = {program: _sought(name) for name, program in NEEDED.items()}
+    without = [program for program, path in found.items() if isinstance(path, LackingError)]
+    if words == ["--lacking"]:
+        print(*sorted({program.package for program in without}))
+        return 0
+    for program, path in found.items():
+        print(path if isinstance(path, LackingError) else f"{program.name}: {path}")
+    return 1 if without else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
