@@ -299,6 +299,7 @@ def test_a_second_attempt_overwrites_nothing_that_was_not_planned(tmp_path: Path
 # Programs with worker processes
 
 
+@pytest.mark.slow
 def test_the_program_in_the_readme_runs(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/sub/b.jpg")
     readme = ROOT / "README.md"
@@ -346,6 +347,7 @@ def test_results_that_nobody_wants_leave_no_process_and_no_temporary_file(
     assert all(opened((tmp_path / "out" / name).read_bytes()).size == (30, 20) for name in made)
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_program_do_not_disturb_each_other(tmp_path: Path) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(6)))
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Final
 
+import pytest
 from PIL import Image
 from toolkit import ROOT
 
@@ -14,6 +15,7 @@ from imgbatch.operations import names
 REMEDY: Final = "run scripts/make_docs"
 
 
+@pytest.mark.slow
 def test_the_page_tells_what_the_operations_say_of_themselves() -> None:
     run = subprocess.run(
         [sys.executable, "-X", "utf8", ROOT / "scripts/make_docs", "--text"],

@@ -62,6 +62,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 def test_children_of_the_program_are_neither_killed_nor_missed(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
@@ -99,6 +100,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 def test_runs_in_several_threads_leave_each_other_alone(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS, "few/a.jpg", "few/b.jpg")
 
@@ -134,6 +136,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 def test_settings_of_the_program_are_as_before(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
@@ -157,6 +160,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_daemonic_process_does_it_by_itself(tmp_path: Path, method: str) -> None:
     plant(tmp_path, *PHOTOS)
@@ -183,6 +187,7 @@ if __name__ == "__main__":
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_of_a_process_pool_executor_have_workers(tmp_path: Path, method: str) -> None:
     plant(tmp_path, *PHOTOS)
@@ -216,6 +221,7 @@ print([result.status for result in imgbatch.run(recipe, ["photos"], output="out"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["file", "stdin", "argument", "shell"])
 def test_a_program_needs_no_guard_and_no_file(tmp_path: Path, how: str) -> None:
     plant(tmp_path, *PHOTOS)
@@ -243,6 +249,7 @@ GUARD:
 """
 
 
+@pytest.mark.slow
 def test_an_operation_of_the_program_comes_with_its_file(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
@@ -252,6 +259,7 @@ def test_an_operation_of_the_program_comes_with_its_file(tmp_path: Path) -> None
     assert run.stdout == f"{['done'] * 12}\n"
 
 
+@pytest.mark.slow
 def test_an_operation_of_a_program_without_its_guard_is_advice_once(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
@@ -264,6 +272,7 @@ def test_an_operation_of_a_program_without_its_guard_is_advice_once(tmp_path: Pa
     assert files(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stdin", "argument"])
 def test_an_operation_of_a_program_without_a_file_is_done_in_it(tmp_path: Path, how: str) -> None:
     plant(tmp_path, *PHOTOS)

@@ -125,6 +125,7 @@ def test_there_are_few_layers() -> None:
     assert max(layers().values()) <= MOST_LAYERS
 
 
+@pytest.mark.slow
 def test_imports_point_downward() -> None:
     upward = [
         f"{module} imports {other}"
@@ -151,6 +152,7 @@ def test_no_import_goes_in_a_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+@pytest.mark.slow
 def test_heavy_libraries_stay_at_home() -> None:
     strays = [
         f"{module} imports {name}"
@@ -187,6 +189,7 @@ def loaded_by(code: str, *arguments: str | Path) -> set[str]:
     return set(run.stderr.splitlines()[-1].split()[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "arguments"),
     [
@@ -205,6 +208,7 @@ def test_help_loads_no_picture_library(command: str) -> None:
     assert loaded_by(COMMAND, command, "--help") == set()
 
 
+@pytest.mark.slow
 def test_a_plain_resize_in_one_process_does_not_load_numpy(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(saved(scene(), "JPEG"))
 

@@ -55,6 +55,7 @@ def stand_ins(folder: Path, body: str = FAILING) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", STAND_INS)
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_stand_in_is_refused_with_what_was_found(tmp_path: Path, name: str, body: str) -> None:
@@ -112,6 +113,7 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
         NEEDED["imagemagick"].find("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NEEDED)
 def test_the_genuine_one_behind_a_stand_in_is_found(tmp_path: Path, name: str) -> None:
     first = stand_ins(tmp_path / "first")
@@ -153,6 +155,7 @@ def asked(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_packages_of_what_is_lacking_are_named(tmp_path: Path) -> None:
     folder = stand_ins(tmp_path / "first")
     every = asked(folder, "--lacking")
@@ -166,6 +169,7 @@ def test_the_packages_of_what_is_lacking_are_named(tmp_path: Path) -> None:
     assert two.stdout == "gifsicle liblcms2-utils\n"
 
 
+@pytest.mark.slow
 def test_it_is_an_error_if_something_is_lacking_still(tmp_path: Path) -> None:
     folder = stand_ins(tmp_path / "first")
     bad = asked(folder)

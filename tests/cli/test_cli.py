@@ -62,6 +62,7 @@ def photos(tmp_path: Path) -> Path:
 # Commands
 
 
+@pytest.mark.slow
 def test_a_plain_resize_shrinks_to_2048_beside_the_folder_and_spares_originals(
     tmp_path: Path, photos: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_what_was_asked_for_goes_to_standard_output(
     assert run.stderr == b""
 
 
+@pytest.mark.slow
 def test_several_folders_are_mirrored_below_the_output_under_their_names(tmp_path: Path) -> None:
     plant(tmp_path, "x/one/a.jpg", "y/two/sub/a.jpg", "z.jpg")
 
@@ -161,6 +163,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -207,6 +210,7 @@ def test_exit_codes_and_what_is_said_with_them(
 # Reports
 
 
+@pytest.mark.slow
 def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, photos: Path) -> None:
     plant(photos, "there.jpg")
     plant(tmp_path, "out/there-web.jpg", "out/there-x10.jpg")
@@ -292,6 +296,7 @@ def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, ph
     assert run.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_report_on_standard_output_has_it_to_itself(tmp_path: Path, photos: Path) -> None:
     run = imgbatch("resize", "photos", "-s", "30", "--report", "-", "-v", *ONE, cwd=tmp_path)
 
@@ -300,6 +305,7 @@ def test_a_report_on_standard_output_has_it_to_itself(tmp_path: Path, photos: Pa
     assert (summary["done"], summary["failed"], summary["exit_code"]) == (2, 1, 1)
 
 
+@pytest.mark.slow
 def test_a_truncated_file_fails_alone(tmp_path: Path, photos: Path) -> None:
     run = imgbatch("resize", "photos", "-s", "30", "--jobs", "2", cwd=tmp_path)
 
@@ -381,6 +387,7 @@ def test_any_name_that_a_file_system_takes_survives(tmp_path: Path, jobs: str) -
     assert len(run.stderr.splitlines()) == len(AWKWARD) + 1
 
 
+@pytest.mark.slow
 def test_a_list_with_nul_bytes_takes_any_name(tmp_path: Path) -> None:
     _awkward_folder(tmp_path)
 
@@ -394,6 +401,7 @@ def test_a_list_with_nul_bytes_takes_any_name(tmp_path: Path) -> None:
     assert set(os.listdir(os.fsencode(tmp_path / "out"))) == {*AWKWARD, b".imgbatch"}
 
 
+@pytest.mark.slow
 def test_a_list_of_lines_has_a_row_for_each_file_missing_ones_too(tmp_path: Path) -> None:
     plant(tmp_path, "in/a.jpg", "in/sub/b.jpg", "in/odd name")
     os.mkfifo(tmp_path / "in/pipe.jpg")
@@ -493,6 +501,7 @@ def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
     assert b"No space left on device" in run.stderr
 
 
+@pytest.mark.slow
 def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
     _awkward_folder(tmp_path)
 
@@ -502,6 +511,7 @@ def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
     assert set(os.listdir(os.fsencode(tmp_path / "out"))) == {*AWKWARD, b".imgbatch"}
 
 
+@pytest.mark.slow
 def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg")
 
@@ -522,6 +532,7 @@ def test_quiet_is_quiet_but_for_failures(tmp_path: Path, photos: Path) -> None:
     assert line.startswith(b"failed: photos/broken.jpg: ")
 
 
+@pytest.mark.slow
 def test_verbose_has_a_line_for_each_file(tmp_path: Path, photos: Path) -> None:
     run = imgbatch("resize", "photos", "-s", "30", "-v", *ONE, cwd=tmp_path)
 
@@ -583,6 +594,7 @@ def test_a_terminal_gets_a_bar_and_red_failures_unless_colour_is_unwanted(
     assert b"8 done, 1 failed in photos-converted" in seen
 
 
+@pytest.mark.slow
 @pytest.mark.terminal
 def test_a_quiet_run_shows_no_bar_on_a_terminal(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg")

@@ -35,6 +35,7 @@ def connected(words: str, redirection: str, cwd: Path, **env: str) -> Told:
 # Nowhere to go
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", ASKED)
 def test_a_full_disk_behind_standard_output_is_one_sentence(
@@ -48,6 +49,7 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(
     assert run.stderr == "imgbatch: standard output: No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("report", ["-", "/dev/full"])
 def test_a_report_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, report: str) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
@@ -60,6 +62,7 @@ def test_a_report_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, re
     assert second.startswith("2 done in out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&-", "2>/dev/full"])
 @pytest.mark.parametrize(
     ("words", "code"), [("formats", 0), ("resize photos -o out --report -", 0), ("resize gone", 2)]
@@ -76,6 +79,7 @@ def test_closed_and_full_streams_are_no_error(
     assert "Exception" not in run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [*ASKED, "resize photos -o out --report -"])
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(30)))
@@ -107,6 +111,7 @@ SMALL_ENCODINGS: Final = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", SMALL_ENCODINGS)
 def test_an_encoding_that_lacks_our_characters_is_no_error(
     tmp_path: Path, env: dict[str, str]
@@ -122,6 +127,7 @@ def test_an_encoding_that_lacks_our_characters_is_no_error(
     assert " KB -> " in run.stderr
 
 
+@pytest.mark.slow
 def test_names_go_out_as_they_are_or_spelt(tmp_path: Path) -> None:
     plant(tmp_path, *(f"photos/{name}" for name in AWKWARD))
     words = ("resize", "photos", "-n", "-o", "o")
@@ -151,6 +157,7 @@ path = "x\u001b[2J{stem}{ext}"
 ESCAPE: Final = "\x1b[31mred\nnext"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -191,12 +198,14 @@ def test_no_name_and_no_text_plays_with_the_terminal(
     assert not any(line.startswith(b"next") for line in said.splitlines())
 
 
+@pytest.mark.slow
 def test_a_preset_goes_out_as_the_file_that_it_is(tmp_path: Path) -> None:
     run = imgbatch("presets", "web-gallery", cwd=tmp_path)
 
     assert run.stdout == (PACKAGE / "recipes/presets/web-gallery.toml").read_bytes()
 
 
+@pytest.mark.slow
 def test_everything_is_said_in_one_place() -> None:
     places = {
         file.relative_to(PACKAGE).as_posix()

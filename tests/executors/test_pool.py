@@ -37,6 +37,7 @@ def nobody_left(answer: Answer) -> bool:
     return not answer["left"] and not answer["survivors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("serial", [True, False], ids=["serial", "pool"])
 def test_every_job_has_one_outcome_and_is_finished_once(tmp_path: Path, serial: bool) -> None:
     chunks = [["nothing"] * 20, ["rest", "nothing"], *[["nothing"]] * 10]
@@ -49,10 +50,12 @@ def test_every_job_has_one_outcome_and_is_finished_once(tmp_path: Path, serial: 
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 def test_no_jobs_are_no_outcomes(tmp_path: Path) -> None:
     assert ordered(tmp_path, [])["outcomes"] == []
 
 
+@pytest.mark.slow
 def test_the_pool_uses_several_processes_and_the_plain_loop_none(tmp_path: Path) -> None:
     chunks = [["rest"]] * 8
 
@@ -79,6 +82,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Answer:
     return ordered(tmp_path_factory.mktemp("troubled"), chunks + [["nothing"]] * 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed", GUILTY)
 def test_a_job_that_takes_its_worker_along_is_lost_with_the_cause(
     troubled: Answer, deed: str
@@ -103,6 +107,7 @@ def test_the_innocent_are_all_done_and_nothing_is_said_twice(troubled: Answer) -
     assert nobody_left(troubled)
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
     # The first was finished by the worker that then died, and its result went with it.
     chunks = [["nothing", "die the first time", "nothing"], ["nothing"]]
@@ -116,6 +121,7 @@ def test_a_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_without_an_error_is_missed_as_well(tmp_path: Path) -> None:
     # What it left behind is only looked for if somebody noticed.
     answer = ordered(tmp_path, [["end well"], ["nothing"]])
@@ -124,6 +130,7 @@ def test_a_worker_that_ends_without_an_error_is_missed_as_well(tmp_path: Path) -
     assert answer["workers_died"]
 
 
+@pytest.mark.slow
 def test_a_killed_neighbour_that_held_the_queues_lock_costs_nothing(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["kill idle neighbours"], *[["nothing"]] * 9])
 
@@ -132,6 +139,7 @@ def test_a_killed_neighbour_that_held_the_queues_lock_costs_nothing(tmp_path: Pa
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["sleep long"], *[["nothing"]] * 5], timeout=3)
 
@@ -139,6 +147,7 @@ def test_a_job_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"]] * 5, bad_set_up=True)
 
@@ -148,6 +157,7 @@ def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Pat
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("serial", [True, False], ids=["serial", "pool"])
 def test_told_to_stop_it_finishes_what_was_begun(tmp_path: Path, serial: bool) -> None:
     answer = ordered(tmp_path, [["rest"] * 30] * 4, serial=serial, stop_after=1)
@@ -160,6 +170,7 @@ def test_told_to_stop_it_finishes_what_was_begun(tmp_path: Path, serial: bool) -
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_given_up_early_leaves_no_process(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["rest"]] * 100, close_after=1)
 
@@ -167,6 +178,7 @@ def test_a_run_that_is_given_up_early_leaves_no_process(tmp_path: Path) -> None:
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 def test_a_slow_consumer_is_no_reason_to_begin_anew(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"]] * 12, look=1, stall=0.3)
 
@@ -175,6 +187,7 @@ def test_a_slow_consumer_is_no_reason_to_begin_anew(tmp_path: Path) -> None:
     assert not any(one["second_time"] for one in answer["outcomes"])
 
 
+@pytest.mark.slow
 def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"]] * 60, look=0.5)
 
@@ -183,6 +196,7 @@ def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
     assert len(answer["outcomes"]) == 60
 
 
+@pytest.mark.slow
 def test_told_to_abort_no_worker_lives_when_that_is_raised(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"], *[["sleep long"]] * 4], abort_after=1)
 
@@ -192,6 +206,7 @@ def test_told_to_abort_no_worker_lives_when_that_is_raised(tmp_path: Path) -> No
     assert nobody_left(answer)
 
 
+@pytest.mark.slow
 def test_told_to_abort_the_plain_loop_ends_in_the_midst_of_a_job(tmp_path: Path) -> None:
     chunks = [["nothing", "count for ever", "nothing"]]
 

@@ -725,6 +725,7 @@ def test_16_bit_colours_are_rounded_to_8_for_an_operation() -> None:
 # Other judges
 
 
+@pytest.mark.slow
 @pytest.mark.external("tificc")
 @pytest.mark.parametrize("intent", ["perceptual", "relative", "saturation", "absolute"])
 @pytest.mark.parametrize("target", ["wide", "press"])
@@ -828,6 +829,7 @@ def test_the_option_for_intents_reaches_the_pixels(tmp_path: Path, format_name: 
         assert (pixel != (255, 255, 255)) is tinted
 
 
+@pytest.mark.slow
 @pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 @pytest.mark.parametrize("profile", [None, CMYK], ids=["plain", "press"])

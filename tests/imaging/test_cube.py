@@ -114,6 +114,7 @@ def test_what_is_no_table_is_refused_with_the_line(data: bytes, part: str) -> No
     assert part in str(caught.value)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(

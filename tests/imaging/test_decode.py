@@ -142,6 +142,7 @@ def test_every_mode_is_turned_exactly(tmp_path: Path, mode: str, orientation: in
     assert picture.image.tobytes() == upright.tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
 def test_a_jpeg_shrunk_on_load_comes_out_upright(
@@ -608,6 +609,7 @@ def test_postscript_starts_no_program(
     assert started == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for Ghostscript is a script")
 def test_postscript_in_a_folder_of_photographs_never_reaches_ghostscript(tmp_path: Path) -> None:
     photos, programs = tmp_path / "photos", tmp_path / "programs"

@@ -598,6 +598,7 @@ def read_by_imagemagick(path: Path, mode: str) -> Levels:
     return array[..., [0, -1]] if mode == "LA;16" else array
 
 
+@pytest.mark.slow
 @pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("mode", CHANNELS)
 @pytest.mark.parametrize(
@@ -720,6 +721,7 @@ def run(folder: Path, data: bytes, suffix: str, **options: Any) -> tuple[Path, l
     return Path(result.written[0].path), [notice.kind for notice in result.notices]
 
 
+@pytest.mark.slow
 @pytest.mark.external("imagemagick")
 @pytest.mark.parametrize(("suffix", "target"), [(".png", "tiff"), (".tif", "png"), (".ppm", "png")])
 def test_halving_averages_in_16_bits(tmp_path: Path, suffix: str, target: str) -> None:

@@ -40,6 +40,7 @@ def test_nothing_is_lost_in_silence_and_nothing_failed() -> None:
     assert "failed:" not in PAGE
 
 
+@pytest.mark.slow
 def test_the_page_names_every_kind_of_source_format_and_warning(script: ModuleType) -> None:
     sections = PAGE.split("\n## ")
     names = ["Formats", "Warnings", *(kind.name for kind in script.kinds())]

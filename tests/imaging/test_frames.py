@@ -275,6 +275,7 @@ def test_frames_of_a_gif_are_composed_as_they_are_to_be_seen(tmp_path: Path, kin
         assert (frame.duration, frame.size) == (part.delay * 10, CANVAS)
 
 
+@pytest.mark.slow
 @pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("kind", ["all kinds of disposal", "tables of their own", "interlaced"])
 def test_imagemagick_composes_the_same(tmp_path: Path, kind: str) -> None:
@@ -512,6 +513,7 @@ def test_an_avif_is_played_as_often(tmp_path: Path, loops: int | None, alpha: bo
         assert {float(line) for line in done.stdout.split()} == {3 * sum(TIMES) / 1000}
 
 
+@pytest.mark.slow
 @pytest.mark.external("webpmux")
 def test_webpmux_sees_the_same(tmp_path: Path) -> None:
     (tmp_path / "b.webp").write_bytes(
@@ -551,6 +553,7 @@ def test_what_travels_with_an_animation_goes_along(tmp_path: Path, target: str) 
     assert pictures.XMP_RIGHTS.encode() in image.info["xmp"]
 
 
+@pytest.mark.slow
 def test_a_profile_that_a_gif_cannot_hold_is_converted_in_every_frame(tmp_path: Path) -> None:
     frames = moving(alpha=False)
     more: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": 50}
@@ -850,6 +853,7 @@ def test_every_page_keeps_all_that_is_its_own(tmp_path: Path, compression: str) 
                 assert difference.max() <= 12
 
 
+@pytest.mark.slow
 @pytest.mark.external("exiftool")
 def test_exiftool_finds_nothing_wrong_with_pages(tmp_path: Path) -> None:
     """Each has a directory of EXIF of its own, and all places in the file are right."""

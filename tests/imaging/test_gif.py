@@ -305,6 +305,7 @@ def test_a_comment_of_any_length_stays() -> None:
     assert opened(data).info["comment"] == words.encode()
 
 
+@pytest.mark.slow
 @pytest.mark.external("gifsicle")
 def test_another_program_finds_nothing_wrong(tmp_path: Path) -> None:
     given = moving_square(np.zeros((*SIZE[::-1], 4), np.uint8))

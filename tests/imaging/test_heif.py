@@ -199,6 +199,7 @@ def test_quality_and_effort_count() -> None:
     assert np.abs(error @ (0.299, 0.587, 0.114)).mean() < 2
 
 
+@pytest.mark.slow
 @pytest.mark.external("exiftool")
 def test_what_travels_is_written(tmp_path: Path) -> None:
     icc = pictures.wide_gamut_profile()

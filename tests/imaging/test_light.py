@@ -265,6 +265,7 @@ def test_every_flat_level_of_16_bits_stays_what_it_is(name: str) -> None:
     assert np.abs(found - pixels[:3]).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "RGBA;16"])
 @pytest.mark.usefixtures("_path")
@@ -397,6 +398,7 @@ def test_inks_are_resampled_as_they_are_with_a_warning(tmp_path: Path) -> None:
     assert warnings == ["not-linear"]
 
 
+@pytest.mark.slow
 def test_a_plain_resize_of_a_jpeg_loads_neither_numpy_nor_this(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(pictures.saved(pictures.scene(), "JPEG"))
     program = f"""

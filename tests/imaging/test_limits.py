@@ -165,6 +165,7 @@ def test_of_xmp_in_two_packets_the_first_is_kept_if_the_second_is_too_much(
     assert told(result) == []
 
 
+@pytest.mark.slow
 def test_three_hundred_thousand_elements_cost_next_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(in_two_packets(packet("<q:a/>" * 300_000)))
     words = ("resize", "a.jpg", "-s", "30", "-o", "out", "--memory", "200MB")
@@ -174,6 +175,7 @@ def test_three_hundred_thousand_elements_cost_next_to_nothing(tmp_path: Path) ->
     assert file.stat().st_size < 5_000
 
 
+@pytest.mark.slow
 def test_namespaces_are_declared_once_however_many_elements_use_them(tmp_path: Path) -> None:
     """What does not fit into a JPEG's first packet moves to another, one element at a time."""
     declared = " ".join(f'xmlns:n{i}="u:{i}"' for i in range(50))
@@ -239,6 +241,7 @@ def test_no_name_needs_xmp_to_be_taken_apart(
     assert result.failure is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "options"),
     [
@@ -261,6 +264,7 @@ def test_no_pattern_begins_anew_at_each_letter(
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.slow
 def test_metadata_count_for_the_memory_that_a_picture_may_take(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(tiff_with(packet("<q:a>" + "QUJD" * 4_000_000 + "</q:a>")))
     words = ("resize", "a.tif", "-s", "30", "-o", "out", "--memory", "150MB")
@@ -284,6 +288,7 @@ def exif_segments(data: bytes) -> list[tuple[int, bytes]]:
     return [(APP1, exif.PREFIX + data[at : at + 65_000]) for at in range(0, len(data), 65_000)]
 
 
+@pytest.mark.slow
 def test_exif_of_more_tags_than_are_read_is_dropped(tmp_path: Path) -> None:
     few = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES))
     many = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES + 1))
@@ -382,6 +387,7 @@ def packed(size: int) -> bytes:
     return zlib.compress(b"a" * size, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behind", [False, True])
 @pytest.mark.parametrize(
     ("chunk", "kind", "words"),

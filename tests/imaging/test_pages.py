@@ -90,6 +90,7 @@ def test_of_what_is_cut_short_nothing_else_is_shown_instead(form: str) -> None:
             image.load()
 
 
+@pytest.mark.slow
 def test_16_bits_a_channel_are_kept_on_every_page(tmp_path: Path) -> None:
     pytest.importorskip("imagecodecs")
     deep = [array.astype(np.uint16) * 257 - 3 * n for n, array in enumerate(arrays())]
@@ -118,6 +119,7 @@ def test_lengths_that_are_missing_or_wrong_are_known_from_the_size() -> None:
     assert np.array_equal(np.asarray(Image.open(BytesIO(data))), arrays(2)[0])
 
 
+@pytest.mark.slow
 def test_pages_that_overlap_are_broken(tmp_path: Path) -> None:
     """All pages have the directory's own strips, so together they are longer than the file."""
     whole = bytearray(document(1))
@@ -153,6 +155,7 @@ def test_more_pages_than_are_read_are_refused(
         next(decoded(f"{tmp_path}/in.tif", lambda size: size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", [None, "lzw", "adobe_deflate"])
 def test_reading_pages_takes_the_file_a_few_times_however_many_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str | None
@@ -183,6 +186,7 @@ def test_reading_pages_takes_the_file_a_few_times_however_many_there_are(
     assert len(whole) < read < 12 * len(whole) + 120 * 8 * io.DEFAULT_BUFFER_SIZE
 
 
+@pytest.mark.slow
 def test_metadata_of_every_page_stay_its_own(tmp_path: Path) -> None:
     images = [Image.fromarray(array) for array in arrays(3)]
     data = [

@@ -161,6 +161,7 @@ def test_more_effort_is_left_to_zlib(tmp_path: Path, effort: int | None, level: 
 # Decoding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 def test_pixels_are_what_pillow_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str

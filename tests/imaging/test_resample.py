@@ -275,6 +275,7 @@ def test_nearest_takes_the_very_pixel_under_each_centre(
     assert np.array_equal(planes(resize_path(image, size, "nearest", box)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(37, 29), (167, 131)], ids=["down", "up"])
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
 @pytest.mark.parametrize(
@@ -400,6 +401,7 @@ def test_simd_is_used_where_it_is_installed() -> None:
     assert not np.array_equal(chosen, other)
 
 
+@pytest.mark.slow
 def test_without_cykooz_resizer_pillow_resamples_instead() -> None:
     program = """
 import sys

@@ -101,6 +101,7 @@ def test_what_fails_is_broken_if_there_was_memory_for_it(
     assert all(length > 4 * 400 * 300 for length in asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0"}], ids=["VP8", "VP8L", "VP8X"]
 )
@@ -153,6 +154,7 @@ for step in map(int, steps):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is held by Linux")
 @pytest.mark.parametrize(
     ("name", "format_name", "options"),

@@ -144,6 +144,7 @@ def _wide(mode: str, width: int, height: int) -> Picture:
     return Picture.of(image_of(mode, levels_of_all_kinds(len(mode), width, height)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("words", WORDS)
 def test_as_defined(words: str, mode: str) -> None:

@@ -284,6 +284,7 @@ def test_blur_is_a_true_gaussian_rounded_once(radius: float) -> None:
         _hold(Blur(radius), picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", [3.82, 5.0, 8.0, 20.0])
 def test_blur_keeps_the_frequency_that_its_grid_could_confuse_most(radius: float) -> None:
     """A wave as long as two of the grid's steps, or one, looks like another one there."""

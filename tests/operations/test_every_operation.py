@@ -96,6 +96,7 @@ def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
     assert (picture.image.tobytes(), picture.image.mode, picture.image.size) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [one for one in WORDS if parse(one).pixelwise])
 def test_a_picture_shrunk_on_load_has_the_size_that_the_file_leads_to(words: str) -> None:
     whole = picture_of("RGB")
@@ -124,6 +125,7 @@ def test_tiny_pictures_have_the_size_that_was_told(words: str, size: tuple[int, 
             assert after.upright().size == operation.output_size(size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WORDS)
 def test_an_operation_is_a_value(words: str) -> None:
     operation = parse(words)
@@ -137,6 +139,7 @@ def test_an_operation_is_a_value(words: str) -> None:
             setattr(operation, field.name, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", WORDS)
 def test_what_is_needed_is_enough_and_no_more_than_there_is(words: str) -> None:
     operation = parse(words)
@@ -212,6 +215,7 @@ def test_everything_about_one_operation_is_shown_by_its_name() -> None:
     assert "did you mean sharpen?" in str(wrong.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [2, 3, 4])
 @pytest.mark.parametrize("name", NEUTRAL)
 def test_16_bits_in_colour_are_reduced_with_a_warning_where_that_is_needed(

@@ -380,6 +380,7 @@ def test_inside_meets_one_side_exactly_and_keeps_the_proportions(
     assert scaled[1] <= wanted[1]
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, enlarge=st.booleans())
 def test_outside_meets_one_side_exactly_and_the_other_is_no_smaller(
@@ -397,6 +398,7 @@ def test_outside_meets_one_side_exactly_and_the_other_is_no_smaller(
     assert scaled[1] >= wanted[1]
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, side=st.integers(1, 6_000), fit=ANY_FIT, enlarge=st.booleans())
 def test_one_wanted_side_is_met_exactly_whatever_the_fit(
@@ -478,6 +480,7 @@ def _lies_at(
             assert abs(ahead - after) <= slack + near
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, percent=st.floats(0.01, 400), enlarge=st.booleans())
 def test_a_share_scales_both_sides(size: Size, percent: float, enlarge: bool) -> None:

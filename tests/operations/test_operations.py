@@ -136,6 +136,7 @@ NEUTRAL: Final = {
 WORDS: Final = tuple(row.words for row in TONE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("row", TONE, ids=lambda row: row.words)
 def test_a_tone_operation_does_what_its_definition_says_and_leaves_alpha_alone(

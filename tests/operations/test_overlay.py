@@ -491,6 +491,7 @@ def test_text_that_does_not_fit_is_made_smaller(text: str, size: tuple[int, int]
     assert right - left > 0.85 * (size[0] - 2 * margin) or bottom - top > 0.7 * size[1]
 
 
+@pytest.mark.slow
 def test_a_text_without_end_takes_no_more_than_the_picture() -> None:
     after = applied(f"text:text={'endless ' * 2000},size=50", blank())
     assert after.size == (240, 120)

@@ -69,6 +69,7 @@ def test_skipped_results_come_out_as_they_went_in(skipped: list[tuple[Source, st
     ]
 
 
+@pytest.mark.slow
 def test_a_job_takes_less_than_two_hundred_bytes() -> None:
     packed = Jobs()
     tracemalloc.start()

@@ -185,6 +185,7 @@ def test_a_dry_run_has_one_line_for_each_name_and_keeps_bytes_that_are_not_utf_8
     assert files(tmp_path) == {b"photos/" + name for name in NAMES}
 
 
+@pytest.mark.slow
 def test_every_name_can_be_a_folders(tmp_path: Path) -> None:
     # A template that names the folders must not take them for templates, either.
     plant(tmp_path / "photos", [name + b"/a.jpg" for name in NAMES])
@@ -246,6 +247,7 @@ def test_the_output_folder_may_have_any_name(tmp_path: Path, output: bytes) -> N
 # Named one by one
 
 
+@pytest.mark.slow
 def test_names_are_taken_as_they_are_behind_a_double_dash(tmp_path: Path) -> None:
     plant(tmp_path / "in", NAMES)
     words = ("resize", "-s", "20", "-o", "../out", "--report", "-", "--jobs", "2")
@@ -373,6 +375,7 @@ def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) ->
     assert files(tmp_path / "out") == {NFD, NFC[:-4] + b"-2.jpg"}
 
 
+@pytest.mark.slow
 def test_failures_are_told_in_one_line_and_the_report_has_the_very_names(tmp_path: Path) -> None:
     plant(tmp_path / "photos", NAMES, SMALL[:-200])
     words = ("resize", "photos", "-o", "out", "--report", "-", "--jobs", "2")
@@ -477,6 +480,7 @@ def test_names_survive_where_the_terminal_knows_ascii_only(tmp_path: Path) -> No
     assert lines(again.stderr)[-1].startswith(f"0 done, {len(NAMES)} skipped")
 
 
+@pytest.mark.slow
 def test_a_template_is_only_what_the_option_says(tmp_path: Path) -> None:
     plant(tmp_path / "photos", [b"{ext}{seq}.jpg", b"%Y {date:%Y}.jpg", b"{stem!r:>99}.jpg"])
     words = ("resize", "photos", "-s", "%s=20", "-o", "out", "--jobs", "1")

@@ -612,6 +612,7 @@ SIZES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(sizes=SIZES, workers=st.integers(1, 64))
 @settings(deadline=None, database=None)
 def test_chunks_hold_every_job_once_the_largest_first_and_shrink_with_what_is_left(

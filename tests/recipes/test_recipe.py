@@ -961,6 +961,7 @@ def test_a_value_cannot_add_a_folder_or_leave_one(field: str, value: str, name: 
     assert template.render({**VALUES_OF_NAMES, field: value}) == f"{name}/7"
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(value=st.text())
 def test_whatever_a_camera_calls_itself_the_name_stays_in_its_folder(value: str) -> None:

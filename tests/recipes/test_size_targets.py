@@ -244,6 +244,7 @@ def test_any_encoder_comes_to_an_end_where_the_next_quality_does_not_fit(
         assert quality == max(one for one, size in sizes.items() if size <= limit)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.floats(0.5, 2), st.floats(6, 9), st.sampled_from(sorted(CURVES)), st.floats(0.05, 1.2))
 def test_files_that_grow_as_photographs_do_take_at_most_seven_encodes(
@@ -555,6 +556,7 @@ def test_all_pages_together_count(tmp_path: Path) -> None:
         assert f"it has {len(whole):,} bytes" in result.failure.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["webp", "avif"])
 def test_an_animation_fits_as_a_whole(tmp_path: Path, suffix: str) -> None:
     frames = [grainy(120, 80), grainy(120, 80).rotate(180), grainy(120, 80).rotate(180)]
@@ -671,6 +673,7 @@ FILES: Final[dict[str, tuple[str, bytes, dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", FILES)
 def test_the_source_is_kept_where_the_result_would_be_larger(tmp_path: Path, what: str) -> None:
     name, data, words = FILES[what]
@@ -792,6 +795,7 @@ def test_the_command_keeps_to_a_limit(tmp_path: Path) -> None:
     assert (tmp_path / "out/a.jpg").stat().st_size <= 3_100
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_made_smaller_and_what_it_could_not(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", JPEG)

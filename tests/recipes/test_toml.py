@@ -530,6 +530,7 @@ def test_a_caption_with_the_name_of_its_output_is_made_anew_under_another(tmp_pa
         assert b"1 done" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_profile_that_is_named_to_run_is_not_looked_for_beside_the_recipe(
     tmp_path: Path,
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_page_that_is_too_large_is_made_smaller(tmp_path: Path) -> None:
     assert made.size == (60, 40)
 
 
+@pytest.mark.slow
 def test_copies_are_told_in_the_report_the_summary_and_the_lines(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", PLAIN)

@@ -173,6 +173,7 @@ def test_outputs_of_a_turned_photo_are_upright_however_they_start(
     assert corners(pictures[0]) == corners(opened(saved(quarters(1200, 800), "PNG")))
 
 
+@pytest.mark.slow
 def test_all_outputs_of_a_file_are_published_or_none(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "wide.png", data=saved(np.zeros((2, 17_000), np.uint8), "PNG"))
     plant(tmp_path / "photos", "b.png", data=saved(scene(), "PNG"))

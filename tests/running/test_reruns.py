@@ -122,6 +122,7 @@ def test_a_source_of_the_distant_future_is_made_and_known(tmp_path: Path) -> Non
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "up to date"}
 
 
+@pytest.mark.slow
 def test_a_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
     plant(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
@@ -172,6 +173,7 @@ def test_what_was_discarded_does_not_touch_what_was_opened_since(tmp_path: Path)
 # In place
 
 
+@pytest.mark.slow
 def test_a_backup_that_is_the_original_itself_is_none(tmp_path: Path) -> None:
     original = plant(tmp_path / "in/sub", "a.bmp").read_bytes()
     (tmp_path / "keep").mkdir()
@@ -211,6 +213,7 @@ def test_a_failed_run_of_another_recipe_makes_nobody_forget_what_was_made(tmp_pa
     assert (tmp_path / "in/a.bmp").read_bytes() == result
 
 
+@pytest.mark.slow
 def test_names_that_differ_in_case_are_two_files(tmp_path: Path) -> None:
     plant(tmp_path / "in", "a.bmp")
     plant(tmp_path / "in", "A.bmp", 50)

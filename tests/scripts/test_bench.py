@@ -277,6 +277,7 @@ def test_photos_come_again_where_there_are_too_few(
     assert not {photo.stat().st_ino for photo in chosen} & {one.stat().st_ino for one in sources}
 
 
+@pytest.mark.slow
 @pytest.mark.external("sh")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_session_counts_its_children() -> None:

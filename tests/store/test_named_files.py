@@ -97,6 +97,7 @@ def cases() -> Iterator[tuple[str, Callable[[Path], str]]]:
                 yield kind, other
 
 
+@pytest.mark.slow
 @linux_alone
 @pytest.mark.parametrize(("kind", "other"), list(cases()))
 def test_what_is_no_regular_file_is_refused_at_once(
@@ -111,6 +112,7 @@ def test_what_is_no_regular_file_is_refused_at_once(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @linux_alone
 @pytest.mark.parametrize("kind", ["recipe", "profile", "font"])
 @pytest.mark.parametrize("fed", [False, True])
@@ -138,6 +140,7 @@ def test_standard_input_and_substituted_processes_are_pipes(
     assert "found a pipe" in run.stderr
 
 
+@pytest.mark.slow
 @linux_alone
 def test_standard_input_from_a_file_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(SMALL)
@@ -154,6 +157,7 @@ def test_standard_input_from_a_file_is_that_file(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr.decode()
 
 
+@pytest.mark.slow
 @linux_alone
 def test_a_recipe_is_not_saved_over_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(SMALL)
@@ -223,6 +227,7 @@ def test_why_a_file_cannot_be_read_is_said(path: str, cause: str) -> None:
     assert refused.value.cause == cause
 
 
+@pytest.mark.slow
 def test_profiles_that_are_named_are_as_long_as_those_that_are_embedded(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(SMALL)
     (tmp_path / "long.icc").write_bytes(bytes(limits.ICC_BYTES + 1))
@@ -231,6 +236,7 @@ def test_profiles_that_are_named_are_as_long_as_those_that_are_embedded(tmp_path
     assert b"expected an ICC profile of at most 32 MB" in done.stderr
 
 
+@pytest.mark.slow
 @linux_alone
 def test_a_source_that_became_a_pipe_costs_that_file_alone(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(SMALL)

@@ -97,6 +97,7 @@ def liar(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+@pytest.mark.slow
 def test_a_file_with_the_same_bytes_stays_when_a_later_output_fails(
     tmp_path: Path, liar: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_file_with_the_same_bytes_stays_when_a_later_output_fails(
     assert (out / "two/a.png").read_bytes() == b"somebody's"
 
 
+@pytest.mark.slow
 def test_an_original_with_the_same_bytes_stays_when_a_later_output_fails(
     tmp_path: Path, liar: Path
 ) -> None:
@@ -125,6 +127,7 @@ def test_an_original_with_the_same_bytes_stays_when_a_later_output_fails(
     assert (liar / "a-w.png").read_bytes() == (liar / "a.jpg").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_was_published_is_taken_back_when_a_later_output_fails(
     tmp_path: Path, liar: Path
 ) -> None:
@@ -252,6 +255,7 @@ def _restore(folder: Path) -> None:
     rewrite(folder / "a.bmp", (folder / "a.bmp").read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("touch", [_chmod, _copy_tree, _restore])
 def test_a_source_that_was_only_touched_is_up_to_date_and_compared_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, touch: Callable[[Path], None]
@@ -491,6 +495,7 @@ def test_in_place_new_folders_and_logs_are_on_the_disk_before_an_original_goes(
 # In place, behind links
 
 
+@pytest.mark.slow
 def test_in_place_what_lies_behind_a_link_is_refused_by_name(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     outside = picture(tmp_path / "elsewhere/b.bmp")
@@ -509,6 +514,7 @@ def test_in_place_what_lies_behind_a_link_is_refused_by_name(tmp_path: Path) -> 
     assert outside.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_in_place_a_list_does_not_lead_through_a_link_either(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     outside = picture(tmp_path / "elsewhere/b.bmp")
@@ -574,6 +580,7 @@ def test_in_place_a_copied_tree_is_up_to_date_and_may_be_made_again(tmp_path: Pa
     assert (tmp_path / "kept/a.bmp").read_bytes() == kept
 
 
+@pytest.mark.slow
 def test_in_place_twins_are_told_before_they_part(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     os.link(tmp_path / "in/a.bmp", tmp_path / "in/b.bmp")
@@ -691,6 +698,7 @@ def test_a_member_of_the_group_keeps_its_rights(tmp_path: Path) -> None:
 # What is put into imgbatch's own folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
 def test_a_link_in_the_journals_place_is_set_aside_and_not_written_through(
     tmp_path: Path, suffix: str
@@ -710,6 +718,7 @@ def test_a_link_in_the_journals_place_is_set_aside_and_not_written_through(
     assert victim.read_bytes() == b"precious" * 1000
 
 
+@pytest.mark.slow
 def test_a_link_in_the_place_of_the_journals_folder_is_refused(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     (tmp_path / "elsewhere").mkdir()
@@ -723,6 +732,7 @@ def test_a_link_in_the_place_of_the_journals_folder_is_refused(tmp_path: Path) -
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_log_that_nobody_wrote_is_ignored_with_a_word(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
@@ -739,6 +749,7 @@ def test_a_log_that_nobody_wrote_is_ignored_with_a_word(tmp_path: Path) -> None:
     assert "3 lines of the logs" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [".imgbatch", ".IMGBATCH", "x/.imgbatch"])
 def test_nothing_is_written_into_the_journals_folder(tmp_path: Path, folder: str) -> None:
     picture(tmp_path / "in/a.bmp")

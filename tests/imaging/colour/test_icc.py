@@ -314,6 +314,7 @@ def encoded_for(gamma: float, light: Floats) -> Floats:
     return light**gamma * 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [0.35, 0.45, 0.55, 0.7, 1.0, 1.5])
 @pytest.mark.parametrize("kind", ["RGB", "P", "L"])
 def test_pictures_of_different_gammas_come_out_alike(

@@ -594,6 +594,7 @@ def test_a_mutated_block_never_fails_a_file(tmp_path: Path, target: str) -> None
     assert len(results) == 60
 
 
+@pytest.mark.slow
 def test_a_mutated_tag_never_fails_a_tiff(tmp_path: Path) -> None:
     pixels = pictures.quarters(16, 16)
     tags = Image.Exif()
@@ -1098,6 +1099,7 @@ def test_a_jpeg_2000_takes_and_gives_everything_but_a_profile(tmp_path: Path, ta
     assert pictures.traces_of_position(clean.data) == []
 
 
+@pytest.mark.slow
 @with_exiftool
 @pytest.mark.parametrize("target", ["jpeg", "jpeg2000"])
 def test_exiftool_reads_what_a_jpeg_2000_took(tmp_path: Path, target: str) -> None:
@@ -1371,6 +1373,7 @@ def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path: Path, place: s
 # The command line
 
 
+@pytest.mark.slow
 def test_the_command_line_applies_the_policy(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
