@@ -26,7 +26,7 @@ HOMES: Final = {
     "PIL": {"imaging", "operations", "running.worker"},
     "numpy": {"imaging", "operations"},
     "cykooz_resizer": {"imaging"},
-    "isal": {"imaging", "store.checksum"},
+    "isal": {"imaging", "store.crc"},
     "kornia_rs": {"imaging"},
     "multiprocessing": {"executors"},
     "signal": {"executors", "cli", "signals"},

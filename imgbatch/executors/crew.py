@@ -18,11 +18,13 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import connection, spawn, util
 from multiprocessing.context import BaseContext
-from multiprocessing.pool import Pool
 from multiprocessing.process import BaseProcess
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from imgbatch import signals
+
+if TYPE_CHECKING:
+    from multiprocessing.pool import Pool
 
 if sys.platform != "win32":
     from multiprocessing import forkserver, resource_tracker
@@ -114,6 +116,8 @@ class Crew:
         With `needs_main` they import the main module. Raises whatever keeps them from being
         started; then none of them lives.
         """
+        from multiprocessing.pool import Pool
+
         self._places = size
         try:
             # Now, because there may be no thread to spare later.

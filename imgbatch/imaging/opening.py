@@ -21,7 +21,9 @@ from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
 from imgbatch.imaging.picture import Series
 from imgbatch.imaging.series import frames, gif
 from imgbatch.model import MetadataPolicy, Notice, Stage
-from imgbatch.store import checksum, regular
+from imgbatch.store import regular
+from imgbatch.store.checksum import PIECE_BYTES
+from imgbatch.store.crc import crc32
 
 Every = Callable[[str, Series], bool]
 """From the name of a file's format and the series in it to whether all frames are wanted."""
@@ -81,7 +83,7 @@ class _Summed(_Unmapped):
         end = self._at + len(data)
         if self._at <= self._summed < end:
             new = data[self._summed - self._at :] if self._at < self._summed else data
-            self._value = checksum.crc32(new, self._value)
+            self._value = crc32(new, self._value)
             self._summed = end
         self._at = end
 
@@ -93,7 +95,7 @@ class _Summed(_Unmapped):
         """That of the whole file; what nobody has read is read now. Raises OSError."""
         if self._at != self._summed:
             self.seek(self._summed)
-        while data := self.read(checksum.PIECE_BYTES):
+        while data := self.read(PIECE_BYTES):
             self._sum(data)
         return self._value
 
@@ -285,18 +287,20 @@ class reading:  # noqa: N801
     def __init__(self, stage: Stage, rules: Rules) -> None:
         self._stage: Stage = stage
         self._rules = rules
-        self._quiet = quiet()
+        self._quiet = None if warnings.filters[:1] == [_silence] else quiet()
         self._told = pillow_told(rules)
 
     def __enter__(self) -> None:
-        self._quiet.__enter__()
+        if self._quiet is not None:
+            self._quiet.__enter__()
         self._told.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
         self._told.__exit__()
-        self._quiet.__exit__(None, None, None)
+        if self._quiet is not None:
+            self._quiet.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, PictureError):
             raise self._in_words(error) from error
 

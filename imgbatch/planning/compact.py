@@ -111,6 +111,23 @@ class Jobs(_Packed[Job]):
                 rest.sizes.append(self.sizes[index])
         return rest
 
+    def places(self) -> Iterator[tuple[Source, list[tuple[str, str]]]]:
+        """Each job's source, and of its targets the output and the path below the output folder.
+
+        In half the time of whole jobs.
+        """
+        texts = self._texts.texts
+        for row in self._rows:
+            source_row, target_rows, _ = marshal.loads(row)
+            source = self._source(*source_row)
+            yield (
+                source,
+                [
+                    (texts[output], source.mirrored if relative is None else relative)
+                    for output, _, relative, *_ in target_rows
+                ],
+            )
+
     def _unpacked(self, row: bytes) -> Job:
         source_row, target_rows, seq = marshal.loads(row)
         source = self._source(*source_row)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
-from imgbatch.executors import Control, Executor, Task, pool, resources, serial
+from imgbatch.executors import Control, Executor, Task, resources, serial
 from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.model import Job, Limits, Result, Run, Source
 from imgbatch.planning import numbering
@@ -223,7 +223,7 @@ class Batch:
         undisturbed = False
         try:
             try:
-                yield from self._carried_out(serial.run if alone else pool.run, control)
+                yield from self._carried_out(serial.run if alone else _pool(), control)
             except KeyboardInterrupt:
                 yield from self._finished(control)
                 raise
@@ -294,6 +294,13 @@ class Batch:
         return [self._settings.backup] if self._settings.backup is not None else []
 
 
+def _pool() -> Executor:
+    # A run with nothing to do needs none of it.
+    from imgbatch.executors import pool
+
+    return pool.run
+
+
 class _Claims(Iterable[Claim]):
     """What a plan is going to make, made anew each time it is asked for."""
 
@@ -303,11 +310,9 @@ class _Claims(Iterable[Claim]):
 
     def __iter__(self) -> Iterator[Claim]:
         absolute = absolute_paths()
-        for job in self._jobs:
-            source = job.source
-            for target in job.targets:
-                digest = self._digests[target.output]
-                yield target.relative, absolute(source), source.state, digest
+        for source, places in self._jobs.places():
+            for output, relative in places:
+                yield relative, absolute(source), source.state, self._digests[output]
 
 
 def _limits(settings: Settings) -> Limits:
@@ -420,7 +425,7 @@ def _in_processes(task: Task[Job, Facts], jobs: Jobs, workers: int) -> Iterator[
     portions = (range(at, min(at + step, count)) for at in range(0, count, step))
     # If no process can be started the run itself will say so: no header is worth that.
     with suppress(WorkersError):
-        yield from pool.run(task, jobs, portions, workers, Control())
+        yield from _pool()(task, jobs, portions, workers, Control())
 
 
 def _output(recipe: Recipe, settings: Settings) -> str:

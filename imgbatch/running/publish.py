@@ -14,7 +14,7 @@ from imgbatch.imaging.encode import Encoded
 from imgbatch.model import FileState, Job, Run, Target, Written
 from imgbatch.running.pipeline import Made
 from imgbatch.store import checksum, local_files, worker_log
-from imgbatch.store.checksum import crc32
+from imgbatch.store.crc import crc32
 from imgbatch.store.worker_log import Entry
 
 # What a picture loses that cannot be seen in the result, so that only the original has it.

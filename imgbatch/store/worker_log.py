@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from imgbatch.model import LATEST_NS, FileState
+from imgbatch.model import LATEST_NS, FileState, joined
 from imgbatch.store import local_files
 
 FOLDER: Final = ".imgbatch"
@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
     def found(self, output: str) -> FileState | None:
         """The state of the file that it tells of, if that was published and is what it was."""
-        there = local_files.state(os.path.join(output, self.path or self.target))
+        there = local_files.state(joined(output, self.path or self.target))
         return there if self.made.equals(there) else None
 
 
@@ -84,11 +84,11 @@ def write_claims(output: str, run: str, claims: Iterable[Claim]) -> None:
 
 
 def _append(output: str, run: str, lines: str, *, durable: bool = False) -> None:
-    path = os.path.join(output, FOLDER, f"{run}-{os.getpid()}{_SUFFIX}")
+    path = os.path.join(output, f"{FOLDER}/{run}-{os.getpid()}{_SUFFIX}")
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         data = lines.encode("ascii")
-        before = os.fstat(descriptor).st_size
+        before = os.lseek(descriptor, 0, os.SEEK_END)
         if os.write(descriptor, data) < len(data):
             # A line that is torn would take the next one along.
             os.ftruncate(descriptor, before)

@@ -48,6 +48,9 @@ def test_jobs_come_out_as_they_went_in(jobs: list[Job], dropped: set[int]) -> No
     assert list(packed) == jobs
     assert [packed[index] for index in range(len(packed))] == jobs
     assert packed[1:] == jobs[1:]
+    assert list(packed.places()) == [
+        (job.source, [(target.output, target.relative) for target in job.targets]) for job in jobs
+    ]
     assert list(packed.sizes) == [job.source.size for job in jobs]
 
     rest = packed.without(dropped)

@@ -368,7 +368,7 @@ def test_several_processes_find_what_one_finds(
         calls.append(arguments[3])
         return pool.run(*arguments)
 
-    monkeypatch.setattr(batch, "pool", type("pool", (), {"run": staticmethod(counted)}))
+    monkeypatch.setattr(batch, "_pool", lambda: counted)
     found = list(batch._headers(jobs, Settings((), jobs=2)))
     alone = list(batch._headers(jobs, Settings((), jobs=1)))
 
@@ -659,7 +659,7 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         calls.append(len(arguments[1]))
         return pool.run(*arguments)
 
-    monkeypatch.setattr(batch, "pool", type("pool", (), {"run": staticmethod(run)}))
+    monkeypatch.setattr(batch, "_pool", lambda: run)
     return calls
 
 

@@ -19,7 +19,7 @@ from imgbatch.planning.plan import OnConflict, Plan, plan, plan_in_place
 from imgbatch.planning.scan import Selection, scan
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.store import local_files, worker_log
-from imgbatch.store.checksum import crc32
+from imgbatch.store.crc import crc32
 from imgbatch.store.journal import NAME, DamagedError, Journal
 from imgbatch.store.worker_log import FOLDER, Claim, Entry
 
