@@ -54,6 +54,7 @@ def layers() -> dict[str, int]:
     return found
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module with its file, those of a package's own (`__init__`) by the package's name."""
     found = {}

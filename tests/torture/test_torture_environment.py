@@ -52,12 +52,15 @@ def test_somebody_tidies_up_among_the_temporary_files(tmp_path: Path) -> None:
     temporary.mkdir()
     # Once the run is over, and before the interpreter is.
     code = (
-        "import sys, shutil, pathlib; from imgbatch import cli, __main__; done = cli.run_command\n"
+        "import sys, shutil, pathlib\n"
+        "from imgbatch import __main__\n"
+        "from imgbatch.cli import commands\n"
+        "done = commands.run_command\n"
         "def tidied():\n"
         "    code = done()\n"
         f"    for one in pathlib.Path({str(temporary)!r}).iterdir(): shutil.rmtree(one)\n"
         "    return code\n"
-        "cli.run_command = tidied; __main__.main()"
+        "commands.run_command = tidied; __main__.main()"
     )
 
     run = subprocess.run(
