@@ -532,6 +532,25 @@ def test_webpmux_sees_the_same(tmp_path: Path) -> None:
     assert "Number of frames: 6" in done.stdout
 
 
+@pytest.mark.external("exiftool")
+def test_an_avif_does_not_tell_when_it_was_written(tmp_path: Path) -> None:
+    """Or one picture would come out in other bytes each second."""
+    data = made(tmp_path, source("gif"), "a.gif", sizes=["30"], format="avif")
+    (tmp_path / "seen.avif").write_bytes(data)
+    times = [f"-{of}{kind}Date" for of in ("", "Track", "Media") for kind in ("Create", "Modify")]
+
+    told = subprocess.run(
+        [programs.path_of("exiftool"), "-s3", *times, "seen.avif"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+
+    assert told.stdout.splitlines() == ["0000:00:00 00:00:00"] * len(times)
+
+
 @pytest.mark.parametrize("target", ["png", "webp", "avif"])
 def test_what_travels_with_an_animation_goes_along(tmp_path: Path, target: str) -> None:
     frames = moving(alpha=False)

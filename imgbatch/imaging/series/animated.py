@@ -66,7 +66,7 @@ def encode(
         **options,
     )
     data = buffer.getvalue()
-    return avif.with_plays(data, plays) if row.name == "avif" else data
+    return avif.with_plays(avif.without_times(data), plays) if row.name == "avif" else data
 
 
 def _png(

@@ -1,7 +1,8 @@
-"""How often an AVIF sequence is played, which Pillow neither tells nor takes.
+"""What stands in the boxes of an AVIF sequence, and Pillow neither tells nor takes.
 
-It stands in the edit list (ISO 14496-12, 8.6.6): flag 1 repeats the segment until the duration of
-the track (8.3.2) is over; a duration of all ones has no end. libavif writes the boxes in version 1.
+How often it is played stands in the edit list (ISO 14496-12, 8.6.6): flag 1 repeats the segment
+until the duration of the track (8.3.2) is over; a duration of all ones has no end. libavif writes
+the boxes in version 1.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from typing import Final
 
 _FOREVER: Final = 2**64 - 1
-# From the name of a box of version 1 to its duration.
+# From the name of a box of version 1 to its two times (ISO 14496-12, 8.2.2, 8.3.2 and 8.4.2), and
+# to its duration.
+_TIMES: Final = slice(8, 24)
 _MOVIE: Final = 28
 _TRACK: Final = 32
 _SEGMENT: Final = 12
@@ -50,6 +53,19 @@ def with_plays(data: bytes, plays: int) -> bytes:
             if struct.unpack_from(">Q", data, at + duration) != (_FOREVER,):
                 return data
             struct.pack_into(">Q", out, at + duration, once * plays)
+    return bytes(out)
+
+
+def without_times(data: bytes) -> bytes:
+    """A file that libavif wrote, without the time of writing: equal pictures, equal bytes."""
+    moov = data.find(b"moov")
+    if moov < 0:
+        return data
+    out = bytearray(data)
+    for name in (b"mvhd", b"tkhd", b"mdhd"):
+        for at in _places(data, name, moov):
+            if data[at + 4] == 1:
+                out[at + _TIMES.start : at + _TIMES.stop] = bytes(_TIMES.stop - _TIMES.start)
     return bytes(out)
 
 
