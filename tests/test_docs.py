@@ -73,6 +73,16 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     assert list(dead_links(page)) == ["gone.md", "other.md#no-heading", "gone.png"]
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    listed = set(
+        re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE)
+    )
+    outside = {"contributing.md", "changelog.md"}
+
+    assert listed - outside == {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert outside <= listed
+
+
 def test_readers_of_the_readme_reach_every_page_of_the_docs() -> None:
     reached, waiting = set[Path](), [ROOT / "README.md"]
     while waiting:
