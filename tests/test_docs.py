@@ -1,18 +1,188 @@
-"""docs/operations.md is what scripts/make_docs makes of this version."""
+"""The docs: links lead somewhere, examples work, and generated pages are what scripts make."""
 
 from __future__ import annotations
 
+import inspect
+import re
+import shlex
+import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 from PIL import Image
 from toolkit import ROOT
+from toolkit.commands import imgbatch_here, plant
 
+import imgbatch
 from imgbatch.operations import names
 
 REMEDY: Final = "run scripts/make_docs"
+PAGES: Final = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+FENCES: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
+HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
+MOST_LINES_OF_README: Final = 160
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def fences(page: Path, language: str) -> list[str]:
+    return [text for named, text in FENCES.findall(text_of(page)) if named == language]
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub and MkDocs call the headings of a page."""
+    headings = HEADING.findall(FENCES.sub("", text_of(page)))
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+def dead_links(page: Path) -> Iterator[str]:
+    for link in LINK.findall(FENCES.sub("", text_of(page))):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            yield link
+
+
+# Links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert list(dead_links(page)) == []
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    other, page = tmp_path / "other.md", tmp_path / "page.md"
+    other.write_text("# Two words, `code`\n```sh\n# no heading\n```\n")
+    page.write_text(
+        "# Here\n[a](other.md) [b](other.md#two-words-code) [c](#here) [d](https://example.org)\n"
+        "[e](gone.md) [f](other.md#no-heading) ![g](gone.png)\n```\n[h](code.md)\n```\n"
+    )
+
+    assert list(dead_links(page)) == ["gone.md", "other.md#no-heading", "gone.png"]
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    listed = set(
+        re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE)
+    )
+    outside = {"contributing.md", "changelog.md"}
+
+    assert listed - outside == {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert outside <= listed
+
+
+def test_readers_of_the_readme_reach_every_page_of_the_docs() -> None:
+    reached, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            links = (link.partition("#")[0] for link in LINK.findall(text_of(page)))
+            waiting += [(page.parent / link).resolve() for link in links if link.endswith(".md")]
+
+    assert [page for page in PAGES if page not in reached] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of(ROOT / "README.md").splitlines()) <= MOST_LINES_OF_README
+
+
+# Examples
+
+
+COMMANDS: Final = [
+    pytest.param(line, id=f"{page.stem}: {line}")
+    for page in PAGES
+    for block in fences(page, "sh")
+    for line in block.replace("\\\n", "").splitlines()
+    if line.startswith("imgbatch ") and "/tmp/" not in line
+]
+"""Every command that a page shows, but for those that need files of their own."""
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_docs_can_be_typed(tmp_path: Path, line: str) -> None:
+    plant(tmp_path, *(f"{folder}/a.jpg" for folder in ("shoot", "scans")))
+    words = shlex.split(line.partition(" #")[0])[1:]
+
+    run = imgbatch_here(*words, *(() if "--help" in words else ("--dry-run",)), cwd=tmp_path)
+
+    assert run.returncode == 0, run.stderr.decode()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/recipes.md"])
+def test_every_recipe_of_the_docs_can_be_run(tmp_path: Path, name: str) -> None:
+    (recipe,) = (text for text in fences(ROOT / name, "toml") if "[[output]]" in text)
+    plant(tmp_path, "shoot/a.jpg")
+    (tmp_path / "delivery.toml").write_text(recipe, encoding="utf-8")
+
+    run = imgbatch_here("run", "delivery.toml", "shoot", "--dry-run", cwd=tmp_path)
+
+    assert run.returncode == 0, run.stderr.decode()
+    for output in tomllib.loads(recipe)["output"]:
+        assert output["name"].encode() in run.stdout
+
+
+# The Python API
+
+
+API: Final = ROOT / "docs/api.md"
+
+
+def test_the_page_of_the_api_has_every_public_name() -> None:
+    table = text_of(API).partition("\n## ")[0]
+    linked = dict(re.findall(r"\[`(\w+)`\]\(#(\w+)\)", table))
+    examples = "".join(fences(API, "python"))
+
+    assert set(linked) == set(imgbatch.__all__)
+    assert set(linked.values()) <= anchors(API)
+    assert [name for name in linked if f"imgbatch.{name}" not in examples] == []
+
+
+@pytest.mark.parametrize("function", ["run", "from_options"])
+def test_the_page_of_the_api_has_every_argument(function: str) -> None:
+    made = imgbatch.run if function == "run" else imgbatch.Recipe.from_options
+    rows = "\n".join(row for row in text_of(API).splitlines() if row.startswith("|"))
+
+    arguments = set(inspect.signature(made).parameters) - {"recipe", "name"}
+    assert sorted(name for name in arguments if f"`{name}`" not in rows) == []
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_api_print_what_the_page_says(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("mountains.jpg", "lake-with-gps.jpg", "cut-short.jpg"):
+        shutil.copy(ROOT / "sample_images" / name, photos)
+    program = tmp_path / "program.py"
+    program.write_text("".join(fences(API, "python")), encoding="utf-8")
+
+    run = subprocess.run(
+        [sys.executable, program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert run.stderr == ""
+    assert run.stdout == "".join(fences(API, "text"))
+
+
+# Generated pages
 
 
 @pytest.mark.slow

@@ -600,8 +600,8 @@ def test_outputs_of_one_source_and_of_two_are_told_apart_by_case_and_by_format(
 
 
 def test_the_manual_has_every_field_and_what_stands_for_one_that_is_missing() -> None:
-    manual = (ROOT / "README.md").read_text("utf-8")
-    table = manual.partition("## Names")[2].partition("\n## ")[0]
+    manual = (ROOT / "docs/naming.md").read_text("utf-8")
+    table = manual.partition("## Fields")[2].partition("\n## ")[0]
 
     assert [field for field in FIELDS if f"`{{{field}}}`" not in table] == []
     for field, meant in FIELDS.items():
