@@ -66,6 +66,21 @@ MetadataPolicy = Literal["all", "no-gps", "copyright", "none"]
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]
+Fit = Literal["inside", "outside", "cover", "pad", "exact"]
+Gravity = Literal[
+    "center",
+    "north",
+    "northeast",
+    "east",
+    "southeast",
+    "south",
+    "southwest",
+    "west",
+    "northwest",
+]
+Kernel = Literal["lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest"]
+Sort = Literal["name", "date"]
+OnConflict = Literal["error", "skip", "overwrite", "rename"]
 Status = Literal["done", "skipped", "failed"]
 Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
