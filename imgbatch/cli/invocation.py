@@ -33,6 +33,9 @@ class Invocation:
         more="One object a file, the summary last.",
         python=False,
     )
+    explain: bool = setting(
+        False, Flag(), TOLD, "Say what the recipe does; make nothing.", python=False
+    )
     quiet: bool = setting(
         False, Flag(), TOLD, "No bar and no summary, only failures.", python=False
     )

@@ -13,7 +13,7 @@ from imgbatch.cli.options import given, options
 
 
 @click.command("resize", cls=GroupedCommand)
-@options()
+@options(without={"explain"})
 def command(**parameters: Any) -> int:
     """Resize pictures, and filter and convert them on the way.
 

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 @click.command("run", cls=GroupedCommand)
 @click.argument("recipe", metavar="RECIPE")
 @options(without={SIZE, "filters", "save_recipe"}, paths_required=False)
-@click.option("--explain", is_flag=True, help="Say what the recipe does; make nothing.")
 @click.pass_context
-def command(context: click.Context, /, recipe: str, explain: bool, **parameters: Any) -> int:
+def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
     """Carry out a recipe: several pictures of each source, decoded once.
 
     RECIPE is a file (TOML) or the name of a preset (see `imgbatch presets`). PATH is a folder, a
@@ -38,7 +37,7 @@ def command(context: click.Context, /, recipe: str, explain: bool, **parameters:
         found = load(recipe, overrides(context))
         return replace(found, raw_preview=True) if said.recipe.raw_preview else found
 
-    if explain:
+    if said.invocation.explain:
         from imgbatch.cli.explained import explained
 
         tell_lines(explained(loaded()))
