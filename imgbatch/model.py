@@ -95,6 +95,13 @@ MAX_PIXELS = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
 
+LATER: Final = MappingProxyType({"later": True})
+"""The metadata of a field that was added when there were recipes with digests already.
+
+While it is at its default it does not count for them: what was made before is still up to date.
+"""
+
+
 class _Values:
     """Pickled by its values, in the order of its fields, and made anew of them.
 

@@ -282,8 +282,12 @@ def _digest(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Dataclasses by their class and fields, so that no list of fields is kept by hand."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        counted = [one.name for one in dataclasses.fields(value) if one.compare]
-        fields = {name: _plain(getattr(value, name)) for name in counted}
+        counted = [one for one in dataclasses.fields(value) if one.compare]
+        fields = {
+            one.name: _plain(getattr(value, one.name))
+            for one in counted
+            if not one.metadata.get("later") or getattr(value, one.name) != one.default
+        }
         return {"class": type(value).__name__, **fields}
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
