@@ -163,7 +163,7 @@ class Encoding:
     pixels where the format has no alpha; `intent` is how colours are converted where the format
     cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
     `compression` and `dither` count where a format has such a setting; None is its default.
-    `artist` and `copyright` are entered into the metadata, whatever the policy. `max_bytes` is
+    `artist`, `copyright` and `dpi` are entered, whatever the metadata policy. `max_bytes` is
     how large the file may become; with `keep_smaller` the source's own bytes are taken where they
     are fewer and nothing but how they are coded would change.
     """
@@ -183,6 +183,7 @@ class Encoding:
     copyright: str | None = None
     max_bytes: int | None = None
     keep_smaller: bool = False
+    dpi: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

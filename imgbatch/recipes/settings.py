@@ -184,6 +184,9 @@ class SharedSettings:
         metavar="TEXT",
         more="Into EXIF and XMP, whatever --metadata lets through.",
     )
+    dpi: int | None = setting(
+        None, Whole(1, 65_535), METADATA, "Pixels per inch, whatever --metadata says.", metavar="N"
+    )
     profile: str = setting(
         "keep",
         Text(),
@@ -291,6 +294,7 @@ class RecipeWords(TypedDict, total=False):
     metadata: str
     artist: str | None
     copyright: str | None
+    dpi: int | None
     profile: str
     intent: str
     raw_preview: bool

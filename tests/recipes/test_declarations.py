@@ -113,6 +113,7 @@ SAID: Final[dict[str, tuple[list[str], Any]]] = {
     "background": (["--background", "navy"], "navy"),
     "metadata": (["--metadata", "none"], "none"),
     "artist": (["--artist", "Ada"], "Ada"),
+    "dpi": (["--dpi", "300"], 300),
     "copyright": (["--copyright", "(c) Ada"], "(c) Ada"),
     "profile": (["--profile", "srgb"], "srgb"),
     "intent": (["--intent", "absolute"], "absolute"),

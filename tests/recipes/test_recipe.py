@@ -165,6 +165,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "compression": "lzw",
     "dither": False,
     "max_bytes": 50_000,
+    "dpi": 300,
 }
 
 
@@ -547,6 +548,7 @@ VALUES: Final = (
         "(c) Ada",
         500_000,
         True,
+        300,
     ),
     Target(
         *("web", "out", "a.jpg"),
