@@ -66,6 +66,21 @@ MetadataPolicy = Literal["all", "no-gps", "copyright", "none"]
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]
+Fit = Literal["inside", "outside", "cover", "pad", "exact"]
+Gravity = Literal[
+    "center",
+    "north",
+    "northeast",
+    "east",
+    "southeast",
+    "south",
+    "southwest",
+    "west",
+    "northwest",
+]
+Kernel = Literal["lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest"]
+Sort = Literal["name", "date"]
+OnConflict = Literal["error", "skip", "overwrite", "rename"]
 Status = Literal["done", "skipped", "failed"]
 Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
@@ -78,6 +93,13 @@ UP_TO_DATE = "up to date"
 
 MAX_PIXELS = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
+
+
+LATER: Final = MappingProxyType({"later": True})
+"""The metadata of a field that was added when there were recipes with digests already.
+
+While it is at its default it does not count for them: what was made before is still up to date.
+"""
 
 
 class _Values:
@@ -141,7 +163,7 @@ class Encoding:
     pixels where the format has no alpha; `intent` is how colours are converted where the format
     cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
     `compression` and `dither` count where a format has such a setting; None is its default.
-    `artist` and `copyright` are entered into the metadata, whatever the policy. `max_bytes` is
+    `artist`, `copyright` and `dpi` are entered, whatever the metadata policy. `max_bytes` is
     how large the file may become; with `keep_smaller` the source's own bytes are taken where they
     are fewer and nothing but how they are coded would change.
     """
@@ -161,6 +183,7 @@ class Encoding:
     copyright: str | None = None
     max_bytes: int | None = None
     keep_smaller: bool = False
+    dpi: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True)

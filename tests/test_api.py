@@ -18,6 +18,7 @@ from toolkit.pool_tasks import still_alive
 import imgbatch
 from imgbatch.model import Job, Run
 from imgbatch.running import batch, worker
+from imgbatch.running.settings import Settings
 
 HALF = imgbatch.Recipe.from_options(sizes=["30"])
 
@@ -258,7 +259,7 @@ def test_planning_is_done_at_the_call_and_work_when_results_are_asked_for(tmp_pa
 def _job(tmp_path: Path, name: str) -> Job:
     photos = plant(tmp_path / "photos", "a.jpg")
     (photos / "really a png.jpg").write_bytes(saved(scene(60, 40), "PNG"))
-    settings = batch.Settings((str(photos / name),), str(tmp_path / "out"))
+    settings = Settings((str(photos / name),), str(tmp_path / "out"))
     with batch.prepare(HALF, settings) as prepared:
         prepared.begin()
         (job,) = prepared.plan.jobs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 import shutil
@@ -17,9 +16,12 @@ import pytest
 from PIL import Image
 from toolkit import ROOT
 from toolkit.commands import imgbatch_here, plant
+from tools import make_cli_docs
 
 import imgbatch
 from imgbatch.operations import names
+from imgbatch.recipes.settings import RecipeWords
+from imgbatch.running.settings import RunWords
 
 REMEDY: Final = "run scripts/make_docs"
 PAGES: Final = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -151,13 +153,11 @@ def test_the_page_of_the_api_has_every_public_name() -> None:
     assert [name for name in linked if f"imgbatch.{name}" not in examples] == []
 
 
-@pytest.mark.parametrize("function", ["run", "from_options"])
-def test_the_page_of_the_api_has_every_argument(function: str) -> None:
-    made = imgbatch.run if function == "run" else imgbatch.Recipe.from_options
+@pytest.mark.parametrize("words", [RunWords, RecipeWords])
+def test_the_page_of_the_api_has_every_argument(words: type) -> None:
     rows = "\n".join(row for row in text_of(API).splitlines() if row.startswith("|"))
 
-    arguments = set(inspect.signature(made).parameters) - {"recipe", "name"}
-    assert sorted(name for name in arguments if f"`{name}`" not in rows) == []
+    assert sorted(name for name in words.__annotations__ if f"`{name}`" not in rows) == []
 
 
 @pytest.mark.slow
@@ -204,3 +204,18 @@ def test_every_operation_has_its_picture_of_before_and_after() -> None:
         with Image.open(path) as sheet:
             assert sheet.width == 2 * 440 + 8
     assert sum(path.stat().st_size for path in pictures.values()) < 2_500_000
+
+
+def test_the_page_of_options_is_what_is_declared_of_them() -> None:
+    assert make_cli_docs.page() == (ROOT / "docs/cli.md").read_text(encoding="utf-8"), (
+        "run scripts/tools/make_cli_docs.py"
+    )
+
+
+def test_the_page_of_options_tells_what_stands_nowhere_else() -> None:
+    page = make_cli_docs.page()
+    assert page.count("`convert`, `filter` and `run` have none of these.") == 1
+    assert "| `-q`, `--quality` `N` | `quality` | `quality` |" in page
+    assert "Formats that have it: JPEG, AVIF, HEIC." in page
+    assert "| `--dither`, `--no-dither` | `dither` | `dither` | yes |" in page
+    assert "| `--save-recipe` `FILE` |  |  |  |" in page

@@ -6,16 +6,18 @@ from typing import Any
 
 import click
 
+from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run_options
-from imgbatch.cli.options import shared
+from imgbatch.cli.options import given, options
+from imgbatch.recipes.settings import SIZE
 
 
-@click.command("convert")
-@shared(format_required=True)
-def command(**options: Any) -> int:
+@click.command("convert", cls=GroupedCommand)
+@options(without={SIZE, "explain"}, required={"format"})
+def command(**parameters: Any) -> int:
     """Change the format of pictures; their size stays.
 
     PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
     `<folder>-converted` beside the folder.
     """
-    return run_options("converted", options)
+    return run_options("converted", given(parameters))

@@ -6,16 +6,18 @@ from typing import Any
 
 import click
 
+from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run_options
-from imgbatch.cli.options import shared
+from imgbatch.cli.options import given, options
+from imgbatch.recipes.settings import SIZE
 
 
-@click.command("filter")
-@shared(filter_required=True)
-def command(**options: Any) -> int:
+@click.command("filter", cls=GroupedCommand)
+@options(without={SIZE, "explain"}, required={"filters"})
+def command(**parameters: Any) -> int:
     """Apply operations to pictures; their size stays.
 
     PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
     `<folder>-filtered` beside the folder.
     """
-    return run_options("filtered", options)
+    return run_options("filtered", given(parameters))

@@ -1,36 +1,51 @@
-"""From a command's options to its run."""
+"""From what a command line says to its run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from imgbatch.cli import warm_up
-from imgbatch.cli.options import recipe_of, settings_of
+from imgbatch.cli.invocation import Invocation
+from imgbatch.cli.options import Given
+from imgbatch.errors import UsageError
+from imgbatch.running.settings import Settings
 
 if TYPE_CHECKING:
     from imgbatch.recipes.recipe import Recipe
 
+# Some ten million names.
+_MOST_LISTED: Final = 1_000_000_000
+_LIST: Final = "-"
 
-def run(recipe: Callable[[], Recipe], options: dict[str, Any]) -> int:
-    """Do what a command's options say with the recipe that they mean; return the exit code."""
-    if not options["dry_run"] and (
-        len(options["paths"]) > 1 or os.path.isdir(options["paths"][0]) or "-" in options["paths"]
-    ):
-        # A recipe has operations, too.
-        warm_up.start(numpy=bool(options.get("filters", True)))
+
+def run(
+    recipe: Callable[[], Recipe], settings: Settings, invocation: Invocation, *, numpy: bool = True
+) -> int:
+    """Do what a command line says with the recipe that it means; return the exit code.
+
+    `numpy` says whether the recipe has operations, which need it.
+    """
+    paths = settings.paths
+    if not invocation.dry_run and (len(paths) > 1 or os.path.isdir(paths[0]) or _LIST in paths):
+        warm_up.start(numpy=numpy)
     from imgbatch.cli import session
 
-    wanted = session.Wanted(
-        options["dry_run"], options["report"], options["quiet"], options["verbose"]
-    )
-    return session.run(recipe(), settings_of(options), wanted)
+    return session.run(recipe(), _completed(settings, invocation), invocation)
 
 
-def run_options(name: str, options: dict[str, Any]) -> int:
+def run_options(name: str, said: Given) -> int:
     """The same, where the options are all that there is."""
-    return run(lambda: _saved(recipe_of(name, options), options["save_recipe"]), options)
+
+    def recipe() -> Recipe:
+        from imgbatch.recipes.recipe import Recipe
+
+        return _saved(Recipe.from_settings(name, said.recipe), said.invocation.save_recipe)
+
+    return run(recipe, said.run, said.invocation, numpy=bool(said.recipe.filters))
 
 
 def _saved(recipe: Recipe, path: str | None) -> Recipe:
@@ -39,3 +54,37 @@ def _saved(recipe: Recipe, path: str | None) -> Recipe:
 
         save(recipe, path)
     return recipe
+
+
+def _completed(settings: Settings, invocation: Invocation) -> Settings:
+    """With the files of a list on standard input, if there is one; raises UsageError."""
+    _check_backup(settings, invocation)
+    if _LIST not in settings.paths:
+        return settings
+    listed = tuple(_listed(b"\0" if invocation.null else b"\n"))
+    return replace(
+        settings, paths=tuple(path for path in settings.paths if path != _LIST), listed=listed
+    )
+
+
+def _check_backup(settings: Settings, invocation: Invocation) -> None:
+    """Raise UsageError unless it is said what becomes of originals that are replaced."""
+    given = bool(settings.backup is not None) + invocation.no_backup
+    if given and not settings.in_place:
+        raise UsageError("--backup and --no-backup belong to --in-place")
+    if settings.in_place and given != 1:
+        raise UsageError(
+            "--in-place replaces the originals: say --backup DIR to keep them there, "
+            "or --no-backup (not both)"
+        )
+
+
+def _listed(separator: bytes) -> Iterator[str]:
+    data = sys.stdin.buffer.read(_MOST_LISTED + 1)
+    if len(data) > _MOST_LISTED:
+        raise UsageError(
+            f"found more than {_MOST_LISTED / 1e9:g} GB on standard input, expected a list of files"
+        )
+    for name in data.split(separator):
+        if name:
+            yield os.fsdecode(name)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
+from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run_options
-from imgbatch.cli.options import shared
+from imgbatch.cli.options import given, options
 
 
-@click.command("resize")
-@shared(size=True)
-def command(**options: Any) -> int:
+@click.command("resize", cls=GroupedCommand)
+@options(without={"explain"})
+def command(**parameters: Any) -> int:
     """Resize pictures, and filter and convert them on the way.
 
     PATH is a folder, a file, or - for a list of files on standard input. With nothing else,
     pictures are shrunk to 2048 pixels on the long edge, upright, with their colours and metadata,
     into `<folder>-resized` beside the folder.
     """
-    options["sizes"] = options["sizes"] or ("2048",)
-    return run_options("resized", options)
+    said = given(parameters)
+    sizes = said.recipe.sizes or ("2048",)
+    return run_options("resized", replace(said, recipe=replace(said.recipe, sizes=sizes)))

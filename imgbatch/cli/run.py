@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run
-from imgbatch.cli.options import of_a_recipe, overrides
+from imgbatch.cli.options import given, options, overrides
 from imgbatch.cli.output import tell_lines
 from imgbatch.errors import UsageError
+from imgbatch.recipes.settings import SIZE
 
 if TYPE_CHECKING:
     from imgbatch.recipes.recipe import Recipe
 
 
-@click.command("run")
+@click.command("run", cls=GroupedCommand)
 @click.argument("recipe", metavar="RECIPE")
-@of_a_recipe
-@click.option("--explain", is_flag=True, help="Say what the recipe does; make nothing.")
+@options(without={SIZE, "filters", "save_recipe"}, paths_required=False)
 @click.pass_context
-def command(context: click.Context, /, recipe: str, explain: bool, **options: Any) -> int:
+def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
     """Carry out a recipe: several pictures of each source, decoded once.
 
     RECIPE is a file (TOML) or the name of a preset (see `imgbatch presets`). PATH is a folder, a
@@ -30,15 +31,17 @@ def command(context: click.Context, /, recipe: str, explain: bool, **options: An
     """
     from imgbatch.recipes.toml import load
 
+    said = given(parameters)
+
     def loaded() -> Recipe:
         found = load(recipe, overrides(context))
-        return replace(found, raw_preview=True) if options["raw_preview"] else found
+        return replace(found, raw_preview=True) if said.recipe.raw_preview else found
 
-    if explain:
+    if said.invocation.explain:
         from imgbatch.cli.explained import explained
 
         tell_lines(explained(loaded()))
         return 0
-    if not options["paths"]:
+    if not said.run.paths:
         raise UsageError("found no PATH, expected a folder or files to make pictures of")
-    return run(loaded, options)
+    return run(loaded, said.run, said.invocation)

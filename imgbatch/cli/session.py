@@ -6,12 +6,12 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
 from imgbatch import signals
 from imgbatch.cli import progress, safe_streams
+from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.output import complain, tell
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
@@ -20,20 +20,11 @@ from imgbatch.planning.plan import Plan
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
 from imgbatch.running.report import Report
+from imgbatch.running.settings import Settings
 from imgbatch.store import checksum
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be done with a plan, and told of it."""
-
-    dry_run: bool
-    report: str | None
-    quiet: bool
-    verbose: bool
-
-
-def run(recipe: Recipe, settings: batch.Settings, wanted: Wanted) -> int:
+def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
     """Plan a recipe and carry it out; return the exit code."""
     begun = time.monotonic()
     if wanted.dry_run and wanted.report:
@@ -46,7 +37,7 @@ def run(recipe: Recipe, settings: batch.Settings, wanted: Wanted) -> int:
         return 0 if wanted.dry_run else _carry_out(prepared, wanted, begun)
 
 
-def _carry_out(prepared: batch.Batch, wanted: Wanted, begun: float) -> int:
+def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
     planned = prepared.plan
     warned = len(prepared.notices)
     summary = Summary(jobs=prepared.workers, planned=planned.files)
@@ -186,7 +177,7 @@ def _lines(result: Result) -> list[str]:
     return [f"{source} -> {made}", *warned]
 
 
-def _tell(summary: Summary, output: str, wanted: Wanted) -> None:
+def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
     """The closing summary, in three lines at most, on standard error."""
     if not wanted.quiet:
         counts = [f"{summary.done} done"]

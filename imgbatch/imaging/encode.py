@@ -60,6 +60,7 @@ def may_stay(picture: Picture, encoding: Encoding) -> bool:
         # Another policy may concern parts of the file that are not even read.
         and encoding.metadata == "all"
         and not (encoding.artist or encoding.copyright)
+        and not (encoding.dpi and "dpi" in formats.BY_NAME[picture.format].settings)
         and all(notice.kind in _KEPT_BY_COPY for notice in picture.notices)
     )
 

@@ -32,6 +32,7 @@ Setting = Literal[
     "effort",
     "compression",
     "dither",
+    "dpi",
 ]
 """What can be set of an encoder: fields of Encoding."""
 
@@ -98,6 +99,10 @@ class Format:
     extra: str | None = None
     becomes: str | None = None
     opened_in_c: bool = False
+
+    def __post_init__(self) -> None:
+        if self.holds & {"dpi", "exif"}:
+            object.__setattr__(self, "settings", self.settings | {"dpi"})
 
     @property
     def alpha(self) -> bool:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture, turn
-from imgbatch.model import Size
+from imgbatch.model import Gravity, Size
 from imgbatch.operations.base import Operation, register
-from imgbatch.operations.geometry import GRAVITIES, Gravity, SizeSpec, place
+from imgbatch.operations.geometry import GRAVITIES, SizeSpec, place
 from imgbatch.operations.parameters import Kind, Value, parameter
 
 if TYPE_CHECKING:

@@ -10,26 +10,12 @@ import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Final, Literal, get_args
+from typing import ClassVar, Final, get_args
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import Box, Picture, turn, turned
-from imgbatch.model import WHITE, Colour, Size
+from imgbatch.model import WHITE, Colour, Fit, Gravity, Kernel, Size
 from imgbatch.operations.base import Operation
-
-Fit = Literal["inside", "outside", "cover", "pad", "exact"]
-Gravity = Literal[
-    "center",
-    "north",
-    "northeast",
-    "east",
-    "southeast",
-    "south",
-    "southwest",
-    "west",
-    "northwest",
-]
-Kernel = Literal["lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest"]
 
 FITS: Final[tuple[Fit, ...]] = get_args(Fit)
 GRAVITIES: Final[tuple[Gravity, ...]] = get_args(Gravity)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
-from imgbatch.model import MAX_PIXELS, WHITE, Colour, Size
+from imgbatch.model import MAX_PIXELS, WHITE, Colour, Gravity, Size
 from imgbatch.naming import UNKNOWN, Caption, date_of
 from imgbatch.operations.base import Operation, register
-from imgbatch.operations.geometry import GRAVITIES, Gravity, Placement, SizeSpec, place
+from imgbatch.operations.geometry import GRAVITIES, Placement, SizeSpec, place
 from imgbatch.operations.parameters import (
     Attachment,
     ColourKind,

@@ -7,14 +7,11 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple
 
 from imgbatch.errors import PictureError
 from imgbatch.model import LATEST_NS, Job, Limits, Size, Source
 from imgbatch.planning.compact import Jobs
-
-Sort = Literal["name", "date"]
-SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 
 _DATE: Final = "%Y:%m:%d %H:%M:%S"
 _OFFSET: Final = re.compile(r"([+-])(\d\d):?([0-5]\d)")

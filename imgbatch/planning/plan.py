@@ -12,19 +12,18 @@ import stat
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
-from imgbatch.model import UP_TO_DATE, FileState, Job, Made, Source, Target
+from imgbatch.model import UP_TO_DATE, FileState, Job, Made, OnConflict, Sort, Source, Target
 from imgbatch.naming import folded, shown
 from imgbatch.planning.compact import Jobs, Skips
-from imgbatch.planning.numbering import Facts, Reader, Sort, numbered, one_by_one
+from imgbatch.planning.numbering import Facts, Reader, numbered, one_by_one
 from imgbatch.planning.output_paths import Conflict, Targets, suffix_of
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.store import checksum, local_files
 
-OnConflict = Literal["error", "skip", "overwrite", "rename"]
 ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
 
 CHUNK_COST: Final = 48_000_000

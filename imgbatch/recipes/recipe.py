@@ -10,17 +10,24 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
+from imgbatch.recipes.declarations import declared
 from imgbatch.recipes.memory import Working, bytes_of_frames
-from imgbatch.recipes.settings import Words, check_label
+from imgbatch.recipes.settings import (
+    OutputSettings,
+    RecipeSettings,
+    RecipeWords,
+    SharedSettings,
+)
+from imgbatch.recipes.steps import check_label, encoding, steps
 
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
@@ -92,80 +99,36 @@ class Recipe:
                 )
 
     @classmethod
-    def from_options(
-        cls,
-        name: str = "resized",
-        *,
-        sizes: Sequence[str] = (),
-        fit: str = "inside",
-        enlarge: bool = False,
-        gravity: str = "center",
-        background: str = "white",
-        kernel: str = "lanczos",
-        linear: bool = False,
-        format: str = "keep",  # noqa: A002
-        quality: int | None = None,
-        max_bytes: int | str | None = None,
-        keep_smaller: bool = False,
-        subsampling: str | None = None,
-        progressive: bool = False,
-        lossless: bool = False,
-        effort: int | None = None,
-        compression: str | None = None,
-        dither: bool = True,
-        filters: Iterable[str] = (),
-        metadata: str = "all",
-        artist: str | None = None,
-        copyright: str | None = None,  # noqa: A002
-        profile: str = "keep",
-        intent: str = "relative",
-        raw_preview: bool = False,
-        template: str | None = None,
-    ) -> Recipe:
-        """A recipe from the command line's own words (`imgbatch resize --help` explains them).
+    def from_options(cls, name: str = "resized", **words: Unpack[RecipeWords]) -> Recipe:
+        """A recipe from the command line's own words (docs/cli.md explains them).
 
         Without `sizes` the size stays. Each size may be named: `web=1600`. Raises UsageError for
         a word that makes no sense.
         """
-        words = Words(
-            fit=fit,
-            enlarge=enlarge,
-            gravity=gravity,
-            background=background,
-            kernel=kernel,
-            linear=linear,
-            format=format,
-            quality=quality,
-            max_bytes=max_bytes,
-            keep_smaller=keep_smaller,
-            subsampling=subsampling,
-            progressive=progressive,
-            lossless=lossless,
-            effort=effort,
-            compression=compression,
-            dither=dither,
-            metadata=metadata,
-            artist=artist,
-            copyright=copyright,
-            profile=profile,
-            intent=intent,
-            operations=tuple(filters),
-        )
-        several = len(sizes) > 1
-        naming = Template.parse(template or ("{stem}-{output}{ext}" if several else "{stem}{ext}"))
+        return cls.from_settings(name, RecipeSettings(**words))
+
+    @classmethod
+    def from_settings(cls, name: str, said: RecipeSettings) -> Recipe:
+        """The recipe that these settings mean; raises UsageError for one that makes no sense."""
+        several = len(said.sizes) > 1
+        usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
+        naming = Template.parse(said.template or usual)
+        shared = {one: getattr(said, one) for one in declared(SharedSettings)}
+        filters = tuple(said.filters)
         outputs = []
-        for word in sizes or (None,):
+        for word in said.sizes or (None,):
             label, _, spec = word.rpartition("=") if word else (name, "", "")
-            sized = replace(words, size=spec if word else None)
-            steps = sized.steps()
+            size = spec if word else None
+            output = OutputSettings(**shared, size=size, operations=filters)
+            operations = steps(output)
             called = check_label(label or spec.strip())
-            outputs.append(Output(called, naming, steps, sized.encoding()))
+            outputs.append(Output(called, naming, operations, encoding(output)))
         names = [output.name for output in outputs]
         for twice in {label for label in names if names.count(label) > 1}:
             raise UsageError(
                 f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
             )
-        return cls(name, tuple(outputs), raw_preview=raw_preview)
+        return cls(name, tuple(outputs), raw_preview=said.raw_preview)
 
     def uses(self, field: str) -> bool:
         """Whether a field of names is needed: in a name, or by an operation."""
@@ -319,8 +282,12 @@ def _digest(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """Dataclasses by their class and fields, so that no list of fields is kept by hand."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        counted = [one.name for one in dataclasses.fields(value) if one.compare]
-        fields = {name: _plain(getattr(value, name)) for name in counted}
+        counted = [one for one in dataclasses.fields(value) if one.compare]
+        fields = {
+            one.name: _plain(getattr(value, one.name))
+            for one in counted
+            if not one.metadata.get("later") or getattr(value, one.name) != one.default
+        }
         return {"class": type(value).__name__, **fields}
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()

@@ -1,290 +1,301 @@
-"""The words that users say of one output, on the command line, in a recipe and in Python."""
+"""The settings of outputs: what the command line, recipes and Python can say of them.
+
+Nothing here loads Pillow: `steps` tells what the settings of an output come to.
+"""
 
 from __future__ import annotations
 
-import difflib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast, get_args
+from types import MappingProxyType
+from typing import Any, Final, TypedDict, get_args
 
-from imgbatch.errors import UsageError
-from imgbatch.imaging import formats, limits
+from imgbatch.imaging import formats
 from imgbatch.model import (
-    WHITE,
     Compression,
-    Encoding,
+    Fit,
+    Gravity,
     Intent,
+    Kernel,
     MetadataPolicy,
     Subsampling,
 )
-from imgbatch.operations import Operation, build, parse
-from imgbatch.operations.geometry import (
-    FITS,
-    GRAVITIES,
-    KERNELS,
-    Fit,
-    Gravity,
-    Kernel,
-    Resize,
-    SizeSpec,
+from imgbatch.recipes.declarations import (
+    Amount,
+    Choice,
+    Flag,
+    Measure,
+    Several,
+    Text,
+    Whole,
+    setting,
 )
-from imgbatch.operations.profile import ConvertProfile
-from imgbatch.recipes.units import amount
-from imgbatch.store import regular
-
-METADATA_POLICIES: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
-
-RESIZE: Final = "resize"
-"""Among the operations of an output, the place of its resize; without it that comes first."""
 
 Step = str | Mapping[str, Any]
 """An operation: `NAME:key=value,…`, or a table with its `name` and settings."""
 
+SIZE: Final = "Size"
+FORMAT: Final = "Format and quality"
+OPERATIONS: Final = "Operations and colours"
+METADATA: Final = "Metadata"
+NAMES: Final = "Where pictures go"
+SOURCES: Final = "Which pictures"
 
 RESIZING: Final = ("fit", "enlarge", "gravity", "kernel", "linear")
-"""The words that say how an output's size is reached, and mean nothing without one."""
+"""The settings that say how an output's size is reached, and mean nothing without one."""
+
+_FIT_HINTS: Final = MappingProxyType(
+    {
+        "fill": "fill means different things in different tools: choose cover (fill and crop), "
+        "pad (fill up with background) or exact (ignore the ratio)",
+        "contain": "contain is called inside here, or pad with background around it",
+        "crop": "cropping to fill is called cover",
+    }
+)
 
 
-class UnsuitedError(UsageError):
-    """Two words that do not go with each other.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSettings:
+    """What is said in the same way of one output and of all outputs."""
 
-    `setting` and `other` are their fields of `Words`; `problem` is what is wrong, without a
-    remedy, in the words of recipes.
-    """
+    fit: str = setting(
+        "inside",
+        Choice(get_args(Fit), "fit", _FIT_HINTS),
+        SIZE,
+        "inside, outside, cover (fill and crop), pad (fill up with background) or exact "
+        "(ignore the ratio).",
+        metavar="MODE",
+    )
+    enlarge: bool = setting(False, Flag(), SIZE, "Allow enlarging; by default images only shrink.")
+    gravity: str = setting(
+        "center",
+        Choice(get_args(Gravity), "gravity"),
+        SIZE,
+        "What cover keeps and where pad puts the picture: center, north, northeast, …",
+        metavar="PLACE",
+    )
+    kernel: str = setting(
+        "lanczos",
+        Choice(get_args(Kernel), "kernel"),
+        SIZE,
+        "lanczos, bicubic, mitchell, bilinear, hamming, box or nearest.",
+        metavar="NAME",
+    )
+    linear: bool = setting(
+        False,
+        Flag(),
+        SIZE,
+        "Resample in linear light.",
+        more="Light itself would mix so: fine bright detail keeps its brightness.",
+    )
+    format: str = setting(
+        "keep",
+        Text(),
+        FORMAT,
+        f"keep, or {', '.join(formats.WRITABLE)}.",
+        short="-f",
+        metavar="FORMAT",
+    )
+    quality: int | None = setting(
+        None,
+        Whole(1, 100),
+        FORMAT,
+        "1 to 100.",
+        short="-q",
+        metavar="N",
+        unset="the format's own; of a JPEG whose size stays: its own",
+        more="The format's own is 85 for JPEG, 80 for WebP, 65 for AVIF and HEIC. A JPEG whose "
+        "size stays keeps its own quantisation tables and subsampling.",
+    )
+    max_bytes: int | str | None = setting(
+        None,
+        Amount("B", "found max-bytes {value!r}, expected bytes, as in 500000 or '500KB'"),
+        FORMAT,
+        "Find the highest quality at which a file is not larger, as in 500KB (JPEG, WebP, AVIF, "
+        "HEIC): up to --quality, or 95; below 40 the picture is made smaller.",
+        metavar="SIZE",
+        more="Metadata count, too.",
+    )
+    keep_smaller: bool = setting(
+        False,
+        Flag(),
+        FORMAT,
+        "Copy the source where only its coding would change, and the result be larger.",
+    )
+    lossless: bool = setting(
+        False, Flag(), FORMAT, "Lose nothing, where the format can (WebP, JPEG 2000)."
+    )
+    subsampling: str | None = setting(
+        None,
+        Choice(get_args(Subsampling), "subsampling"),
+        FORMAT,
+        "Of colour, in JPEG, AVIF and HEIC: 4:4:4, 4:2:2 or 4:2:0.",
+        metavar="RATIO",
+        unset="4:2:0; in JPEG 4:4:4 from quality 90 on",
+    )
+    progressive: bool = setting(False, Flag(), FORMAT, "Write progressive JPEG.")
+    effort: int | None = setting(
+        None,
+        Whole(1, 10),
+        FORMAT,
+        "1 (fast) to 10 (small files), for JPEG, PNG, WebP, AVIF and HEIC.",
+        metavar="N",
+        more="In JPEG it counts for the Huffman tables; PNG is written by zlib from 4 on, and "
+        "faster by default.",
+    )
+    compression: str | None = setting(
+        None,
+        Choice(get_args(Compression), "compression"),
+        FORMAT,
+        "Of TIFF: none, packbits, lzw, deflate, zstd or jpeg.",
+        metavar="NAME",
+        unset="deflate",
+    )
+    dither: bool = setting(True, Flag(), FORMAT, "Of GIF.")
+    background: str = setting(
+        "white",
+        Text(),
+        OPERATIONS,
+        "A CSS colour, for pad, and below transparency that a format cannot hold.",
+        metavar="COLOUR",
+    )
+    metadata: str = setting(
+        "all",
+        Choice(get_args(MetadataPolicy), "metadata policy"),
+        METADATA,
+        "all, no-gps, copyright or none. Orientation is always applied.",
+        metavar="POLICY",
+        more="`no-gps` also drops MakerNotes, which may hold a position. Orientation is reset, "
+        "too, and an embedded thumbnail is always dropped.",
+    )
+    artist: str | None = setting(
+        None,
+        Text(),
+        METADATA,
+        "Enter who took the pictures.",
+        metavar="TEXT",
+        more="Into EXIF and XMP, whatever --metadata lets through.",
+    )
+    copyright: str | None = setting(
+        None,
+        Text(),
+        METADATA,
+        "Enter whose they are.",
+        metavar="TEXT",
+        more="Into EXIF and XMP, whatever --metadata lets through.",
+    )
+    dpi: int | None = setting(
+        None, Whole(1, 65_535), METADATA, "Pixels per inch, whatever --metadata says.", metavar="N"
+    )
+    profile: str = setting(
+        "keep",
+        Text(),
+        OPERATIONS,
+        "Colour profile: keep, srgb (convert), or an ICC file to convert to.",
+        metavar="PROFILE",
+        more="`keep` keeps it bit for bit.",
+    )
+    intent: str = setting(
+        "relative",
+        Choice(get_args(Intent), "intent"),
+        OPERATIONS,
+        "How colours are converted: relative, perceptual, saturation or absolute.",
+        metavar="NAME",
+        more="`relative` is with black-point compensation.",
+    )
+    template: str | None = setting(
+        None,
+        Text(),
+        NAMES,
+        "File names: {stem} {ext} {dir} {parent} {output} {width} {height} {seq} {date} "
+        "{camera}; with formats, as in {seq:04d} or {date:%Y/%m}, and in lower or upper case, as "
+        "in {ext!l} or {stem!u}.",
+        option="name",
+        key="path",
+        metavar="TEMPLATE",
+        unset="{stem}{ext}; with several sizes {stem}-{output}{ext}",
+    )
 
-    def __init__(self, message: str, problem: str, setting: str, other: str) -> None:
-        super().__init__(message)
-        self.problem = problem
-        self.setting = setting
-        self.other = other
 
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What was said of one output: `imgbatch resize --help` explains each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings(SharedSettings):
+    """What was said of one output.
 
     `operations` are in order; files that they name are looked for in `folder` first. A `size` of
     None leaves the size.
     """
 
-    size: str | None = None
-    fit: str = "inside"
-    enlarge: bool = False
-    gravity: str = "center"
-    background: str = "white"
-    kernel: str = "lanczos"
-    linear: bool = False
-    format: str = "keep"
-    quality: int | None = None
-    max_bytes: int | str | None = None
-    keep_smaller: bool = False
-    subsampling: str | None = None
-    progressive: bool = False
-    lossless: bool = False
-    effort: int | None = None
-    compression: str | None = None
-    dither: bool = True
-    metadata: str = "all"
-    artist: str | None = None
-    copyright: str | None = None
-    profile: str = "keep"
-    intent: str = "relative"
-    operations: Sequence[Step] = ()
+    size: str | None = setting(None, Measure(), SIZE, "A single size.", metavar="SPEC")
+    operations: Sequence[Step] = setting((), Several(), OPERATIONS, "Operations, in order.")
     folder: str = ""
 
-    def encoding(self) -> Encoding:
-        """How its file is written; raises UsageError for a word that makes no sense."""
-        row = None if self.format.lower() == "keep" else formats.lookup(self.format)
-        _check_amount("quality", self.quality, 100)
-        _check_amount("effort", self.effort, 10)
-        if self.lossless and self.quality is not None:
-            raise _excluded("quality")
-        if self.lossless and self.max_bytes is not None:
-            raise _excluded("max_bytes")
-        encoding = Encoding(
-            format=row.name if row else None,
-            quality=self.quality,
-            metadata=_one_of("metadata policy", self.metadata, METADATA_POLICIES),
-            background=_colour(self.background),
-            intent=_one_of("intent", self.intent, get_args(Intent)),
-            subsampling=_one_of_or_none("subsampling", self.subsampling, get_args(Subsampling)),
-            progressive=self.progressive,
-            lossless=self.lossless,
-            effort=self.effort,
-            compression=_one_of_or_none("compression", self.compression, get_args(Compression)),
-            dither=self.dither,
-            artist=self.artist or None,
-            copyright=self.copyright or None,
-            max_bytes=_bytes(self.max_bytes),
-            keep_smaller=self.keep_smaller,
-        )
-        _check_settings(encoding, row)
-        return encoding
 
-    def steps(self) -> tuple[Operation, ...]:
-        """What is done to the picture, in order; raises UsageError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSettings(SharedSettings):
+    """What options or Python say of a whole recipe: one output for each of `sizes`.
 
-        Colours are converted as soon as the size is right.
-        """
-        intent = _one_of("intent", self.intent, get_args(Intent))
-        # What is said is checked even where there is no size for it.
-        _one_of("fit", self.fit, FITS, _FIT_HINTS)
-        _one_of("gravity", self.gravity, GRAVITIES)
-        _one_of("kernel", self.kernel, KERNELS)
-        convert = conversions(self.profile, intent, self.folder)
-        named = [_name_of(step) for step in self.operations]
-        if self.size is None:
-            if RESIZE in named:
-                raise UsageError("operations: found resize, but no size is given")
-            return (*convert, *map(self._step, self.operations))
-        if named.count(RESIZE) > 1:
-            raise UsageError("operations: found resize twice, expected one size")
-        place = named.index(RESIZE) if RESIZE in named else 0
-        rest = self.operations[place + 1 :] if RESIZE in named else self.operations
-        before = map(self._step, self.operations[:place])
-        return (*before, self._resize(), *convert, *map(self._step, rest))
+    Without `sizes` the size stays.
+    """
 
-    def _resize(self) -> Resize:
-        return Resize(
-            SizeSpec.parse(self.size or ""),
-            cast(Fit, self.fit),
-            self.enlarge,
-            cast(Gravity, self.gravity),
-            _colour(self.background),
-            cast(Kernel, self.kernel),
-            self.linear,
-        )
-
-    def _step(self, step: Step) -> Operation:
-        return operation_of(step, self.folder)
-
-
-def operation_of(step: Step, folder: str = "") -> Operation:
-    """The operation that a word or a table means; its files are below `folder`."""
-    if isinstance(step, str):
-        return parse(step, folder)
-    values = {key: value for key, value in step.items() if key != "name"}
-    return build(_name_of(step), values, folder)
-
-
-def _name_of(step: Step) -> str:
-    name = step.partition(":")[0].strip() if isinstance(step, str) else step.get("name")
-    if not isinstance(name, str):
-        raise UsageError(f"operations: found {step!r}, expected a name in each, as in name = 'lut'")
-    return name
-
-
-def check_label(label: str) -> str:
-    """The name of an output, if it may be part of a file's name; else raises UsageError."""
-    odd = any(one in '/\\{}"<>|*?:' or not one.isprintable() for one in label)
-    if odd or label in ("", ".", ".."):
-        raise UsageError(f"the name {label!r} cannot be part of a file name")
-    return label
-
-
-_FIT_HINTS: Final = {
-    "fill": "fill means different things in different tools: choose cover (fill and crop), "
-    "pad (fill up with background) or exact (ignore the ratio)",
-    "contain": "contain is called inside here, or pad with background around it",
-    "crop": "cropping to fill is called cover",
-}
-
-
-def _one_of(
-    what: str, word: str, allowed: Sequence[Any], hints: dict[str, str] | None = None
-) -> Any:
-    if word in allowed:
-        return word
-    hint = (hints or {}).get(word)
-    if hint is None:
-        near = difflib.get_close_matches(word, allowed, n=1)
-        hint = (f"did you mean {near[0]}? There are " if near else "one of ") + ", ".join(allowed)
-    raise UsageError(f"unknown {what} {word!r}: {hint}")
-
-
-def _one_of_or_none(what: str, word: str | None, allowed: Sequence[Any]) -> Any:
-    return None if word is None else _one_of(what, word, allowed)
-
-
-def _check_amount(what: str, found: int | None, most: int) -> None:
-    if found is not None and not 1 <= found <= most:
-        raise UsageError(f"found {what} {found}, expected 1 to {most}")
-
-
-def _bytes(word: int | str | None) -> int | None:
-    if word is None:
-        return None
-    try:
-        most = amount(str(word), "B")
-    except ValueError:
-        most = 0
-    if most < 1:
-        raise UsageError(f"found max-bytes {word!r}, expected bytes, as in 500000 or '500KB'")
-    return most
-
-
-def option(field: str) -> str:
-    """What sets a field of `Words` on the command line."""
-    return "--no-dither" if field == "dither" else f"--{field.replace('_', '-')}"
-
-
-def _excluded(setting: str) -> UnsuitedError:
-    return UnsuitedError(
-        f"--lossless and {option(setting)} exclude each other: omit one",
-        f"lossless and {option(setting)[2:]} exclude each other",
-        setting,
-        "lossless",
+    sizes: Sequence[str] = setting(
+        (),
+        Several(),
+        SIZE,
+        "1600 (long edge), 1600x1200, 1600x, x1200, 50% or 2MP. Repeatable, and may be named: "
+        "web=1600.",
+        short="-s",
+        option="size",
+        key="size",
+        metavar="SPEC",
+        unset="2048",
+    )
+    filters: Iterable[str] = setting(
+        (),
+        Several(),
+        OPERATIONS,
+        "An operation, as in sharpen:amount=0.8. Repeatable, in order; `imgbatch operations` "
+        "lists them.",
+        option="filter",
+        key="operations",
+        metavar="NAME[:k=v,…]",
+        more="They come after the size, unless `--filter resize` says where that comes. "
+        "[operations.md](operations.md) shows them.",
+    )
+    raw_preview: bool = setting(
+        False,
+        Flag(),
+        SOURCES,
+        "Take the JPEG inside a camera's raw file instead of developing it.",
+        more="Many times faster. In a recipe it stands in `[prepare]`.",
     )
 
 
-def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
-    """Raise UnsuitedError for a setting that the format, if one is given, does not have."""
-    if row is None:
-        return
-    if row.extra and not formats.available(row):
-        raise UsageError(f"writing {row.name} needs: pip install 'imgbatch[{row.extra}]'")
-    for setting in get_args(formats.Setting):
-        asked = getattr(encoding, setting) != getattr(_PLAIN_ENCODING, setting)
-        if asked and setting not in row.settings:
-            problem = f"{row.label} has no {setting.replace('_', '-')} setting"
-            remedy = f"omit {option(setting)}"
-            raise UnsuitedError(f"{problem}: {remedy}", problem, setting, "format")
-    if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":
-        raise UnsuitedError(
-            "TIFF has a quality with --compression jpeg only: omit --quality",
-            "TIFF has a quality with compression jpeg only",
-            "quality",
-            "format",
-        )
+class RecipeWords(TypedDict, total=False):
+    """The arguments of `Recipe.from_options`, for type checkers: the fields of RecipeSettings."""
 
-
-_PLAIN_ENCODING: Final = Encoding()
-
-
-def _colour(word: str) -> tuple[int, int, int, int]:
-    if word == "white":
-        return WHITE
-    # Pillow knows all the names of CSS; it is loaded only for somebody who gives one.
-    from imgbatch.imaging.colour import parse_colour
-
-    return parse_colour(word)
-
-
-def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Operation]:
-    """The conversion that `--profile` asks for, if any; raises UsageError."""
-    if profile == "keep":
-        return
-    if profile == "srgb":
-        yield ConvertProfile(intent=intent)
-        return
-    path = os.path.join(folder, profile)
-    try:
-        icc = regular.read(path, "an ICC profile", limits.ICC_BYTES)
-    except regular.UnreadableError as error:
-        raise UsageError(
-            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.cause})"
-        ) from None
-    if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
-        raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")
-    yield ConvertProfile(icc, intent, path)
+    sizes: Sequence[str]
+    fit: str
+    enlarge: bool
+    gravity: str
+    background: str
+    kernel: str
+    linear: bool
+    format: str
+    quality: int | None
+    max_bytes: int | str | None
+    keep_smaller: bool
+    subsampling: str | None
+    progressive: bool
+    lossless: bool
+    effort: int | None
+    compression: str | None
+    dither: bool
+    filters: Iterable[str]
+    metadata: str
+    artist: str | None
+    copyright: str | None
+    dpi: int | None
+    profile: str
+    intent: str
+    raw_preview: bool
+    template: str | None

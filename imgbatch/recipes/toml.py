@@ -36,36 +36,30 @@ from imgbatch.operations.base import registered
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.parameters import Attachment, ColourKind
 from imgbatch.operations.profile import ConvertProfile
+from imgbatch.recipes.declarations import Measure, Setting, dashed, declared
 from imgbatch.recipes.recipe import Output, Recipe
-from imgbatch.recipes.settings import (
+from imgbatch.recipes.settings import RESIZING, OutputSettings, RecipeWords
+from imgbatch.recipes.steps import (
     RESIZE,
-    RESIZING,
     UnsuitedError,
-    Words,
     check_label,
     conversions,
+    encoding,
     operation_of,
     option,
+    steps,
 )
 from imgbatch.store import regular
 
 _TOP: Final = ("name", "description", "prepare", "defaults", "output")
 _PREPARE: Final = ("profile", "intent", "raw-preview", "operations")
-_NOT_WORDS: Final = frozenset({"folder"})
-_OUTPUT: Final = (
-    "name",
-    "path",
-    *(
-        field.name.replace("_", "-")
-        for field in dataclasses.fields(Words)
-        if field.name not in _NOT_WORDS
-    ),
-)
+_SETTINGS: Final = declared(OutputSettings)
+_OUTPUT: Final = ("name", *(one.recipe_key for one in _SETTINGS.values()))
 _SUFFIX: Final = ".toml"
 _MOST_BYTES: Final = 1_000_000
 
 
-def load(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load(path: str | os.PathLike[str], overrides: RecipeWords | None = None) -> Recipe:
     """The recipe of a file, or of a preset with that name (see `presets`).
 
     `overrides` are words that count for every output, whatever the recipe says of it. Files that
@@ -81,7 +75,7 @@ def load(path: str | os.PathLike[str], overrides: Mapping[str, Any] | None = Non
         raise UsageError(f"{shown}: this is no TOML: {error}") from None
     stem = os.path.splitext(os.path.basename(path))[0]
     preset = path if shown != path else None
-    return _Reader(shown, folder, dict(overrides or {}), preset).recipe(table, stem)
+    return _Reader(shown, folder, overrides or {}, preset).recipe(table, stem)
 
 
 def presets() -> dict[str, str]:
@@ -126,7 +120,7 @@ class _Reader:
 
     path: str
     folder: str
-    overrides: dict[str, Any]
+    overrides: RecipeWords
     preset: str | None
 
     def recipe(self, table: Mapping[str, Any], stem: str) -> Recipe:
@@ -196,30 +190,29 @@ class _Reader:
 
     def _output(self, where: str, table: Mapping[str, Any], name: str, several: bool) -> Output:
         self._check_keys(where, table, _OUTPUT)
-        said: dict[str, Any] = {}
-        for field in dataclasses.fields(Words):
-            key = field.name.replace("_", "-")
-            if field.name in _NOT_WORDS or key not in table:
-                continue
-            if field.name == "operations":
-                said[field.name] = self._operations(where, table[key])
-            elif field.name == "size":
-                # 1600 is a word, too.
-                said[field.name] = str(self._of_type(where + key, table[key], str, int))
-            else:
-                said[field.name] = self._of_type(where + key, table[key], *_TYPES[field.type])
+        said = {
+            one.name: self._said(where, one, table[one.recipe_key])
+            for one in _SETTINGS.values()
+            if one.recipe_key in table
+        }
         label = self._of_type(where + "name", table.get("name", said.get("size", name)), str)
-        template = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        path = self._of_type(where + "path", table.get("path", template), str)
-        words = {**said, **self.overrides}
-        path = words.pop("template", path)
+        usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
+        words: dict[str, Any] = {"template": usual, **said, **self.overrides}
         with self._told(where):
-            meant = Words(**words, folder=self.folder)
+            meant = OutputSettings(**words, folder=self.folder)
             try:
-                encoding = meant.encoding()
+                saved = encoding(meant)
             except UnsuitedError as error:
                 raise self._unsuited(error, said) from None
-            return Output(check_label(label), Template.parse(path), meant.steps(), encoding)
+            path = Template.parse(words["template"])
+            return Output(check_label(label), path, steps(meant), saved)
+
+    def _said(self, where: str, one: Setting, value: Any) -> Any:
+        if one.name == "operations":
+            return self._operations(where, value)
+        found = self._of_type(where + one.recipe_key, value, *one.kind.types)
+        # 1600 is a word, too.
+        return str(found) if isinstance(one.kind, Measure) else found
 
     def _unsuited(self, error: UnsuitedError, said: Mapping[str, Any]) -> UsageError:
         """The same, where the recipe said one of the two words or both, and not its user."""
@@ -227,9 +220,9 @@ class _Reader:
         if len(given) == 2:
             return error
         if not given:
-            return UsageError(f"{error.problem}: omit {error.setting.replace('_', '-')}")
+            return UsageError(f"{error.problem}: omit {dashed(error.setting)}")
         own = error.other if error.setting in given else error.setting
-        meant = f"{own.replace('_', '-')} = {json.dumps(said[own])}"
+        meant = f"{dashed(own)} = {json.dumps(said[own])}"
         recipe = "the recipe"
         if self.preset is not None:
             recipe = f"a copy of it (imgbatch presets {self.preset} > FILE)"
@@ -275,13 +268,6 @@ class _Reader:
             raise UsageError(f"{self.path}: {where}{error}") from None
 
 
-_TYPES: Final[dict[Any, tuple[type, ...]]] = {
-    "str": (str,),
-    "str | None": (str,),
-    "int | None": (int,),
-    "int | str | None": (str, int),
-    "bool": (bool,),
-}
 _KINDS: Final[dict[type, str]] = {
     str: "text in quotes",
     int: "a whole number",
@@ -362,11 +348,10 @@ def _output_table(output: Output, folder: str) -> dict[str, Any]:
 
 
 def _sized(resize: Resize) -> dict[str, Any]:
-    usual = Words()
     table: dict[str, Any] = {"size": str(resize.spec)}
-    for key in ("fit", "enlarge", "gravity", "kernel", "linear"):
+    for key in RESIZING:
         value = getattr(resize, key)
-        if value != getattr(usual, key):
+        if value != _SETTINGS[key].default:
             table[key] = value
     return table
 
@@ -389,7 +374,7 @@ def _encoded(encoding: Encoding) -> dict[str, Any]:
     for field in dataclasses.fields(encoding):
         value = getattr(encoding, field.name)
         if value != getattr(usual, field.name):
-            key = field.name.replace("_", "-")
+            key = dashed(field.name)
             table[key] = ColourKind().plain(value) if field.name == "background" else value
     return table
 

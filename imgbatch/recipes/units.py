@@ -20,3 +20,9 @@ def amount(word: str, unit: str) -> int:
     if math.isinf(found):
         raise ValueError(f"found {word!r}, expected a number, as in 500M{unit}")
     return round(found)
+
+
+def in_words(number: int, unit: str) -> str:
+    """A number as `amount` reads it, with the largest factor that leaves it whole: 250MP."""
+    fits = [name for name, factor in _FACTORS.items() if number % factor == 0]
+    return f"{number // _FACTORS[fits[-1]]}{fits[-1]}{unit}"

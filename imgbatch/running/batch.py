@@ -6,10 +6,10 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial
@@ -17,12 +17,13 @@ from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.model import Job, Limits, Result, Run, Source
 from imgbatch.planning import numbering
 from imgbatch.planning.compact import Jobs
-from imgbatch.planning.numbering import SORTS, Facts, Sort
+from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import is_own
-from imgbatch.planning.plan import OnConflict, Plan, absolute_paths, chunks, plan, plan_in_place
+from imgbatch.planning.plan import Plan, absolute_paths, chunks, plan, plan_in_place
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import worker_tasks
+from imgbatch.running.settings import RunWords, Settings, settings_of
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
 from imgbatch.store.worker_log import Claim
@@ -31,63 +32,16 @@ MEMORY_SHARE: Final = 0.6
 """How much of the memory that there is a run takes, if nobody says."""
 
 _FAILED_WRITES: Final = 5
-_LONGEST_TIMEOUT: Final = 1_000_000
 _HEADERS_OF_A_WORKER: Final = 300
 _PORTION: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where sources come from and where outputs go; what is made of them is the Recipe's.
-
-    `output` None is the folder beside the given one, named after it and the recipe; `jobs` None
-    is as many as there are processors to use. `listed` are files named one by one in a list, None
-    if there is no list. `in_place` replaces the sources, which go to the folder `backup` before
-    or, if that is None, are gone. `force` makes what is up to date anew; `strict` makes failures
-    of warnings; `preserve_dates` gives outputs the time of their source; `sort` says in which
-    order sources are numbered.
-    """
-
-    paths: tuple[str, ...]
-    output: str | None = None
-    jobs: int | None = None
-    selection: Selection = field(default_factory=Selection)
-    listed: tuple[str, ...] | None = None
-    flat: bool = False
-    on_conflict: OnConflict = "error"
-    force: bool = False
-    in_place: bool = False
-    backup: str | None = None
-    salvage: bool = False
-    strict: bool = False
-    preserve_dates: bool = False
-    sort: Sort = "name"
-    limits: Limits = field(default_factory=Limits)
-
-
 def run(
-    recipe: Recipe,
-    paths: Sequence[str | os.PathLike[str]],
-    *,
-    output: str | os.PathLike[str] | None = None,
-    jobs: int | None = None,
-    recursive: bool = True,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    flat: bool = False,
-    on_conflict: OnConflict = "error",
-    force: bool = False,
-    salvage: bool = False,
-    strict: bool = False,
-    preserve_dates: bool = False,
-    sort: Sort = "name",
-    timeout: float | None = 300.0,
-    memory: int | None = None,
-    max_pixels: int = Limits().max_pixels,
+    recipe: Recipe, paths: Sequence[str | os.PathLike[str]], **words: Unpack[RunWords]
 ) -> Iterator[Result]:
     """Make `recipe` of everything below `paths`; yield one Result a source, as they come.
 
-    The arguments are the command line's options; `timeout` is in seconds (None: no limit),
+    `words` are the command line's options (docs/cli.md); `timeout` is in seconds (None: no limit),
     `memory` in bytes. Everything is planned before this returns: raises UsageError, PlanError or
     NothingFoundError, and then nothing was written. A file that fails is a Result with a
     `failure`, not an exception. The output folder is locked until the last result, or until the
@@ -100,21 +54,7 @@ def run(
     the usual `if __name__ == "__main__":` of multiprocessing.
     """
     leave_if_importing_main()
-    settings = Settings(
-        paths=tuple(os.fspath(path) for path in paths),
-        output=None if output is None else os.fspath(output),
-        jobs=jobs,
-        selection=Selection(recursive, tuple(include), tuple(exclude)),
-        flat=flat,
-        on_conflict=on_conflict,
-        force=force,
-        salvage=salvage,
-        strict=strict,
-        preserve_dates=preserve_dates,
-        sort=sort,
-        limits=Limits(timeout, memory, max_pixels),
-    )
-    batch = prepare(recipe, settings)
+    batch = prepare(recipe, settings_of(paths, words))
     try:
         batch.plan.check()
         batch.begin()
@@ -140,7 +80,7 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
 
     Raises UsageError (also if another run has the output folder) or NothingFoundError.
     """
-    _check(settings)
+    settings.check()
     if settings.in_place:
         _check_in_place(recipe, settings)
     folder = _home(settings) if settings.in_place else _output(recipe, settings)
@@ -317,25 +257,8 @@ class _Claims(Iterable[Claim]):
 
 def _limits(settings: Settings) -> Limits:
     """With a part of what there is where nobody says how much memory may be taken."""
-    memory = settings.limits.memory or int(MEMORY_SHARE * resources.memory())
+    memory = settings.memory or int(MEMORY_SHARE * resources.memory())
     return replace(settings.limits, memory=memory)
-
-
-def _check(settings: Settings) -> None:
-    if settings.jobs is not None and settings.jobs < 1:
-        raise UsageError(f"found {settings.jobs} jobs, expected 1 or more")
-    if settings.sort not in SORTS:
-        raise UsageError(f"sort: found {settings.sort!r}, expected one of {', '.join(SORTS)}")
-    limits = settings.limits
-    if limits.timeout is not None and not 0 < limits.timeout <= _LONGEST_TIMEOUT:
-        raise UsageError(
-            f"found a timeout of {limits.timeout:g} s, expected more than 0 and at most "
-            f"{_LONGEST_TIMEOUT:,}"
-        )
-    if limits.memory is not None and limits.memory < 1:
-        raise UsageError(f"found {limits.memory} bytes of memory, expected more")
-    if limits.max_pixels < 1:
-        raise UsageError(f"found a limit of {limits.max_pixels} pixels, expected 1 or more")
 
 
 def _check_in_place(recipe: Recipe, settings: Settings) -> None:
@@ -355,7 +278,7 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
     reader = partial(_headers, settings=settings)
     sources = scan(
         settings.paths,
-        settings.selection,
+        Selection(settings.recursive, settings.include, settings.exclude),
         output=settings.backup if settings.in_place else folder,
         listed=settings.listed or (),
         in_place=settings.in_place,

@@ -627,7 +627,7 @@ def test_every_option_is_explained_in_the_commands_help(tmp_path: Path, command:
 
 
 def test_every_option_and_every_command_is_in_the_docs() -> None:
-    page = (ROOT / "docs/options.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     words = {
         f"`{word}"
         for command in (*MAKING, "run")

@@ -20,14 +20,12 @@ from imgbatch.errors import UsageError
 from imgbatch.imaging.colour import is_srgb
 from imgbatch.imaging.decode import decode
 from imgbatch.imaging.picture import Box, Picture
-from imgbatch.model import Colour, Size
+from imgbatch.model import Colour, Fit, Gravity, Size
 from imgbatch.operations.geometry import (
     FITS,
     GRAVITIES,
     KERNELS,
     MAX_SIDE,
-    Fit,
-    Gravity,
     Placement,
     Resize,
     SizeSpec,

@@ -17,12 +17,11 @@ from toolkit.pictures import exif_block, saved, scene, with_metadata
 
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.imaging import formats
-from imgbatch.model import Source
+from imgbatch.model import OnConflict, Source
 from imgbatch.planning.plan import (
     CHUNK_COST,
     FILE_COST,
     ON_CONFLICT,
-    OnConflict,
     Plan,
     chunks,
     plan,

@@ -23,7 +23,7 @@ import imgbatch as api
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.executors import Control, Task, pool, serial
 from imgbatch.imaging import decode
-from imgbatch.model import LATEST_NS, Job, Limits, Source
+from imgbatch.model import LATEST_NS, Job, Limits, Sort, Source
 from imgbatch.naming import FIELDS, Caption
 from imgbatch.planning import numbering
 from imgbatch.planning.compact import Jobs
@@ -33,7 +33,7 @@ from imgbatch.planning.scan import Selection, scan
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.toml import load
 from imgbatch.running import batch
-from imgbatch.running.batch import Settings
+from imgbatch.running.settings import Settings
 
 SUBSEC: Final = 0x9291
 OFFSET: Final = 0x9011
@@ -277,7 +277,7 @@ def _reader(asked: list[int]) -> numbering.Reader:
     ],
 )
 def test_headers_are_read_only_where_a_number_or_a_name_needs_them(
-    tmp_path: Path, options: dict[str, Any], sort: numbering.Sort, reads: bool
+    tmp_path: Path, options: dict[str, Any], sort: Sort, reads: bool
 ) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
     asked: list[int] = []
@@ -400,7 +400,7 @@ def test_a_picture_with_more_pixels_than_allowed_is_not_read(tmp_path: Path) -> 
 
 
 def _with_limit(pixels: int) -> Settings:
-    return Settings((), jobs=1, limits=Limits(max_pixels=pixels))
+    return Settings((), jobs=1, max_pixels=pixels)
 
 
 # In place
@@ -679,7 +679,7 @@ def test_a_header_that_hangs_costs_its_file_alone(
         return read(path, *arguments, **options)
 
     monkeypatch.setattr(decode, "read_header", hanging)
-    settings = Settings((), limits=Limits(timeout=1))
+    settings = Settings((), timeout=1)
     found = list(batch._headers(_jobs(tmp_path), settings))
     assert begun.is_set()
     assert [facts.size for facts in found] == [(48, 32), (0, 0), (48, 32)]

@@ -165,6 +165,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "compression": "lzw",
     "dither": False,
     "max_bytes": 50_000,
+    "dpi": 300,
 }
 
 
@@ -442,6 +443,46 @@ def test_the_same_thing_said_in_other_words_has_the_same_digest(
     assert Recipe.from_options(**one).digest == Recipe.from_options(**other).digest
 
 
+@pytest.mark.parametrize(
+    ("words", "digest"),
+    [
+        ({}, "6682ca2e1c365153"),
+        (
+            {
+                "name": "r",
+                "sizes": ["web=1600", "50%"],
+                "fit": "pad",
+                "format": "webp",
+                "filters": ["sharpen", "sepia"],
+                "quality": 70,
+                "background": "navy",
+            },
+            "461b21dbaa989066",
+        ),
+        (
+            {
+                "metadata": "no-gps",
+                "artist": "Ada",
+                "copyright": "(c) Ada",
+                "max_bytes": "20KB",
+                "dither": False,
+                "profile": "srgb",
+                "raw_preview": True,
+            },
+            "266bfc6398822cc2",
+        ),
+    ],
+)
+def test_a_digest_is_what_it_was_in_versions_before(words: dict[str, Any], digest: str) -> None:
+    """Another one means that every output there is would be made anew."""
+    assert Recipe.from_options(**words).digest == digest
+
+
+def test_the_digest_of_an_output_is_what_it_was_in_versions_before() -> None:
+    recipe = Recipe.from_options(format="jpeg", quality=80)
+    assert recipe.digest_of(recipe.outputs[0]) == "c9763bef9362d447"
+
+
 @pytest.mark.slow
 def test_the_digest_is_short_and_the_same_in_every_process() -> None:
     words = "'r', sizes=['web=1600', '50%'], fit='pad', filters=['sharpen', 'sepia'], format='webp'"
@@ -507,6 +548,7 @@ VALUES: Final = (
         "(c) Ada",
         500_000,
         True,
+        300,
     ),
     Target(
         *("web", "out", "a.jpg"),

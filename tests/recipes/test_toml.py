@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +20,7 @@ from imgbatch.operations.geometry import FITS, KERNELS, Resize, SizeSpec
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.operations.tone import Gamma, Grayscale
 from imgbatch.recipes.recipe import Output, Recipe
+from imgbatch.recipes.settings import RecipeWords
 from imgbatch.recipes.toml import load, presets, save, written
 
 DELIVERY: Final = """
@@ -384,7 +385,7 @@ def test_words_that_do_not_suit_are_blamed_on_who_said_them(
 ) -> None:
     path = recipe_at(tmp_path, f"[[output]]\n{text}\n")
     with pytest.raises(UsageError) as caught:
-        load(path, said)
+        load(path, cast(RecipeWords, said))
     assert str(caught.value) == f"{path}: output 1: {expected}"
 
 

@@ -14,7 +14,8 @@ from toolkit.commands import imgbatch, plant
 from toolkit.pictures import opened, saved, scene
 
 import imgbatch as package
-from imgbatch.operations.geometry import Kernel, Resize, SizeSpec
+from imgbatch.model import Kernel
+from imgbatch.operations.geometry import Resize, SizeSpec
 from imgbatch.recipes.recipe import Recipe, Start
 
 Pixels = NDArray[np.uint8]

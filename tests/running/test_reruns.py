@@ -17,6 +17,7 @@ from toolkit.pictures import opened, saved, scene
 import imgbatch
 from imgbatch.model import FileState
 from imgbatch.running import batch, recovery, worker
+from imgbatch.running.settings import Settings
 from imgbatch.store import local_files
 from imgbatch.store.journal import Journal
 
@@ -302,7 +303,7 @@ def test_paths_that_are_too_long_do_not_stop_a_run(tmp_path: Path) -> None:
     for number in range(7):
         plant(tmp_path / "in", f"{number}{'x' * 220}.bmp")
     plant(tmp_path / "in", "z.bmp")
-    settings = batch.Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
+    settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
 
     with batch.prepare(recipe, settings) as prepared:
         prepared.begin()
@@ -321,7 +322,7 @@ def test_a_job_that_was_lost_is_done_if_it_had_published_everything(
 ) -> None:
     recipe = imgbatch.Recipe.from_options(sizes=["one=30", "two=20"], format="jpeg")
     plant(tmp_path / "in", "a.bmp")
-    settings = batch.Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
+    settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
     with batch.prepare(recipe, settings) as prepared:
         prepared.begin()
         (job,) = prepared.plan.jobs

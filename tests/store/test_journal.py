@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgbatch.errors import UsageError
-from imgbatch.model import UP_TO_DATE, FileState, Made, Source
-from imgbatch.planning.plan import OnConflict, Plan, plan, plan_in_place
+from imgbatch.model import UP_TO_DATE, FileState, Made, OnConflict, Source
+from imgbatch.planning.plan import Plan, plan, plan_in_place
 from imgbatch.planning.scan import Selection, scan
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.store import local_files, worker_log

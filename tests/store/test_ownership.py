@@ -22,8 +22,9 @@ from imgbatch.errors import UsageError
 from imgbatch.model import FileState, Made, Result
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import recovery, worker
-from imgbatch.running.batch import Settings, prepare
+from imgbatch.running.batch import prepare
 from imgbatch.running.pipeline import make
+from imgbatch.running.settings import Settings
 from imgbatch.store import local_files, worker_log
 from imgbatch.store.journal import NAME, Journal
 

@@ -204,6 +204,8 @@ def select(
             kept = _without_position(kept, notices)
     if encoding.artist or encoding.copyright:
         kept = _with_rights(kept, encoding.artist, encoding.copyright)
+    if dpi := encoding.dpi:
+        kept = replace(kept, dpi=(dpi, dpi), xmp=xmp_packet.with_resolution(kept.xmp, dpi))
     return kept, tuple(notices)
 
 

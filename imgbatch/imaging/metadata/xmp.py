@@ -50,6 +50,14 @@ _EMBEDDED: Final = re.compile(rb"\b(?:GImage|GDepth):(?:Data|Image)\b")
 _EXTENDED: Final = re.compile(
     rb"\bxmpNote:HasExtendedXMP(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99}([0-9A-Fa-f]{32})\b"
 )
+_RESOLUTIONS: Final = tuple(
+    re.compile(
+        rb"(\btiff:(?:"
+        + names
+        + rb")(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99})\d{1,20}(?:/\d{1,20})?(?=\s{0,99}[\"'<])"
+    )
+    for names in (rb"XResolution|YResolution", rb"ResolutionUnit")
+)
 _SIZES: Final = tuple(
     re.compile(
         rb"(\b(?:" + names + rb")(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99})\d{1,20}(?=\s{0,99}[\"'<])"
@@ -203,6 +211,15 @@ def with_size(packet: bytes, width: int, height: int) -> bytes:
     """With exif:PixelXDimension, tiff:ImageWidth and their like set, where it has them."""
     for pattern, number in zip(_SIZES, (width, height), strict=True):
         packet = pattern.sub(rb"\g<1>" + str(number).encode("ascii"), packet)
+    return packet
+
+
+def with_resolution(packet: bytes | None, dpi: int) -> bytes | None:
+    """With tiff:XResolution and its like set to `dpi` pixels per inch, where it has them."""
+    if packet is None:
+        return None
+    for pattern, value in zip(_RESOLUTIONS, (f"{dpi}/1", "2"), strict=True):
+        packet = pattern.sub(rb"\g<1>" + value.encode("ascii"), packet)
     return packet
 
 

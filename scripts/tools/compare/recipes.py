@@ -228,6 +228,13 @@ TABLE: Final[tuple[Entry, ...]] = (
         ),
     ),
     Entry(
+        "dpi",
+        tuple(
+            f"resize FEW -o {name} -s 64 -f {name} --dpi 300 {_RENAME}"
+            for name in sorted(row.name for row in formats.FORMATS if "dpi" in row.settings)
+        ),
+    ),
+    Entry(
         "simple-formats",
         tuple(
             f"resize FEW -o {name} -s 64 -f {name} {_RENAME}"

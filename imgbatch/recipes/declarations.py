@@ -1,0 +1,270 @@
+"""How a setting of an output or of a run is declared: once, as a field of a dataclass.
+
+    quality: int | None = setting(
+        None, Whole(1, 100), "Format and quality", "1 to 100.", short="-q", unset="the format's own"
+    )
+
+The options of commands and their help, the keys of recipes, the arguments of `Recipe.from_options`
+and `imgbatch.run` and the page docs/cli.md are made of it. Neither Pillow nor NumPy is loaded for
+that: `--help` reads declarations, too.
+"""
+
+# What the methods of each Kind do stands at Kind.
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, TypedDict, Unpack
+
+from imgbatch.errors import UsageError
+from imgbatch.recipes.units import amount, in_words
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of values. `types` are what a recipe may hold for it."""
+
+    types: ClassVar[tuple[type, ...]] = (str,)
+
+    @property
+    def allowed(self) -> str:
+        """What values are allowed, in words, where the type alone does not tell."""
+        return ""
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value as it is used, of one that was given; raises UsageError naming the setting."""
+        return value
+
+    def word(self, value: Any) -> str:
+        """A default, as it is shown."""
+        return f"{value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Kind):
+    """Said or not."""
+
+    types: ClassVar[tuple[type, ...]] = (bool,)
+
+    def word(self, value: Any) -> str:
+        return "yes" if value else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Kind):
+    """Any text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure(Text):
+    """Text that may be just a number: a size."""
+
+    types: ClassVar[tuple[type, ...]] = (str, int)
+
+
+@dataclass(frozen=True, slots=True)
+class Path(Kind):
+    """A file or a folder; where `dash` is allowed, - is standard output."""
+
+    dash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Several(Kind):
+    """What may be given several times, in order."""
+
+    types: ClassVar[tuple[type, ...]] = (list,)
+
+    def word(self, value: Any) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Kind):
+    """One of `choices`; `what` is what messages call it, `hints` explain words of other programs.
+
+    With `listed` the command line itself names them all and takes no other.
+    """
+
+    choices: tuple[str, ...]
+    what: str = ""
+    hints: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    listed: bool = False
+
+    @property
+    def allowed(self) -> str:
+        return ", ".join(self.choices)
+
+    def check(self, name: str, value: Any) -> Any:
+        if value in self.choices:
+            return value
+        if self.listed:
+            raise UsageError(f"{name}: found {value!r}, expected one of {self.allowed}")
+        hint = self.hints.get(value)
+        if hint is None:
+            near = difflib.get_close_matches(value, self.choices, n=1)
+            hint = f"did you mean {near[0]}? There are " if near else "one of "
+            hint += self.allowed
+        raise UsageError(f"unknown {self.what or name} {value!r}: {hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Whole(Kind):
+    """A whole number from `low` to `high`; None is no limit.
+
+    `refused` is the message for what is outside, with a {value}.
+    """
+
+    low: int = 1
+    high: int | None = None
+    refused: str = ""
+    types: ClassVar[tuple[type, ...]] = (int,)
+
+    @property
+    def allowed(self) -> str:
+        return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
+
+    def check(self, name: str, value: Any) -> Any:
+        if self.low <= value and (self.high is None or value <= self.high):
+            return value
+        refused = self.refused or f"found {name} {{value}}, expected {self.allowed}"
+        raise UsageError(refused.format(value=value))
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds(Kind):
+    """More than 0 seconds, and at most `high`."""
+
+    high: int = 1_000_000
+    types: ClassVar[tuple[type, ...]] = (int, float)
+
+    def check(self, name: str, value: Any) -> Any:
+        if 0 < value <= self.high:
+            return value
+        raise UsageError(
+            f"found a {name} of {value:g} s, expected more than 0 and at most {self.high:,}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Amount(Kind):
+    """A whole number from 1, perhaps with a unit: 1500000, 1.5M, 1.5MB where `unit` is B.
+
+    `refused` is as in Whole.
+    """
+
+    unit: str = "B"
+    refused: str = ""
+    types: ClassVar[tuple[type, ...]] = (str, int)
+
+    def check(self, name: str, value: Any) -> Any:
+        try:
+            found = amount(str(value), self.unit)
+        except ValueError:
+            found = 0
+        if found < 1:
+            raise UsageError(self.refused.format(value=value))
+        return found
+
+    def word(self, value: Any) -> str:
+        return in_words(value, self.unit)
+
+
+class Spelling(TypedDict, total=False):
+    """What only some settings have; as in Setting."""
+
+    short: str
+    option: str
+    key: str
+    metavar: str
+    unset: str
+    more: str
+    python: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """All that is declared of one.
+
+    `group` is the heading that it stands under. `option` is the long option if it is not the
+    field's own name, `short` the one with a single dash, `metavar` what stands for its value in
+    help. `key` is that of recipes, if it is another. `unset` says what comes of it if it is not
+    given, where the default does not; `more` is what the page tells beyond `help`. One without
+    `python` is no argument in Python.
+    """
+
+    name: str
+    default: Any
+    kind: Kind
+    group: str
+    help: str
+    short: str = ""
+    option: str = ""
+    key: str = ""
+    metavar: str = ""
+    unset: str = ""
+    more: str = ""
+    python: bool = True
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What sets it on the command line; of a flag that is on, what clears it, too."""
+        word = self.option or dashed(self.name)
+        negative = (f"--no-{word}",) if self.default is True else ()
+        return (*filter(None, (self.short,)), f"--{word}", *negative)
+
+    @property
+    def recipe_key(self) -> str:
+        """Its key in recipes."""
+        return self.key or dashed(self.name)
+
+    @property
+    def usual(self) -> str:
+        """What it is if nobody says, in words; empty if it then is nothing."""
+        if self.unset:
+            return self.unset
+        return "" if self.default is None else self.kind.word(self.default)
+
+    def check(self, value: Any) -> Any:
+        """The value as it is used; raises UsageError. None stays what it is."""
+        return None if value is None else self.kind.check(dashed(self.name), value)
+
+
+def setting(
+    default: Any,
+    kind: Kind,
+    group: str,
+    help: str,  # noqa: A002
+    **spelling: Unpack[Spelling],
+) -> Any:
+    """Declare a field of a dataclass; see Setting."""
+    return field(
+        default=default,
+        metadata={_MARK: Setting("", default, kind, group, help, **spelling)},
+    )
+
+
+_MARK: Final = "setting"
+
+
+@cache
+def declared(kind: type) -> Mapping[str, Setting]:
+    """The settings that a dataclass declares, by the names of their fields."""
+    return MappingProxyType(
+        {
+            one.name: dataclasses.replace(one.metadata[_MARK], name=one.name)
+            for one in dataclasses.fields(kind)
+            if _MARK in one.metadata
+        }
+    )
+
+
+def dashed(name: str) -> str:
+    """The name of a field as options and recipes spell it."""
+    return name.replace("_", "-")

@@ -1,0 +1,180 @@
+"""From the settings of one output to its operations and its encoding."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from typing import Any, Final, cast, get_args
+
+from imgbatch.errors import UsageError
+from imgbatch.imaging import formats, limits
+from imgbatch.model import WHITE, Encoding, Fit, Gravity, Intent, Kernel
+from imgbatch.operations import Operation, build, parse
+from imgbatch.operations.geometry import Resize, SizeSpec
+from imgbatch.operations.profile import ConvertProfile
+from imgbatch.recipes.declarations import dashed, declared
+from imgbatch.recipes.settings import RESIZING, OutputSettings, Step
+from imgbatch.store import regular
+
+RESIZE: Final = "resize"
+"""Among the operations of an output, the place of its resize; without it that comes first."""
+
+
+class UnsuitedError(UsageError):
+    """Two settings that do not go with each other.
+
+    `setting` and `other` are their fields of OutputSettings; `problem` is what is wrong, without
+    a remedy, in the words of recipes.
+    """
+
+    def __init__(self, message: str, problem: str, setting: str, other: str) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.setting = setting
+        self.other = other
+
+
+def encoding(said: OutputSettings) -> Encoding:
+    """How an output's file is written; raises UsageError for a setting that makes no sense."""
+    row = None if said.format.lower() == "keep" else formats.lookup(said.format)
+    told = {field.name: _checked(said, field.name) for field in dataclasses.fields(Encoding)}
+    for name in ("quality", "max_bytes"):
+        if said.lossless and told[name] is not None:
+            raise _excluded(name)
+    told |= {
+        "format": row.name if row else None,
+        "background": _colour(said.background),
+        "artist": said.artist or None,
+        "copyright": said.copyright or None,
+    }
+    found = Encoding(**told)
+    _check_settings(found, row)
+    return found
+
+
+def steps(said: OutputSettings) -> tuple[Operation, ...]:
+    """What is done to the picture, in order; raises UsageError.
+
+    Colours are converted as soon as the size is right.
+    """
+    # What is said is checked even where there is no size for it.
+    for name in ("intent", *RESIZING):
+        _checked(said, name)
+    convert = conversions(said.profile, cast(Intent, said.intent), said.folder)
+    named = [_name_of(step) for step in said.operations]
+    if said.size is None:
+        if RESIZE in named:
+            raise UsageError("operations: found resize, but no size is given")
+        return (*convert, *(operation_of(step, said.folder) for step in said.operations))
+    if named.count(RESIZE) > 1:
+        raise UsageError("operations: found resize twice, expected one size")
+    place = named.index(RESIZE) if RESIZE in named else 0
+    rest = said.operations[place + 1 :] if RESIZE in named else said.operations
+    before = (operation_of(step, said.folder) for step in said.operations[:place])
+    behind = (operation_of(step, said.folder) for step in rest)
+    return (*before, _resize(said, said.size), *convert, *behind)
+
+
+def _resize(said: OutputSettings, size: str) -> Resize:
+    return Resize(
+        SizeSpec.parse(size),
+        cast(Fit, said.fit),
+        said.enlarge,
+        cast(Gravity, said.gravity),
+        _colour(said.background),
+        cast(Kernel, said.kernel),
+        said.linear,
+    )
+
+
+def _checked(said: OutputSettings, name: str) -> Any:
+    return declared(OutputSettings)[name].check(getattr(said, name))
+
+
+def operation_of(step: Step, folder: str = "") -> Operation:
+    """The operation that a word or a table means; its files are below `folder`."""
+    if isinstance(step, str):
+        return parse(step, folder)
+    values = {key: value for key, value in step.items() if key != "name"}
+    return build(_name_of(step), values, folder)
+
+
+def _name_of(step: Step) -> str:
+    name = step.partition(":")[0].strip() if isinstance(step, str) else step.get("name")
+    if not isinstance(name, str):
+        raise UsageError(f"operations: found {step!r}, expected a name in each, as in name = 'lut'")
+    return name
+
+
+def check_label(label: str) -> str:
+    """The name of an output, if it may be part of a file's name; else raises UsageError."""
+    odd = any(one in '/\\{}"<>|*?:' or not one.isprintable() for one in label)
+    if odd or label in ("", ".", ".."):
+        raise UsageError(f"the name {label!r} cannot be part of a file name")
+    return label
+
+
+def option(name: str) -> str:
+    """What sets a field of OutputSettings on the command line, or clears it if that is usual."""
+    return declared(OutputSettings)[name].options[-1]
+
+
+def _excluded(name: str) -> UnsuitedError:
+    return UnsuitedError(
+        f"--lossless and {option(name)} exclude each other: omit one",
+        f"lossless and {option(name)[2:]} exclude each other",
+        name,
+        "lossless",
+    )
+
+
+def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
+    """Raise UnsuitedError for a setting that the format, if one is given, does not have."""
+    if row is None:
+        return
+    if row.extra and not formats.available(row):
+        raise UsageError(f"writing {row.name} needs: pip install 'imgbatch[{row.extra}]'")
+    for name in get_args(formats.Setting):
+        asked = getattr(encoding, name) != getattr(_PLAIN_ENCODING, name)
+        if asked and name not in row.settings:
+            problem = f"{row.label} has no {dashed(name)} setting"
+            raise UnsuitedError(f"{problem}: omit {option(name)}", problem, name, "format")
+    if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":
+        raise UnsuitedError(
+            "TIFF has a quality with --compression jpeg only: omit --quality",
+            "TIFF has a quality with compression jpeg only",
+            "quality",
+            "format",
+        )
+
+
+_PLAIN_ENCODING: Final = Encoding()
+
+
+def _colour(word: str) -> tuple[int, int, int, int]:
+    if word == "white":
+        return WHITE
+    # Pillow knows all the names of CSS; it is loaded only for somebody who gives one.
+    from imgbatch.imaging.colour import parse_colour
+
+    return parse_colour(word)
+
+
+def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Operation]:
+    """The conversion that `--profile` asks for, if any; raises UsageError."""
+    if profile == "keep":
+        return
+    if profile == "srgb":
+        yield ConvertProfile(intent=intent)
+        return
+    path = os.path.join(folder, profile)
+    try:
+        icc = regular.read(path, "an ICC profile", limits.ICC_BYTES)
+    except regular.UnreadableError as error:
+        raise UsageError(
+            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.cause})"
+        ) from None
+    if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
+        raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")
+    yield ConvertProfile(icc, intent, path)

@@ -1,0 +1,180 @@
+"""The settings of a run: where sources come from, where outputs go, and how far a run may go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict, get_args
+
+from imgbatch.model import MAX_PIXELS, Limits, OnConflict, Sort
+from imgbatch.recipes.declarations import (
+    Amount,
+    Choice,
+    Flag,
+    Path,
+    Seconds,
+    Several,
+    Whole,
+    declared,
+    setting,
+)
+from imgbatch.recipes.settings import METADATA, NAMES, SOURCES
+
+RUN: Final = "How the work is done"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where sources come from and where outputs go; what is made of them is the Recipe's.
+
+    `output` None is the folder beside the given one, named after it and the recipe; `jobs` None
+    is as many as there are processors to use. `listed` are files named one by one in a list, None
+    if there is no list. `in_place` replaces the sources, which go to the folder `backup` before
+    or, if that is None, are gone. `force` makes what is up to date anew; `strict` makes failures
+    of warnings; `preserve_dates` gives outputs the time of their source; `sort` says in which
+    order sources are numbered. `timeout` is in seconds and None for no limit, `memory` in bytes.
+    """
+
+    paths: tuple[str, ...]
+    output: str | None = setting(
+        None,
+        Path(),
+        NAMES,
+        "Where pictures go.",
+        short="-o",
+        metavar="DIR",
+        unset="beside the folder, named after it",
+        more="The name ends in `-resized`, `-converted`, `-filtered` or the recipe's name. Needed "
+        "with several PATHs. The tree below each PATH is mirrored; with several, under its own "
+        "name.",
+    )
+    jobs: int | None = setting(
+        None,
+        Whole(1, None, "found {value} jobs, expected 1 or more"),
+        RUN,
+        "Processes.",
+        short="-j",
+        metavar="N",
+        unset="the processors this one may use",
+        more="Affinity and the limits of cgroups are counted.",
+    )
+    listed: tuple[str, ...] | None = None
+    sort: Sort = setting(
+        "name",
+        Choice(get_args(Sort), listed=True),
+        NAMES,
+        "What {seq} counts by: names, or the time at which pictures were taken.",
+    )
+    flat: bool = setting(False, Flag(), NAMES, "Do not mirror the folders of the sources.")
+    on_conflict: OnConflict = setting(
+        "error",
+        Choice(get_args(OnConflict), listed=True),
+        NAMES,
+        "For a file that exists and is not imgbatch's own, and for two sources with one target.",
+    )
+    force: bool = setting(False, Flag(), NAMES, "Make what is up to date anew.")
+    in_place: bool = setting(False, Flag(), NAMES, "Replace the originals.", python=False)
+    backup: str | None = setting(
+        None,
+        Path(),
+        NAMES,
+        "With --in-place: where the originals go.",
+        metavar="DIR",
+        python=False,
+    )
+    timeout: float | None = setting(
+        300.0,
+        Seconds(),
+        RUN,
+        "Give a picture up that takes longer.",
+        metavar="SECONDS",
+        more="In Python None is no limit.",
+    )
+    memory: int | None = setting(
+        None,
+        Amount("B", "found {value} bytes of memory, expected more"),
+        RUN,
+        "For all pictures in hand together, as in 2GB.",
+        metavar="SIZE",
+        unset="60 % of what there is",
+        more="Of this machine or cgroup. A picture that needs more than a worker's share is made "
+        "later, by fewer workers; one that needs more than all fails.",
+    )
+    max_pixels: int = setting(
+        MAX_PIXELS,
+        Amount("P", "found a limit of {value} pixels, expected 1 or more"),
+        RUN,
+        "Refuse larger pictures, before they are decoded.",
+        metavar="N",
+    )
+    strict: bool = setting(False, Flag(), RUN, "Fail a picture of which something cannot be kept.")
+    preserve_dates: bool = setting(
+        False, Flag(), METADATA, "Give outputs the date and time of their source."
+    )
+    salvage: bool = setting(
+        False,
+        Flag(),
+        SOURCES,
+        "Keep what there is of a truncated picture, with a warning.",
+        more="Else it fails.",
+    )
+    recursive: bool = setting(True, Flag(), SOURCES, "Go into subfolders.")
+    include: tuple[str, ...] = setting(
+        (),
+        Several(),
+        SOURCES,
+        "Only files whose path below the folder matches. Repeatable.",
+        metavar="GLOB",
+        more="Upper and lower case are alike, and `*` also matches `/`.",
+    )
+    exclude: tuple[str, ...] = setting(
+        (),
+        Several(),
+        SOURCES,
+        "No files whose path below the folder matches. Repeatable.",
+        metavar="GLOB",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """How far each picture may go."""
+        return Limits(self.timeout, self.memory, self.max_pixels)
+
+    def check(self) -> None:
+        """Raise UsageError for a value that is not allowed."""
+        for name, one in declared(Settings).items():
+            one.check(getattr(self, name))
+
+
+class RunWords(TypedDict, total=False):
+    """The arguments of `imgbatch.run`, for type checkers: fields of Settings."""
+
+    output: str | os.PathLike[str] | None
+    jobs: int | None
+    recursive: bool
+    include: Sequence[str]
+    exclude: Sequence[str]
+    flat: bool
+    on_conflict: OnConflict
+    force: bool
+    salvage: bool
+    strict: bool
+    preserve_dates: bool
+    sort: Sort
+    timeout: float | None
+    memory: int | None
+    max_pixels: int
+
+
+def settings_of(paths: Sequence[str | os.PathLike[str]], words: RunWords) -> Settings:
+    """The settings that a program's own words mean, whose paths may be of any kind."""
+    for unknown in words.keys() - RunWords.__annotations__.keys():
+        raise TypeError(f"run() got an unexpected keyword argument {unknown!r}")
+    said: dict[str, Any] = dict(words)
+    said["paths"] = tuple(os.fspath(path) for path in paths)
+    if said.get("output") is not None:
+        said["output"] = os.fspath(said["output"])
+    for name in said.keys() & {"include", "exclude"}:
+        said[name] = tuple(said[name])
+    return Settings(**said)

@@ -1,0 +1,232 @@
+"""Each setting is declared once; the command line, recipes and Python have it from there."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pytest
+
+import imgbatch
+from imgbatch.cli.commands import group
+from imgbatch.cli.help import GROUPS, every_setting
+from imgbatch.cli.invocation import Invocation
+from imgbatch.cli.options import given
+from imgbatch.errors import UsageError
+from imgbatch.model import Encoding
+from imgbatch.recipes.declarations import Amount, Choice, Flag, Seconds, Whole, declared
+from imgbatch.recipes.recipe import Recipe
+from imgbatch.recipes.settings import (
+    OutputSettings,
+    RecipeSettings,
+    RecipeWords,
+    SharedSettings,
+)
+from imgbatch.recipes.toml import load
+from imgbatch.recipes.units import amount, in_words
+from imgbatch.running.settings import RunWords, Settings, settings_of
+
+OUTPUTS: Final = declared(SharedSettings)
+
+
+def command(name: str) -> click.Command:
+    found = group.get_command(click.Context(group), name)
+    assert found is not None
+    return found
+
+
+def types_of(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def test_arguments_of_python_are_told_to_type_checkers_as_they_are_declared() -> None:
+    assert types_of(RecipeWords) == {
+        name: kind
+        for name, kind in types_of(RecipeSettings).items()
+        if name in declared(RecipeSettings)
+    }
+    own = {name: one for name, one in declared(Settings).items() if one.python}
+    assert set(types_of(RunWords)) == set(own)
+    wider = {"output", "include", "exclude"}
+    for name in set(own) - wider:
+        assert types_of(RunWords)[name] == types_of(Settings)[name], name
+
+
+def test_an_encoding_has_only_what_is_declared_of_outputs_and_the_same_defaults() -> None:
+    usual = {"format": "keep", "background": "white"}
+    for field in dataclasses.fields(Encoding):
+        if field.name not in usual:
+            assert OUTPUTS[field.name].default == field.default, field.name
+
+
+@pytest.mark.parametrize("name", ["resize", "convert", "filter", "run"])
+def test_every_option_of_a_command_is_declared(name: str) -> None:
+    known = {one.name: one for one in every_setting()}
+    for parameter in command(name).params:
+        if isinstance(parameter, click.Option):
+            one = known[parameter.name or ""]
+            assert [*parameter.opts, *parameter.secondary_opts] == list(one.options)
+
+
+def test_resize_has_every_option_there_is() -> None:
+    options = {one.name for one in command("resize").params if isinstance(one, click.Option)}
+    assert options == {one.name for one in every_setting()} - {"explain"}
+
+
+def test_help_has_the_options_under_the_headings_of_their_groups() -> None:
+    resize = command("resize")
+    shown = resize.get_help(click.Context(resize, info_name="resize", max_content_width=100))
+    places = [shown.index(f"\n{name}:\n") for name in (*GROUPS, "Other")]
+    assert places == sorted(places)
+    for one in every_setting():
+        at = GROUPS.index(one.group)
+        section = shown[places[at] : places[at + 1]]
+        assert (one.options[-1] in section) == (one.name != "explain"), one.name
+
+
+def test_no_two_settings_have_one_option_or_one_key() -> None:
+    options = [word for one in every_setting() for word in one.options]
+    assert len(options) == len(set(options))
+    keys = [one.recipe_key for one in declared(OutputSettings).values()]
+    assert len(keys) == len(set(keys))
+
+
+SAID: Final[dict[str, tuple[list[str], Any]]] = {
+    "fit": (["--fit", "cover"], "cover"),
+    "enlarge": (["--enlarge"], True),
+    "gravity": (["--gravity", "north"], "north"),
+    "kernel": (["--kernel", "box"], "box"),
+    "linear": (["--linear"], True),
+    "format": (["-f", "webp"], "webp"),
+    "quality": (["-q", "70"], 70),
+    "max_bytes": (["--max-bytes", "20KB"], "20KB"),
+    "keep_smaller": (["--keep-smaller"], True),
+    "subsampling": (["--subsampling", "4:4:4"], "4:4:4"),
+    "progressive": (["--progressive"], True),
+    "lossless": (["--lossless"], True),
+    "effort": (["--effort", "3"], 3),
+    "compression": (["--compression", "lzw"], "lzw"),
+    "dither": (["--no-dither"], False),
+    "background": (["--background", "navy"], "navy"),
+    "metadata": (["--metadata", "none"], "none"),
+    "artist": (["--artist", "Ada"], "Ada"),
+    "dpi": (["--dpi", "300"], 300),
+    "copyright": (["--copyright", "(c) Ada"], "(c) Ada"),
+    "profile": (["--profile", "srgb"], "srgb"),
+    "intent": (["--intent", "absolute"], "absolute"),
+    "template": (["--name", "a/{stem}{ext}"], "a/{stem}{ext}"),
+}
+"""Each setting of outputs on the command line, and its value in Python and in recipes."""
+
+NEEDED: Final = {"intent": {"profile": "srgb"}}
+"""What else has to be said for a setting to make a difference."""
+
+
+def test_every_setting_of_outputs_is_said_here() -> None:
+    assert set(SAID) == set(OUTPUTS)
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_options_python_and_recipes_mean_the_same(name: str, tmp_path: Path) -> None:
+    words, value = SAID[name]
+    more: dict[str, Any] = NEEDED.get(name, {})
+    python = Recipe.from_options("x", sizes=["400x300"], **{**more, name: value})
+    plain = Recipe.from_options("x", sizes=["400x300"], **more)
+    assert python.digest != plain.digest
+
+    asked = [word for key, said in more.items() for word in (f"--{key}", said)]
+    context = command("resize").make_context("resize", ["in", "-s", "400x300", *words, *asked])
+    assert Recipe.from_settings("x", given(context.params).recipe) == python
+
+    key = OUTPUTS[name].recipe_key
+    said = {"size": "400x300", **more, key: value}
+    lines = [
+        f"{one} = {str(it).lower() if isinstance(it, bool) else repr(it)}"
+        for one, it in said.items()
+    ]
+    (tmp_path / "x.toml").write_text("\n".join(["[[output]]", *lines]))
+    assert load(tmp_path / "x.toml") == python
+
+
+def test_what_click_reads_is_what_python_says_of_a_run() -> None:
+    words = "in -o out -j 3 --sort date --flat --on-conflict skip --force --timeout 9 --memory 2GB"
+    words += " --max-pixels 3MP --strict --preserve-dates --salvage --no-recursive --include a"
+    words += " --include b --exclude c"
+    context = command("resize").make_context("resize", words.split())
+    assert given(context.params).run == settings_of(
+        [Path("in")],
+        {
+            "output": Path("out"),
+            "jobs": 3,
+            "sort": "date",
+            "flat": True,
+            "force": True,
+            "on_conflict": "skip",
+            "timeout": 9.0,
+            "memory": 2 * 10**9,
+            "max_pixels": 3 * 10**6,
+            "strict": True,
+            "preserve_dates": True,
+            "salvage": True,
+            "recursive": False,
+            "include": ["a", "b"],
+            "exclude": ["c"],
+        },
+    )
+    assert given(context.params).invocation == Invocation()
+
+
+@pytest.mark.parametrize("name", ["in_place", "listed", "backup", "qualty"])
+def test_python_refuses_what_is_not_for_it(name: str) -> None:
+    words: dict[str, Any] = {name: "x"}
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        imgbatch.run(Recipe.from_options(), ["photos"], **words)
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        Recipe.from_options(**words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"jobs": 0}, "found 0 jobs, expected 1 or more"),
+        ({"sort": "size"}, "sort: found 'size', expected one of name, date"),
+        ({"on_conflict": "ask"}, "on-conflict: found 'ask', expected one of error, skip"),
+        ({"timeout": 0}, "found a timeout of 0 s, expected more than 0 and at most 1,000,000"),
+        ({"timeout": 2e6}, "found a timeout of 2e\\+06 s"),
+        ({"timeout": float("nan")}, "found a timeout of nan s"),
+        ({"memory": 0}, "found 0 bytes of memory, expected more"),
+        ({"memory": -5}, "found -5 bytes of memory, expected more"),
+        ({"max_pixels": 0}, "found a limit of 0 pixels, expected 1 or more"),
+    ],
+)
+def test_a_run_refuses_values_that_are_not_allowed(words: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        Settings(("in",), **words).check()
+    Settings(("in",), timeout=None).check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [
+        (Whole(1, 10), "1 to 10"),
+        (Whole(2), "2 or more"),
+        (Choice(("a", "b")), "a, b"),
+        (Flag(), ""),
+        (Seconds(), ""),
+    ],
+)
+def test_a_kind_says_what_it_allows(kind: Any, allowed: str) -> None:
+    assert kind.allowed == allowed
+
+
+@pytest.mark.parametrize("number", [1, 999, 1000, 1500, 250_000_000, 2 * 10**9, 3 * 10**12])
+def test_an_amount_in_words_is_read_as_the_same(number: int) -> None:
+    assert amount(in_words(number, "B"), "B") == number
+    assert Amount("B").word(number) == in_words(number, "B")
+
+
+def test_an_amount_is_told_in_the_largest_unit_that_leaves_it_whole() -> None:
+    assert [in_words(n, "P") for n in (250_000_000, 1500, 20)] == ["250MP", "1500P", "20P"]
