@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
-from imgbatch.imaging import coders, colour, fitting, formats, metadata, palette, png, room
+from imgbatch.imaging import coders, colour, fitting, formats, memory, metadata, palette, png, room
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import containers
 from imgbatch.imaging.opening import quiet
@@ -250,7 +250,7 @@ class _File:
         except Exception as error:
             # Encoders raise OSError, ValueError, SystemError and more; all mean this one file. Few
             # tell a want of memory from anything else.
-            taken = row.encoding.of(self.size, plain=False)
+            taken = memory.encoding(row, self.size, plain=False)
             if is_short_of_memory(error) or not room.is_there(taken):
                 message = f"not enough memory to encode it: {MORE_MEMORY}"
                 raise PictureError("encode", "memory", message) from error

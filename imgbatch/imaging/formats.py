@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, get_args
 
 from imgbatch.errors import UsageError
 
@@ -42,23 +42,8 @@ SeriesKind = Literal["animation", "pages"]
 HEAD_BYTES: Final = 32
 
 
-class PerPixel(NamedTuple):
-    """Bytes of memory that something takes per pixel, as `scripts/measure_memory` measures them.
-
-    `plain` is for grey or RGB of 8 bits, `other` for what is converted on the way as well: alpha,
-    CMYK and 16 bits.
-    """
-
-    plain: float
-    other: float
-
-    def of(self, size: tuple[int, int], *, plain: bool) -> int:
-        """The bytes for a picture of `size`."""
-        return int(size[0] * size[1] * (self.plain if plain else self.other))
-
-
-# The file; what was converted to sRGB first; flattening alpha and reducing 16 bits take the most.
-_ROW_BY_ROW: Final = PerPixel(8, 13)
+_ROW_BY_ROW: Final = (8.0, 13.0)
+"""The file; what was converted to sRGB first; to flatten alpha and to reduce 16 bits takes most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +61,9 @@ class Format:
     `deep_bits` of. `series` is what
     it can have several frames for. `settings` are what can be asked of the encoder.
     `quality` is the default (None: there is none), `max_side` the longest side in pixels,
-    `encoding` the memory that the encoder takes beside the pixels, the finished file included.
+    `encoding` the bytes a pixel that the encoder takes beside the pixels, the finished file
+    included, of grey or RGB of 8 bits and of what is converted on the way as well: alpha, CMYK,
+    16 bits. The decoder takes `decoding` times the loaded pixels beside these and the file.
     """
 
     name: str
@@ -94,7 +81,8 @@ class Format:
     settings: frozenset[Setting] = frozenset()
     quality: int | None = None
     max_side: int = 65_535
-    encoding: PerPixel = _ROW_BY_ROW
+    decoding: float = 0.0
+    encoding: tuple[float, float] = _ROW_BY_ROW
     feature: str | None = None
     extra: str | None = None
     becomes: str | None = None
@@ -144,7 +132,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         quality=85,
         max_side=65_500,
         # Little but the file; flattening alpha and reducing 16 bits take the most.
-        encoding=PerPixel(2, 13),
+        encoding=(2, 13),
     ),
     Format(
         name="png",
@@ -159,8 +147,10 @@ FORMATS: Final[tuple[Format, ...]] = (
         deep_modes=_DEEP,
         holds=_EVERYTHING,
         max_side=2**31 - 1,
-        # The file, which is at most as large as the pixels, and CMYK as RGB.
-        encoding=PerPixel(5, 8),
+        # The bytes of RGB.
+        decoding=0.75,
+        # The file, which is at most as large as the pixels, and CMYK as RGB; and of 16 bits a copy.
+        encoding=(5, 17),
         series="animation",
     ),
     Format(
@@ -176,8 +166,10 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=80,
         max_side=16_383,
+        # Two canvases for an animation even where there is none, and the frame's bytes.
+        decoding=3,
         # Photographs take 9 to 13, pure noise 21; alpha is coded without loss.
-        encoding=PerPixel(16, 46),
+        encoding=(16, 46),
         series="animation",
         feature="webp",
     ),
@@ -201,8 +193,10 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
         max_side=65_535,
+        # Frames of colours and alpha, of 10 bits and 4:4:4 or put together from cells, and bytes.
+        decoding=4,
         # libaom's own frames, whatever the quality.
-        encoding=PerPixel(27, 30),
+        encoding=(27, 30),
         series="animation",
         feature="avif",
     ),
@@ -224,8 +218,10 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
         max_side=16_384,
+        # The file once more, the frame as it is coded, and the bytes.
+        decoding=2.5,
         # x265's own frames; alpha has some, too, and 10 bits take twice as much.
-        encoding=PerPixel(28, 76),
+        encoding=(28, 76),
         extra="heif",
     ),
     Format(
@@ -241,7 +237,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=_EVERYTHING - {"comment"},
         max_side=2**31 - 1,
         # The file twice: libtiff writes it into memory of its own.
-        encoding=PerPixel(9.5, 24.5),
+        encoding=(9.5, 17),
         series="pages",
     ),
     Format(
@@ -254,13 +250,15 @@ FORMATS: Final[tuple[Format, ...]] = (
         modes=frozenset({"L", "RGB", "RGBA"}),
         settings=frozenset({"dither"}),
         # Median cut counts all colours that occur: the fewer the pixels, the more for each.
-        encoding=PerPixel(40, 40),
+        encoding=(40, 40),
         holds=frozenset({"comment"}),
         series="animation",
     ),
     Format(
         name="bmp",
         label="BMP",
+        # Run lengths are decoded in Python, into an array that is copied.
+        decoding=2,
         pillow="BMP",
         plugin="PIL.BmpImagePlugin",
         suffixes=(".bmp",),
@@ -280,13 +278,17 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "iptc", "comment"}),
         quality=85,
         max_side=2**31 - 1,
+        # OpenJPEG's int32 for each sample, and up to 16 bits once more.
+        decoding=6,
         # OpenJPEG's samples and wavelets, of 32 bits each; and what was converted to sRGB first.
-        encoding=PerPixel(42, 55),
+        encoding=(42, 55),
         feature="jpg_2000",
     ),
     Format(
         name="ppm",
         label="PPM, PGM, PBM",
+        # All but plain bytes is decoded in Python.
+        decoding=2,
         pillow="PPM",
         plugin="PIL.PpmImagePlugin",
         suffixes=(".ppm", ".pgm", ".pnm"),
@@ -304,12 +306,16 @@ FORMATS: Final[tuple[Format, ...]] = (
         signatures=_begins(b"qoif"),
         modes=frozenset({"RGB", "RGBA"}),
         max_side=2**31 - 1,
+        # In Python, into an array that grows by an eighth.
+        decoding=1.25,
         # Packed in Python, from a copy of the bytes; and what was converted to sRGB first.
-        encoding=PerPixel(13, 15),
+        encoding=(12, 15),
     ),
     Format(
         name="ico",
         label="Windows icon",
+        # A bitmap's alpha is cut out of its bytes, and pasted into a copy of the pixels.
+        decoding=1.25,
         pillow="ICO",
         plugin="PIL.IcoImagePlugin",
         suffixes=(".ico",),
@@ -330,6 +336,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="raw",
         opened_in_c=True,
         label="camera raw",
+        # Samples, and four channels of 16 bits as they are developed.
+        decoding=2.1,
         pillow="RAW",
         plugin="imgbatch.imaging.raw",
         suffixes=(),

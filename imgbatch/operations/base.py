@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from imgbatch.errors import PictureError, raise_if_short_of_memory
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
 from imgbatch.operations.parameters import Parameter
+
+_CONVERTED: Final = 8
 
 
 def parameters_of(kind: type[Operation]) -> dict[str, Parameter]:
@@ -43,8 +44,10 @@ class Operation(ABC):
     """Whether `output_size` tells the size after it, whatever the picture shows."""
     example: ClassVar[str] = ""
     """The words of its picture in the documentation; empty for its name alone."""
-    memory: ClassVar[PerPixel] = PerPixel(12, 16)
-    """Bytes per pixel that it takes beside the picture given, at most, the result included."""
+    memory: ClassVar[float] = 12.5
+    """Bytes per pixel that it takes beside the picture given, at most, the result included: of
+    grey and RGB of 8 bits; alpha, CMYK and 16 bits, which are often converted first, take 8 more.
+    """
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -77,10 +80,11 @@ class Operation(ABC):
 
     def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
         """The memory it takes to make a picture of `after` from one of `before` pixels."""
-        return max(self.memory.of(size, plain=plain) for size in (before, after))
+        pixels = max(before[0] * before[1], after[0] * after[1])
+        return int(pixels * (self.memory + (0 if plain else _CONVERTED)))
 
     def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """How many of its working bytes stay taken after it: the buffers of a library."""
+        """How many more bytes are taken by it and stay taken after it: buffers of a library."""
         return 0
 
     def needed_size(self, size: Size, wanted: Size) -> Size:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import cube
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import Attachment, FileKind, parameter
@@ -71,7 +70,7 @@ class Vibrance(ToneOperation):
 
     name: ClassVar[str] = "vibrance"
     example: ClassVar[str] = "vibrance:amount=0.8"
-    memory: ClassVar[PerPixel] = PerPixel(6, 14)
+    memory: ClassVar[float] = 6
     amount: float = parameter(0.4, low=-1, high=1, help="how much; 0 changes nothing")
 
     def apply(self, picture: Picture) -> Picture:
@@ -134,8 +133,7 @@ class Lut(Operation):
     name: ClassVar[str] = "lut"
     pixelwise: ClassVar[bool] = True
     example: ClassVar[str] = "lut:file=sample_images/film.cube"
-    memory: ClassVar[PerPixel] = PerPixel(9, 16)
-    """What was converted to sRGB first, or to RGB, and the result."""
+    memory: ClassVar[float] = 9
     file: Attachment | str | None = parameter(None, kind=FileKind("a .cube file"), help="the table")
     amount: float = parameter(1.0, low=0, high=1, help="how much of it; 0 changes nothing")
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imgbatch.errors import PictureError, UsageError
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture, turn
 from imgbatch.model import Gravity, Size
 from imgbatch.operations.base import Operation, register
@@ -98,8 +97,7 @@ class CutOperation(Operation):
     """Base of those that keep a part, and can tell how large it is from the picture's size."""
 
     turns: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(4.1, 8.1)
-    """The part."""
+    memory: ClassVar[float] = 4.1
 
     @abstractmethod
     def output_size(self, size: Size) -> Size:
@@ -112,10 +110,6 @@ class CutOperation(Operation):
             min(size[0], math.ceil(size[0] * wanted[0] / part[0])),
             min(size[1], math.ceil(size[1] * wanted[1] / part[1])),
         )
-
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The part has no more pixels than the picture was decoded with."""
-        return min(self.memory.of(size, plain=plain) for size in (before, after))
 
 
 @register
@@ -245,8 +239,7 @@ class SmartCrop(CutOperation):
     """
 
     name: ClassVar[str] = "smart-crop"
-    memory: ClassVar[PerPixel] = PerPixel(5, 9.5)
-    """The part, or before that what alpha is multiplied into, of the picture as it was decoded."""
+    memory: ClassVar[float] = 5
     ratio: str = parameter("1:1", kind=_RATIOS, help="shape of the part")
     zoom: float = parameter(
         1.0, low=1, high=8, help="how many times smaller than the largest part it is"
@@ -257,15 +250,9 @@ class SmartCrop(CutOperation):
         """The largest size of the ratio, divided by the zoom."""
         return _largest(size, self.ratio, follow=self.follow, zoom=self.zoom)
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """All pixels are looked at."""
-        return self.memory.of(before, plain=plain)
-
     def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The resampler with SIMD keeps what it multiplied alpha into."""
-        from imgbatch.imaging import resample
-
-        return 0 if plain or resample.resize_simd is None else 4 * before[0] * before[1]
+        """The resampler keeps what it multiplied alpha into."""
+        return 0 if plain else 4 * before[0] * before[1]
 
     def apply(self, picture: Picture) -> Picture:
         """Look at a small picture, cut the large one."""
@@ -327,8 +314,7 @@ class Trim(Operation):
 
     name: ClassVar[str] = "trim"
     sizes_known: ClassVar[bool] = False
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 8.5)
-    """The part, and strips that are compared."""
+    memory: ClassVar[float] = 4.5
     tolerance: int = parameter(
         10, low=0, high=254, unit="levels", help="how much a border may differ from its colour"
     )

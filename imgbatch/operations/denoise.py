@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.operations.base import register
 from imgbatch.operations.parameters import Number, parameter
 from imgbatch.operations.point import ToneOperation
@@ -41,8 +40,7 @@ class Denoise(ToneOperation):
     name: ClassVar[str] = "denoise"
     example: ClassVar[str] = "denoise:strength=0.5,colour=0.8"
     pixelwise: ClassVar[bool] = False
-    memory: ClassVar[PerPixel] = PerPixel(8, 14)
-    """The result, and what a tile takes, as of 2 megapixels; and what ToneOperation takes."""
+    memory: ClassVar[float] = 8
     method: str = parameter(
         "smooth", choices=("smooth", "median"), help="smooth for noise, median for dust and specks"
     )

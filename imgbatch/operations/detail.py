@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import parameter
@@ -34,8 +33,7 @@ class SharpeningOperation(ToneOperation):
     """Base of those that add detail of the luma to every channel."""
 
     pixelwise: ClassVar[bool] = False
-    memory: ClassVar[PerPixel] = PerPixel(6, 14)
-    """The result and the luma, blurred at every third pixel; and what ToneOperation takes."""
+    memory: ClassVar[float] = 6
 
     def change(self, image: Image.Image) -> Image.Image:
         """Strip by strip, rounded once."""
@@ -247,8 +245,7 @@ class Blur(Operation):
     """
 
     name: ClassVar[str] = "blur"
-    memory: ClassVar[PerPixel] = PerPixel(6, 12.5)
-    """The result, and the picture blurred at every third pixel; and what was converted first."""
+    memory: ClassVar[float] = 6
     radius: float = parameter(
         2.0, low=0, high=1000, unit="pixels", help="standard deviation of the Gaussian"
     )

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import Number, Point, Points, Text, parameter
@@ -298,8 +297,7 @@ class Threshold(Operation):
 
     name: ClassVar[str] = "threshold"
     pixelwise: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(6.5, 13)
-    """What was converted to sRGB first, the luma and the result."""
+    memory: ClassVar[float] = 6.5
     level: int | None = parameter(
         None,
         kind=Number(0, 255, whole=True),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import WHITE, Colour, Size
 from imgbatch.operations.base import Operation, register
@@ -36,8 +35,7 @@ class Border(Operation):
     """
 
     name: ClassVar[str] = "border"
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 9)
-    """The result; as much again for each step before it (see `working_bytes`)."""
+    memory: ClassVar[float] = 4.5
     size: float = parameter(5.0, low=0, high=100, unit="%", help="width, of the shorter side")
     colour: Colour = parameter(WHITE, kind=ColourKind(), help="its colour")
     bottom: float = parameter(1.0, low=1, high=10, help="how many times wider it is at the bottom")
@@ -61,12 +59,10 @@ class Border(Operation):
 
     def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
         """The result; the picture with its line, and what was converted for a colour."""
-        converted = any(
-            len(set(colour[:3])) > 1 or colour[3] < 255
-            for colour in (self.colour, self.line_colour)
-        )
+        colours = (self.colour, self.line_colour)
+        converted = any(len(set(one[:3])) > 1 or one[3] < 255 for one in colours)
         copies = 1 + (self.line > 0) + converted
-        return copies * self.memory.of(after, plain=plain)
+        return copies * Operation.working_bytes(self, before, after, plain=plain)
 
     def apply(self, picture: Picture) -> Picture:
         """The line around the picture, the border around that."""
@@ -103,8 +99,7 @@ class Vignette(Operation):
     """
 
     name: ClassVar[str] = "vignette"
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
-    """The result; and 16 bits as they are reduced to 8."""
+    memory: ClassVar[float] = 4.5
     amount: float = parameter(
         0.4, low=-1, high=1, help="1 makes the corners black, -1 white; 0 changes nothing"
     )
@@ -174,8 +169,7 @@ class Grain(Operation):
     """
 
     name: ClassVar[str] = "grain"
-    memory: ClassVar[PerPixel] = PerPixel(7.5, 12.5)
-    """The result, and the noise; or 16 bits as they are reduced to 8."""
+    memory: ClassVar[float] = 7.5
     amount: float = parameter(0.2, low=0, high=1, help="how much; 0 changes nothing")
     size: float = parameter(
         1.5, low=0.5, high=20, unit="pixels", help="size of a grain where the longer side has 2000"

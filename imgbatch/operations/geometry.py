@@ -30,8 +30,9 @@ _RESERVES: Final[dict[Kernel, float]] = {"lanczos": 2.5, "bicubic": 2.5, "mitche
 """How many times larger a picture must be that was resampled before, to be resampled again: the
 softer the kernel, the more it took away. Measured on noise, zone plates and photographs."""
 
-_STRIP_BYTES: Final = 120
-"""Of memory for a pixel of a strip: four channels as floats take 16, and there are copies."""
+_STRIP_BYTES: Final = (40, 120)
+"""Of memory for a pixel of a strip: as it is and resampled; and as floats (four channels take 16)
+with copies."""
 
 _SIZE: Final = re.compile(
     r"(?P<box>\d+)|(?P<width>\d+)x(?P<height>\d+)|(?P<only_width>\d+)x|x(?P<only_height>\d+)"
@@ -262,33 +263,28 @@ class Resize(Operation):
         return base.scaled[0] >= reserve * need[0] and base.scaled[1] >= reserve * need[1]
 
     def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The result, twice where it is turned or padded, and what is resampled one way only."""
+        """The result, twice where it is turned or padded, and what is resampled in strips."""
         from imgbatch.imaging import resample
 
         pixels, made = before[0] * before[1], after[0] * after[1]
-        if self.kernel == "mitchell" and not (plain and resample.resize_simd):
-            # NumPy's matrices of weights are made in float64, some of them at a time.
+        if self.kernel == "mitchell" and resample.resize_simd is None:
+            # NumPy's weights are made in float64, some of them at a time.
             weights = max(before[0] * after[0], before[1] * after[1])
             return max(48 * weights, 16 * pixels + 40 * made) + 8 * made
-        half_way = max(before[0] * after[1], after[0] * before[1])
-        # Alpha is multiplied into a copy, and grey with alpha is resampled as RGBA. Colours of 16
-        # bits take 8 bytes a pixel.
-        plainly = 4 * half_way + (8 * made if plain else 16 * made + 8 * pixels)
+        # Grey with alpha is resampled as RGBA. Colours of 16 bits take 8 bytes a pixel.
+        plainly = 8 * made if plain else 16 * made + 4 * pixels
         if plain and not self.linear:
             return plainly
-        # In strips: their pixels as they are, as floats, and copies of those.
         placement = self._place(before)
         strip = resample.strip_pixels(before, placement.scaled, placement.box)
-        by_simd = resample.resize_simd is not None and self.kernel in resample.SIMD_KERNELS
-        bytes_each = 40 if by_simd and not self.linear else _STRIP_BYTES
-        return max(plainly, (12 if plain else 16) * made + bytes_each * strip)
+        simd = resample.resize_simd is not None and self.kernel in resample.SIMD_KERNELS
+        each = _STRIP_BYTES[self.linear or not simd]
+        # Nothing is kept then.
+        kept = self.kept_bytes(before, after, plain=plain)
+        return max(plainly, 16 * made + each * strip - kept)
 
     def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The resampler with SIMD keeps what it resampled one way, and alpha's product."""
-        from imgbatch.imaging import resample
-
-        if resample.resize_simd is None or self.kernel not in resample.SIMD_KERNELS:
-            return 0
+        """Rows of the new height or columns of the new width, and colours times alpha."""
         half_way = max(before[0] * after[1], after[0] * before[1])
         return 4 * (half_way if plain else half_way + before[0] * before[1])
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.detail import SharpeningOperation
@@ -97,8 +96,7 @@ class ShadowsHighlights(Operation):
     name: ClassVar[str] = "shadows-highlights"
     example: ClassVar[str] = "shadows-highlights:shadows=0.6,highlights=0.4"
     pixelwise: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(6, 14)
-    """The result, and lines of the base; and 16 bits as they are reduced to 8."""
+    memory: ClassVar[float] = 6
     shadows: float = parameter(0.3, low=0, high=1, help="how much brighter; 0 changes nothing")
     highlights: float = parameter(0.2, low=0, high=1, help="how much darker; 0 changes nothing")
     radius: float = parameter(

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imgbatch.errors import PictureError, UsageError
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import MAX_PIXELS, WHITE, Colour, Gravity, Size
 from imgbatch.naming import UNKNOWN, Caption, date_of
@@ -47,8 +46,7 @@ class Watermark(Operation):
 
     name: ClassVar[str] = "watermark"
     example: ClassVar[str] = "watermark:file=sample_images/logo-alpha.png"
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
-    """The result; and 16 bits as they are reduced to 8. The mark is counted by its own size."""
+    memory: ClassVar[float] = 4.5
     file: Attachment | None = parameter(
         None, kind=FileKind("a picture, best a PNG with alpha"), help="the mark"
     )
@@ -99,7 +97,7 @@ class Watermark(Operation):
         across, down = placement.scaled
         given = _size_of(self.file) if self.file else (0, 0)
         layers = _LAYER_BYTES * (across * down + given[0] * given[1])
-        return self.memory.of(before, plain=plain) + layers
+        return Operation.working_bytes(self, before, after, plain=plain) + layers
 
     def _place(self, size: Size) -> tuple[int, Placement]:
         """The margin in pixels, and how the mark comes into what is within the margins."""
@@ -237,9 +235,7 @@ class TextOverlay(Operation):
 
     name: ClassVar[str] = "text"
     example: ClassVar[str] = 'text:text="© {date:%Y} Jane Doe",size=5'
-    memory: ClassVar[PerPixel] = PerPixel(8.5, 16.5)
-    """The result; and 16 bits as they are reduced to 8, or grey as it becomes colours. The text is
-    counted by its size."""
+    memory: ClassVar[float] = 8.5
     text: str = parameter("{stem}", kind=Text(what="text"), help="what to write, with fields")
     font: Attachment | None = parameter(
         None,
@@ -267,7 +263,7 @@ class TextOverlay(Operation):
         lines = 1 + self.text.count("\\n") + self.text.count("\n")
         share = min(1.0, 1.5 * lines * self.size / 100)
         layers = int(_LAYER_BYTES * share * before[0] * before[1])
-        return self.memory.of(before, plain=plain) + layers
+        return Operation.working_bytes(self, before, after, plain=plain) + layers
 
     @property
     def name_fields(self) -> frozenset[str]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, blamed
 
@@ -27,8 +26,7 @@ class ToneOperation(Operation):
     """Base of those that change 8-bit L or RGB pixels."""
 
     pixelwise: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
-    """The result; and the colours without alpha, or 16 bits as they are reduced to 8."""
+    memory: ClassVar[float] = 4.5
 
     def apply(self, picture: Picture) -> Picture:
         """Change the colours, keep the alpha."""
@@ -58,8 +56,7 @@ class PointOperation(Operation):
     measures: ClassVar[bool] = False
     """Whether its curves follow from what the picture shows: then `settled` gives one that has
     them, for this picture and, of an animation, for those that follow."""
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
-    """The result; and 16 bits as they are reduced to 8."""
+    memory: ClassVar[float] = 4.5
 
     def apply(self, picture: Picture) -> Picture:
         """One look-up."""
@@ -115,7 +112,7 @@ class Joined(Operation):
 
     name: ClassVar[str] = "tone"
     pixelwise: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PointOperation.memory
+    memory: ClassVar[float] = PointOperation.memory
 
     operations: tuple[PointOperation, ...]
 

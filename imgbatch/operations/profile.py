@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Intent
 from imgbatch.operations.base import Operation
@@ -20,8 +19,7 @@ class ConvertProfile(Operation):
 
     name: ClassVar[str] = "profile"
     pixelwise: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(8.5, 12.5)
-    """The result, grey as RGB on the way, and the colours without alpha."""
+    memory: ClassVar[float] = 8.5
 
     icc: bytes | None = None
     intent: Intent = "relative"

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import parameter
@@ -30,9 +29,6 @@ Matrix = tuple[tuple[float, float, float], ...]
 @dataclass(frozen=True, slots=True)
 class MatrixOperation(ToneOperation):
     """Base of those that mix the channels."""
-
-    memory: ClassVar[PerPixel] = PerPixel(12.5, 16.5)
-    """What was converted to sRGB first, a copy in RGB, and the result."""
 
     @abstractmethod
     def matrix(self) -> Matrix:
@@ -171,8 +167,7 @@ class Grayscale(Operation):
 
     name: ClassVar[str] = "grayscale"
     pixelwise: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(5.5, 13)
-    """What was converted to sRGB first, and the result."""
+    memory: ClassVar[float] = 5.5
 
     def apply(self, picture: Picture) -> Picture:
         """Mode L, LA, I;16 or LA;16; in sRGB grey, since an RGB profile does not fit that."""

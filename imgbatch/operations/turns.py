@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture, turned
 from imgbatch.model import WHITE, Colour, Size
 from imgbatch.operations.base import Operation, register
@@ -20,6 +19,9 @@ _MIRRORED: Final = {1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7}
 
 _TILE_PIXELS: Final = 1024**2
 """Of a tile of a rotation (see imaging/rotation.py), at most."""
+
+_TILE_BYTES: Final = 75
+"""Of memory for a pixel of a tile with all it is made of, at 45 degrees."""
 
 _ROUNDING: Final = 1e-6
 """Of a pixel; errors of floating point are smaller."""
@@ -56,8 +58,7 @@ class Rotate(Operation):
     name: ClassVar[str] = "rotate"
     example: ClassVar[str] = "rotate:angle=4,fit=crop"
     turns: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(4.5, 12.5)
-    """The result, and what was converted before; tiles are counted by themselves."""
+    memory: ClassVar[float] = 4.5
     angle: float = parameter(90.0, low=-360, high=360, unit="degrees", help="clockwise")
     fit: str = parameter(
         "expand", choices=("expand", "crop"), help="keep all, or only what has no corners"
@@ -80,15 +81,11 @@ class Rotate(Operation):
         return (wanted[1], wanted[0]) if quarters % 2 else wanted
 
     def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The result; what was converted for the background; a tile with all it is made of."""
-        _, rest = self._parts()
+        """By other angles with what is converted for the background, and a tile."""
         taken = Operation.working_bytes(self, before, after, plain=plain)
-        if not rest:
+        if not self._parts()[1]:
             return taken
-        if len(set(self.background[:3])) > 1 or self.background[3] < 255:
-            taken += self.memory.of(before, plain=plain)
-        tile = min(_TILE_PIXELS, after[0] * after[1])
-        return taken + int(tile * (30 + 60 * abs(math.sin(math.radians(rest)))))
+        return 2 * taken + _TILE_BYTES * min(_TILE_PIXELS, after[0] * after[1])
 
     def apply(self, picture: Picture) -> Picture:
         """Straight from the pixels as they are stored."""
@@ -164,8 +161,7 @@ class Flip(Operation):
 
     name: ClassVar[str] = "flip"
     turns: ClassVar[bool] = True
-    memory: ClassVar[PerPixel] = PerPixel(4.1, 8.1)
-    """The result."""
+    memory: ClassVar[float] = 4.1
     direction: str = parameter(
         "horizontal",
         choices=("horizontal", "vertical"),

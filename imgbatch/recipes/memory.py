@@ -1,91 +1,115 @@
-"""How much memory the steps of a recipe take, told before they are done."""
+"""How much memory a recipe takes beside the decoded picture, added up before that is decoded.
+
+Every estimate is a bound (see imgbatch/imaging/memory.py), so pictures that might be there are.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
-from imgbatch.imaging import formats
-from imgbatch.imaging.formats import PerPixel
-from imgbatch.model import Size
+from imgbatch.imaging import formats, memory
+from imgbatch.model import Encoding, Size
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
 
+# Bytes for what any of them needs once.
+_AROUND: Final = 4_000_000
 # Bytes per pixel of one frame, measured with 2 to 30 of them: GIF and AVIF take the most.
 _CODER: Final = 60
-# A picture that is made smaller, and what is resampled one way only.
-_SMALLER: Final = PerPixel(8, 16)
 
 
-def bytes_of_frames(
-    pixels: int,
-    format: str | None,  # noqa: A002
-    frames: int,
-    *,
-    plain: bool,
-) -> tuple[int, int]:
-    """What each finished frame of `pixels` takes, and what the file that grows of them does."""
-    pages = format is None or formats.BY_NAME[format].series == "pages"
-    # Pages alone can have 16 bits a channel, and grow twice; a coder keeps frames before.
-    each = 4 * pixels * (2 if pages and not plain else 1)
-    return each, (2 if pages else 1) * each * frames + _CODER * pixels
-
-
-@dataclass(slots=True)
-class Working:
-    """The memory that a picture takes on its way beside the decoded one, `each` byte a pixel.
-
-    `waiting` are the bytes of pictures that something else will begin with, `held` those of the
-    picture that the next operation is given, if it is none of these, and `kept` those of buffers
-    that serve one operation after the other.
+class Start(NamedTuple):
+    """A decoded picture: its upright size in the file, the size that it has, and the format it
+    had, for outputs that keep that (None: any). Its pixels are `plain` if they are grey or RGB
+    of 8 bits, each takes `pixel_bytes`, and there are so many `frames` of it.
     """
 
     full_size: Size
     size: Size
-    each: int = 4
-    waiting: int = 0
+    format: str | None
+    plain: bool
+    pixel_bytes: int
+    frames: int = 1
+
+    def bytes_of(self, size: Size) -> int:
+        """The bytes of a picture with as large pixels."""
+        return self.pixel_bytes * size[0] * size[1]
+
+
+class Made(NamedTuple):
+    """What one output does, and whether others begin with what its first step makes."""
+
+    operations: Sequence[Operation]
+    encoding: Encoding
+    serves: bool = False
+
+
+class _Steps(NamedTuple):
+    """Some operations: what they come to, the `peak` of the bytes they take, those of the pictures
+    `held` at their end, and of buffers that libraries keep.
+    """
+
+    start: Start
+    peak: int = 0
     held: int = 0
     kept: int = 0
-    peak: int = 0
 
-    def add(self, operations: Iterable[Operation], *, plain: bool) -> None:
-        """Count some steps."""
-        for operation in operations:
-            if not operation.turns:
-                self._turn()
-            after = operation.output_size(self.full_size)
-            made = after if isinstance(operation, Resize) else self._shrunk(after)
-            taken = operation.working_bytes(self.size, made, plain=plain)
-            kept = operation.kept_bytes(self.size, made, plain=plain)
-            self._count(taken - min(kept, self.kept))
-            self.kept = max(self.kept, kept)
-            self.full_size, self.size = after, made
-            self.held = self.each * made[0] * made[1]
 
-    def _shrunk(self, size: Size) -> Size:
-        """What is left of a size, if a decoder shrank the picture and nothing resampled it."""
-        scale = math.sqrt(
-            self.size[0] * self.size[1] / max(1, self.full_size[0] * self.full_size[1])
-        )
-        return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
+def working_bytes(prepare: Sequence[Operation], outputs: Iterable[Made], start: Start) -> int:
+    """The most bytes that operations and encoders take at once.
 
-    def encode(self, format: str | None, *, plain: bool, limited: bool = False) -> None:  # noqa: A002
-        """Count the encoder of a format, the worst of all without one.
+    Of several frames all that are finished wait for the last, for all outputs, and then their
+    files; files are taken to be as large as their pixels.
+    """
+    prepared = _done(prepare, start) if prepare else _Steps(start)
+    upright = start.bytes_of(prepared.start.size) if prepare else 0
+    peak, kept, waiting, frames = prepared.peak, prepared.kept, 0, 0
+    for output in outputs:
+        steps = _done(output.operations, prepared.start, upright=bool(prepare))
+        finished = start.frames * start.bytes_of(steps.start.size)
+        encoder = _encoder(output.encoding, steps.start)
+        if start.frames > 1:
+            encoder += 2 * finished
+            frames += finished
+        peak = max(peak, waiting + upright + max(steps.peak, steps.held + encoder))
+        kept = max(kept, steps.kept)
+        waiting += finished + (steps.held if output.serves else 0)
+    return peak + kept + frames + _AROUND
 
-        With a limit to the bytes (`limited`) it may have to be given a smaller picture.
-        """
-        self._turn()
-        rows = [formats.BY_NAME[format]] if format else formats.FORMATS
-        taken = max(row.encoding.of(self.size, plain=plain) for row in rows)
-        taken += _SMALLER.of(self.size, plain=plain) if limited else 0
-        self._count(taken)
 
-    def _count(self, taken: int) -> None:
-        self.peak = max(self.peak, self.waiting + self.held + self.kept + taken)
+def _done(operations: Sequence[Operation], start: Start, *, upright: bool = False) -> _Steps:
+    """One after the other; the first one's picture stays until the last is done.
 
-    def _turn(self) -> None:
-        # The decoded picture may have to be turned upright, into another.
-        if not self.waiting:
-            self.held = self.held or self.each * self.size[0] * self.size[1]
+    What is not `upright` may have to be turned, into another, unless the first does that itself.
+    """
+    turns = upright or (bool(operations) and operations[0].turns)
+    first, held, peak, kept = 0, 0 if turns else start.bytes_of(start.size), 0, 0
+    for operation in operations:
+        after = operation.output_size(start.full_size)
+        made = after if isinstance(operation, Resize) else _shrunk(after, start)
+        taken = operation.working_bytes(start.size, made, plain=start.plain)
+        kept = max(kept, operation.kept_bytes(start.size, made, plain=start.plain))
+        peak = max(peak, first + held + taken)
+        start = start._replace(full_size=after, size=made)
+        first, held = (first, start.bytes_of(made)) if first else (start.bytes_of(made), 0)
+    return _Steps(start, peak, first + held, kept)
+
+
+def _shrunk(size: Size, start: Start) -> Size:
+    """What is left of a size, if a decoder shrank the picture and nothing resampled it."""
+    (width, height), (full_width, full_height) = start.size, start.full_size
+    scale = math.sqrt(width * height / max(1, full_width * full_height))
+    return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
+
+
+def _encoder(encoding: Encoding, start: Start) -> int:
+    """Of the worst of all formats, where it is not known."""
+    name = encoding.format or start.format
+    rows = [formats.BY_NAME[name]] if name else formats.FORMATS
+    limited = encoding.max_bytes is not None
+    taken = max(
+        memory.encoding(row, start.size, plain=start.plain, limited=limited) for row in rows
+    )
+    return taken + (_CODER * start.size[0] * start.size[1] if start.frames > 1 else 0)

@@ -19,8 +19,8 @@ from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
+from imgbatch.recipes import memory
 from imgbatch.recipes.declarations import declared
-from imgbatch.recipes.memory import Working, bytes_of_frames
 from imgbatch.recipes.settings import (
     OutputSettings,
     RecipeSettings,
@@ -155,47 +155,22 @@ class Recipe:
         frames: int = 1,
         pixel_bytes: int | None = None,
     ) -> int:
-        """The peak of memory that operations and encoding take beside the decoded picture.
+        """The most memory that operations and encoding take beside the decoded picture.
 
         `source` is the name of the format it has, for outputs that keep it; `plain` says that its
         pixels are grey or RGB of 8 bits, and `pixel_bytes` how much each takes: 8 for colours of
-        16 bits a channel, and else 4. Without them the worst is assumed. Of several `frames` all
-        that are finished wait in memory, for all outputs, and then their files.
+        16 bits a channel, and else 4. Without them the worst is assumed.
         """
-        each_pixel = pixel_bytes or (4 if plain else 8)
-        shared = Working(full_size, decoded_size, each_pixel)
-        shared.add(self.prepare, plain=plain)
-        peak, finished, waiting, bases, kept = shared.peak, 0, 0, 0, shared.kept
-        for start in self.starts(shared.full_size):
-            output = self.outputs[start.output]
-            format = output.encoding.format or source  # noqa: A001
-            working = Working(shared.full_size, shared.size, each_pixel, shared.held, kept=kept)
-            working.add(output.operations[:1], plain=plain)
-            resized = working.held
-            working.add(output.operations[1:2], plain=plain)
-            if output.operations[1:]:
-                # What the first step made stays until the last one is done, and longer where
-                # other outputs begin with it.
-                working.waiting += resized
-                working.add(output.operations[2:], plain=plain)
-                working.waiting -= 0 if start.serves else resized
-            limited = output.encoding.max_bytes is not None
-            working.encode(format, plain=plain, limited=limited)
-            pixels = working.size[0] * working.size[1]
-            peak = max(peak, finished + bases + working.peak)
-            kept = working.kept
-            if frames > 1:
-                each, growing = bytes_of_frames(pixels, format, frames, plain=plain)
-                waiting += (frames - 1) * each
-                peak = max(peak, finished + bases + working.peak + growing)
-                finished += frames * each
-            else:
-                # The finished files wait in memory for the last: at most as large as their pixels,
-                # of which those of 16 bits a channel take twice as much.
-                finished += (4 if plain else 8) * pixels
-            if start.serves:
-                bases += resized
-        return peak + waiting
+        each = pixel_bytes or (4 if plain else 8)
+        begins = [
+            (self.outputs[start.output], start.serves)
+            for start in self.starts(_size_after(self.prepare, full_size))
+        ]
+        return memory.working_bytes(
+            self.prepare,
+            [memory.Made(output.operations, output.encoding, serves) for output, serves in begins],
+            memory.Start(full_size, decoded_size, source, plain, each, frames),
+        )
 
     @_remembered
     def starts(self, size: Size) -> tuple[Start, ...]:

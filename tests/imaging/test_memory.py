@@ -5,11 +5,10 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pytest
 from PIL import Image
 from toolkit import ROOT, pictures
@@ -17,7 +16,6 @@ from toolkit.pictures import saved
 
 from imgbatch.imaging import formats, memory, resample
 from imgbatch.imaging.decode import Demand, decode
-from imgbatch.imaging.formats import PerPixel
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Encoding, Size
 from imgbatch.operations import Operation, names
@@ -56,18 +54,18 @@ def scene() -> Image.Image:
 @pytest.mark.parametrize(
     "words",
     [
-        ("jpeg 1/", "jpeg progressive", "png P", "png I;16 keyed", "webp loss", "avif 4:4:4"),
-        ("tiff lzw", "tiff F", "tiff turned", "gif", "ico", "ppm 16"),
-        ("deep png RGB", "deep tiff", "deep ppm", "deep heic", "heic RGB", "raw"),
-        ("sharpen", "sepia RGB", "blur RGBA", "half", "double", "mitchell", "padded"),
-        ("to jpeg", "to png RGB", "to webp RGB", "to tiff RGB", "to avif RGB", "to sRGB"),
+        ("jpeg 1/", "jpeg progressive", "png RGB keyed", "png I;16 keyed", "webp loss", "avif gr"),
+        ("tiff lzw one", "tiff F", "tiff turned", "gif", "ico", "ppm 16"),
+        ("deep png RGB", "deep tiff turned", "deep tiff 32", "deep ppm", "heic RGB", "raw 1/"),
+        ("sharpen RGB", "sepia RGBA", "half RGB", "double", "padded", "four sizes"),
+        ("to jpeg RGB", "to png RGB", "to webp RGB", "to tiff RGB", "to sRGB"),
     ],
     ids=["decoding", "decoding more", "decoding deep", "operations", "encoding"],
 )
-def test_no_peak_is_higher_than_its_estimate(words: tuple[str, ...]) -> None:
-    megapixels = 1.0
+def test_an_estimate_is_one_to_two_and_a_half_times_the_peak(words: tuple[str, ...]) -> None:
+    """The script says so by its exit code; what it does not hold is told line by line."""
     done = subprocess.run(
-        [sys.executable, str(MEASURE), str(megapixels), *words],
+        [sys.executable, str(MEASURE), "2", *words],
         capture_output=True,
         text=True,
         check=False,
@@ -77,29 +75,31 @@ def test_no_peak_is_higher_than_its_estimate(words: tuple[str, ...]) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) >= len(words)
     for line in lines:
-        kind, peak, estimate = line.split()[0], *map(float, line.split()[-4:-2])
-        if kind == "decoding":
-            assert estimate <= 1.5 * peak + 1.1 * AROUND / megapixels / 1e6, line
+        peak, estimate = map(float, line.split()[-4:-2])
+        assert peak <= estimate, line
 
 
 # Decoding, from the header
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
-def test_a_baseline_jpeg_takes_what_is_decoded_of_it(tmp_path: Path, scale: int) -> None:
-    expected = 4 / scale**2
-    assert per_pixel(tmp_path, saved(scene(), "JPEG"), scale=scale) == pytest.approx(expected, 0.01)
+def test_a_baseline_jpeg_takes_what_is_decoded_of_it_and_the_file(
+    tmp_path: Path, scale: int
+) -> None:
+    data = saved(scene(), "JPEG")
+    expected = 4 / scale**2 + len(data) / PIXELS
+    assert per_pixel(tmp_path, data, scale=scale) == pytest.approx(expected, 0.01)
 
 
 # What is left of the size is half as much again as is asked for, at least.
 @pytest.mark.parametrize(("scale", "given"), [(1, 1), (8, 4)])
-@pytest.mark.parametrize(("subsampling", "coefficients"), [(0, 6), (1, 4), (2, 3)])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
 def test_a_progressive_jpeg_takes_its_full_size_at_any_scale(
-    tmp_path: Path, scale: int, given: int, subsampling: int, coefficients: int
+    tmp_path: Path, scale: int, given: int, subsampling: int
 ) -> None:
     data = saved(scene(), "JPEG", progressive=True, subsampling=subsampling)
-    expected = 4 / given**2 + coefficients
-    assert per_pixel(tmp_path, data, scale=scale) == pytest.approx(expected, rel=0.01)
+    least = 4 / given**2 + (6, 4, 3)[subsampling]
+    assert least < per_pixel(tmp_path, data, scale=scale) < 2.5 * least
 
 
 @pytest.mark.parametrize("fill", [b"", b"\xff", b"\xff\xff\xff"])
@@ -119,24 +119,12 @@ def test_a_jpeg_in_several_scans_is_like_a_progressive_one(tmp_path: Path, fill:
     # The other scans are missing.
     with pytest.raises(EOFError):
         decode(str(tmp_path / "photo"), lambda size: size, admit=look)
-    assert (asked[0].bytes - AROUND) / PIXELS / 1.05 == pytest.approx(10, rel=0.01)
-    assert per_pixel(tmp_path, data[:at] + fill + data[at:]) == pytest.approx(4, rel=0.01)
-
-
-@pytest.mark.parametrize("length", [0, 1])
-def test_a_segment_of_no_length_is_no_endless_loop(tmp_path: Path, length: int) -> None:
-    path = tmp_path / "photo"
-    path.write_bytes(b"\xff\xd8\xff\xe0" + struct.pack(">H", length) + bytes(20))
-    with path.open("rb") as file:
-        assert not memory._in_several_scans(file, 3)
-
-
-def test_a_jpeg_of_grey_takes_a_quarter(tmp_path: Path) -> None:
-    assert per_pixel(tmp_path, saved(scene().convert("L"), "JPEG")) == pytest.approx(1, rel=0.01)
+    assert (asked[0].bytes - AROUND) / PIXELS / 1.05 > 10
+    assert per_pixel(tmp_path, data[:at] + fill + data[at:]) < 4 + 2 * len(data) / PIXELS
 
 
 @pytest.mark.parametrize(
-    ("mode", "options", "expected"),
+    ("mode", "options", "least"),
     [
         ("1", {}, 2),
         ("L", {}, 1),
@@ -151,78 +139,52 @@ def test_a_jpeg_of_grey_takes_a_quarter(tmp_path: Path) -> None:
     ],
 )
 def test_a_change_of_mode_is_counted(
-    tmp_path: Path, mode: str, options: dict[str, Any], expected: int
+    tmp_path: Path, mode: str, options: dict[str, Any], least: int
 ) -> None:
     data = saved(Image.new(mode, SIZE), "PNG", **options)
-    assert per_pixel(tmp_path, data) == pytest.approx(expected, rel=0.01)
+    assert least <= per_pixel(tmp_path, data) < 1.1 * least + 0.1
 
 
-def test_grey_under_a_profile_for_colours_is_counted_as_what_it_becomes(tmp_path: Path) -> None:
+def test_grey_under_a_profile_is_counted_as_what_it_may_become(tmp_path: Path) -> None:
     data = saved(scene().convert("L"), "PNG", icc_profile=pictures.wide_gamut_profile())
-    assert per_pixel(tmp_path, data) == pytest.approx(5, rel=0.01)
-    data = saved(scene().convert("L"), "PNG", icc_profile=pictures.grey_profile())
-    assert per_pixel(tmp_path, data) == pytest.approx(1, rel=0.01)
+    assert 5 < per_pixel(tmp_path, data) < 7
 
 
-def test_a_webp_takes_two_canvases_the_frame_the_pixels_and_the_file(tmp_path: Path) -> None:
-    data = saved(scene(), "WEBP", lossless=True)
-    assert per_pixel(tmp_path, data) == pytest.approx(16 + len(data) / PIXELS, rel=0.001)
-
-
-@pytest.mark.parametrize(
-    ("mode", "subsampling", "expected"),
-    [
-        ("RGB", "4:2:0", 1.5 + 0.7 + 3 + 4),
-        ("RGB", "4:2:2", 2 + 0.7 + 3 + 4),
-        ("RGB", "4:4:4", 3 + 0.7 + 3 + 4),
-        ("L", "4:0:0", 1 + 0.7 + 1 + 1),
-        ("RGBA", "4:2:0", 1.5 + 1 + 2 * 0.7 + 4 + 4),
-    ],
+# What is held at once, by the format's own words: see `Format.decoding`.
+LEAST: Final[tuple[tuple[str, str, dict[str, Any], float], ...]] = (
+    ("WEBP", "RGB", {"lossless": True}, 16),
+    ("AVIF", "RGB", {"subsampling": "4:2:0"}, 9.2),
+    ("AVIF", "RGB", {"subsampling": "4:4:4"}, 10.7),
+    ("AVIF", "L", {"subsampling": "4:0:0"}, 3.7),
+    ("AVIF", "RGBA", {"subsampling": "4:2:0"}, 11.9),
+    ("JPEG2000", "RGB", {}, 22),
+    ("QOI", "RGB", {}, 7.4),
+    ("TIFF", "RGB", {}, 4),
+    ("TIFF", "RGB", {"compression": "tiff_lzw", "strip_size": SIZE[0] * 3 * 40}, 4.4),
+    ("TIFF", "RGB", {"compression": "tiff_lzw", "strip_size": SIZE[0] * 3 * 400}, 8),
+    ("TIFF", "F", {}, 28),
 )
-def test_an_avif_takes_its_frames_the_pixels_twice_and_the_file(
-    tmp_path: Path, mode: str, subsampling: str, expected: float
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "mode", "options", "least"), LEAST)
+def test_what_a_decoder_holds_is_counted(
+    tmp_path: Path, kind: str, mode: str, options: dict[str, Any], least: float
 ) -> None:
     image = scene().convert(mode)
     if mode == "RGBA":
         # What is opaque would be written without alpha.
         image.putalpha(image.getchannel("G"))
-    data = saved(image, "AVIF", subsampling=subsampling, speed=10)
-    assert per_pixel(tmp_path, data) == pytest.approx(expected + len(data) / PIXELS, rel=0.001)
-
-
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [(0x0C, 1.5), (0x08, 2), (0x00, 3), (0x1C, 1), (0x4C, 3), (0x40, 6), (0x60, 6), (0x5C, 2)],
-)
-def test_frames_of_avif_by_their_configuration(flags: int, expected: float) -> None:
-    assert memory._coded(bytes([flags])) == expected
-
-
-def test_an_avif_in_cells_has_its_frame_twice() -> None:
-    image = Image.new("RGB", SIZE)
-    head = b"av1C\x81\x00\x0c"
-    one = memory._avif(image, SIZE, BytesIO(head + bytes(20)))
-    cells = memory._avif(image, SIZE, BytesIO(head + b"infe....grid" + bytes(8)))
-    assert cells - one == pytest.approx(1.5 * PIXELS)
-
-
-@pytest.mark.parametrize("rows", [40, 400])
-def test_a_packed_tiff_takes_the_file_and_one_strip(tmp_path: Path, rows: int) -> None:
-    data = saved(scene(), "TIFF", compression="tiff_lzw", strip_size=SIZE[0] * 3 * rows)
-    expected = 4 + len(data) / PIXELS + 4 * rows / SIZE[1]
-    assert per_pixel(tmp_path, data) == pytest.approx(expected, rel=0.01)
+    data = saved(image, kind, **options)
+    taken = least + len(data) / PIXELS
+    assert 0.999 * taken < per_pixel(tmp_path, data) < 2.5 * taken
 
 
 def test_a_tiff_that_is_turned_is_there_twice(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert per_pixel(tmp_path, saved(scene(), "TIFF", exif=exif)) == pytest.approx(8, rel=0.01)
-    assert per_pixel(tmp_path, saved(scene(), "TIFF")) == pytest.approx(4, rel=0.1)
-
-
-def test_wide_numbers_take_arrays_of_float64(tmp_path: Path) -> None:
-    values = np.zeros((SIZE[1], SIZE[0]), np.float32)
-    assert per_pixel(tmp_path, saved(values, "TIFF")) == pytest.approx(28, rel=0.01)
+    turned = per_pixel(tmp_path, saved(scene(), "TIFF", exif=exif))
+    assert turned - per_pixel(tmp_path, saved(scene(), "TIFF")) == pytest.approx(4, rel=0.01)
 
 
 @pytest.mark.slow
@@ -251,30 +213,41 @@ def bytes_of(size: Size, per_pixel: float) -> int:
 
 
 def test_every_figure_is_in_order() -> None:
-    for figure in (
-        *(row.encoding for row in formats.FORMATS),
-        *(operation.memory for operation in names().values()),
-    ):
-        assert 0 < figure.plain <= figure.other < 80
+    for row in formats.FORMATS:
+        assert 0 < row.encoding[0] <= row.encoding[1] < 80
+        assert 0 <= row.decoding <= 6
+    for operation in names().values():
+        assert 4 < operation.memory < 15
 
 
 def test_without_a_resize_all_is_done_at_the_full_size() -> None:
     recipe = Recipe.from_options(filters=["sharpen"], format="jpeg")
     figure = names()["sharpen"].memory
-    assert recipe.working_bytes(FULL, FULL, plain=True) == bytes_of(FULL, 4 + figure.plain)
+    assert recipe.working_bytes(FULL, FULL, plain=True) == bytes_of(FULL, 4 + figure) + AROUND
     # Of 16 bits a channel in colour, a picture that is turned takes twice as much.
-    assert recipe.working_bytes(FULL, FULL) == bytes_of(FULL, 8 + figure.other)
-    assert recipe.working_bytes(FULL, FULL, pixel_bytes=4) == bytes_of(FULL, 4 + figure.other)
+    deep = recipe.working_bytes(FULL, FULL)
+    assert deep >= bytes_of(FULL, 8 + figure + 8)
+    assert recipe.working_bytes(FULL, FULL, pixel_bytes=4) == deep - bytes_of(FULL, 4)
 
 
 def test_after_a_resize_all_is_done_at_the_new_size() -> None:
     recipe = Recipe.from_options(sizes=["600"], filters=["sharpen"], format="avif")
     made = (600, 400)
-    resizing = Resize(SizeSpec.parse("600")).working_bytes(HALF, made, plain=True)
-    encoding = bytes_of(made, 4) + bytes_of(made, formats.BY_NAME["avif"].encoding.plain)
+    encoding = bytes_of(made, 8 + formats.BY_NAME["avif"].encoding[0])
     encoding += Resize(SizeSpec.parse("600")).kept_bytes(HALF, made, plain=True)
-    assert recipe.working_bytes(FULL, HALF, plain=True) == max(resizing, encoding)
-    assert recipe.working_bytes(FULL, HALF, plain=True) < bytes_of(FULL, 1)
+    assert recipe.working_bytes(FULL, HALF, plain=True) == encoding + AROUND
+    assert encoding < bytes_of(FULL, 1)
+
+
+def test_what_a_photo_of_24_megapixels_takes() -> None:
+    """Two of them are made at once in 1 GB, a process of 60 MB each: so many workers have it."""
+    recipes: list[dict[str, Any]] = [{}, {"sizes": ["5000"]}]
+    recipes += [{"filters": [word]} for word in ("sharpen", "sepia", "rotate", "border")]
+    for words in recipes:
+        taken = Recipe.from_options(format="jpeg", **words).working_bytes(FULL, FULL, plain=True)
+        assert bytes_of(FULL, 4) < taken < 500_000_000 - 60_000_000 - bytes_of(FULL, 4)
+    resized = Recipe.from_options(sizes=["1600"]).working_bytes(FULL, HALF, "jpeg", plain=True)
+    assert resized < 40_000_000
 
 
 def test_a_format_that_is_kept_is_the_one_of_the_source() -> None:
@@ -291,36 +264,30 @@ def test_a_format_that_is_kept_is_the_one_of_the_source() -> None:
 
 
 def test_the_most_demanding_output_counts_and_the_files_that_wait_for_it() -> None:
-    small = Recipe.from_options(sizes=["300"], format="avif").working_bytes(FULL, FULL, plain=True)
-    large = Recipe.from_options(sizes=["3000"], format="avif").working_bytes(FULL, FULL, plain=True)
-    both = Recipe.from_options(sizes=["3000", "300"], format="avif")
-    turned_round = Recipe.from_options(sizes=["300", "3000"], format="avif")
-    assert small < large
-    assert both.working_bytes(FULL, FULL, plain=True) == large
+    def taken(*sizes: str) -> int:
+        recipe = Recipe.from_options(sizes=sizes, format="avif")
+        return recipe.working_bytes(FULL, FULL, plain=True)
+
+    assert taken("300") < taken("3000")
     # The larger one is made first, wherever it stands.
-    assert turned_round.working_bytes(FULL, FULL, plain=True) == large
-    twins = Recipe.from_options(sizes=["a=3000", "b=3000"], format="avif")
-    waiting = bytes_of((3000, 2000), 4)
-    assert twins.working_bytes(FULL, FULL, plain=True) == large + waiting
+    assert taken("3000", "300") == taken("3000") == taken("300", "3000")
+    assert taken("a=3000", "b=3000") == taken("3000") + bytes_of((3000, 2000), 4)
 
 
 def test_buffers_of_the_resampler_are_counted_to_the_end() -> None:
     made = (1500, 1000)
-    resize = Resize(SizeSpec.parse("1500"))
-    kept = resize.kept_bytes(HALF, made, plain=True)
-    assert kept == (4 * 3000 * 1000 if resample.resize_simd else 0)
-    assert Resize(SizeSpec.parse("1500"), kernel="nearest").kept_bytes(HALF, made, plain=True) == 0
-    encoding = formats.BY_NAME["avif"].encoding.plain
+    kept = Resize(SizeSpec.parse("1500")).kept_bytes(HALF, made, plain=True)
+    assert kept == 4 * 3000 * 1000
     one, two = (
         Recipe.from_options(sizes=sizes, format="avif").working_bytes(HALF, HALF, plain=True)
         for sizes in (["1500"], ["a=1500", "b=1500"])
     )
-    assert one == kept + bytes_of(made, 4 + encoding)
+    assert one == kept + bytes_of(made, 4 + formats.BY_NAME["avif"].encoding[0]) + AROUND
     # The second resize works in the same buffers.
     assert two == one + bytes_of(made, 4)
     smart = names()["smart-crop"]()
     assert smart.kept_bytes(HALF, made, plain=True) == 0
-    assert smart.kept_bytes(HALF, made, plain=False) == 4 * 3000 * 2000 * bool(kept)
+    assert smart.kept_bytes(HALF, made, plain=False) == 4 * 3000 * 2000
 
 
 # Operations once and for an output, and how many pictures are there beside the decoded one while
@@ -333,7 +300,7 @@ def test_what_is_needed_again_is_counted_while_others_are_done() -> None:
 
     class Large(Operation):
         name = "large"
-        memory = PerPixel(50, 60)
+        memory = 50.0
 
         def apply(self, picture: Picture) -> Picture:
             return picture
@@ -345,23 +312,21 @@ def test_what_is_needed_again_is_counted_while_others_are_done() -> None:
 
     for before, after, others in NEEDED:
         for each, words in ((4, {"plain": True}), (8, {}), (4, {"pixel_bytes": 4})):
-            taken = 50 if "plain" in words else 60
-            expected = bytes_of(FULL, each * others + taken)
+            taken = 50 if "plain" in words else 58
+            expected = bytes_of(FULL, each * others + taken) + AROUND
             assert working(before, after, **words) == expected, (before, after, words)
 
 
-def test_resizing_takes_more_with_alpha_and_with_numpy() -> None:
+def test_resizing_takes_more_with_alpha_and_with_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = (3000, 2000), (1500, 1000)
     lanczos, mitchell = (Resize(SizeSpec.parse("1500"), kernel=k) for k in ("lanczos", "mitchell"))
     plain = lanczos.working_bytes(before, after, plain=True)
     assert plain < lanczos.working_bytes(before, after, plain=False)
-    weights = 48 * 3000 * 1500
-    assert mitchell.working_bytes(before, after, plain=False) > weights
-    if resample.resize_simd is not None:
-        assert mitchell.working_bytes(before, after, plain=True) == plain
+    assert plain < replace(lanczos, linear=True).working_bytes(before, after, plain=True)
+    monkeypatch.setattr(resample, "resize_simd", None)
+    assert lanczos.working_bytes(before, after, plain=True) == plain
+    assert mitchell.working_bytes(before, after, plain=True) > 48 * 3000 * 1500
 
 
 def test_an_operation_that_says_nothing_is_taken_to_need_much() -> None:
-    assert Operation.memory.plain >= 12
-    assert PerPixel(2, 3).of((10, 10), plain=True) == 200
-    assert PerPixel(2, 3).of((10, 10), plain=False) == 300
+    assert Operation.memory >= max(12, names()["sharpen"].memory)
