@@ -58,37 +58,16 @@ def _carry_out(prepared: batch.Batch, wanted: Wanted, begun: float) -> int:
         if len(planned.jobs) == 1:
             # This process is the worker, and nobody's guest.
             worker_tasks.set_up()
-        told = progress.choose(len(planned.jobs), quiet=wanted.quiet)
-        stack.callback(told.close)
+        shown = progress.choose(len(planned.jobs), quiet=wanted.quiet)
+        stack.callback(shown.close)
         control = Control(
-            on_finish=lambda job, failed: told.advance(_size_of(job), failed),
-            on_notice=lambda text: told.say(f"imgbatch: {text}"),
+            on_finish=lambda job, failed: shown.advance(_size_of(job), failed),
+            on_notice=lambda text: shown.say(f"imgbatch: {text}"),
         )
-        trouble = None
-
-        def note(result: Result) -> None:
-            if report:
-                report.add(result)
-            if wanted.verbose:
-                for line in _lines(result):
-                    told.say(line)
-
         # To the last row of the report: it is not to lack any.
-        stack.enter_context(_interruptible(control, summary, told))
-        try:
-            summary.skipped = len(planned.skipped)
-            if report or wanted.verbose:
-                for result in planned.skipped:
-                    note(result)
-            for result in prepared.results(control, supervised=True):
-                summary.add(result)
-                note(result)
-        except KeyboardInterrupt:
-            # The second one: workers are gone, and what they had begun is cleared away.
-            summary.signal = summary.signal or signal.SIGINT
-        except WorkersError as error:
-            # Every file has its row by now, which says the same.
-            trouble = str(error)
+        stack.enter_context(_interruptible(control, summary, shown))
+        rows = _Rows(report, shown if wanted.verbose else None)
+        trouble = _follow(prepared, control, summary, rows)
         summary.seconds = time.monotonic() - begun
         summary.stopped = trouble or prepared.stopped
         if report:
@@ -103,6 +82,44 @@ def _carry_out(prepared: batch.Batch, wanted: Wanted, begun: float) -> int:
     return summary.exit_code
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Where the outcome of each file is told: in a report, on the screen, in both or nowhere."""
+
+    report: Report | None
+    screen: progress.Progress | None
+
+    def __bool__(self) -> bool:
+        return self.report is not None or self.screen is not None
+
+    def add(self, result: Result) -> None:
+        """Tell of one."""
+        if self.report:
+            self.report.add(result)
+        if self.screen:
+            for line in _lines(result):
+                self.screen.say(line)
+
+
+def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Rows) -> str | None:
+    """Carry the plan out to its end or an interruption; return what kept it from going on."""
+    try:
+        summary.skipped = len(prepared.plan.skipped)
+        if rows:
+            for result in prepared.plan.skipped:
+                rows.add(result)
+        for result in prepared.results(control, supervised=True):
+            summary.add(result)
+            rows.add(result)
+    except KeyboardInterrupt:
+        # The second one: workers are gone, and what they had begun is cleared away.
+        summary.signal = summary.signal or signal.SIGINT
+    except WorkersError as error:
+        # Every file has its row by now, which says the same.
+        return str(error)
+    return None
+
+
 def _warn(notices: Iterable[str]) -> None:
     for notice in notices:
         complain(notice)
@@ -114,7 +131,7 @@ def _size_of(job: Any) -> int:
 
 
 @contextmanager
-def _interruptible(control: Control, summary: Summary, told: progress.Progress) -> Iterator[None]:
+def _interruptible(control: Control, summary: Summary, shown: progress.Progress) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets the files in hand finish, the second stops at once.
 
     At once is where the executor looks next, not in the midst of a row, and rows are written of
@@ -137,7 +154,7 @@ def _interruptible(control: Control, summary: Summary, told: progress.Progress) 
         else:
             summary.signal = number
             control.stop()
-            told.cut_in("stopping when the files in hand are finished; once more to stop at once")
+            shown.cut_in("stopping when the files in hand are finished; once more to stop at once")
 
     before = {number: signal.signal(number, interrupt) for number in signals.heeded()}
     try:

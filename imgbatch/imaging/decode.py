@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -16,10 +16,9 @@ from PIL import Image
 from imgbatch.errors import PictureError
 from imgbatch.imaging import depth, formats, limits, memory, metadata, png, room
 from imgbatch.imaging.colour import implied
-from imgbatch.imaging.metadata import EVERY_POLICY, embedded, exif
+from imgbatch.imaging.metadata import embedded, exif
 from imgbatch.imaging.modes import in_working_mode, with_sane_profile
 from imgbatch.imaging.opening import (
-    Every,
     OnRead,
     Rules,
     opened,
@@ -31,16 +30,13 @@ from imgbatch.imaging.opening import (
 from imgbatch.imaging.picture import Box, Coding, Picture, Series, turned
 from imgbatch.imaging.series import frames
 from imgbatch.imaging.series.pages import Pages
-from imgbatch.model import MetadataPolicy, Notice, Size
+from imgbatch.model import MAX_PIXELS, Failure, Notice, Size
 
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
 
 Need = Callable[[Size], Size]
 """From a picture's full upright size to the least size that all outputs can start from."""
-
-MAX_PIXELS: Final = 250_000_000
-"""Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
 # Most of a progressive JPEG's time is not its pixels', so fewer of them save little; and a decoder
 # that leaves hardly more than is wanted costs up to 1.8 dB.
@@ -96,21 +92,20 @@ Admit = Callable[[Demand], None]
 """Asked before the pixels of a picture are decoded; raises whatever it likes to prevent that."""
 
 
-def decode(path: str, need: Need, **options: Any) -> Picture:
-    """The picture in `path`, or the first of several frames: see `pictures`."""
-    with closing(pictures(path, need, **options)) as frames:
+_USUAL: Final = Rules()
+
+
+def decode(path: str, need: Need, *, admit: Admit | None = None, **rules: Any) -> Picture:
+    """The picture in `path`, or the first of several frames: see `pictures`, and `Rules`."""
+    with closing(pictures(path, need, Rules(**rules), admit=admit)) as frames:
         return next(frames)
 
 
 def pictures(
     path: str,
     need: Need,
+    rules: Rules = _USUAL,
     *,
-    every: Every | None = None,
-    max_pixels: int = MAX_PIXELS,
-    salvage: bool = False,
-    raw_preview: bool = False,
-    policies: Collection[MetadataPolicy] = EVERY_POLICY,
     admit: Admit | None = None,
     on_read: OnRead | None = None,
 ) -> Generator[Picture]:
@@ -118,13 +113,11 @@ def pictures(
 
     It is not turned yet, but knows its orientation; its metadata say that it is upright.
     A JPEG is decoded at 1/2, 1/4 or 1/8 where that is enough (by libjpeg's scaled inverse DCT).
-    Of several frames only the first is given unless `every`, which is asked with the format's
-    name and the series, says so; they come one by one, and composed: each as it is to be seen.
-    With `salvage` a picture that is cut short is kept as far as it goes, with a warning.
-    `raw_preview` takes the JPEG inside a camera's raw file. `policies` are those of the outputs:
-    metadata that none of them keeps are not read. `admit` is called once, after the header and
-    before any pixel; whatever it raises is passed on. `on_read` is told the checksum of the file,
-    after the last frame.
+    Of several frames only the first is given unless the rules' `every` says so; they come one by
+    one, and composed: each as it is to be seen. With `salvage` a picture that is cut short is kept
+    as far as it goes, with a warning. `admit` is called once, after the header and before any
+    pixel; whatever it raises is passed on. `on_read` is told the checksum of the file, after the
+    last frame.
     Raises PictureError in the stage "open" or "decode".
     """
     taken, begun, refused = 0, False, False
@@ -137,9 +130,9 @@ def pictures(
             refused = False
         taken = demand.bytes + demand.beside
 
-    rules = Rules(max_pixels, every=every, raw_preview=raw_preview, metadata=tuple(policies))
+    strict = replace(rules, salvage=False) if rules.salvage else rules
     try:
-        for picture in _decoded(path, need, rules, ask, on_read):
+        for picture in _decoded(path, need, strict, ask, on_read):
             begun = True
             yield picture
     except PictureError as error:
@@ -152,9 +145,16 @@ def pictures(
     if not room.is_there(taken or memory.opening(path)):
         raise short_of_memory(failure.stage)
     # Where even the header is cut short there are no pixels to keep.
-    if begun or not (salvage and taken and failure.kind == "truncated"):
+    if begun or not (rules.salvage and taken and failure.kind == "truncated"):
         raise PictureError(failure.stage, failure.kind, failure.message)
-    again = _decoded(path, need, replace(rules, salvage=True), lambda demand: None, on_read)
+    yield from _salvaged(path, need, rules, on_read, failure)
+
+
+def _salvaged(
+    path: str, need: Need, rules: Rules, on_read: OnRead | None, failure: Failure
+) -> Generator[Picture]:
+    """What can be had of a picture that is cut short; raises its `failure` if that is nothing."""
+    again = _decoded(path, need, rules, lambda demand: None, on_read)
     with closing(again) as rest:
         try:
             picture = next(rest)

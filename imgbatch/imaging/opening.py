@@ -20,7 +20,7 @@ from imgbatch.imaging import formats
 from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
 from imgbatch.imaging.picture import Series
 from imgbatch.imaging.series import frames, gif
-from imgbatch.model import MetadataPolicy, Notice, Stage
+from imgbatch.model import MAX_PIXELS, MetadataPolicy, Notice, Stage
 from imgbatch.store import regular
 from imgbatch.store.checksum import PIECE_BYTES
 from imgbatch.store.crc import crc32
@@ -33,11 +33,12 @@ Every = Callable[[str, Series], bool]
 class Rules:
     """How strict to be with a file: its most pixels, and whether it may be cut short.
 
-    And what to take from it: every frame, the small JPEG in a raw file, metadata for outputs of
-    these policies.
+    And what to take from it: every frame, if `every` says so, which is asked with the format's name
+    and the series; with `raw_preview` the JPEG inside a camera's raw file; metadata for outputs of
+    these policies, and none that all of them drop.
     """
 
-    max_pixels: int
+    max_pixels: int = MAX_PIXELS
     salvage: bool = False
     every: Every | None = None
     raw_preview: bool = False
