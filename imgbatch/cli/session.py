@@ -17,6 +17,7 @@ from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
 from imgbatch.model import UP_TO_DATE, Result, Source, Summary
 from imgbatch.planning.plan import Plan
+from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
 from imgbatch.running.report import Report
@@ -209,9 +210,12 @@ def _tell(summary: Summary, output: str, wanted: Wanted) -> None:
         counts = [f"{summary.done} done"]
         counts += [f"{summary.skipped} skipped"] if summary.skipped else []
         counts += [f"{summary.failed} failed"] if summary.failed else []
-        counts += [f"{summary.warnings} warnings"] if summary.warnings else []
+        counts += [counted(summary.warnings, "warning")] if summary.warnings else []
         line = f"{', '.join(counts)} in {output}"
-        line += f" · {summary.copied} copied as they are" if summary.copied else ""
+        if summary.copied:
+            line += (
+                f" · {summary.copied} copied as {'it is' if summary.copied == 1 else 'they are'}"
+            )
         if summary.done:
             rate = summary.done / summary.seconds if summary.seconds else 0
             line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"
@@ -239,4 +243,6 @@ def _bytes(number: float) -> str:
         if number < 1000 or unit == "GB":
             break
         number /= 1000
-    return f"{number:.0f} {unit}" if unit == "bytes" or number >= 100 else f"{number:.1f} {unit}"
+    if unit == "bytes":
+        return counted(round(number), "byte")
+    return f"{number:.0f} {unit}" if number >= 100 else f"{number:.1f} {unit}"

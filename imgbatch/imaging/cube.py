@@ -14,6 +14,8 @@ from io import BytesIO, TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
+from imgbatch.plurals import counted
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -140,7 +142,7 @@ class _Reader:
         except ValueError:
             numbers = ()
         if len(numbers) != count or not all(abs(value) < _FAR for value in numbers):
-            expected = f"{count} number{'s' * (count > 1)}"
+            expected = counted(count, "number")
             raise CubeError(f"line {number}: found {line.strip()[:60]!r}, expected {expected}")
         return numbers
 

@@ -21,6 +21,7 @@ from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
 from imgbatch.imaging.picture import Series
 from imgbatch.imaging.series import frames, gif
 from imgbatch.model import MAX_PIXELS, MetadataPolicy, Notice, Stage
+from imgbatch.plurals import counted
 from imgbatch.store import regular
 from imgbatch.store.checksum import PIECE_BYTES
 from imgbatch.store.crc import crc32
@@ -184,7 +185,8 @@ def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notic
         return texts.thinned(file)
     if row.name == "jpeg":
         file, count = segments.thinned(file)
-        message = f"{count:,} segments before the picture dropped: there are too many to read"
+        what = counted(count, "segment", spec=",")
+        message = f"{what} before the picture dropped: there are too many to read"
         return file, (Notice("metadata-dropped", message),) if count else ()
     if row.name == "gif":
         file, count = gif.without_long_comments(file)

@@ -170,4 +170,4 @@ class _Links:
                 "becomes a file of its own, the others keep what they have"
             )
         if (more := len(self._twins) - NAMED) > 0:
-            yield f"so are {more} more"
+            yield f"so {'is' if more == 1 else 'are'} {more} more"

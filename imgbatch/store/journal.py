@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Made
+from imgbatch.plurals import counted
 from imgbatch.store import local_files, worker_log
 from imgbatch.store.worker_log import Claim, Entry
 
@@ -163,9 +164,11 @@ class Journal:
             ) from None
         if journal._connection is not None:
             if journal._rejected:
+                one = journal._rejected == 1
                 journal.notices.append(
-                    f"{journal._rejected} lines of the logs in {journal._folder} are damaged, or "
-                    "not imgbatch's, and were ignored"
+                    f"{counted(journal._rejected, 'line')} of the logs in {journal._folder} "
+                    f"{'is' if one else 'are'} damaged, or not imgbatch's, and "
+                    f"{'was' if one else 'were'} ignored"
                 )
             if journal._broken:
                 journal._usable = True
