@@ -81,7 +81,7 @@ class _Reader:
         while batch := list(islice(lines, _BATCH)):
             if not (self.size and self._are_colours(batch)):
                 for number, line in enumerate(batch, first):
-                    self._told(number, line)
+                    self._take(number, line)
             first += len(batch)
         if not self.size:
             raise CubeError("found no LUT_3D_SIZE or LUT_1D_SIZE")
@@ -109,7 +109,7 @@ class _Reader:
         self.values.extend(numbers)
         return True
 
-    def _told(self, number: int, line: str) -> None:
+    def _take(self, number: int, line: str) -> None:
         """A line: a colour, a keyword with its values, or a comment."""
         word, *rest = line.split() or ["#"]
         if word.startswith("#") or word == "TITLE":

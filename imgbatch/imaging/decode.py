@@ -22,7 +22,7 @@ from imgbatch.imaging.opening import (
     OnRead,
     Rules,
     opened,
-    pillow_told,
+    pillow_limited,
     reading,
     recognised,
     short_of_memory,
@@ -178,7 +178,7 @@ def _decoded(
             pages = _pages(file) if row.series == "pages" else None
             series = _series(moving, pages)
             every = series is not None and rules.every is not None and rules.every(row.name, series)
-            first = _Told.of(image, row, file, need, rules, moving)
+            first = _Unread.of(image, row, file, need, rules, moving)
             demand = first.demand(file, rules, series if every else None)
             if moving is not None:
                 demand = replace(demand, bytes=demand.bytes + moving.bytes, plain=False)
@@ -203,20 +203,22 @@ def _decoded(
                 yield replace(page.picture(data, rules), series=series)
 
 
-def _page(pages: Pages, number: int, path: str, need: Need, rules: Rules) -> tuple[_Told, BinaryIO]:
+def _page(
+    pages: Pages, number: int, path: str, need: Need, rules: Rules
+) -> tuple[_Unread, BinaryIO]:
     """What is known of a page, and a file of it alone."""
     with reading("decode", rules):
         data, lost = pages.alone(number)
         # Its size is checked by `_largest`, in words that say which page it is.
         unlimited = replace(rules, max_pixels=sys.maxsize)
         image, row, file = recognised(BytesIO(data), path, unlimited)
-        told = _Told.of(image, row, file, need, rules)
-        told.notices += embedded.unreadable(lost)
-    return told, file
+        page = _Unread.of(image, row, file, need, rules)
+        page.notices += embedded.unreadable(lost)
+    return page, file
 
 
 @dataclass(slots=True)
-class _Told:
+class _Unread:
     """What is known of a picture, or a page, before its pixels are decoded."""
 
     image: Image.Image
@@ -241,7 +243,7 @@ class _Told:
         need: Need,
         rules: Rules,
         moving: frames.Animation | None = None,
-    ) -> _Told:
+    ) -> _Unread:
         """Ask an opened image, and tell it how small it may be decoded."""
         wide = depth.lost_to_pillow(image, file)
         deep = _reads_deep(image, file, rules) if wide and moving is None else False
@@ -292,14 +294,14 @@ class _Told:
             if row.name == "ico":
                 # It was measured above; Pillow counts the mask of a bitmap as if it were pixels.
                 file.seek(0)
-                with pillow_told(rules, unlimited=True):
+                with pillow_limited(rules, unlimited=True):
                     image = Image.open(file, formats=(row.pillow,))
-            icc, told = implied.profile(image, row, file, self.found.exif)
+            icc, of_colour = implied.profile(image, row, file, self.found.exif)
             pixels, more = _pixels(image, file, deep=self.deep, salvage=rules.salvage)
             if row.name == "png":
                 # PNG alone may tell metadata behind the pixels.
-                self.read_again(_with_all_told(image, file))
-            return self._made(pixels, image, icc, rules, told, more)
+                self.read_again(_with_all_metadata(image, file))
+            return self._made(pixels, image, icc, rules, of_colour, more)
 
     def read_again(self, image: Image.Image) -> None:
         """Take the metadata from an image that is loaded, and so knows them all."""
@@ -313,10 +315,10 @@ class _Told:
         self, frame: frames.Frame, file: BinaryIO, whole: Image.Image | None, rules: Rules
     ) -> Picture:
         """The first frame of an animation; `whole` is a still with all that the file tells."""
-        icc, told = implied.profile(self.image, self.row, file, self.found.exif)
+        icc, of_colour = implied.profile(self.image, self.row, file, self.found.exif)
         if whole is not None:
             self.read_again(whole)
-        made = self._made(frame.image, frame.image, icc, rules, told, ())
+        made = self._made(frame.image, frame.image, icc, rules, of_colour, ())
         return replace(made, duration=frame.duration)
 
     def _made(
@@ -325,11 +327,11 @@ class _Told:
         image: Image.Image,
         icc: bytes | None,
         rules: Rules,
-        told: tuple[Notice, ...],
+        of_colour: tuple[Notice, ...],
         more: tuple[Notice, ...],
     ) -> Picture:
         kept, lost = self.found.settled(rules.metadata)
-        notices = self.notices + lost + told
+        notices = self.notices + lost + of_colour
         if self.wide and not self.deep:
             notices += (_reduced(self.wide, self.image),)
         made = Picture(
@@ -348,7 +350,7 @@ class _Told:
 
 
 def _animated(
-    told: _Told, moving: frames.Animation, file: BinaryIO, rules: Rules
+    undecoded: _Unread, moving: frames.Animation, file: BinaryIO, rules: Rules
 ) -> Iterator[Picture]:
     """The frames of an animation; what travels with them is the same for all."""
     if not moving.complete and not rules.salvage:
@@ -362,7 +364,7 @@ def _animated(
             if frame is None:
                 return
             if first is None:
-                first = told.composed(frame, file, moving.whole(), rules)
+                first = undecoded.composed(frame, file, moving.whole(), rules)
                 if moving.still_beside:
                     message = "the still picture beside the animation was dropped"
                     first = first.with_notice("gain-map-dropped", message)
@@ -507,7 +509,7 @@ def _pixels(
     return (image._new(image.im) if pixels is image else pixels), notices
 
 
-def _with_all_told(image: Any, file: BinaryIO) -> Image.Image:
+def _with_all_metadata(image: Any, file: BinaryIO) -> Image.Image:
     """A PNG that knows what stands behind its pixels, as Pillow's own does once it is loaded."""
     return png.with_one_pixel(file) if image.tile else image
 

@@ -162,7 +162,7 @@ def recognised(
             image = _inside_icon(file)
         else:
             # The limit is checked below, in better words; but WebP allocates its canvas here.
-            with pillow_told(rules, unlimited=row.name != "webp"):
+            with pillow_limited(rules, unlimited=row.name != "webp"):
                 image = _image_in(file, row, preview=rules.raw_preview)
         if notices:
             image.info[embedded.NOTICES] = notices
@@ -285,23 +285,23 @@ def short_of_memory(stage: Stage) -> PictureError:
 class reading:  # noqa: N801
     """A context that turns whatever a codec raises into a PictureError with words for a person."""
 
-    __slots__ = ("_quiet", "_rules", "_stage", "_told")
+    __slots__ = ("_limited", "_quiet", "_rules", "_stage")
 
     def __init__(self, stage: Stage, rules: Rules) -> None:
         self._stage: Stage = stage
         self._rules = rules
         self._quiet = None if warnings.filters[:1] == [_silence] else quiet()
-        self._told = pillow_told(rules)
+        self._limited = pillow_limited(rules)
 
     def __enter__(self) -> None:
         if self._quiet is not None:
             self._quiet.__enter__()
-        self._told.__enter__()
+        self._limited.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        self._told.__exit__()
+        self._limited.__exit__()
         if self._quiet is not None:
             self._quiet.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, PictureError):
@@ -347,7 +347,7 @@ def _explained(error: BaseException) -> tuple[str, str]:
 _PNG_TEXTS: Final = (texts.MOST_BYTES, 8 * texts.MOST_BYTES)
 
 
-class pillow_told:  # noqa: N801
+class pillow_limited:  # noqa: N801
     """A context in which Pillow, which may be a guest in another program, has our settings.
 
     It keeps them in globals. Its limit only warns where it should fail, and fails at twice its

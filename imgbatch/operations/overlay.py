@@ -345,7 +345,7 @@ class TextOverlay(Operation):
 
     def _rendered(self, picture: Picture) -> str:
         origin = picture.origin
-        taken, camera = _told(picture)
+        taken, camera = _date_and_camera(picture)
         width, height = picture.full_size
         return self._caption.render(
             {
@@ -363,7 +363,7 @@ class TextOverlay(Operation):
         )
 
 
-def _told(picture: Picture) -> tuple[str | None, str | None]:
+def _date_and_camera(picture: Picture) -> tuple[str | None, str | None]:
     """What EXIF tells of the date and the camera."""
     from imgbatch.imaging.metadata import exif
 
