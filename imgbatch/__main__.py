@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command line and exit with its code."""
     # Whoever presses Ctrl-C this early: until there is more that can be done about it.
-    sys.excepthook = _told
+    sys.excepthook = _hook
     from imgbatch import signals
 
     signals.take_over()
@@ -31,7 +31,7 @@ def main() -> None:
     sys.exit(run_command())
 
 
-def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
 

@@ -23,7 +23,7 @@ ROW: Final = re.compile(r"^\| *(\d*) *\| `([a-z/]+)/` \| (.+) \|[^|]*\|$", re.MU
 MOST_LAYERS: Final = 10
 
 HOMES: Final = {
-    "PIL": {"imaging", "operations", "running.worker"},
+    "PIL": {"imaging", "operations", "running.worker", "running.preloaded"},
     "numpy": {"imaging", "operations"},
     "cykooz_resizer": {"imaging"},
     "isal": {"imaging", "store.crc"},

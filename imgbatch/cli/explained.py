@@ -10,6 +10,7 @@ from imgbatch.model import Encoding
 from imgbatch.operations import Operation, words_of
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.profile import ConvertProfile
+from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.toml import written
 
@@ -76,7 +77,7 @@ def _saved(encoding: Encoding) -> str:
     elif encoding.quality is not None:
         words.append(f"quality {encoding.quality}")
     if encoding.max_bytes is not None:
-        words.append(f"at most {encoding.max_bytes:,} bytes")
+        words.append(f"at most {counted(encoding.max_bytes, 'byte', spec=',')}")
     if encoding.keep_smaller:
         words.append("unless the source is smaller")
     words.append(_METADATA[encoding.metadata])

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TextIO
 
 from imgbatch.cli import safe_streams
 from imgbatch.naming import shown
+from imgbatch.plurals import counted
 
 LINE_SECONDS: Final = 30.0
 _RED: Final = "\x1b[31m"
@@ -122,7 +123,7 @@ class Lines:
             self._last = now
             rate = self._finished / (now - self._begun)
             self.say(
-                f"{self._finished} of {self._total} images, {rate:.1f} images/s, "
+                f"{self._finished} of {counted(self._total, 'image')}, {rate:.1f} images/s, "
                 f"{self._failures} failed"
             )
 

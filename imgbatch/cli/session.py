@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
 from imgbatch.model import UP_TO_DATE, Result, Source, Summary
 from imgbatch.planning.plan import Plan
+from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
 from imgbatch.running.report import Report
@@ -49,37 +51,16 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
         if len(planned.jobs) == 1:
             # This process is the worker, and nobody's guest.
             worker_tasks.set_up()
-        told = progress.choose(len(planned.jobs), quiet=wanted.quiet)
-        stack.callback(told.close)
+        shown = progress.choose(len(planned.jobs), quiet=wanted.quiet)
+        stack.callback(shown.close)
         control = Control(
-            on_finish=lambda job, failed: told.advance(_size_of(job), failed),
-            on_notice=lambda text: told.say(f"imgbatch: {text}"),
+            on_finish=lambda job, failed: shown.advance(_size_of(job), failed),
+            on_notice=lambda text: shown.say(f"imgbatch: {text}"),
         )
-        trouble = None
-
-        def note(result: Result) -> None:
-            if report:
-                report.add(result)
-            if wanted.verbose:
-                for line in _lines(result):
-                    told.say(line)
-
         # To the last row of the report: it is not to lack any.
-        stack.enter_context(_interruptible(control, summary, told))
-        try:
-            summary.skipped = len(planned.skipped)
-            if report or wanted.verbose:
-                for result in planned.skipped:
-                    note(result)
-            for result in prepared.results(control, supervised=True):
-                summary.add(result)
-                note(result)
-        except KeyboardInterrupt:
-            # The second one: workers are gone, and what they had begun is cleared away.
-            summary.signal = summary.signal or signal.SIGINT
-        except WorkersError as error:
-            # Every file has its row by now, which says the same.
-            trouble = str(error)
+        stack.enter_context(_interruptible(control, summary, shown))
+        rows = _Rows(report, shown if wanted.verbose else None)
+        trouble = _follow(prepared, control, summary, rows)
         summary.seconds = time.monotonic() - begun
         summary.stopped = trouble or prepared.stopped
         if report:
@@ -94,6 +75,44 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
     return summary.exit_code
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Where the outcome of each file is told: in a report, on the screen, in both or nowhere."""
+
+    report: Report | None
+    screen: progress.Progress | None
+
+    def __bool__(self) -> bool:
+        return self.report is not None or self.screen is not None
+
+    def add(self, result: Result) -> None:
+        """Tell of one."""
+        if self.report:
+            self.report.add(result)
+        if self.screen:
+            for line in _lines(result):
+                self.screen.say(line)
+
+
+def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Rows) -> str | None:
+    """Carry the plan out to its end or an interruption; return what kept it from going on."""
+    try:
+        summary.skipped = len(prepared.plan.skipped)
+        if rows:
+            for result in prepared.plan.skipped:
+                rows.add(result)
+        for result in prepared.results(control, supervised=True):
+            summary.add(result)
+            rows.add(result)
+    except KeyboardInterrupt:
+        # The second one: workers are gone, and what they had begun is cleared away.
+        summary.signal = summary.signal or signal.SIGINT
+    except WorkersError as error:
+        # Every file has its row by now, which says the same.
+        return str(error)
+    return None
+
+
 def _warn(notices: Iterable[str]) -> None:
     for notice in notices:
         complain(notice)
@@ -105,7 +124,7 @@ def _size_of(job: Any) -> int:
 
 
 @contextmanager
-def _interruptible(control: Control, summary: Summary, told: progress.Progress) -> Iterator[None]:
+def _interruptible(control: Control, summary: Summary, shown: progress.Progress) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets the files in hand finish, the second stops at once.
 
     At once is where the executor looks next, not in the midst of a row, and rows are written of
@@ -128,7 +147,7 @@ def _interruptible(control: Control, summary: Summary, told: progress.Progress) 
         else:
             summary.signal = number
             control.stop()
-            told.cut_in("stopping when the files in hand are finished; once more to stop at once")
+            shown.cut_in("stopping when the files in hand are finished; once more to stop at once")
 
     before = {number: signal.signal(number, interrupt) for number in signals.heeded()}
     try:
@@ -183,9 +202,12 @@ def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
         counts = [f"{summary.done} done"]
         counts += [f"{summary.skipped} skipped"] if summary.skipped else []
         counts += [f"{summary.failed} failed"] if summary.failed else []
-        counts += [f"{summary.warnings} warnings"] if summary.warnings else []
+        counts += [counted(summary.warnings, "warning")] if summary.warnings else []
         line = f"{', '.join(counts)} in {output}"
-        line += f" · {summary.copied} copied as they are" if summary.copied else ""
+        if summary.copied:
+            line += (
+                f" · {summary.copied} copied as {'it is' if summary.copied == 1 else 'they are'}"
+            )
         if summary.done:
             rate = summary.done / summary.seconds if summary.seconds else 0
             line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"
@@ -213,4 +235,6 @@ def _bytes(number: float) -> str:
         if number < 1000 or unit == "GB":
             break
         number /= 1000
-    return f"{number:.0f} {unit}" if unit == "bytes" or number >= 100 else f"{number:.1f} {unit}"
+    if unit == "bytes":
+        return counted(round(number), "byte")
+    return f"{number:.0f} {unit}" if number >= 100 else f"{number:.1f} {unit}"

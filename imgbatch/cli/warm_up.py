@@ -37,5 +37,5 @@ def start(*, numpy: bool) -> None:
 
     # Without threads of its own: the workers share the processors between them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    modules = ["imgbatch.running.worker_tasks", "imgbatch.running.worker"]
+    modules = ["imgbatch.running.worker_tasks", "imgbatch.running.preloaded"]
     crew.warm_up(*modules, *(["numpy"] if numpy else []))

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.pool import Pool
 from typing import Any, Final, Generic
 
@@ -37,9 +37,6 @@ from imgbatch.executors.pool_worker import (
 )
 from imgbatch.executors.serial import carry_out
 from imgbatch.executors.serial import run as run_here
-
-if sys.platform != "win32":
-    pass
 
 POLL_SECONDS: Final = 0.1
 _SUSPENDED_SECONDS: Final = 1.0
@@ -136,6 +133,27 @@ class _Feed(Generic[JobT]):
     def unfinished(self) -> list[Sequence[int]]:
         """What never came back, and what was never handed out."""
         return [*self._inside.values(), *self._waiting]
+
+
+@dataclass(slots=True)
+class _Signs:
+    """The signs of life of one pool: the last one, and what is expected of it.
+
+    Once a job was `begun` silence means something else than before, and again once there is no
+    more to do than what is in hand (`draining`).
+    """
+
+    last: float = field(default_factory=time.monotonic)
+    last_look: float = field(default_factory=time.monotonic)
+    begun: bool = False
+    draining: bool = False
+
+    @property
+    def patience(self) -> float:
+        """How many seconds nobody at work may be silent."""
+        if self.draining:
+            return _DRAIN_SECONDS
+        return _STALL_SECONDS if self.begun else _START_SECONDS
 
 
 class _Supervisor(Generic[JobT, ResultT]):
@@ -265,8 +283,7 @@ class _Supervisor(Generic[JobT, ResultT]):
 
     def _poll(self, arriving: Any, feed: _Feed[JobT], crew: Crew) -> Iterator[ResultT]:
         """Yield results as they arrive; return when all have, or when no more will."""
-        last_sign = last_look = time.monotonic()
-        begun = draining = False
+        signs = _Signs()
         while True:
             if self._control.aborting:
                 raise KeyboardInterrupt
@@ -278,50 +295,58 @@ class _Supervisor(Generic[JobT, ResultT]):
             except multiprocessing.TimeoutError:
                 pass
             else:
-                last_sign = time.monotonic()
-                begun = True
-                self._announce(feed)
-                results: list[bytes] = pickle.loads(pickled)
-                if self._board.trouble.value:
-                    self._note_false_start()
-                serials = feed.arrived(first, len(results))
-                self._false_starts = 0
-                for serial, result in zip(serials, results, strict=True):
-                    if result:
-                        self._answered[serial] = 1
-                        yield pickle.loads(result)
-                    else:
-                        self._postponed.append(serial)
-                if self._control.stopping:
-                    # At once: of small files there are many in a tenth of a second.
-                    self._stop_feeding(feed)
+                signs.begun = True
+                yield from self._arrived(first, pickled, feed)
                 # Whoever takes the results may be slow.
-                asked = last_sign = time.monotonic()
+                asked = signs.last = time.monotonic()
             if time.monotonic() - asked > POLL_SECONDS + _SUSPENDED_SECONDS:
-                last_sign = self._forgive(feed, time.monotonic() - asked)
-            if time.monotonic() - last_look < POLL_SECONDS:
+                signs.last = self._forgive(feed, time.monotonic() - asked)
+            if time.monotonic() - signs.last_look < POLL_SECONDS:
                 continue
-            last_look = time.monotonic()
-            alive = crew.alive()
-            held = self._announce(feed)
-            working = [serial for serial in held if self._board.owners[serial] in alive]
-            begun = begun or bool(held)
-            # Nobody leaves of their own accord.
-            lost = len(working) < len(held) or len(alive) < crew.size
-            self._control.workers_died |= lost
-            if lost and not begun:
-                self._note_false_start()
+            signs.last_look = time.monotonic()
+            if self._is_over(signs, feed, crew):
                 return
-            if (lost or self._control.stopping) and not draining:
-                # Whoever lives finishes the file in hand, and then stops.
-                draining = True
-                self._stop_feeding(feed)
-            self._give_up_overdue(working, crew)
-            patience = _DRAIN_SECONDS if draining else _STALL_SECONDS if begun else _START_SECONDS
-            if not working and time.monotonic() - last_sign > patience:
-                if not begun:
-                    self._note_false_start()
-                return
+
+    def _arrived(self, first: int, pickled: bytes, feed: _Feed[JobT]) -> Iterator[ResultT]:
+        """Yield the results of the portion that begins with the job `first`."""
+        self._announce(feed)
+        results: list[bytes] = pickle.loads(pickled)
+        if self._board.trouble.value:
+            self._note_false_start()
+        serials = feed.arrived(first, len(results))
+        self._false_starts = 0
+        for serial, result in zip(serials, results, strict=True):
+            if result:
+                self._answered[serial] = 1
+                yield pickle.loads(result)
+            else:
+                self._postponed.append(serial)
+        if self._control.stopping:
+            # At once: of small files there are many in a tenth of a second.
+            self._stop_feeding(feed)
+
+    def _is_over(self, signs: _Signs, feed: _Feed[JobT], crew: Crew) -> bool:
+        """Look after the workers; say whether to expect nothing more of this pool."""
+        alive = crew.alive()
+        held = self._announce(feed)
+        working = [serial for serial in held if self._board.owners[serial] in alive]
+        signs.begun = signs.begun or bool(held)
+        # Nobody leaves of their own accord.
+        lost = len(working) < len(held) or len(alive) < crew.size
+        self._control.workers_died |= lost
+        if lost and not signs.begun:
+            self._note_false_start()
+            return True
+        if (lost or self._control.stopping) and not signs.draining:
+            # Whoever lives finishes the file in hand, and then stops.
+            signs.draining = True
+            self._stop_feeding(feed)
+        self._give_up_overdue(working, crew)
+        if working or time.monotonic() - signs.last <= signs.patience:
+            return False
+        if not signs.begun:
+            self._note_false_start()
+        return True
 
     def _forgive(self, feed: _Feed[JobT], seconds: float) -> float:
         """Everybody was suspended (Ctrl-Z, or the machine): that is nobody's working time."""

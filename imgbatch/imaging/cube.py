@@ -14,6 +14,8 @@ from io import BytesIO, TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
+from imgbatch.plurals import counted
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -79,7 +81,7 @@ class _Reader:
         while batch := list(islice(lines, _BATCH)):
             if not (self.size and self._are_colours(batch)):
                 for number, line in enumerate(batch, first):
-                    self._told(number, line)
+                    self._take(number, line)
             first += len(batch)
         if not self.size:
             raise CubeError("found no LUT_3D_SIZE or LUT_1D_SIZE")
@@ -107,7 +109,7 @@ class _Reader:
         self.values.extend(numbers)
         return True
 
-    def _told(self, number: int, line: str) -> None:
+    def _take(self, number: int, line: str) -> None:
         """A line: a colour, a keyword with its values, or a comment."""
         word, *rest = line.split() or ["#"]
         if word.startswith("#") or word == "TITLE":
@@ -140,7 +142,7 @@ class _Reader:
         except ValueError:
             numbers = ()
         if len(numbers) != count or not all(abs(value) < _FAR for value in numbers):
-            expected = f"{count} number{'s' * (count > 1)}"
+            expected = counted(count, "number")
             raise CubeError(f"line {number}: found {line.strip()[:60]!r}, expected {expected}")
         return numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -16,14 +16,13 @@ from PIL import Image
 from imgbatch.errors import PictureError
 from imgbatch.imaging import depth, formats, limits, memory, metadata, png, room
 from imgbatch.imaging.colour import implied
-from imgbatch.imaging.metadata import EVERY_POLICY, embedded, exif
+from imgbatch.imaging.metadata import embedded, exif
 from imgbatch.imaging.modes import in_working_mode, with_sane_profile
 from imgbatch.imaging.opening import (
-    Every,
     OnRead,
     Rules,
     opened,
-    pillow_told,
+    pillow_limited,
     reading,
     recognised,
     short_of_memory,
@@ -31,16 +30,13 @@ from imgbatch.imaging.opening import (
 from imgbatch.imaging.picture import Box, Coding, Picture, Series, turned
 from imgbatch.imaging.series import frames
 from imgbatch.imaging.series.pages import Pages
-from imgbatch.model import MetadataPolicy, Notice, Size
+from imgbatch.model import MAX_PIXELS, Failure, Notice, Size
 
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
 
 Need = Callable[[Size], Size]
 """From a picture's full upright size to the least size that all outputs can start from."""
-
-MAX_PIXELS: Final = 250_000_000
-"""Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
 # Most of a progressive JPEG's time is not its pixels', so fewer of them save little; and a decoder
 # that leaves hardly more than is wanted costs up to 1.8 dB.
@@ -96,21 +92,20 @@ Admit = Callable[[Demand], None]
 """Asked before the pixels of a picture are decoded; raises whatever it likes to prevent that."""
 
 
-def decode(path: str, need: Need, **options: Any) -> Picture:
-    """The picture in `path`, or the first of several frames: see `pictures`."""
-    with closing(pictures(path, need, **options)) as frames:
+_USUAL: Final = Rules()
+
+
+def decode(path: str, need: Need, *, admit: Admit | None = None, **rules: Any) -> Picture:
+    """The picture in `path`, or the first of several frames: see `pictures`, and `Rules`."""
+    with closing(pictures(path, need, Rules(**rules), admit=admit)) as frames:
         return next(frames)
 
 
 def pictures(
     path: str,
     need: Need,
+    rules: Rules = _USUAL,
     *,
-    every: Every | None = None,
-    max_pixels: int = MAX_PIXELS,
-    salvage: bool = False,
-    raw_preview: bool = False,
-    policies: Collection[MetadataPolicy] = EVERY_POLICY,
     admit: Admit | None = None,
     on_read: OnRead | None = None,
 ) -> Generator[Picture]:
@@ -118,13 +113,11 @@ def pictures(
 
     It is not turned yet, but knows its orientation; its metadata say that it is upright.
     A JPEG is decoded at 1/2, 1/4 or 1/8 where that is enough (by libjpeg's scaled inverse DCT).
-    Of several frames only the first is given unless `every`, which is asked with the format's
-    name and the series, says so; they come one by one, and composed: each as it is to be seen.
-    With `salvage` a picture that is cut short is kept as far as it goes, with a warning.
-    `raw_preview` takes the JPEG inside a camera's raw file. `policies` are those of the outputs:
-    metadata that none of them keeps are not read. `admit` is called once, after the header and
-    before any pixel; whatever it raises is passed on. `on_read` is told the checksum of the file,
-    after the last frame.
+    Of several frames only the first is given unless the rules' `every` says so; they come one by
+    one, and composed: each as it is to be seen. With `salvage` a picture that is cut short is kept
+    as far as it goes, with a warning. `admit` is called once, after the header and before any
+    pixel; whatever it raises is passed on. `on_read` is told the checksum of the file, after the
+    last frame.
     Raises PictureError in the stage "open" or "decode".
     """
     taken, begun, refused = 0, False, False
@@ -137,9 +130,9 @@ def pictures(
             refused = False
         taken = demand.bytes + demand.beside
 
-    rules = Rules(max_pixels, every=every, raw_preview=raw_preview, metadata=tuple(policies))
+    strict = replace(rules, salvage=False) if rules.salvage else rules
     try:
-        for picture in _decoded(path, need, rules, ask, on_read):
+        for picture in _decoded(path, need, strict, ask, on_read):
             begun = True
             yield picture
     except PictureError as error:
@@ -152,9 +145,16 @@ def pictures(
     if not room.is_there(taken or memory.opening(path)):
         raise short_of_memory(failure.stage)
     # Where even the header is cut short there are no pixels to keep.
-    if begun or not (salvage and taken and failure.kind == "truncated"):
+    if begun or not (rules.salvage and taken and failure.kind == "truncated"):
         raise PictureError(failure.stage, failure.kind, failure.message)
-    again = _decoded(path, need, replace(rules, salvage=True), lambda demand: None, on_read)
+    yield from _salvaged(path, need, rules, on_read, failure)
+
+
+def _salvaged(
+    path: str, need: Need, rules: Rules, on_read: OnRead | None, failure: Failure
+) -> Generator[Picture]:
+    """What can be had of a picture that is cut short; raises its `failure` if that is nothing."""
+    again = _decoded(path, need, rules, lambda demand: None, on_read)
     with closing(again) as rest:
         try:
             picture = next(rest)
@@ -178,7 +178,7 @@ def _decoded(
             pages = _pages(file) if row.series == "pages" else None
             series = _series(moving, pages)
             every = series is not None and rules.every is not None and rules.every(row.name, series)
-            first = _Told.of(image, row, file, need, rules, moving)
+            first = _Unread.of(image, row, file, need, rules, moving)
             demand = first.demand(file, rules, series if every else None)
             if moving is not None:
                 demand = replace(demand, bytes=demand.bytes + moving.bytes, plain=False)
@@ -203,20 +203,22 @@ def _decoded(
                 yield replace(page.picture(data, rules), series=series)
 
 
-def _page(pages: Pages, number: int, path: str, need: Need, rules: Rules) -> tuple[_Told, BinaryIO]:
+def _page(
+    pages: Pages, number: int, path: str, need: Need, rules: Rules
+) -> tuple[_Unread, BinaryIO]:
     """What is known of a page, and a file of it alone."""
     with reading("decode", rules):
         data, lost = pages.alone(number)
         # Its size is checked by `_largest`, in words that say which page it is.
         unlimited = replace(rules, max_pixels=sys.maxsize)
         image, row, file = recognised(BytesIO(data), path, unlimited)
-        told = _Told.of(image, row, file, need, rules)
-        told.notices += embedded.unreadable(lost)
-    return told, file
+        page = _Unread.of(image, row, file, need, rules)
+        page.notices += embedded.unreadable(lost)
+    return page, file
 
 
 @dataclass(slots=True)
-class _Told:
+class _Unread:
     """What is known of a picture, or a page, before its pixels are decoded."""
 
     image: Image.Image
@@ -241,7 +243,7 @@ class _Told:
         need: Need,
         rules: Rules,
         moving: frames.Animation | None = None,
-    ) -> _Told:
+    ) -> _Unread:
         """Ask an opened image, and tell it how small it may be decoded."""
         wide = depth.lost_to_pillow(image, file)
         deep = _reads_deep(image, file, rules) if wide and moving is None else False
@@ -292,14 +294,14 @@ class _Told:
             if row.name == "ico":
                 # It was measured above; Pillow counts the mask of a bitmap as if it were pixels.
                 file.seek(0)
-                with pillow_told(rules, unlimited=True):
+                with pillow_limited(rules, unlimited=True):
                     image = Image.open(file, formats=(row.pillow,))
-            icc, told = implied.profile(image, row, file, self.found.exif)
+            icc, of_colour = implied.profile(image, row, file, self.found.exif)
             pixels, more = _pixels(image, file, deep=self.deep, salvage=rules.salvage)
             if row.name == "png":
                 # PNG alone may tell metadata behind the pixels.
-                self.read_again(_with_all_told(image, file))
-            return self._made(pixels, image, icc, rules, told, more)
+                self.read_again(_with_all_metadata(image, file))
+            return self._made(pixels, image, icc, rules, of_colour, more)
 
     def read_again(self, image: Image.Image) -> None:
         """Take the metadata from an image that is loaded, and so knows them all."""
@@ -313,10 +315,10 @@ class _Told:
         self, frame: frames.Frame, file: BinaryIO, whole: Image.Image | None, rules: Rules
     ) -> Picture:
         """The first frame of an animation; `whole` is a still with all that the file tells."""
-        icc, told = implied.profile(self.image, self.row, file, self.found.exif)
+        icc, of_colour = implied.profile(self.image, self.row, file, self.found.exif)
         if whole is not None:
             self.read_again(whole)
-        made = self._made(frame.image, frame.image, icc, rules, told, ())
+        made = self._made(frame.image, frame.image, icc, rules, of_colour, ())
         return replace(made, duration=frame.duration)
 
     def _made(
@@ -325,11 +327,11 @@ class _Told:
         image: Image.Image,
         icc: bytes | None,
         rules: Rules,
-        told: tuple[Notice, ...],
+        of_colour: tuple[Notice, ...],
         more: tuple[Notice, ...],
     ) -> Picture:
         kept, lost = self.found.settled(rules.metadata)
-        notices = self.notices + lost + told
+        notices = self.notices + lost + of_colour
         if self.wide and not self.deep:
             notices += (_reduced(self.wide, self.image),)
         made = Picture(
@@ -348,7 +350,7 @@ class _Told:
 
 
 def _animated(
-    told: _Told, moving: frames.Animation, file: BinaryIO, rules: Rules
+    undecoded: _Unread, moving: frames.Animation, file: BinaryIO, rules: Rules
 ) -> Iterator[Picture]:
     """The frames of an animation; what travels with them is the same for all."""
     if not moving.complete and not rules.salvage:
@@ -362,7 +364,7 @@ def _animated(
             if frame is None:
                 return
             if first is None:
-                first = told.composed(frame, file, moving.whole(), rules)
+                first = undecoded.composed(frame, file, moving.whole(), rules)
                 if moving.still_beside:
                     message = "the still picture beside the animation was dropped"
                     first = first.with_notice("gain-map-dropped", message)
@@ -507,7 +509,7 @@ def _pixels(
     return (image._new(image.im) if pixels is image else pixels), notices
 
 
-def _with_all_told(image: Any, file: BinaryIO) -> Image.Image:
+def _with_all_metadata(image: Any, file: BinaryIO) -> Image.Image:
     """A PNG that knows what stands behind its pixels, as Pillow's own does once it is loaded."""
     return png.with_one_pixel(file) if image.tile else image
 

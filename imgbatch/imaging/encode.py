@@ -210,16 +210,10 @@ class _File:
         """The same with fewer pixels, and a warning of that."""
         from imgbatch.imaging import resample
 
-        frames = []
-        for frame in self.frames:
-            box = (0, 0, *frame.size)
-            deep = frame.deep
-            pixels = (
-                resample.resize_deep(deep, size, "lanczos", box)
-                if deep
-                else resample.resize(frame.image, size, "lanczos", box)
-            )
-            frames.append(frame.with_image(pixels))
+        frames = [
+            frame.with_image(resample.resize(frame.pixels, size, "lanczos"))
+            for frame in self.frames
+        ]
         message = (
             f"{size[0]} x {size[1]} pixels instead of {self.size[0]} x {self.size[1]}: at quality "
             f"{fitting.LOWEST} those are more than {self.encoding.max_bytes:,} bytes"

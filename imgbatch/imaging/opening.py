@@ -20,7 +20,8 @@ from imgbatch.imaging import formats
 from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
 from imgbatch.imaging.picture import Series
 from imgbatch.imaging.series import frames, gif
-from imgbatch.model import MetadataPolicy, Notice, Stage
+from imgbatch.model import MAX_PIXELS, MetadataPolicy, Notice, Stage
+from imgbatch.plurals import counted
 from imgbatch.store import regular
 from imgbatch.store.checksum import PIECE_BYTES
 from imgbatch.store.crc import crc32
@@ -33,11 +34,12 @@ Every = Callable[[str, Series], bool]
 class Rules:
     """How strict to be with a file: its most pixels, and whether it may be cut short.
 
-    And what to take from it: every frame, the small JPEG in a raw file, metadata for outputs of
-    these policies.
+    And what to take from it: every frame, if `every` says so, which is asked with the format's name
+    and the series; with `raw_preview` the JPEG inside a camera's raw file; metadata for outputs of
+    these policies, and none that all of them drop.
     """
 
-    max_pixels: int
+    max_pixels: int = MAX_PIXELS
     salvage: bool = False
     every: Every | None = None
     raw_preview: bool = False
@@ -160,7 +162,7 @@ def recognised(
             image = _inside_icon(file)
         else:
             # The limit is checked below, in better words; but WebP allocates its canvas here.
-            with pillow_told(rules, unlimited=row.name != "webp"):
+            with pillow_limited(rules, unlimited=row.name != "webp"):
                 image = _image_in(file, row, preview=rules.raw_preview)
         if notices:
             image.info[embedded.NOTICES] = notices
@@ -183,7 +185,8 @@ def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notic
         return texts.thinned(file)
     if row.name == "jpeg":
         file, count = segments.thinned(file)
-        message = f"{count:,} segments before the picture dropped: there are too many to read"
+        what = counted(count, "segment", spec=",")
+        message = f"{what} before the picture dropped: there are too many to read"
         return file, (Notice("metadata-dropped", message),) if count else ()
     if row.name == "gif":
         file, count = gif.without_long_comments(file)
@@ -282,23 +285,23 @@ def short_of_memory(stage: Stage) -> PictureError:
 class reading:  # noqa: N801
     """A context that turns whatever a codec raises into a PictureError with words for a person."""
 
-    __slots__ = ("_quiet", "_rules", "_stage", "_told")
+    __slots__ = ("_limited", "_quiet", "_rules", "_stage")
 
     def __init__(self, stage: Stage, rules: Rules) -> None:
         self._stage: Stage = stage
         self._rules = rules
         self._quiet = None if warnings.filters[:1] == [_silence] else quiet()
-        self._told = pillow_told(rules)
+        self._limited = pillow_limited(rules)
 
     def __enter__(self) -> None:
         if self._quiet is not None:
             self._quiet.__enter__()
-        self._told.__enter__()
+        self._limited.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        self._told.__exit__()
+        self._limited.__exit__()
         if self._quiet is not None:
             self._quiet.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, PictureError):
@@ -344,7 +347,7 @@ def _explained(error: BaseException) -> tuple[str, str]:
 _PNG_TEXTS: Final = (texts.MOST_BYTES, 8 * texts.MOST_BYTES)
 
 
-class pillow_told:  # noqa: N801
+class pillow_limited:  # noqa: N801
     """A context in which Pillow, which may be a guest in another program, has our settings.
 
     It keeps them in globals. Its limit only warns where it should fail, and fails at twice its

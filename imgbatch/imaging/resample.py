@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from PIL import Image
 
 from imgbatch.imaging import room
-from imgbatch.imaging.picture import Box
+from imgbatch.imaging.picture import DEEP_MODES, Box
 from imgbatch.model import Size
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from imgbatch.imaging.deep import Deep
 
+PixelsT = TypeVar("PixelsT", bound="Image.Image | Deep")
 Resample = Callable[[Image.Image, Size, str, Box], Image.Image]
 
 KERNELS: Final = ("lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest")
@@ -55,13 +56,6 @@ def resize_pillow(image: Image.Image, size: Size, kernel: str, box: Box) -> Imag
     return image.resize(size, _PILLOW[kernel], box)
 
 
-class _Simd(NamedTuple):
-    """The two ways into cykooz-resizer."""
-
-    image: Resample
-    array: Callable[[NDArray[Any], Size, str, Box, bool], NDArray[Any] | None]
-
-
 def _buffers(image: Image.Image, size: Size) -> int:
     """The bytes of the result and of cykooz-resizer's own: rows of the new height, and colours
     times alpha; 0 for so few that it need not be asked whether they are there.
@@ -71,87 +65,88 @@ def _buffers(image: Image.Image, size: Size) -> int:
     return taken + _SLACK if taken > _FEW_BYTES else 0
 
 
-def _simd() -> _Simd | None:
-    try:
-        from cykooz_resizer import (
-            CropBox,
-            FilterType,
-            ImageData,
-            PixelType,
-            ResizeAlg,
-            ResizeOptions,
-        )
+class _Simd:
+    """cykooz-resizer, for images and for arrays. Raises ImportError where it is not installed."""
+
+    def __init__(self) -> None:
+        import cykooz_resizer as library
         from cykooz_resizer.resize import Resizer
-    except ImportError:
-        return None
 
-    convolution = ResizeAlg.convolution
-    algorithms = {
-        "lanczos": convolution(FilterType.lanczos3),
-        "bicubic": convolution(FilterType.catmull_rom),
-        "mitchell": convolution(FilterType.mitchell),
-        "bilinear": convolution(FilterType.bilinear),
-        "box": convolution(FilterType.box),
-    }
-    of_whole = {kernel: ResizeOptions(one) for kernel, one in algorithms.items()}
-    resizer = Resizer()  # type: ignore[no-untyped-call]
+        filters, kind = library.FilterType, library.PixelType
+        self._library = library
+        self._resizer = Resizer()  # type: ignore[no-untyped-call]
+        self._algorithms = {
+            kernel: library.ResizeAlg.convolution(one)
+            for kernel, one in (
+                ("lanczos", filters.lanczos3),
+                ("bicubic", filters.catmull_rom),
+                ("mitchell", filters.mitchell),
+                ("bilinear", filters.bilinear),
+                ("box", filters.box),
+            )
+        }
+        self._of_whole = {
+            kernel: library.ResizeOptions(one) for kernel, one in self._algorithms.items()
+        }
+        self._kinds = {
+            "uint16": (kind.U16, kind.U16x2, kind.U16x3, kind.U16x4),
+            "float32": (kind.F32, kind.F32x2, kind.F32x3, kind.F32x4),
+        }
 
-    def resize_simd(image: Image.Image, size: Size, kernel: str, box: Box) -> Image.Image:
+    def image(self, image: Image.Image, size: Size, kernel: str, box: Box) -> Image.Image:
         """Resample the part `box` of `image` to `size`; alpha is premultiplied on the way."""
-        algorithm = algorithms.get(kernel)
-        if algorithm is not None and image.mode == "I;16":
+        known = kernel in self._algorithms
+        if known and image.mode == "I;16":
             return _resize_grey_16(image, size, kernel, box)
-        if algorithm is None or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        if not known or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
             return resize_pillow(image, size, kernel, box)
         taken = _buffers(image, size)
         if taken and not room.is_there(taken):
             # Where memory is short it ends the process.
             return resize_pillow(image, size, kernel, box)
         if image.mode == "LA":
-            return resize_simd(image.convert("RGBA"), size, kernel, box).convert("LA")
-        options = of_whole[kernel]
+            return self.image(image.convert("RGBA"), size, kernel, box).convert("LA")
+        options = self._of_whole[kernel]
         if box != (0, 0, *image.size):
-            left, top, right, bottom = box
-            crop = CropBox(left, top, right - left, bottom - top)
-            options = ResizeOptions(algorithm, crop_box=crop)
+            options = self._options(kernel, box)
         # Not Image.new(mode, size): its fill is work for nothing.
         resized = Image.new(image.mode, size, None)
-        resizer.resize_pil(image, resized, options)
+        self._resizer.resize_pil(image, resized, options)
         return resized
 
-    kinds = {
-        "uint16": (PixelType.U16, PixelType.U16x2, PixelType.U16x3, PixelType.U16x4),
-        "float32": (PixelType.F32, PixelType.F32x2, PixelType.F32x3, PixelType.F32x4),
-    }
-
-    def array_simd(
-        array: NDArray[Any],
-        size: Size,
-        kernel: str,
-        box: Box,
-        alpha: bool,
+    def array(
+        self, array: NDArray[Any], size: Size, kernel: str, box: Box, alpha: bool
     ) -> NDArray[Any] | None:
-        algorithm = algorithms.get(kernel)
+        """The same of (height, width, channels); None if that cannot be done here."""
         height, width, channels = array.shape
         # The array as bytes, rows of the new height, the result and a copy.
         taken = array.itemsize * channels * (width * (height + size[1]) + 2 * size[0] * size[1])
-        if algorithm is None or not room.is_there(taken):
+        if kernel not in self._algorithms or not room.is_there(taken):
             return None
         import numpy as np
 
-        kind = kinds[array.dtype.name][channels - 1]
-        left, top, right, bottom = box
-        crop = CropBox(left, top, right - left, bottom - top)
-        resized = ImageData(*size, kind)
-        resizer.resize(
-            ImageData(width, height, kind, array.tobytes()),
+        kind = self._kinds[array.dtype.name][channels - 1]
+        resized = self._library.ImageData(*size, kind)
+        self._resizer.resize(
+            self._library.ImageData(width, height, kind, array.tobytes()),
             resized,
-            ResizeOptions(algorithm, use_alpha=alpha, crop_box=crop),
+            self._options(kernel, box, use_alpha=alpha),
         )
         flat = np.frombuffer(resized.get_buffer(), array.dtype)
         return flat.reshape(size[1], size[0], channels)
 
-    return _Simd(resize_simd, array_simd)
+    def _options(self, kernel: str, box: Box, *, use_alpha: bool | None = None) -> Any:
+        left, top, right, bottom = box
+        crop = self._library.CropBox(left, top, right - left, bottom - top)
+        algorithm = self._algorithms[kernel]
+        return self._library.ResizeOptions(algorithm, use_alpha=use_alpha, crop_box=crop)
+
+
+def _simd() -> _Simd | None:
+    try:
+        return _Simd()
+    except ImportError:
+        return None
 
 
 _found: Final = _simd()
@@ -162,30 +157,24 @@ resize_simd: Final = _found.image if _found else None
 _resize: Final[Resample] = resize_simd or resize_pillow
 
 
-def resize(image: Image.Image, size: Size, kernel: str, box: Box | None = None) -> Image.Image:
-    """Resample `image` (or its part `box`) to `size` (width, height) with `kernel`.
+def resize(pixels: PixelsT, size: Size, kernel: str, box: Box | None = None) -> PixelsT:
+    """Resample `pixels` (or their part `box`) to `size` (width, height) with `kernel`.
 
-    Returns `image` itself when there is nothing to do. Modes as in `Picture`; alpha is
+    Returns the very same ones when there is nothing to do. Modes as in `Picture`; alpha is
     premultiplied on the way.
     """
-    whole = (0, 0, *image.size)
+    whole = (0, 0, *pixels.size)
     box = box or whole
-    if box == whole and size == image.size:
-        return image
+    if box == whole and size == pixels.size:
+        return pixels
     if is_cut(size, box):
         left, top, right, bottom = box
-        return image.crop((int(left), int(top), int(right), int(bottom)))
-    return _resize(image, size, kernel, box)
+        return pixels.crop((int(left), int(top), int(right), int(bottom)))  # type: ignore[return-value]
+    if pixels.mode in DEEP_MODES:
+        from imgbatch.imaging.deep import Deep
 
-
-def resize_deep(pixels: Deep, size: Size, kernel: str, box: Box) -> Deep:
-    """The same for colours of 16 bits a channel."""
-    from imgbatch.imaging.deep import Deep
-
-    if is_cut(size, box):
-        left, top, right, bottom = box
-        return pixels.crop((int(left), int(top), int(right), int(bottom)))
-    return Deep(resize_array(pixels.array, size, kernel, box))
+        return Deep(resize_array(pixels.array, size, kernel, box))  # type: ignore[union-attr,return-value]
+    return _resize(pixels, size, kernel, box)  # type: ignore[arg-type,return-value]
 
 
 def _resize_grey_16(image: Image.Image, size: Size, kernel: str, box: Box) -> Image.Image:

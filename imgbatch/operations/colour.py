@@ -1,9 +1,14 @@
-"""Operations that change colours by what colour they are."""
+"""Operations on colours: how strong they are, which, and whether there are any.
+
+Sepia, saturation and hue are those of the W3C's Filter Effects Module Level 1 (section 9, the
+shorthand functions), so that a filter looks like its namesake in CSS.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -13,7 +18,6 @@ from imgbatch.imaging.picture import Picture
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import Attachment, FileKind, parameter
 from imgbatch.operations.point import ToneOperation
-from imgbatch.operations.tone import Matrix, MatrixOperation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +25,99 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFilter
 
 _GREY: Final = frozenset({"L", "LA", "I;16", "LA;16"})
+
+
+Matrix = tuple[tuple[float, float, float], ...]
+"""Three rows: red, green and blue after, each a sum of red, green and blue before."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixOperation(ToneOperation):
+    """Base of those that mix the channels."""
+
+    @abstractmethod
+    def matrix(self) -> Matrix:
+        """What each channel after is made of."""
+
+    def change(self, image: Image.Image) -> Image.Image:
+        """Mix in floating point, round and clip."""
+        flat = [cell for row in self.matrix() for cell in (*row, 0.0)]
+        # Pillow copies what is in that mode already.
+        colours = image if image.mode == "RGB" else image.convert("RGB")
+        return colours.convert("RGB", tuple(flat))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Grayscale(Operation):
+    """Black and white, by the luma of Rec. ITU-R BT.601: one grey channel is left."""
+
+    name: ClassVar[str] = "grayscale"
+    pixelwise: ClassVar[bool] = True
+    memory: ClassVar[float] = 5.5
+
+    def apply(self, picture: Picture) -> Picture:
+        """Mode L, LA, I;16 or LA;16; in sRGB grey, since an RGB profile does not fit that."""
+        from imgbatch.imaging import colour
+
+        if picture.mode in _GREY:
+            return picture
+        picture = colour.to_srgb(picture)
+        deep = picture.deep
+        if deep is not None:
+            return replace(picture.with_pixels(deep.grey()), icc=None)
+        grey = picture.image.convert("LA" if picture.has_alpha else "L")
+        return replace(picture.with_pixels(grey), icc=None)
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Sepia(MatrixOperation):
+    """The brown of old prints (CSS sepia())."""
+
+    name: ClassVar[str] = "sepia"
+    amount: float = parameter(1.0, low=0, high=1, help="how much of it")
+
+    def matrix(self) -> Matrix:
+        """Between the identity and the sepia matrix."""
+        rest = 1 - self.amount
+        return (
+            (0.393 + 0.607 * rest, 0.769 - 0.769 * rest, 0.189 - 0.189 * rest),
+            (0.349 - 0.349 * rest, 0.686 + 0.314 * rest, 0.168 - 0.168 * rest),
+            (0.272 - 0.272 * rest, 0.534 - 0.534 * rest, 0.131 + 0.869 * rest),
+        )
+
+    def apply(self, picture: Picture) -> Picture:
+        """In sRGB, which the matrix is made for; a grey picture becomes a colour one."""
+        from imgbatch.imaging import colour
+
+        return ToneOperation.apply(self, colour.to_srgb(picture))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class Saturation(MatrixOperation):
+    """More or less colour (CSS saturate()): 1 changes nothing, 0 is grey."""
+
+    name: ClassVar[str] = "saturation"
+    example: ClassVar[str] = "saturation:amount=1.7"
+    amount: float = parameter(1.2, low=0, high=10, help="factor; 1 changes nothing")
+
+    def matrix(self) -> Matrix:
+        """Between luma (Rec. 709 weights) and the identity."""
+        less = 1 - self.amount
+        red, green, blue = 0.213 * less, 0.715 * less, 0.072 * less
+        return (
+            (red + self.amount, green, blue),
+            (red, green + self.amount, blue),
+            (red, green, blue + self.amount),
+        )
+
+    def apply(self, picture: Picture) -> Picture:
+        """Grey pictures have no colour to change."""
+        if picture.mode in _GREY:
+            return picture
+        return ToneOperation.apply(self, picture)
 
 
 @register

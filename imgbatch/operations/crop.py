@@ -289,12 +289,7 @@ def _small(picture: Picture, side: int) -> Image.Image:
     longer = max(right - left, bottom - top)
     scale = min(1.0, side / longer)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    deep = picture.deep
-    pixels = (
-        resample.resize_deep(deep, size, "box", picture.area)
-        if deep
-        else resample.resize(picture.image, size, "box", picture.area)
-    )
+    pixels = resample.resize(picture.pixels, size, "box", picture.area)
     small = picture.with_pixels(turn(pixels, picture.orientation))
     return colour.to_srgb(colour.to_tonal(small)).image
 

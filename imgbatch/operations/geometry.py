@@ -315,12 +315,7 @@ class Resize(Operation):
                     "curves",
                 )
         if pixels is None:
-            deep = picture.deep
-            pixels = (
-                resample.resize_deep(deep, scaled, self.kernel, box)
-                if deep
-                else resample.resize(picture.image, scaled, self.kernel, box)
-            )
+            pixels = resample.resize(picture.pixels, scaled, self.kernel, box)
         picture = picture.with_image(turn(pixels, orientation))
         if placement.canvas == placement.scaled:
             return picture

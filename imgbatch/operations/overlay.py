@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture
-from imgbatch.model import MAX_PIXELS, WHITE, Colour, Gravity, Size
+from imgbatch.model import WHITE, Colour, Gravity, Size
 from imgbatch.naming import UNKNOWN, Caption, date_of
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.geometry import GRAVITIES, Placement, SizeSpec, place
@@ -127,7 +127,7 @@ def _size_of(file: Attachment) -> Size:
     """Width and height of a mark, upright, from its header. Raises PictureError."""
     from imgbatch.imaging.opening import Rules, reading
 
-    rules = Rules(MAX_PIXELS)
+    rules = Rules()
     with reading("open", rules):
         image, orientation = _opened(file)
         width, height = image.size
@@ -140,7 +140,7 @@ def _opened(file: Attachment) -> tuple[Image.Image, int]:
     from imgbatch.imaging.metadata.exif import ORIENTATION
     from imgbatch.imaging.opening import Rules, recognised
 
-    image, _, _ = recognised(BytesIO(file.data), file.path, Rules(MAX_PIXELS))
+    image, _, _ = recognised(BytesIO(file.data), file.path, Rules())
     # Pillow reads all of a PNG for that, and PNGs are not turned.
     orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION, 1)
     return image, orientation if orientation in range(1, 9) else 1
@@ -154,7 +154,7 @@ def _mark(file: Attachment) -> Picture:
     from imgbatch.imaging.picture import turn
 
     try:
-        with reading("decode", Rules(MAX_PIXELS)):
+        with reading("decode", Rules()):
             image, orientation = _opened(file)
             image.load()
             pixels, _ = modes.in_working_mode(image)
@@ -341,7 +341,7 @@ class TextOverlay(Operation):
 
     def _rendered(self, picture: Picture) -> str:
         origin = picture.origin
-        taken, camera = _told(picture)
+        taken, camera = _date_and_camera(picture)
         width, height = picture.full_size
         return self._caption.render(
             {
@@ -359,7 +359,7 @@ class TextOverlay(Operation):
         )
 
 
-def _told(picture: Picture) -> tuple[str | None, str | None]:
+def _date_and_camera(picture: Picture) -> tuple[str | None, str | None]:
     """What EXIF tells of the date and the camera."""
     from imgbatch.imaging.metadata import exif
 

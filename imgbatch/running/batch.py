@@ -16,11 +16,15 @@ from imgbatch.executors import Control, Executor, Task, resources, serial
 from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.model import Job, Limits, Result, Run, Source
 from imgbatch.planning import numbering
+from imgbatch.planning.chunks import chunks
 from imgbatch.planning.compact import Jobs
+from imgbatch.planning.in_place import InPlace
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import is_own
-from imgbatch.planning.plan import Plan, absolute_paths, chunks, plan, plan_in_place
+from imgbatch.planning.ownership import absolute_paths
+from imgbatch.planning.plan import Plan, Policy, plan
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
+from imgbatch.planning.to_folder import ToFolder
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import worker_tasks
 from imgbatch.running.settings import RunWords, Settings, settings_of
@@ -275,7 +279,6 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
 
 
 def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
-    reader = partial(_headers, settings=settings)
     sources = scan(
         settings.paths,
         Selection(settings.recursive, settings.include, settings.exclude),
@@ -283,28 +286,22 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
         listed=settings.listed or (),
         in_place=settings.in_place,
     )
+    policy: Policy
     if settings.in_place:
-        return plan_in_place(
-            _below(folder, sources),
+        sources = _below(folder, sources)
+        policy = InPlace(
+            recipe, folder, lookup=journal.lookup, force=settings.force, backup=settings.backup
+        )
+    else:
+        policy = ToFolder(
             recipe,
             folder,
+            flat=settings.flat,
+            on_conflict=settings.on_conflict,
             lookup=journal.lookup,
             force=settings.force,
-            sort=settings.sort,
-            reader=reader,
-            backup=settings.backup,
         )
-    return plan(
-        sources,
-        recipe,
-        folder,
-        flat=settings.flat,
-        on_conflict=settings.on_conflict,
-        lookup=journal.lookup,
-        force=settings.force,
-        sort=settings.sort,
-        reader=reader,
-    )
+    return plan(sources, policy, sort=settings.sort, reader=partial(_headers, settings=settings))
 
 
 def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:

@@ -16,8 +16,9 @@ from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, encode, formats, resample
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
+from imgbatch.imaging.opening import Rules
 from imgbatch.imaging.picture import Picture, Series
-from imgbatch.model import Encoding, Job, Origin, Run
+from imgbatch.model import Encoding, Job, Limits, Origin, Run
 from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
 from imgbatch.operations.base import blamed
@@ -48,39 +49,63 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     `share` is the part of the run's memory that it may take, 0 to 1. Raises PictureError, and
     ShareExceededError before any pixel is decoded.
     """
-    limits = run.limits
-
-    def admit(demand: Demand) -> None:
-        """Called between the header and the pixels."""
-        if limits.memory is None:
-            return
-        decoded = demand.pixel_bytes * demand.decoded_size[0] * demand.decoded_size[1]
-        if demand.frames > 1:
-            # The next one is decoded while those before it wait.
-            decoded = demand.bytes
-        working = decoded + recipe.working_bytes(
-            demand.full_size,
-            demand.decoded_size,
-            demand.format,
-            plain=demand.plain,
-            frames=demand.frames,
-            pixel_bytes=demand.pixel_bytes,
+    origin = _origin(job) if _asks_for_names(recipe) else None
+    making = _begun(job, recipe, origin)
+    wanted = [one for one in making if one.wanted]
+    rules = Rules(
+        run.limits.max_pixels,
+        run.salvage,
+        partial(_wants_every_frame, [one.output for one in wanted]),
+        recipe.raw_preview,
+        tuple({one.output.encoding.metadata for one in wanted}),
+    )
+    hashes: list[int] = []
+    with closing(
+        decode.pictures(
+            job.source.path,
+            recipe.needed_size,
+            rules,
+            admit=partial(_admit, recipe=recipe, limits=run.limits, share=share),
+            on_read=hashes.append,
         )
-        need = _PROCESS_BYTES + demand.beside + max(demand.bytes, working)
-        if need > limits.memory:
-            raise PictureError(
-                "open",
-                "memory",
-                f"it needs about {need / 1e6:.0f} MB of memory, and {limits.memory / 1e6:.0f} MB "
-                "are allowed (see --memory)",
-            )
-        if need > limits.memory * share:
-            raise ShareExceededError
+    ) as frames:
+        _work_on(frames, job, recipe, making, origin)
+    return Made([one.finish(job) for one in wanted], hashes[-1] if hashes else None)
 
+
+def _admit(demand: Demand, recipe: Recipe, limits: Limits, share: float) -> None:
+    """Called between the header and the pixels."""
+    if limits.memory is None:
+        return
+    decoded = demand.pixel_bytes * demand.decoded_size[0] * demand.decoded_size[1]
+    if demand.frames > 1:
+        # The next one is decoded while those before it wait.
+        decoded = demand.bytes
+    working = decoded + recipe.working_bytes(
+        demand.full_size,
+        demand.decoded_size,
+        demand.format,
+        plain=demand.plain,
+        frames=demand.frames,
+        pixel_bytes=demand.pixel_bytes,
+    )
+    need = _PROCESS_BYTES + demand.beside + max(demand.bytes, working)
+    if need > limits.memory:
+        raise PictureError(
+            "open",
+            "memory",
+            f"it needs about {need / 1e6:.0f} MB of memory, and {limits.memory / 1e6:.0f} MB "
+            "are allowed (see --memory)",
+        )
+    if need > limits.memory * share:
+        raise ShareExceededError
+
+
+def _begun(job: Job, recipe: Recipe, origin: Origin | None) -> list[_Making]:
+    """Every output of the recipe, with nothing in it yet."""
     # Some outputs may be there already: then the job has no target for them.
     names = {target.output for target in job.targets}
-    origin = _origin(job) if _asks_for_names(recipe) else None
-    making = [
+    return [
         _Making(
             output,
             replace(origin, output=output.name) if origin else None,
@@ -88,41 +113,35 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
         )
         for output in recipe.outputs
     ]
-    wanted = [one for one in making if one.wanted]
+
+
+def _work_on(
+    frames: Iterable[Picture],
+    job: Job,
+    recipe: Recipe,
+    making: Sequence[_Making],
+    origin: Origin | None,
+) -> None:
+    """Take each frame through what the recipe prepares, and then through each output."""
     prepare: Sequence[Operation] = joined(recipe.prepare)
     begins = True
-    hashes: list[int] = []
-    with closing(
-        decode.pictures(
-            job.source.path,
-            recipe.needed_size,
-            every=partial(_wants_every_frame, [one.output for one in wanted]),
-            max_pixels=limits.max_pixels,
-            salvage=run.salvage,
-            raw_preview=recipe.raw_preview,
-            policies={one.output.encoding.metadata for one in wanted},
-            admit=admit,
-            on_read=hashes.append,
-        )
-    ) as frames:
-        for frame in frames:
-            if origin:
-                frame = replace(frame, origin=origin)
-            if begins and frame.series is not None and frame.series.kind == "animation":
-                prepare = _steadied(frame, prepare, making)
-            begins = False
-            prepared = _operate(frame, prepare)
-            bases: dict[int, Picture] = {}
-            for start in recipe.starts(prepared.full_size):
-                one = making[start.output]
-                begun = prepared if start.base is None else bases.get(start.base, prepared)
-                resized = one.add(frame, begun, serves=start.serves)
-                if resized is not None:
-                    bases[start.output] = resized
-                if one.wanted and frame.series is None:
-                    # Its pixels need not wait for the other outputs.
-                    one.finish(job)
-    return Made([one.finish(job) for one in wanted], hashes[-1] if hashes else None)
+    for frame in frames:
+        if origin:
+            frame = replace(frame, origin=origin)
+        if begins and frame.series is not None and frame.series.kind == "animation":
+            prepare = _steadied(frame, prepare, making)
+        begins = False
+        prepared = _operate(frame, prepare)
+        bases: dict[int, Picture] = {}
+        for start in recipe.starts(prepared.full_size):
+            one = making[start.output]
+            begun = prepared if start.base is None else bases.get(start.base, prepared)
+            resized = one.add(frame, begun, serves=start.serves)
+            if resized is not None:
+                bases[start.output] = resized
+            if one.wanted and frame.series is None:
+                # Its pixels need not wait for the other outputs.
+                one.finish(job)
 
 
 @dataclass(slots=True)

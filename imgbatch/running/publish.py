@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging.encode import Encoded
@@ -48,22 +49,11 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         worker_log.write(run.output, run.word, entries)
         for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
-            try:
-                log_copy = partial(_log_again, run, entry)
-                known = target.known if _is_still_ours(target, path) else None
-                replaced = file.publish(replace=target.replace, known=known, on_copy=log_copy)
-                state = file.state
-            except FileExistsError:
-                before = _published_before(file, entry, run)
-                if before is None:
-                    if not _is_left_over(target, file, entry, run):
-                        if not run.skip_existing:
-                            raise
-                        others.add(path)
-                    continue
-                state, replaced = before, target.replace or target.known is not None
-            if not replaced:
-                ours.append((path, state))
+            named = _named(target, file, entry, run)
+            if named.new is not None:
+                ours.append((path, named.new))
+            if named.foreign:
+                others.add(path)
     except OSError as error:
         # All or none: what replaced something cannot be taken back, what was new can.
         for new, state in ours:
@@ -75,6 +65,33 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             file.discard()
     written = _written(targets, made.files, [file.target for file in staged])
     return tuple(one for one in written if one.path not in others) if others else written
+
+
+class _Named(NamedTuple):
+    """What became of a file: the state of one that is `new`, and replaced nothing; `foreign` if
+    the name is somebody else's."""
+
+    new: FileState | None = None
+    foreign: bool = False
+
+
+def _named(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> _Named:
+    """Give a file its name. Raises FileExistsError if another has it, and the run skips none."""
+    log_copy = partial(_log_again, run, entry)
+    try:
+        known = target.known if _is_still_ours(target, file.target) else None
+        replaced = file.publish(replace=target.replace, known=known, on_copy=log_copy)
+        state = file.state
+    except FileExistsError:
+        before = _published_before(file, entry, run)
+        if before is None:
+            if _is_left_over(target, file, entry, run):
+                return _Named()
+            if not run.skip_existing:
+                raise
+            return _Named(foreign=True)
+        state, replaced = before, target.replace or target.known is not None
+    return _Named() if replaced else _Named(new=state)
 
 
 def _is_still_ours(target: Target, path: str) -> bool:

@@ -16,8 +16,7 @@ from contextlib import suppress
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
-from imgbatch.imaging import formats, opening
-from imgbatch.imaging import resample as _resample  # noqa: F401
+from imgbatch.imaging import opening
 from imgbatch.model import (
     UP_TO_DATE,
     Failure,
@@ -34,12 +33,6 @@ from imgbatch.running.publish import publish, replace_original
 from imgbatch.running.recovery import replaced_before
 from imgbatch.store import checksum, worker_log
 from imgbatch.store.worker_log import Entry
-
-# Loaded here, and `resample` above, because nearly every job needs them and workers are forked
-# from a process that has imported this module.
-formats.load_plugin(formats.BY_NAME["jpeg"])
-# Pillow would do that in each of them, at the first picture.
-Image.preinit()
 
 # Freed memory is kept for the next picture: to take it from the system again, page by page, costs
 # a photo of 24 MP some 5 % of its time. glibc keeps so much at the end of its heap, and cuts blocks

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Made
+from imgbatch.plurals import counted
 from imgbatch.store import local_files, worker_log
 from imgbatch.store.worker_log import Claim, Entry
 
@@ -163,9 +164,11 @@ class Journal:
             ) from None
         if journal._connection is not None:
             if journal._rejected:
+                one = journal._rejected == 1
                 journal.notices.append(
-                    f"{journal._rejected} lines of the logs in {journal._folder} are damaged, or "
-                    "not imgbatch's, and were ignored"
+                    f"{counted(journal._rejected, 'line')} of the logs in {journal._folder} "
+                    f"{'is' if one else 'are'} damaged, or not imgbatch's, and "
+                    f"{'was' if one else 'were'} ignored"
                 )
             if journal._broken:
                 journal._usable = True
@@ -227,25 +230,9 @@ class Journal:
         Raises UsageError if the folder cannot be written to, or if another run has it.
         """
         self._word = word
-        marker = os.path.join(self._folder, f"{word}-{os.getpid()}.log")
+        marker = self._mark(durable=in_place)
         try:
-            local_files.make_folders(self._folder, durable=in_place)
-            os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o666))
-        except OSError as error:
-            raise UsageError(
-                f"cannot write into the output folder {self.output}: {error.strerror}"
-            ) from None
-        try:
-            # A second time if the first one had to set a journal aside.
-            for _ in range(2):
-                if self._connection is None and self._usable:
-                    self._connect()
-            # With the own lock held: of two that begin at once at least one sees the other.
-            if in_place and (other := _at_work_around(self.output)) is not None:
-                raise UsageError(
-                    f"another run is at work in {other}, and this one would work on the same files "
-                    "in place: wait for its end"
-                )
+            self._lock(in_place=in_place)
         except UsageError:
             # Another run that begins may have swept it.
             with suppress(OSError):
@@ -263,10 +250,34 @@ class Journal:
             except OSError as error:
                 with suppress(OSError):
                     os.unlink(marker)
-                raise UsageError(
-                    f"cannot write into the output folder {self.output}: {error.strerror}"
-                ) from None
+                raise self._unwritable(error) from None
         self._last_collected = time.monotonic()
+
+    def _mark(self, *, durable: bool) -> str:
+        """Leave a log that says that this run is under way; return its path."""
+        marker = os.path.join(self._folder, f"{self._word}-{os.getpid()}.log")
+        try:
+            local_files.make_folders(self._folder, durable=durable)
+            os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o666))
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return marker
+
+    def _lock(self, *, in_place: bool) -> None:
+        """Have the journal for this run alone; raise UsageError where another has it."""
+        # A second time if the first one had to set a journal aside.
+        for _ in range(2):
+            if self._connection is None and self._usable:
+                self._connect()
+        # With the own lock held: of two that begin at once at least one sees the other.
+        if in_place and (other := _at_work_around(self.output)) is not None:
+            raise UsageError(
+                f"another run is at work in {other}, and this one would work on the same files "
+                "in place: wait for its end"
+            )
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        return UsageError(f"cannot write into the output folder {self.output}: {error.strerror}")
 
     def _enter(self, claims: Iterable[Claim]) -> None:
         if self._connection is not None and self._usable:
@@ -380,17 +391,23 @@ class Journal:
             waiting, self._unmatched = self._unmatched, []
             connection.executemany(_MADE, self._matched(waiting))
             for log in logs:
-                while True:
-                    lines, end, rejected = worker_log.read(log, self._read_to.get(log, 0))
-                    if end == self._read_to.get(log, 0):
-                        break
-                    self._read_to[log] = end
-                    self._rejected += rejected
-                    entries = [line for line in lines if isinstance(line, Entry)]
-                    connection.executemany(_MADE, self._matched(entries))
-                    for entry in entries:
-                        if entry.kept:
-                            _keep(connection, entry)
+                while self._reads_on(log, connection):
+                    pass
+
+    def _reads_on(self, log: str, connection: sqlite3.Connection) -> bool:
+        """Enter some more lines of a log; False at its end."""
+        begin = self._read_to.get(log, 0)
+        lines, end, rejected = worker_log.read(log, begin)
+        if end == begin:
+            return False
+        self._read_to[log] = end
+        self._rejected += rejected
+        entries = [line for line in lines if isinstance(line, Entry)]
+        connection.executemany(_MADE, self._matched(entries))
+        for entry in entries:
+            if entry.kept:
+                _keep(connection, entry)
+        return True
 
     def _matched(self, entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
         for entry in entries:

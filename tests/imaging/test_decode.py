@@ -25,9 +25,9 @@ from toolkit.pictures import opened, saved
 import imgbatch
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
-from imgbatch.imaging.decode import MAX_PIXELS, Demand, decode, read_header
+from imgbatch.imaging.decode import Demand, decode, read_header
 from imgbatch.imaging.picture import Picture
-from imgbatch.model import Size
+from imgbatch.model import MAX_PIXELS, Size
 
 SIZE: Final = (64, 48)
 SUFFIX: Final = {

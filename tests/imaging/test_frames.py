@@ -31,6 +31,7 @@ from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.decode import pictures as decoded_pictures
+from imgbatch.imaging.opening import Rules
 from imgbatch.imaging.picture import Picture
 from imgbatch.imaging.series import animated, apng
 from imgbatch.model import Encoding, Result
@@ -204,7 +205,9 @@ def apng_seen(layers: Sequence[Layer]) -> list[NDArray[np.float64]]:
 def decoded(folder: Path, data: bytes, name: str = "moving", **options: Any) -> list[Picture]:
     (folder / name).write_bytes(data)
     options.setdefault("every", lambda *asked: True)
-    return list(decoded_pictures(str(folder / name), lambda size: size, **options))
+    admit = options.pop("admit", None)
+    path, rules = str(folder / name), Rules(**options)
+    return list(decoded_pictures(path, lambda size: size, rules, admit=admit))
 
 
 def rgba(image: Image.Image) -> NDArray[np.float64]:
@@ -761,7 +764,8 @@ for _ in range(2):
     (result,) = imgbatch.run(recipe, [path], output=out + str(_), jobs=1)
     assert result.status == "done", result
 every = lambda *asked: True
-with_all = decode.pictures(path, recipe.needed_size, every=every, admit=asked.append)
+rules = decode.Rules(every=every)
+with_all = decode.pictures(path, recipe.needed_size, rules, admit=asked.append)
 next(with_all)
 (demand,) = asked
 working = recipe.working_bytes(

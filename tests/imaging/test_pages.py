@@ -18,7 +18,7 @@ from toolkit.pictures import scene
 
 from imgbatch.imaging import limits
 from imgbatch.imaging.decode import pictures as decoded
-from imgbatch.imaging.opening import _Unmapped
+from imgbatch.imaging.opening import Rules, _Unmapped
 from imgbatch.imaging.series.pages import Pages
 
 tifffile = pytest.importorskip("tifffile")
@@ -149,7 +149,8 @@ def test_more_pages_than_are_read_are_refused(
 
     (tmp_path / "in.tif").write_bytes(document())
     monkeypatch.setattr(limits, "PAGES", COUNT)
-    assert len(list(decoded(f"{tmp_path}/in.tif", lambda size: size, every=lambda *_: True))) == 5
+    every = Rules(every=lambda *_: True)
+    assert len(list(decoded(f"{tmp_path}/in.tif", lambda size: size, every))) == 5
     monkeypatch.setattr(limits, "PAGES", COUNT - 1)
     with pytest.raises(PictureError, match="more than 4 pages"):
         next(decoded(f"{tmp_path}/in.tif", lambda size: size))
@@ -178,7 +179,8 @@ def test_reading_pages_takes_the_file_a_few_times_however_many_there_are(
             return data
 
     monkeypatch.setattr("imgbatch.imaging.opening._Unmapped", Counted)
-    found = list(decoded(f"{tmp_path}/in.tif", lambda size: size, every=lambda *_: True))
+    every = Rules(every=lambda *_: True)
+    found = list(decoded(f"{tmp_path}/in.tif", lambda size: size, every))
     assert [np.asarray(one.image)[0, 0].tolist() for one in found] == [
         array[0, 0].tolist() for array in arrays(120)
     ]

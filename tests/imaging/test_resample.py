@@ -215,7 +215,7 @@ def test_16_bit_colours_are_resampled_in_16_bits(
     They come when alpha is multiplied, between the two directions, and at the end.
     """
     deep = Deep(deep_like(mode))
-    resized = resample.resize_deep(deep, size, kernel, box)
+    resized = resample.resize(deep, size, kernel, box)
     assert (resized.mode, resized.size) == (mode, size)
     assert resized.array.dtype == np.uint16
     floats = deep.array.astype(np.float64)
@@ -230,13 +230,13 @@ def test_nearest_takes_16_bit_pixels_as_they_are(mode: str) -> None:
     deep = Deep(deep_like(mode))
     columns = np.floor((np.arange(53) + 0.5) * WIDTH / 53).astype(int)
     rows = np.floor((np.arange(39) + 0.5) * HEIGHT / 39).astype(int)
-    found = resample.resize_deep(deep, (53, 39), "nearest", WHOLE)
+    found = resample.resize(deep, (53, 39), "nearest", WHOLE)
     assert np.array_equal(found.array, deep.array[rows][:, columns])
 
 
 def test_a_part_of_whole_pixels_of_16_bits_is_cut_out_unchanged() -> None:
     deep = Deep(deep_like("RGBA;16"))
-    cut = resample.resize_deep(deep, (100, 61), "lanczos", (11.0, 7.0, 111.0, 68.0))
+    cut = resample.resize(deep, (100, 61), "lanczos", (11.0, 7.0, 111.0, 68.0))
     assert np.array_equal(cut.array, deep.array[7:68, 11:111])
 
 
@@ -247,7 +247,7 @@ def test_strips_give_what_the_whole_gives(
 ) -> None:
     deep = Deep(deep_like("RGB;16"))
     assert len(resample.strips(deep.size, size, box)) == 1
-    whole = resample.resize_deep(deep, size, "lanczos", box).array.astype(int)
+    whole = resample.resize(deep, size, "lanczos", box).array.astype(int)
     monkeypatch.setattr(resample, "_STRIP_PIXELS", 500)
     monkeypatch.setattr(resample, "_LEAST_ROWS", 3)
     strips = resample.strips(deep.size, size, box)
@@ -255,7 +255,7 @@ def test_strips_give_what_the_whole_gives(
     assert (strips[0].first, strips[-1].last) == (0, size[1])
     assert len(strips) > 1 or size[1] == 1
     # The weights are rounded anew for each strip.
-    assert np.abs(resample.resize_deep(deep, size, "lanczos", box).array - whole).max() <= 2
+    assert np.abs(resample.resize(deep, size, "lanczos", box).array - whole).max() <= 2
 
 
 @pytest.mark.slow

@@ -18,16 +18,11 @@ from toolkit.pictures import exif_block, saved, scene, with_metadata
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import OnConflict, Source
-from imgbatch.planning.plan import (
-    CHUNK_COST,
-    FILE_COST,
-    ON_CONFLICT,
-    Plan,
-    chunks,
-    plan,
-    plan_in_place,
-)
+from imgbatch.planning.chunks import CHUNK_COST, FILE_COST, chunks
+from imgbatch.planning.in_place import InPlace
+from imgbatch.planning.plan import Plan, plan
 from imgbatch.planning.scan import Selection, scan
+from imgbatch.planning.to_folder import ON_CONFLICT, ToFolder
 from imgbatch.recipes.recipe import Recipe
 
 PICTURE = saved(scene(30, 20), "JPEG")
@@ -52,7 +47,7 @@ def planned(
 ) -> Plan:
     sources = scan([str(folder)], Selection(), output=str(output))
     recipe = Recipe.from_options(**options)
-    return plan(sources, recipe, str(output), flat=flat, on_conflict=on_conflict)
+    return plan(sources, ToFolder(recipe, str(output), flat=flat, on_conflict=on_conflict))
 
 
 def targets(made: Plan) -> dict[str, list[str]]:
@@ -211,7 +206,7 @@ def test_a_field_cannot_lead_out_of_the_folder(tmp_path: Path, on_conflict: OnCo
     recipe = Recipe.from_options(template=".{stem:.1}/{seq}{ext}")
 
     sources = scan([str(file)], Selection())
-    made = plan(sources, recipe, str(tmp_path / "out"), on_conflict=on_conflict)
+    made = plan(sources, ToFolder(recipe, str(tmp_path / "out"), on_conflict=on_conflict))
 
     message = refusal(made)
     assert f"{file} would be written to ../1.jpg, outside the output folder" in message
@@ -247,7 +242,7 @@ def _photograph(file: Path, *, camera: str) -> None:
 def _parents(paths: Sequence[Path], output: Path) -> dict[str, list[str]]:
     sources = scan([str(path) for path in paths], Selection(), output=str(output))
     recipe = Recipe.from_options(template="{dir}/{parent}+{stem}{ext}")
-    return targets(plan(sources, recipe, str(output)))
+    return targets(plan(sources, ToFolder(recipe, str(output))))
 
 
 def test_the_parent_is_the_folder_of_the_file_whatever_was_given(tmp_path: Path) -> None:
@@ -279,9 +274,9 @@ def test_the_parent_has_a_name_where_the_user_gave_none(
 def test_at_the_top_of_a_disk_the_parent_is_unknown() -> None:
     top = Source("/", "a.jpg", 1, 1)
 
-    assert targets(plan([top], Recipe.from_options(template="{parent}{ext}"), "/out")) == {
-        "a.jpg": ["unknown.jpg"]
-    }
+    policy = ToFolder(Recipe.from_options(template="{parent}{ext}"), "/out")
+
+    assert targets(plan([top], policy)) == {"a.jpg": ["unknown.jpg"]}
 
 
 # Dates
@@ -417,7 +412,8 @@ def test_a_file_that_is_given_twice_is_made_once(tmp_path: Path, on_conflict: On
     file = str(plant(tmp_path / "in", "a.jpg") / "a.jpg")
     sources = scan([file, file], Selection())
 
-    made = plan(sources, Recipe.from_options(), str(tmp_path / "out"), on_conflict=on_conflict)
+    recipe = Recipe.from_options()
+    made = plan(sources, ToFolder(recipe, str(tmp_path / "out"), on_conflict=on_conflict))
 
     made.check()
     assert targets(made) == {"a.jpg": ["a.jpg"]}
@@ -691,7 +687,7 @@ def test_a_raw_file_is_never_replaced(tmp_path: Path, monkeypatch: pytest.Monkey
     photos = plant(tmp_path / "photos", "a.jpg", "b.cr3")
     _without(monkeypatch)
     sources = scan([str(photos)], Selection(), in_place=True)
-    made = plan_in_place(sources, Recipe.from_options(), str(photos))
+    made = plan(sources, InPlace(Recipe.from_options(), str(photos)))
     assert [job.source.relative for job in made.jobs] == ["a.jpg"]
     refused = refusal(made)
     assert "b.cr3 is a camera's raw file" in refused
@@ -705,5 +701,5 @@ def test_in_place_also_asks_for_what_is_missing(
     _without(monkeypatch, "heif")
     sources = scan([str(photos)], Selection(), in_place=True)
     assert "reading .heic needs" in refusal(
-        plan_in_place(sources, Recipe.from_options(), str(photos))
+        plan(sources, InPlace(Recipe.from_options(), str(photos)))
     )

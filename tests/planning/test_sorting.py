@@ -27,9 +27,11 @@ from imgbatch.model import LATEST_NS, Job, Limits, Sort, Source
 from imgbatch.naming import FIELDS, Caption
 from imgbatch.planning import numbering
 from imgbatch.planning.compact import Jobs
+from imgbatch.planning.in_place import InPlace
 from imgbatch.planning.numbering import Facts, numbered, taken_ns
-from imgbatch.planning.plan import plan, plan_in_place
+from imgbatch.planning.plan import plan
 from imgbatch.planning.scan import Selection, scan
+from imgbatch.planning.to_folder import ToFolder
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.toml import load
 from imgbatch.running import batch
@@ -82,7 +84,7 @@ def names_of(folder: Path, *paths: Path, **options: Any) -> dict[str, str]:
     """The output's name of each source, numbered by date."""
     recipe = Recipe.from_options(template=options.pop("template", "{seq}{ext}"))
     sources = scan([str(path) for path in paths or (folder,)], Selection())
-    made = plan(sources, recipe, str(folder / "out"), sort="date", flat=True, **options)
+    made = plan(sources, ToFolder(recipe, str(folder / "out"), flat=True), sort="date", **options)
     made.check()
     return {job.source.mirrored: job.targets[0].relative for job in made.jobs}
 
@@ -213,7 +215,8 @@ def test_numbers_by_name_are_those_of_before(tmp_path: Path) -> None:
     photograph(tmp_path / "in/b.jpg", "2024:05:17 10:00:00")
     recipe = Recipe.from_options(template="{seq}-{date:%S}{ext}")
 
-    made = plan(scan([str(tmp_path / "in")], Selection()), recipe, "out", sort="name")
+    sources = scan([str(tmp_path / "in")], Selection())
+    made = plan(sources, ToFolder(recipe, "out"), sort="name")
 
     assert [(job.seq, job.targets[0].relative) for job in made.jobs] == [
         (1, "1-01.jpg"),
@@ -247,7 +250,8 @@ def test_the_source_is_numbered_even_if_nothing_is_made_of_it(tmp_path: Path) ->
     recipe = Recipe.from_options(template="{seq}{ext}")
     sources = scan([str(tmp_path / "in")], Selection())
 
-    made = plan(sources, recipe, str(tmp_path / "out"), sort="date", on_conflict="skip")
+    policy = ToFolder(recipe, str(tmp_path / "out"), on_conflict="skip")
+    made = plan(sources, policy, sort="date")
 
     assert [(job.source.relative, job.seq) for job in made.jobs] == [("a.jpg", 3), ("c.jpg", 2)]
     assert [result.source.relative for result in made.skipped] == ["b.jpg"]
@@ -283,7 +287,8 @@ def test_headers_are_read_only_where_a_number_or_a_name_needs_them(
     asked: list[int] = []
     recipe = Recipe.from_options(**options)
 
-    plan(scan([str(folder)], Selection()), recipe, "out", sort=sort, reader=_reader(asked))
+    sources = scan([str(folder)], Selection())
+    plan(sources, ToFolder(recipe, "out"), sort=sort, reader=_reader(asked))
 
     assert asked == ([2] if reads else [])
 
@@ -412,8 +417,8 @@ def test_in_place_sources_have_their_numbers_too(tmp_path: Path) -> None:
     recipe = Recipe.from_options(filters=["text:text={seq}"])
     sources = list(scan([str(tmp_path)], Selection(), in_place=True))
 
-    by_name = plan_in_place(sources, recipe, str(tmp_path))
-    by_date = plan_in_place(sources, recipe, str(tmp_path), sort="date")
+    by_name = plan(sources, InPlace(recipe, str(tmp_path)))
+    by_date = plan(sources, InPlace(recipe, str(tmp_path)), sort="date")
 
     assert [job.seq for job in by_name.jobs] == [1, 2, 3]
     assert [job.seq for job in by_date.jobs] == [3, 1, 2]

@@ -42,10 +42,11 @@ from imgbatch.model import (
 )
 from imgbatch.naming import FIELDS, Template, shown
 from imgbatch.operations import names
+from imgbatch.operations.colour import Grayscale, Sepia
 from imgbatch.operations.detail import Blur, Sharpen
 from imgbatch.operations.geometry import Resize, SizeSpec
 from imgbatch.operations.profile import ConvertProfile
-from imgbatch.operations.tone import AutoContrast, Grayscale, Invert, Sepia
+from imgbatch.operations.tone import AutoContrast, Invert
 from imgbatch.recipes.recipe import Output, Recipe
 
 WHITE: Final = (255, 255, 255, 255)

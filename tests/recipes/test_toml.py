@@ -15,10 +15,11 @@ from toolkit.pictures import opened, saved, scene, wide_gamut_profile
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding
 from imgbatch.naming import Template
+from imgbatch.operations.colour import Grayscale
 from imgbatch.operations.detail import Sharpen
 from imgbatch.operations.geometry import FITS, KERNELS, Resize, SizeSpec
 from imgbatch.operations.profile import ConvertProfile
-from imgbatch.operations.tone import Gamma, Grayscale
+from imgbatch.operations.tone import Gamma
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.recipes.settings import RecipeWords
 from imgbatch.recipes.toml import load, presets, save, written

@@ -166,7 +166,7 @@ def test_copies_are_told_in_the_report_the_summary_and_the_lines(tmp_path: Path)
     assert copied == {"in/a.jpg": True, "in/b.jpg": False}
     lines = run.stderr.splitlines()
     assert [line for line in lines if "copied as it is" in line and "a.jpg" in line]
-    assert "2 done in out · 1 copied as they are" in lines[-1]
+    assert "2 done in out · 1 copied as it is" in lines[-1]
 
 
 @pytest.mark.slow

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from imgbatch.errors import UsageError
 from imgbatch.model import UP_TO_DATE, FileState, Made, OnConflict, Source
-from imgbatch.planning.plan import Plan, plan, plan_in_place
+from imgbatch.planning.in_place import InPlace
+from imgbatch.planning.plan import Plan, plan
 from imgbatch.planning.scan import Selection, scan
+from imgbatch.planning.to_folder import ToFolder
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.store import local_files, worker_log
 from imgbatch.store.crc import crc32
@@ -453,14 +455,14 @@ def decided(
         stat = (photos / name).stat()
         found.append(Source(str(photos), name, stat.st_size, stat.st_mtime_ns))
     row = made(found[0], out / "a.jpg")
-    return plan(
-        found,
+    policy = ToFolder(
         recipe,
         str(out),
         on_conflict=on_conflict,
         force=force,
         lookup=lambda target: row if target == "a.jpg" else None,
     )
+    return plan(found, policy)
 
 
 def row_of(original: Source, output: Path, /, **changes: Any) -> Made:
@@ -604,7 +606,7 @@ def test_an_output_that_became_a_source_is_not_replaced(tmp_path: Path) -> None:
     source = Source(str(photos), "a.jpg", stat.st_size, stat.st_mtime_ns)
     row = row_of(source, photos / "a.jpg", recipe="another")
 
-    planned = plan([source], RECIPE, str(photos), lookup=lambda target: row)
+    planned = plan([source], ToFolder(RECIPE, str(photos), lookup=lambda target: row))
 
     assert "is the original" in planned.conflicts[0].message
 
@@ -641,7 +643,7 @@ def test_in_place_what_was_made_before_is_not_made_again(
         row = row._replace(hash=crc32(b"result") if hashed else None)
         row = row._replace(**changes)
 
-    planned = plan_in_place([source], recipe, str(tmp_path), lookup=lambda target: row)
+    planned = plan([source], InPlace(recipe, str(tmp_path), lookup=lambda target: row))
 
     if expected == UP_TO_DATE:
         assert [result.reason for result in planned.skipped] == [UP_TO_DATE]
@@ -658,7 +660,7 @@ def test_in_place_links_and_files_given_twice_are_left(tmp_path: Path) -> None:
     (tmp_path / "link.jpg").symlink_to("a.jpg")
     sources = [Source(str(tmp_path), name, 8, 1) for name in ("a.jpg", "a.jpg", "link.jpg")]
 
-    planned = plan_in_place(sources, Recipe.from_options(), str(tmp_path))
+    planned = plan(sources, InPlace(Recipe.from_options(), str(tmp_path)))
 
     assert [job.source.relative for job in planned.jobs] == ["a.jpg"]
     assert [result.source.relative for result in planned.skipped] == ["a.jpg"]

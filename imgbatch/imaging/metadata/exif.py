@@ -10,7 +10,7 @@ Layout: TIFF 6.0, section 2; tag numbers: Exif 2.32 (CIPA DC-008).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -51,6 +51,8 @@ _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
 # GeoTIFF's tags and GDAL's, which say where a picture lies on the earth.
 _GEO: Final = (0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480)
 _PRIVATE: Final = (MAKER_NOTE, GPS_IFD, XMP, *_GEO)
+# ImageDescription, UserComment, and XPTitle, XPComment, XPKeywords, XPSubject.
+_FREE_TEXTS: Final = frozenset({0x010E, 0x9286, 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F})
 _CENTIMETRE: Final = 3
 _UNCALIBRATED: Final = 0xFFFF
 # Two resolutions that differ by less are one, rounded to whole pixels a metre or an inch.
@@ -309,6 +311,24 @@ class Exif:
             table = slice(ifd, self._end_of_directory(ifd))
             kept[table] = self._block[table]
         self._block = kept
+
+    def remove_texts(self, test: Callable[[bytes], bool]) -> bool:
+        """Take out what somebody wrote, where the test says so; whether there was any such text.
+
+        Descriptions and comments, also Windows' own (in UTF-16). `remove_gps` erases them.
+        """
+        found = False
+        for ifd in self._directories():
+            tags = {
+                entry.tag
+                for entry in self._entries(ifd)
+                if entry.tag in _FREE_TEXTS
+                and test(bytes(self._block[entry.value : entry.value + entry.bytes]))
+            }
+            for tag in tags:
+                self._remove(ifd, tag)
+            found |= bool(tags)
+        return found
 
     def _private(self) -> Iterator[tuple[int, int]]:
         """Start and end of all that tells of the position, or may."""

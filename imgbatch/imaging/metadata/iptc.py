@@ -7,13 +7,13 @@ text is in UTF-8.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
 from imgbatch.imaging import limits
+from imgbatch.imaging.metadata import positions
 
 CHARACTER_SET: Final = (1, 90)
 BY_LINE: Final = (2, 80)
@@ -31,8 +31,6 @@ _LONG: Final = 0x8000
 PHOTOSHOP: Final = b"Photoshop 3.0\0"
 """How JPEG's APP13 segments begin that hold Photoshop's image resources."""
 _RESOURCE: Final = 0x0404
-
-_POSITION: Final = re.compile(rb"gps|latitude|longitude|\b\d{1,3}\.\d{4,}", re.IGNORECASE)
 
 
 class DataSet(NamedTuple):
@@ -113,7 +111,7 @@ def without_position(records: bytes) -> tuple[bytes | None, bool]:
     IIM has no data set for coordinates. Names of places (city, country: 2:90 to 2:101) are words
     that somebody put there to be read, so they stay.
     """
-    kept = _filtered(records, lambda one: not _POSITION.search(one.value))
+    kept = _filtered(records, lambda one: not positions.in_text(one.value))
     return kept, kept != records
 
 

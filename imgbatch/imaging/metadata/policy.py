@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar, get_args
@@ -10,7 +9,7 @@ from typing import Final, TypeVar, get_args
 from PIL import Image
 
 from imgbatch.imaging import limits
-from imgbatch.imaging.metadata import embedded, iptc
+from imgbatch.imaging.metadata import embedded, iptc, positions
 from imgbatch.imaging.metadata import exif as exif_block
 from imgbatch.imaging.metadata import xmp as xmp_packet
 from imgbatch.imaging.metadata.exif import Exif
@@ -20,8 +19,6 @@ from imgbatch.model import Encoding, MetadataPolicy, Notice, NoticeKind, Size
 Block = TypeVar("Block")
 Edited = TypeVar("Edited")
 
-# In a text's keyword, and in free text: the word for a position, or a number that looks like one.
-_POSITION: Final = re.compile(r"gps|latitude|longitude|\b\d{1,3}\.\d{4,}", re.IGNORECASE)
 # PNG's own keywords (11.3.3.1) that say who made a picture and who owns it.
 _RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
 # Its decoder has turned it as the container says (ISO 23008-12, 6.5.10), whatever XMP repeats.
@@ -187,11 +184,11 @@ def select(
 ) -> tuple[Metadata, tuple[Notice, ...]]:
     """What the policy of `encoding` lets through for an output of `size` pixels, and warnings.
 
-    all: everything; no-gps: without positions, nor MakerNotes, which may hold them too (names of
-    places in IPTC and XMP stay: somebody wrote them to be read); copyright: only who made it and
-    who owns it; none: nothing. Whatever it is, the artist and the copyright that `encoding` names
-    are entered. `srgb` says whether the output's colours are sRGB; it is asked only if EXIF, which
-    has a word on that, goes along.
+    all: everything; no-gps: without positions, texts that may tell one, and MakerNotes, which may
+    hold them too (names of places stay: somebody wrote them to be read); copyright: only who made
+    it and who owns it; none: nothing. Whatever it is, the artist and the copyright that `encoding`
+    names are entered. `srgb` says whether the output's colours are sRGB; it is asked only if EXIF,
+    which has a word on that, goes along.
     """
     notices: list[Notice] = []
     if encoding.metadata == "none":
@@ -228,6 +225,8 @@ def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
     comment, texts = metadata.comment, metadata.texts
     if block is not None:
         exif = Exif(block)
+        if exif.remove_texts(positions.in_text):
+            _lost("a text in EXIF", notices)
         exif.remove_gps()
         block = exif.tobytes()
     if packet is not None:
@@ -236,13 +235,13 @@ def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
         records, told = iptc.without_position(records)
         if told:
             _lost("a part of IPTC", notices)
-    if comment is not None and _POSITION.search(comment):
+    if comment is not None and positions.in_text(comment):
         comment = None
         _lost("the comment", notices)
-    cleaned = tuple(one for one in texts if not _POSITION.search(" ".join(one)))
+    cleaned = tuple(one for one in texts if not positions.in_text(" ".join(one)))
     if cleaned != texts:
         # Those with a keyword for a position are what was to be removed.
-        if any(not _POSITION.search(keyword) for keyword, _ in set(texts) - set(cleaned)):
+        if any(not positions.in_text(keyword) for keyword, _ in set(texts) - set(cleaned)):
             _lost("a text", notices)
         texts = cleaned
     return Metadata(block, packet, records, metadata.dpi, comment, texts)

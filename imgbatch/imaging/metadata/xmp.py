@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from imgbatch.imaging import limits
-from imgbatch.imaging.metadata import segments, xml_tree
+from imgbatch.imaging.metadata import positions, segments, xml_tree
 from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element, Markup
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DC: Final = "http://purl.org/dc/elements/1.1/"
+_EXIF: Final = "http://ns.adobe.com/exif/1.0/"
 _TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
 _XMP: Final = "http://ns.adobe.com/xap/1.0/"
 _XMP_NOTE: Final = "http://ns.adobe.com/xmp/note/"
@@ -68,13 +69,18 @@ _SIZES: Final = tuple(
     )
 )
 
+# What somebody wrote to be read, and may have written a position into.
+_FREE_TEXTS: Final = frozenset(
+    {
+        *((_DC, name) for name in ("title", "description", "subject")),
+        *((_PHOTOSHOP, name) for name in ("Headline", "Instructions")),
+        *((_EXIF, "UserComment"), (_TIFF, "ImageDescription")),
+    }
+)
 _RIGHTS_NAMESPACES: Final = frozenset(
     {_RIGHTS, "http://creativecommons.org/ns#", "http://ns.useplus.org/ldf/xmp/1.0/"}
 )
 
-_POSITION: Final = re.compile(rb"gps|l[ao]\w{0,9}itude|wgs84_pos", re.IGNORECASE)
-_POSITION_LEFT: Final = re.compile(rb"gps\w{0,99}l|latitude|longitude", re.IGNORECASE)
-_POSITION_NAME: Final = re.compile(r"gps|latitude|longitude|longtitude", re.IGNORECASE)
 _ORIENTATION: Final = re.compile(rb"\btiff:Orientation(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99}([1-8])")
 _LONG_VALUE: Final = 1_000
 # What XML 1.0 has no way to write.
@@ -278,20 +284,43 @@ def upright(packet: bytes) -> bytes:
 def without_position(packet: bytes) -> bytes:
     """Without GPS positions, also a drone maker's own; the same bytes where there is none.
 
-    Raises ValueError if the packet cannot be read, or still holds a position afterwards (inside
+    Raises ValueError if the packet cannot be read, or may still hold a position afterwards (inside
     a text, say): then it has to be dropped as a whole.
     """
     _check(packet)
-    if not _POSITION.search(packet):
+    # Written as a reference (&#52;) a letter or a digit is not seen.
+    if not positions.in_text(packet) and b"&#" not in packet:
         return packet
 
     def position(namespace: str, name: str) -> bool:
-        return namespace == _GEO or _POSITION_NAME.search(name) is not None
+        return namespace == _GEO or positions.in_name(name)
 
-    clean = _without(packet, position)
-    if _POSITION_LEFT.search(clean):
+    clean = packet
+    if positions.in_name(packet.decode("utf-8", "replace")):
+        clean = _without(packet, position)
+    if positions.in_block(clean) or any(map(positions.in_text, _free_texts(clean))):
         raise ValueError("a position in a place that cannot be cleaned")
     return clean
+
+
+def _free_texts(packet: bytes) -> Iterator[str]:
+    for above, _ in _of_rdf(_parse(packet)):
+        for description in _descriptions(above):
+            for one in description.attributes:
+                if one.name in _FREE_TEXTS:
+                    yield one.value
+            for element in description.elements:
+                if element.name in _FREE_TEXTS:
+                    yield from _texts(element)
+
+
+def _texts(element: Element) -> Iterator[str]:
+    """All that is written in an element, and in those below it."""
+    for child in element.children:
+        if isinstance(child, Element):
+            yield from _texts(child)
+        else:
+            yield child
 
 
 def rights_only(packet: bytes) -> bytes | None:

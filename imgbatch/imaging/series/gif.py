@@ -85,7 +85,7 @@ def read(data: bytes) -> Blocks:
             if kind == _EXTENSION:
                 start, at = at + 2, _behind(data, at + 2)
                 if data[start - 1] == _CONTROL and data[start] >= 4:
-                    control = _told(data[start + 1 : start + 5])
+                    control = _graphic_control(data[start + 1 : start + 5])
                 elif data[start + 1 : start + 12] in _LOOP_NAMES and data[start + 13] == 1:
                     loops = int.from_bytes(data[start + 14 : start + 16], "little")
                     plays = loops + 1 if loops else 0
@@ -193,7 +193,7 @@ def _control(frame: Block) -> bytes:
     )
 
 
-def _told(control: bytes) -> tuple[int, int, int | None]:
+def _graphic_control(control: bytes) -> tuple[int, int, int | None]:
     flags, delay, transparent = struct.unpack("<BHB", control)
     return delay, flags >> 2 & 7, transparent if flags & 1 else None
 

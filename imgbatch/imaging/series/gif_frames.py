@@ -131,9 +131,7 @@ def _blocks(
                 yield block
                 last, written = block, written + 1
             if cleared is not None and last is not None:
-                left, top, right, bottom = last.box
-                below = below.copy()
-                below[top:bottom, left:right] = 0
+                below = _emptied(below, last.box)
         palette, exact = colours.of(frame)
         if exact:
             numbers = quantise.numbered(frame, palette)
@@ -142,9 +140,7 @@ def _blocks(
         seen = np.dstack([palette[numbers], frame[..., 3]])
         seen[frame[..., 3] == 0] = 0
         if pending is not None and not exact:
-            # Compared with what was meant when it was drawn: small steps do not add up.
-            moved = np.maximum(frame, meant) - np.minimum(frame, meant) > _STILL_THE_SAME
-            same = ~moved.any(axis=2) & (pending.seen[..., 3] > 0) & (frame[..., 3] > 0)
+            same = _unmoved(frame, meant) & (pending.seen[..., 3] > 0)
             if pending.colours is palette:
                 numbers[same] = pending.numbers[same]
             else:
@@ -159,6 +155,20 @@ def _blocks(
         pending = _Drawn(numbers, palette, number, colours.alpha, seen, below, delay)
     if pending is not None:
         yield from pending.blocks(None, first=not written)
+
+
+def _emptied(pixels: Pixels, box: tuple[int, int, int, int]) -> Pixels:
+    """A copy with nothing in a box."""
+    left, top, right, bottom = box
+    emptied = pixels.copy()
+    emptied[top:bottom, left:right] = 0
+    return emptied
+
+
+def _unmoved(frame: Pixels, meant: Pixels) -> NDArray[np.bool_]:
+    """Which opaque pixels are what was meant when they were drawn: small steps do not add up."""
+    moved = np.maximum(frame, meant) - np.minimum(frame, meant) > _STILL_THE_SAME
+    return ~moved.any(axis=2) & (frame[..., 3] > 0)
 
 
 def _around(needed: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -1,0 +1,317 @@
+"""The policy of plans to an output folder: who gets which name, and what stands there already."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass, replace
+from typing import Final, get_args
+
+from imgbatch.model import FileState, Job, Made, OnConflict, Source, Target
+from imgbatch.naming import folded
+from imgbatch.planning.numbering import Facts
+from imgbatch.planning.output_paths import Conflict, Targets, suffix_of
+from imgbatch.planning.ownership import absolute_paths, identity, is_from, is_ours, is_whole
+from imgbatch.planning.plan import (
+    CURRENT,
+    GIVEN_TWICE,
+    Decision,
+    Lookup,
+    Policy,
+    Skip,
+    is_unlisted_folder,
+    nothing_known,
+)
+from imgbatch.recipes.recipe import Output, Recipe
+from imgbatch.store import local_files
+
+ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
+
+_PLAIN: Final = "{stem}{ext}"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An output that is not made: the file at `path` stays, or is up to date (no path)."""
+
+    path: str | None = None
+
+
+class ToFolder(Policy):
+    """Results are put below the folder `output`.
+
+    With `flat` the sources' folders are not mirrored. `lookup` tells what is known of a target
+    from runs before: what is up to date is skipped (not with `force`), and what is not replaces
+    what those runs made. `on_conflict` says what becomes of any other file that exists already,
+    and of two sources with one target. A target that is itself a source is always refused, and
+    so is one outside `output`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        output: str,
+        *,
+        flat: bool = False,
+        on_conflict: OnConflict = "error",
+        lookup: Lookup = nothing_known,
+        force: bool = False,
+    ) -> None:
+        self._targets = Targets(recipe, output, flat=flat)
+        super().__init__(recipe, output, needs_headers=self._targets.need_header)
+        self._absolute = absolute_paths()
+        self._recipe = recipe
+        self._digests = {out.name: recipe.digest_of(out) for out in recipe.outputs}
+        self._on_conflict = on_conflict
+        self._lookup = lookup
+        self._force = force
+        # Who has a target, by the hash of its key, which is much smaller. Should two keys have
+        # one hash, the names are still safe: nothing is published over what is there.
+        self._taken: dict[int, int] = {}
+        self._superseded: set[int] = set()
+        self._existing: dict[tuple[int, int], str] = {}
+        self._plain = (
+            [out.template.text for out in recipe.outputs] == [_PLAIN]
+            and on_conflict == "error"
+            and not (flat or force)
+        )
+
+    def is_surely_current(self, source: Source) -> bool:
+        """Whether a source that has one output, of its own name, is up to date."""
+        if not self._plain:
+            return False
+        stem, dot, suffix = source.mirrored.rpartition(".")
+        output = self._recipe.outputs[0]
+        suffix = suffix_of(dot + suffix, output.encoding.format) if dot else ""
+        relative = stem + suffix if dot else source.mirrored
+        made = self._lookup(relative)
+        # Nearly all files of a second run come this way.
+        if made is None or not made.suits(source, self._digests[output.name]):
+            return False
+        if not made.is_certain(source) or not self._is_from(made, source):
+            return False
+        path = self._real_path(relative, made)
+        return is_whole(made, local_files.state(path))
+
+    def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
+        """A target for each output that is not there, or why there is none."""
+        if is_unlisted_folder(source):
+            return ()
+        relatives = self._targets.of(source, seq, facts)
+        if isinstance(relatives, Conflict):
+            return relatives
+        targets: list[Target] = []
+        kept: list[str] = []
+        for output, relative in zip(self._recipe.outputs, relatives, strict=True):
+            target = self._target(source, output, relative)
+            if isinstance(target, Target):
+                targets.append(target)
+            elif not isinstance(target, Kept):
+                return target
+            elif target.path is not None:
+                kept.append(target.path)
+        if not targets:
+            return Skip(f"already there: {', '.join(kept)}") if kept else CURRENT
+        for target in targets:
+            self._taken[hash(folded(target.relative))] = len(self.planned.jobs)
+        return tuple(targets)
+
+    def finish(self) -> None:
+        """Compare every existing target with every source.
+
+        One that is a source, by name, by link or by hard link, is refused whatever the options
+        say.
+        """
+        planned = self.planned
+        if self._superseded:
+            planned.jobs = planned.jobs.without(self._superseded)
+        if not self._existing:
+            return
+        sources = itertools.chain(
+            (job.source for job in planned.jobs),
+            [conflict.source for conflict in planned.conflicts],
+            (result.source for result in planned.skipped),
+        )
+        originals = {
+            self._existing[found]: source
+            for source in sources
+            if (found := identity(source.path)) in self._existing
+        }
+        planned.conflicts = [one for one in planned.conflicts if one.target not in originals]
+        for target, source in originals.items():
+            what = "is" if _same_name(target, source.path) else "is a link to"
+            planned.conflicts.append(
+                Conflict(
+                    source,
+                    target,
+                    f"{target} {what} the original {source.path}",
+                    "Originals are never overwritten: use another --output or --name.",
+                )
+            )
+
+    def _target(
+        self, source: Source, output: Output, relative: str
+    ) -> Target | Kept | Skip | Conflict:
+        """What becomes of one output: it is made, or not, or nothing is made of its source."""
+        rival = self._rival(relative)
+        if rival is not None and rival.source.path == source.path:
+            return GIVEN_TWICE
+        if self._on_conflict == "rename":
+            relative = self._free_name(source, output, relative)
+            if (wrong := self._targets.too_long(source, relative)) is not None:
+                return wrong
+        elif rival is not None and (loses := self._against(rival, source, output, relative)):
+            return loses
+        made = self._lookup(relative)
+        path = self._real_path(relative, made)
+        target = Target(
+            output.name,
+            self.planned.output,
+            relative,
+            any_suffix=output.encoding.format is None,
+            standing=os.fsdecode(made.path) if made is not None and made.path else None,
+        )
+        state = local_files.state(path)
+        if state is None:
+            return target
+        if made is None:
+            return self._despite(source, target, path, f"{path} exists already")
+        if not self._force and self._is_of(made, source, output) and is_whole(made, state):
+            if made.is_certain(source):
+                return Kept()
+            # Somebody touched the source, or it was copied: whoever does the job compares.
+            target = replace(target, unless=made.source_hash)
+        return self._over(target, made, state, source, output)
+
+    def _over(
+        self, target: Target, made: Made, state: FileState, source: Source, output: Output
+    ) -> Target | Kept | Conflict:
+        """What becomes of a target where a file stands that may be what was made of it before."""
+        path = self._real_path(target.relative, made)
+        objection = f"{path} exists already"
+        if is_ours(made, state):
+            if self._is_from(made, source):
+                self._remember_existing(path)
+                return self._replacing(target, made, state)
+            origin = os.fsdecode(made.source or made.next_source or b"")
+            objection = f"{path} was made from another picture, {origin}"
+        elif target.unless is not None:
+            return replace(target, replace=self._on_conflict == "overwrite")
+        elif self._may_be_torn(made, state, source, output):
+            return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
+        elif made.size is not None:
+            objection = f"{path} was changed since imgbatch made it"
+        return self._despite(source, target, path, objection)
+
+    def _replacing(self, target: Target, made: Made, state: FileState) -> Target:
+        """The target, where what a run made of its source before is to be replaced."""
+        if state.size == 0 or state.equals(made.state) or state.size != made.size:
+            return replace(target, known=state)
+        # It may be a copy, or have been edited with its time kept: the worker looks at its bytes.
+        overwrite = self._on_conflict == "overwrite"
+        return replace(target, known=state, known_hash=made.hash, replace=overwrite)
+
+    def _may_be_torn(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
+        """Whether a file may be what a power cut left of this very output.
+
+        It is, if it has these bytes as far as it goes: whoever makes them compares.
+        """
+        if state.size < 0:
+            return False
+        if made.was_to_suit(source, self._digests[output.name]):
+            return True
+        return (
+            made.size is not None and state.size < made.size and self._is_of(made, source, output)
+        )
+
+    def _despite(
+        self, source: Source, target: Target, path: str, objection: str
+    ) -> Target | Kept | Conflict:
+        """What becomes of a target where a file stands that is not simply to be replaced."""
+        if os.path.isdir(path):
+            return Conflict(
+                source,
+                path,
+                f"{path} is a folder, and {source.path} would get its name",
+                "Use another --name or --output.",
+            )
+        if self._on_conflict == "skip":
+            return Kept(path)
+        self._remember_existing(path)
+        if self._on_conflict == "overwrite":
+            return replace(target, replace=True)
+        return Conflict(
+            source,
+            path,
+            objection,
+            "Use --on-conflict skip, overwrite or rename, or another --output.",
+        )
+
+    def _rival(self, relative: str) -> Job | None:
+        """Another source's job with the same target."""
+        own = folded(relative)
+        index = self._taken.get(hash(own))
+        if index is None or index in self._superseded:
+            return None
+        job = self.planned.jobs[index]
+        return job if any(folded(target.relative) == own for target in job.targets) else None
+
+    def _free_name(self, source: Source, output: Output, relative: str) -> str:
+        """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that nobody has but this source."""
+        stem, suffix = os.path.splitext(relative)
+        for number in itertools.count(2):
+            if self._rival(relative) is None:
+                made = self._lookup(relative)
+                state = local_files.state(self._real_path(relative, made))
+                if state is None or (made and self._is_free(made, state, source, output)):
+                    break
+            relative = f"{stem}-{number}{suffix}"
+        return relative
+
+    def _is_free(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
+        """Whether a file that stands there is this source's own."""
+        if self._is_of(made, source, output) and is_whole(made, state):
+            return True
+        return is_ours(made, state) and self._is_from(made, source)
+
+    def _is_of(self, made: Made, source: Source, output: Output) -> bool:
+        """Whether what was made is of this very source, as it is now, and of this output."""
+        return made.suits(source, self._digests[output.name]) and self._is_from(made, source)
+
+    def _is_from(self, made: Made, source: Source) -> bool:
+        return is_from(made, source, self._absolute(source))
+
+    def _against(
+        self, rival: Job, source: Source, output: Output, relative: str
+    ) -> Skip | Conflict | None:
+        """What becomes of a source whose target another has, too; None if that one gives way."""
+        path = self._targets.path(relative)
+        if self._on_conflict == "overwrite":
+            # One picture per name: the last is made, and the other's row says why it is not.
+            self._superseded.add(self._taken[hash(folded(relative))])
+            reason = f"{path} goes to {source.path} (--on-conflict overwrite)"
+            self.planned.skipped.append(rival.source, reason)
+            return None
+        if self._on_conflict == "skip":
+            return Skip(f"{path} goes to {rival.source.path} (--on-conflict skip)")
+        return Conflict(
+            source,
+            path,
+            f"{rival.source.path} and {source.path} would both become {path}",
+            self._targets.remedy(output.name),
+        )
+
+    def _remember_existing(self, path: str) -> None:
+        found = identity(path)
+        if found is not None:
+            self._existing[found] = path
+
+    def _real_path(self, relative: str, made: Made | None) -> str:
+        """Where a target stands if it was made: its suffix may have been another."""
+        if made is None or made.path is None:
+            return self._targets.path(relative)
+        return self._targets.path(os.fsdecode(made.path))
+
+
+def _same_name(one: str, other: str) -> bool:
+    return os.path.abspath(one) == os.path.abspath(other)

@@ -1,0 +1,104 @@
+"""How large functions may be, held by reading every one."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import imgbatch
+
+PACKAGE: Final = Path(imgbatch.__file__).parent
+MOST_LINES: Final = 50
+DEEPEST: Final = 4
+MOST_PARAMETERS: Final = 8
+USERS_CALL: Final = {"running/batch.py run", "recipes/recipe.py Recipe.from_options"}
+"""Each parameter is an option, and each has to be handed on."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+BLOCKS: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
+
+
+def functions() -> Iterator[tuple[str, Function]]:
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for name, function in within(ast.parse(file.read_bytes())):
+            yield f"{file.relative_to(PACKAGE).as_posix()} {name}", function
+
+
+def within(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function):
+            yield prefix + node.name, node
+        inner = f"{node.name}." if isinstance(node, Function | ast.ClassDef) else ""
+        yield from within(node, prefix + inner)
+
+
+def lines(function: Function) -> int:
+    """How many lines it has from `def` to its end, but for its docstring."""
+    assert function.end_lineno is not None
+    first = function.body[0]
+    documented = ast.get_docstring(function) is not None
+    documentation = first.end_lineno - first.lineno + 1 if documented and first.end_lineno else 0
+    return function.end_lineno - function.lineno + 1 - documentation
+
+
+def depth(node: ast.AST) -> int:
+    """How many statements stand within each other; `elif` is beside its `if`, not within it."""
+    deepest = 0
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Function | ast.ClassDef | ast.Lambda):
+            continue
+        below = depth(child)
+        if isinstance(child, (*BLOCKS, ast.Match)) and not is_elif(child, node):
+            below += 1
+        deepest = max(deepest, below)
+    return deepest
+
+
+def is_elif(child: ast.AST, parent: ast.AST) -> bool:
+    return isinstance(parent, ast.If) and isinstance(child, ast.If) and parent.orelse == [child]
+
+
+def parameters(function: Function) -> int:
+    """How many there are, but for `self` and `cls`."""
+    given = function.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
+    own = bool(named) and named[0].arg in ("self", "cls")
+    return len(named) - own + bool(given.vararg) + bool(given.kwarg)
+
+
+def test_functions_are_short() -> None:
+    found = {name: lines(one) for name, one in functions() if name not in USERS_CALL}
+
+    assert {name: count for name, count in found.items() if count > MOST_LINES} == {}
+
+
+def test_functions_are_not_nested_deeply() -> None:
+    assert {name: depth(one) for name, one in functions() if depth(one) > DEEPEST} == {}
+
+
+def test_functions_take_few_parameters() -> None:
+    found = {name: parameters(one) for name, one in functions()}
+
+    assert {
+        name: count
+        for name, count in found.items()
+        if count > MOST_PARAMETERS and name not in USERS_CALL
+    } == {}
+    assert set(found) >= USERS_CALL
+
+
+def test_what_is_counted() -> None:
+    (function,) = ast.parse(
+        "def f(self, a, /, b, *c, d, **e):\n"
+        '    """One.\n\n    Two.\n    """\n'
+        "    if a:\n"
+        "        pass\n"
+        "    elif b:\n"
+        "        with c:\n"
+        "            return [x for x in d if x]\n"
+    ).body
+    assert isinstance(function, Function)
+
+    assert (lines(function), depth(function), parameters(function)) == (6, 2, 5)
