@@ -1,29 +1,23 @@
-"""docs/operations.md is what scripts/make_docs makes of this version."""
+"""docs/operations.md is what `scripts/tool make_docs` makes of this version."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Final
 
 import pytest
 from PIL import Image
 from toolkit import ROOT
+from toolkit.commands import tool
 
 from imgbatch.operations import names
 
-REMEDY: Final = "run scripts/make_docs"
+REMEDY: Final = "run scripts/tool make_docs"
 
 
 @pytest.mark.slow
 def test_the_page_tells_what_the_operations_say_of_themselves() -> None:
-    run = subprocess.run(
-        [sys.executable, "-X", "utf8", ROOT / "scripts/make_docs", "--text"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-    )
+    run = tool("tools.make_docs", "--text")
+    assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == (ROOT / "docs/operations.md").read_text(encoding="utf-8"), REMEDY
 
 

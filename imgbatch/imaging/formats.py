@@ -42,7 +42,7 @@ HEAD_BYTES: Final = 32
 
 
 class PerPixel(NamedTuple):
-    """Bytes of memory that something takes per pixel, as `scripts/measure_memory` measures them.
+    """Bytes of memory that something takes per pixel, measured by `scripts/tool measure_memory`.
 
     `plain` is for grey or RGB of 8 bits, `other` for what is converted on the way as well: alpha,
     CMYK and 16 bits.

@@ -1,8 +1,8 @@
 """How much memory a picture takes to decode, told from its header alone.
 
 The figures are bytes per pixel beside the process itself, measured as peaks of resident memory
-(`scripts/measure_memory` repeats that). What a codec needs beside the pixels that Pillow keeps is
-one function here; formats without one are decoded row by row straight into those.
+(`scripts/tool measure_memory` repeats that). What a codec needs beside the pixels that Pillow keeps
+is one function here; formats without one are decoded row by row straight into those.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from PIL import Image
-from toolkit import ROOT, pictures
+from toolkit import pictures
+from toolkit.commands import tool
 from toolkit.pictures import saved
 
 from imgbatch.imaging import formats, memory, resample
@@ -24,7 +23,6 @@ from imgbatch.operations import Operation, names
 from imgbatch.operations.geometry import Resize, SizeSpec
 from imgbatch.recipes.recipe import Output, Recipe
 
-MEASURE: Final = ROOT / "scripts" / "measure_memory"
 AROUND: Final = 4_000_000
 SIZE: Final = (600, 400)
 PIXELS: Final = SIZE[0] * SIZE[1]
@@ -66,13 +64,7 @@ def scene() -> Image.Image:
 )
 def test_no_peak_is_higher_than_its_estimate(words: tuple[str, ...]) -> None:
     megapixels = 1.0
-    done = subprocess.run(
-        [sys.executable, str(MEASURE), str(megapixels), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = tool("tools.measure_memory", str(megapixels), *words)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
     assert len(lines) >= len(words)

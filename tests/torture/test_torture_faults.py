@@ -1,4 +1,4 @@
-"""A sample of what `scripts/torture --faults` does: calls that fail, one in a run."""
+"""A sample of what `scripts/tool torture --faults` does: calls that fail, one in a run."""
 
 from __future__ import annotations
 
