@@ -47,7 +47,6 @@ from typing import get_args
 from torture import tracing
 from torture.arena import Arena, plant_innocents, tree
 from torture.faults import Fault, spread
-from torture.forks import Forks
 from torture.ordeals import (
     Originals,
     Verdict,
@@ -59,7 +58,7 @@ from torture.ordeals import (
     undisturbed,
     why_not_mount,
 )
-from torture.scenes import SCENES, Scene, Shape
+from torture.scenes import SCENES, Scene, Shape, lane
 from torture.trials import Trial, all_tried
 
 JOBS = ("--jobs", "2")
@@ -275,7 +274,7 @@ def torture_by_faults(options: argparse.Namespace) -> int:
     begun = time.monotonic()
     tally = FaultsTally()
     environment = Arena(place).environment_of()
-    lanes = [Forks(environment) for _ in range(1 if options.only else os.cpu_count() or 1)]
+    lanes = [lane(environment) for _ in range(1 if options.only else os.cpu_count() or 1)]
     try:
         for scene, shape, choice in chosen(options):
             for trial in all_tried(place, lanes, scene, shape, choice):
