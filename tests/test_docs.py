@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 from PIL import Image
 from toolkit import ROOT
-from toolkit.commands import imgbatch_here, plant
+from toolkit.commands import imgbatch_here, plant, tool
 from tools import make_cli_docs
 
 import imgbatch
@@ -23,7 +23,7 @@ from imgbatch.operations import names
 from imgbatch.recipes.settings import RecipeWords
 from imgbatch.running.settings import RunWords
 
-REMEDY: Final = "run scripts/make_docs"
+REMEDY: Final = "run scripts/tool make_docs"
 PAGES: Final = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 FENCES: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
@@ -187,13 +187,8 @@ def test_the_examples_of_the_api_print_what_the_page_says(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_the_page_tells_what_the_operations_say_of_themselves() -> None:
-    run = subprocess.run(
-        [sys.executable, "-X", "utf8", ROOT / "scripts/make_docs", "--text"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-    )
+    run = tool("tools.make_docs", "--text")
+    assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == (ROOT / "docs/operations.md").read_text(encoding="utf-8"), REMEDY
 
 
@@ -208,7 +203,7 @@ def test_every_operation_has_its_picture_of_before_and_after() -> None:
 
 def test_the_page_of_options_is_what_is_declared_of_them() -> None:
     assert make_cli_docs.page() == (ROOT / "docs/cli.md").read_text(encoding="utf-8"), (
-        "run scripts/tools/make_cli_docs.py"
+        "run scripts/tool make_cli_docs"
     )
 
 

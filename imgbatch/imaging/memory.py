@@ -1,8 +1,8 @@
 """How much memory a picture takes, told before it is decoded: a bound, and no model of the codecs.
 
-What is measured as peaks of resident memory (`scripts/measure_memory`) is never above an estimate,
-and an estimate is never above 2.5 times that, for pictures of 2 MP and more. So a format has a
-figure for decoding and one for encoding (in the table), an operation one of its own
+Peaks of resident memory, as `scripts/tool measure_memory` measures them, are never above an
+estimate, and an estimate is never above 2.5 times that, for pictures of 2 MP and more. So a format
+has a figure for decoding and one for encoding (in the table), an operation one of its own
 (`Operation.memory`), and `recipes/memory.py` adds up.
 """
 

@@ -1,7 +1,7 @@
 """Resampling: SIMD through cykooz-resizer where it is installed, Pillow's own elsewhere.
 
-Both are within 0.5 levels RMSE of a float64 computation (tests/test_resample.py). The choice is
-made once, when this module is imported. Kernels carry the field's names; `bicubic` is
+Both are within 0.5 levels RMSE of a float64 computation (tests/imaging/test_resample.py). The
+choice is made once, when this module is imported. Kernels carry the field's names; `bicubic` is
 Catmull-Rom (a = -0.5) in both. Arrays, for what Pillow has no mode for, are resampled in strips
 that stay in the processor's cache; so they need little memory beside the result, too.
 """

@@ -1,6 +1,6 @@
 """Write docs/cli.md from the commands and the settings that are declared; --text only prints it.
 
-.venv/bin/python scripts/tools/make_cli_docs.py
+.venv/bin/python scripts/tool make_cli_docs
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ is `max-bytes` in a recipe and `max_bytes` in Python, unless the tables below sa
 means the same there. Recipes have those of outputs; `imgbatch.run` takes those of runs, and
 `imgbatch.Recipe.from_options` the others.
 
-This page is written by `scripts/tools/make_cli_docs.py`.
+This page is written by `scripts/tool make_cli_docs`.
 """
 
 EXIT_CODES: Final = """\

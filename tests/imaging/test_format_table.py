@@ -1,38 +1,20 @@
-"""docs/formats.md is what scripts/make_format_table makes of this version."""
+"""docs/formats.md is what `scripts/tool make_format_table` makes of this version."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
 from toolkit import ROOT
 from toolkit.pictures import opened, saved
+from tools import make_format_table
 
 from imgbatch.imaging import formats
 from imgbatch.model import NOTICES
 
 PAGE = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = ROOT / "scripts/make_format_table"
-    spec = importlib.util.spec_from_loader(
-        "make_format_table", SourceFileLoader("make_format_table", str(path))
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Its dataclasses look for the module they stand in.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_nothing_is_lost_in_silence_and_nothing_failed() -> None:
@@ -41,16 +23,16 @@ def test_nothing_is_lost_in_silence_and_nothing_failed() -> None:
 
 
 @pytest.mark.slow
-def test_the_page_names_every_kind_of_source_format_and_warning(script: ModuleType) -> None:
+def test_the_page_names_every_kind_of_source_format_and_warning() -> None:
     sections = PAGE.split("\n## ")
-    names = ["Formats", "Warnings", *(kind.name for kind in script.kinds())]
+    names = ["Formats", "Warnings", *(kind.name for kind in make_format_table.kinds())]
     assert [one.partition("\n")[0] for one in sections[1:]] == names
-    for kind in script.kinds():
+    for kind in make_format_table.kinds():
         (section,) = [one for one in sections if one.startswith(f"{kind.name}\n")]
         assert [name for name in formats.WRITABLE if f"\n| {name} |" not in section] == []
     assert [kind for kind in NOTICES if f"| `{kind}` |" not in PAGE] == []
     for row in formats.FORMATS:
-        assert script._row_of(row) in PAGE
+        assert make_format_table._row_of(row) in PAGE
 
 
 PNG = (".png", "png")
@@ -65,37 +47,39 @@ SOME = {
 
 @pytest.mark.slow
 @pytest.mark.external("exiftool")
-def test_some_pairs_come_out_as_the_page_says(script: ModuleType, tmp_path: Path) -> None:
-    chosen = [kind for kind in script.kinds() if kind.name in SOME]
+def test_some_pairs_come_out_as_the_page_says(tmp_path: Path) -> None:
+    chosen = [kind for kind in make_format_table.kinds() if kind.name in SOME]
     assert len(chosen) == len(SOME)
     for number, kind in enumerate(chosen):
         folder = tmp_path / str(number)
         folder.mkdir()
-        made = list(script.run(folder, [kind], SOME[kind.name]))
+        made = list(make_format_table.run(folder, [kind], SOME[kind.name]))
         section = next(one for one in PAGE.split("\n## ") if one.startswith(f"{kind.name}\n"))
         for pair in made:
             (line,) = [one for one in section.splitlines() if one.startswith(f"| {pair.target} |")]
             cells = [cell.strip() for cell in line.strip("|").split("|")[1:]]
-            told = [pair.cells[one] for one in script.ASPECTS[1:] if one in pair.cells]
+            told = [pair.cells[one] for one in make_format_table.ASPECTS[1:] if one in pair.cells]
             # How far lossy codecs are off varies with their versions.
             assert [cell for cell in cells[1:-1] if cell] == told
             assert cells[-1] == ", ".join(pair.warnings)
             assert ("off" in cells[0]) == ("off" in pair.cells["pixels"])
 
 
-def test_what_is_lost_without_a_warning_stands_out(script: ModuleType, tmp_path: Path) -> None:
-    kinds = {kind.name: kind for kind in script.kinds()}
+def test_what_is_lost_without_a_warning_stands_out(tmp_path: Path) -> None:
+    kinds = {kind.name: kind for kind in make_format_table.kinds()}
 
     def look(name: str, made: bytes, suffix: str, target: str, **tags: str) -> dict[str, str]:
         path = tmp_path / f"made{suffix}"
         path.write_bytes(made)
         had = {"IFD0:Model": "A", "GPS:GPSLatitude": 1, "XMP-dc:Title": "B", "IPTC:City": "C"}
         had |= {"File:Comment": "D", "JFIF:XResolution": 300}
-        looked: dict[str, str] = script.Look(kinds[name], target, path, had, tags).cells(())
+        looked: dict[str, str] = make_format_table.Look(kinds[name], target, path, had, tags).cells(
+            ()
+        )
         return looked
 
     def small(name: str, mode: str) -> Image.Image:
-        image = opened(kinds[name].data).convert(mode).resize(script.SMALLER)
+        image = opened(kinds[name].data).convert(mode).resize(make_format_table.SMALLER)
         # Pillow would save the profile along.
         image.info.clear()
         return image

@@ -1,6 +1,6 @@
 """Damaged files of every format: each is done or failed, and what is done is whole.
 
-A short version of scripts/fuzz, in this process: the same damage each time.
+A short version of scripts/tool fuzz, in this process: the same damage each time.
 """
 
 from __future__ import annotations

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from PIL import Image
-from toolkit import ROOT, pictures
+from toolkit import pictures
+from toolkit.commands import tool
 from toolkit.pictures import saved
 
 from imgbatch.imaging import formats, memory, resample
@@ -22,7 +21,6 @@ from imgbatch.operations import Operation, names
 from imgbatch.operations.geometry import Resize, SizeSpec
 from imgbatch.recipes.recipe import Output, Recipe
 
-MEASURE: Final = ROOT / "scripts" / "measure_memory"
 AROUND: Final = 4_000_000
 SIZE: Final = (600, 400)
 PIXELS: Final = SIZE[0] * SIZE[1]
@@ -64,13 +62,7 @@ def scene() -> Image.Image:
 )
 def test_an_estimate_is_one_to_two_and_a_half_times_the_peak(words: tuple[str, ...]) -> None:
     """The script says so by its exit code; what it does not hold is told line by line."""
-    done = subprocess.run(
-        [sys.executable, str(MEASURE), "2", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = tool("tools.measure_memory", "2", *words)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
     assert len(lines) >= len(words)

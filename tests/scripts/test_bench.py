@@ -1,4 +1,4 @@
-"""The parts of scripts/bench that can be wrong without anybody noticing."""
+"""The parts of scripts/tool bench that can be wrong without anybody noticing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_peers import memory, photos, plot, quality, reference, results, tables, works
-from bench_peers.peers import BY_NAME
-from bench_peers.results import Results, Row, Tool
-from bench_peers.task import Place, Task
-from bench_peers.works import Make
+from bench import memory, photos, plot, quality, reference, results, tables, works
+from bench.peers import BY_NAME
+from bench.results import Results, Row, Tool
+from bench.task import Place, Task
+from bench.works import Make
 from PIL import Image
 from toolkit import programs
 

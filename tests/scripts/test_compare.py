@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 from PIL import Image
 from toolkit import ROOT
-from toolkit.commands import SMALL, imgbatch_here, plant
+from toolkit.commands import SMALL, imgbatch_here, plant, tool, tool_environment
 from toolkit.pictures import saved, scene, wide_gamut_profile, with_metadata
 from tools.compare import command, pixels, sources, table
 from tools.compare.differences import Comparison, compared
@@ -286,20 +286,8 @@ def test_an_entry_leaves_the_sources_where_they_were(tmp_path: Path) -> None:
 # The command
 
 
-def compare(*words: str | Path, tmp: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tools.compare", *words],
-        env=_environment(tmp),
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
-
-
-def _environment(tmp: Path) -> dict[str, str]:
-    paths = os.pathsep.join(str(ROOT / name) for name in ("scripts", "tests", "."))
-    return os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp), "PYTHONUTF8": "1"}
+def compare(*words: str | Path, tmp: Path) -> subprocess.CompletedProcess[str]:
+    return tool("tools.compare", *words, env={"TMPDIR": str(tmp)})
 
 
 @pytest.fixture
@@ -334,7 +322,7 @@ def test_nothing_is_left_of_a_comparison_that_is_interrupted(tmp_path: Path) -> 
     tmp.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "tools.compare", "HEAD", str(folder)],
-        env=_environment(tmp),
+        env=tool_environment({"TMPDIR": str(tmp)}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

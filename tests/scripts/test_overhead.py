@@ -1,7 +1,7 @@
 """What a small file costs beside its pixels, counted: it may not grow unnoticed.
 
 Function calls are counted instead of seconds, which a busy machine would spoil. If a change is
-meant: `scripts/bench --calls --update` writes the new figures to tests/scripts/overhead.json.
+meant: `scripts/tool bench --calls --update` writes the new figures to tests/scripts/overhead.json.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from typing import Final
 
 import pytest
-from bench_peers import overhead
+from bench import overhead
 
 TOLERANCE: Final = 0.1
 

@@ -7,14 +7,14 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 from unittest.mock import patch
 
 from imgbatch.cli.commands import run_command
 from imgbatch.running.batch import Batch
-from toolkit import forked
+from toolkit import ROOT, forked
 from toolkit.pictures import saved, scene
 
 COMMAND: Final = (sys.executable, "-m", "imgbatch")
@@ -76,6 +76,23 @@ def told(*words: Word, cwd: Path) -> Told:
     """The same, with what it says as text."""
     run = imgbatch(*words, cwd=cwd)
     return Told(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
+
+
+def tool(*words: Word, env: Mapping[str, str] | None = None) -> Told:
+    """`python -m WORDS` with the packages below scripts/, as `scripts/tool` has them."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", *words],
+        env=tool_environment(env),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+
+
+def tool_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    paths = os.pathsep.join(str(ROOT / name) for name in ("scripts", "tests", "."))
+    return {**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1", **(more or {})}
 
 
 def plant(folder: Path, *names: str, data: bytes = SMALL) -> Path:

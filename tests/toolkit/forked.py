@@ -1,14 +1,19 @@
-"""The command in a process forked from one that has loaded it, as have its workers' server.
+"""The command in a process forked from one that has loaded it, as its workers' server may be.
 
 Most of what a short command costs is the start of four interpreters. From the first line of
-`imgbatch.__main__` on it is the same, with processes and workers of its own; but interpreters
-are not started, so what matters from there (encodings, `-W`, injected modules) needs a real one.
+`imgbatch.__main__` on it is the same, with processes and workers of its own, and in a session of
+its own; but interpreters are not started, so what matters from there (encodings, `-W`) needs a
+real one.
+
+This module is the script of that process, and its client (`Forks`). Linux only.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import gc
+import importlib
 import json
 import os
 import runpy
@@ -20,7 +25,8 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +36,7 @@ _LOADED: Final = (
     "imgbatch.cli.resize",
     "imgbatch.running.batch",
     "imgbatch.executors.pool",
+    "imgbatch.executors.serial",
     "imgbatch.store.journal",
     "imgbatch.cli.progress",
     "imgbatch.running.report",
@@ -41,27 +48,107 @@ _LOADED: Final = (
     "PIL.JpegImagePlugin",
 )
 _STREAMS: Final = 3
+_NUMBER_BYTES: Final = 8
 _one_at_a_time: Final = threading.Lock()
+
+
+class HangsError(Exception):
+    """A command did not end in time."""
+
+
+class Forks:
+    """A process that forks commands, one at a time.
+
+    `environment` is what its interpreter starts with. Without `servers` the servers of workers are
+    interpreters of their own, as usual. `entered` ("module:function") is called in each fork,
+    right before it becomes the command.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], *, servers: bool = True, entered: str = ""
+    ) -> None:
+        self.environment = dict(environment)
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno()), str(int(servers)), entered],
+                pass_fds=[theirs.fileno()],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        atexit.register(self.close)
+
+    def run(
+        self,
+        words: Sequence[str],
+        cwd: Path,
+        streams: Sequence[int],
+        *,
+        environment: Mapping[str, str],
+        timeout: float,
+        begun: Callable[[int], None] = lambda pid: None,
+    ) -> tuple[int, int]:
+        """`python -m imgbatch WORDS` in the folder `cwd`; return its process id and exit code.
+
+        `streams` are descriptors of files for its standard input, output and error. `begun` is
+        called with its process id. Raises HangsError if it takes longer than `timeout` seconds;
+        then it is killed, with its workers.
+        """
+        request = {"words": [*words], "cwd": str(cwd), "env": {**environment}, "mask": _umask()}
+        data = json.dumps(request).encode()
+        self._socket.settimeout(timeout)
+        socket.send_fds(self._socket, [_as_bytes(len(data))], [*streams])
+        self._socket.sendall(data)
+        pid = self._answer()
+        try:
+            begun(pid)
+            return pid, self._answer()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            self._answer()
+            raise
+
+    def close(self) -> None:
+        """End the process."""
+        atexit.unregister(self.close)
+        # Whatever copies of the socket other forks of this process have.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._process.wait()
+
+    def _answer(self) -> int:
+        try:
+            answer = self._socket.recv(_NUMBER_BYTES, socket.MSG_WAITALL)
+        except TimeoutError:
+            raise HangsError(f"it did not end in {self._socket.gettimeout():.0f} s") from None
+        if len(answer) < _NUMBER_BYTES:
+            raise RuntimeError("the process that forks commands is gone")
+        return int.from_bytes(answer, "big", signed=True)
 
 
 def run(
     words: Sequence[str | bytes], cwd: Path, stdin: bytes, timeout: float
 ) -> subprocess.CompletedProcess[bytes] | None:
     """`python -m imgbatch WORDS`; nothing if this environment needs an interpreter of its own."""
-    mask = os.umask(0)
-    os.umask(mask)
     arguments = [os.fsdecode(word) for word in words]
-    request = {"words": arguments, "cwd": str(cwd), "env": dict(os.environ), "mask": mask}
     with _one_at_a_time:
-        server = _server(os.getpid())
-        if server.environment != _environment():
+        forks = _forks(os.getpid())
+        if _at_start(forks.environment) != _at_start(os.environ):
             return None
         streams = [tempfile.TemporaryFile() for _ in range(_STREAMS)]
         given, said, complained = streams
         given.write(stdin)
         given.seek(0)
         try:
-            code = server.ask(request, [stream.fileno() for stream in streams], timeout)
+            _, code = forks.run(
+                arguments,
+                cwd,
+                [stream.fileno() for stream in streams],
+                environment=os.environ,
+                timeout=timeout,
+            )
             for stream in (said, complained):
                 stream.seek(0)
             return subprocess.CompletedProcess(arguments, code, said.read(), complained.read())
@@ -71,46 +158,28 @@ def run(
 
 
 @functools.cache
-def _server(_pid: int) -> _Server:
-    return _Server()
+def _forks(_pid: int) -> Forks:
+    return Forks(os.environ)
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(_AT_START)}
+def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_AT_START)}
 
 
-class _Server:
-    def __init__(self) -> None:
-        self.environment = _environment()
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            ).returncode = 0  # It ends with this process, which need not wait for it.
-        self._answers = self._socket.makefile("r")
-        atexit.register(self._socket.close)
-
-    def ask(self, request: dict[str, object], streams: list[int], timeout: float) -> int:
-        data = json.dumps(request).encode()
-        socket.send_fds(self._socket, [len(data).to_bytes(8, "big")], streams)
-        self._socket.sendall(data)
-        pid = int(self._answers.readline())
-        watch = threading.Timer(timeout, os.kill, (pid, signal.SIGKILL))
-        watch.start()
-        try:
-            return int(self._answers.readline())
-        finally:
-            watch.cancel()
+def _umask() -> int:
+    """This process's; to set it, as os.umask does to tell it, would be seen by other threads."""
+    told = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return int(told.partition("\nUmask:")[2].split()[0], 8)
 
 
-def _serve(connection: socket.socket) -> None:
+def _as_bytes(number: int) -> bytes:
+    return number.to_bytes(_NUMBER_BYTES, "big", signed=True)
+
+
+def _serve(connection: socket.socket, entered: Callable[[], object]) -> None:
     """Fork a process for each request, which returns from here to become the command."""
-    answers = connection.makefile("w")
     while True:
-        length, streams, *_ = socket.recv_fds(connection, 8, _STREAMS)
+        length, streams, *_ = socket.recv_fds(connection, _NUMBER_BYTES, _STREAMS)
         if not length:
             os._exit(0)
         with connection.makefile("rb", buffering=0) as file:
@@ -119,17 +188,19 @@ def _serve(connection: socket.socket) -> None:
                 request += file.read(int.from_bytes(length, "big") - len(request))
         pid = os.fork()
         if pid == 0:
-            _become(json.loads(request), streams)
             connection.close()
+            _become(json.loads(request), streams)
+            entered()
             return
         for stream in streams:
             os.close(stream)
-        print(pid, file=answers, flush=True)
+        connection.sendall(_as_bytes(pid))
         _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        connection.sendall(_as_bytes(os.waitstatus_to_exitcode(status)))
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> None:
+    os.setsid()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -182,11 +253,23 @@ def _leave_behind(kept: set[int]) -> None:
                 continue
 
 
+def _named(function: str) -> Callable[[], object]:
+    module, _, name = function.partition(":")
+    found: Callable[[], object] = getattr(importlib.import_module(module), name)
+    return found
+
+
 if __name__ == "__main__":
     from multiprocessing import util
 
     for module in _LOADED:
-        __import__(module)
-    util.spawnv_passfds = _spawn_forked(util.spawnv_passfds)
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+        importlib.import_module(module)
+    if sys.argv[2] == "1":
+        util.spawnv_passfds = _spawn_forked(util.spawnv_passfds)
+    # What is shared with forks would be copied for their collectors to look through.
+    gc.freeze()
+    _serve(
+        socket.socket(fileno=int(sys.argv[1])),
+        _named(sys.argv[3]) if sys.argv[3] else lambda: None,
+    )
     runpy.run_module("imgbatch", run_name="__main__", alter_sys=True)

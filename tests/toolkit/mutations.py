@@ -1,7 +1,7 @@
 """Small valid files of every format, and ways to damage them.
 
-Used by tests/test_fuzz.py for a few seconds and by scripts/fuzz for as long as one likes. The
-same random numbers always give the same damage.
+Used by tests/imaging/test_fuzz.py for a few seconds and by `scripts/tool fuzz` for as long as one
+likes. The same random numbers always give the same damage.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _heif() -> Iterator[Specimen]:
 
 
 def _raw() -> Iterator[Specimen]:
-    from imaging.test_raw import dng
+    from toolkit.raw import dng
 
     yield Specimen("camera.dng", dng(previews=(saved(_rgb(), "JPEG"),)))
 

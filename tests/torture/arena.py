@@ -1,6 +1,6 @@
 """A place where the real command runs in a real process, and what can be seen of it there.
 
-Nothing here asserts, but for `Arena.run`: the tests do, and scripts/torture counts.
+Nothing here asserts, but for `Arena.run`: the tests do, and scripts/tool torture counts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Holds a thread of the command until a tracer is there.
 
-It works inside the command under test: in the fork that becomes it (`forks`), and through
+It works inside the command under test: in the fork that becomes it (`toolkit.forked`), and through
 `injected/sitecustomize.py` in its workers. Only the first that comes is traced; the others wait
 until they are told to go on, too.
 """
@@ -53,6 +53,15 @@ def hold_the_first_thread() -> None:
         hold()
 
     threading.setprofile(begin)
+
+
+def hold_by_role() -> None:
+    """Hold whom the environment names, of those that are in the command's own process."""
+    role = os.environ.get(ROLE)
+    if role == "main":
+        hold()
+    elif role == "job":
+        hold_the_first_thread()
 
 
 def hold_workers() -> None:

@@ -1,6 +1,6 @@
 """What is done to a running command at random, and what has to be so afterwards.
 
-The tests do a few of each, `scripts/torture` does hundreds.
+The tests do a few of each, `scripts/tool torture` does hundreds.
 """
 
 from __future__ import annotations

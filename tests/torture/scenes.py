@@ -11,9 +11,9 @@ from pathlib import Path
 from stat import filemode
 from typing import Final, Literal
 
+from toolkit.forked import Forks
 from toolkit.pictures import saved, scene
 from torture.arena import Ended, Tree, alive_after, files, plant, tree
-from torture.forks import Forks
 
 Shape = Literal["serial", "pool"]
 """One file in the command's own process, or several in two workers."""
@@ -22,6 +22,7 @@ Role = Literal["main", "job", "worker"]
 
 Roles = Mapping[Shape, tuple[Role, ...]]
 
+PATIENCE_SECONDS: Final = 60.0
 REPORT: Final = "report.jsonl"
 
 _FILES: Final = {"serial": ("a.jpg",), "pool": ("a.jpg", "b.jpg", "c.jpg", "d.png")}
@@ -86,6 +87,11 @@ SCENES: Final = {
         Scene("nolinksplace", _IN_PLACE, {"serial": ("job",)}, there={}, lacking=_NO_LINKS),
     )
 }
+
+
+def lane(environment: Mapping[str, str]) -> Forks:
+    """A process that forks commands whose threads can be held (`holding`)."""
+    return Forks(environment, servers=False, entered="torture.holding:hold_by_role")
 
 
 class Stage:
@@ -185,9 +191,19 @@ class Stage:
         begun: Callable[[int], None] | None = None,
     ) -> Ended:
         told = self._told / "command"
-        pid, code = self._forks.run(
-            words, self.place, told, environment=environment, begun=begun or (lambda pid: None)
-        )
+        with (
+            open(os.devnull, "rb") as nothing,
+            told.with_suffix(".out").open("wb") as out_file,
+            told.with_suffix(".err").open("wb") as error_file,
+        ):
+            pid, code = self._forks.run(
+                words,
+                self.place,
+                [stream.fileno() for stream in (nothing, out_file, error_file)],
+                environment={**self._forks.environment, **(environment or {})},
+                timeout=PATIENCE_SECONDS,
+                begun=begun or (lambda pid: None),
+            )
         orphans = alive_after(pid)
         out, said = (told.with_suffix(end).read_text(errors="replace") for end in (".out", ".err"))
         return Ended(code, out, said, orphans, self.place / REPORT)

@@ -1,4 +1,4 @@
-"""A sample of what `scripts/torture --faults` does: calls that fail, one in a run."""
+"""A sample of what `scripts/tool torture --faults` does: calls that fail, one in a run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from toolkit.forked import Forks
 from torture import tracing
 from torture.arena import Arena
 from torture.faults import Fault, possible, spread
-from torture.forks import Forks
 from torture.judging import judge_at_once, judge_the_rerun
 from torture.ordeals import Verdict
-from torture.scenes import REPORT, SCENES, Shape, Stage
+from torture.scenes import REPORT, SCENES, Shape, Stage, lane
 from torture.tracing import Call
 from torture.trials import all_tried, recorded
 
@@ -40,7 +40,7 @@ SAMPLE: Final[dict[tuple[str, Shape], int]] = {
 
 @pytest.fixture(scope="module")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    forks = Forks(Arena(tmp_path_factory.mktemp("forks")).environment_of())
+    forks = lane(Arena(tmp_path_factory.mktemp("forks")).environment_of())
     yield forks
     forks.close()
 

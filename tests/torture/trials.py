@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from toolkit.forked import Forks, HangsError
 from torture import holding
 from torture.arena import Ended
 from torture.faults import KILL, SHORT, Fault, possible
-from torture.forks import Forks, HangsError
 from torture.judging import judge_at_once, judge_the_rerun
 from torture.ordeals import Verdict
 from torture.scenes import Role, Scene, Shape, Stage

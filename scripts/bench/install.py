@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench_peers.outside import PROGRAMS
+from bench.outside import PROGRAMS
 
 # Node.js is mostly installed in other ways, and find is always there.
 DEBIAN = tuple(

@@ -1,19 +1,16 @@
-#!/usr/bin/env python3
 """Measures a whole delivery: a recipe of three outputs, and where its time goes.
 
-    scripts/bench_delivery PHOTOS --photos 40
+    scripts/tool bench.delivery PHOTOS --photos 40
 
 White balance, a look-up table, three sizes, output sharpening, a watermark on two of them, beside
 the three sizes alone, in turns; then the milliseconds of each step. Ratios are medians of each
-round's own. Several sizes and sharpening beside other tools are rows 3 and 4 of scripts/bench.
+round's own. Several sizes and sharpening beside other tools are rows 3 and 4 of scripts/tool bench.
 """
 
 from __future__ import annotations
 
 import argparse
 import cProfile
-import importlib.util
-import os
 import pstats
 import shutil
 import sys
@@ -23,20 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
-OWN_PYTHON = ROOT / ".venv" / "bin" / "python"
-if importlib.util.find_spec("PIL") is None:
-    # A second time round it is not there either: then this is said instead of an endless loop.
-    if OWN_PYTHON.exists() and Path(sys.prefix) != OWN_PYTHON.parent.parent:
-        os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])
-    sys.exit("error: this needs Pillow and NumPy: run scripts/setup first")
+from PIL import Image, ImageDraw
 
-from bench_peers import photos as synthetic_photos  # noqa: E402
-from bench_peers import tables  # noqa: E402
-from bench_peers.measure import Command, Run, adopt_orphans, run  # noqa: E402
-from bench_peers.results import ratios  # noqa: E402
-from bench_peers.task import Place  # noqa: E402
-from PIL import Image, ImageDraw  # noqa: E402
+from bench import photos as synthetic_photos
+from bench import tables
+from bench.measure import Command, Run, adopt_orphans, run
+from bench.results import ratios
+from bench.task import ROOT, Place
 
 SIZES = (2400, 1600, 400)
 QUALITY = 85

@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""scripts/contact_sheet BEFORE AFTER OUT.png: originals beside their finished pictures."""
+"""scripts/tool contact_sheet BEFORE AFTER OUT.png: originals beside their finished pictures."""
 
 from __future__ import annotations
 

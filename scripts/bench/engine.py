@@ -1,9 +1,9 @@
-#!/usr/bin/env python3
 """Measures what the engine costs beside the pictures: supervision, a second run, a large plan.
 
-    scripts/bench_engine                       5,000 tiny files, 100,000 up to date, 1 M planned
-    scripts/bench_engine --planned 100000      a smaller plan
-    scripts/bench_engine --rounds 9 --work DIR where the files are made (a few GB)
+    scripts/tool bench.engine                         5,000 tiny files, 100,000 up to date,
+                                                      1 M planned
+    scripts/tool bench.engine --planned 100000        a smaller plan
+    scripts/tool bench.engine --rounds 9 --work DIR   where the files are made (a few GB)
 
 Supervision: wall time of 5,000 files of 160 pixels to 80, divided by that of a bare
 multiprocessing.Pool round the same decoder, resampling and encoder that writes straight to the
@@ -16,7 +16,6 @@ of a thousand files, per file. Needs Linux.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -27,16 +26,11 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
-OWN_PYTHON = ROOT / ".venv" / "bin" / "python"
-if importlib.util.find_spec("PIL") is None:
-    # A second time round it is not there either: then this is said instead of an endless loop.
-    if OWN_PYTHON.exists() and Path(sys.prefix) != OWN_PYTHON.parent.parent:
-        os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])
-    sys.exit("error: this needs Pillow and NumPy: run scripts/setup first")
+import numpy as np
+from PIL import Image
 
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
+from bench.measure import environment
+from bench.task import HERE
 
 FILES_OF_A_FOLDER = 1000
 IMGBATCH = (sys.executable, "-m", "imgbatch")
@@ -71,7 +65,13 @@ def plant(folder: Path, original: Path, count: int, *, nested: bool = True) -> P
 
 def wall(*command: str | Path) -> float:
     begun = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        check=True,
+    )
     return time.perf_counter() - begun
 
 
@@ -91,7 +91,7 @@ def supervision(work: Path, original: Path, rounds: int) -> str:
         shutil.rmtree(out, ignore_errors=True)
         return wall(*command)
 
-    bare = ROOT / "scripts" / "bench_peers" / "bare_pool.py"
+    bare = HERE / "bare_pool.py"
     return compare(
         rounds,
         lambda: fresh(*IMGBATCH, "resize", photos, "-o", out, "-s", "80", "--jobs", "2"),
@@ -117,6 +117,7 @@ def peak(work: Path, photos: Path) -> int:
         [*IMGBATCH, "resize", photos, "-o", out, "-s", "40", "--jobs", "2"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=environment(),
     ) as process:
         most, until = 0, None
         while process.poll() is None and (until is None or time.monotonic() < until):

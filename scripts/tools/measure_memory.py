@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""scripts/measure_memory [MEGAPIXELS [WORD ...]]: peaks of memory beside their estimates.
+"""scripts/tool measure_memory [MEGAPIXELS [WORD ...]]: peaks of memory beside their estimates.
 
 Prints, for what has one of the WORDs in its name, bytes per pixel as measured and as estimated by
 imgbatch, for decoding and for operations and encoding, the decoded picture included. Exits with 1
@@ -10,6 +9,7 @@ are for. Linux only.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import struct
@@ -290,7 +290,20 @@ def status(key: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
-def main(megapixels: float, words: list[str]) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("megapixels", nargs="?", type=float, default=12, metavar="MEGAPIXELS")
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    options = parser.parse_args()
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        # So that the C library gives back what is freed at once.
+        os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
+        os.execv(sys.executable, sys.orig_argv)
+    return measured(options.megapixels, options.words)
+
+
+def measured(megapixels: float, words: list[str]) -> int:
+    """Print what is measured; 1 if a peak is higher than its estimate."""
     missed = False
     # A small one first, so that what is done once is no part of what is measured.
     scenes = scene(0.01), scene(megapixels)
@@ -313,8 +326,4 @@ def main(megapixels: float, words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
-        # So that the C library gives back what is freed at once.
-        os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
-        os.execv(sys.executable, [sys.executable, *sys.argv])
-    sys.exit(main(float((sys.argv[1:] or ["12"])[0]), sys.argv[2:]))
+    sys.exit(main())

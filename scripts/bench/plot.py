@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from bench_peers.results import Results, Row
+from bench.results import Results, Row
 
 ROWS = ("1", "3", "7")
 

@@ -1,6 +1,6 @@
 """What each small file costs beside its pixels, counted instead of timed.
 
-    python -m bench_peers.overhead PHOTOS OUT [--calls]
+    python -m bench.overhead PHOTOS OUT [--calls]
 
 makes thumbnails of the folder PHOTOS in this process: imgbatch's own way of one job, with no worker
 process and no thread. With --calls it prints how many functions were called meanwhile, as a JSON
@@ -124,7 +124,7 @@ def version() -> str:
 
 def instructions(python: str) -> tuple[float, float]:
     """Machine instructions for each file, and for starting. Raises UncountedError."""
-    from bench_peers.task import NotInstalledError, program
+    from bench.task import NotInstalledError, program
 
     try:
         valgrind = program("valgrind")
@@ -156,7 +156,7 @@ def _driven(
         photos = Path(folder, "photos")
         photos.mkdir()
         plant(photos, count)
-        argv = (*python, "-m", "bench_peers.overhead", str(photos), f"{folder}/out", *words)
+        argv = (*python, "-m", "bench.overhead", str(photos), f"{folder}/out", *words)
         try:
             return subprocess.run(
                 argv,

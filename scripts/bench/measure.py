@@ -83,7 +83,7 @@ def run(command: Command, watch: Watch | None = None) -> Run:
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
                 cwd=command.folder,
-                env={**os.environ, **command.environment},
+                env=environment(command.environment),
                 start_new_session=True,
             )
         except OSError as error:
@@ -120,6 +120,12 @@ def run(command: Command, watch: Watch | None = None) -> Run:
         said = complaints.read().decode(errors="replace").strip().splitlines()
         why = f"exit code {code}" if wall < LIMIT_SECONDS else f"stopped after {wall:.0f} s"
         return Run(wall, cpu, f"{why}: {said[-1][:120]}" if said else why, foreign)
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a measured command gets: nothing of what `scripts/tool` sets for this process."""
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**ours, **(more or {})}
 
 
 def _children_cpu() -> float:

@@ -1,6 +1,6 @@
 """Where the time of one photo goes: CPU milliseconds of one core, stage by stage.
 
-The stages are the library calls of bench_peers/floor.py, timed one by one in this process; what
+The stages are the library calls of bench/floor.py, timed one by one in this process; what
 imgbatch takes beyond them is the difference to the command itself. Beside them stands what
 libjpeg-turbo's own programs take for the codec's part alone, and what sharp takes for everything.
 """
@@ -20,11 +20,11 @@ from cykooz_resizer import ResizeOptions
 from cykooz_resizer.resize import Resizer
 from PIL import Image
 
-from bench_peers import floor
-from bench_peers.measure import Command, run
-from bench_peers.peers import BY_NAME
-from bench_peers.task import NotInstalledError, Place, Task, program
-from bench_peers.works import Make
+from bench import floor
+from bench.measure import Command, run
+from bench.peers import BY_NAME
+from bench.task import NotInstalledError, Place, Task, program
+from bench.works import Make
 
 PHOTOS = 12
 ROUNDS = 3

@@ -12,8 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from bench_peers.measure import Command
-from bench_peers.task import (
+from bench.measure import Command
+from bench.task import (
     HERE,
     OPTIMIZE,
     ROOT,
@@ -25,7 +25,7 @@ from bench_peers.task import (
     python_with,
     said,
 )
-from bench_peers.works import AVIF_SPEED, PNG_LEVEL, WEBP_EFFORT, Make
+from bench.works import AVIF_SPEED, PNG_LEVEL, WEBP_EFFORT, Make
 
 __all__ = ["BY_NAME", "HERE", "PEERS", "NotInstalledError", "Place", "python_with"]
 

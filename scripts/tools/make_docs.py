@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""scripts/make_docs: write docs/operations.md from the operations themselves, with pictures.
+"""scripts/tool make_docs: write docs/operations.md from the operations themselves, with pictures.
 
 The text comes from docstrings and declared settings, the pictures (docs/operations/*.webp, before
 on the left, after on the right) from sample_images. `--text` prints the text and writes nothing.
@@ -7,21 +6,19 @@ on the left, after on the right) from sample_images. `--text` prints the text an
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import os
 import sys
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
+from toolkit import ROOT
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from imgbatch.imaging.picture import Picture  # noqa: E402
-from imgbatch.model import Origin  # noqa: E402
-from imgbatch.operations import Operation, names, parameters_of, parse  # noqa: E402
+from imgbatch.imaging.picture import Picture
+from imgbatch.model import Origin
+from imgbatch.operations import Operation, names, parameters_of, parse
 
 PAGE: Final = ROOT / "docs" / "operations.md"
 PICTURES: Final = ROOT / "docs" / "operations"
@@ -40,7 +37,7 @@ and in colour, with and without transparency, and every frame of an animation; o
 it sees takes the first frame for all. Where nothing else is said they work in the picture's own
 profile, on 8 bits a channel (16 bits are reduced, with a warning).
 
-This page is written by `scripts/make_docs`.
+This page is written by `scripts/tool make_docs`.
 """
 
 # Pictures that show more of an operation than the landscape that is taken for the others.
@@ -75,8 +72,11 @@ def section(name: str, kind: type[Operation]) -> str:
 
 def main() -> int:
     """Write the page and its pictures, or print the text."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", action="store_true", help="print the text, write nothing")
+    options = parser.parse_args()
     text = page()
-    if sys.argv[1:] == ["--text"]:
+    if options.text:
         print(text, end="")
         return 0
     PICTURES.mkdir(exist_ok=True)

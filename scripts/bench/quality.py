@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from bench_peers import reference
-from bench_peers.reference import Floats
-from bench_peers.works import Make
+from bench import reference
+from bench.reference import Floats
+from bench.works import Make
 
 LEAST_DB = 24.0
 """Below it is another picture. Small thumbnails differ most, by the decoder's own shrinking."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import median
 
-from bench_peers.measure import Command, Run, run
-from bench_peers.results import ratios
-from bench_peers.task import ROOT, Place
+from bench.measure import Command, Run, run
+from bench.results import ratios
+from bench.task import ROOT, Place
 
 STARTUPS = 20
 

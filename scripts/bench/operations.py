@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Measures every operation on one picture, beside Pillow, libvips and ImageMagick.
 
-    scripts/bench_operations                    1600 x 1067 RGB, milliseconds of one core
-    scripts/bench_operations --rounds 15 --markdown
+    scripts/tool bench.operations                    1600 x 1067 RGB, milliseconds of one core
+    scripts/tool bench.operations --rounds 15 --markdown
 
 CPU time, the best of several rounds, everything in memory. Pillow's is what it has of its own;
 libvips runs through pyvips on one thread, ImageMagick as a command with one thread, less what the
@@ -13,7 +12,6 @@ orders, not percents. Pictures are computed.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import resource
@@ -26,22 +24,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-OWN_PYTHON = ROOT / ".venv" / "bin" / "python"
-if importlib.util.find_spec("PIL") is None:
-    # A second time round it is not there either: then this is said instead of an endless loop.
-    if OWN_PYTHON.exists() and Path(sys.prefix) != OWN_PYTHON.parent.parent:
-        os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])
-    sys.exit("error: this needs Pillow and NumPy: run scripts/setup first")
-sys.path.insert(0, str(ROOT))
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-import numpy as np  # noqa: E402
-from bench_peers.task import HERE, NotInstalledError, Place, program, python_with  # noqa: E402
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps  # noqa: E402
-
-from imgbatch.imaging.picture import Picture  # noqa: E402
-from imgbatch.operations import names, parse  # noqa: E402
-from imgbatch.operations.point import joined  # noqa: E402
+from bench.task import HERE, NotInstalledError, Place, program, python_with
+from imgbatch.imaging.picture import Picture
+from imgbatch.operations import names, parse
+from imgbatch.operations.point import joined
 
 WIDTH, HEIGHT = 1600, 1067
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench_peers.works import ROWS, Measure, Work
+from bench.works import ROWS, Measure, Work
 
 
 class UnreadableError(Exception):

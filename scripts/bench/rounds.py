@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bench_peers import memory, quality
-from bench_peers.measure import Run, run
-from bench_peers.peers import BY_NAME
-from bench_peers.results import Row, Tool
-from bench_peers.task import NotInstalledError, Peer, Place, Task
-from bench_peers.works import Make, Work
+from bench import memory, quality
+from bench.measure import Run, run
+from bench.peers import BY_NAME
+from bench.results import Row, Tool
+from bench.task import NotInstalledError, Peer, Place, Task
+from bench.works import Make, Work
 
 SHORT_ROUNDS = 3
 """So many times the rounds where a run takes less than a second."""

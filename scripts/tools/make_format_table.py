@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""scripts/make_format_table: run every kind of picture into every format; write docs/formats.md.
+"""Runs every kind of picture into every format, and writes docs/formats.md.
 
 Each cell is what another program finds in the output of a real run: Pillow, tifffile and
 imagecodecs read the pixels, exiftool the metadata (it has to be installed). The exit code is 1 if
@@ -8,6 +7,7 @@ anything was lost without a warning. Warnings of losses that there are not are l
 
 from __future__ import annotations
 
+import argparse
 import ast
 import itertools
 import json
@@ -27,17 +27,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageSequence
 from PIL import __version__ as pillow_version
 from PIL.PngImagePlugin import PngInfo
+from toolkit import ROOT, pictures, programs
+from toolkit.pictures import saved, scene, with_metadata
+from toolkit.raw import dng
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from imaging.test_raw import dng  # noqa: E402
-from toolkit import pictures, programs  # noqa: E402
-from toolkit.pictures import saved, scene, with_metadata  # noqa: E402
-
-import imgbatch  # noqa: E402
-from imgbatch.imaging import formats, limits  # noqa: E402
-from imgbatch.model import NOTICES, Notice  # noqa: E402
+import imgbatch
+from imgbatch.imaging import formats, limits
+from imgbatch.model import NOTICES, Notice
 
 SIZE: Final = (96, 64)
 SMALLER: Final = (72, 48)
@@ -587,7 +583,7 @@ def page(pairs: list[Pair]) -> str:
     lines = [
         "# What is kept from format to format",
         "",
-        "Made by `scripts/make_format_table` from real runs, with all the optional parts "
+        "Made by `scripts/tool make_format_table` from real runs, with all the optional parts "
         f"installed ({', '.join(formats.EXTRAS)}): each kind of picture, made smaller, into each "
         "format; what the cells say was found in the outputs by other programs. "
         f"This is of imgbatch {imgbatch.__version__} with Pillow {pillow_version}.",
@@ -668,6 +664,7 @@ def _row_of(row: formats.Format) -> str:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     lacking = programs.why_lacking("exiftool")
     if lacking:
         sys.exit(lacking)

@@ -1,18 +1,17 @@
-#!/usr/bin/env python3
 """Measures imgbatch against its peers: same photos, same work, same machine.
 
-    scripts/bench                             row 1, with photos computed here
-    scripts/bench ~/Pictures --photos 50      the first 50 JPEGs below a folder
-    scripts/bench --rows 1,2,6 --json a.json  some rows (or all), kept as JSON
-    scripts/bench --from a.json --from b.json --markdown --plot chart.png
-    scripts/bench --only imgbatch,sharp       some tools
-    scripts/bench --install-peers             install the peers first
-    scripts/bench --startup                   what starting imgbatch costs
-    scripts/bench --stages                    where the time of one photo goes
-    scripts/bench --calls [--update]          function calls for each small file
-    scripts/bench --instructions              machine instructions for each small file (valgrind)
+    scripts/tool bench                             row 1, with photos computed here
+    scripts/tool bench ~/Pictures --photos 50      the first 50 JPEGs below a folder
+    scripts/tool bench --rows 1,2,6 --json a.json  some rows (or all), kept as JSON
+    scripts/tool bench --from a.json --from b.json --markdown --plot chart.png
+    scripts/tool bench --only imgbatch,sharp       some tools
+    scripts/tool bench --install-peers             install the peers first
+    scripts/tool bench --startup                   what starting imgbatch costs
+    scripts/tool bench --stages                    where the time of one photo goes
+    scripts/tool bench --calls [--update]          function calls for each small file
+    scripts/tool bench --instructions              instructions for each small file (valgrind)
 
-Rows are in bench_peers/works.py, tools in bench_peers/peers.py. Every tool runs once in each
+Rows are in bench/works.py, tools in bench/peers.py. Every tool runs once in each
 round, and each round begins with another tool, so that a machine that is slow for a while is slow
 for all. A round that is not counted comes first: it fills the file cache, and after it everything
 written is checked. Wall time, CPU time (of all processes) and memory are medians over the rounds;
@@ -24,7 +23,6 @@ macOS, and on macOS neither memory nor CPU time of orphaned processes is seen.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import platform
 import signal
@@ -32,15 +30,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-OWN_PYTHON = ROOT / ".venv" / "bin" / "python"
-if importlib.util.find_spec("PIL") is None:
-    # A second time round it is not there either: then this is said instead of an endless loop.
-    if OWN_PYTHON.exists() and Path(sys.prefix) != OWN_PYTHON.parent.parent:
-        os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])
-    sys.exit("error: this needs Pillow and NumPy: run scripts/setup first")
-
-from bench_peers import (  # noqa: E402
+from bench import (
     install,
     overhead,
     photos,
@@ -54,9 +44,9 @@ from bench_peers import (  # noqa: E402
     tables,
     works,
 )
-from bench_peers.measure import adopt_orphans  # noqa: E402
-from bench_peers.peers import PEERS  # noqa: E402
-from bench_peers.task import OPTIMIZE, Place  # noqa: E402
+from bench.measure import adopt_orphans
+from bench.peers import PEERS
+from bench.task import OPTIMIZE, Place
 
 PHOTOS = 100
 DIFFERENT = 24
@@ -274,7 +264,3 @@ def processor() -> str:
         return platform.processor() or "unknown processor"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown processor"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

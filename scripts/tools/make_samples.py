@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""scripts/make_samples [DIR]: make the sample pictures, each for one thing a folder may hold.
+"""scripts/tool make_samples [DIR]: make the sample pictures, each for one thing a folder may hold.
 
 Every picture is computed; nothing is photographed, downloaded or copied. With the same versions
 of Pillow and NumPy each run writes the same bytes. DIR is sample_images if it is left away.
@@ -18,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageFont
 from PIL.Image import Transpose
+from toolkit import ROOT
 
 Array = npt.NDArray[np.floating]
-HERE = Path(__file__).resolve().parent
 MOST_BYTES = 3_000_000
 
 # --- pictures ----------------------------------------------------------------------------------
@@ -519,12 +518,12 @@ SAMPLES = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, default=HERE.parent / "sample_images")
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "sample_images")
     folder: Path = parser.parse_args().folder
     lines = [
         "# Sample images",
         "",
-        "All are made by `scripts/make_samples`, and under the project's own licence.",
+        "All are made by `scripts/tool make_samples`, and under the project's own licence.",
         "",
         "| File | What it is | What it is for |",
         "|---|---|---|",

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from toolkit.programs import LackingError
 
-from bench_peers.measure import Command
-from bench_peers.outside import PROGRAMS
-from bench_peers.works import Make
+from bench.measure import Command
+from bench.outside import PROGRAMS
+from bench.works import Make
 
 OPTIMIZE = False
 """Whether JPEGs get optimised Huffman tables: 3 % smaller, 2 ms more. It should say what imgbatch

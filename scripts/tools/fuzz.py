@@ -1,13 +1,12 @@
-#!/usr/bin/env python3
 """Sends damaged pictures through the real command, as long as one likes.
 
-    scripts/fuzz                                   ten minutes, a seed of its own
-    scripts/fuzz --minutes 60 --seed 7             the same files as every run with seed 7
-    scripts/fuzz --corpus ~/Pictures --keep found  damages those too; keeps what it finds
+    scripts/tool fuzz                                   ten minutes, a seed of its own
+    scripts/tool fuzz --minutes 60 --seed 7             the same files as every run with seed 7
+    scripts/tool fuzz --corpus ~/Pictures --keep found  damages those too; keeps what it finds
 
-Files of every format that this Pillow writes are damaged (tests/mutations.py says how) and given
-to `python -m imgbatch` in batches, with changing commands. After each batch: the exit code is 0
-or 1, every input has one row, done or failed; no worker died, no failure is a mistake in
+Files of every format that this Pillow writes are damaged (tests/toolkit/mutations.py says how)
+and given to `python -m imgbatch` in batches, with changing commands. After each batch: the exit
+code is 0 or 1, every input has one row, done or failed; no worker died, no failure is a mistake in
 imgbatch, no traceback was printed, no temporary file is left, and every output opens whole, as
 large as its row says. What breaks that is kept with its damage and its row, a few of each sort.
 The exit code is 1 if there was anything.
@@ -16,7 +15,6 @@ The exit code is 1 if there was anything.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import re
@@ -34,20 +32,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-ROOT = Path(__file__).resolve().parent.parent
-OWN_PYTHON = ROOT / ".venv" / "bin" / "python"
-if importlib.util.find_spec("PIL") is None:
-    # A second time round it is not there either: then this is said instead of an endless loop.
-    if OWN_PYTHON.exists() and Path(sys.prefix) != OWN_PYTHON.parent.parent:
-        os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])
-    sys.exit("error: this needs Pillow and NumPy: run scripts/setup first")
+from PIL import Image
+from toolkit import ROOT
+from toolkit.mutations import Specimen, damaged, dealt, opens_whole, specimens
 
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from PIL import Image  # noqa: E402
-from toolkit.mutations import Specimen, damaged, dealt, opens_whole, specimens  # noqa: E402
-
-from imgbatch.imaging.formats import SUFFIXES  # noqa: E402
+from imgbatch.imaging.formats import SUFFIXES
 
 BATCH: Final = 300
 BATCH_SECONDS: Final = 900

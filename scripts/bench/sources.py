@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from bench_peers.photos import jpegs
-from bench_peers.works import Source
+from bench.photos import jpegs
+from bench.works import Source
 
 PNG_SHARE = 0.6
 """PNG for each photo."""

@@ -1,12 +1,11 @@
-#!/usr/bin/env python3
 """Tortures imgbatch for long: what tests/torture does a few times is done hundreds of times here.
 
-    scripts/torture                        everything, about ten minutes on two processors
-    scripts/torture --kills 20 --disk 0    less of it
-    scripts/torture --seed 7               the same moments again, as far as a machine repeats
-    scripts/torture --faults               every system call and every fault, instead; half an hour
-    scripts/torture --faults --sample 60   so many of them
-    scripts/torture --faults --only linkat:1:EIO:new-serial-job
+    scripts/tool torture                        everything, about ten minutes on two processors
+    scripts/tool torture --kills 20 --disk 0    less of it
+    scripts/tool torture --seed 7               the same moments again, as far as a machine repeats
+    scripts/tool torture --faults               every system call and fault instead; half an hour
+    scripts/tool torture --faults --sample 60   so many of them
+    scripts/tool torture --faults --only linkat:1:EIO:new-serial-job
 
 Four ordeals, each with random moments:
 
@@ -32,7 +31,6 @@ disks need root, the faults need strace.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import random
 import shutil
@@ -46,20 +44,10 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-ROOT = Path(__file__).resolve().parent.parent
-OWN_PYTHON = ROOT / ".venv" / "bin" / "python"
-if any(importlib.util.find_spec(name) is None for name in ("imgbatch", "PIL")):
-    # A second time round it is not there either: then this is said instead of an endless loop.
-    if OWN_PYTHON.exists() and Path(sys.prefix) != OWN_PYTHON.parent.parent:
-        os.execv(OWN_PYTHON, [str(OWN_PYTHON), *sys.argv])
-    sys.exit("error: this needs imgbatch: run scripts/setup first")
-sys.path[:0] = [str(ROOT / "tests")]
-
-from torture import tracing  # noqa: E402
-from torture.arena import Arena, plant_innocents, tree  # noqa: E402
-from torture.faults import Fault, spread  # noqa: E402
-from torture.forks import Forks  # noqa: E402
-from torture.ordeals import (  # noqa: E402
+from torture import tracing
+from torture.arena import Arena, plant_innocents, tree
+from torture.faults import Fault, spread
+from torture.ordeals import (
     Originals,
     Verdict,
     fill_disk,
@@ -70,8 +58,8 @@ from torture.ordeals import (  # noqa: E402
     undisturbed,
     why_not_mount,
 )
-from torture.scenes import SCENES, Scene, Shape  # noqa: E402
-from torture.trials import Trial, all_tried  # noqa: E402
+from torture.scenes import SCENES, Scene, Shape, lane
+from torture.trials import Trial, all_tried
 
 JOBS = ("--jobs", "2")
 TWO_OUTPUTS = ("resize", "photos", "-s", "200", "-s", "thumb=x20", "-o", "out", *JOBS)
@@ -256,7 +244,7 @@ class FaultsTally:
             say(f"astray: {fault}: {trial.astray}")
         if wrong := trial.verdict.wrong():
             self.wrong[fault.name, fault.error] += 1
-            say(f"WRONG: {trial.call}, again: scripts/torture --faults --only {fault}")
+            say(f"WRONG: {trial.call}, again: scripts/tool torture --faults --only {fault}")
             for line in wrong[:SHOWN]:
                 say(f"  {line}")
 
@@ -286,7 +274,7 @@ def torture_by_faults(options: argparse.Namespace) -> int:
     begun = time.monotonic()
     tally = FaultsTally()
     environment = Arena(place).environment_of()
-    lanes = [Forks(environment) for _ in range(1 if options.only else os.cpu_count() or 1)]
+    lanes = [lane(environment) for _ in range(1 if options.only else os.cpu_count() or 1)]
     try:
         for scene, shape, choice in chosen(options):
             for trial in all_tried(place, lanes, scene, shape, choice):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bench_peers.results import Results, Row, Tool, ratios
+from bench.results import Results, Row, Tool, ratios
 
 SUMMARY = (
     *("row", "work", "imgbatch", "best peer", "ratio", "range", "goal", "reached"),
