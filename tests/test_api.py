@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.resources
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 import pytest
 from toolkit import ROOT
+from toolkit.folders import files, plant
+from toolkit.library import script
 from toolkit.pictures import opened, saved, scene
-from toolkit.pool_tasks import still_alive
 
 import imgbatch
 from imgbatch.model import Job, Run
@@ -21,46 +21,6 @@ from imgbatch.running import batch, worker
 from imgbatch.running.settings import Settings
 
 HALF = imgbatch.Recipe.from_options(sizes=["30"])
-
-
-def plant(folder: Path, *names: str) -> Path:
-    """JPEG files of 60 x 40 pixels."""
-    for name in names:
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(saved(scene(60, 40), "JPEG"))
-    return folder
-
-
-def files(folder: Path) -> list[str]:
-    """The files below, but for what imgbatch keeps for itself."""
-    return sorted(
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and ".imgbatch" not in path.parts
-    )
-
-
-def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python program in `folder`; whatever processes it starts have to end with it."""
-    program = folder / "program.py"
-    program.write_text(text)
-    with subprocess.Popen(
-        [sys.executable, program],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as started:
-        try:
-            out, err = started.communicate(timeout=300)
-        finally:
-            left = still_alive(started.pid)
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-    assert left == [], "processes were left behind"
-    return subprocess.CompletedProcess(started.args, started.returncode, out, err)
 
 
 # Names

@@ -15,7 +15,8 @@ from typing import Final
 import pytest
 from PIL import Image
 from toolkit import ROOT
-from toolkit.commands import imgbatch_here, plant, tool
+from toolkit.commands import imgbatch_here, tool
+from toolkit.folders import plant
 from tools import make_cli_docs
 
 import imgbatch

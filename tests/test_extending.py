@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 import pytest
 from toolkit import ROOT
-from toolkit.commands import imgbatch, plant
+from toolkit.commands import imgbatch
+from toolkit.folders import plant
 from toolkit.pictures import opened, saved, scene
 
 PAGE: Final = (ROOT / "docs/extending.md").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from test_api import files, script
-from toolkit.commands import plant
+from toolkit.folders import files, plant
+from toolkit.library import script
 
 PHOTOS: Final = tuple(f"photos/{number:02}.jpg" for number in range(12))
 

@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import get_args
 
 from torture import tracing
-from torture.arena import Arena, plant_innocents, tree
+from torture.arena import Arena, plant_innocents, visible
 from torture.faults import Fault, spread
 from torture.ordeals import (
     Originals,
@@ -185,7 +185,7 @@ def torture_in_place(place: Path, kills: int, chance: random.Random, tally: Tall
     pristine.place.mkdir()
     plant_innocents(pristine.photos, 40, ".jpg", 240)
     after = undisturbed(pristine, *IN_PLACE, "-o", "out")
-    before = tree(pristine.photos)
+    before = visible(pristine.photos)
     while tally.verdict.strikes < kills:
         arena = Arena(place / str(tally.tried))
         shutil.copytree(pristine.photos, arena.photos)

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from toolkit import ROOT, programs
-from toolkit.commands import COMMAND, SMALL, imgbatch, imgbatch_here, plant
+from toolkit.commands import COMMAND, imgbatch, imgbatch_here
+from toolkit.folders import SMALL, plant, tree
 from toolkit.pictures import opened, saved, scene
 from toolkit.pool_tasks import still_alive
 
@@ -29,18 +30,6 @@ from imgbatch.imaging import formats
 
 ONE: Final = ("--jobs", "1")
 LARGE: Final = saved(scene(2500, 1000), "JPEG")
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file below, but for what imgbatch keeps for itself.
-
-    A folder that is not there has none.
-    """
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and ".imgbatch" not in path.parts
-    }
 
 
 def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:

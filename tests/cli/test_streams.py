@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from test_layers import PACKAGE
-from toolkit.commands import COMMAND, Told, imgbatch, plant
+from toolkit import ROOT
+from toolkit.commands import COMMAND, Told, imgbatch
+from toolkit.folders import plant
 
+PACKAGE: Final = ROOT / "imgbatch"
 ASKED: Final = (
     *("--version", "--help", "resize --help", "formats", "operations", "operations blur"),
     *("presets", "presets web-gallery", "run web-gallery --explain", "resize photos -n"),

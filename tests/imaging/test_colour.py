@@ -17,11 +17,11 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from imaging.test_resample import convolved
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from toolkit import pictures, programs
 from toolkit.pictures import opened
+from toolkit.resampling import convolved
 
 import imgbatch
 from imgbatch.errors import PictureError, UsageError

@@ -17,7 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from imaging.test_resample import (
+from numpy.typing import NDArray
+from PIL import Image
+from toolkit import pictures
+from toolkit.resampling import (
     PART,
     SMOOTH_KERNELS,
     WHOLE,
@@ -27,9 +30,6 @@ from imaging.test_resample import (
     planes,
     rmse,
 )
-from numpy.typing import NDArray
-from PIL import Image
-from toolkit import pictures
 
 import imgbatch
 from imgbatch.imaging import light, resample

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from toolkit import ROOT, pictures
-from toolkit.commands import imgbatch, imgbatch_here, plant
+from toolkit.commands import imgbatch, imgbatch_here
+from toolkit.folders import plant
 from toolkit.reference import (
     MODES,
     NEAREST,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from imaging.test_resample import convolved, planes, rmse
 from numpy.typing import NDArray
 from PIL import Image
+from toolkit.resampling import convolved, planes, rmse
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging.colour import is_srgb

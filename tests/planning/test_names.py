@@ -11,19 +11,18 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from toolkit.commands import imgbatch_here
-from toolkit.pictures import saved, scene
+from toolkit.folders import SMALL, plant
 
 pytestmark = pytest.mark.skipif(
     sys.platform in ("win32", "darwin"), reason="their file systems do not take any bytes"
 )
 
-SMALL: Final = saved(scene(40, 30), "JPEG")
 Completed = subprocess.CompletedProcess[bytes]
 
 NFC: Final = "caf\u00e9.jpg".encode()
@@ -98,14 +97,6 @@ def _moves(character: str) -> bool:
     return controls or character in TURNING
 
 
-def plant(folder: bytes | Path, names: Iterable[bytes], data: bytes = SMALL) -> None:
-    for name in names:
-        path = os.path.join(os.fsencode(folder), name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
-
-
 def files(folder: bytes | Path) -> set[bytes]:
     """The files below a folder, by their very bytes, without what imgbatch keeps for itself."""
     top = os.fsencode(folder)
@@ -141,7 +132,7 @@ def lines(text: bytes) -> list[str]:
 def test_every_name_is_right_in_files_messages_and_report_and_then_up_to_date(
     tmp_path: Path,
 ) -> None:
-    plant(tmp_path / "photos", NAMES)
+    plant(tmp_path / "photos", *NAMES)
     words = ("resize", "photos", "-s", "20", "-o", "out", "-v", "--jobs", "2", "--report", "-")
 
     run = imgbatch(*words, cwd=tmp_path)
@@ -152,7 +143,7 @@ def test_every_name_is_right_in_files_messages_and_report_and_then_up_to_date(
     assert summary["done"] == len(NAMES)
     assert outputs_of(rows) == {b"photos/" + name: [b"out/" + name] for name in NAMES}
     *said, _ = lines(run.stderr)
-    assert sorted(line.rpartition(" (20 x 15")[0] for line in said) == sorted(
+    assert sorted(line.rpartition(" (20 x 13")[0] for line in said) == sorted(
         f"photos/{shown} -> out/{shown}" for shown in NAMES.values()
     )
 
@@ -170,7 +161,7 @@ def test_every_name_is_right_in_files_messages_and_report_and_then_up_to_date(
 def test_a_dry_run_has_one_line_for_each_name_and_keeps_bytes_that_are_not_utf_8(
     tmp_path: Path,
 ) -> None:
-    plant(tmp_path / "photos", NAMES)
+    plant(tmp_path / "photos", *NAMES)
 
     run = fit_to_be_shown(imgbatch_here("resize", "photos", "-o", "out", "--dry-run", cwd=tmp_path))
 
@@ -188,7 +179,7 @@ def test_a_dry_run_has_one_line_for_each_name_and_keeps_bytes_that_are_not_utf_8
 @pytest.mark.slow
 def test_every_name_can_be_a_folders(tmp_path: Path) -> None:
     # A template that names the folders must not take them for templates, either.
-    plant(tmp_path / "photos", [name + b"/a.jpg" for name in NAMES])
+    plant(tmp_path / "photos", *(name + b"/a.jpg" for name in NAMES))
     words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-", "--jobs", "2")
 
     run = imgbatch(*words, "--name", "{dir}/{stem}-{width}{ext}", cwd=tmp_path)
@@ -203,7 +194,7 @@ def test_every_name_can_be_a_folders(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
-    plant(tmp_path / "photos", [b"a.jpg/inside.jpg", b"a.jpg/b.png/deep.jpg", b"b.jpg"])
+    plant(tmp_path / "photos", b"a.jpg/inside.jpg", b"a.jpg/b.png/deep.jpg", b"b.jpg")
 
     run = imgbatch("resize", "photos", "-o", "out", "--jobs", "1", cwd=tmp_path)
     alone = imgbatch("resize", "photos/a.jpg", "--jobs", "1", cwd=tmp_path)
@@ -228,7 +219,7 @@ def test_a_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     ],
 )
 def test_the_output_folder_may_have_any_name(tmp_path: Path, output: bytes) -> None:
-    plant(tmp_path / "photos", [b"a.jpg", b"b.jpg"])
+    plant(tmp_path / "photos", b"a.jpg", b"b.jpg")
     words = ("resize", "photos", "-s", "20", "--jobs", "1", "--report")
 
     run = imgbatch(*words, output + b".jsonl", "-o", output, cwd=tmp_path)
@@ -249,7 +240,7 @@ def test_the_output_folder_may_have_any_name(tmp_path: Path, output: bytes) -> N
 
 @pytest.mark.slow
 def test_names_are_taken_as_they_are_behind_a_double_dash(tmp_path: Path) -> None:
-    plant(tmp_path / "in", NAMES)
+    plant(tmp_path / "in", *NAMES)
     words = ("resize", "-s", "20", "-o", "../out", "--report", "-", "--jobs", "2")
 
     run = imgbatch(*words, "--", *NAMES, cwd=tmp_path / "in")
@@ -265,7 +256,7 @@ def test_names_are_taken_as_they_are_behind_a_double_dash(tmp_path: Path) -> Non
 def test_a_list_takes_every_name_that_its_separator_allows(
     tmp_path: Path, separator: bytes
 ) -> None:
-    plant(tmp_path / "in", NAMES)
+    plant(tmp_path / "in", *NAMES)
     names = [name for name in NAMES if separator not in name]
     words = ("resize", "-", "-s", "20", "-o", "../out", "--report", "-", "--jobs", "2")
     null = ("--null",) if separator == b"\0" else ()
@@ -280,7 +271,7 @@ def test_a_list_takes_every_name_that_its_separator_allows(
 
 @pytest.mark.slow
 def test_a_trailing_dot_is_part_of_a_name_and_no_suffix_of_a_picture(tmp_path: Path) -> None:
-    plant(tmp_path / "in", [b"a.jpg.", b"b.jpg"])
+    plant(tmp_path / "in", b"a.jpg.", b"b.jpg")
 
     folder = imgbatch("resize", "in", "-o", "out", "--jobs", "1", cwd=tmp_path)
     named = imgbatch("resize", "in/a.jpg.", "-o", "out", "--report", "-", cwd=tmp_path)
@@ -300,7 +291,7 @@ def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
     tmp_path: Path, on_conflict: str
 ) -> None:
     # 253 and 255 bytes become 254 and 256.
-    plant(tmp_path / "photos", [LONGEST, LONGEST[2:], b"short.jpg"])
+    plant(tmp_path / "photos", LONGEST, LONGEST[2:], b"short.jpg")
     words = ("convert", "photos", "-f", "webp", "-o", "out", "--on-conflict", on_conflict)
 
     run = fit_to_be_shown(imgbatch_here(*words, "--jobs", "2", cwd=tmp_path))
@@ -326,7 +317,7 @@ def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
 def test_the_bytes_of_a_name_count_and_not_its_letters(
     tmp_path: Path, letter: str, most: int, folder: bool
 ) -> None:
-    plant(tmp_path / "photos", [b"a.jpg"])
+    plant(tmp_path / "photos", b"a.jpg")
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "1", "--name")
     rest = "/{seq}{ext}" if folder else "{ext}"
 
@@ -342,7 +333,7 @@ def test_the_bytes_of_a_name_count_and_not_its_letters(
 @pytest.mark.slow
 def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
     # The second one of these would be renamed to 257 bytes.
-    plant(tmp_path / "photos", [LONGEST, LONGEST.lower()])
+    plant(tmp_path / "photos", LONGEST, LONGEST.lower())
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "2", "--on-conflict")
 
     renamed = imgbatch_here(*words, "rename", cwd=tmp_path)
@@ -357,7 +348,7 @@ def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) -> None:
     # They are one file on some systems, so one of them would get lost there.
-    plant(tmp_path / "photos", [NFC, NFD])
+    plant(tmp_path / "photos", NFC, NFD)
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "2")
 
     refused = fit_to_be_shown(imgbatch_here(*words, cwd=tmp_path))
@@ -377,7 +368,7 @@ def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_failures_are_told_in_one_line_and_the_report_has_the_very_names(tmp_path: Path) -> None:
-    plant(tmp_path / "photos", NAMES, SMALL[:-200])
+    plant(tmp_path / "photos", *NAMES, data=SMALL[:-200])
     words = ("resize", "photos", "-o", "out", "--report", "-", "--jobs", "2")
 
     run = imgbatch(*words, "-v", cwd=tmp_path)
@@ -395,8 +386,8 @@ def test_failures_are_told_in_one_line_and_the_report_has_the_very_names(tmp_pat
 
 def test_what_is_in_the_way_is_told_in_one_line_each(tmp_path: Path) -> None:
     awkward = [name for name, shown in NAMES.items() if name != os.fsencode(shown)][:5]
-    plant(tmp_path / "photos", awkward)
-    plant(tmp_path / "out", awkward, b"somebody's own")
+    plant(tmp_path / "photos", *awkward)
+    plant(tmp_path / "out", *awkward, data=b"somebody's own")
 
     run = fit_to_be_shown(
         imgbatch_here("resize", "photos", "-o", "out", "--jobs", "1", cwd=tmp_path)
@@ -444,7 +435,7 @@ TO: Final = ("photos", "-o", "out")
 def test_mistakes_on_the_command_line_are_told_in_one_line(
     tmp_path: Path, words: tuple[bytes | str, ...]
 ) -> None:
-    plant(tmp_path, [b"photos/a.jpg", b"file-" + ODD, b"empty-" + ODD + b"/no-picture.txt"])
+    plant(tmp_path, b"photos/a.jpg", b"file-" + ODD, b"empty-" + ODD + b"/no-picture.txt")
 
     run = fit_to_be_shown(imgbatch_here("resize", *words, "--jobs", "1", cwd=tmp_path))
 
@@ -463,7 +454,7 @@ def _without_usage(stderr: bytes) -> list[str]:
 
 @pytest.mark.slow
 def test_names_survive_where_the_terminal_knows_ascii_only(tmp_path: Path) -> None:
-    plant(tmp_path / "photos", NAMES)
+    plant(tmp_path / "photos", *NAMES)
     words = ("resize", "photos", "-s", "20", "-o", "out")
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -482,7 +473,7 @@ def test_names_survive_where_the_terminal_knows_ascii_only(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_template_is_only_what_the_option_says(tmp_path: Path) -> None:
-    plant(tmp_path / "photos", [b"{ext}{seq}.jpg", b"%Y {date:%Y}.jpg", b"{stem!r:>99}.jpg"])
+    plant(tmp_path / "photos", b"{ext}{seq}.jpg", b"%Y {date:%Y}.jpg", b"{stem!r:>99}.jpg")
     words = ("resize", "photos", "-s", "%s=20", "-o", "out", "--jobs", "1")
 
     run = imgbatch(*words, "--name", "{seq}-{stem}-{output}{ext}", cwd=tmp_path)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from toolkit.folders import dated_tree, plant
 from toolkit.pictures import exif_block, saved, scene, with_metadata
 
 from imgbatch.errors import PlanError, UsageError
@@ -25,16 +26,7 @@ from imgbatch.planning.scan import Selection, scan
 from imgbatch.planning.to_folder import ON_CONFLICT, ToFolder
 from imgbatch.recipes.recipe import Recipe
 
-PICTURE = saved(scene(30, 20), "JPEG")
 CAFE_COMPOSED, CAFE_DECOMPOSED = "caf\u00e9.jpg", "cafe\u0301.jpg"
-
-
-def plant(folder: Path, *names: str) -> Path:
-    for name in names:
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(PICTURE)
-    return folder
 
 
 def planned(
@@ -66,15 +58,6 @@ def refusal(made: Plan) -> str:
     with pytest.raises(PlanError) as caught:
         made.check()
     return str(caught.value)
-
-
-def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file below with its time and its bytes."""
-    return {
-        str(path.relative_to(folder)): (path.lstat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 # Names
@@ -167,7 +150,7 @@ def test_what_a_header_does_not_tell_has_stated_fallbacks(tmp_path: Path) -> Non
 
     assert targets(made) == {
         "broken.jpg": ["broken_20190304-1230_unknown_0x0.jpg"],
-        "plain.jpg": ["plain_20190304-1230_unknown_30x20.jpg"],
+        "plain.jpg": ["plain_20190304-1230_unknown_60x40.jpg"],
     }
     made.check()
 
@@ -328,7 +311,7 @@ class TestTwoSourcesWithOneTarget:
         self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
     ) -> None:
         folder = plant(tmp_path / "in", *names)
-        before = tree(tmp_path)
+        before = dated_tree(tmp_path)
 
         message = refusal(planned(folder, tmp_path / "out", **options))
 
@@ -337,7 +320,7 @@ class TestTwoSourcesWithOneTarget:
         assert "--on-conflict rename" in message
         template = options.get("template", "{stem}")
         assert ("Put {seq} or {stem} into --name" in message) == ("{stem}" not in template)
-        assert tree(tmp_path) == before
+        assert dated_tree(tmp_path) == before
 
     def test_the_first_stays_with_skip(
         self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
@@ -426,14 +409,14 @@ def test_a_file_that_is_given_twice_is_made_once(tmp_path: Path, on_conflict: On
 def test_an_existing_file_is_refused_by_name(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
     plant(tmp_path / "out", "a.jpg")
-    before = tree(tmp_path)
+    before = dated_tree(tmp_path)
 
     message = refusal(planned(folder, tmp_path / "out"))
 
     assert f"{tmp_path}/out/a.jpg exists already" in message
     assert "b.jpg" not in message
     assert "--on-conflict skip, overwrite or rename" in message
-    assert tree(tmp_path) == before
+    assert dated_tree(tmp_path) == before
 
 
 def test_an_existing_file_is_skipped_if_asked(tmp_path: Path) -> None:
@@ -553,7 +536,7 @@ def test_a_target_that_is_an_original_is_refused_whatever_the_options(
 ) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "z.jpg")
     output = way(folder)
-    before = tree(tmp_path)
+    before = dated_tree(tmp_path)
 
     message = refusal(planned(folder, output, on_conflict=on_conflict))
 
@@ -562,7 +545,7 @@ def test_a_target_that_is_an_original_is_refused_whatever_the_options(
     assert f"{output}/a.jpg {relation} the original {folder}/{original}" in message
     assert "Originals are never overwritten: use another --output or --name." in message
     assert "exists already" not in message
-    assert tree(tmp_path) == before
+    assert dated_tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("way", WAYS_TO_AN_ORIGINAL)

@@ -11,21 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toolkit.folders import plant, planted
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Source
 from imgbatch.planning.scan import Selection, scan
 
 EVERYTHING = Selection()
-
-
-def plant(folder: Path, *names: str) -> Path:
-    """Files with these relative names; their contents do not matter to a scan."""
-    for name in names:
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"x" * len(name))
-    return folder
 
 
 def found(
@@ -64,11 +56,11 @@ def test_without_recursion_subfolders_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_source_knows_its_path_size_and_time(tmp_path: Path) -> None:
-    file = plant(tmp_path, "sub/four.jpg") / "sub/four.jpg"
+    file = planted(tmp_path, b"twelve bytes", "sub/four.jpg")
     os.utime(file, ns=(1, 1_600_000_000_123_456_789))
 
     stat = file.stat()
-    size, mtime_ns = len("sub/four.jpg"), 1_600_000_000_123_456_789
+    size, mtime_ns = len(b"twelve bytes"), 1_600_000_000_123_456_789
     marks = (stat.st_ctime_ns, stat.st_ino)
     assert found(tmp_path) == [Source(str(tmp_path), "sub/four.jpg", size, mtime_ns, "", *marks)]
     assert found(tmp_path)[0].path == str(file)
@@ -132,12 +124,13 @@ def test_a_folder_with_several_names_is_visited_once(tmp_path: Path) -> None:
 
 
 def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
-    plant(tmp_path, "elsewhere/long name.jpg", "photos/b.jpg")
-    (tmp_path / "photos/link.jpg").symlink_to(tmp_path / "elsewhere/long name.jpg")
+    there = planted(tmp_path, b"some bytes", "elsewhere/long name.jpg")
+    plant(tmp_path, "photos/b.jpg")
+    (tmp_path / "photos/link.jpg").symlink_to(there)
 
     link = found(tmp_path / "photos")[1]
 
-    assert (link.relative, link.size) == ("link.jpg", len("elsewhere/long name.jpg"))
+    assert (link.relative, link.size) == ("link.jpg", len(b"some bytes"))
 
 
 def test_pipes_sockets_and_devices_are_passed_over(
@@ -228,12 +221,12 @@ def test_a_given_pipe_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gone.jpg", "no/such/folder/a.jpg", "a.jpg\0b.jpg"])
 def test_a_listed_file_that_is_missing_has_a_source_all_the_same(tmp_path: Path, name: str) -> None:
-    plant(tmp_path, "a.jpg")
+    there = planted(tmp_path, b"bytes")
 
-    sources = found(listed=[tmp_path / "a.jpg", tmp_path / name])
+    sources = found(listed=[there, tmp_path / name])
 
     assert [(source.path, source.size) for source in sources] == [
-        (str(tmp_path / "a.jpg"), len("a.jpg")),
+        (str(there), len(b"bytes")),
         (str(tmp_path / name), 0),
     ]
 

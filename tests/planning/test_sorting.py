@@ -16,7 +16,8 @@ from typing import Any, Final
 import pytest
 from PIL import Image
 from toolkit import ROOT
-from toolkit.commands import imgbatch, imgbatch_here, plant
+from toolkit.commands import imgbatch, imgbatch_here
+from toolkit.folders import files, plant
 from toolkit.pictures import exif_block, opened, saved, scene, text, with_metadata
 
 import imgbatch as api
@@ -475,7 +476,7 @@ def test_a_whole_run_by_date_into_folders_of_months(shoot: Path) -> None:
     again = imgbatch(*words, "-o", "out", "--jobs", "2", cwd=shoot)
 
     assert run.returncode == again.returncode == 0, run.stderr.decode()
-    assert _files(shoot / "out") == {
+    assert set(files(shoot / "out")) == {
         "2020/09/SHOOT_01.gif",
         "2024/05/SHOOT_02.jpg",
         "2024/05/SHOOT_03.jpg",
@@ -490,11 +491,6 @@ def _moving() -> bytes:
     first, *rest = [(scene(24, 16) // shade).astype("uint8") for shade in (1, 2, 3)]
     images = [Image.fromarray(frame) for frame in rest]
     return saved(first, "GIF", save_all=True, append_images=images, duration=50)
-
-
-def _files(folder: Path) -> set[str]:
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return {path for path in found if not path.startswith(".imgbatch/")}
 
 
 @pytest.mark.slow
@@ -531,7 +527,7 @@ def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None
     words = ("resize", "shoot", "-s", "20", "-o", "out", "--sort", "date", "--jobs", "1")
     numbers = ("--name", "{seq}{ext}")
     assert imgbatch(*words, *numbers, cwd=shoot).returncode == 0
-    before = {name: (shoot / "out" / name).read_bytes() for name in _files(shoot / "out")}
+    before = {name: (shoot / "out" / name).read_bytes() for name in set(files(shoot / "out"))}
     # Between c, which was first, and a.
     photograph(shoot / "shoot/d.jpg", "2024:05:17 09:30:00")
 
@@ -542,12 +538,14 @@ def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None
     assert "out/2.jpg was made from another picture, " in said
     assert "out/3.jpg was made from another picture, " in said
     assert "out/1.jpg" not in said
-    assert before == {name: (shoot / "out" / name).read_bytes() for name in _files(shoot / "out")}
+    assert before == {
+        name: (shoot / "out" / name).read_bytes() for name in set(files(shoot / "out"))
+    }
 
     anew = imgbatch(*words, *numbers, "--on-conflict", "overwrite", cwd=shoot)
     assert anew.returncode == 0
     assert b"3 done, 1 skipped" in anew.stderr
-    assert _files(shoot / "out") == {"1.jpg", "2.jpg", "3.jpg", "4.jpg"}
+    assert set(files(shoot / "out")) == {"1.jpg", "2.jpg", "3.jpg", "4.jpg"}
     settled = imgbatch(*words, *numbers, cwd=shoot)
     assert b"0 done, 4 skipped" in settled.stderr
 
@@ -562,7 +560,7 @@ def test_fewer_files_leave_the_highest_numbers_where_they_are(shoot: Path) -> No
 
     assert fewer.returncode == 0
     assert b"0 done, 2 skipped" in fewer.stderr
-    assert _files(shoot / "out") == {"1.jpg", "2.jpg", "3.jpg"}
+    assert set(files(shoot / "out")) == {"1.jpg", "2.jpg", "3.jpg"}
 
 
 # Names that do not tell pictures apart
@@ -583,7 +581,7 @@ def test_names_without_a_number_or_a_stem_are_refused_and_told_what_helps(
     assert "would both become out/2024" in said
     assert "Put {seq} or {stem} into --name, or use --on-conflict rename (or skip)." in said
     assert helped.returncode == 0
-    assert len(_files(shoot / "out")) == 3
+    assert len(files(shoot / "out")) == 3
 
 
 @pytest.mark.slow

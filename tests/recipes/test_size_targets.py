@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from toolkit import ROOT
 from toolkit.commands import imgbatch_here, told
+from toolkit.folders import planted
 from toolkit.pictures import (
     cmyk_profile,
     exif_block,
@@ -489,12 +490,6 @@ def only(path: Path, out: Path, *, strict: bool = False, **words: Any) -> Result
     recipe = imgbatch.Recipe.from_options(**words)
     (result,) = imgbatch.run(recipe, [path], output=out, jobs=1, strict=strict)
     return result
-
-
-def planted(folder: Path, data: bytes, name: str = "a.jpg") -> Path:
-    file = folder / name
-    file.write_bytes(data)
-    return file
 
 
 def made(result: Result) -> bytes:

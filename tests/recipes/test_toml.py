@@ -9,7 +9,8 @@ from typing import Any, Final, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toolkit.commands import imgbatch, imgbatch_here, plant
+from toolkit.commands import imgbatch, imgbatch_here
+from toolkit.folders import plant
 from toolkit.pictures import opened, saved, scene, wide_gamut_profile
 
 from imgbatch.errors import UsageError

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from toolkit.commands import told
+from toolkit.folders import planted
 from toolkit.pictures import exif_block, opened, saved, scene, stored, with_metadata
 
 import imgbatch
@@ -23,12 +24,6 @@ def only(path: Path, out: Path, *, strict: bool = False, **words: Any) -> Result
     recipe = imgbatch.Recipe.from_options(**words)
     (result,) = imgbatch.run(recipe, [path], output=out, jobs=1, strict=strict)
     return result
-
-
-def planted(folder: Path, data: bytes, name: str = "a.jpg") -> Path:
-    file = folder / name
-    file.write_bytes(data)
-    return file
 
 
 FILES = {

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from toolkit.commands import imgbatch, plant
+from toolkit.commands import imgbatch
+from toolkit.folders import plant
 from toolkit.pictures import opened, saved, scene
 
 import imgbatch as package

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from toolkit.commands import imgbatch as imgbatch_run
 from toolkit.commands import imgbatch_here, told
+from toolkit.folders import planted
 from toolkit.pictures import opened, saved, scene
 
 import imgbatch
@@ -24,11 +25,10 @@ from imgbatch.store.journal import Journal
 RECIPE = imgbatch.Recipe.from_options(sizes=["30"], format="jpeg")
 
 
-def plant(folder: Path, name: str, shade: int = 0) -> Path:
+def bitmap(folder: Path, name: str, shade: int = 0) -> Path:
     """An uncompressed picture: all of them have the same size in bytes, and the same time."""
-    file = folder / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(saved((scene(60, 40) // 2 + shade).astype("uint8"), "BMP"))
+    data = saved((scene(60, 40) // 2 + shade).astype("uint8"), "BMP")
+    file = planted(folder, data, name)
     os.utime(file, (1_700_000_000, 1_700_000_000))
     return file
 
@@ -46,8 +46,8 @@ def pixel(file: Path) -> int:
 
 
 def test_another_picture_of_the_same_size_and_time_is_not_up_to_date(tmp_path: Path) -> None:
-    plant(tmp_path / "a", "1.bmp")
-    plant(tmp_path / "b", "1.bmp", 100)
+    bitmap(tmp_path / "a", "1.bmp")
+    bitmap(tmp_path / "b", "1.bmp", 100)
     made(tmp_path / "a", tmp_path / "out")
 
     with pytest.raises(imgbatch.PlanError, match="was made from another picture"):
@@ -57,7 +57,7 @@ def test_another_picture_of_the_same_size_and_time_is_not_up_to_date(tmp_path: P
 def test_a_running_number_that_moved_on_is_not_up_to_date(tmp_path: Path) -> None:
     recipe = imgbatch.Recipe.from_options(sizes=["30"], format="jpeg", template="{seq}{ext}")
     for number in range(3):
-        plant(tmp_path / "in", f"{number}.bmp", 50 * number)
+        bitmap(tmp_path / "in", f"{number}.bmp", 50 * number)
     list(imgbatch.run(recipe, [tmp_path / "in"], output=tmp_path / "out", jobs=1))
     (tmp_path / "in/0.bmp").unlink()
 
@@ -66,7 +66,7 @@ def test_a_running_number_that_moved_on_is_not_up_to_date(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_was_moved_is_up_to_date_and_is_made_anew_if_need_be(tmp_path: Path) -> None:
-    plant(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     (tmp_path / "in").rename(tmp_path / "moved")
 
@@ -76,7 +76,7 @@ def test_a_folder_that_was_moved_is_up_to_date_and_is_made_anew_if_need_be(tmp_p
 
 @pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite", "rename"])
 def test_a_copied_output_folder_is_up_to_date(tmp_path: Path, on_conflict: Any) -> None:
-    plant(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     shutil.copytree(tmp_path / "out", tmp_path / "copy", copy_function=shutil.copyfile)
 
@@ -86,7 +86,7 @@ def test_a_copied_output_folder_is_up_to_date(tmp_path: Path, on_conflict: Any) 
 
 
 def test_an_edit_that_keeps_the_time_is_not_overwritten(tmp_path: Path) -> None:
-    plant(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     output = tmp_path / "out/a.jpg"
     before = output.stat()
@@ -99,7 +99,7 @@ def test_an_edit_that_keeps_the_time_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_what_a_power_cut_left_is_made_once_more_and_then_known(tmp_path: Path) -> None:
     for name in ("a.bmp", "b.bmp"):
-        plant(tmp_path / "in", name)
+        bitmap(tmp_path / "in", name)
     made(tmp_path / "in", tmp_path / "out")
     # The outputs of this run were on the disk; what the journal and the logs knew of it was not.
     with closing(connect(tmp_path / "out/.imgbatch/journal.sqlite")) as journal:
@@ -116,7 +116,7 @@ def test_what_a_power_cut_left_is_made_once_more_and_then_known(tmp_path: Path) 
 
 
 def test_a_source_of_the_distant_future_is_made_and_known(tmp_path: Path) -> None:
-    file = plant(tmp_path / "in", "a.bmp")
+    file = bitmap(tmp_path / "in", "a.bmp")
     os.utime(file, (13_569_465_600, 13_569_465_600))
 
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "done"}
@@ -125,7 +125,7 @@ def test_a_source_of_the_distant_future_is_made_and_known(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
-    plant(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     words = ("resize", "-", "-o", "out", "--force", "-f", "jpeg")
     run = imgbatch_run(*words, cwd=tmp_path, stdin=b"in/a.bmp\nin/x\0y.bmp\n")
@@ -135,7 +135,7 @@ def test_a_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
 
 
 def test_a_spoilt_journal_beside_the_logs_of_dead_runs_is_set_aside(tmp_path: Path) -> None:
-    plant(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     keep = tmp_path / "out/.imgbatch"
     for run in ("dead", "dead2"):
@@ -176,7 +176,7 @@ def test_what_was_discarded_does_not_touch_what_was_opened_since(tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_backup_that_is_the_original_itself_is_none(tmp_path: Path) -> None:
-    original = plant(tmp_path / "in/sub", "a.bmp").read_bytes()
+    original = bitmap(tmp_path / "in/sub", "a.bmp").read_bytes()
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep/sub").symlink_to("../in/sub")
 
@@ -189,7 +189,7 @@ def test_a_backup_that_is_the_original_itself_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_originals_that_were_put_below_are_no_sources(tmp_path: Path) -> None:
-    original = plant(tmp_path / "in", "a.bmp").read_bytes()
+    original = bitmap(tmp_path / "in", "a.bmp").read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
     assert told(*shrink, "--backup", "in/originals", cwd=tmp_path).returncode == 0
 
@@ -201,7 +201,7 @@ def test_originals_that_were_put_below_are_no_sources(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_failed_run_of_another_recipe_makes_nobody_forget_what_was_made(tmp_path: Path) -> None:
-    plant(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "a.bmp")
     shrink = ("resize", "in", "-s", "30", "--in-place", "--no-backup")
     told(*shrink, cwd=tmp_path)
     result = (tmp_path / "in/a.bmp").read_bytes()
@@ -216,8 +216,8 @@ def test_a_failed_run_of_another_recipe_makes_nobody_forget_what_was_made(tmp_pa
 
 @pytest.mark.slow
 def test_names_that_differ_in_case_are_two_files(tmp_path: Path) -> None:
-    plant(tmp_path / "in", "a.bmp")
-    plant(tmp_path / "in", "A.bmp", 50)
+    bitmap(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "A.bmp", 50)
     if len(os.listdir(tmp_path / "in")) < 2:
         pytest.skip("this file system does not tell upper from lower case")
 
@@ -246,7 +246,7 @@ def test_what_cannot_be_carried_over_needs_a_backup(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) -> None:
-    original = plant(tmp_path / "in", "a.bmp").read_bytes()
+    original = bitmap(tmp_path / "in", "a.bmp").read_bytes()
     words = ("resize", "in", "--in-place", "--backup", "keep", "-v")
     told(*words, "-s", "30", cwd=tmp_path)
 
@@ -281,7 +281,7 @@ def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) 
 def test_what_makes_no_sense_is_refused_before_anything_is_done(
     tmp_path: Path, words: tuple[str, ...], complaint: str
 ) -> None:
-    before = plant(tmp_path / "in", "a.bmp").read_bytes()
+    before = bitmap(tmp_path / "in", "a.bmp").read_bytes()
 
     run = imgbatch_here("resize", "in", *words, cwd=tmp_path)
 
@@ -301,8 +301,8 @@ def test_paths_that_are_too_long_do_not_stop_a_run(tmp_path: Path) -> None:
         sizes=["one=30", "two=20"], format="jpeg", template=template
     )
     for number in range(7):
-        plant(tmp_path / "in", f"{number}{'x' * 220}.bmp")
-    plant(tmp_path / "in", "z.bmp")
+        bitmap(tmp_path / "in", f"{number}{'x' * 220}.bmp")
+    bitmap(tmp_path / "in", "z.bmp")
     settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
 
     with batch.prepare(recipe, settings) as prepared:
@@ -321,7 +321,7 @@ def test_a_job_that_was_lost_is_done_if_it_had_published_everything(
     tmp_path: Path, published: int
 ) -> None:
     recipe = imgbatch.Recipe.from_options(sizes=["one=30", "two=20"], format="jpeg")
-    plant(tmp_path / "in", "a.bmp")
+    bitmap(tmp_path / "in", "a.bmp")
     settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
     with batch.prepare(recipe, settings) as prepared:
         prepared.begin()

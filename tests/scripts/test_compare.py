@@ -15,7 +15,8 @@ from typing import Any, Final
 import pytest
 from PIL import Image
 from toolkit import ROOT
-from toolkit.commands import SMALL, imgbatch_here, plant, tool, tool_environment
+from toolkit.commands import imgbatch_here, tool, tool_environment
+from toolkit.folders import SMALL, plant
 from toolkit.pictures import saved, scene, wide_gamut_profile, with_metadata
 from tools.compare import command, pixels, sources, table
 from tools.compare.differences import Comparison, compared

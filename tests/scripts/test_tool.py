@@ -1,4 +1,4 @@
-"""scripts/tool: one launcher for everything below scripts/tool bench and scripts/tools."""
+"""scripts/tool: one launcher for everything below scripts/bench and scripts/tools."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from toolkit.commands import COMMAND, SMALL
+from toolkit.commands import COMMAND
 from toolkit.commands import imgbatch as command
+from toolkit.folders import SMALL
 
 from imgbatch.imaging import limits
 from imgbatch.store import regular

@@ -15,10 +15,8 @@ from unittest.mock import patch
 from imgbatch.cli.commands import run_command
 from imgbatch.running.batch import Batch
 from toolkit import ROOT, forked
-from toolkit.pictures import saved, scene
 
 COMMAND: Final = (sys.executable, "-m", "imgbatch")
-SMALL: Final = saved(scene(60, 40), "JPEG")
 Word = str | bytes | Path
 Completed = subprocess.CompletedProcess[bytes]
 Told = subprocess.CompletedProcess[str]
@@ -93,11 +91,3 @@ def tool(*words: Word, env: Mapping[str, str] | None = None) -> Told:
 def tool_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     paths = os.pathsep.join(str(ROOT / name) for name in ("scripts", "tests", "."))
     return {**os.environ, "PYTHONPATH": paths, "PYTHONUTF8": "1", **(more or {})}
-
-
-def plant(folder: Path, *names: str, data: bytes = SMALL) -> Path:
-    for name in names:
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    return folder

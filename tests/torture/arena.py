@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from toolkit.folders import planted
 from toolkit.pictures import Pixels, opened, saved, scene
 from toolkit.pool_tasks import _processes
 from torture import deeds
@@ -48,13 +49,6 @@ Row = dict[str, Any]
 # Files
 
 
-def plant(folder: Path, name: str, data: bytes) -> Path:
-    file = folder / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
-    return file
-
-
 def plant_innocents(folder: Path, count: int, suffix: str = ".png", side: int = 40) -> list[str]:
     """Pictures of which no two are alike, in three folders; their names."""
     names = []
@@ -63,14 +57,14 @@ def plant_innocents(folder: Path, count: int, suffix: str = ".png", side: int = 
         size = (side + number % 30, side // 2 + number // 30)
         assert size[0] not in deeds.DEEDS
         name = f"{'abc'[number % 3]}/{number:04}{suffix}"
-        plant(folder, name, saved(scene(*size), "JPEG" if suffix == ".jpg" else "PNG"))
+        planted(folder, saved(scene(*size), "JPEG" if suffix == ".jpg" else "PNG"), name)
         names.append(name)
     return names
 
 
 def plant_deed(folder: Path, deed: Deed, height: int = 8, name: str | None = None) -> str:
     name = name or f"{deed.name.lower()}-{height}.png"
-    plant(folder, name, saved(scene(deed, height), "PNG"))
+    planted(folder, saved(scene(deed, height), "PNG"), name)
     return name
 
 
@@ -79,13 +73,13 @@ def plant_noise(folder: Path, count: int, width: int = 80, height: int = 60) -> 
     noise = np.random.default_rng(3)
     names = [f"noise/{number:03}.png" for number in range(count)]
     for name in names:
-        plant(folder, name, saved(noise.integers(0, 256, (height, width, 3), np.uint8), "PNG"))
+        planted(folder, saved(noise.integers(0, 256, (height, width, 3), np.uint8), "PNG"), name)
     return names
 
 
-def tree(folder: Path) -> Tree:
+def visible(folder: Path) -> Tree:
     """The bytes of every visible file below; a folder that is not there has none."""
-    return {name: (folder / name).read_bytes() for name in files(folder) if not _hidden(name)}
+    return {name: (folder / name).read_bytes() for name in all_files(folder) if not _hidden(name)}
 
 
 def leftovers(folder: Path, *, logs: bool = True) -> list[str]:
@@ -94,13 +88,13 @@ def leftovers(folder: Path, *, logs: bool = True) -> list[str]:
     Where the journal could not be written, the logs have to stay for the next run.
     """
     ends = (".tmp", ".log") if logs else (".tmp",)
-    return [name for name in files(folder) if ".imgbatch-" in name or name.endswith(ends)]
+    return [name for name in all_files(folder) if ".imgbatch-" in name or name.endswith(ends)]
 
 
 def seals(folder: Path) -> dict[str, tuple[int, int]]:
     """What changes whenever a file is written anew, though with the same bytes."""
     found = {}
-    for name in files(folder):
+    for name in all_files(folder):
         with suppress(FileNotFoundError):
             stat = (folder / name).stat()
             if not _hidden(name):
@@ -108,7 +102,7 @@ def seals(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def files(folder: Path) -> list[str]:
+def all_files(folder: Path) -> list[str]:
     """The names of all files below, hidden ones, too."""
     return sorted(
         os.path.relpath(os.path.join(top, name), folder)

@@ -26,7 +26,7 @@ from torture.arena import (
     partial,
     plant_innocents,
     seals,
-    tree,
+    visible,
     workers_of,
 )
 
@@ -64,7 +64,7 @@ def undisturbed(arena: Arena, *words: str) -> Tree:
     """What the command makes of the sources when nobody disturbs it; nothing of it stays."""
     ended = arena.run(*words, haste=True)
     assert ended.code == 0, ended.said
-    whole = tree(arena.out)
+    whole = visible(arena.out)
     shutil.rmtree(arena.out)
     return whole
 
@@ -87,7 +87,7 @@ def kill_command(
         ended = arena.end(process)
     verdict.others += ended.problems()
     verdict.others += _spoken(ended)
-    verdict.broken += partial(tree(arena.out), whole)
+    verdict.broken += partial(visible(arena.out), whole)
     verdict.others += _made_again(before, arena.out)
     return verdict
 
@@ -100,7 +100,7 @@ def finish(arena: Arena, words: tuple[str, ...], whole: Tree) -> Verdict:
         ended = arena.end(process)
     verdict.others += ended.problems()
     verdict.check(ended.code == 0, f"the rerun ended with {ended.code} and said: {ended.said}")
-    made = tree(arena.out)
+    made = visible(arena.out)
     verdict.lost += [name for name in whole if name not in made]
     verdict.broken += partial(made, whole)
     verdict.others += [f"{name} was left behind" for name in leftovers(arena.out)]
@@ -181,10 +181,10 @@ class Originals:
         verdict.others += ended.problems()
         verdict.check(ended.code == 0, f"the rerun ended with {ended.code} and said: {ended.said}")
         verdict.broken += self.harmed()
-        verdict.broken += differing(tree(self.arena.photos), self.after)
+        verdict.broken += differing(visible(self.arena.photos), self.after)
         verdict.others += _made_again(before, self.arena.photos)
         if self.backup:
-            verdict.lost += differing(tree(self.backup), self.before)
+            verdict.lost += differing(visible(self.backup), self.before)
         for folder in filter(None, (self.arena.photos, self.backup)):
             verdict.others += [f"{name} was left behind" for name in leftovers(folder)]
         return verdict
@@ -205,7 +205,7 @@ class Originals:
         return found
 
     def finished(self) -> int:
-        now = tree(self.arena.photos)
+        now = visible(self.arena.photos)
         return sum(now.get(name) == data for name, data in self.after.items())
 
 
@@ -245,11 +245,11 @@ def kill_workers(
         ended = arena.end(process)
     verdict.others += ended.problems()
     verdict.check(ended.code == 0, f"it ended with {ended.code} and said: {ended.said}")
-    made, rows = tree(arena.out), ended.statuses()
+    made, rows = visible(arena.out), ended.statuses()
     verdict.broken += partial(made, whole)
     verdict.lost += [name for name in whole if name not in made]
     verdict.lost += [
-        f"{name}: {rows.get(name)}" for name in tree(arena.photos) if rows.get(name) != "done"
+        f"{name}: {rows.get(name)}" for name in visible(arena.photos) if rows.get(name) != "done"
     ]
     verdict.others += [f"{name} was left behind" for name in leftovers(arena.out)]
     return verdict
@@ -313,7 +313,7 @@ def fill_disk(arena: Arena, words: tuple[str, ...], whole: Tree, chance: random.
         verdict.others += ended.problems()
         verdict.check(ended.code in (0, 1, 2), f"it ended with {ended.code}: {ended.said}")
         verdict.strikes = int(ended.code != 0)
-        made = tree(out)
+        made = visible(out)
         for precious_name in (".precious", ".filler"):
             made.pop(precious_name, None)
         verdict.check(ballast.read_bytes() == precious, "what was there before is harmed")

@@ -11,9 +11,10 @@ from pathlib import Path
 from stat import filemode
 from typing import Final, Literal
 
+from toolkit.folders import planted
 from toolkit.forked import Forks
 from toolkit.pictures import saved, scene
-from torture.arena import Ended, Tree, alive_after, files, plant, tree
+from torture.arena import Ended, Tree, alive_after, all_files, visible
 
 Shape = Literal["serial", "pool"]
 """One file in the command's own process, or several in two workers."""
@@ -132,12 +133,12 @@ class Stage:
         photos = self.place / "photos"
         for number, name in enumerate(_FILES[self.shape]):
             kind = "PNG" if name.endswith(".png") or self.scene.lying else "JPEG"
-            path = plant(photos, name, saved(scene(64 + number, 48), kind))
+            path = planted(photos, saved(scene(64 + number, 48), kind), name)
             path.chmod(0o600 if number == 0 else 0o644)
             with suppress(OSError):
                 os.setxattr(path, "user.note", b"precious")
         for name, data in self.scene.there.items():
-            plant(self.place, name, data)
+            planted(self.place, data, name)
         if self.scene.first is not None:
             ended = self._run(self.words(self.scene.first))
             assert ended.code == 0, ended.said
@@ -167,13 +168,13 @@ class Stage:
 
     def tree(self) -> Tree:
         """What every visible file holds, but for the report."""
-        found = tree(self.place)
+        found = visible(self.place)
         found.pop(REPORT, None)
         return found
 
     def all_names(self) -> set[str]:
         """The names of all files, hidden ones, too, but for the report."""
-        return set(files(self.place)) - {REPORT}
+        return set(all_files(self.place)) - {REPORT}
 
     def attributes_of(self, names: Tree) -> dict[str, tuple[str, int]]:
         """Permissions of files, and their times if those are to be kept."""

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from toolkit.folders import planted
 from toolkit.pictures import saved, scene
 from torture.arena import (
     Arena,
     leftovers,
     partial,
-    plant,
     plant_deed,
     plant_innocents,
     plant_noise,
-    tree,
+    visible,
     wait_until,
 )
 from torture.deeds import Deed
@@ -55,7 +55,7 @@ def test_a_full_disk_is_failed_rows_and_an_early_stop(tmp_path: Path) -> None:
     whole = undisturbed(arena, *NOISE)
 
     with small_disk(arena.out, 400 << 10) as out:
-        plant(out, "precious", b"precious" * 100)
+        planted(out, b"precious" * 100, "precious")
         ended = arena.run(*NOISE)
 
         assert ended.code == ended.summary["exit_code"] == 1
@@ -66,7 +66,7 @@ def test_a_full_disk_is_failed_rows_and_an_early_stop(tmp_path: Path) -> None:
         # Those in hand, and in portions with others, come on top of the five.
         assert len(failed) >= 5
         assert ended.summary["not_done"] == 80 - len(done) - len(failed) > 0
-        made = tree(out)
+        made = visible(out)
         assert made.pop("precious") == b"precious" * 100
         assert set(made) == done
         assert partial(made, whole) == []
@@ -85,7 +85,7 @@ def test_what_a_full_disk_holds_already_stays_as_it_is(tmp_path: Path) -> None:
 
     with small_disk(arena.out, 64 << 20) as out:
         assert arena.run(*NOISE).code == 0
-        before = tree(out)
+        before = visible(out)
         used = os.statvfs(out)
         taken = (used.f_blocks - used.f_bfree) * used.f_frsize
         # Not enough for one more file.
@@ -96,13 +96,13 @@ def test_what_a_full_disk_holds_already_stays_as_it_is(tmp_path: Path) -> None:
         # Not even what is about to be made can be noted, so nothing is begun.
         assert ended.code == 2
         assert "No space left" in ended.said
-        assert tree(out) == before
+        assert visible(out) == before
         assert leftovers(out) == []
 
         resize_disk(out, 64 << 20)
         ended = arena.run(*other)
         assert ended.code == 0
-        assert all(made != before[name] for name, made in tree(out).items())
+        assert all(made != before[name] for name, made in visible(out).items())
 
 
 @pytest.mark.usefixtures("mounting")
@@ -117,7 +117,7 @@ def test_a_disk_that_is_full_from_the_beginning_is_no_crash(tmp_path: Path) -> N
         ended = arena.run(*NOISE)
 
         assert ended.code in (1, 2)
-        assert set(tree(out)) == {"filler"}
+        assert set(visible(out)) == {"filler"}
         (out / "filler").unlink()
         resize_disk(out, 64 << 20)
         assert finish(arena, NOISE, whole).wrong() == []
@@ -145,7 +145,7 @@ def test_a_file_that_is_too_large_for_the_limit_fails_alone(tmp_path: Path) -> N
     large = [name.replace("noise", "large") for name in small[:2]]
     for name in large:
         plant_noise(arena.place / "made", 1, 600, 400)
-        plant(arena.photos, name, (arena.place / "made/noise/000.png").read_bytes())
+        planted(arena.photos, (arena.place / "made/noise/000.png").read_bytes(), name)
     whole = undisturbed(arena, *NOISE)
 
     ended = arena.run(*NOISE, before=limited(500))
@@ -156,7 +156,7 @@ def test_a_file_that_is_too_large_for_the_limit_fails_alone(tmp_path: Path) -> N
         **dict.fromkeys(large, "failed"),
     }
     assert {ended.error(f"photos/{name}")[:2] for name in large} == {("write", "file-too-large")}
-    assert tree(arena.out) == {name: whole[name] for name in small}
+    assert visible(arena.out) == {name: whole[name] for name in small}
     assert leftovers(arena.out) == []
     assert finish(arena, NOISE, whole).wrong() == []
 
@@ -170,7 +170,7 @@ def test_a_limit_that_even_the_journal_hits_is_no_crash(tmp_path: Path) -> None:
 
     assert ended.code in (0, 1, 2)
     assert ended.code == 0 or "failed" in ended.said
-    assert partial(tree(arena.out), whole) == []
+    assert partial(visible(arena.out), whole) == []
     assert "journal" in ended.said
     # What the journal does not know is like anybody else's.
     assert finish(arena, (*NOISE, "--on-conflict", "skip"), whole).wrong() == []
@@ -273,7 +273,7 @@ def test_sources_that_change_after_the_scan_are_rows_of_their_own(tmp_path: Path
         for suffix, data in pictures.items():
             name = f"spoilt/{deed.__name__}{suffix}"
             spoilt[name] = deed
-            plant(arena.photos, name, data)
+            planted(arena.photos, data, name)
 
     words = ("filter", "photos", "--filter", "fault", "-o", "out", "--jobs", "1", "--timeout", "20")
     with arena.begun(*words) as process:
@@ -295,7 +295,7 @@ def test_sources_that_change_after_the_scan_are_rows_of_their_own(tmp_path: Path
     for name, deed in spoilt.items():
         kinds = DEEDS[deed]
         assert kinds is None or found[name][1] in kinds, found[name]
-    assert set(tree(arena.out)) == {"wait-400.png", *innocent}
+    assert set(visible(arena.out)) == {"wait-400.png", *innocent}
 
 
 def test_an_output_folder_that_is_removed_under_the_run_is_no_crash(tmp_path: Path) -> None:
@@ -313,4 +313,4 @@ def test_an_output_folder_that_is_removed_under_the_run_is_no_crash(tmp_path: Pa
     assert set(ended.statuses()) <= set(names)
     assert again.code in (0, 2)
     if again.code == 0:
-        assert set(tree(arena.out)) == set(names)
+        assert set(visible(arena.out)) == set(names)

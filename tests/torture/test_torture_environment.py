@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 from toolkit import programs
-from toolkit.commands import COMMAND, imgbatch, plant
+from toolkit.commands import COMMAND, imgbatch
+from toolkit.folders import plant
 from torture.ordeals import why_not_mount
 
 ALONE: Final = b"imgbatch: no worker process can be started ("

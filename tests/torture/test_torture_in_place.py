@@ -9,16 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from torture.arena import (
-    Arena,
-    Tree,
-    leftovers,
-    plant,
-    plant_deed,
-    plant_innocents,
-    seals,
-    tree,
-)
+from toolkit.folders import planted
+from torture.arena import Arena, Tree, leftovers, plant_deed, plant_innocents, seals, visible
 from torture.deeds import Deed
 from torture.ordeals import Originals, Verdict, undisturbed
 
@@ -40,7 +32,7 @@ def prepared(arena: Arena, after: Tree, how: tuple[str, ...], files: int = FILES
     names = plant_innocents(arena.photos, files, ".jpg", 240)
     backup = arena.place / "backup" if "--backup" in how else None
     wanted = {name: after[name] for name in names}
-    return Originals(arena, (*WHAT, *how), tree(arena.photos), wanted, backup)
+    return Originals(arena, (*WHAT, *how), visible(arena.photos), wanted, backup)
 
 
 @pytest.mark.parametrize("how", [KEPT, LOST], ids=["backup", "no-backup"])
@@ -71,8 +63,8 @@ def test_nothing_is_compressed_twice(tmp_path: Path, after: Tree) -> None:
     first = arena.run(*originals.words)
 
     assert first.code == 0
-    assert tree(arena.photos) == originals.after
-    assert tree(tmp_path / "backup") == originals.before
+    assert visible(arena.photos) == originals.after
+    assert visible(tmp_path / "backup") == originals.before
     assert first.rows["photos/a/0000.jpg"]["outputs"][0]["path"] == "photos/a/0000.jpg"
 
     before = seals(arena.photos)
@@ -85,26 +77,26 @@ def test_nothing_is_compressed_twice(tmp_path: Path, after: Tree) -> None:
     now = seals(arena.photos)
     del now["new.jpg"]
     assert now == before
-    assert tree(arena.photos)["new.jpg"] == originals.after["a/0000.jpg"]
+    assert visible(arena.photos)["new.jpg"] == originals.after["a/0000.jpg"]
 
 
 def test_a_worker_that_dies_harms_no_original(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     guilty = plant_deed(arena.photos, Deed.KILL_ITSELF)
     names = plant_innocents(arena.photos, 5)
-    before = tree(arena.photos)
+    before = visible(arena.photos)
 
     ended = arena.run(
         *("filter", "photos", "--filter", "fault", "--filter", "invert", "--jobs", "2", *KEPT)
     )
 
     assert ended.statuses() == {**dict.fromkeys(names, "done"), guilty: "failed"}
-    now = tree(arena.photos)
+    now = visible(arena.photos)
     assert now[guilty] == before[guilty]
     assert all(now[name] != before[name] for name in names)
     assert leftovers(arena.photos) == leftovers(tmp_path / "backup") == []
     assert {name: before[name] for name in names} == {
-        name: data for name, data in tree(tmp_path / "backup").items() if name != guilty
+        name: data for name, data in visible(tmp_path / "backup").items() if name != guilty
     }
 
 
@@ -114,7 +106,7 @@ def test_broken_originals_are_left_alone_and_others_keep_mode_and_owner(
     originals = prepared(Arena(tmp_path), after, LOST, 3)
     whole = originals.before["a/0000.jpg"]
     broken = whole[: len(whole) // 2]
-    plant(originals.arena.photos, "broken.jpg", broken)
+    planted(originals.arena.photos, broken, "broken.jpg")
     file = originals.arena.photos / "a/0000.jpg"
     file.chmod(0o640)
     if os.getuid() == 0:
@@ -125,7 +117,7 @@ def test_broken_originals_are_left_alone_and_others_keep_mode_and_owner(
 
     assert ended.code == 1
     assert ended.statuses()["broken.jpg"] == "failed"
-    assert tree(originals.arena.photos) == {**originals.after, "broken.jpg": broken}
+    assert visible(originals.arena.photos) == {**originals.after, "broken.jpg": broken}
     now = file.stat()
     assert (now.st_mode, now.st_uid, now.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
@@ -134,13 +126,13 @@ def test_a_backup_that_holds_something_else_is_never_overwritten(
     tmp_path: Path, after: Tree
 ) -> None:
     originals = prepared(Arena(tmp_path), after, KEPT, 3)
-    plant(tmp_path, "backup/a/0000.jpg", b"precious")
+    planted(tmp_path, b"precious", "backup/a/0000.jpg")
 
     ended = originals.arena.run(*originals.words)
 
     assert ended.code in (1, 2)
     assert (tmp_path / "backup/a/0000.jpg").read_bytes() == b"precious"
-    assert tree(originals.arena.photos)["a/0000.jpg"] == originals.before["a/0000.jpg"]
+    assert visible(originals.arena.photos)["a/0000.jpg"] == originals.before["a/0000.jpg"]
 
 
 @pytest.mark.parametrize(

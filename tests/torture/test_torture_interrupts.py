@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from toolkit.commands import COMMAND, plant
+from toolkit.commands import COMMAND
+from toolkit.folders import plant
 from torture.arena import alive_after, wait_until
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM)

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from toolkit.folders import planted
 from toolkit.pictures import saved, scene
 from torture.arena import (
     JOURNAL,
     Arena,
     Ended,
     leftovers,
-    plant,
     plant_deed,
     plant_innocents,
     seals,
-    tree,
+    visible,
     wait_until,
 )
 from torture.deeds import Deed
@@ -37,7 +37,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Arena:
     arena = Arena(tmp_path_factory.mktemp("made"))
     plant_innocents(arena.photos, FILES, ".jpg")
     assert arena.run(*WORDS).code == 0
-    assert len(tree(arena.out)) == FILES
+    assert len(visible(arena.out)) == FILES
     shutil.copytree(arena.photos, arena.place / "kept/photos")
     shutil.copytree(arena.out, arena.place / "kept/out")
     return arena
@@ -63,7 +63,7 @@ def remade(arena: Arena, *words: str) -> tuple[Ended, set[str]]:
 
 def all_but(arena: Arena, *done: str) -> dict[str, str]:
     """The statuses of a run that made only these."""
-    return {name: "done" if name in done else "skipped" for name in tree(arena.photos)}
+    return {name: "done" if name in done else "skipped" for name in visible(arena.photos)}
 
 
 FIRST: Final = "a/0000.jpg"
@@ -80,14 +80,14 @@ def test_nothing_is_made_twice(made: Arena) -> None:
 
 def test_all_that_changed_is_made_again_and_nothing_else(made: Arena, tmp_path: Path) -> None:
     fresh = Arena(tmp_path)
-    changed, newer, missing, emptied, removed, *_ = sorted(tree(made.photos))
-    plant(made.photos, changed, OTHER)
+    changed, newer, missing, emptied, removed, *_ = sorted(visible(made.photos))
+    planted(made.photos, OTHER, changed)
     stat = (made.photos / newer).stat()
     os.utime(made.photos / newer, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
     (made.out / missing).unlink()
     (made.out / emptied).write_bytes(b"")
     (made.photos / removed).unlink()
-    plant(made.photos, "added.jpg", OTHER)
+    planted(made.photos, OTHER, "added.jpg")
     expected = {changed, newer, missing, emptied, "added.jpg"}
 
     ended, anew = remade(made)
@@ -96,22 +96,22 @@ def test_all_that_changed_is_made_again_and_nothing_else(made: Arena, tmp_path: 
     assert anew == expected
     shutil.copytree(made.photos, fresh.photos)
     assert fresh.run(*WORDS).code == 0
-    now = tree(made.out)
+    now = visible(made.out)
     # Removing a source removes nothing.
     assert len(now.pop(removed)) > 0
-    assert now == tree(fresh.out)
+    assert now == visible(fresh.out)
     assert remade(made)[1] == set()
 
 
 @pytest.mark.parametrize("words", [("-q", "31"), ("--filter", "invert")])
 def test_other_options_make_everything_again(made: Arena, words: tuple[str, ...]) -> None:
-    before = tree(made.out)
+    before = visible(made.out)
 
     ended, anew = remade(made, *words)
 
     assert set(ended.statuses().values()) == {"done"}
     assert anew == set(before)
-    now = tree(made.out)
+    now = visible(made.out)
     assert all(now[name] != before[name] for name in before)
 
 
@@ -119,42 +119,42 @@ def test_of_two_outputs_the_missing_one_comes_back(made: Arena) -> None:
     words = (*WORDS, "-s", "small=x10", "-o", "two")
     assert made.run(*words).code == 0
     two = made.place / "two"
-    before = tree(two)
+    before = visible(two)
     (two / sorted(before)[0]).unlink()
 
     ended = made.run(*words)
 
     assert ended.code == 0
     assert sorted(ended.statuses().values()) == ["done"] + ["skipped"] * (FILES - 1)
-    assert tree(two) == before
+    assert visible(two) == before
 
 
 def test_an_altered_output_is_refused_unless_told_otherwise(made: Arena) -> None:
-    before = tree(made.out)
+    before = visible(made.out)
     with open(made.out / FIRST, "ab") as file:
         file.write(b"precious")
-    altered = tree(made.out)
+    altered = visible(made.out)
 
     for words in ((), ("--force",)):
         refused = made.run(*WORDS, *words)
         assert refused.code == 2
         assert FIRST in refused.said
-        assert tree(made.out) == altered
+        assert visible(made.out) == altered
 
     skipped = made.run(*WORDS, "--on-conflict", "skip")
     assert skipped.code == 0
-    assert tree(made.out) == altered
+    assert visible(made.out) == altered
     assert skipped.statuses() == all_but(made)
 
     ended, anew = remade(made, "--on-conflict", "overwrite")
     assert anew == {FIRST}
     assert ended.statuses() == all_but(made, FIRST)
-    assert tree(made.out) == before
+    assert visible(made.out) == before
 
 
 def test_a_foreign_file_is_refused_beside_what_is_ours(made: Arena) -> None:
-    plant(made.photos, "new.jpg", OTHER)
-    plant(made.out, "new.jpg", b"precious")
+    planted(made.photos, OTHER, "new.jpg")
+    planted(made.out, b"precious", "new.jpg")
     before = seals(made.out)
 
     ended = made.run(*WORDS)
@@ -164,21 +164,21 @@ def test_a_foreign_file_is_refused_beside_what_is_ours(made: Arena) -> None:
 
 
 def test_force_makes_all_again(made: Arena) -> None:
-    before = tree(made.out)
+    before = visible(made.out)
 
     ended, anew = remade(made, "--force")
 
     assert anew == set(before)
     assert set(ended.statuses().values()) == {"done"}
-    assert tree(made.out) == before
+    assert visible(made.out) == before
     assert remade(made)[1] == set()
 
 
 def test_a_failed_file_is_tried_again(made: Arena) -> None:
-    plant(made.photos, "new.jpg", OTHER[:-200])
+    planted(made.photos, OTHER[:-200], "new.jpg")
     assert made.run(*WORDS).code == 1
     assert made.run(*WORDS).statuses() == {**all_but(made), "new.jpg": "failed"}
-    plant(made.photos, "new.jpg", OTHER)
+    planted(made.photos, OTHER, "new.jpg")
 
     assert remade(made)[1] == {"new.jpg"}
 
@@ -191,7 +191,7 @@ def test_a_source_that_changes_under_the_run_is_made_again_by_the_next(tmp_path:
 
     with arena.begun(*words) as process:
         wait_until(arena.mark("waiting").exists, process)
-        plant(arena.photos, changing, saved(scene(44, 33), "PNG"))
+        planted(arena.photos, saved(scene(44, 33), "PNG"), changing)
         arena.mark("go").touch()
         first = arena.end(process)
     second = arena.run(*words)
@@ -239,7 +239,7 @@ def test_a_spoilt_journal_is_set_aside_with_a_warning(
     for beside in ("-wal", "-shm"):
         Path(f"{journal}{beside}").unlink(missing_ok=True)
     spoil(journal)
-    before = tree(made.out)
+    before = visible(made.out)
 
     ended, anew = remade(made, "--on-conflict", "overwrite")
 
@@ -247,7 +247,7 @@ def test_a_spoilt_journal_is_set_aside_with_a_warning(
     assert "journal" in ended.said
     assert "set aside" in ended.said
     assert anew == set(before)
-    assert tree(made.out) == before
+    assert visible(made.out) == before
     assert len(list((made.out / JOURNAL).iterdir())) > 1, "it was thrown away"
     again, anew = remade(made)
     assert anew == set()

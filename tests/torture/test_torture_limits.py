@@ -8,16 +8,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from PIL import Image
+from toolkit.folders import planted
 from toolkit.pictures import opened, saved, scene
-from torture.arena import (
-    Arena,
-    leftovers,
-    plant,
-    plant_deed,
-    plant_innocents,
-    same_pixels,
-    tree,
-)
+from torture.arena import Arena, leftovers, plant_deed, plant_innocents, same_pixels, visible
 from torture.deeds import Deed
 
 SMALL: Final = ("resize", "photos", "-s", "30", "-o", "out")
@@ -34,14 +27,14 @@ def plain(width: int, height: int) -> bytes:
 def test_a_picture_that_needs_more_than_there_is_fails_alone(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 6)
-    plant(arena.photos, "huge.png", plain(6000, 4000))
+    planted(arena.photos, plain(6000, 4000), "huge.png")
 
     ended = arena.run(*SMALL, "--jobs", "2", "--memory", "100MB")
 
     assert ended.code == 1
     assert ended.statuses() == {**dict.fromkeys(names, "done"), "huge.png": "failed"}
     assert ended.error("photos/huge.png")[:2] == ("open", "memory")
-    assert set(tree(arena.out)) == set(names)
+    assert set(visible(arena.out)) == set(names)
     assert ended.summary.get("not_done", 0) == 0
 
 
@@ -50,15 +43,15 @@ def test_pictures_that_need_a_worker_to_itself_run_later(tmp_path: Path) -> None
     names = plant_innocents(arena.photos, 6)
     names += ["large-1.png", "large-2.png", "large-3.png"]
     for name in names[-3:]:
-        plant(arena.photos, name, plain(4000, 2500))
+        planted(arena.photos, plain(4000, 2500), name)
 
     # 10 megapixels need more than a fourth of this, and less than all.
     ended = arena.run(*SMALL, "--jobs", "4", "--memory", "300MB")
 
     assert ended.code == 0, ended.said
     assert ended.statuses() == dict.fromkeys(names, "done")
-    assert set(tree(arena.out)) == set(names)
-    assert opened(tree(arena.out)["large-1.png"]).size == (30, 19)
+    assert set(visible(arena.out)) == set(names)
+    assert opened(visible(arena.out)["large-1.png"]).size == (30, 19)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +62,7 @@ def test_more_pixels_than_allowed_are_not_decoded(
 ) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 3)
-    plant(arena.photos, "square.png", plain(1000, 1000))
+    planted(arena.photos, plain(1000, 1000), "square.png")
 
     ended = arena.run(*SMALL, "--jobs", jobs, "--max-pixels", most)
 
@@ -108,7 +101,7 @@ def test_a_truncated_picture_is_kept_only_if_told_to(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 3, ".jpg")
     whole = saved(scene(300, 200), "JPEG", quality=90)
-    plant(arena.photos, "cut.jpg", whole[: len(whole) * 2 // 3])
+    planted(arena.photos, whole[: len(whole) * 2 // 3], "cut.jpg")
 
     plainly = arena.run(*SMALL, "--jobs", "2")
     assert plainly.code == 1
@@ -120,7 +113,7 @@ def test_a_truncated_picture_is_kept_only_if_told_to(tmp_path: Path) -> None:
     row = salvaged.rows["photos/cut.jpg"]
     assert row["status"] == "done"
     assert [warning["kind"] for warning in row["warnings"]] == ["truncated"]
-    made = np.asarray(opened(tree(arena.out)["cut.jpg"]).convert("RGB")).astype(np.float64)
+    made = np.asarray(opened(visible(arena.out)["cut.jpg"]).convert("RGB")).astype(np.float64)
     right = np.asarray(opened(whole).resize((30, 20))).astype(np.float64)
     # The upper half is there, whatever fills the rest.
     assert np.abs(made[:8] - right[:8]).mean() < 12
@@ -150,11 +143,11 @@ def test_one_two_or_sixteen_processes_make_the_same(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_innocents(arena.photos, 30)
     plant_innocents(arena.photos / "jpeg", 20, ".jpg", 200)
-    plant(arena.photos, "broken.jpg", saved(scene(90, 60), "JPEG")[:-300])
-    plant(arena.photos, "not-one.jpg", b"nothing" * 100)
+    planted(arena.photos, saved(scene(90, 60), "JPEG")[:-300], "broken.jpg")
+    planted(arena.photos, b"nothing" * 100, "not-one.jpg")
     second = opened(saved(scene(20, 20)[::-1], "GIF"))
     moving = saved(scene(20, 20), "GIF", save_all=True, append_images=[second])
-    plant(arena.photos, "moving.gif", moving)
+    planted(arena.photos, moving, "moving.gif")
 
     made, told = {}, {}
     for jobs in ("1", "2", "16"):
@@ -164,7 +157,7 @@ def test_one_two_or_sixteen_processes_make_the_same(tmp_path: Path) -> None:
         )
         assert ended.summary["jobs"] == int(jobs)
         assert leftovers(arena.out) == []
-        made[jobs] = tree(arena.out)
+        made[jobs] = visible(arena.out)
         told[jobs] = comparable(ended.rows, ended.summary)
         arena.out.rename(tmp_path / f"out-{jobs}")
 
@@ -191,10 +184,10 @@ def test_deadly_files_do_not_change_what_becomes_of_others(tmp_path: Path) -> No
     for jobs in ("1", "2"):
         ended = arena.run(*words, "--jobs", jobs)
         assert ended.code == 1
-        made.append(tree(arena.out))
+        made.append(visible(arena.out))
         arena.out.rename(tmp_path / f"out-{jobs}")
 
     assert sorted(made[0]) == sorted(names)
     assert made[0] == made[1]
-    sources = tree(arena.photos)
+    sources = visible(arena.photos)
     assert all(same_pixels(made[0][name], sources[name]) for name in names)

@@ -21,7 +21,7 @@ from torture.arena import (
     plant_deed,
     plant_innocents,
     same_pixels,
-    tree,
+    visible,
     wait_until,
     workers_of,
 )
@@ -96,7 +96,7 @@ def test_an_interrupted_run_tells_the_truth_and_is_finished_by_the_next(
 
     assert ended.problems() == []
     assert ended.code == -number
-    made = tree(slow.out)
+    made = visible(slow.out)
     assert partial(made, whole) == []
     # No row without a file and no file without a row.
     assert ended.statuses() == dict.fromkeys(made, "done")
@@ -121,7 +121,7 @@ def test_a_signal_before_anything_is_begun_ends_the_run_as_well(slow: Arena, who
 
         assert ended.problems() == []
         assert ended.code == -signal.SIGTERM
-        assert partial(tree(slow.out), whole) == []
+        assert partial(visible(slow.out), whole) == []
         assert leftovers(slow.out) == []
     assert finish(slow, FAULTY, whole).wrong() == []
 
@@ -153,14 +153,14 @@ def test_after_a_kill_other_options_make_everything_anew(tmp_path: Path) -> None
         arena.wait_for_outputs(process, 12)
         process.kill()
         killed = arena.end(process)
-    made_before = tree(arena.out)
+    made_before = visible(arena.out)
     ended = arena.run(*MIXED, "-q", "50")
 
     assert killed.problems() == []
     assert made_before != {}
     assert ended.code == 0
     assert set(ended.statuses().values()) == {"done"}
-    assert tree(arena.out) == whole
+    assert visible(arena.out) == whole
     assert leftovers(arena.out) == []
 
 
@@ -177,7 +177,7 @@ def test_a_run_right_behind_a_killed_one_waits_for_nobody(slow: Arena, whole: Tr
     assert set(ended.statuses().values()) <= {"done", "skipped"}
     assert len(ended.rows) == SLOW_FILES
     assert orphans == []
-    assert tree(slow.out) == whole
+    assert visible(slow.out) == whole
     assert finish(slow, FAULTY, whole).wrong() == []
 
 
@@ -194,7 +194,7 @@ def test_no_worker_outlives_the_command_even_if_it_hangs_in_c(tmp_path: Path) ->
 
     assert ended.problems() == []
     assert ended.said == ""
-    assert tree(arena.out) == {}
+    assert visible(arena.out) == {}
 
 
 # Two at once
@@ -217,7 +217,7 @@ def test_a_second_run_on_the_same_folder_is_refused_at_once(tmp_path: Path) -> N
     assert len(second.said.splitlines()) == 1
     assert ended.problems() == []
     assert ended.code == 0
-    assert ended.statuses() == dict.fromkeys(tree(arena.photos), "done")
-    made, sources = tree(arena.out), tree(arena.photos)
+    assert ended.statuses() == dict.fromkeys(visible(arena.photos), "done")
+    made, sources = visible(arena.out), visible(arena.photos)
     assert sorted(made) == sorted(sources)
     assert all(same_pixels(made[name], sources[name]) for name in sources)

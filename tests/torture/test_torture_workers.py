@@ -19,7 +19,7 @@ from torture.arena import (
     plant_deed,
     plant_innocents,
     same_pixels,
-    tree,
+    visible,
     workers_of,
 )
 from torture.deeds import Deed
@@ -50,7 +50,7 @@ LUCKY: Final = (Deed.DIE_ONCE, Deed.KILL_IDLE_NEIGHBOURS)
 
 def all_right(arena: Arena, names: list[str]) -> None:
     """These, and nothing else, are there with the sources' own pixels."""
-    made, sources = tree(arena.out), tree(arena.photos)
+    made, sources = visible(arena.out), visible(arena.photos)
     assert sorted(made) == sorted(names)
     assert [name for name in names if not same_pixels(made[name], sources[name])] == []
     assert leftovers(arena.out) == []
@@ -139,7 +139,7 @@ def test_workers_that_cannot_be_set_up_fail_every_file_with_the_reason(
         assert "worker processes cannot start" in message
         assert how != "raising" or "RuntimeError: this plugin is broken" in message
     assert "worker processes cannot start" in ended.said
-    assert tree(arena.out) == {}
+    assert visible(arena.out) == {}
     assert leftovers(arena.out) == []
 
 
