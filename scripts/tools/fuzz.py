@@ -34,7 +34,8 @@ from typing import Any, Final
 
 from PIL import Image
 from toolkit import ROOT
-from toolkit.mutations import Specimen, damaged, dealt, opens_whole, specimens
+from toolkit.mutations import damaged, dealt, opens_whole
+from toolkit.specimens import Specimen, specimens
 
 from imgbatch.imaging.formats import SUFFIXES
 

@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pty
-import select
 import shutil
-import signal
-import subprocess
-import termios
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from toolkit import ROOT, programs
-from toolkit.commands import COMMAND, imgbatch, imgbatch_here
+from toolkit.commands import imgbatch, imgbatch_here
 from toolkit.folders import SMALL, plant, tree
 from toolkit.pictures import opened, saved, scene
-from toolkit.pool_tasks import still_alive
+from toolkit.reports import AWKWARD, ONE, awkward_folder, rows
 
 from imgbatch.cli.commands import group
 from imgbatch.imaging import formats
-
-ONE: Final = ("--jobs", "1")
-LARGE: Final = saved(scene(2500, 1000), "JPEG")
-
-
-def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """A report's rows by their source, and its summary."""
-    lines = [json.loads(line) for line in text.splitlines()]
-    sources = [line["source"] for line in lines[:-1]]
-    assert len(sources) == len(set(sources)), "a source has two rows"
-    return {line["source"]: line for line in lines[:-1]}, lines[-1]["summary"]
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A large picture, a small one in a folder, and a truncated one."""
-    folder = plant(tmp_path / "photos", "sub/small.png", data=saved(scene(60, 40), "PNG"))
-    plant(folder, "large.jpg", data=LARGE)
-    return plant(folder, "broken.jpg", data=SMALL[:-100])
-
 
 # Commands
 
@@ -332,34 +302,10 @@ def test_one_process_or_two_make_the_same_files_and_the_same_report(
 # Lists and names
 
 
-AWKWARD: Final = (
-    b"plain.jpg",
-    b"two\nlines.jpg",
-    b"\"quoted\" 'twice'.jpg",
-    b"-dash.jpg",
-    b"--report.jpg",
-    "🏔 été.jpg".encode(),
-    b"latin-\xe9\xff.jpg",
-    b" spaces .jpg",
-    b"back\\slash\t{stem}%d.jpg",
-    b"$(touch x);*?.jpg",
-    b"L" * 251 + b".jpg",
-)
-
-
-def _awkward_folder(tmp_path: Path) -> bytes:
-    folder = os.fsencode(tmp_path / "photos")
-    os.mkdir(folder)
-    for name in AWKWARD:
-        with open(folder + b"/" + name, "wb") as file:
-            file.write(SMALL)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_any_name_that_a_file_system_takes_survives(tmp_path: Path, jobs: str) -> None:
-    _awkward_folder(tmp_path)
+    awkward_folder(tmp_path)
 
     run = imgbatch(
         *("resize", "photos", "-s", "30", "-o", "out", "-v", "--report", "-", "--jobs", jobs),
@@ -378,7 +324,7 @@ def test_any_name_that_a_file_system_takes_survives(tmp_path: Path, jobs: str) -
 
 @pytest.mark.slow
 def test_a_list_with_nul_bytes_takes_any_name(tmp_path: Path) -> None:
-    _awkward_folder(tmp_path)
+    awkward_folder(tmp_path)
 
     run = imgbatch(
         *("resize", "-", "--null", "-o", "../out", *ONE),
@@ -422,307 +368,6 @@ def test_a_list_with_nul_bytes_that_is_not_announced_is_a_failed_row(tmp_path: P
 
     assert run.returncode == 1
     assert b"a.jpg\\x00b.jpg" in run.stderr
-
-
-# Streams
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("closing", "jobs"),
-    [("2>&-", "1"), ("2>&-", "2"), (">&-", "2"), ("<&-", "2"), ("<&- >&- 2>&-", "2")],
-)
-def test_closed_streams_are_no_error(tmp_path: Path, closing: str, jobs: str) -> None:
-    plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
-    closed = ("sh", "-c", f'exec "$@" {closing}', "sh")
-
-    run = imgbatch(
-        *("resize", "photos", "-s", "30", "-v", "--report", "-", "--jobs", jobs),
-        cwd=tmp_path,
-        before=closed,
-    )
-
-    assert run.returncode == 0
-    made = tree(tmp_path / "photos-resized")
-    assert {name: opened(data).size for name, data in made.items()} == {
-        "a.jpg": (30, 20),
-        "b.jpg": (30, 20),
-    }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "words", ["formats", "operations", "--help", "resize photos --report - -j 1"]
-)
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None:
-    plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
-    reading, writing = os.pipe()
-    os.close(reading)
-
-    run = subprocess.run(
-        [*COMMAND, *words.split()],
-        cwd=tmp_path,
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        timeout=300,
-        check=False,
-    )
-    os.close(writing)
-
-    assert run.returncode == 0
-    assert b"rror" not in run.stderr
-    if words.startswith("resize"):
-        assert set(tree(tmp_path / "photos-resized")) == {"a.jpg", "b.jpg"}
-
-
-@pytest.mark.slow
-@pytest.mark.external("sh")
-@pytest.mark.parametrize("words", ["formats", "resize photos --report - -j 1"])
-def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
-    tmp_path: Path, words: str
-) -> None:
-    plant(tmp_path, "photos/a.jpg")
-    full = (programs.path_of("sh"), "-c", 'exec "$@" >/dev/full', "sh")
-
-    run = imgbatch(*words.split(), cwd=tmp_path, before=full)
-
-    assert run.returncode == 1
-    assert b"No space left on device" in run.stderr
-
-
-@pytest.mark.slow
-def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
-    _awkward_folder(tmp_path)
-
-    run = imgbatch("resize", "photos", "-o", "out", "--jobs", "2", "-v", cwd=tmp_path, env={})
-
-    assert run.returncode == 0
-    assert set(os.listdir(os.fsencode(tmp_path / "out"))) == {*AWKWARD, b".imgbatch"}
-
-
-@pytest.mark.slow
-def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:
-    plant(tmp_path, "photos/a.jpg")
-
-    (line,) = imgbatch("resize", "photos", *ONE, cwd=tmp_path).stderr.splitlines()
-
-    assert line.startswith(b"1 done in photos-resized")
-
-
-@pytest.mark.slow
-def test_quiet_is_quiet_but_for_failures(tmp_path: Path, photos: Path) -> None:
-    failing = imgbatch("resize", "photos", "--quiet", "-o", "one", *ONE, cwd=tmp_path)
-    (photos / "broken.jpg").unlink()
-    working = imgbatch("resize", "photos", "--quiet", "-o", "two", *ONE, cwd=tmp_path)
-
-    assert (working.returncode, working.stdout, working.stderr) == (0, b"", b"")
-    assert (failing.returncode, failing.stdout) == (1, b"")
-    (line,) = failing.stderr.splitlines()
-    assert line.startswith(b"failed: photos/broken.jpg: ")
-
-
-@pytest.mark.slow
-def test_verbose_has_a_line_for_each_file(tmp_path: Path, photos: Path) -> None:
-    run = imgbatch("resize", "photos", "-s", "30", "-v", *ONE, cwd=tmp_path)
-
-    lines = run.stderr.decode().splitlines()
-    beginnings = (
-        "photos/broken.jpg failed: ",
-        "photos/large.jpg -> photos-resized/large.jpg (30 x 12, ",
-        "photos/sub/small.png -> photos-resized/sub/small.png (30 x 20, ",
-        "2 done, 1 failed in photos-resized",
-        "failed: photos/broken.jpg: ",
-    )
-    assert sorted(sum(line.startswith(one) for line in lines) for one in beginnings) == [1] * 5
-    assert len(lines) == 5
-
-
-RED: Final = b"\x1b[31m"
-
-
-def _on_terminal(cwd: Path, *words: str, **env: str) -> bytes:
-    """What a terminal of 24 rows and 100 columns gets to see."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    clean = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-    with subprocess.Popen(
-        [*COMMAND, *words], cwd=cwd, stdout=theirs, stderr=theirs, env={**clean, **env}
-    ) as run:
-        os.close(theirs)
-        seen = b""
-        while select.select([ours], [], [], 300)[0]:
-            try:
-                seen += os.read(ours, 65_536)
-            except OSError:
-                # That is how a terminal says that nobody writes to it any more.
-                break
-        os.close(ours)
-        run.wait(300)
-    return seen
-
-
-@pytest.mark.slow
-@pytest.mark.terminal
-@pytest.mark.parametrize("no_color", [False, True])
-def test_a_terminal_gets_a_bar_and_red_failures_unless_colour_is_unwanted(
-    tmp_path: Path, no_color: bool
-) -> None:
-    picture = saved(scene(900, 600), "JPEG", quality=95)
-    plant(tmp_path, *(f"photos/{number:02}.jpg" for number in range(8)), data=picture)
-    # The largest come first, so the failure is known when the bar is drawn.
-    plant(tmp_path, "photos/broken.jpg", data=b"nothing" + picture)
-
-    env = {"NO_COLOR": "1"} if no_color else {}
-    seen = _on_terminal(tmp_path, "convert", "photos", "-f", "png", *ONE, **env)
-
-    assert b"%" in seen
-    assert b"/9 " in seen
-    assert b"\r" in seen
-    assert b"1 failed" in seen
-    assert (RED in seen) is not no_color
-    assert b"8 done, 1 failed in photos-converted" in seen
-
-
-@pytest.mark.slow
-@pytest.mark.terminal
-def test_a_quiet_run_shows_no_bar_on_a_terminal(tmp_path: Path) -> None:
-    plant(tmp_path, "photos/a.jpg")
-
-    assert _on_terminal(tmp_path, "resize", "photos", "--quiet", *ONE) == b""
-
-
-# Help and documentation
-
-MAKING: Final = ("resize", "convert", "filter")
-COMMANDS: Final = (*MAKING, "run", "presets", "formats", "operations")
-
-
-def _options(command: str) -> list[click.Option]:
-    found = group.get_command(click.Context(group), command)
-    assert found is not None
-    return [one for one in found.params if isinstance(one, click.Option)]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_is_explained_in_the_commands_help(tmp_path: Path, command: str) -> None:
-    shown = " ".join(imgbatch_here(command, "--help", cwd=tmp_path).stdout.decode().split())
-
-    for option in _options(command):
-        for word in (*option.opts, *option.secondary_opts):
-            assert word in shown
-        assert option.help, f"{option.opts} is not explained"
-        assert " ".join(option.help.split()[:3]) in shown
-    assert set(COMMANDS) == set(group.list_commands(click.Context(group)))
-
-
-def test_every_option_and_every_command_is_in_the_docs() -> None:
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    words = {
-        f"`{word}"
-        for command in (*MAKING, "run")
-        for option in _options(command)
-        for word in (*option.opts, *option.secondary_opts)
-    } | {f"`imgbatch {command}" for command in COMMANDS}
-
-    assert sorted(word for word in words if word not in page) == []
-
-
-# Interruption
-
-
-SLOW: Final = (
-    "resize",
-    "photos",
-    "-s",
-    "1200",
-    "-f",
-    "png",
-    "-o",
-    "out",
-    "--report",
-    "report.jsonl",
-)
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Begin a run that takes long, in a session of its own; return when its first file is there."""
-    photos = plant(tmp_path / "photos", "000.jpg", data=LARGE)
-    for number in range(1, 80):
-        os.link(photos / "000.jpg", photos / f"{number:03}.jpg")
-    begun: list[subprocess.Popen[bytes]] = []
-
-    def run(*words: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [*COMMAND, *SLOW, *words], cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
-        )
-        begun.append(process)
-        patience = time.monotonic() + 300
-        while not list(tmp_path.glob("out/*.png")):
-            assert process.poll() is None
-            assert time.monotonic() < patience
-            time.sleep(0.01)
-        return process
-
-    yield run
-    for process in begun:
-        process.kill()
-        process.communicate()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["1", "2"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_first_signal_lets_the_files_in_hand_finish(
-    tmp_path: Path,
-    begin: Callable[..., subprocess.Popen[bytes]],
-    number: signal.Signals,
-    jobs: str,
-) -> None:
-    run = begin("--jobs", jobs)
-
-    # A terminal sends its signal to everybody in front of it, a supervisor to the one it knows.
-    if number == signal.SIGINT:
-        os.killpg(run.pid, number)
-    else:
-        run.send_signal(number)
-    _, said = run.communicate(timeout=300)
-
-    assert run.returncode == -number
-    by_source, summary = rows((tmp_path / "report.jsonl").read_bytes())
-    made = tree(tmp_path / "out")
-    assert all(opened(data).size == (1200, 480) for data in made.values())
-    assert set(made) == {f"{Path(source).stem}.png" for source in by_source}
-    assert 0 < len(made) == summary["done"] < 80
-    assert summary["exit_code"] == 128 + number
-    assert f"{len(made)} done in out" in said.decode()
-    assert f"interrupted: {80 - len(made)} not done" in said.decode()
-    assert b"Traceback" not in said
-    assert still_alive(run.pid) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_second_signal_stops_at_once_and_leaves_whole_files_only(
-    tmp_path: Path, begin: Callable[..., subprocess.Popen[bytes]], jobs: str
-) -> None:
-    run = begin("--jobs", jobs)
-    assert run.stderr is not None
-
-    os.killpg(run.pid, signal.SIGINT)
-    first = run.stderr.readline()
-    os.killpg(run.pid, signal.SIGINT)
-    _, said = run.communicate(timeout=300)
-
-    assert b"once more to stop at once" in first
-    assert run.returncode == -signal.SIGINT
-    assert b"interrupted: " in said
-    assert b"Traceback" not in said
-    made = tree(tmp_path / "out")
-    assert all(name.endswith(".png") for name in made)
-    assert all(opened(data).size == (1200, 480) for data in made.values())
-    assert len(made) < 80
-    assert still_alive(run.pid) == []
 
 
 # Formats

@@ -6,109 +6,44 @@ with; expected levels are computed in float64. Outputs are read by ImageMagick a
 
 from __future__ import annotations
 
-import json
 import struct
-import subprocess
-import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from toolkit import pictures, programs
+from toolkit import pictures
+from toolkit.decoding import decoded
+from toolkit.deep import (
+    CHANNELS,
+    HEIGHT,
+    WIDTH,
+    array_of,
+    avif,
+    chunk,
+    deep_files,
+    jpeg2000,
+    levels,
+    png,
+    tiff,
+)
 
-import imgbatch
 from imgbatch.errors import PictureError
-from imgbatch.imaging import depth, formats
-from imgbatch.imaging.decode import Demand, decode
-from imgbatch.imaging.deep import Deep, rounded_to_8_bit
-from imgbatch.imaging.encode import encode
-from imgbatch.imaging.picture import Metadata, Picture
-from imgbatch.model import Encoding, Size
+from imgbatch.imaging import depth
+from imgbatch.imaging.decode import Demand
+from imgbatch.model import Size
 
 Levels = NDArray[np.uint16]
-
-WIDTH, HEIGHT = 38, 27
-CHANNELS: Final = {"LA;16": 2, "RGB;16": 3, "RGBA;16": 4}
-PNG_COLOUR: Final = {1: 0, 2: 4, 3: 2, 4: 6}
-
-
-def levels(channels: int, width: int = WIDTH, height: int = HEIGHT) -> Levels:
-    """Smooth colours with noise in the lower bits, and the ends of the range."""
-    rng = np.random.default_rng(channels)
-    rows, columns = np.mgrid[0:height, 0:width]
-    ramp = (rows[..., None] * 900 + columns[..., None] * (600 + 250 * np.arange(channels))) % 65_536
-    noise = rng.integers(0, 256, (height, width, channels))
-    out: Levels = ((ramp + noise) % 65_536).astype(np.uint16)
-    out[0, 0], out[-1, -1] = 0, 65_535
-    return out
-
-
-def same_size(size: Size) -> Size:
-    return size
-
-
-def decoded(folder: Path, data: bytes, suffix: str = ".png", **options: Any) -> Picture:
-    path = folder / f"photo{suffix}"
-    path.write_bytes(data)
-    return decode(str(path), same_size, **options)
-
-
-def array_of(picture: Picture) -> NDArray[Any]:
-    """The upright pixels."""
-    upright = picture.upright()
-    return upright.deep.array if upright.deep is not None else np.asarray(upright.image)
 
 
 def kinds(picture: Any) -> list[str]:
     return [notice.kind for notice in picture.notices]
 
 
-@pytest.fixture
-def no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if imgbatch[deep] were not installed."""
-    monkeypatch.setattr(formats, "installed", lambda extra: extra != "deep")
-
-
 # PNG
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(
-    array: Levels, *, interlaced: bool = False, before: bytes = b"", behind: bytes = b""
-) -> bytes:
-    """A PNG of 16 bits a channel, its rows unfiltered; with chunks before and behind its pixels."""
-    height, width = array.shape[:2]
-    channels = array.reshape(height, width, -1)
-    passes = [channels]
-    if interlaced:
-        # Adam7 (PNG, 8.2): where each pass begins, and its steps, down and across.
-        places = (
-            *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2)),
-            *((0, 1, 2, 2), (1, 0, 2, 1)),
-        )
-        passes = [channels[top::down, left::across] for top, left, down, across in places]
-    rows = b"".join(
-        b"\0" + row.astype(">u2").tobytes() for one in passes if one.size for row in one
-    )
-    kind = PNG_COLOUR[channels.shape[2]]
-    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, interlaced)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + before
-        + chunk(b"IDAT", zlib.compress(rows))
-        + behind
-        + chunk(b"IEND", b"")
-    )
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
@@ -163,19 +98,6 @@ def test_what_stands_behind_the_pixels_of_a_png_is_read(tmp_path: Path) -> None:
 
 
 # TIFF
-
-
-def tiff(array: NDArray[Any], **options: Any) -> bytes:
-    file = BytesIO()
-    writer = {name: options.pop(name) for name in ("byteorder", "bigtiff") if name in options}
-    channels = array.shape[2] if array.ndim == 3 else 1
-    options.setdefault("photometric", "rgb" if channels >= 3 else "minisblack")
-    if channels in (2, 4):
-        options.setdefault("extrasamples", ["unassalpha"])
-    if options.get("planarconfig") == "separate":
-        array = np.moveaxis(array, 2, 0)
-    tifffile.imwrite(file, array, metadata=None, **writer, **options)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -376,15 +298,6 @@ def test_wide_grey_is_scaled_if_it_has_to_be(
 # JPEG 2000, PPM, AVIF
 
 
-def jpeg2000(array: NDArray[Any], **options: Any) -> bytes:
-    return bytes(imagecodecs.jpeg2k_encode(array, level=0, reversible=True, **options))
-
-
-def avif(array: NDArray[Any], bits: int, **options: Any) -> bytes:
-    options |= {"pixelformat": "444", "speed": 9, "numthreads": 1}
-    return bytes(imagecodecs.avif_encode(array, level=100, bitspersample=bits, **options))
-
-
 @pytest.mark.parametrize("bits", [10, 12, 16])
 @pytest.mark.parametrize("codec", ["jp2", "j2k"])
 @pytest.mark.parametrize("mode", CHANNELS)
@@ -426,19 +339,6 @@ def test_every_bit_of_an_avif_is_read(tmp_path: Path, bits: int) -> None:
     assert (picture.mode, kinds(picture)) == ("RGB;16", [])
     expected = np.rint(array / ((1 << bits) - 1) * 65_535)
     np.testing.assert_array_equal(array_of(picture), expected)
-
-
-def deep_files() -> dict[str, bytes]:
-    """A file of each kind that Pillow reduces to 8 bits."""
-    array = levels(3)
-    head = f"P6 {WIDTH} {HEIGHT} 65535\n".encode()
-    return {
-        ".png": png(array),
-        ".tif": tiff(array),
-        ".jp2": jpeg2000(array, codecformat="jp2"),
-        ".ppm": head + array.astype(">u2").tobytes(),
-        ".avif": avif(array >> 6, 10),
-    }
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm", ".avif"])
@@ -566,206 +466,3 @@ def test_the_memory_it_takes_is_told_before(tmp_path: Path) -> None:
     # The array and the file are the least that is there.
     for demand, data in zip(asked, deep_files().values(), strict=True):
         assert demand.bytes - 4_000_000 > pixels * 6 + len(data)
-
-
-# Writing
-
-
-def full_metadata() -> Metadata:
-    return Metadata(
-        exif=pictures.exif_block(orientation=1, size=(WIDTH, HEIGHT)).block,
-        xmp=pictures.xmp_packet(),
-        iptc=pictures.iptc_records(),
-        dpi=(240.0, 240.0),
-        comment="A comment",
-        texts=(("Title", "Lake"),),
-    )
-
-
-def deep_picture(mode: str = "RGB;16", *, icc: bytes | None = None) -> Picture:
-    pixels = Deep(levels(CHANNELS[mode]))
-    whole = (0, 0, *pixels.size)
-    return Picture(pixels, "png", pixels.size, whole, icc=icc, metadata=full_metadata())
-
-
-def read_by_imagemagick(path: Path, mode: str) -> Levels:
-    """The samples of an image as 16 bits; grey ones come as three equal channels."""
-    kind = "rgba" if "A" in mode else "rgb"
-    options = ["-depth", "16", "-endian", "LSB", f"{kind}:-"]
-    command = [programs.path_of("imagemagick"), f"{path}[0]", *options]
-    run = subprocess.run(command, capture_output=True, check=True, timeout=300)
-    array = np.frombuffer(run.stdout, "<u2").reshape(HEIGHT, WIDTH, len(kind))
-    return array[..., [0, -1]] if mode == "LA;16" else array
-
-
-@pytest.mark.slow
-@pytest.mark.external("imagemagick")
-@pytest.mark.parametrize("mode", CHANNELS)
-@pytest.mark.parametrize(
-    ("target", "options"),
-    [
-        ("png", {}),
-        ("png", {"effort": 1}),
-        *(("tiff", {"compression": one}) for one in ("none", "packbits", "lzw", "deflate")),
-    ],
-)
-def test_every_bit_is_written(
-    tmp_path: Path, target: str, options: dict[str, Any], mode: str
-) -> None:
-    picture = deep_picture(mode)
-    encoded = encode(picture, Encoding(target, **options))
-    assert (encoded.notices, encoded.size) == ((), (WIDTH, HEIGHT)) or target == "tiff"
-    path = tmp_path / f"out.{target}"
-    path.write_bytes(encoded.data)
-    np.testing.assert_array_equal(read_by_imagemagick(path, mode), levels(CHANNELS[mode]))
-
-
-def test_zstd_is_written_and_read(tmp_path: Path) -> None:
-    encoded = encode(deep_picture(), Encoding("tiff", compression="zstd"))
-    np.testing.assert_array_equal(array_of(decoded(tmp_path, encoded.data, ".tif")), levels(3))
-
-
-def test_compression_makes_it_smaller() -> None:
-    sizes = {
-        compression: len(encode(deep_picture(), Encoding("tiff", compression=compression)).data)
-        for compression in ("none", "lzw", "deflate", "zstd")
-    }
-    assert sizes["none"] > WIDTH * HEIGHT * 6
-    assert max(sizes["lzw"], sizes["deflate"], sizes["zstd"]) < sizes["none"]
-    png_sizes = {
-        n: len(encode(deep_picture(), Encoding("png", effort=n, metadata="none")).data)
-        for n in (1, 9)
-    }
-    assert png_sizes[9] <= png_sizes[1] < WIDTH * HEIGHT * 6
-
-
-def told(path: Path) -> dict[str, Any]:
-    """What exiftool finds in a file, without what must differ between 8 and 16 bits."""
-    run = subprocess.run(
-        [programs.path_of("exiftool"), "-j", "-G1", "-n", "-b", str(path)],
-        capture_output=True,
-        check=True,
-        timeout=300,
-    )
-    (tags,) = json.loads(run.stdout)
-    other = ("System:", "ExifTool:", "SourceFile")
-    layout = {"BitDepth", "BitsPerSample", "StripOffsets", "StripByteCounts", "RowsPerStrip"}
-    layout |= {"Predictor", "SampleFormat", "PlanarConfiguration", "SubfileType", "ExtraSamples"}
-    return {
-        key: value
-        for key, value in tags.items()
-        if not key.startswith(other) and key.split(":")[-1] not in layout
-    }
-
-
-@pytest.mark.slow
-@pytest.mark.external("exiftool")
-@pytest.mark.parametrize("target", ["png", "tiff"])
-def test_all_that_travels_is_written_as_it_is_with_8_bits(tmp_path: Path, target: str) -> None:
-    icc = pictures.wide_gamut_profile()
-    deep = deep_picture("RGBA;16", icc=icc)
-    assert deep.deep is not None
-    plain = deep.with_pixels(deep.deep.to_8_bit())
-    found = []
-    for name, picture in (("deep", deep), ("plain", plain)):
-        encoded = encode(picture, Encoding(target))
-        path = tmp_path / f"{name}.{target}"
-        path.write_bytes(encoded.data)
-        found.append((told(path), {notice.kind for notice in encoded.notices}))
-    assert found[0] == found[1]
-    tags = found[0][0]
-    assert tags["IFD0:Model"] == pictures.MODEL
-    assert any(key.startswith("XMP-dc:") for key in tags)
-    with Image.open(tmp_path / f"deep.{target}") as image:
-        assert image.info["icc_profile"] == icc
-        assert image.info["dpi"] == pytest.approx((240, 240), abs=0.01)
-
-
-@pytest.mark.parametrize("target", ["jpeg", "webp", "avif", "bmp", "gif", "jpeg2000", "heif"])
-def test_a_format_of_fewer_bits_warns_and_rounds(target: str) -> None:
-    encoded = encode(deep_picture(), Encoding(target, metadata="none"))
-    assert [notice.kind for notice in encoded.notices] == ["depth-reduced"]
-
-
-def test_8_bits_are_rounded_and_white_stays_white() -> None:
-    every = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
-    np.testing.assert_array_equal(rounded_to_8_bit(every), np.rint(every / 257))
-    bmp = encode(deep_picture(), Encoding("bmp", metadata="none")).data
-    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(bmp))), np.rint(levels(3) / 257))
-
-
-def test_jpeg_inside_a_tiff_has_8_bits() -> None:
-    encoded = encode(deep_picture(), Encoding("tiff", compression="jpeg"))
-    assert "depth-reduced" in [notice.kind for notice in encoded.notices]
-    assert Image.open(BytesIO(encoded.data)).info["compression"] == "jpeg"
-
-
-def test_without_the_extra_nothing_of_16_bits_is_written(no_extra: None) -> None:
-    encoded = encode(deep_picture(), Encoding("png", metadata="none"))
-    assert [notice.kind for notice in encoded.notices] == ["depth-reduced"]
-    assert "imgbatch[deep]" in encoded.notices[0].message
-    image = Image.open(BytesIO(encoded.data))
-    np.testing.assert_array_equal(np.asarray(image), np.rint(levels(3) / 257))
-
-
-# Through the whole program
-
-
-def run(folder: Path, data: bytes, suffix: str, **options: Any) -> tuple[Path, list[str]]:
-    photos = folder / "photos"
-    photos.mkdir()
-    (photos / f"photo{suffix}").write_bytes(data)
-    recipe = imgbatch.Recipe.from_options(**options)
-    (result,) = imgbatch.run(recipe, [photos], output=folder / "out", jobs=1)
-    assert result.failure is None, result.failure
-    return Path(result.written[0].path), [notice.kind for notice in result.notices]
-
-
-@pytest.mark.slow
-@pytest.mark.external("imagemagick")
-@pytest.mark.parametrize(("suffix", "target"), [(".png", "tiff"), (".tif", "png"), (".ppm", "png")])
-def test_halving_averages_in_16_bits(tmp_path: Path, suffix: str, target: str) -> None:
-    array = levels(3, 2 * WIDTH, 2 * HEIGHT)
-    head = f"P6 {2 * WIDTH} {2 * HEIGHT} 65535\n".encode()
-    data = {
-        ".png": png(array),
-        ".tif": tiff(array, compression="lzw"),
-        ".ppm": head + array.astype(">u2").tobytes(),
-    }[suffix]
-    path, warned = run(tmp_path, data, suffix, sizes=[f"{WIDTH}"], kernel="box", format=target)
-    assert warned == []
-    mean = array.astype(np.float64).reshape(HEIGHT, 2, WIDTH, 2, 3).mean(axis=(1, 3))
-    # The average of four is rounded twice, across and down.
-    assert np.abs(read_by_imagemagick(path, "RGB;16") - mean).max() <= 1
-
-
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_a_file_of_16_bits_that_needs_nothing_is_copied(tmp_path: Path, suffix: str) -> None:
-    data = deep_files()[suffix]
-    path, warned = run(tmp_path, data, suffix)
-    assert warned == []
-    assert path.read_bytes() == data
-
-
-def test_all_pages_of_16_bits_are_kept(tmp_path: Path) -> None:
-    pages = [levels(channels) for channels in (3, 4, 3)]
-    file = BytesIO()
-    with tifffile.TiffWriter(file) as writer:
-        for page in pages:
-            extra = ["unassalpha"] if page.shape[2] == 4 else None
-            writer.write(page, photometric="rgb", extrasamples=extra, metadata=None)
-    path, warned = run(tmp_path, file.getvalue(), ".tif", compression="lzw")
-    assert warned == []
-    assert path.read_bytes() != file.getvalue()
-    with tifffile.TiffFile(path) as written:
-        assert len(written.pages) == 3
-        for number, page in enumerate(pages):
-            np.testing.assert_array_equal(written.asarray(key=number), page)
-
-
-def test_grey_of_16_bits_stays_so_where_the_output_can_hold_it(tmp_path: Path) -> None:
-    array = levels(1, 2 * WIDTH, 2 * HEIGHT)
-    path, warned = run(tmp_path, png(array), ".png", sizes=[f"{WIDTH}"], kernel="box")
-    assert warned == []
-    mean = array.astype(np.float64).reshape(HEIGHT, 2, WIDTH, 2).mean(axis=(1, 3))
-    assert np.abs(np.asarray(Image.open(path)) - mean).max() <= 1

@@ -13,7 +13,8 @@ from typing import Final
 
 import pytest
 from PIL import Image
-from toolkit.mutations import Specimen, damaged, dealt, opens_whole, retyped, specimens
+from toolkit.mutations import damaged, dealt, opens_whole, retyped
+from toolkit.specimens import Specimen, specimens
 
 from imgbatch.imaging import formats
 from imgbatch.model import Job, Limits, Result, Run, Source, Target

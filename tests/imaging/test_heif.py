@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +14,18 @@ import pillow_heif
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from toolkit import pictures, programs
+from toolkit import decoding, pictures, programs
 
 import imgbatch
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, heif
-from imgbatch.imaging.decode import decode, read_header
+from imgbatch.imaging.decode import read_header
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.encode import encode
 from imgbatch.imaging.picture import Metadata, Picture
 from imgbatch.model import Encoding, Size
+
+decoded: Final = partial(decoding.decoded, name="photo.heic")
 
 SIZE: Final = (96, 64)
 LOSSLESS: Final = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
@@ -37,12 +40,6 @@ formats.load_plugin(formats.BY_NAME["heif"])
 
 def heic(pixels: NDArray[Any] | Image.Image, **options: Any) -> bytes:
     return pictures.saved(pixels, "HEIF", **LOSSLESS, **options)
-
-
-def decoded(folder: Path, data: bytes, **options: Any) -> Picture:
-    path = folder / "photo.heic"
-    path.write_bytes(data)
-    return decode(str(path), same_size, **options)
 
 
 def kinds(picture: Any) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
 from PIL import Image
-from toolkit import pictures
+from toolkit import decoding, pictures
 from toolkit.raw import CLOCKWISE, EXPECTED, SIZE, curve, dng, scene
 
 import imgbatch
@@ -16,14 +17,9 @@ from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
 from imgbatch.imaging.decode import Demand, decode, read_header
 from imgbatch.imaging.metadata.exif import Exif
-from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
 
-
-def decoded(folder: Path, data: bytes, least: Size | None = None, **options: Any) -> Picture:
-    path = folder / "photo.dng"
-    path.write_bytes(data)
-    return decode(str(path), lambda size: least or size, **options)
+decoded: Final = partial(decoding.decoded, name="photo.dng")
 
 
 def middles(image: Image.Image) -> tuple[tuple[int, ...], ...]:
@@ -56,7 +52,7 @@ def test_a_raw_file_is_developed_upright_and_balanced(tmp_path: Path, orientatio
 )
 def test_half_is_developed_where_that_is_enough(tmp_path: Path, least: Size, given: Size) -> None:
     asked: list[Demand] = []
-    picture = decoded(tmp_path, dng(orientation=3), least, admit=asked.append)
+    picture = decoded(tmp_path, dng(orientation=3), least=least, admit=asked.append)
     assert (picture.size, picture.full_size) == (given, SIZE)
     assert picture.area == (0, 0, *given)
     assert asked[0].decoded_size == given
@@ -65,7 +61,7 @@ def test_half_is_developed_where_that_is_enough(tmp_path: Path, least: Size, giv
 
 def test_half_of_odd_sizes_knows_where_the_picture_ends(tmp_path: Path) -> None:
     size = (191, 127)
-    picture = decoded(tmp_path, dng(scene(size), 6), (50, 50))
+    picture = decoded(tmp_path, dng(scene(size), 6), least=(50, 50))
     assert (picture.full_size, picture.size) == (size, (96, 64))
     assert picture.area == (0, 0, 95.5, 63.5)
 
@@ -125,7 +121,7 @@ def test_the_largest_preview_is_taken_with_the_raw_files_metadata(
 
 def test_a_preview_is_decoded_smaller_where_that_is_enough(tmp_path: Path) -> None:
     data = dng(previews=(preview((160, 96)),))
-    picture = decoded(tmp_path, data, (40, 24), raw_preview=True)
+    picture = decoded(tmp_path, data, least=(40, 24), raw_preview=True)
     assert (picture.full_size, picture.size) == ((160, 96), (40, 24))
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
-import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,67 +16,28 @@ from PIL import Image
 from toolkit import ROOT
 from toolkit.commands import imgbatch, imgbatch_here
 from toolkit.folders import files, plant
-from toolkit.pictures import exif_block, opened, saved, scene, text, with_metadata
+from toolkit.pictures import opened, saved, scene
+from toolkit.shoots import photograph, planned_jobs
 
 import imgbatch as api
 from imgbatch.errors import PlanError, UsageError
-from imgbatch.executors import Control, Task, pool, serial
-from imgbatch.imaging import decode
-from imgbatch.model import LATEST_NS, Job, Limits, Sort, Source
+from imgbatch.executors import Control, Task, serial
+from imgbatch.model import LATEST_NS, Job, Limits
 from imgbatch.naming import FIELDS, Caption
 from imgbatch.planning import numbering
 from imgbatch.planning.compact import Jobs
 from imgbatch.planning.in_place import InPlace
-from imgbatch.planning.numbering import Facts, numbered, taken_ns
+from imgbatch.planning.numbering import Facts, taken_ns
 from imgbatch.planning.plan import plan
 from imgbatch.planning.scan import Selection, scan
 from imgbatch.planning.to_folder import ToFolder
 from imgbatch.recipes.recipe import Recipe
-from imgbatch.recipes.toml import load
-from imgbatch.running import batch
-from imgbatch.running.settings import Settings
 
-SUBSEC: Final = 0x9291
-OFFSET: Final = 0x9011
 DATE: Final = 0x9003
 MODEL: Final = 0x0110
 BERLIN: Final = "CET-1CEST,M3.5.0,M10.5.0/3"
-
+pytestmark = pytest.mark.usefixtures("in_utc")
 posix_only = pytest.mark.skipif(not hasattr(time, "tzset"), reason="time zones are set by tzset")
-
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In no season's time, wherever the tests run."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC0")
-        _set_zone()
-        yield
-    _set_zone()
-
-
-def _set_zone() -> None:
-    if hasattr(time, "tzset"):
-        time.tzset()
-
-
-def photograph(
-    file: Path,
-    date: str | None,
-    *,
-    subsec: str | None = None,
-    offset: str | None = None,
-    changed: float = 1_700_000_000,
-) -> Path:
-    """A picture that tells when it was taken, in a file that was changed at another time."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    more = [(tag, 2, text(told)) for tag, told in ((SUBSEC, subsec), (OFFSET, offset)) if told]
-    block = exif_block(orientation=1, more=more).block
-    # As long as the date that stands there.
-    block = block.replace(b"2024:05:17 18:03:09", (date or " " * 19).encode("ascii"))
-    file.write_bytes(with_metadata(scene(48, 32), "JPEG", exif=block))
-    os.utime(file, (changed, changed))
-    return file
 
 
 def names_of(folder: Path, *paths: Path, **options: Any) -> dict[str, str]:
@@ -256,157 +215,6 @@ def test_the_source_is_numbered_even_if_nothing_is_made_of_it(tmp_path: Path) ->
 
     assert [(job.source.relative, job.seq) for job in made.jobs] == [("a.jpg", 3), ("c.jpg", 2)]
     assert [result.source.relative for result in made.skipped] == ["b.jpg"]
-
-
-# Who reads headers, and who does not
-
-
-def _reader(asked: list[int]) -> numbering.Reader:
-    def read(jobs: Jobs) -> Iterable[Facts]:
-        asked.append(len(jobs))
-        return numbering.one_by_one(jobs)
-
-    return read
-
-
-@pytest.mark.parametrize(
-    ("options", "sort", "reads"),
-    [
-        ({"template": "{stem}{ext}"}, "date", False),
-        ({"template": "{seq}{ext}"}, "date", True),
-        ({"template": "{seq}{ext}"}, "name", False),
-        ({"template": "{stem}-{camera}{ext}"}, "name", True),
-        ({"filters": ["text:text={seq}"]}, "date", True),
-        ({"filters": ["text:text={seq}"]}, "name", False),
-        ({"filters": ["text:text={stem} {date}"]}, "date", False),
-    ],
-)
-def test_headers_are_read_only_where_a_number_or_a_name_needs_them(
-    tmp_path: Path, options: dict[str, Any], sort: Sort, reads: bool
-) -> None:
-    folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
-    asked: list[int] = []
-    recipe = Recipe.from_options(**options)
-
-    sources = scan([str(folder)], Selection())
-    plan(sources, ToFolder(recipe, "out"), sort=sort, reader=_reader(asked))
-
-    assert asked == ([2] if reads else [])
-
-
-def test_a_recipe_knows_which_fields_it_uses(tmp_path: Path) -> None:
-    file = tmp_path / "recipe.toml"
-    file.write_text(
-        '[prepare]\noperations = ["text:text={parent}"]\n'
-        '[[output]]\nname = "a"\npath = "{stem}-{width}"\n'
-        '[[output]]\nname = "b"\npath = "{output}"\noperations = ["text:text={seq:03d}", "sepia"]\n'
-    )
-
-    recipe = load(file)
-
-    used = ("parent", "stem", "width", "output", "seq")
-    assert all(recipe.uses(field) for field in used)
-    assert not any(recipe.uses(field) for field in ("ext", "dir", "height", "date", "camera"))
-
-
-def test_without_headers_sources_are_passed_on_as_they_come() -> None:
-    given = []
-
-    def sources() -> Iterator[Source]:
-        for name in ("a", "b"):
-            given.append(name)
-            yield Source("in", name, 1, 1)
-
-    stream = numbered(sources(), None)
-
-    assert next(stream) == (Source("in", "a", 1, 1), 1, None)
-    assert given == ["a"]
-    assert next(stream) == (Source("in", "b", 1, 1), 2, None)
-
-
-@pytest.mark.slow
-def test_a_source_that_waits_takes_little_memory() -> None:
-    count = 10_000
-
-    def sources() -> Iterator[Source]:
-        for number in range(count):
-            relative = f"2024-05-17 Wedding/Selects/IMG_{number:05}.jpg"
-            yield Source("/home/somebody/Pictures", relative, 5_000_000 + number, 10**18 + number)
-
-    def reader(jobs: Jobs) -> Iterator[Facts]:
-        for job in jobs:
-            yield Facts(job.seq, (6000, 4000), "2024:05:17 18:03:09", "X100V", 10**18 - job.seq)
-
-    tracemalloc.start()
-    try:
-        for _, seq, facts in numbered(sources(), reader, by_date=True):
-            assert facts is not None
-            assert facts.seq == count + 1 - seq
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert peak / count < 400
-
-
-# Headers read by several processes
-
-
-def _jobs(folder: Path) -> Jobs:
-    jobs = Jobs()
-    for seq, source in enumerate(scan([str(folder)], Selection()), 1):
-        jobs.append(Job(source, (), seq))
-    return jobs
-
-
-def test_several_processes_find_what_one_finds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batch, "_HEADERS_OF_A_WORKER", 20)
-    for number in range(0, 45, 2):
-        photograph(tmp_path / f"{number:02}.jpg", f"2024:05:17 10:{number:02}:00", subsec="25")
-    plant(tmp_path, "broken.jpg", data=b"\xff\xd8\xffbroken")
-    plant(tmp_path, *(f"{number:02}.png" for number in range(1, 45, 2)))
-    jobs = _jobs(tmp_path)
-    calls: list[int] = []
-
-    def counted(*arguments: Any) -> Iterator[Facts]:
-        calls.append(arguments[3])
-        return pool.run(*arguments)
-
-    monkeypatch.setattr(batch, "_pool", lambda: counted)
-    found = list(batch._headers(jobs, Settings((), jobs=2)))
-    alone = list(batch._headers(jobs, Settings((), jobs=1)))
-
-    assert calls == [2]
-    assert sorted(found) == alone == list(numbering.one_by_one(jobs))
-    assert len(alone) == len(jobs) == 46
-    assert [facts.seq for facts in alone if numbering.is_unread(facts)] == [46]
-
-
-def test_of_a_header_whose_reader_died_the_files_time_is_known(tmp_path: Path) -> None:
-    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:01", changed=1_600_000_000)
-
-    lost = numbering.unread(_jobs(tmp_path)[0], "killed", "its worker was killed by signal 9")
-
-    assert lost == Facts(1, (0, 0), None, None, 1_600_000_000 * 10**9)
-    assert numbering.is_unread(lost)
-
-
-def test_a_picture_with_more_pixels_than_allowed_is_not_read(tmp_path: Path) -> None:
-    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
-    (job,) = _jobs(tmp_path)
-
-    found, missed = (numbering.read(job, limits=Limits(max_pixels=48 * 32 - n)) for n in (0, 1))
-    assert found is not None
-    assert found.size == (48, 32)
-    assert missed is not None
-    assert numbering.is_unread(missed)
-    assert numbering.is_unread(*batch._headers(_jobs(tmp_path), _with_limit(48 * 32 - 1)))
-
-
-def _with_limit(pixels: int) -> Settings:
-    return Settings((), jobs=1, max_pixels=pixels)
 
 
 # In place
@@ -638,7 +446,7 @@ def test_facts_are_asked_for_by_any_executor(tmp_path: Path) -> None:
         timeout=10,
     )
 
-    (facts,) = serial.run(task, _jobs(tmp_path), [range(1)], 1, Control())
+    (facts,) = serial.run(task, planned_jobs(tmp_path), [range(1)], 1, Control())
 
     assert facts == Facts(1, (48, 32), "2024:05:17 10:00:00", "Testa 7", _ns(2024, 5, 17, 10, 0, 0))
 
@@ -649,71 +457,3 @@ def test_a_plan_error_is_raised_for_names_that_are_too_long(tmp_path: Path) -> N
 
     with pytest.raises(PlanError, match="would get a name of 256 bytes, and the most is 255"):
         api.run(recipe, [folder], output=tmp_path / "out", jobs=1)
-
-
-# Headers that do not come to an end, or take too much
-
-
-def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many jobs are given to processes, each time."""
-    calls: list[int] = []
-
-    def run(*arguments: Any) -> Iterator[Facts]:
-        calls.append(len(arguments[1]))
-        return pool.run(*arguments)
-
-    monkeypatch.setattr(batch, "_pool", lambda: run)
-    return calls
-
-
-@pytest.mark.slow
-def test_a_header_that_hangs_costs_its_file_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a", "b", "c"):
-        photograph(tmp_path / f"{name}.jpg", "2024:05:17 10:00:00")
-    calls = _counted(monkeypatch)
-    begun = threading.Event()
-    read = decode.read_header
-
-    def hanging(path: str, *arguments: Any, **options: Any) -> decode.Header:
-        while path.endswith("b.jpg"):
-            begun.set()
-        return read(path, *arguments, **options)
-
-    monkeypatch.setattr(decode, "read_header", hanging)
-    settings = Settings((), timeout=1)
-    found = list(batch._headers(_jobs(tmp_path), settings))
-    assert begun.is_set()
-    assert [facts.size for facts in found] == [(48, 32), (0, 0), (48, 32)]
-    assert calls == []
-
-
-def test_headers_that_a_library_reads_are_read_in_a_process_that_can_be_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
-    # What it is, not what it is called.
-    plant(tmp_path, "b.jpg", "c.webp", data=saved(scene(48, 32), "WEBP"))
-    calls = _counted(monkeypatch)
-    jobs = _jobs(tmp_path)
-    here = [numbering.read(job, here=True) for job in jobs]
-    assert [facts and facts.size for facts in here] == [(48, 32), None, None]
-    known = {facts.seq: facts.size for facts in batch._headers(jobs, Settings(()))}
-    assert calls == [2]
-    assert known == dict.fromkeys((1, 2, 3), (48, 32))
-    # With one job no process is started, as `run` promises.
-    known = {facts.seq: facts.size for facts in batch._headers(jobs, Settings((), jobs=1))}
-    assert (calls, len(known)) == ([2], 3)
-    assert all(size == (48, 32) for size in known.values())
-
-
-def test_a_header_that_takes_more_memory_than_is_allowed_is_not_read(tmp_path: Path) -> None:
-    plant(tmp_path, "a.webp", data=saved(scene(3000, 2000), "WEBP", method=0))
-    (job,) = _jobs(tmp_path)
-    enough, little = Limits(memory=200_000_000), Limits(memory=50_000_000)
-    read = numbering.read(job, limits=enough)
-    assert read is not None
-    assert read.size == (3000, 2000)
-    assert numbering.read(job, 0.2, limits=enough) is None
-    assert numbering.read(job, limits=little) == numbering.unread(job)

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from toolkit import pictures
-from toolkit.mutations import Specimen, specimens
 from toolkit.pictures import Gps, Order, saved, scene
+from toolkit.specimens import Specimen, specimens
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 SAMPLES: Final = ROOT / "sample_images"

@@ -1,0 +1,46 @@
+"""Every option and command is explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+from toolkit import ROOT
+from toolkit.commands import imgbatch_here
+
+from imgbatch.cli.commands import group
+
+MAKING: Final = ("resize", "convert", "filter")
+COMMANDS: Final = (*MAKING, "run", "presets", "formats", "operations")
+
+
+def _options(command: str) -> list[click.Option]:
+    found = group.get_command(click.Context(group), command)
+    assert found is not None
+    return [one for one in found.params if isinstance(one, click.Option)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained_in_the_commands_help(tmp_path: Path, command: str) -> None:
+    shown = " ".join(imgbatch_here(command, "--help", cwd=tmp_path).stdout.decode().split())
+
+    for option in _options(command):
+        for word in (*option.opts, *option.secondary_opts):
+            assert word in shown
+        assert option.help, f"{option.opts} is not explained"
+        assert " ".join(option.help.split()[:3]) in shown
+    assert set(COMMANDS) == set(group.list_commands(click.Context(group)))
+
+
+def test_every_option_and_every_command_is_in_the_docs() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    words = {
+        f"`{word}"
+        for command in (*MAKING, "run")
+        for option in _options(command)
+        for word in (*option.opts, *option.secondary_opts)
+    } | {f"`imgbatch {command}" for command in COMMANDS}
+
+    assert sorted(word for word in words if word not in page) == []

@@ -1,0 +1,373 @@
+"""Text is drawn over the picture, in any font that has its letters."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageDraw, ImageFont
+from toolkit import pictures
+from toolkit.overlays import ORIGIN, applied, check_laid, converted, in_8_bits, named, over
+from toolkit.reference import (
+    MODES,
+    Floats,
+    planes_of,
+)
+
+from imgbatch.errors import UsageError
+from imgbatch.imaging import lettering
+from imgbatch.imaging.picture import Metadata, Picture
+from imgbatch.model import Origin
+from imgbatch.naming import FIELDS
+from imgbatch.operations import build, parse
+from imgbatch.operations.geometry import GRAVITIES
+
+# Text
+
+
+def drawn(text: str, size: float, left: int, baseline: int) -> Floats:
+    """A text in the bundled font, as a mask of 0 to 255 on a page, its ink beginning at `left`."""
+    mask = Image.new("L", (240, 120))
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(mask).text((50, baseline), text, fill=255, font=font, anchor="ls")
+    box = mask.getbbox()
+    assert box is not None
+    return np.roll(planes_of(mask), left - box[0], axis=1)
+
+
+def blank(mode: str = "RGB", level: int = 120, size: tuple[int, int] = (240, 120)) -> Picture:
+    fill = tuple(200 if band == "A" else level for band in mode)
+    return named(Picture.of(Image.new(mode, size, fill if len(fill) > 1 else fill[0])))
+
+
+def metrics(size: float) -> tuple[int, int]:
+    """How far capitals reach above the baseline, and descenders below it."""
+    _, top, _, bottom = ImageFont.load_default(size).getbbox("Hg", anchor="ls")
+    return round(-top), round(bottom)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("opacity", [1, 0.6])
+def test_text_is_laid_over_the_picture_in_its_colour(mode: str, opacity: float) -> None:
+    picture = blank(mode)
+    colour = "#b0b0b0" if mode in ("L", "LA") else "#f0a020"
+    words = f"text:text=Hug,size=20,margin=10,shadow=no,colour={colour},opacity={opacity}"
+    after = applied(words, picture)
+    # 20 % of 120 pixels is the font, 10 % the margin.
+    _, below = metrics(24)
+    mask = drawn("Hug", 24, 12, 120 - 12 - below)
+    levels = (0xB0,) if mode in ("L", "LA") else (0xF0, 0xA0, 0x20)
+    colours = np.broadcast_to(np.array(levels, np.float64), (120, 240, len(levels)))
+    assert after.mode == mode
+    assert mask.max() == 255
+    check_laid(picture, after, colours, in_8_bits(mask, opacity))
+
+
+def test_the_alpha_of_a_colour_is_an_opacity_too() -> None:
+    words = "text:text=x,size=30,shadow=no"
+    half = applied(f"{words},colour=#ffffff80", blank())
+    same = applied(f"{words},opacity={128 / 255}", blank())
+    assert half.image.tobytes() == same.image.tobytes()
+
+
+def extent(words: str, size: tuple[int, int] = (240, 120)) -> tuple[int, int, int, int]:
+    after = applied(f"{words},shadow=no", blank("L", 0, size))
+    box = after.image.getbbox()
+    assert box is not None
+    return box
+
+
+@pytest.mark.parametrize("gravity", GRAVITIES)
+def test_text_lies_where_gravity_and_margin_say(gravity: str) -> None:
+    left, top, right, bottom = extent(f"text:text=Hg,size=20,margin=5,gravity={gravity}")
+    if "west" in gravity:
+        assert left == 6
+    elif "east" in gravity:
+        assert right == 240 - 6
+    else:
+        assert abs(left + right - 240) <= 1
+    if "north" in gravity:
+        assert top == 6
+    elif "south" in gravity:
+        assert bottom == 120 - 6
+    else:
+        assert abs(top + bottom - 120) <= 2
+
+
+def test_texts_stand_on_the_same_line_whatever_their_letters() -> None:
+    above, below = metrics(24)
+    for text in ("xxx", "xgx", "HHH", "x_x"):
+        found = extent(f"text:text={text},size=20,margin=5")
+        baseline = 120 - 6 - below
+        assert found[3] == (baseline if text in ("xxx", "HHH") else found[3]) >= baseline
+        assert found[1] >= baseline - above
+
+
+@pytest.mark.parametrize(("gravity", "left"), [("west", [6, 6]), ("east", None), ("center", None)])
+def test_lines_are_aligned_as_gravity_says(gravity: str, left: list[int] | None) -> None:
+    after = applied(
+        f"text:text=HHHHHH\\nHH,size=15,margin=5,gravity={gravity},shadow=no", blank("L", 0)
+    )
+    box = after.image.getbbox()
+    assert box is not None
+    middle = (box[1] + box[3]) // 2
+    parts = [after.image.crop((0, 0, 240, middle)), after.image.crop((0, middle, 240, 120))]
+    first, second = (part.getbbox() for part in parts)
+    assert first is not None
+    assert second is not None
+    assert first[2] - first[0] > 2 * (second[2] - second[0])
+    if gravity == "west":
+        assert abs(first[0] - second[0]) <= 0
+    elif gravity == "east":
+        assert abs(first[2] - second[2]) <= 0
+    else:
+        assert abs(first[0] + first[2] - second[0] - second[2]) <= 2
+    # From baseline to baseline are one and a quarter of the font's 18 pixels.
+    assert second[3] + middle - first[3] == round(1.25 * 18)
+
+
+@pytest.mark.parametrize("size", [(240, 120), (120, 240), (40, 300)])
+@pytest.mark.parametrize(
+    "text", ["a long text that does not fit into the width of it", "many\\nlines\\n" * 9]
+)
+def test_text_that_does_not_fit_is_made_smaller(text: str, size: tuple[int, int]) -> None:
+    left, top, right, bottom = extent(f"text:text={text},size=30,margin=5,gravity=center", size)
+    margin = min(size) // 20
+    assert min(left, top) >= margin
+    assert right <= size[0] - margin
+    assert bottom <= size[1] - margin
+    # But no smaller than need be.
+    assert right - left > 0.85 * (size[0] - 2 * margin) or bottom - top > 0.7 * size[1]
+
+
+@pytest.mark.slow
+def test_a_text_without_end_takes_no_more_than_the_picture() -> None:
+    after = applied(f"text:text={'endless ' * 2000},size=50", blank())
+    assert after.size == (240, 120)
+
+
+def exif_of(date: str = "2019:08:07 06:05:04", model: str = "Box 3") -> bytes:
+    exif = Image.Exif()
+    exif[0x0110] = model
+    exif.get_ifd(0x8769)[0x9003] = date
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{stem}{ext} in {dir}", "photo.jpg in holidays/lake"),
+        ("{seq} {seq:04d} {output}", "7 0007 web"),
+        ("{width}x{height}", "240x120"),
+        ("{date}", "2019-08-07"),
+        ("{date:%d.%m.%y %H:%M}", "07.08.19 06:05"),
+        ("{camera}", "Box 3"),
+        ("{{{stem:>7}}}", "{  photo}"),
+        ("{stem!u} {camera!l:.2}", "PHOTO bo"),
+        ("{parent}", "lake"),
+    ],
+)
+def test_fields_become_what_they_are_of_this_picture(template: str, text: str) -> None:
+    picture = dataclasses.replace(blank(), metadata=Metadata(exif=exif_of()))
+    escaped = text.replace("{", "{{").replace("}", "}}")
+    after, plainly = (
+        build("text", {"text": words, "size": 9.0}).apply(picture) for words in (template, escaped)
+    )
+    assert after.image.tobytes() == plainly.image.tobytes()
+    assert after.image.tobytes() != picture.image.tobytes()
+
+
+@pytest.mark.parametrize("exif", [None, b"broken", exif_of("0000:00:00 00:00:00", "")])
+def test_what_exif_does_not_tell_falls_back(exif: bytes | None) -> None:
+    picture = dataclasses.replace(blank(), metadata=Metadata(exif=exif))
+    changed = datetime.fromtimestamp(ORIGIN.mtime_ns / 1e9, UTC).astimezone()
+    text = f"{changed:%Y-%m-%d %H:%M} unknown"
+    after = applied("text:text={date:%Y-%m-%d %H:%M} {camera}", picture)
+    assert after.image.tobytes() == applied(f"text:text={text}", picture).image.tobytes()
+
+
+def test_every_field_of_names_can_be_written() -> None:
+    for field in FIELDS:
+        assert applied(f"text:text=.{{{field}}}", blank()).notices == ()
+
+
+def test_a_template_needs_no_name_for_a_file() -> None:
+    for text in ("..", "/", "C:\\\\", "ends in/", "../x"):
+        assert applied(f"text:text={text}", blank()).image.tobytes() != blank().image.tobytes()
+
+
+def gaussian(mask: Floats, sigma: float) -> Floats:
+    reach = int(5 * sigma) + 1
+    taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    taps /= taps.sum()
+    across = np.apply_along_axis(np.convolve, 1, mask, taps, "same")
+    return np.apply_along_axis(np.convolve, 0, across, taps, "same")
+
+
+@pytest.mark.parametrize(("colour", "shadow"), [("white", 0), ("black", 255), ("#e04020", 0)])
+def test_a_shadow_is_a_blurred_copy_that_sets_the_text_off(colour: str, shadow: int) -> None:
+    picture = blank()
+    words = f"text:text=Hug,size=20,gravity=center,opacity=0.8,colour={colour}"
+    # The letters themselves, from what they look like on black without a shadow.
+    white = "text:text=Hug,size=20,gravity=center,shadow=no"
+    mask = planes_of(applied(white, blank("L", 0)).image)
+    halo = np.minimum(255, 1.5 * gaussian(mask[..., 0], 2.4))[..., None]
+    shaded, _ = over(planes_of(picture.image), np.full((120, 240, 3), shadow), 0.8 * halo / 255)
+    levels = planes_of(Image.new("RGB", (240, 120), colour))
+    expected, _ = over(shaded, levels, 0.8 * mask / 255)
+    # Pillow blurs by three boxes, which is not quite a Gaussian.
+    assert np.abs(planes_of(applied(words, picture).image) - expected).max() <= 6
+
+
+def test_white_text_on_white_is_legible_by_its_shadow() -> None:
+    picture = blank("L", 255)
+    assert planes_of(applied("text:text=Hug,size=20", picture).image).min() < 150
+    assert planes_of(applied("text:text=Hug,size=20,shadow=no", picture).image).min() == 255
+
+
+def test_text_in_a_colour_makes_a_grey_picture_one_in_colours() -> None:
+    for mode, expected in (("L", "RGB"), ("LA", "RGBA")):
+        after = applied("text:text=Hug,size=30,colour=red", blank(mode))
+        found = planes_of(after.image)
+        assert after.mode == expected
+        assert found[..., 0].max() == 255 > found[..., 1].max()
+        assert applied("text:text=Hug,colour=#808080", blank(mode)).mode == mode
+
+
+def test_text_has_its_colour_in_the_profile_of_the_picture() -> None:
+    wide = pictures.wide_gamut_profile()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = dataclasses.replace(blank(), icc=wide)
+    after = applied("text:text=HHH,size=50,colour=#d03010,shadow=no", picture)
+    told = converted((0xD0, 0x30, 0x10), srgb, wide)
+    near = np.abs(planes_of(after.image) - told).max(axis=2) <= 1
+    assert near.sum() > 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tab\there\x00\x07\x1b[0m",
+        "\udcff\udc80 undecodable",
+        "שלום مرحبا",
+        "😀👨‍👩‍👧 日本語",
+        "a\r\nb\rc\u2028d",
+        "\u202eturned\u202c",
+        "e\u0301 decomposed",
+        "x" * 300,
+        "\n\n",
+    ],
+)
+def test_odd_names_are_written_as_far_as_the_font_goes(text: str) -> None:
+    picture = dataclasses.replace(blank(), origin=Origin(text))
+    for words in ("text", "text:size=40,gravity=center", "text:text={stem}\\n{stem}"):
+        assert applied(words, picture).size == (240, 120)
+
+
+def test_what_cannot_be_drawn_is_left_away() -> None:
+    assert lettering.readable("a\tb\x00c") == "a b c"
+    assert lettering.readable("a\r\nb\rc\u2028d") == "a\nb\nc\nd"
+    assert lettering.readable("e\u0301\udcff") == "é\ufffd"
+
+
+# Fonts
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> Path:
+    """The bundled font as a file."""
+    stream: Any = ImageFont.load_default(10)
+    path = tmp_path / "fonts" / "Own Sans.ttf"
+    path.parent.mkdir()
+    path.write_bytes(stream.path.getvalue())
+    return path
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that is all that the system has of fonts."""
+    folder = tmp_path / "share"
+    (folder / "fonts").mkdir(parents=True)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    monkeypatch.setenv("XDG_DATA_DIRS", str(folder))
+    caches = (lettering.suitable, lettering._system_font)
+    for cache in caches:
+        cache.cache_clear()
+    yield folder / "fonts"
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_a_font_can_be_a_file(bundled: Path) -> None:
+    words = f"text:text=Hug,font={bundled}"
+    assert (
+        applied(words, blank()).image.tobytes() == applied("text:text=Hug", blank()).image.tobytes()
+    )
+    with pytest.raises(UsageError, match="found 'é', expected letters that this font has"):
+        parse(f"text:text=Café,font={bundled}")
+
+
+def test_a_font_beside_a_recipe_is_found(bundled: Path) -> None:
+    operation = parse("text:text=Hug,font=Own Sans.ttf", str(bundled.parent))
+    assert operation == parse(f"text:text=Hug,font={bundled}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
+def test_a_font_can_be_one_of_the_system_by_its_name(bundled: Path, system: Path) -> None:
+    (system / "Own-Sans.ttf").write_bytes(bundled.read_bytes())
+    assert parse("text:text=Hug,font=Own-Sans") == parse(f"text:text=Hug,font={bundled}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
+def test_letters_that_no_font_has_are_refused_in_a_text_and_replaced_in_a_name(
+    system: Path,
+) -> None:
+    with pytest.raises(UsageError, match="found 'ü日', expected letters that the bundled font"):
+        parse("text:text=Müritz 日")
+    assert parse("text:text=© “Müller”".replace("ü", "u"))
+    picture = dataclasses.replace(blank(), origin=Origin("Müritz"))
+    after = applied("text", picture)
+    assert after.image.tobytes() == applied("text:text=Muritz", blank()).image.tobytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
+def test_letters_that_the_bundled_font_lacks_are_drawn_in_one_of_the_system(
+    bundled: Path, system: Path
+) -> None:
+    assert lettering.suitable("Müri", None) is None
+    # A font that has them: the bundled one, which says of its » that it is an ü.
+    (system / "DejaVuSans.ttf").write_bytes(with_letter(bundled.read_bytes(), "»", "ü"))
+    lettering.suitable.cache_clear()
+    lettering._system_font.cache_clear()
+    picture = dataclasses.replace(blank(), origin=Origin("Müri"))
+    after = applied("text", picture)
+    assert after.image.tobytes() == applied("text:text=M»ri", blank()).image.tobytes()
+    assert lettering.suitable("Muri", None) is None
+
+
+def with_letter(font: bytes, old: str, new: str) -> bytes:
+    """A font that has `new` in place of `old` (OpenType, cmap, format 4); both alone in a range."""
+    made = bytearray(font)
+    tables = struct.unpack(">H", font[4:6])[0]
+    records = (
+        struct.unpack(">4sIII", font[at : at + 16]) for at in range(12, 12 + 16 * tables, 16)
+    )
+    cmap = next(offset for tag, _, offset, _ in records if tag == b"cmap")
+    table = cmap + struct.unpack(">I", font[cmap + 8 : cmap + 12])[0]
+    form, _, _, twice = struct.unpack(">HHHH", font[table : table + 8])
+    assert form == 4
+    ends, starts, deltas = table + 14, table + 16 + twice, table + 16 + 2 * twice
+    codes = struct.unpack(f">{twice // 2}H", font[ends : ends + twice])
+    at = 2 * codes.index(ord(old))
+    delta = struct.unpack_from(">H", font, deltas + at)[0]
+    for place in (ends, starts):
+        struct.pack_into(">H", made, place + at, ord(new))
+    struct.pack_into(">H", made, deltas + at, (delta + ord(old) - ord(new)) % 65_536)
+    return bytes(made)

@@ -1,0 +1,18 @@
+"""What tests of plans ask for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from toolkit.shoots import set_zone
+
+
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In no season's time, wherever the tests run."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC0")
+        set_zone()
+        yield
+    set_zone()

@@ -1,0 +1,160 @@
+"""Plain values: pickled whole, frozen, and what they know of themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import pickle
+from typing import Any, Final
+
+import pytest
+
+from imgbatch import model
+from imgbatch.model import (
+    Encoding,
+    Failure,
+    FileState,
+    Job,
+    Limits,
+    Notice,
+    Origin,
+    Result,
+    Run,
+    Source,
+    Summary,
+    Target,
+    Written,
+)
+
+SOURCE: Final = Source(
+    "photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos", 12, 34
+)
+
+WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True)
+FAILURE: Final = Failure("decode", "truncated", "cut short")
+FAILED: Final = Result.failed(SOURCE, FAILURE, 0.5)
+
+VALUES: Final = (
+    SOURCE,
+    Encoding(
+        "webp",
+        80,
+        "copyright",
+        (1, 2, 3, 4),
+        "perceptual",
+        "4:2:2",
+        True,
+        True,
+        3,
+        "lzw",
+        False,
+        "Ada",
+        "(c) Ada",
+        500_000,
+        True,
+        300,
+    ),
+    Target(
+        *("web", "out", "a.jpg"),
+        replace=True,
+        known=FileState(12, 34, 56, 78),
+        any_suffix=True,
+        again=True,
+        claimed=True,
+        unless=1234,
+        standing="a.png",
+        known_hash=5678,
+    ),
+    Origin("a", ".jpg", "b", 7, 12, "web", "c"),
+    Job(SOURCE, (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg")), 7),
+    Limits(1.5, 2, 3),
+    Run("word", "out", Limits(), True, "backup", True, True, True, True),
+    Notice("depth-reduced", "it was"),
+    FAILURE,
+    WRITTEN,
+    Result(SOURCE, "done", (WRITTEN,), (Notice("enlarged", "b"),), None, "why", 1.5),
+    FAILED,
+    Summary(2, 9, 1, 2, 3, 1, 4, 5, 6, 7.5, 15, "full", True, [FAILED]),
+)
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_plain_value_survives_pickling(value: Any, protocol: int) -> None:
+    copy = pickle.loads(pickle.dumps(value, protocol))
+    assert type(copy) is type(value)
+    assert copy == value
+
+
+def test_every_class_of_the_model_is_pickled_here_with_no_field_left_at_its_default() -> None:
+    classes = {
+        kind
+        for _, kind in inspect.getmembers(model, dataclasses.is_dataclass)
+        if kind.__module__ == model.__name__
+    }
+    assert {type(value) for value in VALUES} == classes
+    for kind in classes:
+        for field in dataclasses.fields(kind):
+            if field.default is dataclasses.MISSING:
+                continue
+            told = [getattr(value, field.name) for value in VALUES if type(value) is kind]
+            assert any(value != field.default for value in told), (kind, field.name)
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_plain_values_are_slotted_and_all_but_the_summary_frozen(value: Any) -> None:
+    assert not hasattr(value, "__dict__")
+    if isinstance(value, Summary):
+        return
+    assert hash(value) == hash(dataclasses.replace(value))
+    for field in dataclasses.fields(value):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, field.name, None)
+
+
+@pytest.mark.parametrize(
+    ("root", "relative", "below", "path", "mirrored"),
+    [
+        ("photos", "a/b.jpg", "", os.path.join("photos", "a", "b.jpg"), "a/b.jpg"),
+        ("photos", "a/b.jpg", "x", os.path.join("photos", "a", "b.jpg"), "x/a/b.jpg"),
+        ("", "b.jpg", "", "b.jpg", "b.jpg"),
+        (".", "b.jpg", "", os.path.join(".", "b.jpg"), "b.jpg"),
+    ],
+)
+def test_a_source_knows_its_path_and_its_place_in_the_output(
+    root: str, relative: str, below: str, path: str, mirrored: str
+) -> None:
+    source = Source(root, relative, 1, 2, below)
+    assert (source.path, source.mirrored) == (path, mirrored)
+
+
+def test_a_summary_counts_results_and_keeps_the_first_failures() -> None:
+    summary = Summary(planned=9)
+    two = (WRITTEN, dataclasses.replace(WRITTEN, bytes=7))
+    summary.add(Result(SOURCE, "done", two, (Notice("enlarged", "b"), Notice("truncated", "d"))))
+    summary.add(Result(SOURCE, "skipped", reason="exists"))
+    assert summary.exit_code == 0
+    failures = [Result.failed(SOURCE, Failure("open", "k", str(n))) for n in range(5)]
+    for failure in failures:
+        summary.add(failure)
+    counts = (summary.done, summary.skipped, summary.failed, summary.warnings, summary.unfinished)
+    assert counts == (1, 1, 5, 2, 2)
+    assert summary.copied == 1
+    assert (summary.bytes_in, summary.bytes_out) == (1234, 300_007)
+    assert summary.failures == failures[:3]
+    assert summary.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, 0),
+        ({"failed": 1}, 1),
+        ({"report_lost": True}, 1),
+        ({"signal": 2}, 130),
+        ({"signal": 15, "failed": 3}, 143),
+    ],
+)
+def test_the_exit_code_says_what_a_run_came_to(changes: dict[str, Any], code: int) -> None:
+    assert Summary(**changes).exit_code == code

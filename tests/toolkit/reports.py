@@ -1,0 +1,46 @@
+"""A folder of photos, and the rows of its report."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from toolkit.folders import SMALL
+from toolkit.pictures import saved, scene
+
+ONE: Final = ("--jobs", "1")
+LARGE: Final = saved(scene(2500, 1000), "JPEG")
+
+
+def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """A report's rows by their source, and its summary."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    sources = [line["source"] for line in lines[:-1]]
+    assert len(sources) == len(set(sources)), "a source has two rows"
+    return {line["source"]: line for line in lines[:-1]}, lines[-1]["summary"]
+
+
+AWKWARD: Final = (
+    b"plain.jpg",
+    b"two\nlines.jpg",
+    b"\"quoted\" 'twice'.jpg",
+    b"-dash.jpg",
+    b"--report.jpg",
+    "🏔 été.jpg".encode(),
+    b"latin-\xe9\xff.jpg",
+    b" spaces .jpg",
+    b"back\\slash\t{stem}%d.jpg",
+    b"$(touch x);*?.jpg",
+    b"L" * 251 + b".jpg",
+)
+
+
+def awkward_folder(tmp_path: Path) -> bytes:
+    folder = os.fsencode(tmp_path / "photos")
+    os.mkdir(folder)
+    for name in AWKWARD:
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(SMALL)
+    return folder
