@@ -12,11 +12,12 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import connection, spawn, util
+from multiprocessing import connection, spawn
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -50,11 +51,13 @@ def warm_up(*preload: str) -> None:
         return
     with suppress(Exception):
         with _held_back(signal.SIGINT, signal.SIGTERM):
-            folder = util.get_temp_dir()
-            signals.before_death(partial(shutil.rmtree, folder, ignore_errors=True))
-            # multiprocessing removes it in the end, and would print a traceback if somebody who
-            # tidies up there was first.
-            atexit.register(partial(os.makedirs, folder, 0o700, exist_ok=True))
+            folder = tempfile.mkdtemp(prefix="pymp-")
+            # Otherwise multiprocessing makes one, removes it in the end, and prints a traceback
+            # where that fails, or where somebody who tidies up there was first.
+            cast(Any, multiprocessing.current_process())._config["tempdir"] = folder
+            removed = partial(shutil.rmtree, folder, ignore_errors=True)
+            signals.before_death(removed)
+            atexit.register(removed)
         # These, too, or each worker would load them anew.
         modules = ["imgbatch.executors.server", "imgbatch.executors.pool", *preload]
         multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
