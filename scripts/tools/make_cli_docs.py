@@ -1,10 +1,11 @@
-"""Write docs/cli.md from the commands and the settings that are declared; --text only prints it.
+"""scripts/tool make_cli_docs: write docs/cli.md from the commands and their declared settings.
 
-.venv/bin/python scripts/tool make_cli_docs
+`--text` prints the page and writes nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import sys
 from collections.abc import Iterator
@@ -126,7 +127,9 @@ def found(name: str) -> click.Command:
 
 def main() -> int:
     """Write the page, or print it."""
-    if sys.argv[1:] == ["--text"]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", action="store_true", help="print the page, write nothing")
+    if parser.parse_args().text:
         sys.stdout.buffer.write(page().encode())
     else:
         PAGE.write_text(page(), encoding="utf-8")

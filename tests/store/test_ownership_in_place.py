@@ -13,7 +13,6 @@ from toolkit.commands import imgbatch as command
 from toolkit.commands import told
 from toolkit.runs import JOURNAL, copy_tree, in_place, picture, rewrite
 
-import imgbatch
 from imgbatch.errors import UsageError
 from imgbatch.model import FileState
 from imgbatch.recipes.recipe import Recipe
@@ -36,9 +35,7 @@ def test_in_place_what_lies_behind_a_link_is_refused_by_name(tmp_path: Path) -> 
     assert "in/linked/b.bmp lies behind the link in/linked" in refused.stderr
     assert "--exclude 'linked/*'" in refused.stderr
     assert outside.read_bytes() == before
-    assert in_place(
-        tmp_path / "in", selection=imgbatch.planning.scan.Selection(exclude=("linked/*",))
-    ) == {"a.bmp": "done"}
+    assert in_place(tmp_path / "in", exclude=("linked/*",)) == {"a.bmp": "done"}
     assert outside.read_bytes() == before
 
 
