@@ -359,3 +359,13 @@ def test_only_the_missing_outputs_are_made_with_skip(tmp_path: Path) -> None:
     assert made == {"a.jpg": ("done", ["small"]), "b.jpg": ("skipped", [])}
     assert opened((out / "a-small.jpg").read_bytes()).width == 10
     assert (out / "a-big.jpg").read_bytes() == b"there"
+
+
+def test_limits_may_be_given_in_words(tmp_path: Path) -> None:
+    plant(tmp_path / "in", "a.jpg")
+
+    (result,) = imgbatch.run(
+        HALF, [tmp_path / "in"], output=tmp_path / "out", memory="1GB", max_pixels="1MP"
+    )
+
+    assert result.status == "done"

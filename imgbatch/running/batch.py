@@ -246,7 +246,7 @@ def _pool() -> Executor:
 
 
 class _Claims(Iterable[Claim]):
-    """What a plan is going to make, made anew each time it is asked for."""
+    """What a plan is going to make, made again each time it is asked for."""
 
     def __init__(self, jobs: Jobs, recipe: Recipe) -> None:
         self._jobs = jobs
@@ -261,8 +261,9 @@ class _Claims(Iterable[Claim]):
 
 def _limits(settings: Settings) -> Limits:
     """With a part of what there is where nobody says how much memory may be taken."""
-    memory = settings.memory or int(MEMORY_SHARE * resources.memory())
-    return replace(settings.limits, memory=memory)
+    limits = settings.limits
+    memory = limits.memory or int(MEMORY_SHARE * resources.memory())
+    return replace(limits, memory=memory)
 
 
 def _check_in_place(recipe: Recipe, settings: Settings) -> None:

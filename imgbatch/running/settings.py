@@ -31,7 +31,7 @@ class Settings:
     `output` None is the folder beside the given one, named after it and the recipe; `jobs` None
     is as many as there are processors to use. `listed` are files named one by one in a list, None
     if there is no list. `in_place` replaces the sources, which go to the folder `backup` before
-    or, if that is None, are gone. `force` makes what is up to date anew; `strict` makes failures
+    or, if that is None, are gone. `force` remakes what is up to date; `strict` makes failures
     of warnings; `preserve_dates` gives outputs the time of their source; `sort` says in which
     order sources are numbered. `timeout` is in seconds and None for no limit, `memory` in bytes.
     """
@@ -73,7 +73,7 @@ class Settings:
         NAMES,
         "For a file that exists and is not imgbatch's own, and for two sources with one target.",
     )
-    force: bool = setting(False, Flag(), NAMES, "Make what is up to date anew.")
+    force: bool = setting(False, Flag(), NAMES, "Remake what is up to date.")
     in_place: bool = setting(False, Flag(), NAMES, "Replace the originals.", python=False)
     backup: str | None = setting(
         None,
@@ -91,7 +91,7 @@ class Settings:
         metavar="SECONDS",
         more="In Python None is no limit.",
     )
-    memory: int | None = setting(
+    memory: int | str | None = setting(
         None,
         Amount("B", "found {value} bytes of memory, expected more"),
         RUN,
@@ -101,7 +101,7 @@ class Settings:
         more="Of this machine or cgroup. A picture that needs more than a worker's share is made "
         "later, by fewer workers; one that needs more than all fails.",
     )
-    max_pixels: int = setting(
+    max_pixels: int | str = setting(
         MAX_PIXELS,
         Amount("P", "found a limit of {value} pixels, expected 1 or more"),
         RUN,
@@ -138,8 +138,10 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """How far each picture may go."""
-        return Limits(self.timeout, self.memory, self.max_pixels)
+        """How far each picture may go; amounts in words are numbers here. Raises UsageError."""
+        said = declared(Settings)
+        memory = said["memory"].check(self.memory)
+        return Limits(self.timeout, memory, said["max_pixels"].check(self.max_pixels))
 
     def check(self) -> None:
         """Raise UsageError for a value that is not allowed."""
@@ -163,8 +165,8 @@ class RunWords(TypedDict, total=False):
     preserve_dates: bool
     sort: Sort
     timeout: float | None
-    memory: int | None
-    max_pixels: int
+    memory: int | str | None
+    max_pixels: int | str
 
 
 def settings_of(paths: Sequence[str | os.PathLike[str]], words: RunWords) -> Settings:

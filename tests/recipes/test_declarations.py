@@ -16,7 +16,7 @@ from imgbatch.cli.help import GROUPS, every_setting
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.options import given
 from imgbatch.errors import UsageError
-from imgbatch.model import Encoding
+from imgbatch.model import Encoding, Limits
 from imgbatch.recipes.declarations import Amount, Choice, Flag, Seconds, Whole, declared
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.settings import (
@@ -230,3 +230,12 @@ def test_an_amount_in_words_is_read_as_the_same(number: int) -> None:
 
 def test_an_amount_is_told_in_the_largest_unit_that_leaves_it_whole() -> None:
     assert [in_words(n, "P") for n in (250_000_000, 1500, 20)] == ["250MP", "1500P", "20P"]
+
+
+def test_a_program_may_give_amounts_in_words() -> None:
+    settings = settings_of(["photos"], {"memory": "2GB", "max_pixels": "1.5MP"})
+
+    settings.check()
+    assert settings.limits == Limits(300.0, 2_000_000_000, 1_500_000)
+    with pytest.raises(UsageError, match="lots"):
+        settings_of(["photos"], {"memory": "lots"}).check()
