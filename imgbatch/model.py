@@ -89,7 +89,7 @@ LATEST_NS = 2**63 - 1
 """Later times (the year 2262) are taken for this one: databases have 64 bits for them."""
 
 UP_TO_DATE = "up to date"
-"""The reason of results that were skipped because nothing has to be made anew."""
+"""The reason of results that were skipped because nothing has to be remade."""
 
 MAX_PIXELS = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
@@ -103,7 +103,7 @@ While it is at its default it does not count for them: what was made before is s
 
 
 class _Values:
-    """Pickled by its values, in the order of its fields, and made anew of them.
+    """Pickled by its values, in the order of its fields, and rebuilt from them.
 
     What `dataclasses` does for that takes twice as long, and every job and every result crosses
     a process boundary.
@@ -208,7 +208,7 @@ class FileState(NamedTuple):
     """What tells two states of one file apart: its size in bytes, and when it was changed.
 
     Programs can keep the time (`exiftool -P`); `ctime_ns`, when the file's entry was changed, is
-    the system's own, and `inode` is another if the file was written anew. Both change, too, when
+    the system's own, and `inode` is another if the file was rewritten. Both change, too, when
     a file is copied with its time. 0 is unknown. What is not a regular file has the size -1.
     """
 
@@ -283,7 +283,7 @@ class Made(NamedTuple):
     digest of how. `size` and `mtime_ns` are the state of the finished file, `path` its place
     below the output folder if that is not the target's own, `hash` the checksum of its bytes;
     all of them None if it was never finished. The `next_` ones are of a run that was to make it,
-    or make it anew, and did not end; None otherwise. `source_hash` is the checksum of the source.
+    or remake it, and did not end; None otherwise. `source_hash` is the checksum of the source.
     The fields behind `next_recipe` are None in rows of before they were recorded.
     """
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import gc
 import os
 import signal
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -15,6 +13,8 @@ from typing import Final
 import hypothesis
 import pytest
 from toolkit import programs
+
+from imgbatch.running.worker import keep_freed_memory
 
 # The same examples in every run, however long one takes; nothing is remembered.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
@@ -26,11 +26,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 TORTURE: Final = Path(__file__).parent / "torture"
 
-# As workers do it (`tune_process`): to take memory from the system again, page by page, costs
-# tests of pixels a tenth of their time. M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
-if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-    libc.mallopt(-3, 32 << 20)
-    libc.mallopt(-1, 256 << 20)
+# To take memory from the system again, page by page, costs tests of pixels a tenth of their time.
+keep_freed_memory()
 
 # Thousands of tests are collected, and stay: the collector need not look through them again.
 gc.disable()

@@ -89,7 +89,7 @@ class Bar:
         self._bar.write(shown(text), file=self._stream)
 
     def cut_in(self, text: str) -> None:
-        """Print a line below the bar, which is drawn anew below that."""
+        """Print a line below the bar, which is redrawn below that."""
         safe_streams.offer(self._stream, f"\n{shown(text)}\n")
 
     def close(self) -> None:

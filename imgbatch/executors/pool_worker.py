@@ -80,7 +80,7 @@ class _Setting:
         """End this process if a job takes far too long, even inside C.
 
         The parent is the first to see to that; this is for when there is none any more. It
-        starts a thread, so it is not done anew for each of many small jobs.
+        starts a thread, so it is not repeated for each of many small jobs.
         """
         now = time.monotonic()
         if self.task.timeout and now - self.armed > _REARM_SECONDS:

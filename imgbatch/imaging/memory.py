@@ -1,7 +1,8 @@
 """How much memory a picture takes, told before it is decoded: a bound, and no model of the codecs.
 
 Peaks of resident memory, as `scripts/tool measure_memory` measures them, are never above an
-estimate, and an estimate is never above 2.5 times that, for pictures of 2 MP and more. So a format
+estimate, and for RGB and RGBA of 2 MP and more an estimate is at most 2.5 times that and 12 MB.
+(Encoders and operations of grey, CMYK and 16-bit grey come to 5.5 times.) So a format
 has a figure for decoding and one for encoding (in the table), an operation one of its own
 (`Operation.memory`), and `recipes/memory.py` adds up.
 """

@@ -130,7 +130,7 @@ class Joined(Operation):
 def joined(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     """The same operations, with neighbours that are point operations in one.
 
-    One that goes by what it sees must see what those before it made, so it begins anew.
+    One that goes by what it sees must see what those before it made, so it starts over.
     """
     found: list[Operation] = []
     for operation in operations:

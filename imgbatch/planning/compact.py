@@ -1,6 +1,6 @@
 """Jobs and skipped results in a fifth of their size, for plans of a million files.
 
-They are kept as strings of bytes and made anew whenever one is asked for. What many have in
+They are kept as strings of bytes and rebuilt whenever one is asked for. What many have in
 common (a root, an output's name, a reason) is kept once.
 """
 

@@ -26,7 +26,7 @@ def is_ours(made: Made, state: FileState) -> bool:
 def is_whole(made: Made, state: FileState | None) -> bool:
     """Whether a file is up to date, if its source and recipe are.
 
-    The time of a copy does not matter; but a run that did not end may have made it anew.
+    The time of a copy does not matter; but a run that did not end may have remade it.
     """
     if state is None or state.size != made.size:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import dataclass, replace
-from typing import Final, get_args
+from typing import Final
 
 from imgbatch.model import FileState, Job, Made, OnConflict, Source, Target
 from imgbatch.naming import folded
@@ -24,8 +24,6 @@ from imgbatch.planning.plan import (
 )
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.store import local_files
-
-ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
 
 _PLAIN: Final = "{stem}{ext}"
 

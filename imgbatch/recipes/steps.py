@@ -176,5 +176,5 @@ def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Oper
             f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.cause})"
         ) from None
     if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
-        raise UsageError(f"{profile}: this is no ICC profile of a colour, grey or CMYK space")
+        raise UsageError(f"{profile}: not an ICC profile for colour, grey or CMYK")
     yield ConvertProfile(icc, intent, path)

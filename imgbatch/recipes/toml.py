@@ -72,7 +72,7 @@ def load(path: str | os.PathLike[str], overrides: RecipeWords | None = None) -> 
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # Numbers of thousands of digits and thousands of brackets have errors of their own.
-        raise UsageError(f"{shown}: this is no TOML: {error}") from None
+        raise UsageError(f"{shown}: not valid TOML: {error}") from None
     stem = os.path.splitext(os.path.basename(path))[0]
     preset = path if shown != path else None
     return _Reader(shown, folder, overrides or {}, preset).recipe(table, stem)
@@ -106,7 +106,7 @@ def _text_of(path: str) -> tuple[str, str, str]:
     try:
         return path, data.decode("utf-8-sig"), os.path.dirname(path)
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: this is no UTF-8 text (byte {error.start})") from None
+        raise UsageError(f"{path}: not valid UTF-8 (byte {error.start})") from None
 
 
 def _nearest(word: str, known: Collection[str]) -> str:

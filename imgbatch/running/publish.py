@@ -222,7 +222,7 @@ def _back_up(job: Job, path: str, run: Run) -> None:
     try:
         local_files.keep_copy(job.source.path, path, run.word)
     except FileExistsError:
-        # What is there may be the original of the picture that is now made anew.
+        # What is there may be the original of the picture that is being remade.
         if not job.targets[0].again:
             raise PictureError(
                 "write",

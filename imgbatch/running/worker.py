@@ -53,15 +53,20 @@ def tune_process() -> None:
     """Set a process that does nothing but this up for it; not for a process that is a guest."""
     # The workers already share the processors between them. NumPy is not loaded yet, if at all.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    keep_freed_memory()
+    opening.silence_codecs()
+    # What is loaded by now stays: the collector need not look through it for what could go.
+    gc.freeze()
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep memory for the next picture, for as long as it lives."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP)
         libc.mallopt(_M_TRIM_THRESHOLD, _IDLE_HEAP)
     else:
         # The type stubs of Pillow's C part leave this out.
         Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
-    opening.silence_codecs()
-    # What is loaded by now stays: the collector need not look through it for what could go.
-    gc.freeze()
 
 
 def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:

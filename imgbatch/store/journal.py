@@ -104,7 +104,7 @@ _KEPT: Final = f"UPDATE output SET {_AS_CLAIMED}, {_NO_CLAIM} WHERE target = ?"
 _KEPT_IN_PLACE: Final = """
 UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, hash = ? WHERE target = ?
 """
-# What was to be made anew and was not is still what it was.
+# What was to be remade and was not is still what it was.
 _GIVE_UP: Final = (
     "DELETE FROM output WHERE size IS NULL",
     f"UPDATE output SET {_NO_CLAIM} WHERE next_recipe IS NOT NULL",
@@ -193,7 +193,7 @@ class Journal:
         return tuple.__new__(Made, row[1:])
 
     def set_aside(self, why: str) -> None:
-        """Begin anew, beside a journal that cannot be read."""
+        """Start over, beside a journal that cannot be read."""
         self.close()
         for number in itertools.count(1):
             aside = os.path.join(self._folder, f"set-aside-{number}.sqlite")

@@ -152,7 +152,7 @@ def heic(pixels: NDArray[np.uint8], **options: Any) -> bytes:
 
 
 def kinds() -> Iterator[Kind]:
-    """All of them, made anew and always the same."""
+    """All of them, freshly made and always the same."""
     colours, grey = scene(*SIZE), scene(*SIZE)[:, :, 1]
     most = frozenset({"ICC", "EXIF", "XMP"})
     full = most | {"IPTC", "resolution"}

@@ -161,7 +161,7 @@ def test_strips_give_what_the_whole_gives(
     assert [strip.first for strip in strips[1:]] == [strip.last for strip in strips[:-1]]
     assert (strips[0].first, strips[-1].last) == (0, size[1])
     assert len(strips) > 1 or size[1] == 1
-    # The weights are rounded anew for each strip.
+    # The weights are rounded again for each strip.
     assert np.abs(resample.resize(deep, size, "lanczos", box).array - whole).max() <= 2
 
 

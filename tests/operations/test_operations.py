@@ -489,7 +489,7 @@ def test_a_mistake_in_one_of_several_point_operations_is_told_by_its_name(
 ) -> None:
     failure = Failure("operate", odd.name, message)
     for others in ((odd,), (odd, parse("invert")), (parse("gamma"), odd, parse("invert"))):
-        # What looks at the picture begins anew, so the mistake is always in the last one.
+        # What looks at the picture starts over, so the mistake is always in the last one.
         *before, last = joined(others)
         assert len(before) == (odd.measures and others[0] is not odd)
         with pytest.raises(PictureError) as caught:

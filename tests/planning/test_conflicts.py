@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from toolkit.folders import dated_tree, plant
@@ -13,7 +13,7 @@ from toolkit.planning import planned, refusal, targets
 from imgbatch.model import OnConflict
 from imgbatch.planning.plan import Plan, plan
 from imgbatch.planning.scan import Selection, scan
-from imgbatch.planning.to_folder import ON_CONFLICT, ToFolder
+from imgbatch.planning.to_folder import ToFolder
 from imgbatch.recipes.recipe import Recipe
 
 CAFE_COMPOSED, CAFE_DECOMPOSED = "caf\u00e9.jpg", "cafe\u0301.jpg"
@@ -98,7 +98,7 @@ class TestTwoSourcesWithOneTarget:
         assert list(made.skipped) == []
 
 
-@pytest.mark.parametrize("on_conflict", ON_CONFLICT)
+@pytest.mark.parametrize("on_conflict", get_args(OnConflict))
 @pytest.mark.parametrize(
     ("sizes", "template", "pair"),
     [
@@ -126,7 +126,7 @@ def test_two_outputs_of_one_source_with_one_name_are_always_refused(
     assert list(made.jobs) == []
 
 
-@pytest.mark.parametrize("on_conflict", ON_CONFLICT)
+@pytest.mark.parametrize("on_conflict", get_args(OnConflict))
 def test_a_file_that_is_given_twice_is_made_once(tmp_path: Path, on_conflict: OnConflict) -> None:
     file = str(plant(tmp_path / "in", "a.jpg") / "a.jpg")
     sources = scan([file, file], Selection())

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +24,7 @@ from imgbatch.planning.chunks import CHUNK_COST, FILE_COST, chunks
 from imgbatch.planning.in_place import InPlace
 from imgbatch.planning.plan import plan
 from imgbatch.planning.scan import Selection, scan
-from imgbatch.planning.to_folder import ON_CONFLICT, ToFolder
+from imgbatch.planning.to_folder import ToFolder
 from imgbatch.recipes.recipe import Recipe
 
 # Names
@@ -150,7 +150,7 @@ def test_a_template_that_leaves_the_folder_is_refused_by_name(template: str) -> 
         Recipe.from_options(template=template)
 
 
-@pytest.mark.parametrize("on_conflict", ON_CONFLICT)
+@pytest.mark.parametrize("on_conflict", get_args(OnConflict))
 def test_a_field_cannot_lead_out_of_the_folder(tmp_path: Path, on_conflict: OnConflict) -> None:
     file = plant(tmp_path / "in", ".a.jpg") / ".a.jpg"
     recipe = Recipe.from_options(template=".{stem:.1}/{seq}{ext}")

@@ -350,9 +350,9 @@ def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None
         name: (shoot / "out" / name).read_bytes() for name in set(files(shoot / "out"))
     }
 
-    anew = imgbatch(*words, *numbers, "--on-conflict", "overwrite", cwd=shoot)
-    assert anew.returncode == 0
-    assert b"3 done, 1 skipped" in anew.stderr
+    again = imgbatch(*words, *numbers, "--on-conflict", "overwrite", cwd=shoot)
+    assert again.returncode == 0
+    assert b"3 done, 1 skipped" in again.stderr
     assert set(files(shoot / "out")) == {"1.jpg", "2.jpg", "3.jpg", "4.jpg"}
     settled = imgbatch(*words, *numbers, cwd=shoot)
     assert b"0 done, 4 skipped" in settled.stderr

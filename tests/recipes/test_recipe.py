@@ -273,7 +273,7 @@ def test_an_icc_file_becomes_a_conversion_to_it(tmp_path: Path) -> None:
 def test_a_file_that_is_no_usable_profile_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "profile.icc"
     path.write_bytes(data)
-    with pytest.raises(UsageError, match=r"profile\.icc: this is no ICC profile"):
+    with pytest.raises(UsageError, match=r"profile\.icc: not an ICC profile"):
         Recipe.from_options(profile=str(path))
 
 
@@ -451,7 +451,7 @@ def test_the_same_thing_said_in_other_words_has_the_same_digest(
     ],
 )
 def test_a_digest_is_what_it_was_in_versions_before(words: dict[str, Any], digest: str) -> None:
-    """Another one means that every output there is would be made anew."""
+    """Another one means that every existing output would be remade."""
     assert Recipe.from_options(**words).digest == digest
 
 

@@ -66,7 +66,7 @@ def test_a_jpeg_that_fits_in_its_own_steps_keeps_them(tmp_path: Path) -> None:
 def test_formats_without_a_quality_pass_or_fail(tmp_path: Path) -> None:
     png = saved(grainy(), "PNG")
     path = planted(tmp_path, png, "a.png")
-    # Made anew because of the effort.
+    # Remade because of the effort.
     small = saved(grainy(), "PNG", compress_level=9)
     asked: dict[str, dict[str, Any]] = {"same": {}, "effort": {"effort": 9}}
     for name, words in asked.items():

@@ -152,10 +152,10 @@ def test_files_are_looked_for_beside_the_recipe(tmp_path: Path) -> None:
         ("[[output]]\nprofile = 'no.icc'\n", ["no.icc", "an ICC file"]),
         ("[[output]]\nname = 'a/b'\n", ["'a/b'", "cannot be part of a file name"]),
         ("[[output]]\nsize = 9\n[[output]]\nsize = 9\n", ["two", "'9'", "a name for each"]),
-        ("[[output]\n", ["this is no TOML", "line 1"]),
-        ("[[output]]\nsize = 9\nsize = 8\n", ["this is no TOML", "line 3"]),
-        (f"[[output]]\nsize = {'9' * 5000}\n", ["this is no TOML"]),
-        (f"a = {'[' * 5000}", ["this is no TOML"]),
+        ("[[output]\n", ["not valid TOML", "line 1"]),
+        ("[[output]]\nsize = 9\nsize = 8\n", ["not valid TOML", "line 3"]),
+        (f"[[output]]\nsize = {'9' * 5000}\n", ["not valid TOML"]),
+        (f"a = {'[' * 5000}", ["not valid TOML"]),
         ('name = "a\\u0000b"\n[[output]]\n', ["name", "cannot be part of a file name"]),
         ('[[output]]\nprofile = "a\\u0000b"\n', ["unknown profile"]),
         (
@@ -180,7 +180,7 @@ def test_a_mistake_is_told_with_file_key_what_was_found_and_what_was_expected(
     [
         ("none.toml", None, "No such file"),
         ("folder.toml", "", "found a folder, expected a recipe"),
-        ("latin.toml", "café".encode("latin-1"), "no UTF-8"),
+        ("latin.toml", "café".encode("latin-1"), "not valid UTF-8"),
         ("huge.toml", b"#" * 1_000_001, "expected a recipe of at most 1 MB"),
     ],
 )

@@ -509,7 +509,7 @@ CHANGED: Final = "was changed since imgbatch made it"
         ({"recipe": "another", "mtime_ns": 5}, b"picture", CHANGED),
         ({"recipe": "another", "mtime_ns": 5}, b"", "replace 0 bytes"),
         ({"source_mtime_ns": 5, "mtime_ns": 5}, b"picture", CHANGED),
-        # Shorter than it was: whoever makes it anew sees whether a power cut did that.
+        # Shorter than it was: whoever remakes it sees whether a power cut did that.
         ({"size": 99, "mtime_ns": 5}, b"picture", "make a.jpg"),
         ({"size": 99}, b"picture", "make a.jpg"),
         ({"size": 99, "recipe": "another"}, b"picture", CHANGED),
@@ -525,7 +525,7 @@ CHANGED: Final = "was changed since imgbatch made it"
             b"picture",
             "was made from another picture",
         ),
-        # A run that did not end was to make it anew, or for the first time.
+        # A run that did not end was to remake it, or to make it for the first time.
         ({"pending": 1}, b"picture", UP_TO_DATE),
         ({"pending": 1, "recipe": ""}, b"picture", "replace 7 bytes"),
         ({"pending": 1, "never": 1}, b"picture", "make a.jpg"),

@@ -92,7 +92,7 @@ def leftovers(folder: Path, *, logs: bool = True) -> list[str]:
 
 
 def seals(folder: Path) -> dict[str, tuple[int, int]]:
-    """What changes whenever a file is written anew, though with the same bytes."""
+    """What changes whenever a file is rewritten, though with the same bytes."""
     found = {}
     for name in all_files(folder):
         with suppress(FileNotFoundError):

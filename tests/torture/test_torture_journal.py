@@ -53,7 +53,7 @@ def made(pristine: Arena) -> Arena:
 
 
 def remade(arena: Arena, *words: str) -> tuple[Ended, set[str]]:
-    """Run again; which files were written anew (or for the first time)."""
+    """Run again; which files were rewritten (or written for the first time)."""
     before = seals(arena.out)
     ended = arena.run(*WORDS, *words)
     assert ended.code == 0, ended.said
@@ -70,9 +70,9 @@ FIRST: Final = "a/0000.jpg"
 
 
 def test_nothing_is_made_twice(made: Arena) -> None:
-    ended, anew = remade(made)
+    ended, rewritten = remade(made)
 
-    assert anew == set()
+    assert rewritten == set()
     assert ended.statuses() == all_but(made)
     assert {row["reason"] for row in ended.rows.values()} == {"up to date"}
     assert (ended.summary["done"], ended.summary["skipped"]) == (0, FILES)
@@ -90,10 +90,10 @@ def test_all_that_changed_is_made_again_and_nothing_else(made: Arena, tmp_path: 
     planted(made.photos, OTHER, "added.jpg")
     expected = {changed, newer, missing, emptied, "added.jpg"}
 
-    ended, anew = remade(made)
+    ended, rewritten = remade(made)
 
     assert ended.statuses() == all_but(made, *expected)
-    assert anew == expected
+    assert rewritten == expected
     shutil.copytree(made.photos, fresh.photos)
     assert fresh.run(*WORDS).code == 0
     now = visible(made.out)
@@ -107,10 +107,10 @@ def test_all_that_changed_is_made_again_and_nothing_else(made: Arena, tmp_path: 
 def test_other_options_make_everything_again(made: Arena, words: tuple[str, ...]) -> None:
     before = visible(made.out)
 
-    ended, anew = remade(made, *words)
+    ended, rewritten = remade(made, *words)
 
     assert set(ended.statuses().values()) == {"done"}
-    assert anew == set(before)
+    assert rewritten == set(before)
     now = visible(made.out)
     assert all(now[name] != before[name] for name in before)
 
@@ -146,8 +146,8 @@ def test_an_altered_output_is_refused_unless_told_otherwise(made: Arena) -> None
     assert visible(made.out) == altered
     assert skipped.statuses() == all_but(made)
 
-    ended, anew = remade(made, "--on-conflict", "overwrite")
-    assert anew == {FIRST}
+    ended, rewritten = remade(made, "--on-conflict", "overwrite")
+    assert rewritten == {FIRST}
     assert ended.statuses() == all_but(made, FIRST)
     assert visible(made.out) == before
 
@@ -166,9 +166,9 @@ def test_a_foreign_file_is_refused_beside_what_is_ours(made: Arena) -> None:
 def test_force_makes_all_again(made: Arena) -> None:
     before = visible(made.out)
 
-    ended, anew = remade(made, "--force")
+    ended, rewritten = remade(made, "--force")
 
-    assert anew == set(before)
+    assert rewritten == set(before)
     assert set(ended.statuses().values()) == {"done"}
     assert visible(made.out) == before
     assert remade(made)[1] == set()
@@ -241,16 +241,16 @@ def test_a_spoilt_journal_is_set_aside_with_a_warning(
     spoil(journal)
     before = visible(made.out)
 
-    ended, anew = remade(made, "--on-conflict", "overwrite")
+    ended, rewritten = remade(made, "--on-conflict", "overwrite")
 
     # Nothing was known of what was there, so it was as if somebody else had made it.
     assert "journal" in ended.said
     assert "set aside" in ended.said
-    assert anew == set(before)
+    assert rewritten == set(before)
     assert visible(made.out) == before
     assert len(list((made.out / JOURNAL).iterdir())) > 1, "it was thrown away"
-    again, anew = remade(made)
-    assert anew == set()
+    again, rewritten = remade(made)
+    assert rewritten == set()
     assert "journal" not in again.said
 
 

@@ -227,7 +227,7 @@ def _webp(kept: Metadata) -> Options:
 def _avif(kept: Metadata) -> Options:
     found: Options = {}
     if kept.exif:
-        # Pillow would take orientation out itself and write the whole block anew for that.
+        # Pillow would take orientation out itself and rewrite the whole block for that.
         exif = Exif(kept.exif)
         exif.remove_orientation()
         found["exif"] = exif.tobytes()

@@ -1,6 +1,6 @@
 """Editing an EXIF block where it stands.
 
-A camera's MakerNotes point into the block by absolute offsets, so writing the block anew breaks
+A camera's MakerNotes point into the block by absolute offsets, so rewriting the block breaks
 them. Here entries are changed or cut out in place and nothing else moves: what is kept is kept
 bit for bit, and what is removed is overwritten with zeros, not just unlinked.
 

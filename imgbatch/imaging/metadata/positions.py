@@ -1,7 +1,7 @@
 """What tells a position: the words and numbers that `no-gps` takes out, wherever they stand.
 
 Names of places are words that somebody put there to be read, so they stay. All patterns are
-bounded: a search that begins anew at each of a million places must not look at all the rest from
+bounded: a search that starts over at each of a million places must not look at all the rest from
 each of them.
 """
 

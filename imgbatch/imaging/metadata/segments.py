@@ -123,7 +123,7 @@ def behind(jpeg: bytes) -> bytes:
 def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
     """The EXIF block of APP1 payloads, and whether there were more blocks than the one.
 
-    A long one goes on in the next segment; one that begins anew is another block, which readers
+    A long one goes on in the next segment; one that starts over is another block, which readers
     ignore.
     """
     parts: list[bytes] = []

@@ -2,7 +2,7 @@
 
 Decoders of TIFF take a file as a whole, and find a page by walking past all before it: for each of
 many pages that is too much. So each is taken out, with all it has. All places in a TIFF are counted
-from its beginning, so they are counted anew, in each directory and those that hang below it.
+from its beginning, so they are counted again, in each directory and those that hang below it.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def joined(files: Sequence[bytes]) -> bytes:
 
 def _first(data: bytes) -> int:
     if data[:4] != b"II*\0":
-        raise ValueError("a page is no little-endian TIFF")
+        raise ValueError("a page is not a little-endian TIFF")
     (at,) = struct.unpack_from("<I", data, 4)
     return int(at)
 
