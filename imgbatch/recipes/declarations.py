@@ -26,7 +26,6 @@ from imgbatch.errors import UsageError
 from imgbatch.recipes.units import amount, in_words
 
 
-@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of values. `types` are what a recipe may hold for it."""
 
@@ -46,7 +45,6 @@ class Kind:
         return f"{value}"
 
 
-@dataclass(frozen=True, slots=True)
 class Flag(Kind):
     """Said or not."""
 
@@ -56,26 +54,23 @@ class Flag(Kind):
         return "yes" if value else ""
 
 
-@dataclass(frozen=True, slots=True)
 class Text(Kind):
     """Any text."""
 
 
-@dataclass(frozen=True, slots=True)
 class Measure(Text):
     """Text that may be just a number: a size."""
 
     types: ClassVar[tuple[type, ...]] = (str, int)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Path(Kind):
     """A file or a folder; where `dash` is allowed, - is standard output."""
 
     dash: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Several(Kind):
     """What may be given several times, in order."""
 
@@ -85,7 +80,7 @@ class Several(Kind):
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Choice(Kind):
     """One of `choices`; `what` is what messages call it, `hints` explain words of other programs.
 
@@ -114,7 +109,7 @@ class Choice(Kind):
         raise UsageError(f"unknown {self.what or name} {value!r}: {hint}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Whole(Kind):
     """A whole number from `low` to `high`; None is no limit.
 
@@ -137,7 +132,7 @@ class Whole(Kind):
         raise UsageError(refused.format(value=value))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Seconds(Kind):
     """More than 0 seconds, and at most `high`."""
 
@@ -152,7 +147,7 @@ class Seconds(Kind):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)
 class Amount(Kind):
     """A whole number from 1, perhaps with a unit: 1500000, 1.5M, 1.5MB where `unit` is B.
 
