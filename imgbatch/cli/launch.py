@@ -1,4 +1,4 @@
-"""From what a command line says to its run."""
+"""From a command line to its run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LIST: Final = "-"
 def run(
     recipe: Callable[[], Recipe], settings: Settings, invocation: Invocation, *, numpy: bool = True
 ) -> int:
-    """Do what a command line says with the recipe that it means; return the exit code.
+    """Do what a command line asks for with its recipe; return the exit code.
 
-    `numpy` says whether the recipe has operations, which need it.
+    `numpy` says whether the recipe has operations that need it.
     """
     paths = settings.paths
     if not invocation.dry_run and (len(paths) > 1 or os.path.isdir(paths[0]) or _LIST in paths):
@@ -38,7 +38,7 @@ def run(
 
 
 def run_options(name: str, said: Given) -> int:
-    """The same, where the options are all that there is."""
+    """The same where the options are the whole recipe."""
 
     def recipe() -> Recipe:
         from imgbatch.recipes.recipe import Recipe
@@ -68,13 +68,13 @@ def _completed(settings: Settings, invocation: Invocation) -> Settings:
 
 
 def _check_backup(settings: Settings, invocation: Invocation) -> None:
-    """Raise UsageError unless it is said what becomes of originals that are replaced."""
+    """Raise UsageError unless it is clear what becomes of originals that are replaced."""
     given = bool(settings.backup is not None) + invocation.no_backup
     if given and not settings.in_place:
-        raise UsageError("--backup and --no-backup belong to --in-place")
+        raise UsageError("--backup and --no-backup only go with --in-place")
     if settings.in_place and given != 1:
         raise UsageError(
-            "--in-place replaces the originals: say --backup DIR to keep them there, "
+            "--in-place replaces the originals: give --backup DIR to keep them there, "
             "or --no-backup (not both)"
         )
 

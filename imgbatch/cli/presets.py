@@ -12,8 +12,8 @@ from imgbatch.cli.output import hand_out, tell
 def command(name: str | None) -> None:
     """List the recipes that come with imgbatch, or show the file of one.
 
-    `imgbatch run NAME PATH...` carries one out; `imgbatch presets NAME > my.toml` is a start for
-    a recipe of your own.
+    `imgbatch run NAME PATH...` runs one; `imgbatch presets NAME > my.toml` is a start
+    for a recipe of your own.
     """
     from imgbatch.recipes.toml import preset_text, presets
 

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 @options(without={SIZE, "filters", "save_recipe"}, paths_required=False)
 @click.pass_context
 def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
-    """Carry out a recipe: several pictures of each source, decoded once.
+    """Run a recipe: several pictures of each source, decoded once.
 
     RECIPE is a file (TOML) or the name of a preset (see `imgbatch presets`). PATH is a folder, a
-    file, or - for a list of files on standard input. What is given here counts for all of its
-    outputs. Pictures go into `<folder>-<recipe's name>` beside the folder.
+    file, or - for a list of files on standard input. Options given here apply to all outputs of
+    the recipe. Pictures go into `<folder>-<recipe's name>` next to the folder.
     """
     from imgbatch.recipes.toml import load
 

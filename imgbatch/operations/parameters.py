@@ -1,8 +1,5 @@
 """The settings of an operation: declared once, and read from words, recipes and Python alike."""
 
-# What the methods of each Kind do stands at Kind.
-# ruff: noqa: D102
-
 from __future__ import annotations
 
 import dataclasses

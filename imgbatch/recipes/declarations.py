@@ -9,9 +9,6 @@ and `imgbatch.run` and the page docs/cli.md are made of it. Neither Pillow nor N
 that: `--help` reads declarations, too.
 """
 
-# What the methods of each Kind do stands at Kind.
-# ruff: noqa: D102
-
 from __future__ import annotations
 
 import dataclasses
