@@ -18,14 +18,14 @@ from imgbatch.recipes.settings import RESIZING, OutputSettings, Step
 from imgbatch.store import regular
 
 RESIZE: Final = "resize"
-"""Among the operations of an output, the place of its resize; without it that comes first."""
+"""The place of the resize among the operations of an output; without it the resize is first."""
 
 
 class UnsuitedError(UsageError):
-    """Two settings that do not go with each other.
+    """Two settings that exclude each other.
 
     `setting` and `other` are their fields of OutputSettings; `problem` is what is wrong, without
-    a remedy, in the words of recipes.
+    a remedy, as recipes would call it.
     """
 
     def __init__(self, message: str, problem: str, setting: str, other: str) -> None:
@@ -58,7 +58,7 @@ def steps(said: OutputSettings) -> tuple[Operation, ...]:
 
     Colours are converted as soon as the size is right.
     """
-    # What is said is checked even where there is no size for it.
+    # Checked even where there is no size for it.
     for name in ("intent", *RESIZING):
         _checked(said, name)
     convert = conversions(said.profile, cast(Intent, said.intent), said.folder)
@@ -108,7 +108,7 @@ def _name_of(step: Step) -> str:
 
 
 def check_label(label: str) -> str:
-    """The name of an output, if it may be part of a file's name; else raises UsageError."""
+    """The name of an output, if it may be part of a file name; otherwise raises UsageError."""
     odd = any(one in '/\\{}"<>|*?:' or not one.isprintable() for one in label)
     if odd or label in ("", ".", ".."):
         raise UsageError(f"the name {label!r} cannot be part of a file name")
@@ -116,7 +116,7 @@ def check_label(label: str) -> str:
 
 
 def option(name: str) -> str:
-    """What sets a field of OutputSettings on the command line, or clears it if that is usual."""
+    """What sets a field of OutputSettings on the command line, or clears it if on by default."""
     return declared(OutputSettings)[name].options[-1]
 
 
@@ -155,7 +155,7 @@ _PLAIN_ENCODING: Final = Encoding()
 def _colour(word: str) -> tuple[int, int, int, int]:
     if word == "white":
         return WHITE
-    # Pillow knows all the names of CSS; it is loaded only for somebody who gives one.
+    # Pillow knows all the names of CSS; it is loaded only if somebody gives one.
     from imgbatch.imaging.colour import parse_colour
 
     return parse_colour(word)

@@ -1,4 +1,4 @@
-"""Recipes as files (TOML): read with every mistake told by name, and written from what was meant.
+"""Recipes as files (TOML): read with every mistake reported by name, and written from settings.
 
 name = "delivery"                 # else the file's own name
 
@@ -6,7 +6,7 @@ name = "delivery"                 # else the file's own name
 profile = "srgb"
 operations = ["white-balance", { name = "lut", file = "portra.cube" }]
 
-[defaults]                        # what every output has that does not say otherwise
+[defaults]                        # for every output that does not say otherwise
 metadata = "no-gps"
 
 [[output]]
@@ -60,18 +60,18 @@ _MOST_BYTES: Final = 1_000_000
 
 
 def load(path: str | os.PathLike[str], overrides: RecipeWords | None = None) -> Recipe:
-    """The recipe of a file, or of a preset with that name (see `presets`).
+    """The recipe in a file, or the preset with that name (see `presets`).
 
-    `overrides` are words that count for every output, whatever the recipe says of it. Files that
-    it names are looked for beside it. Raises UsageError: the file, the key, what was found and
-    what was expected.
+    `overrides` are settings that apply to every output, whatever the recipe says about it. Files
+    that the recipe names are relative to its folder. Raises UsageError with the file, the key, what
+    was found and what was expected.
     """
     path = os.fspath(path)
     shown, text, folder = _text_of(path)
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        # Numbers of thousands of digits and thousands of brackets have errors of their own.
+        # Numbers with thousands of digits and thousands of brackets raise errors of their own.
         raise UsageError(f"{shown}: not valid TOML: {error}") from None
     stem = os.path.splitext(os.path.basename(path))[0]
     preset = path if shown != path else None
@@ -150,7 +150,7 @@ class _Reader:
             return Recipe(name, tuple(outputs), steps, raw_preview=preview)
 
     def _check_names(self, outputs: Iterable[Output]) -> None:
-        """Whether files would have names that are one on a system that folds case or accents."""
+        """Check that names stay different on a system that folds case or accents."""
         found: dict[tuple[str, str], str] = {}
         for output in outputs:
             if "output" not in output.template.fields:
@@ -182,8 +182,8 @@ class _Reader:
     def _check_resizing(
         self, where: str, own: Mapping[str, Any], merged: Mapping[str, Any]
     ) -> None:
-        """An output may be in full size under defaults for the others, but what it says itself
-        has to mean something."""
+        """Check resize settings without a size: an output may keep its size in spite of defaults
+        for the others, but its own settings have to mean something."""
         for key in RESIZING:
             if key in own and "size" not in merged:
                 raise self._wrong(where + key, f"{own[key]!r} without a size", "size = … with it")
@@ -215,7 +215,7 @@ class _Reader:
         return str(found) if isinstance(one.kind, Measure) else found
 
     def _unsuited(self, error: UnsuitedError, said: Mapping[str, Any]) -> UsageError:
-        """The same, where the recipe said one of the two words or both, and not its user."""
+        """The same error, if not the user's options but the recipe has one or both settings."""
         given = [key for key in (error.setting, error.other) if key in self.overrides]
         if len(given) == 2:
             return error
@@ -250,7 +250,7 @@ class _Reader:
                 )
 
     def _of_type(self, where: str, value: Any, *kinds: type) -> Any:
-        # True is a number to Python, and to nobody else.
+        # True is a number to Python, but not to anybody else.
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             expected = " or ".join(_KINDS[kind] for kind in kinds)
             raise self._wrong(where, repr(value), expected)
@@ -261,7 +261,7 @@ class _Reader:
 
     @contextmanager
     def _told(self, where: str = "") -> Iterator[None]:
-        """Say of an error in which file, and `where` in it."""
+        """Add to an error in which file it is, and `where` in it."""
         try:
             yield
         except UsageError as error:
@@ -283,8 +283,8 @@ _KINDS: Final[dict[type, str]] = {
 def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
     """Write a recipe to a new file, so that `load` gives the same one.
 
-    Raises UsageError if the file exists with another content, or if the recipe has what no words
-    are for.
+    Raises UsageError if the file exists with different content, or if a part of the recipe cannot
+    be written in TOML.
     """
     path = os.fspath(path)
     try:
@@ -303,7 +303,7 @@ def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
 
 
 def _holds(path: str, data: bytes) -> bool:
-    """Whether a path is a file of just these bytes."""
+    """Whether a path is a file with exactly these bytes."""
     try:
         return regular.read(path, "a recipe", len(data)) == data
     except UsageError:
@@ -311,7 +311,7 @@ def _holds(path: str, data: bytes) -> bool:
 
 
 def written(recipe: Recipe, folder: str = "") -> str:
-    """A recipe as TOML; paths of files are seen from `folder`."""
+    """A recipe as TOML; paths of files are relative to `folder`."""
     import tomli_w
 
     table: dict[str, Any] = {"name": recipe.name}
@@ -359,7 +359,7 @@ def _sized(resize: Resize) -> dict[str, Any]:
 def _conversion(
     operations: Iterable[Operation], folder: str
 ) -> tuple[dict[str, Any], tuple[Operation, ...]]:
-    """The words of a conversion that comes first, and the operations behind it."""
+    """The settings of a conversion that comes first, and the remaining operations."""
     first, rest = next(iter(operations), None), tuple(operations)
     if not isinstance(first, ConvertProfile):
         return {}, rest
@@ -390,5 +390,5 @@ def _step(operation: Operation, folder: str) -> Any:
     return table if files or odd else words_of(operation)
 
 
-# What needs no quotes among the words of an operation.
+# Characters that need no quotes in the settings of an operation.
 _PLAIN: Final = re.compile(r"[^\s,\"']([^,\"']*[^\s,\"'])?")
