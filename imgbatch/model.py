@@ -40,7 +40,7 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
     {
         "alpha-flattened": "transparency was laid over --background, or made all or nothing in a "
         "GIF: the format has no other",
-        "depth-reduced": "16 bits a channel were reduced to 8, or to 10",
+        "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
         "enlarged": "the picture was made larger than it is (--enlarge)",
         "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
         "frames-dropped": "only the first frame or page was kept",

@@ -1,7 +1,7 @@
-"""Whether the system has memory to give.
+"""Whether the system has memory available.
 
-Codecs in C say of any failure that the data are broken, and those in Rust end the process where
-memory is short. So they are asked only for what there is, or judged afterwards.
+Codecs in C report any failure as broken data, and those in Rust end the process when memory is
+short. So they are called only for what there is, or judged afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _LEAST: Final = 1 << 20
 
 
 def is_there(length: int) -> bool:
-    """Whether so many bytes can be had at once; not more than that: nobody holds them."""
+    """Whether this many bytes can be allocated now; nothing reserves them."""
     if length < _LEAST:
         return True
     try:
