@@ -330,7 +330,7 @@ class Made(NamedTuple):
             source.inode,
         )
 
-    def was_to_suit(self, source: Source, recipe: str) -> bool:
+    def claim_suits(self, source: Source, recipe: str) -> bool:
         """The same as `suits`, for what an unfinished run was going to make."""
         return (
             self.next_source_mtime_ns == source.mtime_ns

@@ -92,14 +92,14 @@ def run_command(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:
         # Standard output could not be written: the disk is full, for instance.
-        complain(_words_of(error))
+        complain(_message_of(error))
         return 1
     except (click.Abort, KeyboardInterrupt):
         return signals.die_by(signal.SIGINT)
     return code if isinstance(code, int) else 0
 
 
-def _words_of(error: OSError) -> str:
+def _message_of(error: OSError) -> str:
     if error.filename:
         return f"{error.filename}: {error.strerror}"
     try:

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from imgbatch.cli.invocation import TOLD, Invocation
+from imgbatch.cli.invocation import REPORTING, Invocation
 from imgbatch.recipes.declarations import Setting, declared
 from imgbatch.recipes.settings import (
     FORMAT,
@@ -20,7 +20,7 @@ from imgbatch.recipes.settings import (
 )
 from imgbatch.running.settings import RUN, Settings
 
-GROUPS: Final = (NAMES, SIZE, FORMAT, OPERATIONS, METADATA, SOURCES, RUN, TOLD)
+GROUPS: Final = (NAMES, SIZE, FORMAT, OPERATIONS, METADATA, SOURCES, RUN, REPORTING)
 """The headings of help, in order."""
 
 _KINDS: Final = (RecipeSettings, Settings, Invocation)

@@ -8,7 +8,7 @@ from typing import Final
 from imgbatch.recipes.declarations import Flag, Path, setting
 from imgbatch.recipes.settings import NAMES, SOURCES
 
-TOLD: Final = "Reporting"
+REPORTING: Final = "Reporting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,28 +22,35 @@ class Invocation:
         False, Flag(), SOURCES, "A list on standard input is NUL-separated.", python=False
     )
     dry_run: bool = setting(
-        False, Flag(), TOLD, "Show what would be done; write nothing.", short="-n", python=False
+        False,
+        Flag(),
+        REPORTING,
+        "Show what would be done; write nothing.",
+        short="-n",
+        python=False,
     )
     report: str | None = setting(
         None,
         Path(dash=True),
-        TOLD,
+        REPORTING,
         "Write a report in JSON Lines; - for standard output.",
         metavar="FILE",
         more="One object per file, the summary last.",
         python=False,
     )
     explain: bool = setting(
-        False, Flag(), TOLD, "Explain what the recipe does; write nothing.", python=False
+        False, Flag(), REPORTING, "Explain what the recipe does; write nothing.", python=False
     )
     quiet: bool = setting(
-        False, Flag(), TOLD, "No progress bar and no summary, only failures.", python=False
+        False, Flag(), REPORTING, "No progress bar and no summary, only failures.", python=False
     )
-    verbose: bool = setting(False, Flag(), TOLD, "A line for each file.", short="-v", python=False)
+    verbose: bool = setting(
+        False, Flag(), REPORTING, "A line for each file.", short="-v", python=False
+    )
     save_recipe: str | None = setting(
         None,
         Path(),
-        TOLD,
+        REPORTING,
         "Save these options as a recipe (TOML), also with --dry-run; then go on.",
         metavar="FILE",
         more="A file with different content is never overwritten.",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from imgbatch.recipes.recipe import Recipe
 
 # Some ten million names.
-_MOST_LISTED: Final = 1_000_000_000
+_MAX_LISTED_BYTES: Final = 1_000_000_000
 _LIST: Final = "-"
 
 
@@ -37,15 +37,15 @@ def run(
     return session.run(recipe(), _completed(settings, invocation), invocation)
 
 
-def run_options(name: str, said: Given) -> int:
+def run_options(name: str, request: Given) -> int:
     """The same where the options are the whole recipe."""
 
     def recipe() -> Recipe:
         from imgbatch.recipes.recipe import Recipe
 
-        return _saved(Recipe.from_settings(name, said.recipe), said.invocation.save_recipe)
+        return _saved(Recipe.from_settings(name, request.recipe), request.invocation.save_recipe)
 
-    return run(recipe, said.run, said.invocation, numpy=bool(said.recipe.filters))
+    return run(recipe, request.run, request.invocation, numpy=bool(request.recipe.filters))
 
 
 def _saved(recipe: Recipe, path: str | None) -> Recipe:
@@ -80,10 +80,11 @@ def _check_backup(settings: Settings, invocation: Invocation) -> None:
 
 
 def _listed(separator: bytes) -> Iterator[str]:
-    data = sys.stdin.buffer.read(_MOST_LISTED + 1)
-    if len(data) > _MOST_LISTED:
+    data = sys.stdin.buffer.read(_MAX_LISTED_BYTES + 1)
+    if len(data) > _MAX_LISTED_BYTES:
         raise UsageError(
-            f"found more than {_MOST_LISTED / 1e9:g} GB on standard input, expected a list of files"
+            f"found more than {_MAX_LISTED_BYTES / 1e9:g} GB on standard input, "
+            "expected a list of files"
         )
     for name in data.split(separator):
         if name:

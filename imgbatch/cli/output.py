@@ -34,6 +34,6 @@ def complain_of(error: click.ClickException) -> None:
     error.show()
 
 
-def hand_out(text: str) -> None:
+def tell_verbatim(text: str) -> None:
     """Print one of our own files verbatim."""
     click.echo(text, nl=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from imgbatch.cli.output import hand_out, tell
+from imgbatch.cli.output import tell, tell_verbatim
 
 
 @click.command("presets")
@@ -18,7 +18,7 @@ def command(name: str | None) -> None:
     from imgbatch.recipes.toml import preset_text, presets
 
     if name is not None:
-        hand_out(preset_text(name))
+        tell_verbatim(preset_text(name))
         return
     for known, description in presets().items():
         tell(f"{known}: {description}")

@@ -21,6 +21,6 @@ def command(**parameters: Any) -> int:
     By default pictures are shrunk to 2048 pixels on the long edge, upright, with their colours
     and metadata, into `<folder>-resized` next to the folder.
     """
-    said = given(parameters)
-    sizes = said.recipe.sizes or ("2048",)
-    return run_options("resized", replace(said, recipe=replace(said.recipe, sizes=sizes)))
+    request = given(parameters)
+    sizes = request.recipe.sizes or ("2048",)
+    return run_options("resized", replace(request, recipe=replace(request.recipe, sizes=sizes)))

@@ -31,17 +31,17 @@ def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
     """
     from imgbatch.recipes.toml import load
 
-    said = given(parameters)
+    request = given(parameters)
 
     def loaded() -> Recipe:
         found = load(recipe, overrides(context))
-        return replace(found, raw_preview=True) if said.recipe.raw_preview else found
+        return replace(found, raw_preview=True) if request.recipe.raw_preview else found
 
-    if said.invocation.explain:
+    if request.invocation.explain:
         from imgbatch.cli.explained import explained
 
         tell_lines(explained(loaded()))
         return 0
-    if not said.run.paths:
+    if not request.run.paths:
         raise UsageError("found no PATH, expected a folder or files to make pictures of")
-    return run(loaded, said.run, said.invocation)
+    return run(loaded, request.run, request.invocation)

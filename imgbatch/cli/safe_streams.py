@@ -39,8 +39,8 @@ def make_safe() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)
-    codecs.register_error("imgbatch.raw", lambda error: _spelt(error, raw=True))
-    codecs.register_error("imgbatch.spelt", lambda error: _spelt(error, raw=False))
+    codecs.register_error("imgbatch.raw", lambda error: _substituted(error, raw=True))
+    codecs.register_error("imgbatch.spelt", lambda error: _substituted(error, raw=False))
     sys.stdout = _safe(sys.stdout, 1)
     sys.stderr = _safe(sys.stderr, 2)
 
@@ -59,7 +59,7 @@ def offer(stream: TextIO, text: str) -> None:
         stream.write(text)
 
 
-def to_nowhere(descriptor: int) -> None:
+def discard_rest(descriptor: int) -> None:
     """Send what is still to be written to a standard stream to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
@@ -78,7 +78,7 @@ def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
     return cast(TextIO, _Unbreakable(stream, getattr(buffer, "raw", buffer), descriptor))
 
 
-def _spelt(error: UnicodeError, *, raw: bool) -> tuple[str | bytes, int]:
+def _substituted(error: UnicodeError, *, raw: bool) -> tuple[str | bytes, int]:
     """Replacements for a character that an encoding lacks.
 
     With `raw`, a surrogate that stands for a byte of a name that is not UTF-8 becomes that byte.
@@ -125,7 +125,7 @@ class _Unbreakable:
         except OSError as error:
             if self._descriptor == 1 and not isinstance(error, BrokenPipeError):
                 raise OSError(error.errno, error.strerror, "standard output") from None
-            to_nowhere(self._descriptor)
+            discard_rest(self._descriptor)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

@@ -125,7 +125,7 @@ class Crew:
         try:
             # Now, because there may be no thread to spare later.
             self._terminator.start()
-            with _undisturbed(), _sparing_main(needs_main):
+            with _undisturbed(), _without_main_unless(needs_main):
                 self._pool = Pool(size, set_up, setting, context=cast(BaseContext, self))
         except BaseException:
             self.dismiss()
@@ -262,7 +262,7 @@ def _held_back(*numbers: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
-def _sparing_main(needed: bool) -> Iterator[None]:
+def _without_main_unless(needed: bool) -> Iterator[None]:
     """Keep workers that are started now from importing the main module, unless it is `needed`.
 
     Nothing that they are given comes from it, and it may have no file (standard input), lack the

@@ -51,7 +51,7 @@ _ALONE: Final = (
 )
 
 
-class _NobodyError(Exception):
+class _NoWorkersError(Exception):
     """Not a single worker process can be started, and why."""
 
 
@@ -80,13 +80,13 @@ def run(
     try:
         board = Board.create(max(1, len(jobs)))
         supervisor = _Supervisor(task, jobs, portions, workers, control, board)
-    except (OSError, _NobodyError) as error:
-        control.notice(_ALONE.format(_words_of(error)))
+    except (OSError, _NoWorkersError) as error:
+        control.notice(_ALONE.format(_message_of(error)))
         return run_here(task, jobs, portions, workers, control)
     return supervisor.results()
 
 
-def _words_of(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -172,7 +172,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         self._pickled_task = pickle.dumps(task)
         self._needs_main = b"__main__" in self._pickled_task
         if self._needs_main and not main_can_be_imported():
-            raise _NobodyError("the recipe uses something of a main module that has no file")
+            raise _NoWorkersError("the recipe uses something of a main module that has no file")
         self._workers = workers
         self._control = control
         self._methods = start_methods()
@@ -234,7 +234,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         setting = (self._pickled_task, self._board, share)
         try:
             pool, crew = self._hire(min(workers, len(portions)), setting)
-        except _NobodyError as error:
+        except _NoWorkersError as error:
             self._control.notice(_ALONE.format(error))
             yield from self._alone()
             return
@@ -246,7 +246,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         yield from self._settle(feed.unfinished(), crew)
 
     def _hire(self, workers: int, setting: tuple[object, ...]) -> tuple[Pool, Crew]:
-        """A pool of that many workers, or fewer. Raises _NobodyError if there cannot be one."""
+        """A pool of that many workers, or fewer. Raises _NoWorkersError if there cannot be one."""
         needs_main = self._needs_main
         while True:
             for method in list(self._methods):
@@ -255,12 +255,12 @@ class _Supervisor(Generic[JobT, ResultT]):
                     return crew.start(workers, set_up, setting, needs_main=needs_main), crew
                 except Exception as error:
                     # Also RuntimeError: no thread can be started.
-                    trouble = _words_of(error)
+                    trouble = _message_of(error)
                 if len(self._methods) > 1:
                     # Another way of starting them may work, and is tried first from now on.
                     self._methods.remove(method)
             if workers == 1:
-                raise _NobodyError(trouble)
+                raise _NoWorkersError(trouble)
             workers //= 2
             self._workers = min(self._workers, workers)
 

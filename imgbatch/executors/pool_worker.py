@@ -68,7 +68,7 @@ class Portion(Generic[JobT]):
 
 
 @dataclass
-class _Setting:
+class _Context:
     """What a worker process knows: what to do, where to note it, and how much it may take."""
 
     task: Task[Any, Any]
@@ -88,7 +88,7 @@ class _Setting:
             seconds = self.task.timeout + _REARM_SECONDS + _LAST_LINE_SECONDS
             # If the system has no thread to spare, we do without.
             with suppress(RuntimeError):
-                faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
+                faulthandler.dump_traceback_later(seconds, exit=True, file=_null_stream())
 
     def disarm(self) -> None:
         """Nothing is in progress."""
@@ -97,11 +97,11 @@ class _Setting:
             faulthandler.cancel_dump_traceback_later()
 
 
-_setting: _Setting | None = None
+_context: _Context | None = None
 _silence: TextIO | None = None
 
 
-def _nowhere() -> TextIO:
+def _null_stream() -> TextIO:
     global _silence
     if _silence is None:
         _silence = open(os.devnull, "w")
@@ -110,7 +110,7 @@ def _nowhere() -> TextIO:
 
 def set_up(pickled_task: bytes, board: Board, share: float) -> None:
     """Initialise a worker. Pool starts workers for ever if this raises, so it never does."""
-    global _setting
+    global _context
     try:
         # The server that it was forked from has its stderr closed to keep its errors to itself.
         sys.excepthook = sys.__excepthook__
@@ -121,7 +121,7 @@ def set_up(pickled_task: bytes, board: Board, share: float) -> None:
         _keep_stderr_to_python()
         task: Task[Any, Any] = pickle.loads(pickled_task)
         task.set_up()
-        _setting = _Setting(task, board, share)
+        _context = _Context(task, board, share)
     except BaseException as error:
         text = f"{type(error).__name__}: {error}"
         board.trouble.value = text.encode("utf-8", "replace")[: _TROUBLE_BYTES - 1]
@@ -158,7 +158,7 @@ def _keep_stderr_to_python() -> None:
     """
     parent = multiprocessing.parent_process()
     stream = open(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    os.dup2(_nowhere().fileno(), 2)
+    os.dup2(_null_stream().fileno(), 2)
     if parent is not None:
         sys.stderr = cast(TextIO, _WhileAlive(stream, parent.sentinel))
 
@@ -179,20 +179,20 @@ class _WhileAlive:
 
 def work(portion: Portion[Any]) -> tuple[int, bytes]:
     """Do a portion; return its first serial number and its pickled results (b"": postponed)."""
-    setting = _setting
-    if setting is None:
+    context = _context
+    if context is None:
         return portion.serials[0], pickle.dumps([])
-    task, board = setting.task, setting.board
+    task, board = context.task, context.board
     results = []
     for serial, job in zip(portion.serials, portion.jobs, strict=True):
         if board.closed.value:
             break
-        setting.arm()
+        context.arm()
         board.owners[serial] = os.getpid()
         board.begun[serial] = time.monotonic()
         board.states[serial] = STARTED
         try:
-            result = task.function(job, setting.share)
+            result = task.function(job, context.share)
             # Pickled here, where a failure belongs to this job and not to the pool.
             pickled = b"" if result is None else pickle.dumps(result)
         except BaseException as error:
@@ -203,5 +203,5 @@ def work(portion: Portion[Any]) -> tuple[int, bytes]:
         else:
             board.states[serial] = FAILED if task.failed(result) else DONE
         results.append(pickled)
-    setting.disarm()
+    context.disarm()
     return portion.serials[0], pickle.dumps(results)

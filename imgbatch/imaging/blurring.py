@@ -26,18 +26,18 @@ from imgbatch.imaging.strips import STRIP_PIXELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LEAST_ROWS: Final = 32
+_MIN_ROWS: Final = 32
 # Rows of a strip: with fewer, products are too small for the BLAS.
 _CUT: Final = 4.0
-_LEAST_SPREAD: Final = 0.9
-_LEAST_STEP: Final = 3
-_MOST_PRODUCTS: Final = 2**18
+_MIN_SPREAD: Final = 0.9
+_MIN_STEP: Final = 3
+_MAX_PRODUCTS: Final = 2**18
 # OpenBLAS spreads larger products over threads, which at these sizes takes more time than it
 # saves, and other workers' processors.
 _ROWS: Final = 8
 _COLUMNS: Final = 32
 _POINTS: Final = 16
-_MOST: Final = 64
+_MAX: Final = 64
 # How many rows, columns or points of the coarse grid a block makes: more waste multiplications
 # by zero, fewer make products too small for the BLAS.
 
@@ -52,8 +52,8 @@ def blurred(
     Rows are (channels, rows, width), from 0 to 255, neither rounded nor clipped.
     """
     half = sigma / math.sqrt(2)
-    step = int(half / _LEAST_SPREAD)
-    if step < _LEAST_STEP:
+    step = int(half / _MIN_SPREAD)
+    if step < _MIN_STEP:
         return _blurred_directly(image, sigma, mode)
     return _blurred_in_two(image, half, step, mode)
 
@@ -126,7 +126,7 @@ def _down(blocks: list[_Block], planes: NDArray[np.float32]) -> NDArray[np.float
     top, lowest = blocks[0].first, blocks[0].lower
     made = np.empty((channels, blocks[-1].last - top, width), np.float32)
     for first, last, lower, upper, weights in blocks:
-        columns = max(1, _MOST_PRODUCTS // weights.size)
+        columns = max(1, _MAX_PRODUCTS // weights.size)
         for left in range(0, width, columns):
             part = planes[:, lower - lowest : upper - lowest, left : left + columns]
             np.matmul(weights, part, out=made[:, first - top : last - top, left : left + columns])
@@ -139,7 +139,7 @@ def _across(blocks: list[_Block], planes: NDArray[np.float32]) -> NDArray[np.flo
     flat = planes.reshape(channels * height, width)
     made = np.empty((channels * height, blocks[-1].last), np.float32)
     for first, last, lower, upper, weights in blocks:
-        rows = max(1, _MOST_PRODUCTS // weights.size)
+        rows = max(1, _MAX_PRODUCTS // weights.size)
         for top in range(0, len(flat), rows):
             part = flat[top : top + rows, lower:upper]
             np.matmul(part, weights, out=made[top : top + rows, first:last])
@@ -207,7 +207,7 @@ def _blurred_in_two(
 
 def _many(size: int, step: int) -> int:
     """At least `size`: a multiple of the step, unless that is large, so that all weights agree."""
-    return min(step * math.ceil(size / step), _MOST)
+    return min(step * math.ceil(size / step), _MAX)
 
 
 def _filled(
@@ -225,7 +225,7 @@ def _coarse(
     across = _turned(_blocks(columns, sigma, _POINTS))
     channels = Image.getmodebands(mode)
     narrow = np.empty((channels, image.height, columns.results), np.float32)
-    height = min(image.height, max(_LEAST_ROWS, STRIP_PIXELS // image.width))
+    height = min(image.height, max(_MIN_ROWS, STRIP_PIXELS // image.width))
     planes = np.empty((channels, height, image.width), np.float32)
     for top in range(0, image.height, height):
         part = planes[:, : image.height - top]
@@ -236,6 +236,6 @@ def _coarse(
 
 def _strips(blocks: list[_Block], width: int) -> Iterator[list[_Block]]:
     """The blocks that make a strip, from top to bottom."""
-    count = math.ceil(max(_LEAST_ROWS, STRIP_PIXELS // width) / blocks[0].last)
+    count = math.ceil(max(_MIN_ROWS, STRIP_PIXELS // width) / blocks[0].last)
     for start in range(0, len(blocks), count):
         yield blocks[start : start + count]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MOST: Final = {1: 65_536, 3: 256}
+_MAX: Final = {1: 65_536, 3: 256}
 """How many entries a table may have, per side."""
 
 _SIZES: Final = {"LUT_1D_SIZE": 1, "LUT_3D_SIZE": 3}
@@ -131,7 +131,7 @@ class _Reader:
     def _sized(self, number: int, line: str, dimensions: int, words: list[str]) -> None:
         if self.size:
             raise CubeError(f"line {number}: found a second size")
-        (size,), most = self._numbers(number, line, words, 1), _MOST[dimensions]
+        (size,), most = self._numbers(number, line, words, 1), _MAX[dimensions]
         if not (size.is_integer() and 2 <= size <= most):
             raise CubeError(f"line {number}: found a size of {words[0]}, expected 2 to {most}")
         self.dimensions, self.size = dimensions, int(size)

@@ -48,7 +48,7 @@ _PERHAPS_MEMORY: Final = frozenset({"broken", "truncated", "no-codec"})
 # Copies of a profile while it is compared, converted and written.
 _PROFILES: Final = 4
 
-_MOST_FRAMES_OF_MOST_PIXELS: Final = 16
+_FRAMES_FACTOR: Final = 16
 """All frames of a file together may have this many times the limit."""
 
 
@@ -377,12 +377,12 @@ def _animated(
 
 def _check_pixels(pixels: int, count: int, what: str, rules: Rules) -> None:
     """Raise PictureError if all frames together are too many pixels for anybody."""
-    if pixels > rules.max_pixels * _MOST_FRAMES_OF_MOST_PIXELS:
+    if pixels > rules.max_pixels * _FRAMES_FACTOR:
         raise PictureError(
             "open",
             "too-large",
             f"{count} {what} with {pixels:,} pixels together exceed "
-            f"{_MOST_FRAMES_OF_MOST_PIXELS} times the limit of {rules.max_pixels:,}",
+            f"{_FRAMES_FACTOR} times the limit of {rules.max_pixels:,}",
         )
 
 

@@ -26,7 +26,7 @@ from imgbatch.imaging.metadata.directories import Field
 from imgbatch.imaging.picture import turn
 from imgbatch.model import Notice, Size
 
-Told = tuple[Deep | Image.Image, tuple[Notice, ...]]
+PixelsAndNotices = tuple[Deep | Image.Image, tuple[Notice, ...]]
 """The pixels (grey in a Pillow image of mode I;16), and warnings about them."""
 
 _Ratio = tuple[int, int]
@@ -122,7 +122,7 @@ def readable(image: Any, file: BinaryIO) -> bool:
     return True
 
 
-def read(image: Any, file: BinaryIO) -> Told:
+def read(image: Any, file: BinaryIO) -> PixelsAndNotices:
     """The pixels of an opened image that is not loaded, upright if Pillow would turn them.
 
     Raises EOFError if the file is cut short, ValueError if it is broken.
@@ -296,7 +296,7 @@ def _stretched(levels: NDArray[Any], highest: int) -> NDArray[np.uint16]:
     return out
 
 
-def _in_16_bits(array: NDArray[Any], image: Any) -> Told:
+def _in_16_bits(array: NDArray[Any], image: Any) -> PixelsAndNotices:
     """An array from the decoder, as Deep."""
     if array.ndim == 2:
         array = array[:, :, None]
@@ -398,12 +398,12 @@ def _written_tiff(deep: Deep, options: Mapping[str, Any]) -> bytes:
     file = BytesIO()
     Image.new(_without_depth(deep), (1, 1)).save(file, "TIFF", **others)
     file.seek(0)
-    told = directories.read(file).in_order("<").fields
-    resolution, unit = _resolution(told)
+    fields = directories.read(file).in_order("<").fields
+    resolution, unit = _resolution(fields)
     tags = [
         # It counts the values of bytes itself.
         (one.tag, one.kind, None, one.data, True)
-        for one in told
+        for one in fields
         if one.tag not in _TIFF_PIXELS | _TIFF_RESOLUTION
     ]
     compression = _COMPRESSIONS[options.get("compression")]
@@ -434,9 +434,9 @@ def _ratio(data: bytes) -> _Ratio:
     return number, by
 
 
-def _resolution(told: Iterable[Field]) -> tuple[tuple[_Ratio, _Ratio], int]:
+def _resolution(fields: Iterable[Field]) -> tuple[tuple[_Ratio, _Ratio], int]:
     """Across and down as fractions, and the unit; TIFF's "no resolution" if there is none."""
-    data = {one.tag: one.data for one in told if one.tag in _TIFF_RESOLUTION}
+    data = {one.tag: one.data for one in fields if one.tag in _TIFF_RESOLUTION}
     if len(data) < len(_TIFF_RESOLUTION):
         return ((1, 1), (1, 1)), 1
     across, down, unit = (data[tag] for tag in sorted(_TIFF_RESOLUTION))

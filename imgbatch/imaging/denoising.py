@@ -34,7 +34,7 @@ _MARGIN: Final = 10
 """Pixels around a tile: two windows reach 4 cells of 2 pixels, and one more is interpolated."""
 _LUMA_MARGIN: Final = 4
 
-_LEAST: Final = 0.01
+_MIN: Final = 0.01
 """The least deviation in levels: with much less, u would not be a number."""
 _RED: Final = 0.299 / 0.587
 _BLUE: Final = 0.114 / 0.587
@@ -116,11 +116,11 @@ def _changes(
     """What to add to the inner pixels of each band."""
     levels = grey.astype(np.float32)
     changes = [np.zeros(1, np.float32)] * len(bands)
-    if colours >= _LEAST and len(bands) == 3:
+    if colours >= _MIN and len(bands) == 3:
         red, blue = (bands[band] - levels for band in (0, 2))
         reds, blues = _colour_changes(tile, [red, blue], colours)
         changes = [reds, reds * np.float32(-_RED) - blues * np.float32(_BLUE), blues]
-    if luma >= _LEAST:
+    if luma >= _MIN:
         lighter = _luma_change(tile, levels, luma)
         changes = [change + lighter for change in changes]
     return changes

@@ -19,7 +19,7 @@ def lost_to_pillow(image: Any, file: BinaryIO) -> int:
     0 if Pillow keeps them all, as for plain pictures and grey. `file` is read, and its position
     restored.
     """
-    told = {
+    read_bits = {
         "PNG": _png,
         "TIFF": _tiff,
         "PPM": _by_maximum,
@@ -27,10 +27,10 @@ def lost_to_pillow(image: Any, file: BinaryIO) -> int:
         "AVIF": _avif,
         "HEIF": _heif,
     }.get(image.format)
-    if told is None or image.mode.startswith("I"):
+    if read_bits is None or image.mode.startswith("I"):
         return 0
     place = file.tell()
-    bits = told(image, file)
+    bits = read_bits(image, file)
     file.seek(place)
     return bits if bits > _PLAIN_BITS else 0
 

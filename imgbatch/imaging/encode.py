@@ -191,8 +191,8 @@ class _File:
             first.metadata, encoding, first.size, srgb=lambda: _is_srgb(first)
         )
         kept, more = containers.held(kept, row)
-        told = [notice for frame in frames for notice in frame.notices]
-        return cls(frames, row, encoding, kept, (*told, *notices, *more))
+        earlier = [notice for frame in frames for notice in frame.notices]
+        return cls(frames, row, encoding, kept, (*earlier, *notices, *more))
 
     @property
     def size(self) -> Size:

@@ -26,7 +26,7 @@ _CELLS: Final = 4
 """How many cells fit into a radius, or up to twice as many."""
 _COLUMNS: Final = 64
 _BLOCK: Final = 64
-_MOST_PRODUCTS: Final = 2**18
+_MAX_PRODUCTS: Final = 2**18
 # OpenBLAS spreads larger products over threads, which takes more time here than it saves.
 
 
@@ -67,7 +67,7 @@ class Base:
         for start in range(0, count, _BLOCK):
             part = made[start : start + _BLOCK]
             weights, cells = self._weights(top + start, len(part), len(line) - 1)
-            columns = max(1, _MOST_PRODUCTS // weights.size)
+            columns = max(1, _MAX_PRODUCTS // weights.size)
             wide = self._widened(line[cells])
             for left in range(0, made.shape[1], columns):
                 span = slice(left, left + columns)

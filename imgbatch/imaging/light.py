@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from imgbatch.imaging.colour.icc import ToneCurve
 
 _CHANNELS: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I": 1}
-_MOST: Final = 65_535
+_MAX: Final = 65_535
 # Where no light and full light are in 16 bits: a kernel overshoots next to an edge, and what is
 # clipped between its two passes would be missing in the second.
 _NONE_16: Final = 8_192
-_FULL_16: Final = _MOST - _NONE_16
+_FULL_16: Final = _MAX - _NONE_16
 
 
 def resize(picture: Picture, size: Size, kernel: str, box: Box) -> Image.Image | Deep | None:
@@ -111,7 +111,7 @@ def _plain_tables(curve: ToneCurve) -> _Tables | None:
     borders = curve((np.arange(255) + 0.5) / 255)
     if np.any(np.diff(light) < 0) or not light[255] > light[0]:
         return None
-    steps = np.arange(_MOST + 1) / _MOST
+    steps = np.arange(_MAX + 1) / _MAX
 
     def level(of: NDArray[np.float64]) -> NDArray[np.uint8]:
         found = np.searchsorted(borders, of).astype(np.uint8)
@@ -121,7 +121,7 @@ def _plain_tables(curve: ToneCurve) -> _Tables | None:
 
     plain = light.astype(np.float32)
     light_16 = np.rint(_NONE_16 + light * (_FULL_16 - _NONE_16)).astype(np.uint16)
-    level_16 = level(np.clip((np.arange(_MOST + 1) - _NONE_16) / (_FULL_16 - _NONE_16), 0, 1))
+    level_16 = level(np.clip((np.arange(_MAX + 1) - _NONE_16) / (_FULL_16 - _NONE_16), 0, 1))
     return _Tables(
         plain,
         level(steps**2),
@@ -134,12 +134,12 @@ def _plain_tables(curve: ToneCurve) -> _Tables | None:
 
 
 def _deep_tables(curve: ToneCurve) -> _Tables | None:
-    levels = np.arange(_MOST + 1)
-    light = curve(levels / _MOST)
-    if np.any(np.diff(light) < 0) or not light[_MOST] > light[0]:
+    levels = np.arange(_MAX + 1)
+    light = curve(levels / _MAX)
+    if np.any(np.diff(light) < 0) or not light[_MAX] > light[0]:
         return None
     # One step more, so that all have a next one.
-    steps = np.minimum(np.arange(_MOST + 2) / _MOST, 1)
+    steps = np.minimum(np.arange(_MAX + 2) / _MAX, 1)
     return _Tables(light.astype(np.float32), np.interp(steps**2, light, levels))
 
 
@@ -199,7 +199,7 @@ def _levels_of_floats(
     most = np.iinfo(found.dtype).max
     colours = len(tables)
     steps = np.sqrt(np.clip(rows[..., :colours], 0, 1))
-    steps *= _MOST
+    steps *= _MAX
     whole = steps.astype(np.uint16)
     if found.dtype == np.uint8:
         for channel, table in _by_channel(tables):

@@ -23,7 +23,7 @@ _AROUND: Final = 4_000_000
 """Bytes for the buffers of any decoder, and for the allocator's rounding."""
 
 # Codecs read a longer file only in parts.
-_MOST_READ: Final = 64_000_000
+_MAX_READ: Final = 64_000_000
 # A library that has to be loaded first.
 _CODEC: Final = 32_000_000
 # Numbers in text are split into words, 1 MiB at a time.
@@ -80,7 +80,7 @@ def opening(path: str) -> int:
             size = file.seek(0, SEEK_END)
     except OSError:
         return 0
-    taken = 2 * min(size, _MOST_READ) + _CODEC
+    taken = 2 * min(size, _MAX_READ) + _CODEC
     if head[:4] == b"RIFF" and head[8:15] == b"WEBPVP8":
         # Two canvases, or what a simple one takes in practice.
         taken += 8 * _webp_pixels(head)

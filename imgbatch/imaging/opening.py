@@ -344,7 +344,7 @@ def _explained(error: BaseException) -> tuple[str, str]:
 
 
 # Bytes of one text and of all: any excess is left out before Pillow sees it.
-_PNG_TEXTS: Final = (texts.MOST_BYTES, 8 * texts.MOST_BYTES)
+_PNG_TEXTS: Final = (texts.MAX_BYTES, 8 * texts.MAX_BYTES)
 
 
 class pillow_limited:  # noqa: N801

@@ -9,7 +9,7 @@ from PIL import Image
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.picture import Picture
 
-_MOST_COLOURS: Final = 256
+_MAX_COLOURS: Final = 256
 _WITH_PALETTE: Final = frozenset({"png"})
 _WITH_BILEVEL: Final = frozenset({"png", "tiff"})
 
@@ -34,7 +34,7 @@ def restored(picture: Picture, row: Format) -> Picture:
 
 def indexed(image: Image.Image) -> Image.Image | None:
     """An RGB or RGBA image in mode P with exactly its colours; None if there are more than 256."""
-    found = image.getcolors(_MOST_COLOURS)
+    found = image.getcolors(_MAX_COLOURS)
     if found is None:
         return None
     import numpy as np

@@ -37,7 +37,7 @@ _ENCODES: Final = find_spec("isal") is not None
 _MODES: Final = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}
 _COLOUR_TYPES: Final = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 # Below that, Pillow is done before NumPy is loaded.
-_LEAST_PIXELS: Final = 250_000
+_MIN_PIXELS: Final = 250_000
 # Bytes per pixel while they are decoded.
 _COPIES: Final = 4
 
@@ -47,7 +47,7 @@ _NONE, _SUB, _UP = range(3)
 _TRIED: Final = 4
 _LEVEL: Final = 1
 # Higher efforts are levels of zlib.
-_MOST_EFFORT: Final = 3
+_MAX_EFFORT: Final = 3
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -73,7 +73,7 @@ def with_one_pixel(file: BinaryIO) -> Image.Image:
     """A PNG with everything in `file`, before and after the pixels, but only one pixel."""
     file.seek(0)
     data = file.read()
-    told = b"".join(
+    others = b"".join(
         chunk(kind, data[at : at + length])
         for kind, at, length in _places(data)
         if kind not in PIXELS | _FRAMES
@@ -81,7 +81,7 @@ def with_one_pixel(file: BinaryIO) -> Image.Image:
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     pixel = chunk(b"IDAT", zlib.compress(bytes(4)))
     return Image.open(
-        BytesIO(SIGNATURE + chunk(b"IHDR", header) + told + pixel + chunk(b"IEND", b"")),
+        BytesIO(SIGNATURE + chunk(b"IHDR", header) + others + pixel + chunk(b"IEND", b"")),
         formats=("PNG",),
     )
 
@@ -92,7 +92,7 @@ def is_plain(image: Any) -> bool:
         _DECODES
         and image.format == "PNG"
         and image.mode in _MODES
-        and image.width * image.height >= _LEAST_PIXELS
+        and image.width * image.height >= _MIN_PIXELS
         and "transparency" not in image.info
         # Otherwise the file has other bits, or several frames.
         and [tile.args for tile in image.tile] == [image.mode]
@@ -151,8 +151,8 @@ def encodes(image: Image.Image, effort: int | None) -> bool:
 
     It is for 8-bit grey or RGB, with or without alpha, that is not too small.
     """
-    large = image.width * image.height >= _LEAST_PIXELS
-    little = effort is None or effort <= _MOST_EFFORT
+    large = image.width * image.height >= _MIN_PIXELS
+    little = effort is None or effort <= _MAX_EFFORT
     return _ENCODES and large and little and image.mode in _COLOUR_TYPES
 
 

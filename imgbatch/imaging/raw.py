@@ -125,7 +125,7 @@ def preview(file: BinaryIO) -> Image.Image:
         try:
             thumbnail = raw.extract_thumb()
         except rawpy.LibRawError as error:
-            message = f"it has no preview that can be used ({_words(error)})"
+            message = f"it has no preview that can be used ({_message(error)})"
             raise PictureError("open", "no-preview", message) from error
     if not isinstance(thumbnail.data, bytes):
         raise PictureError("open", "no-preview", "its preview is not a JPEG")
@@ -248,7 +248,7 @@ def _opened(file: BinaryIO) -> RawPy:
 
 
 def _explained(error: Exception) -> Exception:
-    words = _words(error)
+    words = _message(error)
     if isinstance(error, rawpy.LibRawIOError):
         return EOFError(words)
     if isinstance(error, rawpy.LibRawUnsufficientMemoryError):
@@ -256,6 +256,6 @@ def _explained(error: Exception) -> Exception:
     return ValueError(words)
 
 
-def _words(error: Exception) -> str:
-    told = error.args[0] if error.args else ""
-    return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
+def _message(error: Exception) -> str:
+    message = error.args[0] if error.args else ""
+    return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)

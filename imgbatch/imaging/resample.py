@@ -189,7 +189,7 @@ def is_cut(size: Size, box: Box) -> bool:
     return _is_whole_pixels(box) and size == (box[2] - box[0], box[3] - box[1])
 
 
-_MOST_CLIPPED: Final = 1 / 2000
+_MAX_CLIPPED: Final = 1 / 2000
 
 
 def is_clipped(image: Image.Image) -> bool:
@@ -199,7 +199,7 @@ def is_clipped(image: Image.Image) -> bool:
     to be resampled again.
     """
     histogram = image.histogram()
-    most = _MOST_CLIPPED * image.width * image.height
+    most = _MAX_CLIPPED * image.width * image.height
     bands = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
     return any(histogram[256 * band + level] > most for band in range(bands) for level in (0, 255))
 
@@ -217,7 +217,7 @@ class Strip(NamedTuple):
 
 
 _STRIP_PIXELS: Final = 500_000
-_LEAST_ROWS: Final = 16
+_MIN_ROWS: Final = 16
 # Half of what the widest kernel (Lanczos) reaches to each side, at the scale of the source.
 _REACH: Final = 3
 
@@ -231,7 +231,7 @@ def strips(image_size: Size, size: Size, box: Box) -> list[Strip]:
     across, down = (right - left) / size[0], (bottom - top) / size[1]
     first, last = _reached(left, right, across, image_size[0])
     widest = max(size[0], (last - first) * down)
-    height = max(_LEAST_ROWS, int(_STRIP_PIXELS / widest))
+    height = max(_MIN_ROWS, int(_STRIP_PIXELS / widest))
     found = []
     for row in range(0, size[1], height):
         stop = min(size[1], row + height)

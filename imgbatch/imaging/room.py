@@ -9,12 +9,12 @@ from __future__ import annotations
 import mmap
 from typing import Final
 
-_LEAST: Final = 1 << 20
+_MIN: Final = 1 << 20
 
 
 def is_there(length: int) -> bool:
     """Whether this many bytes can be allocated now; nothing reserves them."""
-    if length < _LEAST:
+    if length < _MIN:
         return True
     try:
         mmap.mmap(-1, length).close()

@@ -280,7 +280,7 @@ def _curves(data: bytes, amount: float) -> tuple[int, ...]:
     return tuple(found)
 
 
-_MOST: Final = 65
+_MAX: Final = 65
 """The most colours per side that Pillow accepts."""
 _BEYOND: Final = 2
 """About how far beyond black and white its tables reach. Only interpolated values are clipped."""
@@ -294,7 +294,7 @@ def _filter(data: bytes, amount: float) -> ImageFilter.Color3DLUT:
 
     table = cube.read(data)
     values = np.clip(table.array(), -_BEYOND, _BEYOND)
-    if table.size > _MOST or table.domain != ((0, 0, 0), (1, 1, 1)):
+    if table.size > _MAX or table.domain != ((0, 0, 0), (1, 1, 1)):
         values = _resampled(values, table)
     size = len(values)
     if amount < 1:
@@ -312,7 +312,7 @@ def _resampled(values: NDArray[np.float32], table: cube.Cube) -> NDArray[np.floa
     import numpy as np
 
     low, high = table.domain
-    steps = np.linspace(0, 1, _MOST)
+    steps = np.linspace(0, 1, _MAX)
     for axis, band in enumerate((2, 1, 0)):
         places = (steps - low[band]) / (high[band] - low[band]) * (table.size - 1)
         places = np.clip(places, 0, table.size - 1)

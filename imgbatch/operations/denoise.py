@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _STRENGTH: Final = 0.25
 _COLOUR: Final = 0.5
-_MOST: Final = 20
+_MAX: Final = 20
 """The noise in levels at a strength of 1, and at a colour of 1."""
 
 
@@ -75,8 +75,8 @@ class Denoise(ToneOperation):
             from imgbatch.imaging.median import median
 
             return median(image, 1 if self.radius is None else self.radius)
-        luma = _MOST * (_STRENGTH if self.strength is None else self.strength)
-        colours = _MOST * (_COLOUR if self.colour is None else self.colour)
+        luma = _MAX * (_STRENGTH if self.strength is None else self.strength)
+        colours = _MAX * (_COLOUR if self.colour is None else self.colour)
         if not luma and (not colours or image.mode == "L"):
             return image
         from imgbatch.imaging.denoising import denoised

@@ -125,7 +125,7 @@ _MEDIA: Final = {
 _STRENGTHS: Final = {"low": 0.6, "standard": 1.0, "high": 1.6}
 _MINUTES: Final = 60 * 180 / math.pi
 """Minutes of arc in a radian: as many as a picture's long edge has when seen from that far away."""
-_MOST_BEYOND: Final = 12
+_MAX_BEYOND: Final = 12
 """How many levels an edge may become brighter or darker than its surroundings."""
 
 
@@ -170,8 +170,8 @@ class OutputSharpen(SharpeningOperation):
             darkest, brightest = _extremes(luma, top, len(excess))
             most = (rows - darkest).astype(np.float32)
             least = (brightest - rows).astype(np.float32)
-            most += _MOST_BEYOND
-            least += _MOST_BEYOND
+            most += _MAX_BEYOND
+            least += _MAX_BEYOND
             yield top, np.clip(excess, np.negative(least, out=least), most, out=excess)
 
 
@@ -229,7 +229,7 @@ def _without(image: Image.Image, excesses: Excesses) -> Image.Image:
     return made
 
 
-_LEAST_RADIUS: Final = 0.2
+_MIN_RADIUS: Final = 0.2
 """Below it 4 * exp(-1 / (2 * 0.2**2)) * 255 is less than a hundredth of a level."""
 
 
@@ -256,7 +256,7 @@ class Blur(Operation):
         from imgbatch.imaging import blurring, colour
 
         picture = colour.to_tonal(picture)
-        if self.radius < _LEAST_RADIUS:
+        if self.radius < _MIN_RADIUS:
             return picture
         image = picture.image
         premultiplied = {"LA": "La", "RGBA": "RGBa"}.get(image.mode, image.mode)

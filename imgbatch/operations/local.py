@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _EDGE: Final = 20.4
 """The contrast in levels of which a base keeps half: 0.08 of the way from black to white."""
-_MOST: Final = 3.0
+_MAX: Final = 3.0
 """How many times the local contrast a clarity of 1 gives."""
 
 
@@ -64,7 +64,7 @@ class Clarity(SharpeningOperation):
         from imgbatch.imaging.strips import strips
 
         base = _base(image, self.radius)
-        factor = np.float32((_MOST**self.amount - 1) * 4 / 255**2)
+        factor = np.float32((_MAX**self.amount - 1) * 4 / 255**2)
         for top, bottom in strips(image.size):
             strip = image.crop((0, top, image.width, bottom))
             luma = np.asarray(strip.convert("L")).astype(np.float32)

@@ -206,7 +206,7 @@ class Points(Kind):
         return " ".join(f"{shortest(across)}/{shortest(up)}" for across, up in value)
 
 
-_MOST_BYTES: Final = 100_000_000
+_MAX_BYTES: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ class FileKind(Kind):
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
         if not path or not isinstance(path, str):
             raise ValueError
-        return Attachment(path, regular.read(path, self.what, _MOST_BYTES))
+        return Attachment(path, regular.read(path, self.what, _MAX_BYTES))
 
     def within(self, folder: str, value: Any) -> Any:
         return os.path.join(folder, value) if isinstance(value, str) and value else value

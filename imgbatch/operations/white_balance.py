@@ -28,9 +28,9 @@ _AMOUNT: Final = 0.5
 """The default for grey world: no picture is grey all over, so not all of its mean is a cast."""
 _NEUTRAL: Final = 6500.0
 """The temperature in K of the light that changes nothing: about that of sRGB's white."""
-_MOST: Final = 4.0
+_MAX: Final = 4.0
 """The largest factor by which red and blue change relative to green: two stops."""
-_LEAST: Final = 1e-6
+_MIN: Final = 1e-6
 """The least light: less, or negative light in narrow primaries, counts as this much."""
 _CLIPPED: Final = 5
 """How far from 0 and 255 levels still count as clipped: JPEG blurs them a bit."""
@@ -125,7 +125,7 @@ class WhiteBalance(PointOperation):
 def _gains(light: Light, amount: float, tint: float, icc: bytes | None) -> Light:
     """Factors of red, green and blue that make light neutral."""
     red, blue = (
-        min(_MOST, max(1 / _MOST, light[1] / part)) ** amount for part in (light[0], light[2])
+        min(_MAX, max(1 / _MAX, light[1] / part)) ** amount for part in (light[0], light[2])
     )
     gains = red, math.exp2(-tint / 200), blue
     # A profile may have a primary with negative luminance.
@@ -174,7 +174,7 @@ def _mean_light(picture: Picture) -> Light:
         for channel, transfer in enumerate(found * 3 if len(found) == 1 else found)
     ]
     pixels = sum(counts[:256]) or 1
-    red, green, blue = (max(_LEAST, total / pixels) for total in sums)
+    red, green, blue = (max(_MIN, total / pixels) for total in sums)
     return red, green, blue
 
 
@@ -196,7 +196,7 @@ def _light_of(kelvin: float, icc: bytes | None) -> Light:
     x, y = _planckian(kelvin)
     srgb = np.array(_XYZ_TO_SRGB) @ (x / y, 1.0, (1 - x - y) / y)
     own = np.linalg.solve(_primaries(icc), _primaries(None) @ srgb)
-    red, green, blue = np.maximum(own, _LEAST).tolist()
+    red, green, blue = np.maximum(own, _MIN).tolist()
     return red, green, blue
 
 
@@ -231,4 +231,4 @@ def _primaries(icc: bytes | None) -> NDArray[np.float64]:
     if min(len(column) for column in columns) < _XYZ_BYTES:
         return srgb
     own = np.stack([np.frombuffer(column, ">i4", 3, 8) for column in columns], axis=1) / 65_536
-    return own if abs(np.linalg.det(own)) > _LEAST and own[1].max() > 0 else srgb
+    return own if abs(np.linalg.det(own)) > _MIN and own[1].max() > 0 else srgb

@@ -101,12 +101,12 @@ def taken_ns(date: str | None, subsec: str | None, offset: str | None) -> int | 
 
 
 def _zone(offset: str | None) -> timezone | None:
-    told = _OFFSET.fullmatch(offset or "")
-    if told is None:
+    match = _OFFSET.fullmatch(offset or "")
+    if match is None:
         return None
-    minutes = 60 * int(told[2]) + int(told[3])
+    minutes = 60 * int(match[2]) + int(match[3])
     try:
-        return timezone(timedelta(minutes=-minutes if told[1] == "-" else minutes))
+        return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
     except ValueError:
         return None
 

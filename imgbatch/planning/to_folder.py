@@ -158,7 +158,7 @@ class ToFolder(Policy):
             relative = self._free_name(source, output, relative)
             if (wrong := self._targets.too_long(source, relative)) is not None:
                 return wrong
-        elif rival is not None and (loses := self._against(rival, source, output, relative)):
+        elif rival is not None and (loses := self._rivalled(rival, source, output, relative)):
             return loses
         made = self._lookup(relative)
         path = self._real_path(relative, made)
@@ -173,15 +173,15 @@ class ToFolder(Policy):
         if state is None:
             return target
         if made is None:
-            return self._despite(source, target, path, f"{path} exists already")
+            return self._conflicting(source, target, path, f"{path} exists already")
         if not self._force and self._is_of(made, source, output) and is_whole(made, state):
             if made.is_certain(source):
                 return Kept()
             # The source was touched, or copied: whoever does the job compares its content.
             target = replace(target, unless=made.source_hash)
-        return self._over(target, made, state, source, output)
+        return self._renewed(target, made, state, source, output)
 
-    def _over(
+    def _renewed(
         self, target: Target, made: Made, state: FileState, source: Source, output: Output
     ) -> Target | Kept | Conflict:
         """Decide about a target whose existing file may be an earlier result for this source."""
@@ -199,7 +199,7 @@ class ToFolder(Policy):
             return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
         elif made.size is not None:
             objection = f"{path} was changed since imgbatch made it"
-        return self._despite(source, target, path, objection)
+        return self._conflicting(source, target, path, objection)
 
     def _replacing(self, target: Target, made: Made, state: FileState) -> Target:
         """The target, where an earlier result for its source is to be replaced."""
@@ -216,13 +216,13 @@ class ToFolder(Policy):
         """
         if state.size < 0:
             return False
-        if made.was_to_suit(source, self._digests[output.name]):
+        if made.claim_suits(source, self._digests[output.name]):
             return True
         return (
             made.size is not None and state.size < made.size and self._is_of(made, source, output)
         )
 
-    def _despite(
+    def _conflicting(
         self, source: Source, target: Target, path: str, objection: str
     ) -> Target | Kept | Conflict:
         """Decide about a target whose existing file is not simply to be replaced."""
@@ -279,7 +279,7 @@ class ToFolder(Policy):
     def _is_from(self, made: Made, source: Source) -> bool:
         return is_from(made, source, self._absolute(source))
 
-    def _against(
+    def _rivalled(
         self, rival: Job, source: Source, output: Output, relative: str
     ) -> Skip | Conflict | None:
         """Decide about a source whose target another has, too; None if that one gives way."""

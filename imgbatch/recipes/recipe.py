@@ -32,7 +32,7 @@ from imgbatch.recipes.steps import check_label, encoding, steps
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
-_MOST_KNOWN: Final = 1000
+_MAX_KNOWN: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def _remembered(
             found: Answer = known[key]
             return found
         made = method(self, *args, **named)
-        if len(known) < _MOST_KNOWN:
+        if len(known) < _MAX_KNOWN:
             known[key] = made
         return made
 
@@ -91,10 +91,10 @@ class Recipe:
         for output in self.outputs:
             steps = (*self.prepare, *output.operations)
             unknown = [step.name for step in steps if not step.sizes_known]
-            told = output.template.fields & {"width", "height"}
-            if unknown and told:
+            sizes = output.template.fields & {"width", "height"}
+            if unknown and sizes:
                 raise UsageError(
-                    f"{{{min(told)}}} cannot be in the name of {output.name}: the size after "
+                    f"{{{min(sizes)}}} cannot be in the name of {output.name}: the size after "
                     f"{unknown[0]} is only known when the pictures are made"
                 )
 
@@ -108,15 +108,15 @@ class Recipe:
         return cls.from_settings(name, RecipeSettings(**words))
 
     @classmethod
-    def from_settings(cls, name: str, said: RecipeSettings) -> Recipe:
+    def from_settings(cls, name: str, settings: RecipeSettings) -> Recipe:
         """The recipe for these settings; raises UsageError for one that makes no sense."""
-        several = len(said.sizes) > 1
+        several = len(settings.sizes) > 1
         usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        naming = Template.parse(said.template or usual)
-        shared = {one: getattr(said, one) for one in declared(SharedSettings)}
-        filters = tuple(said.filters)
+        naming = Template.parse(settings.template or usual)
+        shared = {one: getattr(settings, one) for one in declared(SharedSettings)}
+        filters = tuple(settings.filters)
         outputs = []
-        for word in said.sizes or (None,):
+        for word in settings.sizes or (None,):
             label, _, spec = word.rpartition("=") if word else (name, "", "")
             size = spec if word else None
             output = OutputSettings(**shared, size=size, operations=filters)
@@ -128,7 +128,7 @@ class Recipe:
             raise UsageError(
                 f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
             )
-        return cls(name, tuple(outputs), raw_preview=said.raw_preview)
+        return cls(name, tuple(outputs), raw_preview=settings.raw_preview)
 
     def uses(self, field: str) -> bool:
         """Whether a field of names is needed: in a name, or by an operation."""
@@ -205,10 +205,10 @@ class Recipe:
 
     def digest_of(self, output: Output) -> str:
         """The same for what makes the pixels and the file of one output: everything but names."""
-        told = (self.prepare, self.raw_preview, output.operations, output.encoding)
+        parts = (self.prepare, self.raw_preview, output.operations, output.encoding)
         steps = (*self.prepare, *output.operations)
         named = any("output" in step.name_fields for step in steps)
-        return _digest((*told, output.name) if named else told)
+        return _digest((*parts, output.name) if named else parts)
 
 
 @dataclass(frozen=True, slots=True)

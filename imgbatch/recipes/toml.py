@@ -56,7 +56,7 @@ _PREPARE: Final = ("profile", "intent", "raw-preview", "operations")
 _SETTINGS: Final = declared(OutputSettings)
 _OUTPUT: Final = ("name", *(one.recipe_key for one in _SETTINGS.values()))
 _SUFFIX: Final = ".toml"
-_MOST_BYTES: Final = 1_000_000
+_MAX_BYTES: Final = 1_000_000
 
 
 def load(path: str | os.PathLike[str], overrides: RecipeWords | None = None) -> Recipe:
@@ -102,7 +102,7 @@ def _text_of(path: str) -> tuple[str, str, str]:
             return f"preset {path}", preset_text(path), os.curdir
         if not path.endswith(_SUFFIX):
             raise UsageError(f"there is no recipe file or preset {path!r}: {_nearest(path, known)}")
-    data = regular.read(path, "a recipe", _MOST_BYTES)
+    data = regular.read(path, "a recipe", _MAX_BYTES)
     try:
         return path, data.decode("utf-8-sig"), os.path.dirname(path)
     except UnicodeDecodeError as error:
@@ -146,7 +146,7 @@ class _Reader:
             raise self._wrong("[[output]]", f"two with the name {twice!r}", "a name for each")
         self._check_names(outputs)
         steps, preview = self._prepared(prepare)
-        with self._told():
+        with self._locating():
             return Recipe(name, tuple(outputs), steps, raw_preview=preview)
 
     def _check_names(self, outputs: Iterable[Output]) -> None:
@@ -175,7 +175,7 @@ class _Reader:
             )
         preview = self._of_type(where + "raw-preview", table.get("raw-preview", False), bool)
         operations = self._operations(where, table.get("operations", []))
-        with self._told(where):
+        with self._locating(where):
             convert = conversions(profile, intent, self.folder)
             return (*convert, *(operation_of(step, self.folder) for step in operations)), preview
 
@@ -190,31 +190,31 @@ class _Reader:
 
     def _output(self, where: str, table: Mapping[str, Any], name: str, several: bool) -> Output:
         self._check_keys(where, table, _OUTPUT)
-        said = {
-            one.name: self._said(where, one, table[one.recipe_key])
+        values = {
+            one.name: self._value(where, one, table[one.recipe_key])
             for one in _SETTINGS.values()
             if one.recipe_key in table
         }
-        label = self._of_type(where + "name", table.get("name", said.get("size", name)), str)
+        label = self._of_type(where + "name", table.get("name", values.get("size", name)), str)
         usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        words: dict[str, Any] = {"template": usual, **said, **self.overrides}
-        with self._told(where):
+        words: dict[str, Any] = {"template": usual, **values, **self.overrides}
+        with self._locating(where):
             meant = OutputSettings(**words, folder=self.folder)
             try:
                 saved = encoding(meant)
             except UnsuitedError as error:
-                raise self._unsuited(error, said) from None
+                raise self._unsuited(error, values) from None
             path = Template.parse(words["template"])
             return Output(check_label(label), path, steps(meant), saved)
 
-    def _said(self, where: str, one: Setting, value: Any) -> Any:
+    def _value(self, where: str, one: Setting, value: Any) -> Any:
         if one.name == "operations":
             return self._operations(where, value)
         found = self._of_type(where + one.recipe_key, value, *one.kind.types)
         # 1600 is a word, too.
         return str(found) if isinstance(one.kind, Measure) else found
 
-    def _unsuited(self, error: UnsuitedError, said: Mapping[str, Any]) -> UsageError:
+    def _unsuited(self, error: UnsuitedError, values: Mapping[str, Any]) -> UsageError:
         """The same error, if not the user's options but the recipe has one or both settings."""
         given = [key for key in (error.setting, error.other) if key in self.overrides]
         if len(given) == 2:
@@ -222,7 +222,7 @@ class _Reader:
         if not given:
             return UsageError(f"{error.problem}: omit {dashed(error.setting)}")
         own = error.other if error.setting in given else error.setting
-        meant = f"{dashed(own)} = {json.dumps(said[own])}"
+        meant = f"{dashed(own)} = {json.dumps(values[own])}"
         recipe = "the recipe"
         if self.preset is not None:
             recipe = f"a copy of it (imgbatch presets {self.preset} > FILE)"
@@ -239,7 +239,7 @@ class _Reader:
 
     def _label(self, where: str, value: Any) -> str:
         label: str = self._of_type(where, value, str)
-        with self._told(f"{where}: "):
+        with self._locating(f"{where}: "):
             return check_label(label)
 
     def _check_keys(self, where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
@@ -260,7 +260,7 @@ class _Reader:
         return UsageError(f"{self.path}: {where}: found {found}, expected {expected}")
 
     @contextmanager
-    def _told(self, where: str = "") -> Iterator[None]:
+    def _locating(self, where: str = "") -> Iterator[None]:
         """Add to an error in which file it is, and `where` in it."""
         try:
             yield
@@ -290,7 +290,7 @@ def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
     try:
         data = written(recipe, os.path.dirname(path)).encode()
     except UnicodeEncodeError:
-        raise UsageError("a recipe is UTF-8 text, and what was said is not") from None
+        raise UsageError("a recipe is UTF-8 text, and these settings are not") from None
     try:
         with open(path, "xb") as file:
             file.write(data)
@@ -364,8 +364,8 @@ def _conversion(
     if not isinstance(first, ConvertProfile):
         return {}, rest
     profile = "srgb" if first.icc is None else os.path.relpath(first.path, folder or os.curdir)
-    said = {"profile": profile}
-    return said | ({"intent": first.intent} if first.intent != "relative" else {}), rest[1:]
+    values = {"profile": profile}
+    return values | ({"intent": first.intent} if first.intent != "relative" else {}), rest[1:]
 
 
 def _encoded(encoding: Encoding) -> dict[str, Any]:

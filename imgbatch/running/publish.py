@@ -49,7 +49,7 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         worker_log.write(run.output, run.word, entries)
         for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
-            named = _named(target, file, entry, run)
+            named = _give_name(target, file, entry, run)
             if named.new is not None:
                 ours.append((path, named.new))
             if named.foreign:
@@ -67,7 +67,7 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     return tuple(one for one in written if one.path not in others) if others else written
 
 
-class _Named(NamedTuple):
+class _NameGiven(NamedTuple):
     """What became of a file: the state of a `new` one, which replaced nothing; `foreign` if the
     name is taken by somebody else's."""
 
@@ -75,7 +75,7 @@ class _Named(NamedTuple):
     foreign: bool = False
 
 
-def _named(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> _Named:
+def _give_name(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> _NameGiven:
     """Give a file its name. Raises FileExistsError if it is taken, unless the run skips such."""
     log_copy = partial(_log_again, run, entry)
     try:
@@ -86,12 +86,12 @@ def _named(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> 
         before = _published_before(file, entry, run)
         if before is None:
             if _is_left_over(target, file, entry, run):
-                return _Named()
+                return _NameGiven()
             if not run.skip_existing:
                 raise
-            return _Named(foreign=True)
+            return _NameGiven(foreign=True)
         state, replaced = before, target.replace or target.known is not None
-    return _Named() if replaced else _Named(new=state)
+    return _NameGiven() if replaced else _NameGiven(new=state)
 
 
 def _is_still_ours(target: Target, path: str) -> bool:

@@ -139,9 +139,9 @@ class Settings:
     @property
     def limits(self) -> Limits:
         """The limits of each picture, as numbers even where given in words. Raises UsageError."""
-        said = declared(Settings)
-        memory = said["memory"].check(self.memory)
-        return Limits(self.timeout, memory, said["max_pixels"].check(self.max_pixels))
+        known = declared(Settings)
+        memory = known["memory"].check(self.memory)
+        return Limits(self.timeout, memory, known["max_pixels"].check(self.max_pixels))
 
     def check(self) -> None:
         """Raise UsageError for a value that is not allowed."""
@@ -173,10 +173,10 @@ def settings_of(paths: Sequence[str | os.PathLike[str]], words: RunWords) -> Set
     """The settings that the arguments of a Python call mean; its paths may be of any kind."""
     for unknown in words.keys() - RunWords.__annotations__.keys():
         raise TypeError(f"run() got an unexpected keyword argument {unknown!r}")
-    said: dict[str, Any] = dict(words)
-    said["paths"] = tuple(os.fspath(path) for path in paths)
-    if said.get("output") is not None:
-        said["output"] = os.fspath(said["output"])
-    for name in said.keys() & {"include", "exclude"}:
-        said[name] = tuple(said[name])
-    return Settings(**said)
+    values: dict[str, Any] = dict(words)
+    values["paths"] = tuple(os.fspath(path) for path in paths)
+    if values.get("output") is not None:
+        values["output"] = os.fspath(values["output"])
+    for name in values.keys() & {"include", "exclude"}:
+        values[name] = tuple(values[name])
+    return Settings(**values)

@@ -96,7 +96,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
             raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
         written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
         if not written:
-            return Result(job.source, "skipped", reason=_there(job.targets))
+            return Result(job.source, "skipped", reason=_already_there(job.targets))
     except ShareExceededError:
         return None
     except PictureError as error:
@@ -128,7 +128,7 @@ def _remember(job: Job, needed: Job, run: Run) -> None:
         worker_log.write(run.output, run.word, entries)
 
 
-def _there(targets: Iterable[Target]) -> str:
+def _already_there(targets: Iterable[Target]) -> str:
     return f"already there: {', '.join(target.path for target in targets)}"
 
 

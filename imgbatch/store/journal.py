@@ -206,7 +206,7 @@ class Journal:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                self._do_without(f"{why}, and it cannot be moved away ({error.strerror})")
+                self._stop_remembering(f"{why}, and it cannot be moved away ({error.strerror})")
                 return
         self.notices.append(
             f"the journal {self._path} cannot be read ({why}); it was set aside as {aside}, and "
@@ -319,7 +319,7 @@ class Journal:
             self._collect(logs)
         except OSError as error:
             if self._usable:
-                self._do_without(f"{error.filename}: {error.strerror}")
+                self._stop_remembering(f"{error.filename}: {error.strerror}")
         return logs
 
     def close(self) -> None:
@@ -362,7 +362,7 @@ class Journal:
             if code in _BROKEN or os.path.isdir(self._path):
                 self.set_aside(str(error))
             else:
-                self._do_without(str(error))
+                self._stop_remembering(str(error))
             return
         if trouble:
             connection.close()
@@ -459,9 +459,9 @@ class Journal:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             self._broken = _code(error) in _BROKEN
-            self._do_without(str(error))
+            self._stop_remembering(str(error))
 
-    def _do_without(self, why: str) -> None:
+    def _stop_remembering(self, why: str) -> None:
         """Stop remembering. The connection stays if there is one: it is the lock."""
         self._usable = False
         self.notices.append(

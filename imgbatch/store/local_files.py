@@ -95,7 +95,7 @@ class Staged:
             if replace:
                 self._take_the_place()
             else:
-                replaced = self._publish_politely(known)
+                replaced = self._publish_checked(known)
             self.has_name = False
             if self.durable:
                 # It has its name: no loss if a power cut gives that back to the old file.
@@ -109,7 +109,7 @@ class Staged:
         self._close()
         return replaced
 
-    def _publish_politely(self, known: FileState | None) -> bool:
+    def _publish_checked(self, known: FileState | None) -> bool:
         try:
             self._publish_exclusively()
         except FileExistsError:
@@ -148,10 +148,10 @@ class Staged:
             return
         if not _link_exclusively(self.temporary, self.target):
             # File systems without links invent inode numbers, and different ones after a while.
-            self._tell(self.state._replace(inode=0))
+            self._notify(self.state._replace(inode=0))
             _move_exclusively(self.temporary, self.target)
 
-    def _tell(self, state: FileState) -> None:
+    def _notify(self, state: FileState) -> None:
         self.state = state
         if self.on_copy is not None:
             self.on_copy(state)
@@ -181,7 +181,7 @@ class Staged:
             shutil.copyfileobj(file, copy)
         self._close()
         os.utime(name, ns=(self.state.mtime_ns, self.state.mtime_ns))
-        self._tell(_staged_state(os.stat(name)))
+        self._notify(_staged_state(os.stat(name)))
         return False
 
     def _close(self) -> None:
@@ -222,7 +222,7 @@ def stage(
         with open(descriptor, "wb") as file:
             file.write(data)
             if like is not None:
-                _make_alike(temporary, like)
+                _copy_attributes(temporary, like)
             if durable:
                 file.flush()
                 os.fsync(descriptor)
@@ -242,7 +242,7 @@ def _staged_state(found: os.stat_result) -> FileState:
     return FileState(found.st_size, min(found.st_mtime_ns, LATEST_NS), 0, found.st_ino & LATEST_NS)
 
 
-def _make_alike(path: str, like: str) -> None:
+def _copy_attributes(path: str, like: str) -> None:
     """Give a file the owner, permissions, times and extended attributes of another.
 
     This process may not be able to set the group. Then no other group may get the permissions
@@ -296,7 +296,7 @@ def keep_copy(original: str, copy: str, run: str) -> None:
             with open(descriptor, "wb") as file, open(original, "rb") as source:
                 shutil.copyfileobj(source, file, 1 << 20)
                 file.flush()
-                _make_alike(temporary, original)
+                _copy_attributes(temporary, original)
                 os.fsync(descriptor)
             if not _link_exclusively(temporary, copy):
                 _move_exclusively(temporary, copy)

@@ -18,7 +18,7 @@ IPTC: Final = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 
 _NAMES: Final = frozenset({EXIF, XMP, IPTC})
 _SIGNATURE: Final = b"jP  "
-_MOST_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES)
+_MAX_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES)
 
 
 class Found(NamedTuple):
@@ -61,13 +61,15 @@ def _uuids(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             name = file.read(16)
             if name in _NAMES:
                 # A block that is too long is recognised by its length.
-                yield name, file.read(min(length - room - 16, _MOST_BYTES + 1))
+                yield name, file.read(min(length - room - 16, _MAX_BYTES + 1))
         at += length
 
 
 def written(exif: bytes | None, xmp: bytes | None, iptc: bytes | None) -> bytes:
     """The boxes, to be placed after the picture."""
-    told = ((EXIF, exif), (XMP, xmp), (IPTC, iptc))
+    contents = ((EXIF, exif), (XMP, xmp), (IPTC, iptc))
     return b"".join(
-        struct.pack(">I4s", 24 + len(data), b"uuid") + name + data for name, data in told if data
+        struct.pack(">I4s", 24 + len(data), b"uuid") + name + data
+        for name, data in contents
+        if data
     )

@@ -22,10 +22,10 @@ Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
 
 _TIFF_XMP: Final = 0x02BC
-_EXIF_ROOM: Final = segments.MOST_BYTES - len(PREFIX)
-_XMP_ROOM: Final = segments.MOST_BYTES - len(segments.XMP)
+_EXIF_ROOM: Final = segments.MAX_BYTES - len(PREFIX)
+_XMP_ROOM: Final = segments.MAX_BYTES - len(segments.XMP)
 # Pillow's limit for JPEG 2000 is that of a segment, minus the kind of text.
-_COMMENT_ROOM: Final = {"jpeg": segments.MOST_BYTES, "jpeg2000": segments.MOST_BYTES - 3}
+_COMMENT_ROOM: Final = {"jpeg": segments.MAX_BYTES, "jpeg2000": segments.MAX_BYTES - 3}
 # PNG, 11.3.3.1: keywords are 1 to 79 bytes of Latin-1.
 _KEYWORD_BYTES: Final = 79
 _HEX_LINE: Final = 72
@@ -45,7 +45,7 @@ def held(kept: Metadata, row: Format) -> tuple[Metadata, tuple[Notice, ...]]:
         kept, notices = _shortened(kept)
     lost = []
     if kept.exif and "exif" not in row.holds:
-        lost += [] if Exif(kept.exif).tells_only_resolution else ["EXIF"]
+        lost += [] if Exif(kept.exif).has_only_resolution else ["EXIF"]
         kept = replace(kept, exif=None)
     if kept.xmp and "xmp" not in row.holds:
         lost.append("XMP")
@@ -59,9 +59,9 @@ def held(kept: Metadata, row: Format) -> tuple[Metadata, tuple[Notice, ...]]:
         lost.append("the comment")
         kept = replace(kept, comment=None)
     if kept.texts and row.name != "png":
-        said = [word for word, _ in kept.texts if word.partition(":")[0] not in _OF_THE_FILE]
-        if said:
-            lost.append("its texts" if len(said) > 1 else f"the text {said[0]!r}")
+        keywords = [word for word, _ in kept.texts if word.partition(":")[0] not in _OF_THE_FILE]
+        if keywords:
+            lost.append("its texts" if len(keywords) > 1 else f"the text {keywords[0]!r}")
         kept = replace(kept, texts=())
     if "dpi" not in row.holds:
         kept = replace(kept, dpi=None)

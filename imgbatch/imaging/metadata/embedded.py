@@ -82,9 +82,9 @@ def attachments(image: Image.Image) -> tuple[Notice, ...]:
     """
     if image.format not in ("JPEG", "MPO"):
         return ()
-    told: Any = image.info.get("xmp")
-    told = told if isinstance(told, bytes) else b""
-    video, gain_map = xmp.tells_of_video(told), xmp.tells_of_gain_map(told)
+    raw_xmp: Any = image.info.get("xmp")
+    raw_xmp = raw_xmp if isinstance(raw_xmp, bytes) else b""
+    video, gain_map = xmp.announces_video(raw_xmp), xmp.announces_gain_map(raw_xmp)
     rest = _behind(image) if video or (gain_map and image.format == "JPEG") else b""
     notices: tuple[Notice, ...] = ()
     if image.format == "MPO" or (gain_map and b"\xff\xd8\xff" in rest):
@@ -170,15 +170,15 @@ def packet(image: Image.Image) -> tuple[bytes | None, bytes | None, tuple[Notice
     raw = _packet(image)
     if not raw:
         return None, None, ()
-    if told := xmp.excess(raw):
-        return None, None, (Notice("metadata-dropped", f"XMP dropped: {told}"),)
+    if problem := xmp.excess(raw):
+        return None, None, (Notice("metadata-dropped", f"XMP dropped: {problem}"),)
     guid = xmp.extension(raw) if image.format in ("JPEG", "MPO") else None
     if guid is None:
         return raw, None, ()
     try:
         extended = segments.extended_xmp(_payloads(image, "APP1"), guid)
-        if told := xmp.excess(extended or b""):
-            raise ValueError(told)
+        if problem := xmp.excess(extended or b""):
+            raise ValueError(problem)
     except ValueError as error:
         return raw, None, (Notice("metadata-dropped", f"a part of XMP dropped: {error}"),)
     return raw, extended, ()
@@ -241,7 +241,7 @@ def _xmp_of_gif(image: Any) -> bytes | None:
     if not name.startswith(_XMP_IN_GIF) or file is None:
         return None
     before = file.tell()
-    # Pillow tells where the block after the name begins.
+    # Pillow has_resolution where the block after the name begins.
     file.seek(at)
     text, trailer, _ = file.read().partition(_XMP_TRAILER)
     file.seek(before)
@@ -287,7 +287,7 @@ def texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
 def dpi(image: Image.Image, exif: Exif | None) -> tuple[float, float] | None:
     """Pixels per inch across and down: the file's own, or else what EXIF says."""
     own = _own_dpi(image)
-    if exif is not None and image.format != "TIFF" and (own is None or exif.tells(own)):
+    if exif is not None and image.format != "TIFF" and (own is None or exif.has_resolution(own)):
         # Files that count whole pixels per metre store 300 dpi as 299.9994.
         own = exif.resolution
     if own is None:

@@ -65,7 +65,7 @@ _LONG: Final = 4
 _RATIONAL: Final = 5
 _ENTRY: Final = 12
 # Parts of a thumbnail that are erased: strips of uncompressed ones.
-_MOST_NUMBERS: Final = 1_000
+_MAX_NUMBERS: Final = 1_000
 
 
 class _Entry(NamedTuple):
@@ -131,15 +131,15 @@ class Exif:
     @property
     def resolution(self) -> tuple[float, float] | None:
         """Pixels per inch across and down (0x011A, 0x011B, 0x0128); None if that makes no sense."""
-        told = [self._ratio(tag) for tag in (X_RESOLUTION, Y_RESOLUTION)]
-        across, down = told[0] or told[1], told[1] or told[0]
+        ratios = [self._ratio(tag) for tag in (X_RESOLUTION, Y_RESOLUTION)]
+        across, down = ratios[0] or ratios[1], ratios[1] or ratios[0]
         if not across or not down:
             return None
         inches = 2.54 if self._numbers(self._first, RESOLUTION_UNIT) == [_CENTIMETRE] else 1
         return across * inches, down * inches
 
     @property
-    def tells_only_resolution(self) -> bool:
+    def has_only_resolution(self) -> bool:
         """Whether it contains nothing else, except perhaps that the picture is upright."""
         allowed = {X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ORIENTATION}
         return all(entry.tag in allowed for entry in self._entries(self._first))
@@ -153,16 +153,16 @@ class Exif:
             if entry and (entry.number != 1 or entry.kind not in allowed):
                 self._remove(self._first, tag)
 
-    def tells(self, dpi: tuple[float, float]) -> bool:
+    def has_resolution(self, dpi: tuple[float, float]) -> bool:
         """Whether its resolution is this one, except for rounding."""
-        told = self.resolution
-        return told is not None and all(
-            abs(old - new) <= _SAME_RESOLUTION * new for old, new in zip(told, dpi, strict=True)
+        own = self.resolution
+        return own is not None and all(
+            abs(old - new) <= _SAME_RESOLUTION * new for old, new in zip(own, dpi, strict=True)
         )
 
     def set_resolution(self, dpi: tuple[float, float]) -> None:
         """Set its resolution to these pixels per inch, unless it already is."""
-        if self.tells(dpi):
+        if self.has_resolution(dpi):
             return
         ratios = [struct.pack(self._order + "II", *_ratio(number)) for number in dpi]
         unit = struct.pack(self._order + "H", 2)
@@ -340,8 +340,8 @@ class Exif:
                 if entry.tag == GPS_IFD:
                     place = self._long(entry.position + 8)
                     yield place, self._end_of_directory(place)
-                    for told in self._entries(place):
-                        yield told.value, told.value + told.bytes
+                    for entry in self._entries(place):
+                        yield entry.value, entry.value + entry.bytes
 
     def text(self, tag: int) -> str | None:
         """An ASCII tag of the first directory or of the Exif directory."""
@@ -441,7 +441,7 @@ class Exif:
         if entry is None or entry.kind not in (_SHORT, _LONG):
             return []
         form, step = ("H", 2) if entry.kind == _SHORT else ("I", 4)
-        stop = entry.value + min(entry.bytes, step * _MOST_NUMBERS)
+        stop = entry.value + min(entry.bytes, step * _MAX_NUMBERS)
         return [self._unpack(form, position) for position in range(entry.value, stop, step)]
 
     def _set_number(self, ifd: int, tag: int, value: int) -> None:

@@ -126,13 +126,13 @@ def rights_only(records: bytes) -> bytes | None:
 def with_rights(records: bytes, artist: str | None, copyright: str | None) -> bytes:  # noqa: A002
     """With another by-line (2:80) and copyright notice (2:116), if they are given."""
     new = {BY_LINE: artist, COPYRIGHT: copyright}
-    told = {name: text for name, text in new.items() if text}
+    given = {name: text for name, text in new.items() if text}
     sets = parsed(records)
-    if CHARACTER_SET not in (one.name for one in sets) and not _plain(told.values()):
+    if CHARACTER_SET not in (one.name for one in sets) and not _plain(given.values()):
         sets = [_in_utf_8(one) for one in sets]
         sets.insert(0, DataSet(*CHARACTER_SET, _UTF_8))
-    kept = [one for one in sets if one.name not in told]
-    kept += [DataSet(*name, text.encode("utf-8")) for name, text in told.items()]
+    kept = [one for one in sets if one.name not in given]
+    kept += [DataSet(*name, text.encode("utf-8")) for name, text in given.items()]
     # Data sets may be in any order within a record, but records are in order.
     return packed(sorted(kept, key=lambda one: one.record))
 

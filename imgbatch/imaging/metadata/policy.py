@@ -150,8 +150,8 @@ def _orientation(image: Image.Image, *packets: bytes | None) -> int:
     """The orientation in XMP, which counts if EXIF has none."""
     if image.format == _TURNED_BY_DECODER:
         return 1
-    told = (xmp_packet.orientation(packet) for packet in packets if packet)
-    return next((orientation for orientation in told if orientation != 1), 1)
+    orientations = (xmp_packet.orientation(packet) for packet in packets if packet)
+    return next((orientation for orientation in orientations if orientation != 1), 1)
 
 
 def _without_misfits(image: Image.Image) -> list[Notice]:
@@ -232,8 +232,8 @@ def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
     if packet is not None:
         packet = _edited("XMP", packet, xmp_packet.without_position, notices)
     if records is not None:
-        records, told = iptc.without_position(records)
-        if told:
+        records, had_position = iptc.without_position(records)
+        if had_position:
             _lost("a part of IPTC", notices)
     if comment is not None and positions.in_text(comment):
         comment = None
@@ -279,8 +279,10 @@ def _with_rights(metadata: Metadata, artist: str | None, copyright: str | None) 
     records = metadata.iptc
     if records is not None:
         records = iptc.with_rights(records, artist, copyright)
-    said = {"author": artist, "copyright": copyright}
-    texts = tuple((keyword, said.get(keyword.lower()) or text) for keyword, text in metadata.texts)
+    rights = {"author": artist, "copyright": copyright}
+    texts = tuple(
+        (keyword, rights.get(keyword.lower()) or text) for keyword, text in metadata.texts
+    )
     return replace(metadata, exif=exif.tobytes(), xmp=packet, iptc=records, texts=texts)
 
 

@@ -18,7 +18,7 @@ EXIF: Final = b"Exif\0\0"
 EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
 XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 
-MOST_BYTES: Final = 65_533
+MAX_BYTES: Final = 65_533
 """What fits into one segment, whose length includes its own two bytes."""
 
 _APP1: Final = 0xE1
@@ -182,7 +182,7 @@ def xmp_segments(extension: bytes) -> bytes:
 
 def photoshop_segments(prefix: bytes, resources: bytes) -> bytes:
     """The segments of Photoshop's image resources; several if they are too long for one."""
-    room = MOST_BYTES - len(prefix)
+    room = MAX_BYTES - len(prefix)
     return b"".join(
         _segment(_APP13, prefix + resources[at : at + room])
         for at in range(0, len(resources), room)

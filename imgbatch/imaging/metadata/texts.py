@@ -25,7 +25,7 @@ _RAW_PROFILE: Final = b"Raw profile type "
 _FEW_BYTES: Final = 8_192
 _FEW_TEXTS: Final = 1_000
 
-MOST_BYTES: Final = max(limits.XMP_BYTES, limits.ICC_BYTES, 2 * limits.EXIF_BYTES)
+MAX_BYTES: Final = max(limits.XMP_BYTES, limits.ICC_BYTES, 2 * limits.EXIF_BYTES)
 """What Pillow may unpack from one chunk."""
 
 
@@ -34,9 +34,9 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
 
     The same file, at its beginning, if it has no more than that.
     """
-    told = [length for kind, _, length in _chunks(file) if _counts(kind, length)]
+    lengths = [length for kind, _, length in _chunks(file) if _counts(kind, length)]
     notices: tuple[Notice, ...] = ()
-    if len(told) > _FEW_TEXTS or sum(told) > _FEW_BYTES:
+    if len(lengths) > _FEW_TEXTS or sum(lengths) > _FEW_BYTES:
         left_out, notices = _excess(file)
         if left_out:
             file = _without(file, left_out)
@@ -46,7 +46,7 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
 
 def _counts(kind: bytes, length: int) -> bool:
     """Whether a chunk may be left out: texts, profiles, and others that are far too long."""
-    return kind in _PACKED or (length > MOST_BYTES and kind not in _PIXELS)
+    return kind in _PACKED or (length > MAX_BYTES and kind not in _PIXELS)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
@@ -77,7 +77,7 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
             continue
         file.seek(at + 8)
         # Nothing longer than this is kept, packed or not.
-        data = file.read(min(length, MOST_BYTES + 1))
+        data = file.read(min(length, MAX_BYTES + 1))
         keyword = data[:80].partition(b"\0")[0]
         most = _most_of(kind, keyword)
         size = _unpacked(kind, data, most)
@@ -89,8 +89,8 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
         elif too_much := size > most:
             name = "profile" if kind == _PROFILE else keyword.decode("latin-1")
             message = f"{name} dropped: it has more than the {most:,} bytes that are read"
-            told: NoticeKind = "profile-dropped" if kind == _PROFILE else "metadata-dropped"
-            notices.append(Notice(told, message))
+            notice: NoticeKind = "profile-dropped" if kind == _PROFILE else "metadata-dropped"
+            notices.append(Notice(notice, message))
         if too_much:
             left_out.append(at)
     if lost:

@@ -122,13 +122,13 @@ class _Reader:
         parser.ProcessingInstructionHandler = self._instruction
         parser.StartDoctypeDeclHandler = self._doctype
 
-    def _start(self, written: str, told: list[str]) -> None:
+    def _start(self, written: str, flat: list[str]) -> None:
         if len(self._open) > limits.XMP_DEPTH:
             raise ValueError(f"more than {limits.XMP_DEPTH} nested elements")
         scope = self._scopes[-1]
         attributes = []
-        if told:
-            pairs = list(zip(told[::2], told[1::2], strict=True))
+        if flat:
+            pairs = list(zip(flat[::2], flat[1::2], strict=True))
             scope = self._with_declared(scope, pairs)
             attributes = [
                 Attribute(self._attribute(name, scope), name, value) for name, value in pairs
@@ -179,7 +179,7 @@ class _Reader:
     def _instruction(self, target: str, text: str) -> None:
         self._open[-1].children.append(Markup(f"<?{target} {text}?>"))
 
-    def _doctype(self, *told: object) -> None:
+    def _doctype(self, *flat: object) -> None:
         # XMP has no use for one, but an attacker has.
         raise ValueError("a document type in the XMP packet")
 

@@ -108,12 +108,12 @@ def orientation(packet: bytes) -> int:
     return int(found[1]) if found else 1
 
 
-def tells_of_video(packet: bytes) -> bool:
+def announces_video(packet: bytes) -> bool:
     """Whether it says that a video follows the picture (Google's GCamera namespace)."""
     return _VIDEO.search(packet) is not None
 
 
-def tells_of_gain_map(packet: bytes) -> bool:
+def announces_gain_map(packet: bytes) -> bool:
     """Whether it says that a gain map follows the picture (Adobe's namespace, or Apple's)."""
     return _GAIN_MAP.search(packet) is not None
 
@@ -242,12 +242,12 @@ def with_rights(packet: bytes | None, artist: str | None, copyright: str | None)
     ]
     if not places:
         return with_rights(None, artist, copyright)
-    told = (("creator", "Seq", artist), ("rights", "Alt", copyright))
-    gone = {(_DC, name) for name, _, text in told if text}
+    rights = (("creator", "Seq", artist), ("rights", "Alt", copyright))
+    gone = {(_DC, name) for name, _, text in rights if text}
     for description, _ in places:
         description.attributes = [one for one in description.attributes if one.name not in gone]
         _keep(description, lambda child: not isinstance(child, Element) or child.name not in gone)
-    for name, kind, text in told:
+    for name, kind, text in rights:
         if text:
             language = Attribute((_XML, "lang"), "xml:lang", "x-default")
             item = Element((_RDF, "li"), "rdf:li", [language] if kind == "Alt" else [])
@@ -422,6 +422,6 @@ def _check(packet: bytes) -> None:
 
 def _parse(packet: bytes) -> Element:
     _check(packet)
-    if told := excess(packet):
-        raise ValueError(told)
+    if problem := excess(packet):
+        raise ValueError(problem)
     return xml_tree.parsed(packet.strip(_PADDING))

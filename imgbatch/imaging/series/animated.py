@@ -15,7 +15,7 @@ Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
 
 _AVIF_SPEED: Final = 7
-_MOST_PLAYS: Final = {"webp": 65_535, "png": 2**31 - 1}
+_MAX_PLAYS: Final = {"webp": 65_535, "png": 2**31 - 1}
 
 
 def alike(images: Sequence[Image.Image]) -> list[Image.Image]:
@@ -62,7 +62,7 @@ def encode(
         save_all=True,
         append_images=list(images[1:]),
         duration=_whole(durations),
-        loop=min(plays, _MOST_PLAYS.get(row.name, 0)),
+        loop=min(plays, _MAX_PLAYS.get(row.name, 0)),
         **options,
     )
     data = buffer.getvalue()
@@ -91,17 +91,17 @@ def _png(
         if pending is not None:
             yield pending
 
-    return apng.join(frames(), plays=min(plays, _MOST_PLAYS["png"]))
+    return apng.join(frames(), plays=min(plays, _MAX_PLAYS["png"]))
 
 
 def _whole(durations: Iterable[float]) -> list[int]:
     """Whole milliseconds, rounded so that their sum stays right."""
-    wanted, told = 0.0, 0
+    wanted, written = 0.0, 0
     result = []
     for duration in durations:
         wanted += duration
-        result.append(round(wanted) - told)
-        told += result[-1]
+        result.append(round(wanted) - written)
+        written += result[-1]
     return result
 
 

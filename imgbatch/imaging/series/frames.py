@@ -115,7 +115,7 @@ def _in_gif(image: Image.Image, file: BinaryIO) -> Animation | None:
         found.plays,
         composed,
         found.complete,
-        bytes=_taken(size, max(boxes), file),
+        bytes=_working_bytes(size, max(boxes), file),
     )
 
 
@@ -158,7 +158,7 @@ def _in_png(image: Any, file: BinaryIO) -> Animation | None:
         found.complete,
         found.still_beside,
         whole,
-        _taken(size, max(one.control[0] * one.control[1] for one in found.found), file),
+        _working_bytes(size, max(one.control[0] * one.control[1] for one in found.found), file),
     )
 
 
@@ -236,7 +236,7 @@ def _lay(canvas: Image.Image, laid: Image.Image, patch: _Patch) -> tuple[int, in
     return box
 
 
-def _taken(size: Size, largest: int, file: BinaryIO) -> int:
+def _working_bytes(size: Size, largest: int, file: BinaryIO) -> int:
     """The canvas, what was below it and the result; a patch as it is decoded; the file."""
     return 16 * size[0] * size[1] + 13 * largest + 2 * file.seek(0, SEEK_END)
 

@@ -22,7 +22,7 @@ KEEP, CLEAR, RESTORE = 1, 2, 3
 """What happens to a frame when its time is over (GIF89a, 23.c.iv): it stays, its box is cleared,
 or what was there before it comes back."""
 
-MOST_COLOURS: Final = 256
+MAX_COLOURS: Final = 256
 LONGEST_DELAY: Final = 65_535
 """The longest delay of a frame, in hundredths of a second."""
 

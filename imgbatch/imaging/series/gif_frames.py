@@ -22,7 +22,7 @@ _WORSE: Final = 1.5
 _SLACK: Final = 2.0
 # And checked again when a frame comes that it suits less.
 _LESS: Final = 1.3
-_LEAST_SAMPLE: Final = 10_000
+_MIN_SAMPLE: Final = 10_000
 
 
 def encode(
@@ -45,13 +45,13 @@ def encode(
 
 def delays(durations: Sequence[float]) -> list[int]:
     """Milliseconds in hundredths of a second, rounded so that their sum stays right."""
-    wanted, told = 0.0, 0
+    wanted, written = 0.0, 0
     result = []
     for duration in durations:
         wanted += duration / 10
         # A frame with any duration does not get 0, which is played as a tenth of a second.
-        result.append(max(1 if duration else 0, round(wanted) - told))
-        told += result[-1]
+        result.append(max(1 if duration else 0, round(wanted) - written))
+        written += result[-1]
     return result
 
 
@@ -186,13 +186,13 @@ class _Colours:
         self.alpha = any(map(_has_holes, images))
         self._several = len(images) > 1
         # One place is for what is transparent or, if there is room, for what stays the same.
-        self._most = gif.MOST_COLOURS - self.alpha
-        self._room = gif.MOST_COLOURS - (self.alpha or self._several)
+        self._most = gif.MAX_COLOURS - self.alpha
+        self._room = gif.MAX_COLOURS - (self.alpha or self._several)
         self._every = self._exactly(images)
         self._chosen: Palette | None = None
         self._error = 0.0
         if self._every is None:
-            each = max(_LEAST_SAMPLE, quantise.SAMPLE // len(images))
+            each = max(_MIN_SAMPLE, quantise.SAMPLE // len(images))
             parts = [quantise.sample(quantise.cut_out(image), each) for image in images]
             self._whole = quantise.palette_for(np.concatenate(parts), self._room)
 
@@ -215,7 +215,7 @@ class _Colours:
             return (own if len(own) else np.zeros((1, 3), np.uint8)), True
         if not self._several:
             return self._whole, False
-        colours = quantise.sample(frame, _LEAST_SAMPLE)
+        colours = quantise.sample(frame, _MIN_SAMPLE)
         if self._chosen is not None:
             error = quantise.error(colours, self._chosen)
             if error <= _LESS * self._error + _SLACK:
@@ -229,7 +229,7 @@ class _Colours:
 
     def transparent(self, palette: Palette) -> int | None:
         """The index after the last colour, if there is room for one and any use."""
-        if len(palette) < gif.MOST_COLOURS and (self.alpha or self._several):
+        if len(palette) < gif.MAX_COLOURS and (self.alpha or self._several):
             return len(palette)
         return None
 

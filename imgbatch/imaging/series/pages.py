@@ -33,7 +33,7 @@ _PLACES: Final = frozenset({0x0111, 0x0120, 0x0144, 0x0201, 0x0207, 0x0208, 0x02
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _HEADER: Final = 8
 _ENTRY: Final = 12
-_MOST_BYTES: Final = 2**32 - 1
+_MAX_BYTES: Final = 2**32 - 1
 # How many times a file's length its pages together may claim: they do not overlap.
 _OVERLAP: Final = 4
 
@@ -87,7 +87,7 @@ class Pages:
             places[part.tag][part.number] = at + len(body)
             self._file.seek(part.place)
             body += self._file.read(part.length)
-        if at + len(body) > _MOST_BYTES:
+        if at + len(body) > _MAX_BYTES:
             raise ValueError("a page is longer than the 4 GiB of a TIFF")
         return directories.block(_moved(found, places)) + body, found.lost_in_all
 
@@ -143,7 +143,7 @@ def joined(files: Sequence[bytes]) -> bytes:
     for data in files[1:]:
         out += bytes(len(out) % 2)
         moved = len(out) - _HEADER
-        if moved + len(data) > _MOST_BYTES:
+        if moved + len(data) > _MAX_BYTES:
             raise ValueError("the pages together are longer than the 4 GiB of a TIFF")
         struct.pack_into("<I", out, link, moved + _first(data))
         link = moved + _last_link(data)
