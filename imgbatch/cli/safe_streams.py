@@ -115,7 +115,6 @@ class _Unbreakable:
             self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> int:
-        """Write all of a text."""
         data = memoryview(text.encode(self._encoding, self._errors))
         try:
             while data:
@@ -129,7 +128,6 @@ class _Unbreakable:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write them all."""
         for line in lines:
             self.write(line)
 

@@ -34,7 +34,6 @@ class WordKind(Kind):
     """A string in some form, which stays a string."""
 
     def read(self, word: str) -> Any:
-        """The string, stripped."""
         return word.strip()
 
     def check(self, value: Any) -> Value:

@@ -36,7 +36,6 @@ class SharpeningOperation(ToneOperation):
     memory: ClassVar[float] = 6
 
     def change(self, image: Image.Image) -> Image.Image:
-        """Strip by strip, rounded once."""
         return _without(image, self.excesses(image))
 
     @abstractmethod

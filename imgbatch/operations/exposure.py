@@ -263,7 +263,6 @@ class _Tabulated(PointOperation):
     tables: tuple[tuple[float, ...], ...]
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-
         def looked_up(table: tuple[float, ...]) -> Level:
             return lambda value: table[round(255 * value)]
 

@@ -113,8 +113,6 @@ class _Stretch(PointOperation):
     ends: tuple[tuple[int, int], ...]
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """A straight line for each."""
-
         def line(low: int, high: int) -> Level:
             return lambda value: (value * 255 - low) / (high - low)
 
