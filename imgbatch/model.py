@@ -1,7 +1,7 @@
-"""The plain values that everything else is written in.
+"""The plain values in terms of which everything else is written.
 
 All of them are frozen and hold nothing but strings, numbers, bytes and each other, so they
-cross a process boundary, compare by value, and can be printed in a report.
+cross process boundaries, compare by value, and can be printed in a report.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
     {
         "alpha-flattened": "transparency was laid over --background, or made all or nothing in a "
         "GIF: the format has no other",
-        "depth-reduced": "16 bits a channel were reduced to 8, or to 10",
+        "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
         "enlarged": "the picture was made larger than it is (--enlarge)",
         "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",
-        "made-again": "in place: made from what was made before, not from the original",
+        "made-again": "in place: remade from an earlier result, not from the original",
         "metadata-dropped": "EXIF, XMP, IPTC, a comment or a part of them was dropped: the format "
         "cannot hold it, it cannot be read, or it is more than is read",
-        "not-linear": "resampled as it is, not in linear light: its profile has no simple curves",
+        "not-linear": "resampled as is, not in linear light: its profile has no simple curves",
         "profile-dropped": "a colour profile that cannot be used, or is longer than is read, was "
         "dropped",
         "range-scaled": "wide or floating point levels were scaled to fit into 16 bits",
@@ -60,7 +60,7 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "video-dropped": "the video of a motion photo was dropped",
     }
 )
-"""Every kind of warning there is, and what it means."""
+"""Every kind of warning, and what it means."""
 
 MetadataPolicy = Literal["all", "no-gps", "copyright", "none"]
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
@@ -86,7 +86,7 @@ Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
 WHITE: Colour = (255, 255, 255, 255)
 LATEST_NS = 2**63 - 1
-"""Later times (the year 2262) are taken for this one: databases have 64 bits for them."""
+"""Later times (the year 2262) count as this one: databases have 64 bits for them."""
 
 UP_TO_DATE = "up to date"
 """The reason of results that were skipped because nothing has to be remade."""
@@ -96,17 +96,17 @@ MAX_PIXELS = 250_000_000
 
 
 LATER: Final = MappingProxyType({"later": True})
-"""The metadata of a field that was added when there were recipes with digests already.
+"""The metadata of a field that was added when recipes with digests existed already.
 
-While it is at its default it does not count for them: what was made before is still up to date.
+At its default such a field does not count for the digest: earlier outputs stay up to date.
 """
 
 
 class _Values:
-    """Pickled by its values, in the order of its fields, and rebuilt from them.
+    """Pickled as its values, in the order of its fields, and rebuilt from them.
 
-    What `dataclasses` does for that takes twice as long, and every job and every result crosses
-    a process boundary.
+    What `dataclasses` does takes twice as long, and every job and every result crosses a process
+    boundary.
     """
 
     __slots__: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ class Source(_Values):
 
     @property
     def state(self) -> FileState:
-        """The state in which it was scanned."""
+        """Its state when it was scanned."""
         return FileState(self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
     @property
@@ -145,7 +145,7 @@ class Source(_Values):
 
     @property
     def suffix(self) -> str:
-        """What its name ends in, in lower case and with its dot."""
+        """The end of its name, in lower case and with the dot."""
         return os.path.splitext(self.relative)[1].lower()
 
     @property
@@ -163,9 +163,9 @@ class Encoding:
     pixels where the format has no alpha; `intent` is how colours are converted where the format
     cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
     `compression` and `dither` count where a format has such a setting; None is its default.
-    `artist`, `copyright` and `dpi` are entered, whatever the metadata policy. `max_bytes` is
-    how large the file may become; with `keep_smaller` the source's own bytes are taken where they
-    are fewer and nothing but how they are coded would change.
+    `artist`, `copyright` and `dpi` are written whatever the metadata policy. `max_bytes` limits
+    the size of the file; with `keep_smaller` the source's own bytes are used if they are fewer
+    and nothing but their coding would change.
     """
 
     format: str | None = None
@@ -188,11 +188,11 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a picture is called: the fields of names that its file alone does not tell.
+    """What name templates know about a picture besides what its file tells.
 
-    `stem`, `ext` and `dir` are of the source's path, `parent` is its folder's own name, `seq` its
-    number in the run, from 1, `mtime_ns` when it was changed, and `output` the name of the output
-    that is being made, empty before there are several.
+    `stem`, `ext` and `dir` come from the source's path, `parent` is the name of its folder, `seq`
+    its number in the run, from 1, `mtime_ns` the time of its last change, and `output` the name of
+    the output being made, empty before there are several.
     """
 
     stem: str = ""
@@ -205,11 +205,12 @@ class Origin:
 
 
 class FileState(NamedTuple):
-    """What tells two states of one file apart: its size in bytes, and when it was changed.
+    """What distinguishes two states of one file: its size in bytes, and when it was changed.
 
-    Programs can keep the time (`exiftool -P`); `ctime_ns`, when the file's entry was changed, is
-    the system's own, and `inode` is another if the file was rewritten. Both change, too, when
-    a file is copied with its time. 0 is unknown. What is not a regular file has the size -1.
+    Programs can preserve the time (`exiftool -P`); `ctime_ns`, the time at which the file's entry
+    changed, is the system's own, and `inode` differs if the file was rewritten. Both also differ
+    when a file is copied along with its time. 0 is unknown. Anything but a regular file has the
+    size -1.
     """
 
     size: int
@@ -218,11 +219,11 @@ class FileState(NamedTuple):
     inode: int = 0
 
     def resembles(self, other: FileState | None) -> bool:
-        """Whether the two have one size and time: one content, if nobody kept the time."""
+        """Whether both have the same size and time: the same content, unless the time was kept."""
         return other is not None and self.size == other.size and self.mtime_ns == other.mtime_ns
 
     def equals(self, other: FileState | None) -> bool:
-        """Whether the two are one state of one file, by all that is known of both."""
+        """Whether both are the same state of one file, by all that is known of them."""
         return (
             other is not None
             and self.size == other.size
@@ -234,16 +235,16 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target(_Values):
-    """Where one output of one source goes: below the folder `root`, like a Source.
+    """Where one output of one source goes: below the folder `root`, as in Source.
 
     `replace` allows whatever is there to be overwritten, `known` only a file that is still in
-    that state. With `any_suffix` the file's suffix follows the format that the source turns out
-    to have. `again` says that the source is itself what was made there before (in place).
-    `claimed` says that a run which did not end may have left what stands there, whole or torn by
-    a power cut: it has, if it is of the bytes that come out. `unless` is the checksum of a source
-    for which what stands there is up to date. `standing` is where that file stands, below `root`,
-    if its suffix is another. `known_hash` is the checksum that a file in the state `known` must
-    have to be replaced, where that state proves too little.
+    that state. With `any_suffix` the suffix follows the format that the source turns out to have.
+    `again` says that the source is itself an earlier result (in place). `claimed` says that an
+    unfinished run may have left what is there, whole or torn by a power cut: it did if the bytes
+    are those that come out now. `unless` is the checksum of a source for which the file there is
+    up to date. `standing` is where that file is, below `root`, if its suffix differs.
+    `known_hash` is the checksum that a file in the state `known` must have to be replaced, where
+    the state proves too little.
     """
 
     output: str
@@ -277,14 +278,14 @@ class Job(_Values):
 
 
 class Made(NamedTuple):
-    """What the journal remembers of one target. Paths are bytes, as the system has them.
+    """What the journal remembers about one target. Paths are bytes, as the system has them.
 
-    `source` is the absolute path of what it is made from, with the state that had, `recipe` the
+    `source` is the absolute path of what it was made from, with that file's state, `recipe` the
     digest of how. `size` and `mtime_ns` are the state of the finished file, `path` its place
     below the output folder if that is not the target's own, `hash` the checksum of its bytes;
-    all of them None if it was never finished. The `next_` ones are of a run that was to make it,
-    or remake it, and did not end; None otherwise. `source_hash` is the checksum of the source.
-    The fields behind `next_recipe` are None in rows of before they were recorded.
+    all of them are None if it was never finished. The `next_` ones belong to an unfinished run
+    that was going to make or remake it; None otherwise. `source_hash` is the checksum of the
+    source. The fields after `next_recipe` are None in rows older than these fields.
     """
 
     source: bytes | None
@@ -315,7 +316,7 @@ class Made(NamedTuple):
         return FileState(self.size, self.mtime_ns, self.ctime_ns or 0, self.inode or 0)
 
     def suits(self, source: Source, recipe: str) -> bool:
-        """Whether it is of such a source, by size and time, and of this recipe."""
+        """Whether it was made from such a source, by size and time, and with this recipe."""
         return (
             self.source_mtime_ns == source.mtime_ns
             and self.source_size == source.size
@@ -329,8 +330,8 @@ class Made(NamedTuple):
             source.inode,
         )
 
-    def was_to_suit(self, source: Source, recipe: str) -> bool:
-        """As `suits`, of what a run was to make that did not end."""
+    def claim_suits(self, source: Source, recipe: str) -> bool:
+        """The same as `suits`, for what an unfinished run was going to make."""
         return (
             self.next_source_mtime_ns == source.mtime_ns
             and self.next_source_size == source.size
@@ -340,7 +341,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far a picture may go: `timeout` in seconds, `memory` of the whole run in bytes.
+    """Limits for each picture: `timeout` in seconds, `memory` of the whole run in bytes.
 
     None is no limit. `max_pixels` counts the pixels that the file claims to have.
     """
@@ -352,13 +353,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the jobs of one run share beside the recipe.
+    """What the jobs of one run share besides the recipe.
 
-    `word` marks its temporary files and its logs, which stand below `output`. With `in_place`
-    the targets are the sources, and `backup` is the folder for the originals, None for none.
-    `salvage` keeps what can be decoded of a truncated picture, `strict` makes every warning a
-    failure, `preserve_dates` gives outputs their source's time, `skip_existing` leaves an output
-    where another file stands, though that was not known when the run was planned.
+    `word` marks its temporary files and its logs, which are below `output`. With `in_place` the
+    targets are the sources, and `backup` is the folder for the originals, None for no backup.
+    `salvage` keeps what can be decoded of a truncated picture, `strict` turns every warning into
+    a failure, `preserve_dates` gives outputs their source's time, `skip_existing` skips an output
+    where another file has appeared since the run was planned.
     """
 
     word: str
@@ -374,7 +375,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Notice(_Values):
-    """A warning: the file was made, but something of it could not be kept."""
+    """A warning: the file was made, but something in it could not be kept."""
 
     kind: NoticeKind
     message: str
@@ -382,7 +383,7 @@ class Notice(_Values):
 
 @dataclass(frozen=True, slots=True)
 class Failure(_Values):
-    """Why a file could not be made: in which stage, of which kind, and words for a person."""
+    """Why a file could not be made: the stage, the kind, and a message for people."""
 
     stage: Stage
     kind: str
@@ -393,7 +394,7 @@ class Failure(_Values):
 class Written(_Values):
     """A finished file: its size in pixels and in bytes, and its format's name.
 
-    `copied` says that it has the very bytes of its source, which needed nothing done.
+    `copied` says that it has its source's very bytes, because nothing had to be done.
     """
 
     output: str
@@ -425,12 +426,12 @@ class Result(_Values):
 
 @dataclass(slots=True)
 class Summary:
-    """What a run came to: results folded one by one.
+    """The outcome of a run: results, folded one by one.
 
-    `copied` of those that were done needed nothing and were copied as they are. `bytes_in` counts
-    the sources that were done, `bytes_out` what was written from them.
-    `signal` is the one that interrupted the run, `stopped` why it ended early by itself.
-    `failures` keeps the first few failed results, so that a run of a million stays small.
+    `copied` counts those among `done` that needed nothing and were copied unchanged. `bytes_in`
+    counts the sources that were done, `bytes_out` what was written from them. `signal` is the one
+    that interrupted the run, `stopped` why it ended early by itself. `failures` keeps the first few
+    failed results, so that a run of a million stays small.
     """
 
     FAILURES_KEPT = 3
@@ -467,7 +468,7 @@ class Summary:
 
     @property
     def unfinished(self) -> int:
-        """How many planned files have no outcome, because the run did not get to its end."""
+        """How many planned files have no outcome because the run ended early."""
         return self.planned - self.done - self.skipped - self.failed
 
     @property
@@ -482,7 +483,7 @@ def joined(root: str, relative: str) -> str:
     """The path of what is at `relative` (with slashes) below the folder `root`."""
     if os.sep != "/":
         return os.path.join(root, relative.replace("/", os.sep))
-    # What os.path.join does, in a third of the time.
+    # The same as os.path.join, in a third of the time.
     return f"{root}{relative}" if not root or root[-1] == "/" else f"{root}/{relative}"
 
 

@@ -131,7 +131,7 @@ CURVE: Final = "return 1 - value if value > self.above else value"
     ("code", "message"),
     [
         (CODE.replace(CURVE, "return value / 0"), "ZeroDivisionError: float division by zero"),
-        (CODE.replace(CURVE, "return float('nan')"), "ValueError: a level became no number (NaN)"),
+        (CODE.replace(CURVE, "return float('nan')"), "ValueError: a level became NaN"),
         (
             CODE[: CODE.index("    def level")],
             "TypeError: Solarize has neither `level` nor `curves`",

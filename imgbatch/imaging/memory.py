@@ -1,9 +1,9 @@
-"""How much memory a picture takes, told before it is decoded: a bound, and no model of the codecs.
+"""How much memory a picture takes, known before it is decoded: a bound, not a model of the codecs.
 
-Peaks of resident memory, as `scripts/tool measure_memory` measures them, are never above an
+Peaks of resident memory, as measured by `scripts/tool measure_memory`, are never above an
 estimate, and for RGB and RGBA of 2 MP and more an estimate is at most 2.5 times that and 12 MB.
-(Encoders and operations of grey, CMYK and 16-bit grey come to 5.5 times.) So a format
-has a figure for decoding and one for encoding (in the table), an operation one of its own
+(Encoders and operations on grey, CMYK and 16-bit grey reach 5.5 times.) So a format has a figure
+for decoding and one for encoding (in the table), an operation one of its own
 (`Operation.memory`), and `recipes/memory.py` adds up.
 """
 
@@ -20,11 +20,11 @@ from imgbatch.model import Size
 
 _MARGIN: Final = 1.05
 _AROUND: Final = 4_000_000
-"""Bytes for the buffers of any decoder, and for what the allocator rounds up."""
+"""Bytes for the buffers of any decoder, and for the allocator's rounding."""
 
-# Of a longer file its codec reads only parts.
-_MOST_READ: Final = 64_000_000
-# Of a library that has to be loaded first.
+# Codecs read a longer file only in parts.
+_MAX_READ: Final = 64_000_000
+# A library that has to be loaded first.
 _CODEC: Final = 32_000_000
 # Numbers in text are split into words, 1 MiB at a time.
 _WORDS: Final = 48_000_000
@@ -35,16 +35,16 @@ _MODES: Final = {
     "P": (1, 4),
     **dict.fromkeys(("LA", "RGB", "RGBA", "CMYK"), (4, 0)),
     "I;16": (2, 0),
-    # Scaled to 16 bits in arrays of float64, three of which live at once.
+    # Scaled to 16 bits in arrays of float64, three of which exist at once.
     **dict.fromkeys(("I;16B", "I;16L", "I;16N"), (2, 24)),
     **dict.fromkeys(("I", "F"), (4, 24)),
 }
-"""Bytes per pixel in which Pillow stores a mode, and beside that while it becomes another."""
+"""Bytes per pixel of a mode in Pillow, and the additional ones during its conversion."""
 
 _STRIP: Final = 8
 _SMALLER: Final = (8, 16)
-"""Bytes per pixel of a strip of libtiff's, four channels of 16 bits at most; and of a picture that
-is made smaller to keep a limit of bytes, plain or not."""
+"""Bytes per pixel of a libtiff strip, at most four channels with 16 bits; and of a picture that
+is made smaller to stay below a limit of bytes, plain or not."""
 
 
 def decoding(
@@ -52,7 +52,7 @@ def decoding(
 ) -> int:
     """The most bytes that are taken while `image`, opened but not loaded, becomes a Picture.
 
-    `image` already has the size that its decoder will give, `stored_size` is that of its file.
+    `image` already has the size that its decoder will give, `stored_size` is that in its file.
     With `deep` all of its bits are read.
     """
     place = file.tell()
@@ -64,23 +64,23 @@ def decoding(
 
 
 def encoding(row: Format, size: Size, *, plain: bool, limited: bool = False) -> int:
-    """The most bytes that an encoder takes beside the pixels, the finished file included.
+    """The most bytes that an encoder takes besides the pixels, including the finished file.
 
-    With a limit to the bytes (`limited`) it may have to be given a smaller picture.
+    With a limit on the bytes (`limited`) it may have to be given a smaller picture.
     """
     each = row.encoding[not plain] + (_SMALLER[not plain] if limited else 0)
     return int(size[0] * size[1] * each)
 
 
 def opening(path: str) -> int:
-    """The bytes that it takes to open a file, where that is more than to read it; about."""
+    """About the bytes that it takes to open a file, if that is more than to read it."""
     try:
         with open(path, "rb") as file:
             head = file.read(30)
             size = file.seek(0, SEEK_END)
     except OSError:
         return 0
-    taken = 2 * min(size, _MOST_READ) + _CODEC
+    taken = 2 * min(size, _MAX_READ) + _CODEC
     if head[:4] == b"RIFF" and head[8:15] == b"WEBPVP8":
         # Two canvases, or what a simple one takes in practice.
         taken += 8 * _webp_pixels(head)
@@ -88,7 +88,7 @@ def opening(path: str) -> int:
 
 
 def _webp_pixels(head: bytes) -> int:
-    """Of a WebP, from its first 30 bytes (RFC 6386, 9.1; RFC 9649, 2.7.1 and 3.4)."""
+    """The pixels of a WebP, from its first 30 bytes (RFC 6386, 9.1; RFC 9649, 2.7.1 and 3.4)."""
     if head[15:16] == b"X":
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
     elif head[15:16] == b"L":
@@ -100,7 +100,7 @@ def _webp_pixels(head: bytes) -> int:
 
 
 def is_plain(image: Image.Image) -> bool:
-    """Whether an opened image will become grey or RGB of 8 bits."""
+    """Whether an opened image will become 8-bit grey or RGB."""
     modes = ("1", "L", "P", "RGB", "YCbCr", "LAB", "HSV", "RGBX")
     # A bitmap inside an icon has a mask, which becomes alpha.
     return image.mode in modes and "transparency" not in image.info and image.format != "DIB"
@@ -111,15 +111,15 @@ def _loaded(image: Any, row: Format, size: Size, file: BinaryIO) -> float:
     stored, converted = _MODES.get(image.mode, (4, 4))
     keyed = "transparency" in image.info
     turned = image.format == "TIFF" and _number(image, 0x0112, 1) != 1
-    # Grey under a profile may be said in colours.
+    # Grey under a profile may be converted to colour.
     if keyed or turned or (image.mode in ("L", "LA") and image.info.get("icc_profile")):
         converted = max(converted, 14 if keyed and image.mode == "I;16" else 4)
     pixels, codec = image.width * image.height, _codec(image)
     if image.format in ("JPEG", "MPO"):
-        # All coefficients (int16), at the full size whatever the scale.
+        # All coefficients (int16), at full size whatever the scale.
         beside = 2.0 * image.layers if _in_several_scans(image, file) else 0
     elif codec == "zip" and not png.is_plain(image):
-        # Pillow takes row by row, and so it does what is not packed at all.
+        # Pillow decodes these row by row, as it does uncompressed data.
         beside = 0
     else:
         beside = row.decoding * stored if row.opened_in_c or codec != "raw" else 0
@@ -133,9 +133,9 @@ def _loaded(image: Any, row: Format, size: Size, file: BinaryIO) -> float:
 
 
 def _deep(image: Any, size: Size) -> float:
-    """Three arrays of 16 bits are the most: as decoded, in order, and turned.
+    """Three 16-bit arrays are the most: as decoded, in order, and turned.
 
-    Numbers in a TIFF may be wider than that. A PNG takes one, of an interlaced one four.
+    Numbers in a TIFF may be wider than that. A PNG takes one, an interlaced one four.
     """
     arrays = 3.0
     if image.format == "PNG":
@@ -147,7 +147,7 @@ def _deep(image: Any, size: Size) -> float:
 
 
 def _in_several_scans(image: Any, file: BinaryIO) -> bool:
-    """Whether the first scan of a JPEG leaves components out (ITU-T T.81, B.2.3), or may do so.
+    """Whether the first scan of a JPEG lacks components (ITU-T T.81, B.2.3), or may do so.
 
     The header of a scan of all components is what Pillow read last, where it stopped.
     """
@@ -159,7 +159,7 @@ def _in_several_scans(image: Any, file: BinaryIO) -> bool:
 
 
 def _strip_pixels(image: Any, size: Size) -> int:
-    """Of a strip or tile of a TIFF."""
+    """The pixels of a strip or tile of a TIFF."""
     height = _number(image, 0x0143, min(size[1], _number(image, 0x0116, size[1])))
     return _number(image, 0x0142, size[0]) * height
 

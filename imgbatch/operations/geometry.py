@@ -27,12 +27,12 @@ _LINEAR_RESERVE: Final = 1.5
 """Leaves 24 MP the decoder's 1/2 on their way to 1600 pixels, and never all of the work."""
 
 _RESERVES: Final[dict[Kernel, float]] = {"lanczos": 2.5, "bicubic": 2.5, "mitchell": 3}
-"""How many times larger a picture must be that was resampled before, to be resampled again: the
-softer the kernel, the more it took away. Measured on noise, zone plates and photographs."""
+"""How many times larger a picture that was resampled before must be to be resampled again: the
+softer the kernel, the more it removed. Measured on noise, zone plates and photographs."""
 
 _STRIP_BYTES: Final = (40, 120)
-"""Of memory for a pixel of a strip: as it is and resampled; and as floats (four channels take 16)
-with copies."""
+"""Bytes of memory for a pixel of a strip: unchanged and resampled; and as floats (four channels
+take 16) with copies."""
 
 _SIZE: Final = re.compile(
     r"(?P<box>\d+)|(?P<width>\d+)x(?P<height>\d+)|(?P<only_width>\d+)x|x(?P<only_height>\d+)"
@@ -43,7 +43,7 @@ _SIZE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SizeSpec:
-    """A wanted size: a box, one side of it, a percentage, or megapixels."""
+    """A requested size: a box, one side of it, a percentage, or megapixels."""
 
     width: int | None = None
     height: int | None = None
@@ -61,12 +61,12 @@ class SizeSpec:
             )
         numbers = {key: float(number) for key, number in found.groupdict().items() if number}
         if any(number <= 0 for number in numbers.values()):
-            raise UsageError(f"the size {word!r} is nothing: it must be more than 0")
+            raise UsageError(f"the size {word!r} is empty: it must be more than 0")
         side = numbers.get("box")
         width = numbers.get("width") or numbers.get("only_width") or side
         height = numbers.get("height") or numbers.get("only_height") or side
         if max(width or 0, height or 0) > MAX_SIDE or math.inf in numbers.values():
-            raise UsageError(f"the size {word!r} is too large: at most {MAX_SIDE} pixels a side")
+            raise UsageError(f"the size {word!r} is too large: at most {MAX_SIDE} pixels per side")
         return cls(
             int(width) if width else None,
             int(height) if height else None,
@@ -96,8 +96,8 @@ def _plain(number: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How a picture comes to its new size: the part `box` of it is resampled to `scaled`,
-    which is laid at `offset` on a canvas of `canvas` pixels.
+    """How a picture gets its new size: its part `box` is resampled to `scaled`, which is placed at
+    `offset` on a canvas of `canvas` pixels.
     """
 
     box: Box
@@ -107,12 +107,12 @@ class Placement:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether all of a picture comes out in the size that it has."""
+        """Whether the whole picture comes out at the size that it has."""
         return self.box == (0, 0, *self.scaled) and self.canvas == self.scaled
 
     @property
     def enlarges(self) -> bool:
-        """Whether there come out more pixels of the picture than went in."""
+        """Whether more pixels of the picture come out than went in."""
         left, top, right, bottom = self.box
         return self.scaled[0] > right - left or self.scaled[1] > bottom - top
 
@@ -129,7 +129,7 @@ def place(
 
     A side that the spec constrains is met exactly; the other is round(side * scale). Without
     `enlarge`, no pixel is enlarged: `inside` and `outside` stop at the picture's own size, `cover`
-    at the largest box of the asked shape that fits into it, `pad` fills up with background.
+    at the largest box of the requested shape that fits into it, `pad` pads with the background.
     """
     width, height = size
     whole = (0.0, 0.0, float(width), float(height))
@@ -169,7 +169,7 @@ def _proportional(size: Size, spec: SizeSpec, *, enlarge: bool) -> Size:
 def _constrained(size: Size, wanted: Size, *, by_width: bool, enlarge: bool) -> Size:
     """One side exactly as wanted, the other in proportion.
 
-    Multiplied before it is divided: int/int is exact to the last bit, width*scale is not.
+    Multiplied before dividing: int/int is exact to the last bit, width*scale is not.
     """
     width, height = size
     if not enlarge and (wanted[0] >= width if by_width else wanted[1] >= height):
@@ -192,7 +192,7 @@ def _cover(size: Size, wanted: Size, gravity: Gravity, *, enlarge: bool) -> Plac
     across, down = _fractions(gravity)
     left, top = (width - crop[0]) * across, (height - crop[1]) * down
     if scale == 1:
-        # Nothing to resample: half a pixel's shift would only blur.
+        # Nothing to resample: a shift by half a pixel would only blur.
         left, top = math.floor(left), math.floor(top)
     return Placement((left, top, left + crop[0], top + crop[1]), wanted, wanted)
 
@@ -205,7 +205,7 @@ def _fractions(gravity: Gravity) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Resize(Operation):
-    """Bring the picture to a size. Its words are options of their own (`--size`, `--fit`, …).
+    """Resize the picture. Its settings are options of their own (`--size`, `--fit`, …).
 
     `linear` resamples in linear light.
     """
@@ -223,16 +223,15 @@ class Resize(Operation):
 
     def __post_init__(self) -> None:
         if not self.enlarge and (self.spec.percent or 0) > 100:
-            raise UsageError(f"the size {self.spec} enlarges: add --enlarge to allow that")
+            raise UsageError(f"the size {self.spec} enlarges: allow that with --enlarge")
 
     def output_size(self, size: Size) -> Size:
-        """Width and height of the result."""
         return self._place(size).canvas
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
         """The whole picture at the scale at which its part has the pixels of this size.
 
-        In linear light it is more: a decoder that shrinks mixes levels, not light.
+        In linear light it is more: a decoder that shrinks averages levels, not light.
         """
         placement = self._place(size)
         left, top, right, bottom = placement.box
@@ -247,14 +246,14 @@ class Resize(Operation):
     def may_follow(self, larger: Resize, size: Size) -> bool:
         """Whether this may as well start from what another resize made of a picture of `size`.
 
-        It may if the other keeps all of the picture, and enough pixels of it that the result is
-        within one level of the direct way (root mean square), even for noise; photographs come
-        within half a level. That does not hold for what was clipped on the way, black lines on
-        white say (see `resample.is_clipped`).
+        It may if the other keeps the whole picture, and enough pixels of it that the result
+        is within one level of the direct way (root mean square), even for noise;
+        photographs come within half a level. That does not hold for values that were
+        clipped on the way, such as black lines on white (see `resample.is_clipped`).
         """
         reserve = _RESERVES.get(self.kernel)
         base = larger._place(size)
-        # In linear light, what was rounded and clipped before shows twice as much.
+        # In linear light, earlier rounding and clipping shows twice as much.
         if reserve is None or larger.kernel != self.kernel or self.linear or larger.linear:
             return False
         if base.box != (0, 0, *size) or base.canvas != base.scaled or base.enlarges:
@@ -263,7 +262,7 @@ class Resize(Operation):
         return base.scaled[0] >= reserve * need[0] and base.scaled[1] >= reserve * need[1]
 
     def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The result, twice where it is turned or padded, and what is resampled in strips."""
+        """The result, twice if it is turned or padded, and what is resampled in strips."""
         from imgbatch.imaging import resample
 
         pixels, made = before[0] * before[1], after[0] * after[1]
@@ -279,7 +278,7 @@ class Resize(Operation):
         strip = resample.strip_pixels(before, placement.scaled, placement.box)
         simd = resample.resize_simd is not None and self.kernel in resample.SIMD_KERNELS
         each = _STRIP_BYTES[self.linear or not simd]
-        # Nothing is kept then.
+        # Nothing is kept in that case.
         kept = self.kept_bytes(before, after, plain=plain)
         return max(plainly, 16 * made + each * strip - kept)
 
@@ -289,7 +288,7 @@ class Resize(Operation):
         return 4 * (half_way if plain else half_way + before[0] * before[1])
 
     def apply(self, picture: Picture) -> Picture:
-        """Resample once, from the wanted part as it is stored; turn what comes out of it."""
+        """Resample the needed part once, as it is stored; turn the result."""
         from imgbatch.imaging import resample
 
         placement = self._place(picture.full_size)
@@ -299,7 +298,7 @@ class Resize(Operation):
             return picture
         if placement.enlarges:
             width, height = picture.full_size
-            picture = picture.with_notice("enlarged", f"it has {width} x {height} pixels only")
+            picture = picture.with_notice("enlarged", f"it only has {width} x {height} pixels")
         box = picture.stored_area(placement.box)
         scaled = turned(placement.scaled, orientation)
         pixels = None
@@ -311,7 +310,7 @@ class Resize(Operation):
             if pixels is None:
                 picture = picture.with_notice(
                     "not-linear",
-                    "it was resampled as it is, not in linear light: its colours have no simple "
+                    "it was resampled as is, not in linear light: its colours have no simple "
                     "curves",
                 )
         if pixels is None:

@@ -1,4 +1,4 @@
-"""What to make: a Recipe, from the words that users type.
+"""What to make: a Recipe, from the settings that users give.
 
 Command-line options and the Python API give the same object with the same digest: there is no
 second path.
@@ -32,12 +32,12 @@ from imgbatch.recipes.steps import check_label, encoding, steps
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
-_MOST_KNOWN: Final = 1000
+_MAX_KNOWN: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One finished picture of each source: its name, its file's name, what is done, how saved."""
+    """One finished picture of each source: its name, its path, its operations, its encoding."""
 
     name: str
     template: Template
@@ -45,18 +45,18 @@ class Output:
     encoding: Encoding = field(default_factory=Encoding)
 
     def needed_size(self, size: Size) -> Size:
-        """The least size this output can start from, of a picture whose file has `size`."""
+        """The least size this output can start from, for a picture whose file has `size`."""
         return _needed(self.operations, size, self.output_size(size))
 
     def output_size(self, size: Size) -> Size:
-        """The size it comes to, of an upright picture with `size`."""
+        """The size of the result, for an upright picture of `size`."""
         return _size_after(self.operations, size)
 
 
 def _remembered(
     method: Callable[Concatenate[Recipe, Asked], Answer],
 ) -> Callable[Concatenate[Recipe, Asked], Answer]:
-    """A recipe's method that remembers its answers: the photos of a shoot have few sizes."""
+    """Let a recipe's method remember its answers: the photos of a shoot have few sizes."""
 
     @wraps(method)
     def answer(self: Recipe, /, *args: Asked.args, **named: Asked.kwargs) -> Answer:
@@ -66,7 +66,7 @@ def _remembered(
             found: Answer = known[key]
             return found
         made = method(self, *args, **named)
-        if len(known) < _MOST_KNOWN:
+        if len(known) < _MAX_KNOWN:
             known[key] = made
         return made
 
@@ -77,8 +77,8 @@ def _remembered(
 class Recipe:
     """What is made of every source: operations done once, then one or more outputs.
 
-    `name` is the word that ends the default output folder (`photos-resized`). `raw_preview` takes
-    the JPEG that a camera puts into its raw files instead of developing them.
+    `name` is the suffix of the default output folder (`photos-resized`). `raw_preview` uses the
+    JPEG that a camera embeds in its raw files instead of developing them.
     """
 
     name: str
@@ -91,32 +91,32 @@ class Recipe:
         for output in self.outputs:
             steps = (*self.prepare, *output.operations)
             unknown = [step.name for step in steps if not step.sizes_known]
-            told = output.template.fields & {"width", "height"}
-            if unknown and told:
+            sizes = output.template.fields & {"width", "height"}
+            if unknown and sizes:
                 raise UsageError(
-                    f"{{{min(told)}}} cannot be in the name of {output.name}: what {unknown[0]} "
-                    "leaves is only known when the pictures are made"
+                    f"{{{min(sizes)}}} cannot be in the name of {output.name}: the size after "
+                    f"{unknown[0]} is only known when the pictures are made"
                 )
 
     @classmethod
     def from_options(cls, name: str = "resized", **words: Unpack[RecipeWords]) -> Recipe:
-        """A recipe from the command line's own words (docs/cli.md explains them).
+        """A recipe from the command line's own settings (docs/cli.md explains them).
 
         Without `sizes` the size stays. Each size may be named: `web=1600`. Raises UsageError for
-        a word that makes no sense.
+        a setting that makes no sense.
         """
         return cls.from_settings(name, RecipeSettings(**words))
 
     @classmethod
-    def from_settings(cls, name: str, said: RecipeSettings) -> Recipe:
-        """The recipe that these settings mean; raises UsageError for one that makes no sense."""
-        several = len(said.sizes) > 1
+    def from_settings(cls, name: str, settings: RecipeSettings) -> Recipe:
+        """The recipe for these settings; raises UsageError for one that makes no sense."""
+        several = len(settings.sizes) > 1
         usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        naming = Template.parse(said.template or usual)
-        shared = {one: getattr(said, one) for one in declared(SharedSettings)}
-        filters = tuple(said.filters)
+        naming = Template.parse(settings.template or usual)
+        shared = {one: getattr(settings, one) for one in declared(SharedSettings)}
+        filters = tuple(settings.filters)
         outputs = []
-        for word in said.sizes or (None,):
+        for word in settings.sizes or (None,):
             label, _, spec = word.rpartition("=") if word else (name, "", "")
             size = spec if word else None
             output = OutputSettings(**shared, size=size, operations=filters)
@@ -128,7 +128,7 @@ class Recipe:
             raise UsageError(
                 f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
             )
-        return cls(name, tuple(outputs), raw_preview=said.raw_preview)
+        return cls(name, tuple(outputs), raw_preview=settings.raw_preview)
 
     def uses(self, field: str) -> bool:
         """Whether a field of names is needed: in a name, or by an operation."""
@@ -138,7 +138,7 @@ class Recipe:
 
     @_remembered
     def needed_size(self, size: Size) -> Size:
-        """The least size that all outputs can start from, of a picture whose file has `size`."""
+        """The least size that all outputs can start from, for a picture whose file has `size`."""
         prepared = _size_after(self.prepare, size)
         needs = [output.needed_size(prepared) for output in self.outputs]
         most = max(need[0] for need in needs), max(need[1] for need in needs)
@@ -155,11 +155,11 @@ class Recipe:
         frames: int = 1,
         pixel_bytes: int | None = None,
     ) -> int:
-        """The most memory that operations and encoding take beside the decoded picture.
+        """The most memory that operations and encoding take besides the decoded picture.
 
-        `source` is the name of the format it has, for outputs that keep it; `plain` says that its
-        pixels are grey or RGB of 8 bits, and `pixel_bytes` how much each takes: 8 for colours of
-        16 bits a channel, and else 4. Without them the worst is assumed.
+        `source` is the name of its format, for outputs that keep it; `plain` says that its pixels
+        are 8-bit grey or RGB, and `pixel_bytes` how much each takes: 8 for colours with 16 bits
+        per channel, otherwise 4. Without them the worst case is assumed.
         """
         each = pixel_bytes or (4 if plain else 8)
         begins = [
@@ -174,10 +174,10 @@ class Recipe:
 
     @_remembered
     def starts(self, size: Size) -> tuple[Start, ...]:
-        """Which picture each output starts from, of prepared ones with `size`; largest first.
+        """Which picture each output starts from, for prepared ones of `size`; largest first.
 
-        A smaller one starts from a larger one that was resized and nothing else, if nobody could
-        tell the difference (`Resize.may_follow`).
+        A smaller one starts from a larger one that was only resized, if nobody could tell the
+        difference (`Resize.may_follow`).
         """
         order = sorted(
             range(len(self.outputs)),
@@ -204,17 +204,17 @@ class Recipe:
         return _digest(self)
 
     def digest_of(self, output: Output) -> str:
-        """The same of what makes the pixels and the file of one output: all but names."""
-        told = (self.prepare, self.raw_preview, output.operations, output.encoding)
+        """The same for what makes the pixels and the file of one output: everything but names."""
+        parts = (self.prepare, self.raw_preview, output.operations, output.encoding)
         steps = (*self.prepare, *output.operations)
         named = any("output" in step.name_fields for step in steps)
-        return _digest((*told, output.name) if named else told)
+        return _digest((*parts, output.name) if named else parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where an output begins: with the prepared picture, or with another output's (`base`) as it
-    is after its resize. `serves` tells whether others begin with this one's.
+    """Where an output starts: from the prepared picture, or from another output's (`base`) as it
+    is after its resize. `serves` tells whether others start from this one's.
 
     Outputs are numbered in the recipe's order.
     """
@@ -240,7 +240,7 @@ def _size_after(operations: Iterable[Operation], size: Size) -> Size:
 
 
 def _needed(operations: Sequence[Operation], size: Size, wanted: Size) -> Size:
-    """What the first operation has to be given, so that the last can make `wanted` of it."""
+    """The size that the first operation must be given so that the last can produce `wanted`."""
     sizes = [size]
     for operation in operations:
         sizes.append(operation.output_size(sizes[-1]))

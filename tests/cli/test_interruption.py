@@ -101,7 +101,7 @@ def test_a_second_signal_stops_at_once_and_leaves_whole_files_only(
     os.killpg(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=300)
 
-    assert b"once more to stop at once" in first
+    assert b"interrupt again to stop at once" in first
     assert run.returncode == -signal.SIGINT
     assert b"interrupted: " in said
     assert b"Traceback" not in said

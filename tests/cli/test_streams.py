@@ -60,7 +60,7 @@ def test_a_report_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, re
 
     assert run.returncode == 1
     first, second = run.stderr.splitlines()
-    assert first == "imgbatch: the report is not whole: No space left on device"
+    assert first == "imgbatch: the report is incomplete: No space left on device"
     assert second.startswith("2 done in out")
 
 

@@ -70,7 +70,7 @@ GUILTY: Final = {
     "end badly": ("exited", "its worker process ended with exit code 3"),
     "interrupt": ("raised", "KeyboardInterrupt: "),
     "leave": ("raised", "SystemExit: 5"),
-    "run out of memory": ("memory", "not enough memory: give fewer --jobs"),
+    "run out of memory": ("memory", "not enough memory: use fewer --jobs"),
     "return a lambda": ("raised", "Can't pickle"),
 }
 

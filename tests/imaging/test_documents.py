@@ -158,7 +158,7 @@ def test_a_later_page_that_is_too_large_or_broken_fails_the_file(tmp_path: Path)
     with pytest.raises(PictureError) as caught:
         decoded_frames(tmp_path, data, max_pixels=50_000)
     assert caught.value.failure.kind == "too-large"
-    assert "page 2 of 300 x 200" in caught.value.failure.message
+    assert "page 2 with 300 x 200" in caught.value.failure.message
     for compression in (None, "tiff_lzw"):
         whole = tiff_file([small, large], compression=compression)
         if compression:
@@ -180,7 +180,7 @@ def test_pages_that_are_too_many_pixels_together_are_not_begun(tmp_path: Path) -
     with pytest.raises(PictureError) as caught:
         decoded_frames(tmp_path, data, max_pixels=12_400, admit=pytest.fail)
     assert caught.value.failure.kind == "too-large"
-    assert "pages of" in caught.value.failure.message
+    assert "pages with" in caught.value.failure.message
 
 
 def test_the_demand_is_of_the_largest_page(tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = levels_of(resized(picture, (97, 83), "lanczos", PART))
     assert len(resample.strips(picture.size, (97, 83), PART)) == 1
     monkeypatch.setattr(resample, "_STRIP_PIXELS", 2000)
-    monkeypatch.setattr(resample, "_LEAST_ROWS", 5)
+    monkeypatch.setattr(resample, "_MIN_ROWS", 5)
     assert len(resample.strips(picture.size, (97, 83), PART)) > 8
     assert np.abs(levels_of(resized(picture, (97, 83), "lanczos", PART)) - whole).max() <= 1
 

@@ -123,7 +123,7 @@ def test_xmp_of_more_parts_than_are_read_is_dropped(
     ("bound", "inside", "declared", "words"),
     [
         ("XMP_BYTES", "<q:a>" + "b" * 900 + "</q:a>", "", "bytes, and at most 1,000 are read"),
-        ("XMP_DEPTH", "<q:a>" * 60 + "</q:a>" * 60, "", "more than 60 elements within"),
+        ("XMP_DEPTH", "<q:a>" * 60 + "</q:a>" * 60, "", "more than 60 nested elements"),
         (
             "XMP_NAMESPACES",
             "<q:a/>",

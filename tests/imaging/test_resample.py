@@ -156,7 +156,7 @@ def test_strips_give_what_the_whole_gives(
     assert len(resample.strips(deep.size, size, box)) == 1
     whole = resample.resize(deep, size, "lanczos", box).array.astype(int)
     monkeypatch.setattr(resample, "_STRIP_PIXELS", 500)
-    monkeypatch.setattr(resample, "_LEAST_ROWS", 3)
+    monkeypatch.setattr(resample, "_MIN_ROWS", 3)
     strips = resample.strips(deep.size, size, box)
     assert [strip.first for strip in strips[1:]] == [strip.last for strip in strips[:-1]]
     assert (strips[0].first, strips[-1].last) == (0, size[1])

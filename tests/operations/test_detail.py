@@ -245,7 +245,7 @@ def test_strips_of_any_height_leave_no_seams(
     operation: Operation, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blurring, "STRIP_PIXELS", 83 * rows)
-    monkeypatch.setattr(blurring, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(blurring, "_MIN_ROWS", 1)
     _hold(operation, picture_of("RGB"))
 
 

@@ -84,7 +84,7 @@ def applied(words: str, picture: Picture) -> Picture:
     [
         ("border:size=101", "border: size: found '101', expected a number from 0 to 100 %"),
         ("border:bottom=0.5", "border: bottom: found '0.5', expected a number from 1 to 10"),
-        ("border:line=6", "border: found line=6 and size=5, expected a line that is no wider"),
+        ("border:line=6", "border: found line=6 and size=5, expected a line no wider than"),
         ("border:colour=whit", "border: colour: unknown colour 'whit'"),
         ("vignette:amount=2", "vignette: amount: found '2', expected a number from -1 to 1"),
         ("vignette:feather=0", "vignette: feather: found '0', expected a number from 0.01 to 2"),

@@ -370,7 +370,7 @@ def test_two_operations_of_one_name_are_refused() -> None:
     class Other(Sharpen):
         """Something else under the same name."""
 
-    with pytest.raises(ValueError, match="two operations called sharpen"):
+    with pytest.raises(ValueError, match="two operations are called sharpen"):
         register(Other)
     assert names()["sharpen"] is Sharpen
 
@@ -477,8 +477,8 @@ class Empty(PointOperation):
     ("odd", "message"),
     [
         (Odd(_raises), "odd: OverflowError: too much"),
-        (Odd(lambda value: math.nan), "odd: ValueError: a level became no number (NaN)"),
-        (Odd(lambda value: value or math.nan), "odd: ValueError: a level became no number (NaN)"),
+        (Odd(lambda value: math.nan), "odd: ValueError: a level became NaN"),
+        (Odd(lambda value: value or math.nan), "odd: ValueError: a level became NaN"),
         (Odd(lambda value: None), "odd: TypeError: must be real number, not NoneType"),
         (Empty(), "empty: TypeError: Empty has neither `level` nor `curves`"),
         (Blind(), "blind: LookupError: nothing to see"),

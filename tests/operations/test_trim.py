@@ -120,6 +120,6 @@ def test_strips_make_no_difference() -> None:
 def test_a_name_cannot_tell_a_size_that_only_the_pixels_tell() -> None:
     assert parse("trim").output_size((90, 70)) == (90, 70)
     assert parse("trim").needed_size((90, 70), (9, 7)) == (90, 70)
-    with pytest.raises(UsageError, match="what trim leaves is only known"):
+    with pytest.raises(UsageError, match="the size after trim is only known"):
         Recipe.from_options(filters=["trim"], template="{stem}-{width}{ext}")
     Recipe.from_options(filters=["crop:ratio=1:1"], template="{stem}-{width}{ext}")

@@ -301,7 +301,9 @@ def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
     assert run.returncode == 2
     first, said, remedy = lines(run.stderr)
     assert first.startswith("imgbatch: nothing was written")
-    assert f"{LONGEST.decode()} would get a name of 256 bytes, and the most is 255: L" in said
+    assert (
+        f"{LONGEST.decode()} would get a name of 256 bytes, but at most 255 are allowed: L" in said
+    )
     assert "'{stem:.60}{ext}'" in remedy
     assert "--exclude" in remedy
     assert shorter.returncode == 2, "251 and .webp are 256"
@@ -325,7 +327,7 @@ def test_the_bytes_of_a_name_count_and_not_its_letters(
     done = imgbatch(*words, letter * most + rest, cwd=tmp_path)
 
     assert refused.returncode == 2
-    assert "and the most is 255" in lines(refused.stderr)[1]
+    assert "but at most 255 are allowed" in lines(refused.stderr)[1]
     assert done.returncode == 0
     assert len(files(tmp_path / "out")) == 1
 

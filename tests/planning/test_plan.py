@@ -309,7 +309,7 @@ def test_what_cannot_be_read_here_is_refused_at_once_and_not_file_by_file(
     _without(monkeypatch, "raw", "heif")
     refused = refusal(planned(photos, tmp_path / "out"))
     assert refused.count("needs: pip install") == 2
-    assert f"2 files as {photos / 'b.NEF'}: reading .nef needs: pip install " in refused
+    assert f"2 files such as {photos / 'b.NEF'}: reading .nef needs: pip install " in refused
     assert "'imgbatch[raw]'" in refused
     assert f"{photos / 'd.heic'}: reading .heic needs: pip install 'imgbatch[heif]'" in refused
     assert "--exclude '*.nef'" in refused

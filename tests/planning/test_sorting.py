@@ -406,7 +406,7 @@ def test_outputs_of_one_source_and_of_two_are_told_apart_by_case_and_by_format(
 
     assert cases.returncode == outputs.returncode == 2
     assert b"would both become out/a.webp" in cases.stderr
-    assert b"a --name that tells them apart" in cases.stderr
+    assert b"a --name that distinguishes them" in cases.stderr
     assert b"the outputs a and A of in/a.png would both become out/1A.png" in outputs.stderr
 
 
@@ -455,5 +455,5 @@ def test_a_plan_error_is_raised_for_names_that_are_too_long(tmp_path: Path) -> N
     folder = plant(tmp_path / "in", "a.jpg")
     recipe = api.Recipe.from_options(template="x" * 252 + "{ext}")
 
-    with pytest.raises(PlanError, match="would get a name of 256 bytes, and the most is 255"):
+    with pytest.raises(PlanError, match="would get a name of 256 bytes, but at most 255 are"):
         api.run(recipe, [folder], output=tmp_path / "out", jobs=1)

@@ -315,7 +315,7 @@ def test_a_size_that_nobody_knows_yet_is_no_part_of_a_name() -> None:
     output = Output("web", Template("{stem}-{width}{ext}"))
     Recipe("x", (output,))
     for prepare, steps in (((Guess(),), ()), ((), (Guess(),))):
-        with pytest.raises(UsageError, match=r"\{width\} .* of web: what guess leaves"):
+        with pytest.raises(UsageError, match=r"\{width\} .* of web: the size after guess"):
             Recipe("x", (dataclasses.replace(output, operations=steps),), prepare)
     Recipe("x", (Output("web", Template("{stem}"), (Guess(),)),))
 

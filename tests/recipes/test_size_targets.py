@@ -292,7 +292,7 @@ def test_what_is_lossless_has_no_quality_to_find() -> None:
     image = PICTURES["smooth"]
     found = limited(image, "webp", 10**6, lossless=True)
     assert np.array_equal(np.asarray(opened(found.data)), np.asarray(image))
-    with pytest.raises(PictureError, match="has no quality to find"):
+    with pytest.raises(PictureError, match="has no quality to adjust"):
         limited(image, "webp", len(found.data) - 1, lossless=True)
 
 
@@ -378,7 +378,7 @@ def test_tiny_pictures_fit_or_fail_but_do_not_shrink(size: Size) -> None:
     image = grainy(64, 64).crop((0, 0, *size))
     exact = by_pillow(image, "jpeg", 40)
     assert limited(image, "jpeg", len(exact)).size == size
-    with pytest.raises(PictureError, match=rf"even {size[0]} x {size[1]} pixels of low quality"):
+    with pytest.raises(PictureError, match=rf"even {size[0]} x {size[1]} pixels at low quality"):
         limited(image, "jpeg", len(exact) - 1)
 
 
@@ -388,7 +388,7 @@ def test_no_picture_becomes_smaller_than_a_small_icon() -> None:
     failure = caught.value.failure
     assert (failure.stage, failure.kind) == ("encode", "too-large")
     assert f"even {SMALLEST} x 8 pixels" in failure.message
-    assert "not at most 300 (--max-bytes)" in failure.message
+    assert "expected at most 300 (--max-bytes)" in failure.message
     assert "metadata" not in failure.message
 
 
@@ -443,7 +443,7 @@ def test_metadata_that_alone_are_too_large_are_said_to_be(
         Picture.of(PICTURES["grainy"], "jpeg"), metadata=Metadata(exif=exif_block().block * 3)
     )
     limit = len(exif_block().block)
-    with pytest.raises(PictureError, match=r"are metadata and profile: give --metadata none"):
+    with pytest.raises(PictureError, match=r"are metadata and profile: use --metadata none"):
         encode.encode(picture, Encoding(max_bytes=limit))
     assert len(encodes) == 2
     found = encode.encode(picture, Encoding(max_bytes=limit, metadata="none"))

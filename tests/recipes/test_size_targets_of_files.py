@@ -74,7 +74,7 @@ def test_formats_without_a_quality_pass_or_fail(tmp_path: Path) -> None:
         result = only(path, tmp_path / f"{name}-less", max_bytes=len(small) - 1, **words)
         assert result.failure is not None
         assert (result.failure.stage, result.failure.kind) == ("encode", "too-large")
-        assert "PNG has no quality to find: give --format jpeg, webp or avif" in (
+        assert "PNG has no quality to adjust: use --format jpeg, webp or avif" in (
             result.failure.message
         )
         assert not (tmp_path / f"{name}-less/a.png").exists()

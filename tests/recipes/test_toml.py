@@ -458,7 +458,7 @@ def test_explain_tells_the_recipe_its_digest_and_the_steps(tmp_path: Path) -> No
         "fit into 2048",
         "fill 400x300",
         "sharpen:amount=0.5 (Make fine detail crisper",
-        "save as JPEG, quality 84, with metadata but GPS",
+        "save as JPEG, quality 84, with metadata except GPS",
         "save as WebP, at most 20,000 bytes, with all metadata",
     ):
         assert part in told

@@ -160,8 +160,8 @@ def test_copies_are_told_in_the_report_the_summary_and_the_lines(tmp_path: Path)
     copied = {row["source"]: row["outputs"][0].get("copied", False) for row in rows}
     assert copied == {"in/a.jpg": True, "in/b.jpg": False}
     lines = run.stderr.splitlines()
-    assert [line for line in lines if "copied as it is" in line and "a.jpg" in line]
-    assert "2 done in out · 1 copied as it is" in lines[-1]
+    assert [line for line in lines if "copied unchanged" in line and "a.jpg" in line]
+    assert "2 done in out · 1 copied unchanged" in lines[-1]
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_in_place_what_needs_nothing_is_left_alone_and_not_looked_at_again(tmp_p
     assert (first.returncode, path.read_bytes()) == (0, PLAIN)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert not (tmp_path / "keep/a.jpg").exists()
-    assert "copied as it is" in first.stderr
+    assert "copied unchanged" in first.stderr
     assert "0 done, 1 skipped" in told(*words, cwd=tmp_path).stderr
     # It is still made when another size is asked for.
     assert told(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0

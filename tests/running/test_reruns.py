@@ -253,7 +253,7 @@ def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) 
     run = told(*words, "-s", "20", cwd=tmp_path)
 
     assert run.returncode == 0
-    assert "now again from that, not from the original" in run.stderr
+    assert "now remade from that, not from the original" in run.stderr
     assert (tmp_path / "keep/a.bmp").read_bytes() == original
     assert opened((tmp_path / "in/a.bmp").read_bytes()).size == (20, 13)
 
@@ -267,10 +267,10 @@ def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) 
         (("--max-pixels", "0"), "pixels"),
         (("--memory", "0"), "memory"),
         (("--memory", "lots"), "expected a number"),
-        (("--backup", "x"), "belong to --in-place"),
-        (("--in-place",), "say --backup DIR"),
+        (("--backup", "x"), "only go with --in-place"),
+        (("--in-place",), "give --backup DIR"),
         (("--in-place", "--backup", "x", "--no-backup"), "not both"),
-        (("--in-place", "--backup", "in"), "give another"),
+        (("--in-place", "--backup", "in"), "use another"),
         (("--in-place", "--no-backup", "-f", "png"), "keeps the format"),
         (("--in-place", "--no-backup", "-s", "1", "-s", "2"), "one output"),
         (("--in-place", "--no-backup", "-o", "x"), "no --output"),

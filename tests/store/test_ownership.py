@@ -349,7 +349,7 @@ def test_in_place_an_edit_in_the_midst_of_a_run_stays(
             return finished
 
         monkeypatch.setattr(worker, "make", edit)
-        assert "was changed meanwhile" in in_place(tmp_path / "in", backup=backup)["a.bmp"]
+        assert "was changed in the meantime" in in_place(tmp_path / "in", backup=backup)["a.bmp"]
         assert file.read_bytes() == edited
 
 

@@ -32,7 +32,7 @@ def test_in_place_what_lies_behind_a_link_is_refused_by_name(tmp_path: Path) -> 
     refused = told("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
 
     assert refused.returncode == 2
-    assert "in/linked/b.bmp lies behind the link in/linked" in refused.stderr
+    assert "in/linked/b.bmp is reached by the link in/linked" in refused.stderr
     assert "--exclude 'linked/*'" in refused.stderr
     assert outside.read_bytes() == before
     assert in_place(tmp_path / "in", exclude=("linked/*",)) == {"a.bmp": "done"}
@@ -53,7 +53,7 @@ def test_in_place_a_list_does_not_lead_through_a_link_either(tmp_path: Path) -> 
     )
 
     assert refused.returncode == 2
-    assert b"lies behind the link" in refused.stderr
+    assert b"is reached by the link" in refused.stderr
     assert outside.read_bytes() == before
 
 

@@ -53,7 +53,7 @@ def judge_at_once(stage: Stage, ended: Ended, fault: Fault, hit: Call, verdict: 
         verdict.check(set(rows) == set(stage.targets), f"exit code 0, and rows of {sorted(rows)}")
         verdict.check(bool(summary), "exit code 0, and no summary")
     else:
-        told = "failed" in ended.said or "report is not whole" in ended.said
+        told = "failed" in ended.said or "report is incomplete" in ended.said
         verdict.check(told or limited, f"exit code 1, and why? {ended.said}")
     if reported:
         verdict.check(summary.get("exit_code") == ended.code, f"{ended.code}, and {summary}")

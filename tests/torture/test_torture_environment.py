@@ -153,7 +153,7 @@ def test_no_shared_memory(tmp_path: Path, mount: str) -> None:
         ("resize {}/photos --name {{parent}}-{{stem}}{{ext}}", 0, "6 done in {}/photos-resized"),
         ("resize photos -o {}/out", 2, "there is no file or folder 'photos'"),
         ("resize {}/photos -o out", 2, "cannot write into the output folder out"),
-        ("resize . -s 20", 1, "the folder that this was started in does not exist any more"),
+        ("resize . -s 20", 1, "the folder that this was started in no longer exists"),
         ("formats", 0, ""),
     ],
 )

@@ -147,7 +147,7 @@ def test_rounding_is_no_other_resolution() -> None:
     before = exif.tobytes()
     exif.set_resolution((299.9994, 299.9994))
     assert exif.tobytes() == before
-    assert not exif.tells((298, 298))
+    assert not exif.has_resolution((298, 298))
 
 
 def test_positions_on_a_map_go_with_the_others() -> None:
