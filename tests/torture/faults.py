@@ -1,4 +1,4 @@
-"""What can be done to calls that change files: a name for each fault, and which there are."""
+"""Faults in calls that change files: a name for each, and which there are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ written, without writing it.
 """
 
 _ERRORS: Final = ("EIO", "ENOSPC", "EACCES", "EINTR", KILL)
-# What file systems say that lack something, where the command knows another way.
+# Errors of file systems that lack a feature, where the command has a fallback.
 _MISSING: Final = {
     "linkat": ("EPERM", "EXDEV"),
     "link": ("EPERM", "EXDEV"),
@@ -50,7 +50,7 @@ class Fault:
 
     @classmethod
     def parsed(cls, text: str) -> Fault:
-        """The same from its text. Raises ValueError."""
+        """Parse a fault from its text. Raises ValueError."""
         name, index, error, where = text.split(":")
         scene, shape, role = where.split("-")
         if scene not in SCENES:
@@ -63,7 +63,7 @@ class Fault:
 
 
 def possible(stage: Stage, role: Role, made: list[Call]) -> Iterator[Fault]:
-    """All that can be done to these calls."""
+    """All faults possible in these calls."""
     counts: dict[str, int] = {}
     lacking = stage.scene.lacking[0] if stage.scene.lacking else ()
     for call in made:
@@ -84,7 +84,7 @@ def _errors(call: Call) -> Iterator[str]:
 
 
 def spread(found: list[Fault], count: int, chance: random.Random) -> list[Fault]:
-    """So many of them, of all kinds and from everywhere."""
+    """A sample of this many, of all kinds and from all over."""
     left = chance.sample(found, len(found))
     used: Counter[tuple[str, ...]] = Counter()
     chosen: list[Fault] = []
