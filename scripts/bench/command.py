@@ -1,8 +1,8 @@
 """Measures imgbatch against its peers: same photos, same work, same machine.
 
-    scripts/tool bench                             row 1, with photos computed here
+    scripts/tool bench                             row 1, with computed photos
     scripts/tool bench ~/Pictures --photos 50      the first 50 JPEGs below a folder
-    scripts/tool bench --rows 1,2,6 --json a.json  some rows (or all), kept as JSON
+    scripts/tool bench --rows 1,2,6 --json a.json  some rows (or all), stored as JSON
     scripts/tool bench --from a.json --from b.json --markdown --plot chart.png
     scripts/tool bench --only imgbatch,sharp       some tools
     scripts/tool bench --install-peers             install the peers first
@@ -11,13 +11,13 @@
     scripts/tool bench --calls [--update]          function calls for each small file
     scripts/tool bench --instructions              instructions for each small file (valgrind)
 
-Rows are in bench/works.py, tools in bench/peers.py. Every tool runs once in each
-round, and each round begins with another tool, so that a machine that is slow for a while is slow
-for all. A round that is not counted comes first: it fills the file cache, and after it everything
-written is checked. Wall time, CPU time (of all processes) and memory are medians over the rounds;
-ratios are medians of each round's own ratio, imgbatch divided by the tool, so less than 1 is in
-imgbatch's favour. The best peer is the fastest of those that do the same work. Needs Linux or
-macOS, and on macOS neither memory nor CPU time of orphaned processes is seen.
+Rows are in bench/works.py, tools in bench/peers.py. Every tool runs once in each round, and each
+round starts with a different tool, so that a temporarily slow machine is slow for all. A round that
+is not counted comes first: it fills the file cache, and after it all output is checked. Wall time,
+CPU time (of all processes) and memory are medians over the rounds; ratios are medians of each
+round's own ratio, imgbatch divided by the tool, so less than 1 is in imgbatch's favour. The best
+peer is the fastest of those that do the same work. Needs Linux or macOS; on macOS neither memory
+nor the CPU time of orphaned processes is measured.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ EXPECTED = (
 
 
 def main() -> int:
-    """Do what the arguments say; return the exit code."""
+    """Run the command line; return the exit code."""
     options = parsed()
-    # As an exception, so that what is running is stopped and what was written is removed.
+    # As an exception, so that running programs are stopped and their output is removed.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     work: Path = options.work.resolve()
     place = Place(work, options.sharp)
     work.mkdir(mode=0o700, parents=True, exist_ok=True)
     if work.stat().st_uid != os.getuid():
-        # Programs are run from there, and the default is a folder that anybody may make.
+        # Programs are run from there, and the default is a folder that anybody may create.
         say(f"error: {work} belongs to somebody else: give another --work")
         return 2
     if not adopt_orphans():
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace, place: Place, found: results.Results) -> None:
-    """Measure the rows that were asked for, and enter them; each is kept as soon as it is there."""
+    """Measure the requested rows; each is stored as soon as it is done."""
     if not options.rows:
         return
     chosen = chosen_photos(options, place, PHOTOS)
@@ -121,7 +121,7 @@ def measure(options: argparse.Namespace, place: Place, found: results.Results) -
 
 
 def chosen_photos(options: argparse.Namespace, place: Place, most: int) -> list[Path]:
-    """Copies of the photos, as many as are asked for."""
+    """Copies of the photos, as many as requested."""
     count = options.photos or most
     folder = options.folder or photos.synthetic(min(count, DIFFERENT), place.work, say)
     return photos.select(folder, count, place.work)
@@ -135,7 +135,7 @@ def show_stages(options: argparse.Namespace, place: Place) -> None:
 
 
 def show_calls(options: argparse.Namespace, place: Place) -> None:
-    """Function calls for each small file, beside the committed ones."""
+    """Function calls for each small file, next to the committed ones."""
     found = overhead.calls(place.python)
     known = overhead.figures().get(overhead.version(), {}) if overhead.FIGURES.exists() else {}
     for name, value in found.items():
@@ -153,7 +153,7 @@ def show_instructions(place: Place) -> None:
 
 
 def show(found: results.Results, options: argparse.Namespace) -> None:
-    """Print what was found, and write what was asked for."""
+    """Print the results and write the requested files."""
     for line in found.machine:
         print(line)
     print()
@@ -243,7 +243,7 @@ def tool_names(text: str) -> list[str]:
 
 
 def say(text: str) -> None:
-    """To standard error: standard output has the tables alone."""
+    """Print to standard error: standard output has only the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -257,7 +257,7 @@ def machine() -> list[str]:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

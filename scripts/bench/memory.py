@@ -1,4 +1,4 @@
-"""How much memory a command's processes take together. Linux only."""
+"""How much memory the processes of a command take together. Linux only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SESSION = 3
 def peak(session: int, ended: threading.Event) -> int:
     """The most bytes that the processes of a session took at once, until `ended` is set.
 
-    Shared pages count in part (PSS): what several processes have in common counts once.
+    Shared pages count in part (PSS): what several processes share counts once.
     """
     most = 0
     while not ended.wait(INTERVAL_SECONDS):
@@ -25,14 +25,14 @@ def peak(session: int, ended: threading.Event) -> int:
 
 
 def processes(session: int) -> list[int]:
-    """All processes of a session; a measured command begins one that no tool leaves."""
+    """All processes of a session; a measured command starts one that no tool leaves."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
-            # Many are gone before they can be asked.
+            # Many are gone before they can be read.
             with suppress(OSError):
                 told = Path("/proc", name, "stat").read_bytes()
-                # The name of the program stands in brackets, and may hold any character.
+                # The name of the program is in parentheses, and may contain any character.
                 if int(told[told.rindex(b")") + 1 :].split()[_SESSION]) == session:
                     found.append(int(name))
     return found

@@ -1,11 +1,11 @@
-"""What each small file costs beside its pixels, counted instead of timed.
+"""The overhead of each small file, counted instead of timed.
 
     python -m bench.overhead PHOTOS OUT [--calls]
 
-makes thumbnails of the folder PHOTOS in this process: imgbatch's own way of one job, with no worker
+makes thumbnails of the folder PHOTOS in this process: imgbatch's own code for a job, with no worker
 process and no thread. With --calls it prints how many functions were called meanwhile, as a JSON
-object. The counts of two numbers of files give what one file costs, and what is left is
-start-up; a count does not depend on how busy the machine is.
+object. The counts for two numbers of files give the cost of one file, and the rest is start-up; a
+count does not depend on how busy the machine is.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class UncountedError(Exception):
 
 
 def plant(folder: Path, count: int) -> None:
-    """So many different JPEGs of 160 pixels, with little detail and some noise."""
-    # Not above: what is counted does without NumPy.
+    """Plant this many different JPEGs of 160 pixels, with little detail and some noise."""
+    # Not at the top: the counted code does without NumPy.
     import numpy as np
     from PIL import Image
 
@@ -67,7 +67,7 @@ def thumbnails(photos: Path, out: Path) -> None:
 
 
 def counted(photos: Path, out: Path) -> dict[str, int]:
-    """The calls of Python's and of C's functions while thumbnails are made."""
+    """The calls of Python and C functions while thumbnails are made."""
     found: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -82,7 +82,7 @@ def counted(photos: Path, out: Path) -> dict[str, int]:
 
 
 def main(photos: str, out: str, *words: str) -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     if "--calls" in words:
         print(json.dumps(counted(Path(photos), Path(out))))
     else:
@@ -93,7 +93,7 @@ def main(photos: str, out: str, *words: str) -> None:
 
 
 def calls(python: str) -> dict[str, float]:
-    """Functions called for each file, of Python and of C. Raises UncountedError."""
+    """Functions called per file, of Python and of C. Raises UncountedError."""
     few, many = (_calls_of(python, count) for count in (FEW, MANY))
     return {name: (many[name] - few[name]) / (MANY - FEW) for name in few}
 
@@ -104,7 +104,7 @@ def _calls_of(python: str, count: int) -> dict[str, int]:
 
 
 def figures() -> dict[str, dict[str, float]]:
-    """The committed calls a file, by version of Python."""
+    """The committed calls per file, by version of Python."""
     told: dict[str, dict[str, float]] = json.loads(FIGURES.read_text(encoding="utf-8"))
     return told
 
@@ -118,12 +118,12 @@ def update(found: Mapping[str, float]) -> None:
 
 
 def version() -> str:
-    """Python's, as far as calls depend on it."""
+    """The version of Python, as far as calls depend on it."""
     return ".".join(platform.python_version_tuple()[:2])
 
 
 def instructions(python: str) -> tuple[float, float]:
-    """Machine instructions for each file, and for starting. Raises UncountedError."""
+    """Machine instructions per file, and for starting. Raises UncountedError."""
     from bench.task import NotInstalledError, program
 
     try:
@@ -136,7 +136,7 @@ def instructions(python: str) -> tuple[float, float]:
 
 
 def _instructions_of(valgrind: str, python: str, count: int) -> int:
-    # Cachegrind without its caches: quicker than Callgrind, and the same number.
+    # Cachegrind without its caches: faster than Callgrind, with the same number.
     counting = ("--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
     done = _driven(count, valgrind, *counting, python)
     told = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
@@ -148,8 +148,8 @@ def _instructions_of(valgrind: str, python: str, count: int) -> int:
 def _driven(
     count: int, *python: str, words: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run this module on so many files, which are made before."""
-    # Hashes of strings are other numbers in each process, and so are collisions in a dict.
+    """Run this module on this many files, which are made first."""
+    # String hashes differ in each process, and so do collisions in a dict.
     fixed = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     paths = os.pathsep.join((str(HERE.parent), str(ROOT)))
     with tempfile.TemporaryDirectory(prefix="imgbatch-overhead-") as folder:

@@ -1,4 +1,4 @@
-"""The other sources, made of photographs: PNG, very small JPEGs, a mixture, a single file.
+"""The other sources, derived from photographs: PNG, very small JPEGs, a mixture, a single file.
 
 Made once, and kept in the work folder for the next time.
 """
@@ -40,7 +40,7 @@ _MIXED_OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_lzw"},
 }
 
-# Goes into the folders' names: what an older version made is not taken for these.
+# Part of the folders' names, so that what an older version made is not reused.
 _RECIPE = "1"
 
 Say = Callable[[str], None]
@@ -49,9 +49,9 @@ Say = Callable[[str], None]
 def gathered(
     kind: Source, photos: Sequence[Path], mixed: Path | None, work: Path, say: Say
 ) -> tuple[Path, ...]:
-    """The sources of a kind, as many as belong to so many `photos`, alone in their folder.
+    """The sources of a kind, as many as belong to this number of `photos`, alone in their folder.
 
-    `mixed` is the folder whose JPEGs go into the mixture; None takes the photos. Raises
+    `mixed` is the folder whose JPEGs go into the mixture; None uses the photos. Raises
     NoPhotosError if it has none.
     """
     if kind == "photos":
@@ -99,7 +99,7 @@ def _png(photos: Sequence[Path], count: int, folder: Path) -> None:
 
 
 def _cut_out(size: tuple[int, int]) -> Image.Image:
-    """An ellipse with soft edges, as of an object cut out of its background."""
+    """An ellipse with soft edges, like an object cut out of its background."""
     across = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :]
     down = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None]
     inside = np.clip((0.9 - np.hypot(across, down)) * 40, 0, 1)
@@ -107,7 +107,7 @@ def _cut_out(size: tuple[int, int]) -> Image.Image:
 
 
 def write_small(photos: Sequence[Path], count: int, folder: Path) -> None:
-    """So many JPEGs of 160 pixels, of which 500 are different: crops of the photos."""
+    """This many JPEGs of 160 pixels, of which 500 are different: crops of the photos."""
     made: list[bytes] = []
     different = min(count, SMALL_DIFFERENT)
     crops = -(-different // len(photos))
@@ -161,7 +161,7 @@ def _mixed(photos: Sequence[Path], count: int, folder: Path) -> None:
 
 
 def _in_threads(make: Callable[[int], None], numbers: Iterable[int]) -> None:
-    # Pillow works without the interpreter's lock. No more than 4, for memory.
+    # Pillow releases the GIL. No more than 4, because of memory.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for _ in pool.map(make, numbers):
             pass

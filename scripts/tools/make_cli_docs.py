@@ -64,7 +64,7 @@ def commands() -> Iterator[str]:
 
 
 def options() -> Iterator[str]:
-    """All options, under the headings of help."""
+    """All options, under the headings of the help."""
     yield "## Options\n"
     for heading in GROUPS:
         yield f"### {heading}\n"
@@ -79,7 +79,7 @@ def options() -> Iterator[str]:
 
 
 def row(one: Setting, *, told: bool) -> str:
-    """What is said of one setting; with `told` the commands that lack it are known already."""
+    """The row of one setting; with `told` the commands that lack it are known already."""
     spelled = ", ".join(f"`{word}`" for word in one.options)
     value = value_of(one)
     names = "" if told else commands_without(one)
@@ -96,14 +96,14 @@ def row(one: Setting, *, told: bool) -> str:
 
 
 def value_of(one: Setting) -> str:
-    """What stands for its value: its metavar, or the words that it takes."""
+    """The placeholder of its value: its metavar, or its choices."""
     if one.metavar or one.kind == Flag():
         return one.metavar
     return one.kind.allowed.replace(", ", "|")
 
 
 def for_formats(one: Setting) -> str:
-    """Which formats have it, where not all do."""
+    """The formats that have it, unless all do."""
     if one.name not in get_args(formats.Setting):
         return ""
     rows = [row.label for row in formats.FORMATS if one.name in row.settings]
@@ -111,7 +111,7 @@ def for_formats(one: Setting) -> str:
 
 
 def commands_without(one: Setting) -> str:
-    """The commands that make pictures and do not have it."""
+    """The commands that make pictures but do not have it."""
     names = [
         f"`{name}`" for name in WORKING if one.name not in {it.name for it in found(name).params}
     ]
@@ -119,7 +119,7 @@ def commands_without(one: Setting) -> str:
 
 
 def found(name: str) -> click.Command:
-    """A command by its name."""
+    """A command by name."""
     command = group.get_command(click.Context(group), name)
     assert command is not None
     return command

@@ -137,7 +137,7 @@ def _sides(options: argparse.Namespace, place: Path) -> tuple[Side, Side]:
 def _compared(
     entries: Sequence[Entry], old: Side, new: Side, shown: int | None
 ) -> Iterator[Comparison]:
-    """Each entry, run by both: now one is first, now the other. Prints what differs at once."""
+    """Each entry, run by both, taking turns to go first. Prints differences at once."""
     begun = time.monotonic()
     for number, entry in enumerate(entries):
         if sys.stderr.isatty():

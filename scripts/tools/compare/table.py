@@ -1,4 +1,4 @@
-"""What is printed: the differences of an entry, and the table at the end."""
+"""What is printed: the differences of an entry, and the final table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEADS = ("recipe", "files", "identical", "differing", "warnings", "old s", "new
 
 
 def differences(one: Comparison, shown: int | None = SHOWN) -> Iterator[str]:
-    """Lines for what differs in an entry; none if nothing does."""
+    """Lines for the differences of an entry; none if there are none."""
     if not one.differs and not one.notes:
         return
     yield f"{one.name}:"
@@ -27,7 +27,7 @@ def differences(one: Comparison, shown: int | None = SHOWN) -> Iterator[str]:
 
 
 def table(results: Sequence[Comparison]) -> Iterator[str]:
-    """A line for each entry, and one for all of them."""
+    """A line for each entry, and one for the total."""
     total = Comparison("all")
     rows = []
     for one in results:
