@@ -112,7 +112,7 @@ COMMANDS: Final = [
     for line in block.replace("\\\n", "").splitlines()
     if line.startswith("imgbatch ") and "/tmp/" not in line
 ]
-"""Every command that a page shows, but for those that need files of their own."""
+"""Every command shown on a page, except those that need files of their own."""
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -14,7 +14,7 @@ MOST_LINES: Final = 50
 DEEPEST: Final = 4
 MOST_PARAMETERS: Final = 8
 USERS_CALL: Final = {"running/batch.py run", "recipes/recipe.py Recipe.from_options"}
-"""Each parameter is an option, and each has to be handed on."""
+"""Each parameter is an option, and each has to be passed on."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)

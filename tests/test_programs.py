@@ -26,7 +26,7 @@ GENUINE: Final = {
     "unshare": "unshare from util-linux 2.38.1",
     "webpmux": "1.2.4",
 }
-"""What those of a Debian answer."""
+"""The answers of those in Debian."""
 
 FAILING: Final = "exit 1"
 STAND_INS: Final = {

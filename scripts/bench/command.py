@@ -50,7 +50,7 @@ from bench.task import OPTIMIZE, Place
 
 PHOTOS = 100
 DIFFERENT = 24
-"""So many photos are computed, if none are given; more come of these again."""
+"""This many photos are computed if none are given; for more, these are repeated."""
 FIRST_ROWS = "1"
 EXPECTED = (
     photos.NoPhotosError,
@@ -71,10 +71,10 @@ def main() -> int:
     work.mkdir(mode=0o700, parents=True, exist_ok=True)
     if work.stat().st_uid != os.getuid():
         # Programs are run from there, and the default is a folder that anybody may create.
-        say(f"error: {work} belongs to somebody else: give another --work")
+        say(f"error: {work} belongs to another user: give another --work")
         return 2
     if not adopt_orphans():
-        say("note: CPU time of processes that outlive their parents is not seen on this system")
+        say("note: CPU time of processes that outlive their parents is not measured on this system")
     if options.install_peers:
         install.install_peers(work, say)
     try:
@@ -140,7 +140,7 @@ def show_calls(options: argparse.Namespace, place: Place) -> None:
     known = overhead.figures().get(overhead.version(), {}) if overhead.FIGURES.exists() else {}
     for name, value in found.items():
         before = f"; committed: {known[name]:.1f}" if name in known else ""
-        print(f"{name:8}{value:8.1f} calls a file{before}")
+        print(f"{name:8}{value:8.1f} calls per file{before}")
     if options.update:
         overhead.update(found)
 
@@ -149,7 +149,7 @@ def show_instructions(place: Place) -> None:
     """Machine instructions for each small file, twice: they should be nearly the same."""
     for _ in range(2):
         each, starting = overhead.instructions(place.python)
-        print(f"{each:14,.0f} instructions a file, {starting:16,.0f} for starting")
+        print(f"{each:14,.0f} instructions per file, {starting:16,.0f} for starting")
 
 
 def show(found: results.Results, options: argparse.Namespace) -> None:
@@ -185,7 +185,7 @@ def parsed() -> argparse.Namespace:
     add("--jobs", type=positive, default=2, metavar="N", help="processes of each tool (default: 2)")
     add("--only", type=tool_names, metavar="NAME,...", help=", ".join(one.name for one in PEERS))
     add("--markdown", action="store_true", help="print tables for the documentation")
-    add("--json", type=Path, metavar="FILE", help="keep all figures")
+    add("--json", type=Path, metavar="FILE", help="write all figures")
     add(
         "--from",
         type=Path,
@@ -193,7 +193,7 @@ def parsed() -> argparse.Namespace:
         default=[],
         dest="earlier",
         metavar="FILE",
-        help="take rows from what --json kept; repeatable. With it only named --rows are measured",
+        help="read rows from a --json file; repeatable. With it only the given --rows are measured",
     )
     add("--plot", type=Path, metavar="FILE.png", help="draw rows 1, 3 and 7")
     add("--startup", action="store_true", help="measure only what starting imgbatch costs")
@@ -205,7 +205,7 @@ def parsed() -> argparse.Namespace:
         help="with --calls: commit them in tests/scripts/overhead.json",
     )
     add("--instructions", action="store_true", help="count only instructions, with valgrind")
-    add("--install-peers", action="store_true", help="install what can be had, then go on")
+    add("--install-peers", action="store_true", help="install what is available, then go on")
     add("--sharp", type=Path, metavar="DIR", help="a folder with node_modules/sharp in it")
     default_work = Path(tempfile.gettempdir()) / "imgbatch-bench"
     add("--work", type=Path, default=default_work, metavar="DIR", help=f"default: {default_work}")

@@ -51,7 +51,7 @@ class Run:
 
 
 Watch = Callable[[int, threading.Event], int]
-"""From a session's number, and what is set at its end, to a number that was found meanwhile."""
+"""From a session's id, and an event set at its end, to a number measured meanwhile."""
 
 
 def adopt_orphans() -> bool:

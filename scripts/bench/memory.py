@@ -10,7 +10,7 @@ from pathlib import Path
 INTERVAL_SECONDS = 0.02
 
 _SESSION = 3
-"""The place of the session in /proc/PID/stat, counted behind the name (proc(5): field 6)."""
+"""The index of the session in /proc/PID/stat, counted after the name (proc(5): field 6)."""
 
 
 def peak(session: int, ended: threading.Event) -> int:

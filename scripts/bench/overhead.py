@@ -31,7 +31,7 @@ SIDES = (160, 107)
 LIMIT_SECONDS = 600
 
 KINDS = {"call": "python", "c_call": "c"}
-"""sys.setprofile's events, by what they are called here."""
+"""sys.setprofile's events, by their names here."""
 
 
 class UncountedError(Exception):
@@ -141,7 +141,7 @@ def _instructions_of(valgrind: str, python: str, count: int) -> int:
     done = _driven(count, valgrind, *counting, python)
     told = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
     if told is None:
-        raise UncountedError(f"valgrind said: {done.stderr[-200:]}")
+        raise UncountedError(f"valgrind: {done.stderr[-200:]}")
     return int(told[1].replace(",", ""))
 
 

@@ -1,6 +1,6 @@
 """The table of peers: how to find each tool, and its fastest fair settings.
 
-The settings were measured with 24 MP photos on two processors; what lost is named beside them.
+The settings were measured with 24 MP photos on two processors; slower ones are named next to them.
 """
 
 from __future__ import annotations

@@ -15,20 +15,20 @@ from bench.reference import Floats
 from bench.works import Make
 
 LEAST_DB = 24.0
-"""Below it is another picture. Small thumbnails differ most, by the decoder's own shrinking."""
+"""Below this it is a different picture. Thumbnails differ most, by the decoder's own scaling."""
 
 SAMPLES = 6
 SMALL_SAMPLES = 20
-"""So many where all outputs are small."""
+"""This many where all outputs are small."""
 LARGE_SAMPLES = 2
-"""So many where nothing is resized: 24 MP in float64 take 200 MB."""
+"""This many where nothing is resized: 24 MP in float64 take 200 MB."""
 
 _SMALL_SIDE = 200
 _ORIENTATION = 0x0112
 _QUARTER_TURNS = (5, 6, 7, 8)
 
 UNFAIR = ("drops EXIF", "drops ICC", "orientation left as a tag")
-"""What a tool saves itself."""
+"""Shortcuts that a tool may take."""
 
 Size = tuple[int, int]
 

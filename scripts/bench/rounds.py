@@ -18,7 +18,7 @@ from bench.task import NotInstalledError, Peer, Place, Task
 from bench.works import Make, Work
 
 SHORT_ROUNDS = 3
-"""So many times the rounds where a run takes less than a second."""
+"""The factor for rounds where a run takes less than a second."""
 MEMORY_ROUNDS = 3
 """No more than these: memory varies little."""
 

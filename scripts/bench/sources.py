@@ -24,7 +24,7 @@ PNG_SHARE = 0.6
 """PNG for each photo."""
 PNG_MEGAPIXELS = (8.0, 16.0)
 PNG_DIFFERENT = 12
-"""So many are made, half of them with alpha; others are links to these."""
+"""This many are made, half of them with alpha; others are links to these."""
 
 SMALL_SHARE = 200
 """JPEGs of 160 pixels for each photo."""

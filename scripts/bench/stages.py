@@ -29,7 +29,7 @@ from bench.works import Make
 PHOTOS = 12
 ROUNDS = 3
 TIMES = 3
-"""How many times the photos a command gets in the longer of its two runs."""
+"""The factor for the number of photos in the longer of the two runs of a command."""
 
 COMMANDS = {"imgbatch": "imgbatch, one job", "floor": "the bare loop", "sharp": "sharp"}
 

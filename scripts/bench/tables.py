@@ -17,7 +17,7 @@ DETAILS = (
 )
 LEFT = ("row", "work", "imgbatch", "best peer", "tool", "version", "notes")
 BUSY = 0.1
-"""From so many processors on, other programs disturb."""
+"""From this many busy processors on, other programs distort the results."""
 
 
 def summary(results: Results, *, markdown: bool) -> str:

@@ -43,7 +43,7 @@ BATCH: Final = 300
 BATCH_SECONDS: Final = 900
 """After this long a run counts as hanging: each picture has a time limit of its own."""
 LARGEST: Final = 2_000_000
-"""Larger files of a corpus are left out: they would take the time of hundreds of small ones."""
+"""Larger files of a corpus are omitted: each would take the time of hundreds of small ones."""
 KEPT_OF_A_SORT: Final = 3
 
 # Every line is one run; {options} are limits, if the command has them.
@@ -155,7 +155,7 @@ def main() -> int:
                 if finding.one is None:
                     kept = tally.keep / f"batch-{number}"
                     shutil.copytree(place, kept, dirs_exist_ok=True)
-                    print(f"    {' '.join(command)}: all of it is in {kept}", flush=True)
+                    print(f"    {' '.join(command)}: everything is in {kept}", flush=True)
         number += 1
         found = sum(tally.findings.values())
         print(f"{tally.inputs} inputs, {tally.done} done, {found} findings", flush=True)
@@ -168,7 +168,7 @@ def parsed() -> argparse.Namespace:
         description=words, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
-    parser.add_argument("--seed", type=int, default=None, help="of the random numbers")
+    parser.add_argument("--seed", type=int, default=None, help="default: a random one")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where findings are kept")
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="further files to damage")
     options = parser.parse_args()

@@ -44,10 +44,10 @@ UNFOUNDED: Final = "UNFOUNDED"
 
 EXACT: Final = 0.75
 LOSSY: Final = {"jpeg": 6, "webp": 6, "avif": 6, "heif": 6, "jpeg2000": 2, "gif": 3}
-"""How far off, in levels, the pixels of these may be; a profile that is ignored is 8 or more."""
+"""The allowed error of their pixels, in levels; an ignored profile gives 8 or more."""
 
 WITHOUT_RESOLUTION: Final = frozenset({"gif", "ppm", "qoi", "ico", "tga"})
-"""The formats that have no place for it, not even in EXIF."""
+"""The formats that cannot hold it, not even in EXIF."""
 
 ASPECTS: Final = (
     *("pixels", "alpha", "depth", "ICC", "EXIF", "XMP", "IPTC", "resolution", "comment", "frames"),

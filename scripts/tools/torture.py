@@ -119,11 +119,11 @@ def main() -> int:
                 arena.mkdir()
                 ordeal(arena, count, chance, tallies[-1])
     except KeyboardInterrupt:
-        say("interrupted: this is what there is so far")
+        say("interrupted; results so far:")
     finally:
         wrong = sum(tally.failed for tally in tallies)
         if wrong:
-            say(f"what went wrong is kept in {place}")
+            say(f"failures are kept in {place}")
         else:
             shutil.rmtree(place, ignore_errors=True)
     heads = ("tries", "strikes", "survived", "lost", "broken", "others")
@@ -147,8 +147,8 @@ def parsed() -> argparse.Namespace:
     add("--files", type=int, default=1000, metavar="N", help="in the run whose workers are killed")
     add("--disk", type=int, default=50, metavar="N", help="full disks (default: 50)")
     add("--seed", type=int, default=random.SystemRandom().randrange(10_000), metavar="N")
-    add("--faults", action="store_true", help="every fault of every call, instead of all that")
-    add("--sample", type=int, metavar="N", help="so many faults of all kinds, from everywhere")
+    add("--faults", action="store_true", help="every fault of every call, instead of the above")
+    add("--sample", type=int, metavar="N", help="a sample of this many faults, of all kinds")
     add("--only", type=Fault.parsed, action="append", default=[], metavar="FAULT", help="just this")
     add("--work", type=Path, metavar="DIR", help="where to work (default: the temporary folder)")
     return parser.parse_args()
@@ -215,7 +215,7 @@ def torture_by_full_disks(place: Path, disks: int, chance: random.Random, tally:
     """Disks of any size, and disks that fill up meanwhile."""
     problem = why_not_mount(place / "probe")
     if problem:
-        say(f"disk: left out: {problem}")
+        say(f"disk: skipped: {problem}")
         return
     arena = Arena(place)
     plant_mixed(arena, 60)
@@ -244,7 +244,7 @@ class FaultsTally:
             say(f"astray: {fault}: {trial.astray}")
         if wrong := trial.verdict.wrong():
             self.wrong[fault.name, fault.error] += 1
-            say(f"WRONG: {trial.call}, again: scripts/tool torture --faults --only {fault}")
+            say(f"WRONG: {trial.call}; to repeat: scripts/tool torture --faults --only {fault}")
             for line in wrong[:SHOWN]:
                 say(f"  {line}")
 
@@ -281,7 +281,7 @@ def torture_by_faults(options: argparse.Namespace) -> int:
                 tally.add(trial)
             say(f"{scene.name}-{shape} is done: {tally}")
     except KeyboardInterrupt:
-        say("interrupted: this is what there is so far")
+        say("interrupted; results so far:")
     finally:
         for lane in lanes:
             lane.close()
@@ -320,7 +320,7 @@ def wanted(only: list[Fault], found: list[Fault]) -> list[Fault]:
     """The named faults, if there are such calls."""
     for fault in only:
         if fault not in found:
-            sys.exit(f"error: {fault}: there is no such call, or no such fault of it")
+            sys.exit(f"error: {fault}: no such call, or no such fault of it")
     return only
 
 

@@ -43,7 +43,7 @@ HOLDS: Final[dict[str, dict[str, str]]] = {
     "tga": {"CMYK": "RGB", "I;16": "L"},
 }
 LOSSY: Final = {"jpeg": 5.0, "webp": 5.0, "avif": 5.0, "heif": 5.0, "jpeg2000": 2.0, "gif": 6.0}
-"""The mean error of a channel that these are allowed, in levels of 8 bits; others are exact."""
+"""The allowed mean error of a channel, in 8-bit levels; other formats are exact."""
 
 each_format: Final = pytest.mark.parametrize("target", HOLDS)
 

@@ -48,7 +48,7 @@ NEAR: Final = NEAREST + 0.005
 """Levels: a variance is the difference of sums of squares in 24 bits, of which noise is a part."""
 
 MARGIN: Final = 10
-"""More than what windows of 5 x 5 cells of two pixels reach, twice, and interpolation."""
+"""More than the reach of windows of 5 x 5 cells of two pixels, twice, and interpolation."""
 
 
 # The definitions

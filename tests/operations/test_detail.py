@@ -64,7 +64,7 @@ NEUTRAL: Final = {
 }
 
 CUT: Final = 0.02
-"""Levels: more than what a Gaussian has beyond four standard deviations, 2 * 3.2e-5 * 255."""
+"""Levels: more than the tails of a Gaussian beyond four standard deviations, 2 * 3.2e-5 * 255."""
 
 
 @cache

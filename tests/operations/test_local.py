@@ -49,7 +49,7 @@ NEUTRAL: Final = {
 }
 
 NEAR: Final = NEAREST + 0.002
-"""Levels: a base of 255 has 24 bits, and is the difference of what is as large."""
+"""Levels: a base of 255 has 24 bits, and is a difference of values as large."""
 
 
 # The definition

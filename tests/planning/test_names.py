@@ -64,7 +64,7 @@ NAMES: Final = {
 }
 
 TURNING: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""What makes the rest of a line run the other way."""
+"""Characters that reverse the direction of the rest of a line."""
 
 
 def imgbatch(

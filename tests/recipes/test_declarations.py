@@ -122,7 +122,7 @@ SAID: Final[dict[str, tuple[list[str], Any]]] = {
 """Each setting of outputs on the command line, and its value in Python and in recipes."""
 
 NEEDED: Final = {"intent": {"profile": "srgb"}}
-"""What else has to be said for a setting to make a difference."""
+"""Other options needed for a setting to take effect."""
 
 
 def test_every_output_setting_is_tested_here() -> None:

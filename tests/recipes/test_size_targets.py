@@ -34,7 +34,7 @@ from imgbatch.model import Encoding, Size
 SAMPLES: Final = ROOT / "sample_images"
 
 MOST_ENCODES: Final = 14
-"""Seven along the curve, and the halvings of what is then left of 56 qualities, and one more."""
+"""Seven along the curve, then bisection of the rest of 56 qualities, and one more."""
 
 
 def detail(edge: int) -> Image.Image:

@@ -342,10 +342,10 @@ def test_interrupted_comparison_leaves_nothing_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("no-such-revision",), "no-such-revision is no revision"),
-        (("--", "--all"), "--all is no revision"),
-        (("HEAD", "no-such-folder"), "no-such-folder is no folder"),
-        (("HEAD", "--recipe", "no-such"), "no recipe is called no-such; there are default, web"),
+        (("no-such-revision",), "no-such-revision is not a revision"),
+        (("--", "--all"), "--all is not a revision"),
+        (("HEAD", "no-such-folder"), "no-such-folder is not a folder"),
+        (("HEAD", "--recipe", "no-such"), "no recipe is named no-such; known are default, web"),
         ((), "the following arguments are required: REV"),
     ],
 )

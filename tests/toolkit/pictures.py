@@ -94,7 +94,7 @@ SIDES: Final = {
     7: ("right", "bottom"),
     8: ("left", "bottom"),
 }
-"""Where the first row and the first column of a file are seen, by its orientation (Exif 2.32)."""
+"""Where the first row and first column of a file are displayed, by orientation (Exif 2.32)."""
 
 
 def stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -131,7 +131,7 @@ NEEDED: Final = {
         Program("webpmux", "webp", ("-version",), r"^\d+\.\d+\.\d+$"),
     )
 }
-"""What tests call beside this project's own command."""
+"""Programs that tests call in addition to this project's own command."""
 
 
 @functools.cache

@@ -29,7 +29,7 @@ Reference = Callable[[Floats], Floats]
 MODES: Final = ("L", "LA", "RGB", "RGBA")
 
 NEAREST: Final = 0.501
-"""How far the nearest whole level can be from an exact value, and a bit for float32."""
+"""The largest distance of an exact value from a whole level, and a margin for float32."""
 DEPTH_NOTICE: Final = Notice("depth-reduced", "16-bit grey was reduced to 8 bits for an operation")
 
 

@@ -34,7 +34,7 @@ PATIENCE_SECONDS: Final = 300.0
 ORPHAN_SECONDS: Final = 30.0
 """How long processes may outlive the command that started them, on a busy machine."""
 JOURNAL: Final = ".imgbatch"
-"""The hidden folder in an output folder. It is not part of what was asked for."""
+"""The hidden folder in an output folder, which does not count as output."""
 
 # Compiled once for all runs, even where Python is told not to write bytecode files.
 _BYTECODE: Final = tempfile.mkdtemp(prefix="imgbatch-torture-bytecode-")

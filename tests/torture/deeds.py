@@ -24,7 +24,7 @@ from imgbatch.imaging.picture import Picture
 MARKS: Final = "IMGBATCH_TORTURE_MARKS"
 """Names the folder of marks."""
 HASTE: Final = "IMGBATCH_TORTURE_HASTE"
-"""Set where nobody should rest or wait."""
+"""Set where nothing should sleep or wait."""
 BROKEN: Final = "IMGBATCH_TORTURE_BROKEN"
 """How the plugin fails in every process but the command's own; see `injected/sitecustomize.py`."""
 

@@ -12,9 +12,9 @@ from torture.scenes import SCENES, Role, Shape, Stage
 from torture.tracing import WRITING, Call
 
 KILL: Final = "KILL"
-"""The process is killed as it makes the call, which is not carried out."""
+"""The process is killed as it makes the call, which has no effect."""
 SHORT: Final = "SHORT"
-"""No file of the process may get any larger than half of what this call writes.
+"""No file of the process may grow beyond half of what this call writes.
 
 The kernel itself then writes half and refuses the rest. strace could only lie that less was
 written, without writing it.

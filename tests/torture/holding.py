@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = "IMGBATCH_TORTURE_HOLD"
-"""Names the folder of the two marks; without it nobody is held."""
+"""Names the folder of the two marks; without it no thread is held."""
 ROLE: Final = "IMGBATCH_TORTURE_ROLE"
-"""Who is held: "main", the thread that a "job" is done in, or a "worker"."""
+"""What is held: "main", the thread of a "job", or a "worker"."""
 
 _WHO: Final = "who"
 _GO: Final = "go"

@@ -33,7 +33,7 @@ NAMES: Final = (
     *("chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat"),
     *("setxattr", "lsetxattr", "fsetxattr"),
 )
-"""What may change files; names that this kind of processor does not have are left out."""
+"""Calls that may change files; names unknown on this architecture are omitted."""
 
 OPENING: Final = frozenset({"open", "openat", "creat"})
 WRITING: Final = frozenset({"write", "pwrite64"})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 JOURNAL: Final = ".imgbatch"
-"""Folders whose contents hold times and inodes."""
+"""Folders whose contents include times and inodes."""
 
 _CHANGING: Final = (
     # Progress, for runs that take longer than half a minute.

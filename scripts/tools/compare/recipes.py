@@ -23,11 +23,11 @@ _IDLE: Final = frozenset({"-n", "--explain", "--help"})
 PRESETS: Final = tuple(sorted(presets()))
 
 ADDED: Final = frozenset({"jobs", "report"})
-"""Options that every command that works is given (`sides`)."""
+"""Options given to every command that makes pictures (`sides`)."""
 
 ALL: Final = "ALL"
 FEW: Final = "FEW"
-"""Words that stand for the pictures: all of them; the small ones, where there is a choice."""
+"""Placeholders for the pictures: all of them; the small ones, where there is a choice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def commit_of(root: Path, revision: str) -> str:
     try:
         found = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except subprocess.CalledProcessError as error:
-        raise CompareError(f"{revision} is no revision of {root}") from error
+        raise CompareError(f"{revision} is not a revision of {root}") from error
     return found.decode().strip()
 
 
@@ -193,5 +193,5 @@ def _git(root: Path, *words: str) -> bytes:
     try:
         run = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=True)
     except FileNotFoundError as error:
-        raise CompareError("git is not there") from error
+        raise CompareError("git is not installed") from error
     return run.stdout

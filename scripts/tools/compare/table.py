@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from tools.compare.differences import Comparison
 
 SHOWN = 12
-"""So many lines of each kind are shown of an entry."""
+"""How many lines of each kind are shown for an entry."""
 _HEADS = ("recipe", "files", "identical", "differing", "warnings", "old s", "new s", "ratio")
 
 

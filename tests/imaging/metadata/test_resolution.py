@@ -27,7 +27,7 @@ from imgbatch.recipes.toml import load, save
 HOLDING: Final = ("jpeg", "png", "webp", "avif", "heif", "tiff", "bmp", "jpeg2000")
 OTHERS: Final = ("gif", "ppm", "qoi", "ico", "tga")
 BY_PILLOW: Final = ("jpeg", "png", "tiff", "bmp")
-"""Formats with a place of their own, which Pillow reads without EXIF."""
+"""Formats with their own field, which Pillow reads without EXIF."""
 PER_METRE: Final = 300 / 0.0254
 
 to_each: Final = pytest.mark.parametrize("name", HOLDING)
