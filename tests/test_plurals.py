@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toolkit.commands import told
+from toolkit.commands import imgbatch_text
 from toolkit.pictures import saved, scene
 
 from imgbatch.plurals import counted
@@ -30,6 +30,6 @@ def test_summary_counts_warnings(tmp_path: Path, files: int, words: str) -> None
     for number in range(files):
         (tmp_path / f"in/{number}.jpg").write_bytes(saved(scene(), "JPEG"))
 
-    done = told("resize", "in", "-s", "500", "--enlarge", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("resize", "in", "-s", "500", "--enlarge", "-o", "out", cwd=tmp_path)
 
     assert words in done.stderr

@@ -31,9 +31,9 @@ def processes(session: int) -> list[int]:
         if name.isdecimal():
             # Many are gone before they can be read.
             with suppress(OSError):
-                told = Path("/proc", name, "stat").read_bytes()
+                fields = Path("/proc", name, "stat").read_bytes()
                 # The name of the program is in parentheses, and may contain any character.
-                if int(told[told.rindex(b")") + 1 :].split()[_SESSION]) == session:
+                if int(fields[fields.rindex(b")") + 1 :].split()[_SESSION]) == session:
                     found.append(int(name))
     return found
 

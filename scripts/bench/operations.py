@@ -208,8 +208,8 @@ def of_vips(place: Place, rounds: int) -> dict[str, float]:
         return {}
     script = str(HERE / "vips_operations.py")
     words = [python, script, "photo.png", "mark.png", str(rounds)]
-    told = subprocess.run(words, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(told.stdout)
+    answer = subprocess.run(words, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(answer.stdout)
     return found
 
 

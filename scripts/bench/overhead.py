@@ -99,14 +99,14 @@ def calls(python: str) -> dict[str, float]:
 
 
 def _calls_of(python: str, count: int) -> dict[str, int]:
-    told: dict[str, int] = json.loads(_driven(count, python, words=("--calls",)).stdout)
-    return told
+    answer: dict[str, int] = json.loads(_driven(count, python, words=("--calls",)).stdout)
+    return answer
 
 
 def figures() -> dict[str, dict[str, float]]:
     """The committed calls per file, by version of Python."""
-    told: dict[str, dict[str, float]] = json.loads(FIGURES.read_text(encoding="utf-8"))
-    return told
+    answer: dict[str, dict[str, float]] = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return answer
 
 
 def update(found: Mapping[str, float]) -> None:
@@ -139,10 +139,10 @@ def _instructions_of(valgrind: str, python: str, count: int) -> int:
     # Cachegrind without its caches: faster than Callgrind, with the same number.
     counting = ("--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
     done = _driven(count, valgrind, *counting, python)
-    told = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
-    if told is None:
+    answer = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
+    if answer is None:
         raise UncountedError(f"valgrind: {done.stderr[-200:]}")
-    return int(told[1].replace(",", ""))
+    return int(answer[1].replace(",", ""))
 
 
 def _driven(

@@ -149,7 +149,7 @@ def sharp_command(
         # As fast as its default, level 6 with no filter, and 30 % smaller. Level 1 is no faster and
         # makes files half as large again; 3, 4 and 6 take 5, 15 and 30 % more for 6 to 12 %.
         options |= {"adaptiveFiltering": True, "compressionLevel": PNG_LEVEL}
-    told = {
+    request = {
         "modules": str(sharp_modules(place)),
         "photos": str(task.folder),
         "out": str(task.out),
@@ -162,7 +162,7 @@ def sharp_command(
         "flatten": make.flatten,
         "chained": chained,
     }
-    argv = (program("node"), str(HERE / "sharp_resize.mjs"), json.dumps(told))
+    argv = (program("node"), str(HERE / "sharp_resize.mjs"), json.dumps(request))
     environment = {"UV_THREADPOOL_SIZE": str(in_flight)}
     return Command(argv, environment)
 
@@ -186,7 +186,7 @@ def pyvips_version(place: Place) -> str:
 
 def pyvips_command(place: Place, task: Task) -> Command:
     # As fast: chunks of 4 photos. Slower: spawned processes, two threads in each.
-    told = {
+    request = {
         "photos": str(task.folder),
         "out": str(task.out),
         "jobs": task.jobs,
@@ -197,7 +197,7 @@ def pyvips_command(place: Place, task: Task) -> Command:
         "flatten": task.make.flatten,
     }
     script = str(HERE / "pyvips_pool.py")
-    return Command((python_with(place, "pyvips"), script, json.dumps(told)))
+    return Command((python_with(place, "pyvips"), script, json.dumps(request)))
 
 
 def vipsthumbnail_version(place: Place) -> str:

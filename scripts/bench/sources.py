@@ -57,8 +57,8 @@ def gathered(
     if kind == "photos":
         return tuple(photos)
     origin = jpegs(mixed) if kind == "mixed" and mixed else list(photos)
-    told = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in origin]
-    digest = hashlib.sha256(repr((_RECIPE, kind, len(photos), told)).encode()).hexdigest()[:12]
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in origin]
+    digest = hashlib.sha256(repr((_RECIPE, kind, len(photos), states)).encode()).hexdigest()[:12]
     folder = work / f"{kind.replace(' ', '-')}-{digest}"
     if not folder.exists():
         say(f"making the sources of kind {kind!r} in {folder}")

@@ -159,7 +159,7 @@ def main() -> int:
         number += 1
         found = sum(tally.findings.values())
         print(f"{tally.inputs} inputs, {tally.done} done, {found} findings", flush=True)
-    return told(tally, number)
+    return print_summary(tally, number)
 
 
 def parsed() -> argparse.Namespace:
@@ -315,13 +315,13 @@ def broken(output: dict[str, Any]) -> str | None:
         image = opens_whole(data)
     except Exception as error:
         return f"output {path.suffix} does not open: {type(error).__name__}: {error}"
-    told = (output["width"], output["height"], output["bytes"])
-    if told != (*image.size, len(data)):
-        return f"output {path.suffix} is {(*image.size, len(data))}, its row says {told}"
+    stated = (output["width"], output["height"], output["bytes"])
+    if stated != (*image.size, len(data)):
+        return f"output {path.suffix} is {(*image.size, len(data))}, its row says {stated}"
     return None
 
 
-def told(tally: Tally, batches: int) -> int:
+def print_summary(tally: Tally, batches: int) -> int:
     failed = sum(tally.failed.values())
     print(f"\n{tally.inputs} inputs in {batches} batches: {tally.done} done, {failed} failed")
     for kind, count in tally.failed.most_common():

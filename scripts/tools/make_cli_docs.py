@@ -74,15 +74,15 @@ def options() -> Iterator[str]:
             yield f"{names} {'have' if ' and ' in names else 'has'} none of these.\n"
         yield "| Option | In recipes | In Python | Default | Meaning |"
         yield "|---|---|---|---|---|"
-        yield from (row(one, told=not lacking) for one in settings)
+        yield from (row(one, in_heading=not lacking) for one in settings)
         yield ""
 
 
-def row(one: Setting, *, told: bool) -> str:
-    """The row of one setting; with `told` the commands that lack it are known already."""
+def row(one: Setting, *, in_heading: bool) -> str:
+    """The row of one setting; with `in_heading` the commands that lack it are known already."""
     spelled = ", ".join(f"`{word}`" for word in one.options)
     value = value_of(one)
-    names = "" if told else commands_without(one)
+    names = "" if in_heading else commands_without(one)
     without = f"Not for {names}." if names else ""
     keys = {it.recipe_key for it in declared(OutputSettings).values()} | {"raw-preview"}
     cells = (

@@ -370,7 +370,7 @@ def on_white(frame: Floats) -> Floats:
     return frame[:, :, :3] * share + 255 * (1 - share)
 
 
-def told_by_exiftool(folder: Path) -> dict[str, dict[str, Any]]:
+def exiftool_tags(folder: Path) -> dict[str, dict[str, Any]]:
     """The tags of every file below a folder, by relative path."""
     run = subprocess.run(
         [programs.path_of("exiftool"), "-json", "-G1", "-a", "-n", "-r", "-ee", str(folder)],
@@ -450,7 +450,7 @@ def run(folder: Path, sources: list[Kind], targets: list[str]) -> Iterator[Pair]
             (results[number, target],) = imgbatch.run(
                 recipe, [source], output=folder / "out" / target, jobs=1
             )
-    told, tags = told_by_exiftool(folder / "in"), told_by_exiftool(folder / "out")
+    told, tags = exiftool_tags(folder / "in"), exiftool_tags(folder / "out")
     for (number, target), result in results.items():
         kind = sources[number]
         warnings: list[str] = sorted({notice.kind for notice in result.notices})

@@ -372,17 +372,17 @@ def test_nul_separated_list_without_the_option_is_a_failed_row(tmp_path: Path) -
 def test_formats_lists_what_is_available_and_how_to_get_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def told(*missing: str) -> str:
+    def listing(*missing: str) -> str:
         monkeypatch.setattr(formats, "installed", lambda extra: extra not in missing)
         return CliRunner().invoke(group, ["formats"]).stdout
 
-    all_here, none_here = told(), told("heif", "raw", "deep")
+    all_here, none_here = listing(), listing("heif", "raw", "deep")
     assert "pip install" not in all_here
     assert "16-bit colour" in all_here
     assert "16-bit colour" not in none_here
     for extra in ("heif", "raw", "deep"):
         assert f"pip install 'imgbatch[{extra}]'" in none_here
-        assert f"pip install 'imgbatch[{extra}]'" not in told()
+        assert f"pip install 'imgbatch[{extra}]'" not in listing()
     for row in formats.FORMATS:
         assert row.label in all_here
         assert all(suffix in none_here for suffix in (*row.suffixes, *row.read_suffixes))

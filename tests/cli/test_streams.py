@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 from toolkit import ROOT
-from toolkit.commands import COMMAND, Told, imgbatch
+from toolkit.commands import COMMAND, CompletedText, imgbatch
 from toolkit.folders import plant
 
 PACKAGE: Final = ROOT / "imgbatch"
@@ -20,7 +20,7 @@ ASKED: Final = (
 )
 
 
-def connected(words: str, redirection: str, cwd: Path, **env: str) -> Told:
+def connected(words: str, redirection: str, cwd: Path, **env: str) -> CompletedText:
     """Run the command in a shell with a redirection."""
     return subprocess.run(
         ["sh", "-c", f'"$@" {redirection}', "sh", *COMMAND, *words.split()],

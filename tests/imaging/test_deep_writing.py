@@ -106,7 +106,7 @@ def test_compression_makes_the_file_smaller() -> None:
     assert png_sizes[9] <= png_sizes[1] < WIDTH * HEIGHT * 6
 
 
-def told(path: Path) -> dict[str, Any]:
+def exif_tags(path: Path) -> dict[str, Any]:
     """What exiftool reads from a file, without what has to differ between 8 and 16 bits."""
     run = subprocess.run(
         [programs.path_of("exiftool"), "-j", "-G1", "-n", "-b", str(path)],
@@ -138,7 +138,7 @@ def test_metadata_are_written_as_with_8_bits(tmp_path: Path, target: str) -> Non
         encoded = encode(picture, Encoding(target))
         path = tmp_path / f"{name}.{target}"
         path.write_bytes(encoded.data)
-        found.append((told(path), {notice.kind for notice in encoded.notices}))
+        found.append((exif_tags(path), {notice.kind for notice in encoded.notices}))
     assert found[0] == found[1]
     tags = found[0][0]
     assert tags["IFD0:Model"] == pictures.MODEL

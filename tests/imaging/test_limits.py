@@ -78,7 +78,7 @@ def made(folder: Path, name: str, data: bytes, **options: Any) -> tuple[Result, 
     return result, after
 
 
-def told(result: Result) -> list[tuple[str, str]]:
+def warnings_of(result: Result) -> list[tuple[str, str]]:
     return [(notice.kind, notice.message) for notice in result.notices]
 
 
@@ -110,9 +110,9 @@ def test_xmp_with_too_many_elements_is_dropped(
         for n in (150, 220)
     )
     result, after = made(tmp_path, "few.tif", tiff_with(few))
-    assert (told(result), b"Orientation" in after, b"rdf:RDF" in after) == ([], False, True)
+    assert (warnings_of(result), b"Orientation" in after, b"rdf:RDF" in after) == ([], False, True)
     result, after = made(tmp_path, "many.tif", tiff_with(many))
-    ((notice, message),) = told(result)
+    ((notice, message),) = warnings_of(result)
     assert notice == "metadata-dropped"
     assert message.startswith("XMP dropped: it has 2")
     assert message.endswith("parts, and at most 200 are read")
@@ -141,10 +141,10 @@ def test_xmp_is_bounded_in_every_respect(
     words: str,
 ) -> None:
     data = tiff_with(packet(inside, ORIENTATION, declared))
-    assert told(made(tmp_path, "a.tif", data)[0]) == []
+    assert warnings_of(made(tmp_path, "a.tif", data)[0]) == []
     lowered(monkeypatch, **{bound: 1000 if bound == "XMP_BYTES" else 60})
     result, after = made(tmp_path, "b.tif", data)
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert words in message
     assert b"rdf:RDF" not in after
@@ -155,14 +155,14 @@ def test_first_xmp_packet_is_kept_if_the_second_is_too_large(
 ) -> None:
     lowered(monkeypatch, XMP_PARTS=200)
     result, after = made(tmp_path, "a.jpg", in_two_packets(packet("<q:a/>" * 300)))
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert message.startswith("a part of XMP dropped: it has 3")
     assert b'q:first="here"' in after
     assert b"<q:a/>" not in after
     # Without metadata, nothing is lost.
     result, _ = made(tmp_path, "a.jpg", in_two_packets(packet("<q:a/>" * 300)), metadata="none")
-    assert told(result) == []
+    assert warnings_of(result) == []
 
 
 @pytest.mark.slow
@@ -291,9 +291,9 @@ def test_exif_with_too_many_tags_is_dropped(tmp_path: Path) -> None:
     few = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES))
     many = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES + 1))
     result, after = made(tmp_path, "a.jpg", with_segments(SMALL, exif_segments(few)))
-    assert (told(result), exif.PREFIX in after) == ([], True)
+    assert (warnings_of(result), exif.PREFIX in after) == ([], True)
     result, after = made(tmp_path, "b.jpg", with_segments(SMALL, exif_segments(many)))
-    assert told(result) == [
+    assert warnings_of(result) == [
         ("exif-broken", "EXIF dropped, it is broken: it has more than 5,000 tags")
     ]
     assert exif.PREFIX not in after
@@ -306,7 +306,9 @@ def test_overlapping_values_do_not_add_up(tmp_path: Path, policy: str) -> None:
     result, after = made(
         tmp_path, "a.jpg", with_segments(SMALL, exif_segments(data)), metadata=policy
     )
-    assert told(result) == [("exif-broken", "EXIF dropped, it is broken: its values overlap")]
+    assert warnings_of(result) == [
+        ("exif-broken", "EXIF dropped, it is broken: its values overlap")
+    ]
     assert exif.PREFIX not in after
 
 
@@ -314,7 +316,7 @@ def test_exif_that_is_too_long_is_dropped(tmp_path: Path, monkeypatch: pytest.Mo
     lowered(monkeypatch, EXIF_BYTES=10_000)
     data = block([(0x0110, 2, 6, 26)], b"Testa\0".ljust(12_000, b"\0"))
     result, after = made(tmp_path, "a.png", png_with((b"eXIf", data)))
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "exif-broken"
     assert "it has 12,026 bytes, and at most 10,000 are read" in message
     assert b"eXIf" not in after
@@ -346,10 +348,10 @@ def test_first_of_too_many_segments_are_kept(
     monkeypatch.setattr(segments, "_FEW_BYTES", 0)
     first = [(COM, b"the first")]
     few = with_segments(SMALL, [*first, *[(marker, b"x")] * 80])
-    assert told(made(tmp_path, "a.jpg", few)[0]) == []
+    assert warnings_of(made(tmp_path, "a.jpg", few)[0]) == []
     many = with_segments(SMALL, [*first, *[(marker, b"x")] * 150])
     result, after = made(tmp_path, "b.jpg", many)
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert "segments before the picture dropped: there are too many to read" in message
     assert b"the first" in after
@@ -358,7 +360,7 @@ def test_first_of_too_many_segments_are_kept(
 def test_segments_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lowered(monkeypatch, SEGMENT_BYTES=200_000)
     result, _ = made(tmp_path, "a.jpg", with_segments(SMALL, [(APP9, bytes(60_000))] * 9))
-    assert [kind for kind, _ in told(result)] == ["metadata-dropped"]
+    assert [kind for kind, _ in warnings_of(result)] == ["metadata-dropped"]
 
 
 def test_iptc_spread_over_many_resources_is_joined_once() -> None:
@@ -375,7 +377,7 @@ def test_iptc_is_bounded(
         records = pictures.data_set(2, 25, b"a") * count
         segment = pictures.photoshop_segment(pictures.image_resource(0x0404, records))
         result, _ = made(tmp_path, f"{count}.jpg", with_segments(SMALL, [segment]))
-        assert [kind for kind, _ in told(result)] == expected
+        assert [kind for kind, _ in warnings_of(result)] == expected
 
 
 # PNG
@@ -403,7 +405,7 @@ def test_chunk_that_unpacks_to_too_much_is_omitted(
     bomb = chunk[0], chunk[1] + packed(100_000_000)
     data = png_with(bomb, (b"tEXt", b"Author\0me"), behind=behind)
     result, after = made(tmp_path, "a.png", data)
-    ((found, message),) = told(result)
+    ((found, message),) = warnings_of(result)
     assert found == kind
     assert words in message
     assert b"Author\0me" in after
@@ -414,7 +416,7 @@ def test_first_of_too_many_texts_are_kept(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(png_texts, "_FEW_TEXTS", 10)
     data = png_with(*((b"tEXt", b"key%d\0said" % number) for number in range(30)))
     result, after = made(tmp_path, "a.png", data)
-    ((_, message),) = told(result)
+    ((_, message),) = warnings_of(result)
     assert message.startswith("10 of its texts dropped")
     assert b"key19\0said" in after
     assert b"key20\0said" not in after
@@ -449,10 +451,10 @@ def test_profile_of_absurd_length_is_dropped(
     profile = pictures.wide_gamut_profile()
     lowered(monkeypatch, ICC_BYTES=len(profile))
     data = saved(scene(60, 40), "WEBP", icc_profile=profile)
-    assert told(made(tmp_path, "a.webp", data)[0]) == []
+    assert warnings_of(made(tmp_path, "a.webp", data)[0]) == []
     lowered(monkeypatch, ICC_BYTES=len(profile) - 1)
     result, after = made(tmp_path, "b.webp", data)
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "profile-dropped"
     assert f"it has {len(profile)} bytes" in message
     assert b"ICCP" not in after
@@ -468,7 +470,7 @@ def test_gif_comments_are_bounded(
     first = b"!\xfe\x09the first\0"
     many = b"!\xfe" + (b"\xff" + b"a" * 255) * 100 + b"\0"
     result, after = made(tmp_path, "a.gif", whole[:at] + first + many + whole[at:])
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert "comments of 25,603 bytes dropped" in message
     assert b"the first" in after
@@ -514,7 +516,7 @@ def test_truncated_tiff_directories_are_dropped_with_a_warning(
     data += bytes(at - len(data)) + block(sorted(own + more))[8:]
     struct.pack_into("<I", data, 4, at)
     result, after = made(tmp_path, "a.tif", bytes(data))
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert "cannot be read" in message
     assert len(after) < limits.EXIF_BYTES + 100_000

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 from PIL import Image
-from toolkit.commands import imgbatch_here, told
+from toolkit.commands import imgbatch_here, imgbatch_text
 from toolkit.folders import planted
 from toolkit.limited import by_pillow, grainy, made
 from toolkit.pictures import (
@@ -318,14 +318,14 @@ def test_command_respects_a_limit(tmp_path: Path) -> None:
     planted(tmp_path / "in", JPEG)
     planted(tmp_path / "in", saved(grainy(40, 30), "PNG"), "b.png")
     words = ("resize", "in", "-s", "100", "-o", "out", "--max-bytes", "3.2KB")
-    run = told(*words, "--report", "r", cwd=tmp_path)
+    run = imgbatch_text(*words, "--report", "r", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
     sizes = {row["source"]: row["outputs"][0]["bytes"] for row in rows}
     assert 2_900 < sizes["in/a.jpg"] <= 3_200
     assert sizes["in/a.jpg"] == (tmp_path / "out/a.jpg").stat().st_size
-    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
-    other = told(*words[:-1], "3.1KB", cwd=tmp_path)
+    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    other = imgbatch_text(*words[:-1], "3.1KB", cwd=tmp_path)
     assert "2 done" in other.stderr
     assert (tmp_path / "out/a.jpg").stat().st_size <= 3_100
 
@@ -336,7 +336,7 @@ def test_command_reports_what_was_shrunk_and_what_failed(tmp_path: Path) -> None
     planted(tmp_path / "in", JPEG)
     planted(tmp_path / "in", saved(grainy(), "PNG"), "b.png")
     words = ("resize", "in", "-o", "out", "-v", "--max-bytes", "2000")
-    run = told(*words, cwd=tmp_path)
+    run = imgbatch_text(*words, cwd=tmp_path)
     assert run.returncode == 1
     assert "pixels instead of 160 x 120: at quality 40" in run.stderr
     assert "in/b.png failed: it has" in run.stderr
@@ -371,7 +371,7 @@ def test_in_place_smaller_original_is_left_alone(tmp_path: Path) -> None:
         "keep",
     )
     words += ("-q", "60", "--keep-smaller", "-v")
-    run = told(*words, cwd=tmp_path)
+    run = imgbatch_text(*words, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert (low.stat().st_ino, low.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert low.read_bytes() == LOW
@@ -379,7 +379,7 @@ def test_in_place_smaller_original_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "keep/high.jpg").read_bytes() == JPEG
     assert not (tmp_path / "keep/low.jpg").exists()
     assert "low.jpg (160 x 120" in run.stderr
-    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
+    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
 
 
 @pytest.mark.slow
@@ -387,9 +387,9 @@ def test_limit_applies_in_place(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     path = planted(tmp_path / "in", JPEG)
     words = ("resize", "in", "-s", "2048", "--in-place", "--no-backup", "--max-bytes", "6KB")
-    assert told(*words, cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*words, cwd=tmp_path).returncode == 0
     first = path.read_bytes()
     assert 5_000 < len(first) <= 6_000
     assert opened(first).size == (160, 120)
-    assert "1 skipped" in told(*words, cwd=tmp_path).stderr
+    assert "1 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
     assert path.read_bytes() == first

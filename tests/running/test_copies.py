@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from toolkit.commands import told
+from toolkit.commands import imgbatch_text
 from toolkit.folders import planted
 from toolkit.pictures import exif_block, opened, saved, scene, stored, with_metadata
 
@@ -154,7 +154,9 @@ def test_copies_are_reported_in_rows_summary_and_lines(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", PLAIN)
     planted(tmp_path / "in", saved(scene(120, 80), "JPEG"), "b.jpg")
-    run = told(*("resize", "in", "-s", "60", "-o", "out", "-v", "--report", "r"), cwd=tmp_path)
+    run = imgbatch_text(
+        *("resize", "in", "-s", "60", "-o", "out", "-v", "--report", "r"), cwd=tmp_path
+    )
     assert run.returncode == 0
     rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
     copied = {row["source"]: row["outputs"][0].get("copied", False) for row in rows}
@@ -172,15 +174,15 @@ def test_in_place_an_unchanged_file_is_left_alone_and_not_read_again(tmp_path: P
     before = path.stat()
     words = ("resize", "in", "-s", "60", "--in-place", "--backup", "keep", "-v")
 
-    first = told(*words, cwd=tmp_path)
+    first = imgbatch_text(*words, cwd=tmp_path)
 
     assert (first.returncode, path.read_bytes()) == (0, PLAIN)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert not (tmp_path / "keep/a.jpg").exists()
     assert "copied as it is" in first.stderr
-    assert "0 done, 1 skipped" in told(*words, cwd=tmp_path).stderr
+    assert "0 done, 1 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
     # It is still processed when another size is requested.
-    assert told(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0
     assert opened(path.read_bytes()).size == (30, 20)
     assert (tmp_path / "keep/a.jpg").read_bytes() == PLAIN
 
@@ -196,12 +198,12 @@ def test_dates_are_preserved_on_request(tmp_path: Path, in_place: bool) -> None:
     where = ("--in-place", "--no-backup") if in_place else ("-o", "out")
     words = ("resize", "in", "-s", "30", "--preserve-dates", *where)
 
-    assert told(*words, cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*words, cwd=tmp_path).returncode == 0
 
     made = tmp_path / ("in" if in_place else "out")
     assert {(made / name).stat().st_mtime_ns for name in names} == {10**18 + 123_456_700}
     assert opened((made / "made.jpg").read_bytes()).size == (30, 20)
-    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
+    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
 
 
 def test_dates_are_those_of_the_run_by_default(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from toolkit.commands import imgbatch as imgbatch_run
-from toolkit.commands import imgbatch_here, told
+from toolkit.commands import imgbatch_here, imgbatch_text
 from toolkit.folders import planted
 from toolkit.pictures import opened, saved, scene
 
@@ -180,7 +180,9 @@ def test_hard_link_to_the_original_is_not_a_backup(tmp_path: Path) -> None:
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep/sub").symlink_to("../in/sub")
 
-    run = told(*("resize", "in", "-s", "30", "--in-place", "--backup", "keep"), cwd=tmp_path)
+    run = imgbatch_text(
+        *("resize", "in", "-s", "30", "--in-place", "--backup", "keep"), cwd=tmp_path
+    )
 
     assert run.returncode == 1
     assert "where the original itself is" in run.stderr
@@ -191,9 +193,9 @@ def test_hard_link_to_the_original_is_not_a_backup(tmp_path: Path) -> None:
 def test_originals_in_a_backup_below_the_folder_are_not_sources(tmp_path: Path) -> None:
     original = bitmap(tmp_path / "in", "a.bmp").read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
-    assert told(*shrink, "--backup", "in/originals", cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*shrink, "--backup", "in/originals", cwd=tmp_path).returncode == 0
 
-    assert told(*shrink, "--no-backup", cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*shrink, "--no-backup", cwd=tmp_path).returncode == 0
 
     assert (tmp_path / "in/originals/a.bmp").read_bytes() == original
     assert opened((tmp_path / "in/a.bmp").read_bytes()).size == (30, 20)
@@ -203,12 +205,12 @@ def test_originals_in_a_backup_below_the_folder_are_not_sources(tmp_path: Path) 
 def test_failed_run_of_another_recipe_does_not_forget_what_was_made(tmp_path: Path) -> None:
     bitmap(tmp_path / "in", "a.bmp")
     shrink = ("resize", "in", "-s", "30", "--in-place", "--no-backup")
-    told(*shrink, cwd=tmp_path)
+    imgbatch_text(*shrink, cwd=tmp_path)
     result = (tmp_path / "in/a.bmp").read_bytes()
     other = ("filter", "in", "--filter", "invert", "--in-place", "--no-backup")
-    assert told(*other, "--max-pixels", "10", cwd=tmp_path).returncode == 1
+    assert imgbatch_text(*other, "--max-pixels", "10", cwd=tmp_path).returncode == 1
 
-    run = told(*shrink, cwd=tmp_path)
+    run = imgbatch_text(*shrink, cwd=tmp_path)
 
     assert "1 skipped" in run.stderr
     assert (tmp_path / "in/a.bmp").read_bytes() == result
@@ -221,7 +223,7 @@ def test_names_that_differ_in_case_are_two_files(tmp_path: Path) -> None:
     if len(os.listdir(tmp_path / "in")) < 2:
         pytest.skip("this file system does not tell upper from lower case")
 
-    run = told("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
+    run = imgbatch_text("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
 
     assert "2 done" in run.stderr
 
@@ -235,12 +237,12 @@ def test_file_attributes_that_cannot_be_kept_require_a_backup(tmp_path: Path) ->
     before = pair.read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
 
-    refused = told(*shrink, "--no-backup", cwd=tmp_path)
+    refused = imgbatch_text(*shrink, "--no-backup", cwd=tmp_path)
     assert refused.returncode == 1
     assert "needs a --backup" in refused.stderr
     assert pair.read_bytes() == before
 
-    assert told(*shrink, "--backup", "keep", cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*shrink, "--backup", "keep", cwd=tmp_path).returncode == 0
     assert (tmp_path / "keep/a.jpg").read_bytes() == before
 
 
@@ -248,9 +250,9 @@ def test_file_attributes_that_cannot_be_kept_require_a_backup(tmp_path: Path) ->
 def test_in_place_a_later_recipe_warns_that_it_works_on_a_result(tmp_path: Path) -> None:
     original = bitmap(tmp_path / "in", "a.bmp").read_bytes()
     words = ("resize", "in", "--in-place", "--backup", "keep", "-v")
-    told(*words, "-s", "30", cwd=tmp_path)
+    imgbatch_text(*words, "-s", "30", cwd=tmp_path)
 
-    run = told(*words, "-s", "20", cwd=tmp_path)
+    run = imgbatch_text(*words, "-s", "20", cwd=tmp_path)
 
     assert run.returncode == 0
     assert "now again from that, not from the original" in run.stderr

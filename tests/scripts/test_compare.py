@@ -152,30 +152,30 @@ def test_dates_count_where_they_are_promised(two: tuple[Path, Path]) -> None:
 def test_differing_metadata_are_named() -> None:
     plain = with_metadata(scene(), "PNG")
     profiled = with_metadata(scene(), "PNG", icc=wide_gamut_profile(), dpi=(300, 300))
-    words = pixels.told(plain, profiled)
+    words = pixels.summary(plain, profiled)
     assert "same pixels" in words
     assert "ICC only in the new one, resolution only in the new one" in words
     tagged, other, longer = (
         with_metadata(scene(), "TIFF", xmp=packet) for packet in (b"<x/>", b"<y/>", b"<long/>")
     )
-    assert "XMP only in the old one" in pixels.told(tagged, with_metadata(scene(), "TIFF"))
-    assert "other XMP (from byte 1 on)" in pixels.told(tagged, other)
-    assert "other XMP (4 → 7 bytes)" in pixels.told(tagged, longer)
+    assert "XMP only in the old one" in pixels.summary(tagged, with_metadata(scene(), "TIFF"))
+    assert "other XMP (from byte 1 on)" in pixels.summary(tagged, other)
+    assert "other XMP (4 → 7 bytes)" in pixels.summary(tagged, longer)
     texts = [with_metadata(scene(), "PNG", xmp=packet) for packet in (b"<x/>", b"<y/>")]
-    assert "other XMP (from byte 1 on)" in pixels.told(*texts)
+    assert "other XMP (from byte 1 on)" in pixels.summary(*texts)
 
 
 def test_difference_in_levels_is_measured() -> None:
     before = Image.new("L", (16, 16), 100)
     after = before.copy()
     after.putpixel((3, 3), 104)
-    words = pixels.told(saved(before, "PNG"), saved(after, "PNG"))
+    words = pixels.summary(saved(before, "PNG"), saved(after, "PNG"))
     # One of 256 pixels is 4 levels off: 10 log10(255² · 256 / 16).
     assert "PSNR 60.2 dB, at most 4 levels" in words
 
 
 def test_differing_texts_show_their_first_differing_line() -> None:
-    assert "line 2: 'b' → 'c'" in pixels.told(b"a\nb\n", b"a\nc\n")
+    assert "line 2: 'b' → 'c'" in pixels.summary(b"a\nb\n", b"a\nc\n")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toolkit.commands import told
+from toolkit.commands import imgbatch_text
 from toolkit.pictures import opened, saved, scene
 from toolkit.runs import JOURNAL, SMALLER, copy_tree, in_place, outcomes, picture, rewrite
 
@@ -71,7 +71,7 @@ def test_file_with_the_same_bytes_survives_a_failing_later_output(
     shutil.copy(liar / "a.jpg", out / "a-w.png")
     (out / "two/a.png").write_bytes(b"somebody's")
 
-    done = told("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 1
     assert (out / "a-w.png").read_bytes() == (liar / "a.jpg").read_bytes()
@@ -86,7 +86,7 @@ def test_original_with_the_same_bytes_survives_a_failing_later_output(
     (liar / "two").mkdir()
     (liar / "two/a.png").write_bytes(b"somebody's")
 
-    done = told("run", "two.toml", "in", "-o", "in", "--exclude", "two/*", cwd=tmp_path)
+    done = imgbatch_text("run", "two.toml", "in", "-o", "in", "--exclude", "two/*", cwd=tmp_path)
 
     assert done.returncode == 1
     assert (liar / "a-w.png").read_bytes() == (liar / "a.jpg").read_bytes()
@@ -99,7 +99,7 @@ def test_published_outputs_are_taken_back_when_a_later_one_fails(
     (tmp_path / "out/two").mkdir(parents=True)
     (tmp_path / "out/two/a.png").write_bytes(b"somebody's")
 
-    done = told("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 1
     assert "the suffix of this picture is wrong" in done.stderr
@@ -225,7 +225,7 @@ def test_touched_source_is_up_to_date_and_compared_once(
     row = known(tmp_path / "out", "a.bmp")
     touch(tmp_path / "in")
 
-    dry = told("resize", "in", "-s", "30", "-o", "out", "-n", cwd=tmp_path)
+    dry = imgbatch_text("resize", "in", "-s", "30", "-o", "out", "-n", cwd=tmp_path)
     again = made(tmp_path / "in", tmp_path / "out")
 
     assert "up to date" in dry.stdout
@@ -468,7 +468,9 @@ def test_link_in_place_of_the_journal_is_set_aside_and_not_followed(
         made(tmp_path / "in", tmp_path / "out")
     place.with_name(place.name + suffix).symlink_to(victim)
 
-    done = told("resize", "in", "-s", "20", "-o", "out", "--on-conflict", "skip", cwd=tmp_path)
+    done = imgbatch_text(
+        "resize", "in", "-s", "20", "-o", "out", "--on-conflict", "skip", cwd=tmp_path
+    )
 
     assert "set aside" in done.stderr
     assert victim.read_bytes() == b"precious" * 1000
@@ -481,7 +483,7 @@ def test_link_in_place_of_the_journal_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / worker_log.FOLDER).symlink_to(tmp_path / "elsewhere")
 
-    done = told("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 2
     assert "is a link or a file" in done.stderr
@@ -499,7 +501,7 @@ def test_forged_log_is_ignored_with_a_warning(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe-1.log")
     (folder / "link-1.log").symlink_to("/dev/zero")
 
-    done = told("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 0
     assert "3 lines of the logs" in done.stderr
@@ -510,11 +512,15 @@ def test_forged_log_is_ignored_with_a_warning(tmp_path: Path) -> None:
 def test_nothing_is_written_into_the_journal_folder(tmp_path: Path, folder: str) -> None:
     picture(tmp_path / "in/a.bmp")
 
-    named = told("resize", "in", "-o", "out", "--name", f"{folder}/{{stem}}{{ext}}", cwd=tmp_path)
-    output = told("resize", "in", "-o", f"out/{folder}", cwd=tmp_path)
-    backup = told(*("resize", "in", "--in-place", "--backup", f"kept/{folder}"), cwd=tmp_path)
+    named = imgbatch_text(
+        "resize", "in", "-o", "out", "--name", f"{folder}/{{stem}}{{ext}}", cwd=tmp_path
+    )
+    output = imgbatch_text("resize", "in", "-o", f"out/{folder}", cwd=tmp_path)
+    backup = imgbatch_text(
+        *("resize", "in", "--in-place", "--backup", f"kept/{folder}"), cwd=tmp_path
+    )
 
-    report = told(
+    report = imgbatch_text(
         *("resize", "in", "-o", "out", "--report", f"out/{folder}/journal.sqlite"), cwd=tmp_path
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from toolkit.commands import imgbatch as command
-from toolkit.commands import told
+from toolkit.commands import imgbatch_text
 from toolkit.runs import JOURNAL, copy_tree, in_place, picture, rewrite
 
 from imgbatch.errors import UsageError
@@ -29,7 +29,7 @@ def test_in_place_files_behind_a_link_are_refused_by_name(tmp_path: Path) -> Non
     before = outside.read_bytes()
     (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
 
-    refused = told("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
+    refused = imgbatch_text("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
 
     assert refused.returncode == 2
     assert "in/linked/b.bmp lies behind the link in/linked" in refused.stderr
@@ -112,8 +112,8 @@ def test_in_place_hard_links_are_reported_before_they_part(tmp_path: Path) -> No
     picture(tmp_path / "in/c.bmp")
     options = ("resize", "in", "-s", "30", "--in-place", "--no-backup")
 
-    dry = told(*options, "-n", cwd=tmp_path)
-    done = told(*options, cwd=tmp_path)
+    dry = imgbatch_text(*options, "-n", cwd=tmp_path)
+    done = imgbatch_text(*options, cwd=tmp_path)
 
     for run in (dry, done):
         assert run.returncode == 0

@@ -19,7 +19,7 @@ from toolkit import ROOT, forked
 COMMAND: Final = (sys.executable, "-m", "imgbatch")
 Word = str | bytes | Path
 Completed = subprocess.CompletedProcess[bytes]
-Told = subprocess.CompletedProcess[str]
+CompletedText = subprocess.CompletedProcess[str]
 
 
 def imgbatch(
@@ -70,13 +70,13 @@ def imgbatch_here(*words: Word, cwd: Path, stdin: bytes = b"") -> Completed:
     return Completed(arguments, code, said, complained)
 
 
-def told(*words: Word, cwd: Path) -> Told:
+def imgbatch_text(*words: Word, cwd: Path) -> CompletedText:
     """The same, with its output as text."""
     run = imgbatch(*words, cwd=cwd)
-    return Told(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
+    return CompletedText(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
-def tool(*words: Word, env: Mapping[str, str] | None = None) -> Told:
+def tool(*words: Word, env: Mapping[str, str] | None = None) -> CompletedText:
     """Run `python -m WORDS` with the packages below scripts/, as `scripts/tool` does."""
     return subprocess.run(
         [sys.executable, "-P", "-m", *words],

@@ -143,7 +143,7 @@ def full(source: str) -> bytes:
     )
 
 
-def told_by_exiftool(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
+def exiftool_tags(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     """What exiftool reads from every file of a folder, by file name, in one call."""
     exiftool = programs.path_of("exiftool")
     command = [exiftool, "-j", "-G1", "-struct", "-n", "-r", *options, str(folder)]

@@ -135,7 +135,7 @@ def _file(old: File, new: File, *, dates: bool) -> str:
     words = []
     was, now = old.data(), new.data()
     if was != now:
-        words.append(pixels.told(was, now))
+        words.append(pixels.summary(was, now))
     if old.mode != new.mode:
         words.append(f"mode {old.mode:o} → {new.mode:o}")
     if dates and old.modified != new.modified:

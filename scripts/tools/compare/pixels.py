@@ -82,7 +82,7 @@ def _blocks(image: Image.Image) -> dict[str, object]:
     return blocks
 
 
-def told(old: bytes, new: bytes) -> str:
+def summary(old: bytes, new: bytes) -> str:
     """How two unequal files differ, in a few words."""
     words = [f"{len(old)} → {len(new)} bytes"]
     before, after = decoded(old), decoded(new)

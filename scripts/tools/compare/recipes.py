@@ -403,14 +403,14 @@ def lacking(table: Iterable[Entry] = TABLE) -> list[str]:
     for row in formats.FORMATS:
         if row.becomes is not None:
             continue
-        told: set[str] = set()
+        covered: set[str] = set()
         for one in outputs:
             if one.get("format") == row.name:
-                told |= {"format", *one}
+                covered |= {"format", *one}
         missing += [
             f"{part} of format {row.name}"
             for part in ("format", *sorted(row.settings))
-            if part not in told
+            if part not in covered
         ]
     applied = {name for one in outputs for name in one["operations"]}
     missing += [f"operation {name}" for name in own_operations() if name not in applied]

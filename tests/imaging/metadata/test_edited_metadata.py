@@ -16,11 +16,11 @@ from toolkit.metadata import (
     SIZE,
     SUFFIXES,
     exif_of,
+    exiftool_tags,
     full,
     made,
     serious,
     to_each,
-    told_by_exiftool,
     with_exiftool,
 )
 from toolkit.pictures import opened
@@ -91,7 +91,7 @@ def with_rights(
                 assert result.failure is None, result.failure
                 path = Path(result.written[0].path)
                 data[path.name] = path.read_bytes()
-    return ({} if programs.why_lacking("exiftool") else told_by_exiftool(output)), data
+    return ({} if programs.why_lacking("exiftool") else exiftool_tags(output)), data
 
 
 NEW_ARTIST: Final = "Zoë Licht & Søn"

@@ -15,7 +15,7 @@ from imgbatch.imaging.metadata import iptc
 RECORDS: Final = pictures.iptc_records()
 
 
-def told(records: bytes | None) -> list[tuple[int, int, bytes]]:
+def data_sets(records: bytes | None) -> list[tuple[int, int, bytes]]:
     """The data sets of short records, found independently of the code: by their marker."""
     assert records is not None
     found = []
@@ -56,7 +56,7 @@ def test_padding_after_the_records_is_dropped(padding: int) -> None:
 
 def test_value_that_ends_in_zeros_is_kept_whole() -> None:
     records = pictures.data_set(2, 120, b"ab\0\0")
-    assert told(iptc.clean(records)) == [(2, 120, b"ab\0\0")]
+    assert data_sets(iptc.clean(records)) == [(2, 120, b"ab\0\0")]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_other_numbers_are_not_a_position(caption: bytes) -> None:
 
 def test_copyright_policy_keeps_creator_and_owner() -> None:
     more = ((85, b"Staff"), (115, b"Licht Archive"), (118, b"ada@example.org"), (105, b"Headline"))
-    kept = told(iptc.rights_only(pictures.iptc_records(*more)))
+    kept = data_sets(iptc.rights_only(pictures.iptc_records(*more)))
     assert {(record, number) for record, number, _ in kept} == {
         *((1, 90), (2, 0), (2, 80), (2, 85), (2, 110), (2, 115), (2, 116), (2, 118))
     }
@@ -115,19 +115,19 @@ def test_without_rights_nothing_is_left() -> None:
 
 
 def test_setting_rights_replaces_existing_ones() -> None:
-    after = told(iptc.with_rights(RECORDS, "Öl", None))
+    after = data_sets(iptc.with_rights(RECORDS, "Öl", None))
     assert [value for record, number, value in after if (record, number) == (2, 80)] == [
         "Öl".encode()
     ]
     assert (2, 116, pictures.IPTC_COPYRIGHT.encode()) in after
     assert after[0] == (1, 90, b"\x1b%G")
-    assert len(after) == len(told(RECORDS))
+    assert len(after) == len(data_sets(RECORDS))
 
 
 @pytest.mark.parametrize("city", ["Köln".encode("latin-1"), "Köln".encode()])
 def test_records_without_a_character_set_get_one_that_suits_all(city: bytes) -> None:
     records = pictures.data_set(2, 0, b"\0\4") + pictures.data_set(2, 90, city)
-    after = told(iptc.with_rights(records, None, "© Ada"))
+    after = data_sets(iptc.with_rights(records, None, "© Ada"))
     assert after == [
         (1, 90, b"\x1b%G"),
         (2, 0, b"\0\4"),
@@ -138,7 +138,7 @@ def test_records_without_a_character_set_get_one_that_suits_all(city: bytes) -> 
 
 def test_ascii_rights_need_no_character_set() -> None:
     records = pictures.data_set(2, 90, "Köln".encode("latin-1"))
-    after = told(iptc.with_rights(records, "Ada", None))
+    after = data_sets(iptc.with_rights(records, "Ada", None))
     assert after == [(2, 90, "Köln".encode("latin-1")), (2, 80, b"Ada")]
 
 

@@ -18,12 +18,12 @@ from toolkit.metadata import (
     SIZE,
     SUFFIXES,
     exif_of,
+    exiftool_tags,
     full,
     made,
     photo,
     serious,
     to_each,
-    told_by_exiftool,
     with_exiftool,
     xmp_of,
 )
@@ -308,7 +308,7 @@ def through_all_pairs(
             assert result.failure is None, result.failure
             name = Path(result.written[0].path).name
             warnings[name] = [notice.kind for notice in result.notices]
-    return told_by_exiftool(output), warnings
+    return exiftool_tags(output), warnings
 
 
 def name_of(source: str, target: str) -> str:

@@ -15,11 +15,11 @@ from toolkit.metadata import (
     SIZE,
     comment_of,
     exif_of,
+    exiftool_tags,
     full,
     made,
     serious,
     small_tiff,
-    told_by_exiftool,
     with_exiftool,
     xmp_of,
 )
@@ -261,7 +261,7 @@ def test_jpeg_2000_carries_everything_except_a_profile(tmp_path: Path, target: s
 def test_exiftool_reads_jpeg_2000_metadata(tmp_path: Path, target: str) -> None:
     first = made(tmp_path, full("JPEG"), format="jpeg2000")
     second = made(tmp_path, first.data, ".jp2", format=target, sizes=["48"])
-    tags = told_by_exiftool(second.path.parent)[second.path.name]
+    tags = exiftool_tags(second.path.parent)[second.path.name]
     told = {
         "IFD0:Model": pictures.MODEL,
         "IFD0:XResolution": 300,
