@@ -128,7 +128,6 @@ def chosen_photos(options: argparse.Namespace, place: Place, most: int) -> list[
 
 
 def show_stages(options: argparse.Namespace, place: Place) -> None:
-    """Where the time of one photo goes."""
     found = stages.measured(chosen_photos(options, place, stages.PHOTOS), place, say)
     cells = [(name, f"{milliseconds:.1f}") for name, milliseconds in found]
     print(tables.table(("work", "ms"), cells, markdown=options.markdown))
@@ -171,7 +170,6 @@ def show(found: results.Results, options: argparse.Namespace) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -55,7 +55,6 @@ REPLACED = {"blur", "unsharp"}
 
 
 def pillow(table: Image.Image) -> dict[str, Callable[[Image.Image], Image.Image]]:
-    """The operations that Pillow has."""
     film = ImageFilter.Color3DLUT.generate(33, lambda r, g, b: (r**0.9, g, b**1.1))
     return {
         "autocontrast": lambda image: ImageOps.autocontrast(image, 0.5),
@@ -121,7 +120,6 @@ MAGICK = {
 
 
 def main() -> int:
-    """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

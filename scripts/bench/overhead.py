@@ -82,7 +82,6 @@ def counted(photos: Path, out: Path) -> dict[str, int]:
 
 
 def main(photos: str, out: str, *words: str) -> None:
-    """Run the command line."""
     if "--calls" in words:
         print(json.dumps(counted(Path(photos), Path(out))))
     else:

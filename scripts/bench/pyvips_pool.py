@@ -36,7 +36,6 @@ def make(path: str, task: dict[str, Any]) -> None:
 
 
 def main(task: dict[str, Any]) -> None:
-    """Process every file in the folder."""
     os.environ["VIPS_CONCURRENCY"] = "1"  # read when libvips starts
     paths = sorted(os.path.join(task["photos"], name) for name in os.listdir(task["photos"]))
     with multiprocessing.get_context("fork").Pool(task["jobs"]) as pool:

@@ -73,7 +73,6 @@ class Row:
 
     @property
     def ours(self) -> Tool | None:
-        """imgbatch, if it was measured."""
         found = [one for one in self.tools if one.name == self.work.ours and one.counts]
         return found[0] if found else None
 

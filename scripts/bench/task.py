@@ -152,7 +152,6 @@ def program(name: str) -> str:
 
 
 def python_with(place: Place, module: str) -> str:
-    """The first interpreter that can import `module`."""
     for python in dict.fromkeys(place.pythons):
         if Path(python).exists():
             try:

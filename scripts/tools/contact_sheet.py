@@ -71,7 +71,6 @@ def thumbnail(image: Image.Image) -> Image.Image:
 
 
 def in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert from the embedded profile to sRGB."""
     if profile is None or picture.mode not in ("RGB", "RGBA", "CMYK"):
         return picture
     mode = "RGB" if picture.mode == "CMYK" else picture.mode

@@ -48,12 +48,10 @@ EXIT_CODES: Final = """\
 
 
 def page() -> str:
-    """The whole text."""
     return "\n".join([HEAD, *commands(), *options(), EXIT_CODES])
 
 
 def commands() -> Iterator[str]:
-    """What each command does."""
     yield "## Commands\n"
     for name in group.list_commands(click.Context(group)):
         command = found(name)
@@ -126,7 +124,6 @@ def found(name: str) -> click.Command:
 
 
 def main() -> int:
-    """Write the page, or print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", action="store_true", help="print the page, write nothing")
     if parser.parse_args().text:

@@ -49,14 +49,12 @@ SOURCES: Final = {
 
 
 def page() -> str:
-    """The whole text."""
     kinds = names()
     index = " · ".join(f"[{name}](#{name})" for name in kinds)
     return "\n".join([HEAD, index, "", *(section(name, kind) for name, kind in kinds.items())])
 
 
 def section(name: str, kind: type[Operation]) -> str:
-    """The section of one operation."""
     words = kind.example or name
     lines = [f"## {name}", "", inspect.getdoc(kind) or "", ""]
     lines += [f"![`{words}`: before and after](operations/{name}.webp)", "", f"`{words}`", ""]

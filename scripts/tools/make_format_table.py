@@ -152,7 +152,6 @@ def heic(pixels: NDArray[np.uint8], **options: Any) -> bytes:
 
 
 def kinds() -> Iterator[Kind]:
-    """All kinds, freshly made and deterministic."""
     colours, grey = scene(*SIZE), scene(*SIZE)[:, :, 1]
     most = frozenset({"ICC", "EXIF", "XMP"})
     full = most | {"IPTC", "resolution"}
@@ -580,7 +579,6 @@ def _closeness(before: Seen, after: Seen, target: str) -> str:
 
 
 def page(pairs: list[Pair]) -> str:
-    """docs/formats.md."""
     lines = [
         "# What is kept from format to format",
         "",

@@ -137,7 +137,6 @@ def main() -> int:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -203,7 +202,6 @@ def torture_in_place(place: Path, kills: int, chance: random.Random, tally: Tall
 
 
 def torture_workers(place: Path, files: int, chance: random.Random, tally: Tally) -> None:
-    """Kill workers all through one run."""
     arena = Arena(place)
     plant_innocents(arena.photos, files, side=140)
     whole = undisturbed(arena, *ONE_OUTPUT, *JOBS)

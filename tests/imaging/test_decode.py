@@ -235,7 +235,6 @@ class Refused(Exception):  # noqa: N818
 
 
 def demands(folder: Path, data: bytes, name: str, least: Size | None = None) -> list[Demand]:
-    """Demands made while these bytes are decoded."""
     (folder / name).write_bytes(data)
     asked: list[Demand] = []
     decode(str(folder / name), lambda size: least or size, admit=asked.append)

@@ -198,7 +198,6 @@ def test_first_frame_alone_is_the_same(tmp_path: Path) -> None:
 
 
 def on_black(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Colours as seen on black."""
     return pixels[..., :3] * pixels[..., 3:] / 255
 
 

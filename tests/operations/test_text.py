@@ -282,7 +282,6 @@ def test_undrawable_characters_are_omitted() -> None:
 
 @pytest.fixture
 def bundled(tmp_path: Path) -> Path:
-    """The bundled font as a file."""
     stream: Any = ImageFont.load_default(10)
     path = tmp_path / "fonts" / "Own Sans.ttf"
     path.parent.mkdir()

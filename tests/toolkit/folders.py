@@ -21,7 +21,6 @@ def plant(folder: Path, *names: str | bytes, data: bytes = SMALL) -> Path:
 
 
 def planted(folder: Path, data: bytes, name: str = "a.jpg") -> Path:
-    """One file."""
     return plant(folder, name, data=data) / name
 
 

@@ -111,7 +111,6 @@ class Forks:
             raise
 
     def close(self) -> None:
-        """End the process."""
         atexit.unregister(self.close)
         # Whatever copies of the socket other forks of this process have.
         self._socket.shutdown(socket.SHUT_RDWR)

@@ -63,7 +63,6 @@ class Fault:
 
 
 def possible(stage: Stage, role: Role, made: list[Call]) -> Iterator[Fault]:
-    """All faults possible in these calls."""
     counts: dict[str, int] = {}
     lacking = stage.scene.lacking[0] if stage.scene.lacking else ()
     for call in made:

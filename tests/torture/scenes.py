@@ -156,7 +156,6 @@ class Stage:
     def play(
         self, environment: dict[str, str] | None = None, begun: Callable[[int], None] | None = None
     ) -> Ended:
-        """Run the command."""
         (self.place / REPORT).unlink(missing_ok=True)
         return self._run(
             [*self.words(self.scene.words), "--report", REPORT], environment or {}, begun

@@ -92,12 +92,10 @@ class Call:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether it uses a pipe."""
         return "<pipe:" in self.arguments
 
     @property
     def is_nameless(self) -> bool:
-        """Whether it opens an unnamed file."""
         return "O_TMPFILE" in self.arguments
 
 

@@ -113,7 +113,6 @@ def _workplace(*, keep: bool) -> Iterator[Path]:
 
 
 def _sides(options: argparse.Namespace, place: Path) -> tuple[Side, Side]:
-    """Both sides, with code and pictures."""
     if options.folder is not None and not options.folder.is_dir():
         raise CompareError(f"{options.folder} is not a folder")
     commit = commit_of(ROOT, options.revision)

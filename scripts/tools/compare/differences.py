@@ -37,16 +37,13 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether anything does."""
         return any(self.lines.values())
 
     def tell(self, kind: str, line: str) -> None:
-        """Record a difference."""
         self.lines.setdefault(kind, []).append(line)
 
 
 def compared(entry: Entry, old: Outcome, new: Outcome) -> Comparison:
-    """Compare the two outcomes of an entry."""
     found = Comparison(entry.name, old.seconds, new.seconds)
     for was, now in zip(old.ran, new.ran, strict=True):
         _commands(found, was, now, refused=entry.refused)
