@@ -1,4 +1,4 @@
-"""How large functions may be, held by reading every one."""
+"""Limits on the size of functions, checked on every one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_LINES: Final = 50
 DEEPEST: Final = 4
 MOST_PARAMETERS: Final = 8
 USERS_CALL: Final = {"running/batch.py run", "recipes/recipe.py Recipe.from_options"}
-"""Each parameter is an option, and each has to be handed on."""
+"""Each parameter is an option, and each has to be passed on."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
@@ -35,7 +35,7 @@ def within(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
 
 
 def lines(function: Function) -> int:
-    """How many lines it has from `def` to its end, but for its docstring."""
+    """Lines from `def` to the end, without the docstring."""
     assert function.end_lineno is not None
     first = function.body[0]
     documented = ast.get_docstring(function) is not None
@@ -44,7 +44,7 @@ def lines(function: Function) -> int:
 
 
 def depth(node: ast.AST) -> int:
-    """How many statements stand within each other; `elif` is beside its `if`, not within it."""
+    """How deeply statements are nested; `elif` is on the level of its `if`, not inside it."""
     deepest = 0
     for child in ast.iter_child_nodes(node):
         if isinstance(child, Function | ast.ClassDef | ast.Lambda):
@@ -61,7 +61,7 @@ def is_elif(child: ast.AST, parent: ast.AST) -> bool:
 
 
 def parameters(function: Function) -> int:
-    """How many there are, but for `self` and `cls`."""
+    """Number of parameters without `self` and `cls`."""
     given = function.args
     named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
     own = bool(named) and named[0].arg in ("self", "cls")

@@ -1,4 +1,4 @@
-"""What a crop keeps of a picture."""
+"""The part of a picture that a crop keeps."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def levels_in(picture: Picture) -> NDArray[Any]:
 
 
 def kept_of(words: str, picture: Picture) -> Box:
-    """Which part is kept of a picture, told by what it does to all frames that begin with it."""
+    """Which part of a picture is kept, found from the effect on all frames that begin with it."""
     width, height = picture.full_size
     settled = parse(words).settled(picture)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.uint16)
