@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, Self
+from typing import ClassVar, Final, Literal, NamedTuple
+
+from msgspec import Struct, field
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -95,28 +96,7 @@ MAX_PIXELS = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
 
-LATER: Final = MappingProxyType({"later": True})
-"""The metadata of a field that was added when recipes with digests existed already.
-
-At its default such a field does not count for the digest: earlier outputs stay up to date.
-"""
-
-
-class _Values:
-    """Pickled as its values, in the order of its fields, and rebuilt from them.
-
-    What `dataclasses` does takes twice as long, and every job and every result crosses a process
-    boundary.
-    """
-
-    __slots__: tuple[str, ...] = ()
-
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
-        return type(self), tuple([getattr(self, name) for name in self.__slots__])
-
-
-@dataclass(frozen=True, slots=True)
-class Source(_Values):
+class Source(Struct, frozen=True):
     """A file to read: the folder it was found under, and its place below that folder.
 
     `root` is as the user gave it; joined with `relative` (separated by "/") it is the path
@@ -154,8 +134,7 @@ class Source(_Values):
         return f"{self.below}/{self.relative}" if self.below else self.relative
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Struct, frozen=True):
     """How pixels become a file.
 
     `format` is a name of the format table, or None to keep each source's own; `quality` is
@@ -167,6 +146,10 @@ class Encoding:
     the size of the file; with `keep_smaller` the source's own bytes are used if they are fewer
     and nothing but their coding would change.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"dpi"})
+    """Fields that were added when recipes had digests already. While one is at its default it does
+    not count for them: what was made before is still up to date."""
 
     format: str | None = None
     quality: int | None = None
@@ -183,11 +166,10 @@ class Encoding:
     copyright: str | None = None
     max_bytes: int | None = None
     keep_smaller: bool = False
-    dpi: int | None = field(default=None, metadata=LATER)
+    dpi: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """What name templates know about a picture besides what its file tells.
 
     `stem`, `ext` and `dir` come from the source's path, `parent` is the name of its folder, `seq`
@@ -233,8 +215,7 @@ class FileState(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Target(_Values):
+class Target(Struct, frozen=True):
     """Where one output of one source goes: below the folder `root`, as in Source.
 
     `replace` allows whatever is there to be overwritten, `known` only a file that is still in
@@ -265,8 +246,7 @@ class Target(_Values):
         return joined(self.root, self.relative)
 
 
-@dataclass(frozen=True, slots=True)
-class Job(_Values):
+class Job(Struct, frozen=True):
     """One source and a target for each output to be made of it, in the recipe's order.
 
     `seq` is the source's number in the run, from 1.
@@ -339,8 +319,7 @@ class Made(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Limits for each picture: `timeout` in seconds, `memory` of the whole run in bytes.
 
     None is no limit. `max_pixels` counts the pixels that the file claims to have.
@@ -351,8 +330,7 @@ class Limits:
     max_pixels: int = MAX_PIXELS
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """What the jobs of one run share besides the recipe.
 
     `word` marks its temporary files and its logs, which are below `output`. With `in_place` the
@@ -373,16 +351,14 @@ class Run:
     skip_existing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Notice(_Values):
+class Notice(Struct, frozen=True):
     """A warning: the file was made, but something in it could not be kept."""
 
     kind: NoticeKind
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failure(_Values):
+class Failure(Struct, frozen=True):
     """Why a file could not be made: the stage, the kind, and a message for people."""
 
     stage: Stage
@@ -390,8 +366,7 @@ class Failure(_Values):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Written(_Values):
+class Written(Struct, frozen=True):
     """A finished file: its size in pixels and in bytes, and its format's name.
 
     `copied` says that it has its source's very bytes, because nothing had to be done.
@@ -406,8 +381,7 @@ class Written(_Values):
     copied: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Result(_Values):
+class Result(Struct, frozen=True):
     """The one outcome of one source. It names its source itself; nothing is matched by order."""
 
     source: Source
@@ -424,8 +398,7 @@ class Result(_Values):
         return cls(source, "failed", failure=failure, seconds=seconds)
 
 
-@dataclass(slots=True)
-class Summary:
+class Summary(Struct):
     """The outcome of a run: results, folded one by one.
 
     `copied` counts those among `done` that needed nothing and were copied unchanged. `bytes_in`

@@ -8,11 +8,12 @@ import re
 import string
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Source
@@ -29,7 +30,7 @@ FIELDS: Final = MappingProxyType(
         "width": "the output's width in pixels; 0 if the source cannot be read",
         "height": "the output's height in pixels; 0 if the source cannot be read",
         "seq": "a running number from 1, in the order of --sort",
-        "date": "when it was taken, or else when the file was changed; as in {date:%Y-%m-%d}, "
+        "date": "when it was taken, or else when the file was modified; as in {date:%Y-%m-%d}, "
         "the default",
         "camera": "the camera's model, or `unknown`",
     }
@@ -56,8 +57,7 @@ _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(
 _HUGE: Final = re.compile(r"\d{4}")
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A checked template such as `{dir}/{stem}-{output}{ext}`.
 
     A field may have a Python format (`{seq:04d}`, `{stem:.20}`, `{date:%Y/%m}`), and before it
@@ -104,8 +104,7 @@ class Template:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Caption:
+class Caption(Struct, frozen=True):
     """A checked text such as `© {date:%Y} {camera}`, meant to be read; it names no file."""
 
     text: str

@@ -1,11 +1,16 @@
-"""Limits on the size of functions, checked on every one of them."""
+"""Limits on the size of functions, and what plain values are made of."""
 
 from __future__ import annotations
 
 import ast
+import dataclasses
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 import imgbatch
 
@@ -102,3 +107,22 @@ def test_what_is_counted() -> None:
     assert isinstance(function, Function)
 
     assert (lines(function), depth(function), parameters(function)) == (6, 2, 5)
+
+
+def test_values_are_filled_by_one_library() -> None:
+    """A struct takes a dataclass's `field(...)` for a plain default without a word."""
+    for _, name, _ in pkgutil.walk_packages(imgbatch.__path__, "imgbatch."):
+        if name != "imgbatch.__main__":
+            importlib.import_module(name)
+    kinds = [*Struct.__subclasses__()]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+
+    strays = [
+        kind.__qualname__
+        for kind in kinds
+        if any(isinstance(default, dataclasses.Field) for default in kind.__struct_defaults__)
+    ]
+
+    assert len(kinds) > 60
+    assert strays == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 import pickle
 from typing import Any, Final
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from imgbatch import model
 from imgbatch.model import (
@@ -79,6 +80,10 @@ VALUES: Final = (
 )
 
 
+def _is_struct(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, msgspec.Struct)
+
+
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_plain_value_survives_pickling(value: Any, protocol: int) -> None:
@@ -90,13 +95,13 @@ def test_plain_value_survives_pickling(value: Any, protocol: int) -> None:
 def test_every_model_class_is_pickled_here_without_defaults() -> None:
     classes = {
         kind
-        for _, kind in inspect.getmembers(model, dataclasses.is_dataclass)
+        for _, kind in inspect.getmembers(model, _is_struct)
         if kind.__module__ == model.__name__
     }
     assert {type(value) for value in VALUES} == classes
     for kind in classes:
-        for field in dataclasses.fields(kind):
-            if field.default is dataclasses.MISSING:
+        for field in structs.fields(kind):
+            if field.default is msgspec.NODEFAULT:
                 continue
             told = [getattr(value, field.name) for value in VALUES if type(value) is kind]
             assert any(value != field.default for value in told), (kind, field.name)
@@ -107,10 +112,10 @@ def test_plain_values_are_slotted_and_all_but_summary_frozen(value: Any) -> None
     assert not hasattr(value, "__dict__")
     if isinstance(value, Summary):
         return
-    assert hash(value) == hash(dataclasses.replace(value))
-    for field in dataclasses.fields(value):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(value, field.name, None)
+    assert hash(value) == hash(structs.replace(value))
+    for name in value.__struct_fields__:
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(value, name, None)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,7 @@ def test_source_path_and_relative_path(
 
 def test_summary_counts_results_and_keeps_first_failures() -> None:
     summary = Summary(planned=9)
-    two = (WRITTEN, dataclasses.replace(WRITTEN, bytes=7))
+    two = (WRITTEN, structs.replace(WRITTEN, bytes=7))
     summary.add(Result(SOURCE, "done", two, (Notice("enlarged", "b"), Notice("truncated", "d"))))
     summary.add(Result(SOURCE, "skipped", reason="exists"))
     assert summary.exit_code == 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final, TypeVar, cast
 
 import click
+from msgspec import Struct
 
 from imgbatch.cli.help import every_setting
 from imgbatch.cli.invocation import Invocation
@@ -93,8 +94,7 @@ def _type(kind: declarations.Kind) -> click.ParamType:  # type: ignore[type-arg]
     return click.FLOAT if isinstance(kind, declarations.Seconds) else click.STRING
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """What a command line gives: for its recipe, for the run, and for the command itself."""
 
     recipe: RecipeSettings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run_options
@@ -23,4 +24,5 @@ def command(**parameters: Any) -> int:
     """
     request = given(parameters)
     sizes = request.recipe.sizes or ("2048",)
-    return run_options("resized", replace(request, recipe=replace(request.recipe, sizes=sizes)))
+    recipe = dataclasses.replace(request.recipe, sizes=sizes)
+    return run_options("resized", replace(request, recipe=recipe))

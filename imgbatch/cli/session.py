@@ -6,9 +6,10 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
+
+from msgspec import Struct
 
 from imgbatch import signals
 from imgbatch.cli import progress, safe_streams
@@ -75,8 +76,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
     return summary.exit_code
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
+class _Rows(Struct, frozen=True):
     """Where each file's outcome is shown: in a report, on the screen, in both or nowhere."""
 
     report: Report | None

@@ -7,8 +7,9 @@ what to report for a job that was lost with its process, and yields one result f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from imgbatch.errors import MORE_MEMORY, is_short_of_memory
 
@@ -16,8 +17,7 @@ JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
 
-@dataclass(frozen=True)
-class Task(Generic[JobT, ResultT]):
+class Task(Struct, Generic[JobT, ResultT], frozen=True):
     """What an executor is given.
 
     `function` makes a result of a job and never raises; it and the jobs are pickled. Its second

@@ -17,9 +17,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from multiprocessing.pool import Pool
 from typing import Any, Final, Generic
+
+from msgspec import Struct, field
 
 from imgbatch.errors import WorkersError
 from imgbatch.executors import Control, JobT, ResultT, Task
@@ -135,8 +136,7 @@ class _Feed(Generic[JobT]):
         return [*self._inside.values(), *self._waiting]
 
 
-@dataclass(slots=True)
-class _Signs:
+class _Signs(Struct):
     """Signs of life from one pool: when the last one came, and what is expected.
 
     Silence means something else once a job has `begun`, and again when nothing is left but the

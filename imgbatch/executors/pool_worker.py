@@ -13,9 +13,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from ctypes import c_byte, c_char, c_double, c_int
-from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Final, Generic, TextIO, cast
+
+from msgspec import Struct
 
 from imgbatch.executors import JobT, Task, raised
 
@@ -36,8 +37,7 @@ POSTPONED: Final = 4
 FINISHED: Final = frozenset({DONE, FAILED})
 
 
-@dataclass(frozen=True)
-class Board:
+class Board(Struct, frozen=True):
     """Shared arrays: for each job, by serial number, its state, its worker and when it began."""
 
     states: Any
@@ -59,16 +59,14 @@ class Board:
         )
 
 
-@dataclass(frozen=True)
-class Portion(Generic[JobT]):
+class Portion(Struct, Generic[JobT], frozen=True):
     """Jobs that go to a worker together, each with its serial number."""
 
     serials: Sequence[int]
     jobs: tuple[JobT, ...]
 
 
-@dataclass
-class _Context:
+class _Context(Struct):
     """What a worker process knows: what to do, where to note it, and how much it may take."""
 
     task: Task[Any, Any]

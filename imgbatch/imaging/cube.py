@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO, TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from imgbatch.plurals import counted
 
@@ -30,8 +31,7 @@ _FAR: Final = 1e9
 """Far more than any colour of a table."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cube:
+class Cube(Struct, frozen=True, eq=False):
     """A table of red, green and blue; `dimensions` is 1 (a curve for each) or 3.
 
     In three dimensions red changes fastest. `domain` is the lowest and the highest input colour;

@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import PictureError
@@ -52,8 +53,7 @@ _FRAMES_FACTOR: Final = 16
 """All frames of a file together may have this many times the limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What a file tells without its pixels: its upright size, when and with what it was taken.
 
     From EXIF: `date` is DateTimeOriginal (`2024:05:31 18:20:05`), `subsec` the digits of its
@@ -68,8 +68,7 @@ class Header:
     offset: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What decoding a picture takes: its upright size in the file, the upright size from the
     decoder, and the estimated peak of memory in bytes, including its pixels.
 
@@ -218,8 +217,7 @@ def _page(
     return page, file
 
 
-@dataclass(slots=True)
-class _Unread:
+class _Unread(Struct):
     """What is known about a picture, or a page, before its pixels are decoded."""
 
     image: Image.Image

@@ -6,10 +6,10 @@ What Pillow does for its own images is done here on NumPy arrays, under the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Transpose
@@ -19,8 +19,7 @@ from imgbatch.model import Size
 _MODES: Final = {2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Deep:
+class Deep(Struct, frozen=True, eq=False):
     """Pixels as an array of uint16, (height, width, channels): grey and alpha, RGB or RGBA.
 
     Alpha comes last and is not premultiplied.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(Struct, frozen=True):
     """A finished file in memory."""
 
     data: bytes
@@ -173,8 +173,7 @@ def _too_large(error: fitting.TooLargeError, whole: _File, limit: int) -> str:
     return message
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(Struct, frozen=True):
     """A file without its bytes: frames as its format can hold them, and what travels along."""
 
     frames: Sequence[Picture]

@@ -8,12 +8,14 @@ formats without a signature (TGA) go by the file's suffix. PIL is not imported h
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from imgbatch.errors import UsageError
 
@@ -46,8 +48,7 @@ _ROW_BY_ROW: Final = (8.0, 13.0)
 """The file; a copy converted to sRGB; flattening alpha and reducing 16 bits take the most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class Format(Struct, frozen=True, kw_only=True):
     """One row: how a format is recognised, named, and what it can hold.
 
     `plugin` is the module that teaches Pillow the format `pillow`; it belongs to Pillow itself
@@ -88,7 +89,7 @@ class Format:
 
     def __post_init__(self) -> None:
         if self.holds & {"dpi", "exif"}:
-            object.__setattr__(self, "settings", self.settings | {"dpi"})
+            force_setattr(self, "settings", self.settings | {"dpi"})
 
     @property
     def alpha(self) -> bool:

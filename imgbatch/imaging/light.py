@@ -9,11 +9,11 @@ or sRGB's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -67,8 +67,7 @@ def resize(picture: Picture, size: Size, kernel: str, box: Box) -> Image.Image |
     return Image.frombytes(picture.mode, size, resized.tobytes())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tables:
+class _Tables(Struct, frozen=True, eq=False):
     """A curve, looked up both ways. `exact` says that 16 bits of light distinguish all levels.
 
     `light` and `light_16` are the light of each level (256 or 65536), as float32 from 0 to 1 and

@@ -10,9 +10,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+from msgspec import Struct
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
@@ -30,8 +30,7 @@ Every = Callable[[str, Series], bool]
 """From the name of a file's format and its series to whether all frames are wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """How strict to be with a file: its maximum of pixels, and whether it may be cut short.
 
     And what to take from it: every frame, if `every` says so, which is called with the format's

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from imgbatch.model import Notice, NoticeKind, Origin, Size
 
@@ -54,8 +56,7 @@ def stored_box(box: Box, size: Size, orientation: int) -> Box:
     return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """What a file says about its picture.
 
     `exif` is a TIFF block without the "Exif" prefix, `xmp` an XMP packet, `iptc` the records of
@@ -75,8 +76,7 @@ class Metadata:
         return bool(self.exif or self.xmp or self.iptc or self.comment or self.texts)
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """Describes the several frames of a file: of an animation, or pages of a document.
 
     `plays` is how often an animation is shown, 0 for ever.
@@ -87,8 +87,7 @@ class Series:
     plays: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
+class Coding(Struct, frozen=True):
     """How the file was coded, for outputs of the same size that are to lose as little as it did.
 
     `tables` are a JPEG's quantisation tables as Pillow gives them, `subsampling` Pillow's number
@@ -103,8 +102,7 @@ class Coding:
     bilevel: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """One picture inside a worker, or one frame of several. It never crosses a process.
 
     `pixels` are a Pillow image in mode L, LA, RGB, RGBA, CMYK or I;16, or, for colours with 16 bits

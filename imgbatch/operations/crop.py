@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture, turn
@@ -30,7 +32,7 @@ _GEOMETRY: Final = re.compile(
 _FOLLOW_HELP: Final = "turn the ratio with the picture: 3:2 becomes 2:3 for a portrait"
 
 
-class WordKind(Kind):
+class WordKind(Kind, frozen=True):
     """A string in some form, which stays a string."""
 
     def read(self, word: str) -> Any:
@@ -48,7 +50,7 @@ class WordKind(Kind):
         """The meaning of the string; raises ValueError."""
 
 
-class RatioKind(WordKind):
+class RatioKind(WordKind, frozen=True):
     """Width to height."""
 
     @property
@@ -66,7 +68,7 @@ class RatioKind(WordKind):
         return width, height
 
 
-class GeometryKind(WordKind):
+class GeometryKind(WordKind, frozen=True):
     """Width and height, and optionally the place of the upper left corner."""
 
     @property

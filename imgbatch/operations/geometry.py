@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Final, get_args
 
+from msgspec import Struct
+
 from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import Box, Picture, turn, turned
 from imgbatch.model import WHITE, Colour, Fit, Gravity, Kernel, Size
@@ -41,8 +43,7 @@ _SIZE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SizeSpec:
+class SizeSpec(Struct, frozen=True):
     """A requested size: a box, one side of it, a percentage, or megapixels."""
 
     width: int | None = None
@@ -94,8 +95,7 @@ def _plain(number: float) -> str:
     return f"{Decimal(repr(number)):f}".removesuffix(".0")
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """How a picture gets its new size: its part `box` is resampled to `scaled`, which is placed at
     `offset` on a canvas of `canvas` pixels.
     """

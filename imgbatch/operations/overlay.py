@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture
@@ -203,8 +205,7 @@ def _in_space(mark: Picture, icc: bytes | None, grey: bool) -> Picture:
     return colour.convert(mark, colour.srgb_profile_for("L")) if grey else mark
 
 
-@dataclass(frozen=True, slots=True)
-class _FontKind(FileKind):
+class _FontKind(FileKind, frozen=True):
     """A font file, or the name of a font that this system has."""
 
     def within(self, folder: str, value: Any) -> Any:
@@ -227,7 +228,7 @@ class TextOverlay(Operation):
 
     `text` may contain the fields of names: {stem}, {ext}, {dir} and {parent} of the source, {seq},
     {output}, {width} and {height} of the picture at this point, {date:%Y-%m-%d} when it was taken
-    (or else when the file was changed) and {camera} (or `unknown`). Braces are doubled, `\\n`
+    (or else when the file was modified) and {camera} (or `unknown`). Braces are doubled, `\\n`
     starts a new line. The font's size is `size` per cent of the picture's shorter side, less if the
     text would not fit between the margins. The bundled font is Aileron, which only has the letters
     of English; text with others is drawn in a font of the system (DejaVu Sans, Arial, …) unless

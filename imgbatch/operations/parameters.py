@@ -7,10 +7,11 @@ import itertools
 import math
 import os
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Colour
@@ -39,21 +40,21 @@ def shortest(number: float) -> str:
     return short if float(short) == number else repr(number)
 
 
-class Kind(ABC):
+class Kind(Struct, frozen=True):
     """A kind of values. `read` and `check` raise ValueError for what they cannot accept."""
 
     @property
-    @abstractmethod
     def expected(self) -> str:
         """The allowed values, in words."""
+        raise NotImplementedError
 
-    @abstractmethod
     def read(self, word: str) -> Any:
         """The value of a word on the command line, still to be checked."""
+        raise NotImplementedError
 
-    @abstractmethod
     def check(self, value: Any) -> Value:
         """The value as operations get it, from one written in Python or in a recipe."""
+        raise NotImplementedError
 
     def within(self, folder: str, value: Any) -> Any:
         """A value from a recipe in `folder`, as it must be from here."""
@@ -68,8 +69,7 @@ class Kind(ABC):
         return shortest(value) if isinstance(value, float) else f"{value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Number(Kind):
+class Number(Kind, frozen=True):
     """A number, or with `whole` one without a fraction."""
 
     low: float = -math.inf
@@ -98,8 +98,7 @@ class Number(Kind):
         return number
 
 
-@dataclass(frozen=True, slots=True)
-class Truth(Kind):
+class Truth(Kind, frozen=True):
     """Yes or no."""
 
     @property
@@ -121,8 +120,7 @@ class Truth(Kind):
         return "yes" if value else "no"
 
 
-@dataclass(frozen=True, slots=True)
-class Text(Kind):
+class Text(Kind, frozen=True):
     """Free text, or one of `choices`; `what` is what it is meant to be."""
 
     choices: tuple[str, ...] = ()
@@ -141,8 +139,7 @@ class Text(Kind):
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class ColourKind(Kind):
+class ColourKind(Kind, frozen=True):
     """A CSS colour; the value is red, green, blue and alpha."""
 
     @property
@@ -172,8 +169,7 @@ class ColourKind(Kind):
         return f"{self.plain(value)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Points(Kind):
+class Points(Kind, frozen=True):
     """Points of a curve, at least two, from left to right: `0/0 128/140 255/255`."""
 
     low: float = 0.0
@@ -209,8 +205,7 @@ class Points(Kind):
 _MAX_BYTES: Final = 100_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class FileKind(Kind):
+class FileKind(Kind, frozen=True):
     """A file, which is read at once; `what` is what it is meant to be."""
 
     what: str = "a file"
@@ -240,8 +235,7 @@ class FileKind(Kind):
         return f"{value.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A setting of an operation: its default, the values it accepts, and its meaning.
 
     A default of None makes it optional.

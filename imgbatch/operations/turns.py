@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from msgspec.structs import replace
 
 from imgbatch.imaging.picture import Picture, turned
 from imgbatch.model import WHITE, Colour, Size

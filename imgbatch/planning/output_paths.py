@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from imgbatch.imaging import formats
 from imgbatch.model import Source
@@ -23,8 +24,7 @@ _SURELY_SHORT: Final = LONGEST_NAME // 4
 _TELLING: Final = frozenset({"stem", "seq"})
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """Something in the way of a target, in words, and the option that helps."""
 
     source: Source

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
@@ -34,8 +35,7 @@ def nothing_known(target: str) -> Made | None:
     return None
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """Everything that will be done: the jobs in scan order, and what is not done.
 
     `notices` are warnings that stop nothing, and do not belong to a single file.
@@ -65,8 +65,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Struct, frozen=True):
     """Nothing is made of a source, and why."""
 
     reason: str

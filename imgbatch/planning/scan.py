@@ -7,9 +7,10 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
@@ -23,8 +24,7 @@ Identity = tuple[int, int]
 """Device and inode: two paths to the same file or folder have the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which files below the given paths are selected.
 
     Patterns are shell globs on the path relative to the folder, with `*` also matching "/" and
@@ -43,8 +43,7 @@ class Selection:
         return _Patterns(_any_of(self.include), _any_of(self.exclude))
 
 
-@dataclass(frozen=True, slots=True)
-class _Patterns:
+class _Patterns(Struct, frozen=True):
     include: re.Pattern[str] | None
     exclude: re.Pattern[str] | None
 

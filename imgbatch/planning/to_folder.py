@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from imgbatch.model import FileState, Job, Made, OnConflict, Source, Target
 from imgbatch.naming import folded
@@ -28,8 +30,7 @@ from imgbatch.store import local_files
 _PLAIN: Final = "{stem}{ext}"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """An output that is not made: the file at `path` stays, or is up to date (no path)."""
 
     path: str | None = None

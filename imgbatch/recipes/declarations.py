@@ -14,16 +14,18 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypedDict, Unpack
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
 from imgbatch.recipes.units import amount, in_words
 
 
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of values. `types` are the types that a recipe may use for it."""
 
     types: ClassVar[tuple[type, ...]] = (str,)
@@ -42,7 +44,7 @@ class Kind:
         return f"{value}"
 
 
-class Flag(Kind):
+class Flag(Kind, frozen=True):
     """On or off."""
 
     types: ClassVar[tuple[type, ...]] = (bool,)
@@ -51,24 +53,23 @@ class Flag(Kind):
         return "yes" if value else ""
 
 
-class Text(Kind):
+class Text(Kind, frozen=True):
     """Any text."""
 
 
-class Measure(Text):
+class Measure(Text, frozen=True):
     """Text that may be just a number: a size."""
 
     types: ClassVar[tuple[type, ...]] = (str, int)
 
 
-@dataclass(eq=False, repr=False)
-class Path(Kind):
+class Path(Kind, frozen=True):
     """A file or a folder; if `dash` is allowed, - is standard output."""
 
     dash: bool = False
 
 
-class Several(Kind):
+class Several(Kind, frozen=True):
     """A setting that may be given several times, in order."""
 
     types: ClassVar[tuple[type, ...]] = (list,)
@@ -77,8 +78,7 @@ class Several(Kind):
         return ""
 
 
-@dataclass(eq=False, repr=False)
-class Choice(Kind):
+class Choice(Kind, frozen=True):
     """One of `choices`; `what` is what messages call it, `hints` explain other programs' words.
 
     With `listed` the command line itself names them all and accepts no other.
@@ -106,8 +106,7 @@ class Choice(Kind):
         raise UsageError(f"unknown {self.what or name} {value!r}: {hint}")
 
 
-@dataclass(eq=False, repr=False)
-class Whole(Kind):
+class Whole(Kind, frozen=True):
     """A whole number from `low` to `high`; None is no limit.
 
     `refused` is the message for values outside, with a {value}.
@@ -129,8 +128,7 @@ class Whole(Kind):
         raise UsageError(refused.format(value=value))
 
 
-@dataclass(eq=False, repr=False)
-class Seconds(Kind):
+class Seconds(Kind, frozen=True):
     """More than 0 seconds, and at most `high`."""
 
     high: int = 1_000_000
@@ -144,8 +142,7 @@ class Seconds(Kind):
         )
 
 
-@dataclass(eq=False, repr=False)
-class Amount(Kind):
+class Amount(Kind, frozen=True):
     """A whole number from 1, optionally with a unit: 1500000, 1.5M, 1.5MB where `unit` is B.
 
     `refused` is as in Whole.
@@ -180,8 +177,7 @@ class Spelling(TypedDict, total=False):
     python: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """Everything that is declared about one setting.
 
     `group` is its heading in help. `option` is the long option if it is not the field's own name,
@@ -236,7 +232,7 @@ def setting(
     **spelling: Unpack[Spelling],
 ) -> Any:
     """Declare a field of a dataclass; see Setting."""
-    return field(
+    return dataclasses.field(
         default=default,
         metadata={_MARK: Setting("", default, kind, group, help, **spelling)},
     )
@@ -250,7 +246,7 @@ def declared(kind: type) -> Mapping[str, Setting]:
     """The settings that a dataclass declares, by the names of their fields."""
     return MappingProxyType(
         {
-            one.name: dataclasses.replace(one.metadata[_MARK], name=one.name)
+            one.name: replace(one.metadata[_MARK], name=one.name)
             for one in dataclasses.fields(kind)
             if _MARK in one.metadata
         }

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
 
+from msgspec import Struct
+
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
-from imgbatch.recipes import memory
 from imgbatch.recipes.declarations import declared
 from imgbatch.recipes.settings import (
     OutputSettings,
@@ -161,6 +162,9 @@ class Recipe:
         are 8-bit grey or RGB, and `pixel_bytes` how much each takes: 8 for colours with 16 bits
         per channel, otherwise 4. Without them the worst case is assumed.
         """
+        # It loads Pillow, which the process that plans does without.
+        from imgbatch.recipes import memory
+
         each = pixel_bytes or (4 if plain else 8)
         begins = [
             (self.outputs[start.output], start.serves)
@@ -211,8 +215,7 @@ class Recipe:
         return _digest((*parts, output.name) if named else parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """Where an output starts: from the prepared picture, or from another output's (`base`) as it
     is after its resize. `serves` tells whether others start from this one's.
 
@@ -256,13 +259,18 @@ def _digest(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Dataclasses by their class and fields, so that no list of fields is kept by hand."""
+    if isinstance(value, Struct):
+        later: frozenset[str] = getattr(type(value), "LATER", frozenset())
+        usual = type(value)() if later else value
+        fields = {
+            name: _plain(getattr(value, name))
+            for name in value.__struct_fields__
+            if name not in later or getattr(value, name) != getattr(usual, name)
+        }
+        return {"class": type(value).__name__, **fields}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         counted = [one for one in dataclasses.fields(value) if one.compare]
-        fields = {
-            one.name: _plain(getattr(value, one.name))
-            for one in counted
-            if not one.metadata.get("later") or getattr(value, one.name) != one.default
-        }
+        fields = {one.name: _plain(getattr(value, one.name)) for one in counted}
         return {"class": type(value).__name__, **fields}
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()

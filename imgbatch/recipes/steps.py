@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any, Final, cast, get_args
@@ -38,7 +37,7 @@ class UnsuitedError(UsageError):
 def encoding(settings: OutputSettings) -> Encoding:
     """How an output's file is written; raises UsageError for a setting that makes no sense."""
     row = None if settings.format.lower() == "keep" else formats.lookup(settings.format)
-    values = {field.name: _checked(settings, field.name) for field in dataclasses.fields(Encoding)}
+    values = {name: _checked(settings, name) for name in Encoding.__struct_fields__}
     for name in ("quality", "max_bytes"):
         if settings.lossless and values[name] is not None:
             raise _excluded(name)

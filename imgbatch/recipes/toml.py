@@ -17,7 +17,6 @@ path = "web/{dir}/{stem}{ext}"
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
 import os
@@ -27,6 +26,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Final, get_args
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
@@ -114,8 +115,7 @@ def _nearest(word: str, known: Collection[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     """One reading of a file; `path` is what messages call it."""
 
     path: str
@@ -371,11 +371,11 @@ def _conversion(
 def _encoded(encoding: Encoding) -> dict[str, Any]:
     usual = Encoding()
     table: dict[str, Any] = {}
-    for field in dataclasses.fields(encoding):
-        value = getattr(encoding, field.name)
-        if value != getattr(usual, field.name):
-            key = dashed(field.name)
-            table[key] = ColourKind().plain(value) if field.name == "background" else value
+    for name in encoding.__struct_fields__:
+        value = getattr(encoding, name)
+        if value != getattr(usual, name):
+            key = dashed(name)
+            table[key] = ColourKind().plain(value) if name == "background" else value
     return table
 
 

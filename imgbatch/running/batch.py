@@ -6,10 +6,11 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, Unpack
+
+from msgspec.structs import replace
 
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, encode, formats, resample
@@ -35,8 +37,7 @@ class ShareExceededError(Exception):
     """The picture fits into the run's memory, but not into this worker's share."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """The finished files of one source, in the order of its targets, and its checksum."""
 
     files: list[Encoded]
@@ -144,8 +145,7 @@ def _work_on(
                 one.finish(job)
 
 
-@dataclass(slots=True)
-class _Making:
+class _Making(Struct):
     """An output in the making: its frames, and then its file.
 
     One that is not `wanted` is up to date, and at most a starting point for others: their pixels

@@ -6,9 +6,10 @@ import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging.encode import Encoded

@@ -15,7 +15,8 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from imgbatch.model import LATEST_NS, FileState
 
@@ -54,8 +55,7 @@ def state_of(found: os.stat_result) -> FileState:
     )
 
 
-@dataclass(slots=True)
-class Staged:
+class Staged(Struct):
     """A file that is written, but not yet visible under its name.
 
     `temporary` is the path by which it can be read. For a file without a name that goes through its

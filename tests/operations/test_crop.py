@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from fractions import Fraction
 from io import BytesIO
@@ -14,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -362,7 +362,7 @@ def test_crop_of_a_jpeg_shrunk_on_load_matches_that_of_the_whole(
 def test_rotated_picture_is_cropped_upright(orientation: int) -> None:
     upright = levels_of_all_kinds(3)
     stored = np.ascontiguousarray(pictures.stored(upright, orientation))
-    picture = dataclasses.replace(
+    picture = replace(
         Picture.of(Image.fromarray(stored)), full_size=(83, 61), orientation=orientation
     )
     part = parse("crop:geometry=40x30+5+7").apply(picture)

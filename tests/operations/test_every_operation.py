@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from toolkit import ROOT
 from toolkit.reference import (
     MODES,
@@ -101,7 +102,7 @@ def test_given_picture_is_not_changed(words: str, mode: str) -> None:
 def test_picture_shrunk_on_load_gets_the_size_derived_from_the_file(words: str) -> None:
     whole = picture_of("RGB")
     operation = parse(words)
-    picture = dataclasses.replace(whole, full_size=(329, 241), area=(0.0, 0.0, 82.25, 60.25))
+    picture = replace(whole, full_size=(329, 241), area=(0.0, 0.0, 82.25, 60.25))
     after = operation.apply(picture)
     assert after.full_size == operation.output_size((329, 241))
     if after.full_size == picture.full_size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -67,7 +67,7 @@ def picture_in(mode: str, size: tuple[int, int] = (83, 61)) -> Picture:
         picture = Picture.of(Image.new("L", size)).with_pixels(
             Image.fromarray(fine[..., 0]) if mode == "I;16" else Deep(fine)
         )
-    return dataclasses.replace(picture, origin=Origin("meadow", ".jpg"))
+    return replace(picture, origin=Origin("meadow", ".jpg"))
 
 
 def levels_in(picture: Picture) -> Floats:
@@ -226,7 +226,7 @@ def test_vignette_spares_the_centre_and_darkens_the_corners_equally() -> None:
 def test_16_bits_are_processed_in_8_with_a_warning(words: str) -> None:
     deep = picture_in("I;16")
     eight = Picture.of(colour.to_8_bit(deep.image))
-    eight = dataclasses.replace(eight, origin=deep.origin)
+    eight = replace(eight, origin=deep.origin)
     after = applied(words, deep)
     assert np.array_equal(levels_in(after), levels_in(applied(words, eight)))
     assert after.notices == (DEPTH_NOTICE,)
@@ -314,7 +314,7 @@ def tolerance(amount: float) -> float:
 def test_grain_matches_its_definition_and_keeps_alpha(
     words: str, amount: float, grain: float, coloured: bool, seed: int, mode: str
 ) -> None:
-    picture = dataclasses.replace(picture_of(mode), origin=Origin("Müritz am Abend", ".jpg"))
+    picture = replace(picture_of(mode), origin=Origin("Müritz am Abend", ".jpg"))
     expected = grained(picture, amount, grain, coloured and mode[:3] == "RGB", seed)
     after = levels_in(applied(words, picture))
     bands = expected.shape[2]
@@ -384,12 +384,12 @@ def test_grain_is_the_same_in_all_channels_unless_coloured() -> None:
 
 
 def test_grain_is_repeatable_and_differs_by_name_and_seed() -> None:
-    picture = dataclasses.replace(even(128), origin=Origin("a", ".jpg"))
+    picture = replace(even(128), origin=Origin("a", ".jpg"))
     found = {
         (stem, ext, seed): levels_in(
             applied(
                 f"grain:seed={seed}",
-                dataclasses.replace(picture, origin=Origin(stem, ext, "b", 9, 3, "web")),
+                replace(picture, origin=Origin(stem, ext, "b", 9, 3, "web")),
             )
         ).tobytes()
         for stem in ("a", "b\udcff")
@@ -432,7 +432,7 @@ def test_every_frame_of_an_animation_is_changed_alike(tmp_path: Path, words: str
             found.append(image.convert("L"))
     assert len(found) == 3
     for number, seen in enumerate(found):
-        picture = dataclasses.replace(
+        picture = replace(
             Picture.of(Image.new("L", (40, 30), 90 + 40 * number)),
             origin=Origin("moving", ".gif"),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Final
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -102,7 +102,7 @@ def test_rotated_and_shrunk_picture_is_cropped_like_the_whole_one(orientation: i
     expected = kept_of("smart-crop:ratio=1:1,zoom=1.5", picture)
     upright = np.asarray(picture.image.reduce(4))
     stored = np.ascontiguousarray(pictures.stored(upright, orientation))
-    shrunk = dataclasses.replace(
+    shrunk = replace(
         Picture.of(Image.fromarray(stored)), full_size=(960, 640), orientation=orientation
     )
     found = kept_of("smart-crop:ratio=1:1,zoom=1.5", shrunk)

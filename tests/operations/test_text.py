@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 from toolkit import pictures
 from toolkit.overlays import ORIGIN, applied, check_laid, converted, in_8_bits, named, over
@@ -175,7 +175,7 @@ def exif_of(date: str = "2019:08:07 06:05:04", model: str = "Box 3") -> bytes:
     ],
 )
 def test_fields_are_filled_in_for_this_picture(template: str, text: str) -> None:
-    picture = dataclasses.replace(blank(), metadata=Metadata(exif=exif_of()))
+    picture = replace(blank(), metadata=Metadata(exif=exif_of()))
     escaped = text.replace("{", "{{").replace("}", "}}")
     after, plainly = (
         build("text", {"text": words, "size": 9.0}).apply(picture) for words in (template, escaped)
@@ -186,7 +186,7 @@ def test_fields_are_filled_in_for_this_picture(template: str, text: str) -> None
 
 @pytest.mark.parametrize("exif", [None, b"broken", exif_of("0000:00:00 00:00:00", "")])
 def test_missing_exif_fields_fall_back(exif: bytes | None) -> None:
-    picture = dataclasses.replace(blank(), metadata=Metadata(exif=exif))
+    picture = replace(blank(), metadata=Metadata(exif=exif))
     changed = datetime.fromtimestamp(ORIGIN.mtime_ns / 1e9, UTC).astimezone()
     text = f"{changed:%Y-%m-%d %H:%M} unknown"
     after = applied("text:text={date:%Y-%m-%d %H:%M} {camera}", picture)
@@ -244,7 +244,7 @@ def test_coloured_text_turns_grey_into_rgb() -> None:
 def test_text_colour_is_converted_to_the_profile_of_the_picture() -> None:
     wide = pictures.wide_gamut_profile()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = dataclasses.replace(blank(), icc=wide)
+    picture = replace(blank(), icc=wide)
     after = applied("text:text=HHH,size=50,colour=#d03010,shadow=no", picture)
     told = converted((0xD0, 0x30, 0x10), srgb, wide)
     near = np.abs(planes_of(after.image) - told).max(axis=2) <= 1
@@ -266,7 +266,7 @@ def test_text_colour_is_converted_to_the_profile_of_the_picture() -> None:
     ],
 )
 def test_unusual_names_are_drawn_as_far_as_the_font_goes(text: str) -> None:
-    picture = dataclasses.replace(blank(), origin=Origin(text))
+    picture = replace(blank(), origin=Origin(text))
     for words in ("text", "text:size=40,gravity=center", "text:text={stem}\\n{stem}"):
         assert applied(words, picture).size == (240, 120)
 
@@ -331,7 +331,7 @@ def test_missing_letters_are_refused_in_a_text_and_replaced_in_a_name(
     with pytest.raises(UsageError, match="found 'ü日', expected letters that the bundled font"):
         parse("text:text=Müritz 日")
     assert parse("text:text=© “Müller”".replace("ü", "u"))
-    picture = dataclasses.replace(blank(), origin=Origin("Müritz"))
+    picture = replace(blank(), origin=Origin("Müritz"))
     after = applied("text", picture)
     assert after.image.tobytes() == applied("text:text=Muritz", blank()).image.tobytes()
 
@@ -345,7 +345,7 @@ def test_letters_missing_from_the_bundled_font_are_drawn_in_a_system_font(
     (system / "DejaVuSans.ttf").write_bytes(with_letter(bundled.read_bytes(), "»", "ü"))
     lettering.suitable.cache_clear()
     lettering._system_font.cache_clear()
-    picture = dataclasses.replace(blank(), origin=Origin("Müri"))
+    picture = replace(blank(), origin=Origin("Müri"))
     after = applied("text", picture)
     assert after.image.tobytes() == applied("text:text=M»ri", blank()).image.tobytes()
     assert lettering.suitable("Muri", None) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from io import BytesIO
@@ -14,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -92,7 +92,7 @@ def on_its_side(upright: NDArray[np.uint8], orientation: int) -> Picture:
     stored = np.ascontiguousarray(pictures.stored(upright, orientation))
     size = upright.shape[1], upright.shape[0]
     picture = Picture.of(Image.fromarray(stored))
-    return dataclasses.replace(picture, full_size=size, orientation=orientation)
+    return replace(picture, full_size=size, orientation=orientation)
 
 
 # What holds for all
@@ -144,7 +144,7 @@ def test_any_picture_gets_the_announced_size(size: Size, angle: float, fit: str,
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("words", LOSSLESS)
 def test_quarter_turns_and_flips_move_pixels_and_change_none(words: str, mode: str) -> None:
-    picture = dataclasses.replace(picture_in(mode), icc=b"any")
+    picture = replace(picture_in(mode), icc=b"any")
     after = parse(words).apply(picture)
     expected = LOSSLESS[words](levels_in(picture))
     assert np.array_equal(levels_in(after), expected)
@@ -169,9 +169,7 @@ def test_shrunk_picture_is_turned_with_its_area_and_size(words: str, orientation
     """A quarter of 330 x 242 pixels, the last column and row half empty."""
     upright = levels_of_all_kinds(3)
     stored_area = {True: (0.0, 0.0, 82.5, 60.5), False: (0.0, 0.0, 60.5, 82.5)}[orientation < 5]
-    shrunk = dataclasses.replace(
-        on_its_side(upright, orientation), full_size=(330, 242), area=stored_area
-    )
+    shrunk = replace(on_its_side(upright, orientation), full_size=(330, 242), area=stored_area)
     resize = Resize(SizeSpec(30, 30), "exact")
     before = resize.apply(shrunk)
     after = resize.apply(parse(words).apply(shrunk))
@@ -461,7 +459,7 @@ def test_corners_have_the_background_colour(
 
 
 def test_background_is_given_in_srgb() -> None:
-    picture = dataclasses.replace(picture_in("RGB"), icc=pictures.wide_gamut_profile())
+    picture = replace(picture_in("RGB"), icc=pictures.wide_gamut_profile())
     made = parse("rotate:angle=20,background=#c02040").apply(picture)
     expected = colour.levels_of((192, 32, 64, 255), picture)
     assert expected != (192, 32, 64)

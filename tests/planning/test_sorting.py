@@ -417,7 +417,7 @@ def test_docs_list_every_field_and_its_fallback() -> None:
         (row,) = (
             one for one in table.splitlines() if one.startswith("|") and f"{{{field}}}" in one
         )
-        for fallback in ("`unknown`", "; 0 if", "when the file was changed"):
+        for fallback in ("`unknown`", "; 0 if", "when the file was modified"):
             assert (fallback in meant) == (fallback in row), (field, fallback)
 
 

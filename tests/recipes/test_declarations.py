@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import pytest
+from msgspec import structs
 
 import imgbatch
 from imgbatch.cli.commands import group
@@ -57,7 +57,7 @@ def test_python_arguments_are_typed_as_declared() -> None:
 
 def test_encoding_has_only_declared_output_settings_with_their_defaults() -> None:
     usual = {"format": "keep", "background": "white"}
-    for field in dataclasses.fields(Encoding):
+    for field in structs.fields(Encoding):
         if field.name not in usual:
             assert OUTPUTS[field.name].default == field.default, field.name
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
+from msgspec import Struct, structs
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
@@ -356,7 +357,12 @@ def _rich_recipe() -> Recipe:
 
 def _variations(value: Any) -> Iterator[tuple[str, Any]]:
     """The same value with one thing changed, for every thing in it."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            for place, changed in _variations(getattr(value, name)):
+                where = f"{type(value).__name__}.{name}{place}"
+                yield where, structs.replace(value, **{name: changed})
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             if not field.compare:
                 continue
@@ -488,7 +494,10 @@ def test_recipe_survives_pickling_with_its_digest(protocol: int) -> None:
 
 def test_recipes_and_outputs_are_frozen() -> None:
     recipe = _rich_recipe()
-    for thing in (recipe, recipe.outputs[0], recipe.outputs[0].template):
+    template = recipe.outputs[0].template
+    for thing in (recipe, recipe.outputs[0]):
         for field in dataclasses.fields(thing):
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(thing, field.name, None)
+    with pytest.raises(AttributeError, match="immutable"):
+        template.text = "{stem}"  # type: ignore[misc]

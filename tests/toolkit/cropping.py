@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,9 +27,7 @@ def of_mode(mode: str, levels: NDArray[np.uint8]) -> Picture:
         return Picture.of(image)
     if mode.endswith(";16"):
         deep = Deep(levels.astype(np.uint16) * 257)
-        return dataclasses.replace(
-            Picture.of(Image.new("L", deep.size)).with_pixels(deep), full_size=deep.size
-        )
+        return replace(Picture.of(Image.new("L", deep.size)).with_pixels(deep), full_size=deep.size)
     return Picture.of(image_of(mode, np.ascontiguousarray(levels)))
 
 

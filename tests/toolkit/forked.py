@@ -28,24 +28,34 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 # What an interpreter reads when it starts.
 _AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OPENBLAS_")
 _LOADED: Final = (
+    "imgbatch.cli.commands",
+    "imgbatch.cli.output",
+    "imgbatch.cli.progress",
     "imgbatch.cli.resize",
-    "imgbatch.running.batch",
+    "imgbatch.cli.session",
     "imgbatch.executors.pool",
     "imgbatch.executors.serial",
-    "imgbatch.store.journal",
-    "imgbatch.cli.progress",
+    "imgbatch.recipes.memory",
+    "imgbatch.running.batch",
     "imgbatch.running.report",
-    "imgbatch.running.worker_tasks",
     "imgbatch.running.worker",
+    "imgbatch.running.worker_tasks",
+    "imgbatch.store.journal",
     "multiprocessing.popen_forkserver",
+    "multiprocessing.queues",
     "multiprocessing.sharedctypes",
+    "multiprocessing.synchronize",
     "numpy",
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
     "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin",
 )
 _STREAMS: Final = 3
 _NUMBER_BYTES: Final = 8
@@ -252,6 +262,16 @@ def _leave_behind(kept: set[int]) -> None:
                 continue
 
 
+def _end(code: int) -> NoReturn:
+    """End as an interpreter does, without freeing every object: each would first be copied."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(code)
+
+
 def _named(function: str) -> Callable[[], object]:
     module, _, name = function.partition(":")
     found: Callable[[], object] = getattr(importlib.import_module(module), name)
@@ -271,4 +291,9 @@ if __name__ == "__main__":
         socket.socket(fileno=int(sys.argv[1])),
         _named(sys.argv[3]) if sys.argv[3] else lambda: None,
     )
-    runpy.run_module("imgbatch", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("imgbatch", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        _end(ended.code)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from io import BytesIO
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image, ImageCms
 
 from imgbatch.imaging.picture import Picture
@@ -22,7 +22,7 @@ ORIGIN: Final = Origin("photo", ".jpg", "holidays/lake", 7, 1_717_172_405 * 10**
 
 
 def named(picture: Picture) -> Picture:
-    return dataclasses.replace(picture, origin=ORIGIN)
+    return replace(picture, origin=ORIGIN)
 
 
 def applied(words: str, picture: Picture) -> Picture:

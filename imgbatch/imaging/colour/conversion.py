@@ -8,10 +8,10 @@ extra `deep`), since Pillow's has no mode for them. A picture without a profile 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
 from PIL import Image, ImageColor
 
 from imgbatch.errors import PictureError, UsageError, raise_if_short_of_memory

@@ -6,8 +6,9 @@ Most of it is arguments of Pillow's `save`; a TIFF and a JPEG 2000 get theirs wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import boxes, directories, iptc, segments

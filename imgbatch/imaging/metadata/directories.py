@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple
+
+from msgspec import Struct, field
 
 from imgbatch.imaging import limits
 
@@ -52,8 +53,7 @@ class Field(NamedTuple):
         return self._replace(data=_turned(self.data, _NUMBER_BYTES[self.kind]))
 
 
-@dataclass
-class Directory:
+class Directory(Struct):
     """Fields in one byte order ("<" or ">"), and the directories that its pointers lead to.
 
     `lost` counts the fields that could not be read.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from typing import Final, TypeVar, get_args
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.imaging import limits
@@ -31,8 +32,7 @@ _COPIES: Final = 4
 EVERY_POLICY: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What a just opened image has besides its pixels, unchanged.
 
     Only EXIF was parsed, and already describes the upright picture: its orientation is reset and

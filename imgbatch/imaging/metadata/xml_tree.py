@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from imgbatch.imaging import limits
 
@@ -46,8 +47,7 @@ class Markup(str):
         return self.startswith("<?")
 
 
-@dataclass(slots=True, eq=False)
-class Element:
+class Element(Struct, eq=False):
     """An element: its name, the name as written, its attributes and children.
 
     The document itself is one without a name.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Final, NamedTuple
 from zlib import crc32
+
+from msgspec import Struct
 
 from imgbatch.model import Size
 
@@ -39,16 +40,14 @@ class Frame(NamedTuple):
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A frame in a file: its fcTL, and the compressed pixels in their pieces."""
 
     control: tuple[int, ...]
     pieces: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(Struct, frozen=True):
     """The frames of a file. `plays` is how often they are shown, 0 for ever.
 
     `complete` is False if the file ends before its IEND. `still_beside` says that it also has a

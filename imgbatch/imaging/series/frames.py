@@ -7,10 +7,11 @@ the canvas is transparent at first, and where a frame is cleared; a background c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.imaging.series import apng, avif, gif
@@ -24,8 +25,7 @@ class Frame(NamedTuple):
     duration: float
 
 
-@dataclass(frozen=True, slots=True)
-class Animation:
+class Animation(Struct, frozen=True):
     """What the headers of a file and its frames say about an animation.
 
     `plays` is how often it is shown, 0 for ever. `complete` is False if the file is cut short:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, Final, NamedTuple
 
+from msgspec import Struct
 from PIL import Image
 
 from imgbatch.imaging import limits
@@ -61,8 +61,7 @@ class Block(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(Struct, frozen=True):
     """The frames of a file. `plays` is how often they are shown, 0 for ever.
 
     `complete` is False if the file ends inside a frame, or before the first.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -55,8 +55,7 @@ def delays(durations: Sequence[float]) -> list[int]:
     return result
 
 
-@dataclass(slots=True)
-class _Drawn:
+class _Drawn(Struct):
     """A frame that is not written yet: what happens to it depends on the next.
 
     `numbers` are the indices of its pixels in `colours`, `seen` is how it looks, `below` what it

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from io import SEEK_END
 from typing import BinaryIO, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from imgbatch.imaging import limits
 from imgbatch.imaging.metadata import directories
