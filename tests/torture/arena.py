@@ -260,6 +260,9 @@ class Arena:
         """Start the command in its own session; nothing of it is left on exit."""
         self._count += 1
         number = self._count
+        environment = self.environment_of(haste, env)
+        if "fault" in words:
+            environment[deeds.FAULT] = "1"
         self.mark("").mkdir(exist_ok=True)
         # Files, since an orphan would keep a pipe open.
         with (
@@ -272,7 +275,7 @@ class Arena:
                     *("--report", self._told("report", number)),
                 ],
                 cwd=self.place,
-                env=self.environment_of(haste, env),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

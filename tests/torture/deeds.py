@@ -1,7 +1,7 @@
 """What the hidden operation `fault` does to the worker process it runs in.
 
 It goes by the width of the picture, so that each file of a run has its own deed, and the command
-under test needs to know nothing: see `injected/sitecustomize.py`. Whatever must survive a process
+under test needs to know nothing: see `injected/fault_operation.py`. Whatever must survive a process
 is a mark, a file in the folder that the environment names.
 """
 
@@ -25,8 +25,10 @@ MARKS: Final = "IMGBATCH_TORTURE_MARKS"
 """Names the folder of marks."""
 HASTE: Final = "IMGBATCH_TORTURE_HASTE"
 """Set where nothing should sleep or wait."""
+FAULT: Final = "IMGBATCH_TORTURE_FAULT"
+"""Set where the command has the operation; see `injected/sitecustomize.py`."""
 BROKEN: Final = "IMGBATCH_TORTURE_BROKEN"
-"""How the plugin fails in every process but the command's own; see `injected/sitecustomize.py`."""
+"""How that fails in every process but the command's own; see `injected/fault_operation.py`."""
 
 REST_SECONDS: Final = 0.1
 

@@ -1,61 +1,23 @@
 """Makes the operation `fault` known to the command under test and to all its processes.
 
-This folder comes first on PYTHONPATH, so that Python imports this module before anything else. With
-the environment variable of `deeds.BROKEN` the operation is a plugin that works in the command's own
-process and fails in all others:
-
-- "missing": it does not exist, so a reference to it cannot be unpickled
-- "raising": it raises when it is unpickled
-- "ending": it ends the process when it is unpickled
-- "closed": the server that workers are forked from does not even start
+This folder comes first on PYTHONPATH, so that Python imports this module before anything else: in
+each process of each command, so it loads only what the command uses.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
 
-sys.path.append(str(Path(__file__).parents[2]))
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from torture import deeds, holding
+SERVER = "forkserver" in " ".join(sys.orig_argv)
 
-from imgbatch.imaging.picture import Picture
-from imgbatch.operations.base import Operation, parameters_of, register
+if "IMGBATCH_TORTURE_FAULT" in os.environ and (SERVER or sys.orig_argv[1:3] == ["-m", "imgbatch"]):
+    importlib.import_module("fault_operation")
 
-BROKEN = os.environ.get(deeds.BROKEN)
-IN_THE_COMMAND = sys.orig_argv[1:3] == ["-m", "imgbatch"]
+if SERVER and os.environ.get("IMGBATCH_TORTURE_ROLE") == "worker":
+    from torture import holding
 
-
-def loaded(kind: type[Operation], values: tuple[Any, ...]) -> Operation:
-    """What a pickled operation is unpickled to."""
-    if BROKEN == "raising" and not IN_THE_COMMAND:
-        raise RuntimeError("this plugin is broken")
-    if BROKEN == "ending" and not IN_THE_COMMAND:
-        os._exit(1)
-    return kind(*values)
-
-
-if BROKEN == "closed" and "forkserver" in " ".join(sys.orig_argv):
-    os._exit(1)
-
-if BROKEN != "missing" or IN_THE_COMMAND:
-
-    @register
-    @dataclass(frozen=True, slots=True)
-    class Fault(Operation):
-        """Does to its process what the picture's width says; the pixels are unchanged."""
-
-        name: ClassVar[str] = "fault"
-
-        def apply(self, picture: Picture) -> Picture:
-            return deeds.carry_out(picture)
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return loaded, (Fault, tuple(getattr(self, key) for key in parameters_of(Fault)))
-
-
-if os.environ.get(holding.ROLE) == "worker" and "forkserver" in " ".join(sys.orig_argv):
     holding.hold_workers()
