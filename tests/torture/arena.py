@@ -6,6 +6,7 @@ Nothing here asserts, except `Arena.run`: the tests do, and scripts/tool torture
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from toolkit.folders import planted
+from toolkit.forked import Forks
 from toolkit.pictures import Pixels, opened, saved, scene
 from toolkit.pool_tasks import _processes
 from torture import deeds
@@ -142,6 +145,12 @@ def same_pixels(one: bytes, other: bytes | Pixels) -> bool:
 # Processes
 
 
+@functools.cache
+def _forks(_thread: int) -> Forks:
+    """One for each thread, since it forks one command at a time."""
+    return Forks(Arena(Path(os.curdir)).environment_of(), entered="torture.deeds:know_fault")
+
+
 def workers_of(command: int) -> list[int]:
     """The worker processes of a command that leads a session: its grandchildren."""
     return [
@@ -243,11 +252,33 @@ class Arena:
         before: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> Ended:
-        """Run the command to its end and check that it leaves no mess, however it ends."""
-        with self.begun(*words, haste=haste, before=before, env=env) as process:
-            ended = self.end(process)
+        """Run the command to its end and check that it leaves no mess, however it ends.
+
+        If it has the usual environment it is forked; see `toolkit.forked`.
+        """
+        if before or env or self.environment:
+            with self.begun(*words, haste=haste, before=before, env=env) as process:
+                ended = self.end(process)
+        else:
+            ended = self._forked(words, haste)
         assert ended.problems() == [], ended.problems()
         return ended
+
+    def _forked(self, words: Sequence[str | Path], haste: bool) -> Ended:
+        number = self._numbered()
+        with (
+            open(os.devnull, "rb") as stdin,
+            open(self._told("stdout", number), "wb") as stdout,
+            open(self._told("stderr", number), "wb") as stderr,
+        ):
+            session, code = _forks(threading.get_ident()).run(
+                [*map(str, words), "--report", str(self._told("report", number))],
+                self.place,
+                [stream.fileno() for stream in (stdin, stdout, stderr)],
+                environment=self._environment_for(words, haste),
+                timeout=PATIENCE_SECONDS,
+            )
+        return self._ended(session, code, number)
 
     @contextmanager
     def begun(
@@ -258,12 +289,7 @@ class Arena:
         env: Mapping[str, str] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Start the command in its own session; nothing of it is left on exit."""
-        self._count += 1
-        number = self._count
-        environment = self.environment_of(haste, env)
-        if "fault" in words:
-            environment[deeds.FAULT] = "1"
-        self.mark("").mkdir(exist_ok=True)
+        number = self._numbered()
         # Files, since an orphan would keep a pipe open.
         with (
             open(self._told("stdout", number), "wb") as stdout,
@@ -275,7 +301,7 @@ class Arena:
                     *("--report", self._told("report", number)),
                 ],
                 cwd=self.place,
-                env=environment,
+                env=self._environment_for(words, haste, env),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -315,6 +341,21 @@ class Arena:
         if haste:
             told[deeds.HASTE] = "1"
         return {**told, **self.environment, **(more or {})}
+
+    def _environment_for(
+        self,
+        words: Sequence[str | Path],
+        haste: bool = False,
+        more: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        fault = {deeds.FAULT: "1"} if "fault" in words else {}
+        return {**self.environment_of(haste, more), **fault}
+
+    def _numbered(self) -> int:
+        """The number of the next command, whose marks have a folder from now on."""
+        self._count += 1
+        self.mark("").mkdir(exist_ok=True)
+        return self._count
 
     def _ended(self, session: int, code: int, number: int) -> Ended:
         orphans = alive_after(session)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import ctypes
+import importlib
 import itertools
 import os
 import signal
@@ -31,6 +32,12 @@ BROKEN: Final = "IMGBATCH_TORTURE_BROKEN"
 """How that fails in every process but the command's own; see `injected/fault_operation.py`."""
 
 REST_SECONDS: Final = 0.1
+
+
+def know_fault() -> None:
+    """In a fork that becomes a command: what `injected/sitecustomize.py` does as Python starts."""
+    if FAULT in os.environ:
+        importlib.import_module("fault_operation")
 
 
 class Deed(IntEnum):
