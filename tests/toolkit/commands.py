@@ -30,8 +30,9 @@ def imgbatch(
     before: Sequence[str] = (),
 ) -> Completed:
     """Run the command and check that it prints no traceback."""
-    forkable = sys.platform == "linux" and env is None and not before
-    run = forked.run([os.fsencode(word) for word in words], cwd, stdin, 300) if forkable else None
+    run = None
+    if sys.platform == "linux" and not before:
+        run = forked.run([os.fsencode(word) for word in words], cwd, stdin, 300, env)
     run = run or subprocess.run(
         [*before, *COMMAND, *words],
         cwd=cwd,

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -138,13 +139,18 @@ class Forks:
 
 
 def run(
-    words: Sequence[str | bytes], cwd: Path, stdin: bytes, timeout: float
+    words: Sequence[str | bytes],
+    cwd: Path,
+    stdin: bytes,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
     """Run `python -m imgbatch WORDS`; return None if the environment needs a new interpreter."""
     arguments = [os.fsdecode(word) for word in words]
     with _one_at_a_time:
         forks = _forks(os.getpid())
-        if _at_start(forks.environment) != _at_start(os.environ):
+        environment = os.environ if env is None else env
+        if _at_start(forks.environment) != _at_start(environment):
             return None
         streams = [tempfile.TemporaryFile() for _ in range(_STREAMS)]
         given, said, complained = streams
@@ -155,7 +161,7 @@ def run(
                 arguments,
                 cwd,
                 [stream.fileno() for stream in streams],
-                environment=os.environ,
+                environment=environment,
                 timeout=timeout,
             )
             for stream in (said, complained):
@@ -172,7 +178,12 @@ def _forks(_pid: int) -> Forks:
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_AT_START)}
+    return {
+        name: value
+        for name, value in environment.items()
+        # What is looked for along this path is found later, too.
+        if name.startswith(_AT_START) and name != "PYTHONPATH"
+    }
 
 
 def _umask() -> int:
@@ -215,8 +226,14 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
         os.close(stream)
     os.chdir(request["cwd"])
     os.umask(request["mask"])
+    ours, theirs = (one.get("PYTHONPATH", "") for one in (os.environ, request["env"]))
+    if ours != theirs:
+        sys.path[1:1] = [folder for folder in theirs.split(os.pathsep) if folder]
     os.environ.clear()
     os.environ.update(request["env"])
+    # What is remembered of the environment.
+    tempfile.tempdir = None
+    time.tzset()
     sys.path[0] = request["cwd"]
     sys.argv[1:] = request["words"]
 
