@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -25,10 +26,13 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
 
 
-def functions() -> Iterator[tuple[str, Function]]:
-    for file in sorted(PACKAGE.rglob("*.py")):
-        for name, function in within(ast.parse(file.read_bytes())):
-            yield f"{file.relative_to(PACKAGE).as_posix()} {name}", function
+@functools.cache
+def functions() -> list[tuple[str, Function]]:
+    return [
+        (f"{file.relative_to(PACKAGE).as_posix()} {name}", function)
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for name, function in within(ast.parse(file.read_bytes()))
+    ]
 
 
 def within(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import struct
@@ -383,6 +384,7 @@ def test_iptc_is_bounded(
 # PNG
 
 
+@functools.cache
 def packed(size: int) -> bytes:
     return zlib.compress(b"a" * size, 9)
 
