@@ -42,8 +42,8 @@ SeriesKind = Literal["animation", "pages"]
 HEAD_BYTES: Final = 32
 
 
-_ROW_BY_ROW: Final = (8.0, 13.0)
-"""The file; what was converted to sRGB first; to flatten alpha and to reduce 16 bits takes most."""
+_ROW_BY_ROW: Final = (7.5, 13.0)
+"""The file; what was converted to sRGB first; to flatten alpha takes most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ class Format:
     it can have several frames for. `settings` are what can be asked of the encoder.
     `quality` is the default (None: there is none), `max_side` the longest side in pixels,
     `encoding` the bytes a pixel that the encoder takes beside the pixels, the finished file
-    included, of grey or RGB of 8 bits and of what is converted on the way as well: alpha, CMYK,
-    16 bits. The decoder takes `decoding` times the loaded pixels beside these and the file.
+    included, of RGB and of RGBA of 8 bits (`memory.encoding` has the others). The decoder takes
+    `decoding` times the loaded pixels beside these and the file.
     """
 
     name: str
@@ -131,7 +131,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=_EVERYTHING,
         quality=85,
         max_side=65_500,
-        # Little but the file; flattening alpha and reducing 16 bits take the most.
+        # Little but the file; flattening alpha takes the most.
         encoding=(2, 13),
     ),
     Format(
@@ -149,8 +149,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         max_side=2**31 - 1,
         # The bytes of RGB.
         decoding=0.75,
-        # The file, which is at most as large as the pixels, and CMYK as RGB; and of 16 bits a copy.
-        encoding=(5, 17),
+        # The file, which is at most as large as the pixels, and a copy of these.
+        encoding=(9, 15),
         series="animation",
     ),
     Format(
@@ -169,7 +169,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # Two canvases for an animation even where there is none, and the frame's bytes.
         decoding=3,
         # Photographs take 9 to 13, pure noise 21; alpha is coded without loss.
-        encoding=(16, 46),
+        encoding=(16, 50),
         series="animation",
         feature="webp",
     ),
@@ -196,7 +196,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # Frames of colours and alpha, of 10 bits and 4:4:4 or put together from cells, and bytes.
         decoding=4,
         # libaom's own frames, whatever the quality.
-        encoding=(27, 30),
+        encoding=(29, 32),
         series="animation",
         feature="avif",
     ),
@@ -220,8 +220,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         max_side=16_384,
         # The file once more, the frame as it is coded, and the bytes.
         decoding=2.5,
-        # x265's own frames; alpha has some, too, and 10 bits take twice as much.
-        encoding=(28, 76),
+        # x265's own frames; alpha has some, too. Grey takes more than half of colours.
+        encoding=(42, 70),
         extra="heif",
     ),
     Format(
@@ -237,7 +237,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=_EVERYTHING - {"comment"},
         max_side=2**31 - 1,
         # The file twice: libtiff writes it into memory of its own.
-        encoding=(9.5, 17),
+        encoding=(9.8, 10),
         series="pages",
     ),
     Format(
@@ -250,7 +250,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         modes=frozenset({"L", "RGB", "RGBA"}),
         settings=frozenset({"dither"}),
         # Median cut counts all colours that occur: the fewer the pixels, the more for each.
-        encoding=(40, 40),
+        encoding=(38, 38),
         holds=frozenset({"comment"}),
         series="animation",
     ),
@@ -281,7 +281,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # OpenJPEG's int32 for each sample, and up to 16 bits once more.
         decoding=6,
         # OpenJPEG's samples and wavelets, of 32 bits each; and what was converted to sRGB first.
-        encoding=(42, 55),
+        encoding=(42, 63),
         feature="jpg_2000",
     ),
     Format(
@@ -309,7 +309,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # In Python, into an array that grows by an eighth.
         decoding=1.25,
         # Packed in Python, from a copy of the bytes; and what was converted to sRGB first.
-        encoding=(12, 15),
+        encoding=(10.5, 15),
     ),
     Format(
         name="ico",
@@ -330,6 +330,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         plugin="PIL.TgaImagePlugin",
         suffixes=(".tga",),
         read_suffixes=(".icb", ".vda", ".vst"),
+        encoding=(7.5, 10),
         modes=frozenset({"L", "LA", "RGB", "RGBA"}),
     ),
     Format(

@@ -1,10 +1,10 @@
 """How much memory a picture takes, told before it is decoded: a bound, and no model of the codecs.
 
 Peaks of resident memory, as `scripts/tool measure_memory` measures them, are never above an
-estimate, and for RGB and RGBA of 2 MP and more an estimate is at most 2.5 times that and 12 MB.
-(Encoders and operations of grey, CMYK and 16-bit grey come to 5.5 times.) So a format
-has a figure for decoding and one for encoding (in the table), an operation one of its own
-(`Operation.memory`), and `recipes/memory.py` adds up.
+estimate, and for 1 MP and more an estimate is at most 2.5 times that and 5 MB, in every mode. So
+a format has a figure for decoding and two for encoding, of RGB and of RGBA (in the table), an
+operation one of its own (`Operation.memory`), and `recipes/memory.py` adds up. What other modes
+take follows from these: grey a part of them, what is converted first some more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from PIL import Image
 
 from imgbatch.imaging import png
 from imgbatch.imaging.formats import Format
+from imgbatch.imaging.picture import ANY_MODE, DEEP_MODES, has_alpha, with_alpha
 from imgbatch.model import Size
 
 _MARGIN: Final = 1.05
@@ -46,6 +47,21 @@ _SMALLER: Final = (8, 16)
 """Bytes per pixel of a strip of libtiff's, four channels of 16 bits at most; and of a picture that
 is made smaller to keep a limit of bytes, plain or not."""
 
+_GREYS: Final = frozenset({"L", "LA", "I;16", "LA;16"})
+_GREY: Final = 0.4
+"""What an encoder takes for grey of the bytes that it takes for colours."""
+_CONVERTED: Final = {"I;16": 13.0, **dict.fromkeys(("CMYK", *DEEP_MODES), 6.5)}
+"""Bytes per pixel more of what is converted before it is encoded, if only to swap bytes."""
+
+_WORKED_ON: Final = {
+    **dict.fromkeys(("1", "L"), "L"),
+    **dict.fromkeys(("I;16B", "I;16L", "I;16N", "I", "F"), "I;16"),
+    **dict.fromkeys(("P", "YCbCr", "LAB", "HSV", "RGBX"), "RGB"),
+    **dict.fromkeys(("PA", "RGBa"), "RGBA"),
+    "La": "LA",
+}
+"""What pictures in the modes of files are worked on in (see `modes`)."""
+
 
 def decoding(
     image: Image.Image, row: Format, stored_size: Size, file: BinaryIO, *, deep: bool = False
@@ -63,12 +79,19 @@ def decoding(
     return int(taken * _MARGIN) + _AROUND
 
 
-def encoding(row: Format, size: Size, *, plain: bool, limited: bool = False) -> int:
+def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> int:
     """The most bytes that an encoder takes beside the pixels, the finished file included.
 
     With a limit to the bytes (`limited`) it may have to be given a smaller picture.
     """
-    each = row.encoding[not plain] + (_SMALLER[not plain] if limited else 0)
+    alpha = has_alpha(mode)
+    each = row.encoding[alpha]
+    if mode in _GREYS and ("LA" if alpha and row.alpha else "L") in row.modes:
+        each *= _GREY
+    if mode not in row.modes:
+        each += _CONVERTED.get(mode, 0)
+    if limited:
+        each += _SMALLER[mode not in ("L", "RGB")]
     return int(size[0] * size[1] * each)
 
 
@@ -99,11 +122,15 @@ def _webp_pixels(head: bytes) -> int:
     return width * height
 
 
-def is_plain(image: Image.Image) -> bool:
-    """Whether an opened image will become grey or RGB of 8 bits."""
-    modes = ("1", "L", "P", "RGB", "YCbCr", "LAB", "HSV", "RGBX")
-    # A bitmap inside an icon has a mask, which becomes alpha.
-    return image.mode in modes and "transparency" not in image.info and image.format != "DIB"
+def mode_of(image: Image.Image, *, deep: bool) -> str:
+    """The mode that the pixels of an opened image will have, or one that takes more memory.
+
+    Those of 16 bits a channel in colour if it is read `deep`.
+    """
+    if deep:
+        return "RGB;16" if image.mode == "RGB" else ANY_MODE
+    mode = "RGBA" if image.format == "DIB" else _WORKED_ON.get(image.mode, image.mode)
+    return with_alpha(mode) if "transparency" in image.info else mode
 
 
 def _loaded(image: Any, row: Format, size: Size, file: BinaryIO) -> float:

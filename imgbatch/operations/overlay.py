@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imgbatch.errors import PictureError, UsageError
-from imgbatch.imaging.picture import Picture
+from imgbatch.imaging.picture import Picture, with_room_for
 from imgbatch.model import WHITE, Colour, Gravity, Size
 from imgbatch.naming import UNKNOWN, Caption, date_of
 from imgbatch.operations.base import Operation, register
@@ -47,6 +47,7 @@ class Watermark(Operation):
     name: ClassVar[str] = "watermark"
     example: ClassVar[str] = "watermark:file=sample_images/logo-alpha.png"
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
     file: Attachment | None = parameter(
         None, kind=FileKind("a picture, best a PNG with alpha"), help="the mark"
     )
@@ -91,13 +92,13 @@ class Watermark(Operation):
             compositing.lay(made, layer, offset)
         return picture.with_pixels(made)
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """With the mark, as it is and as it is laid over the picture."""
         _, placement = self._place(before)
         across, down = placement.scaled
         given = _size_of(self.file) if self.file else (0, 0)
         layers = _LAYER_BYTES * (across * down + given[0] * given[1])
-        return Operation.working_bytes(self, before, after, plain=plain) + layers
+        return Operation.working_bytes(self, before, after, mode=mode) + layers
 
     def _place(self, size: Size) -> tuple[int, Placement]:
         """The margin in pixels, and how the mark comes into what is within the margins."""
@@ -235,7 +236,7 @@ class TextOverlay(Operation):
 
     name: ClassVar[str] = "text"
     example: ClassVar[str] = 'text:text="© {date:%Y} Jane Doe",size=5'
-    memory: ClassVar[float] = 8.5
+    memory: ClassVar[float] = 4.5
     text: str = parameter("{stem}", kind=Text(what="text"), help="what to write, with fields")
     font: Attachment | None = parameter(
         None,
@@ -258,12 +259,16 @@ class TextOverlay(Operation):
         if self.font is not None or not literal.isascii():
             self._check_letters(literal)
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def output_mode(self, mode: str) -> str:
+        """As it is, or with room for the colour of the letters."""
+        return with_room_for(mode, (*self.colour[:3], 255))
+
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """With the letters and their shadow, over all of the width."""
         lines = 1 + self.text.count("\\n") + self.text.count("\n")
         share = min(1.0, 1.5 * lines * self.size / 100)
         layers = int(_LAYER_BYTES * share * before[0] * before[1])
-        return Operation.working_bytes(self, before, after, plain=plain) + layers
+        return Operation.working_bytes(self, before, after, mode=mode) + layers
 
     @property
     def name_fields(self) -> frozenset[str]:

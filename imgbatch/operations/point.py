@@ -27,6 +27,7 @@ class ToneOperation(Operation):
 
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
 
     def apply(self, picture: Picture) -> Picture:
         """Change the colours, keep the alpha."""
@@ -57,6 +58,7 @@ class PointOperation(Operation):
     """Whether its curves follow from what the picture shows: then `settled` gives one that has
     them, for this picture and, of an animation, for those that follow."""
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
 
     def apply(self, picture: Picture) -> Picture:
         """One look-up."""
@@ -113,6 +115,7 @@ class Joined(Operation):
     name: ClassVar[str] = "tone"
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = PointOperation.memory
+    keeps_grey: ClassVar[bool] = True
 
     operations: tuple[PointOperation, ...]
 

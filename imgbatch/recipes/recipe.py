@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
 
 from imgbatch.errors import UsageError
+from imgbatch.imaging.picture import ANY_MODE
 from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
@@ -151,17 +152,14 @@ class Recipe:
         decoded_size: Size,
         source: str | None = None,
         *,
-        plain: bool = False,
+        mode: str = ANY_MODE,
         frames: int = 1,
-        pixel_bytes: int | None = None,
     ) -> int:
         """The most memory that operations and encoding take beside the decoded picture.
 
-        `source` is the name of the format it has, for outputs that keep it; `plain` says that its
-        pixels are grey or RGB of 8 bits, and `pixel_bytes` how much each takes: 8 for colours of
-        16 bits a channel, and else 4. Without them the worst is assumed.
+        `source` is the name of the format it has, for outputs that keep it; `mode` the one of
+        its pixels. Without them the worst is assumed.
         """
-        each = pixel_bytes or (4 if plain else 8)
         begins = [
             (self.outputs[start.output], start.serves)
             for start in self.starts(_size_after(self.prepare, full_size))
@@ -169,7 +167,7 @@ class Recipe:
         return memory.working_bytes(
             self.prepare,
             [memory.Made(output.operations, output.encoding, serves) for output, serves in begins],
-            memory.Start(full_size, decoded_size, source, plain, each, frames),
+            memory.Start(full_size, decoded_size, source, mode, frames),
         )
 
     @_remembered

@@ -81,7 +81,7 @@ def _coded(points: tuple[int, int] | None) -> Told:
 
 def _png(image: Image.Image, own: bytes | None, file: BinaryIO) -> Told:
     told: Told = (None, ())
-    points = _cicp(file)
+    points = code_points(file)
     if points is not None:
         told = _coded(points)
         if not told[1]:
@@ -131,7 +131,7 @@ def _like_srgb(primaries: icc.Primaries) -> bool:
     )
 
 
-def _cicp(file: BinaryIO) -> tuple[int, int] | None:
+def code_points(file: BinaryIO) -> tuple[int, int] | None:
     """Primaries and transfer of a cICP chunk, which Pillow does not read (PNG, 11.3.2.6)."""
     place = file.tell()
     try:
