@@ -4,8 +4,8 @@
     for result in imgbatch.run(recipe, ["photos"], output="web"):
         print(result.source.path, result.status)
 
-The names below are imported when they are first used, so that `import imgbatch` and
-`imgbatch --version` cost next to nothing.
+The names below are imported on first use, so that `import imgbatch` and `imgbatch --version`
+cost next to nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-# What typing's is to type checkers; loading it would take most of the time of this import.
+# True for type checkers, as typing's is; importing typing would take most of this import's time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from imgbatch.errors import ImgbatchError, NothingFoundError, PlanError, UsageError

@@ -1,7 +1,7 @@
 """The entry point of the command and of `python -m imgbatch`.
 
-Worker processes may import the main module again, so it holds nothing: click is only loaded when
-the command really runs.
+Worker processes may import the main module again, so it holds nothing: click is loaded only
+when a command runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # Whoever presses Ctrl-C this early: until there is more that can be done about it.
+    # Until more can be done about a Ctrl-C this early.
     sys.excepthook = _hook
     from imgbatch import signals
 
@@ -23,7 +23,7 @@ def main() -> None:
 
     from imgbatch.cli import safe_streams, warm_up
 
-    # Before any other process has them, too.
+    # Before any other process inherits them.
     safe_streams.make_safe()
     warm_up.guess(sys.argv[1:])
     from imgbatch.cli.commands import run_command

@@ -57,10 +57,10 @@ class PictureError(ImgbatchError):
         return self.failure.message
 
 
-MORE_MEMORY: Final = "give fewer --jobs, or --memory as much as there really is"
-"""What to do where memory was short."""
+MORE_MEMORY: Final = "use fewer --jobs, or set --memory to what there really is"
+"""What to do when memory is short."""
 
-# What codecs and the system's loader say; not libheif's own limits, which hostile files meet.
+# What codecs and the system's loader say; not libheif's own limits, which hostile files reach.
 _SHORT_OF_MEMORY: Final = re.compile(
     r"out of memory|(?:cannot|unable to|fail\w* to) allocat|(?:not enough|insufficient) memory"
     r"|memory allocation|allocat\w+ \w+ bytes|allocation fail|bad_alloc|failed to map segment"
@@ -71,7 +71,7 @@ _LIMIT_OF_A_LIBRARY: Final = "security limit"
 
 
 def is_short_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, says that there was not enough memory."""
+    """Whether an error, or one that caused it, says that there was not enough memory."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
@@ -87,6 +87,6 @@ def is_short_of_memory(error: BaseException | None) -> bool:
 
 
 def raise_if_short_of_memory(error: BaseException) -> None:
-    """Raise MemoryError for an error that comes from a want of memory, whatever it is called."""
+    """Raise MemoryError for an error that stems from a lack of memory, whatever it is called."""
     if is_short_of_memory(error):
         raise MemoryError from error

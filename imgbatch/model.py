@@ -1,16 +1,17 @@
-"""The plain values that everything else is written in.
+"""The plain values in terms of which everything else is written.
 
 All of them are frozen and hold nothing but strings, numbers, bytes and each other, so they
-cross a process boundary, compare by value, and can be printed in a report.
+cross process boundaries, compare by value, and can be printed in a report.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, Self
+from typing import ClassVar, Final, Literal, NamedTuple
+
+from msgspec import Struct, field
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -40,16 +41,16 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
     {
         "alpha-flattened": "transparency was laid over --background, or made all or nothing in a "
         "GIF: the format has no other",
-        "depth-reduced": "16 bits a channel were reduced to 8, or to 10",
+        "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
         "enlarged": "the picture was made larger than it is (--enlarge)",
         "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",
-        "made-again": "in place: made from what was made before, not from the original",
+        "made-again": "in place: remade from an earlier result, not from the original",
         "metadata-dropped": "EXIF, XMP, IPTC, a comment or a part of them was dropped: the format "
         "cannot hold it, it cannot be read, or it is more than is read",
-        "not-linear": "resampled as it is, not in linear light: its profile has no simple curves",
+        "not-linear": "resampled as is, not in linear light: its profile has no simple curves",
         "profile-dropped": "a colour profile that cannot be used, or is longer than is read, was "
         "dropped",
         "range-scaled": "wide or floating point levels were scaled to fit into 16 bits",
@@ -60,7 +61,7 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "video-dropped": "the video of a motion photo was dropped",
     }
 )
-"""Every kind of warning there is, and what it means."""
+"""Every kind of warning, and what it means."""
 
 MetadataPolicy = Literal["all", "no-gps", "copyright", "none"]
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
@@ -86,7 +87,7 @@ Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
 WHITE: Colour = (255, 255, 255, 255)
 LATEST_NS = 2**63 - 1
-"""Later times (the year 2262) are taken for this one: databases have 64 bits for them."""
+"""Later times (the year 2262) count as this one: databases have 64 bits for them."""
 
 UP_TO_DATE = "up to date"
 """The reason of results that were skipped because nothing has to be remade."""
@@ -95,28 +96,7 @@ MAX_PIXELS = 250_000_000
 """Larger pictures fail before they are decoded: a small file can claim to be huge."""
 
 
-LATER: Final = MappingProxyType({"later": True})
-"""The metadata of a field that was added when there were recipes with digests already.
-
-While it is at its default it does not count for them: what was made before is still up to date.
-"""
-
-
-class _Values:
-    """Pickled by its values, in the order of its fields, and rebuilt from them.
-
-    What `dataclasses` does for that takes twice as long, and every job and every result crosses
-    a process boundary.
-    """
-
-    __slots__: tuple[str, ...] = ()
-
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
-        return type(self), tuple([getattr(self, name) for name in self.__slots__])
-
-
-@dataclass(frozen=True, slots=True)
-class Source(_Values):
+class Source(Struct, frozen=True):
     """A file to read: the folder it was found under, and its place below that folder.
 
     `root` is as the user gave it; joined with `relative` (separated by "/") it is the path
@@ -135,7 +115,7 @@ class Source(_Values):
 
     @property
     def state(self) -> FileState:
-        """The state in which it was scanned."""
+        """Its state when it was scanned."""
         return FileState(self.size, self.mtime_ns, self.ctime_ns, self.inode)
 
     @property
@@ -145,7 +125,7 @@ class Source(_Values):
 
     @property
     def suffix(self) -> str:
-        """What its name ends in, in lower case and with its dot."""
+        """The end of its name, in lower case and with the dot."""
         return os.path.splitext(self.relative)[1].lower()
 
     @property
@@ -154,8 +134,7 @@ class Source(_Values):
         return f"{self.below}/{self.relative}" if self.below else self.relative
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Struct, frozen=True):
     """How pixels become a file.
 
     `format` is a name of the format table, or None to keep each source's own; `quality` is
@@ -163,10 +142,14 @@ class Encoding:
     pixels where the format has no alpha; `intent` is how colours are converted where the format
     cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
     `compression` and `dither` count where a format has such a setting; None is its default.
-    `artist`, `copyright` and `dpi` are entered, whatever the metadata policy. `max_bytes` is
-    how large the file may become; with `keep_smaller` the source's own bytes are taken where they
-    are fewer and nothing but how they are coded would change.
+    `artist`, `copyright` and `dpi` are written whatever the metadata policy. `max_bytes` limits
+    the size of the file; with `keep_smaller` the source's own bytes are used if they are fewer
+    and nothing but their coding would change.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"dpi"})
+    """Fields that were added when recipes had digests already. While one is at its default it does
+    not count for them: what was made before is still up to date."""
 
     format: str | None = None
     quality: int | None = None
@@ -183,16 +166,15 @@ class Encoding:
     copyright: str | None = None
     max_bytes: int | None = None
     keep_smaller: bool = False
-    dpi: int | None = field(default=None, metadata=LATER)
+    dpi: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What a picture is called: the fields of names that its file alone does not tell.
+class Origin(Struct, frozen=True):
+    """What name templates know about a picture besides what its file tells.
 
-    `stem`, `ext` and `dir` are of the source's path, `parent` is its folder's own name, `seq` its
-    number in the run, from 1, `mtime_ns` when it was changed, and `output` the name of the output
-    that is being made, empty before there are several.
+    `stem`, `ext` and `dir` come from the source's path, `parent` is the name of its folder, `seq`
+    its number in the run, from 1, `mtime_ns` the time of its last change, and `output` the name of
+    the output being made, empty before there are several.
     """
 
     stem: str = ""
@@ -205,11 +187,12 @@ class Origin:
 
 
 class FileState(NamedTuple):
-    """What tells two states of one file apart: its size in bytes, and when it was changed.
+    """What distinguishes two states of one file: its size in bytes, and when it was changed.
 
-    Programs can keep the time (`exiftool -P`); `ctime_ns`, when the file's entry was changed, is
-    the system's own, and `inode` is another if the file was rewritten. Both change, too, when
-    a file is copied with its time. 0 is unknown. What is not a regular file has the size -1.
+    Programs can preserve the time (`exiftool -P`); `ctime_ns`, the time at which the file's entry
+    changed, is the system's own, and `inode` differs if the file was rewritten. Both also differ
+    when a file is copied along with its time. 0 is unknown. Anything but a regular file has the
+    size -1.
     """
 
     size: int
@@ -218,11 +201,11 @@ class FileState(NamedTuple):
     inode: int = 0
 
     def resembles(self, other: FileState | None) -> bool:
-        """Whether the two have one size and time: one content, if nobody kept the time."""
+        """Whether both have the same size and time: the same content, unless the time was kept."""
         return other is not None and self.size == other.size and self.mtime_ns == other.mtime_ns
 
     def equals(self, other: FileState | None) -> bool:
-        """Whether the two are one state of one file, by all that is known of both."""
+        """Whether both are the same state of one file, by all that is known of them."""
         return (
             other is not None
             and self.size == other.size
@@ -232,18 +215,17 @@ class FileState(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Target(_Values):
-    """Where one output of one source goes: below the folder `root`, like a Source.
+class Target(Struct, frozen=True):
+    """Where one output of one source goes: below the folder `root`, as in Source.
 
     `replace` allows whatever is there to be overwritten, `known` only a file that is still in
-    that state. With `any_suffix` the file's suffix follows the format that the source turns out
-    to have. `again` says that the source is itself what was made there before (in place).
-    `claimed` says that a run which did not end may have left what stands there, whole or torn by
-    a power cut: it has, if it is of the bytes that come out. `unless` is the checksum of a source
-    for which what stands there is up to date. `standing` is where that file stands, below `root`,
-    if its suffix is another. `known_hash` is the checksum that a file in the state `known` must
-    have to be replaced, where that state proves too little.
+    that state. With `any_suffix` the suffix follows the format that the source turns out to have.
+    `again` says that the source is itself an earlier result (in place). `claimed` says that an
+    unfinished run may have left what is there, whole or torn by a power cut: it did if the bytes
+    are those that come out now. `unless` is the checksum of a source for which the file there is
+    up to date. `standing` is where that file is, below `root`, if its suffix differs.
+    `known_hash` is the checksum that a file in the state `known` must have to be replaced, where
+    the state proves too little.
     """
 
     output: str
@@ -264,8 +246,7 @@ class Target(_Values):
         return joined(self.root, self.relative)
 
 
-@dataclass(frozen=True, slots=True)
-class Job(_Values):
+class Job(Struct, frozen=True):
     """One source and a target for each output to be made of it, in the recipe's order.
 
     `seq` is the source's number in the run, from 1.
@@ -277,14 +258,14 @@ class Job(_Values):
 
 
 class Made(NamedTuple):
-    """What the journal remembers of one target. Paths are bytes, as the system has them.
+    """What the journal remembers about one target. Paths are bytes, as the system has them.
 
-    `source` is the absolute path of what it is made from, with the state that had, `recipe` the
+    `source` is the absolute path of what it was made from, with that file's state, `recipe` the
     digest of how. `size` and `mtime_ns` are the state of the finished file, `path` its place
     below the output folder if that is not the target's own, `hash` the checksum of its bytes;
-    all of them None if it was never finished. The `next_` ones are of a run that was to make it,
-    or remake it, and did not end; None otherwise. `source_hash` is the checksum of the source.
-    The fields behind `next_recipe` are None in rows of before they were recorded.
+    all of them are None if it was never finished. The `next_` ones belong to an unfinished run
+    that was going to make or remake it; None otherwise. `source_hash` is the checksum of the
+    source. The fields after `next_recipe` are None in rows older than these fields.
     """
 
     source: bytes | None
@@ -315,7 +296,7 @@ class Made(NamedTuple):
         return FileState(self.size, self.mtime_ns, self.ctime_ns or 0, self.inode or 0)
 
     def suits(self, source: Source, recipe: str) -> bool:
-        """Whether it is of such a source, by size and time, and of this recipe."""
+        """Whether it was made from such a source, by size and time, and with this recipe."""
         return (
             self.source_mtime_ns == source.mtime_ns
             and self.source_size == source.size
@@ -329,8 +310,8 @@ class Made(NamedTuple):
             source.inode,
         )
 
-    def was_to_suit(self, source: Source, recipe: str) -> bool:
-        """As `suits`, of what a run was to make that did not end."""
+    def claim_suits(self, source: Source, recipe: str) -> bool:
+        """The same as `suits`, for what an unfinished run was going to make."""
         return (
             self.next_source_mtime_ns == source.mtime_ns
             and self.next_source_size == source.size
@@ -338,9 +319,8 @@ class Made(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far a picture may go: `timeout` in seconds, `memory` of the whole run in bytes.
+class Limits(Struct, frozen=True):
+    """Limits for each picture: `timeout` in seconds, `memory` of the whole run in bytes.
 
     None is no limit. `max_pixels` counts the pixels that the file claims to have.
     """
@@ -350,15 +330,14 @@ class Limits:
     max_pixels: int = MAX_PIXELS
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What the jobs of one run share beside the recipe.
+class Run(Struct, frozen=True):
+    """What the jobs of one run share besides the recipe.
 
-    `word` marks its temporary files and its logs, which stand below `output`. With `in_place`
-    the targets are the sources, and `backup` is the folder for the originals, None for none.
-    `salvage` keeps what can be decoded of a truncated picture, `strict` makes every warning a
-    failure, `preserve_dates` gives outputs their source's time, `skip_existing` leaves an output
-    where another file stands, though that was not known when the run was planned.
+    `word` marks its temporary files and its logs, which are below `output`. With `in_place` the
+    targets are the sources, and `backup` is the folder for the originals, None for no backup.
+    `salvage` keeps what can be decoded of a truncated picture, `strict` turns every warning into
+    a failure, `preserve_dates` gives outputs their source's time, `skip_existing` skips an output
+    where another file has appeared since the run was planned.
     """
 
     word: str
@@ -372,28 +351,25 @@ class Run:
     skip_existing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Notice(_Values):
-    """A warning: the file was made, but something of it could not be kept."""
+class Notice(Struct, frozen=True):
+    """A warning: the file was made, but something in it could not be kept."""
 
     kind: NoticeKind
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failure(_Values):
-    """Why a file could not be made: in which stage, of which kind, and words for a person."""
+class Failure(Struct, frozen=True):
+    """Why a file could not be made: the stage, the kind, and a message for people."""
 
     stage: Stage
     kind: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Written(_Values):
+class Written(Struct, frozen=True):
     """A finished file: its size in pixels and in bytes, and its format's name.
 
-    `copied` says that it has the very bytes of its source, which needed nothing done.
+    `copied` says that it has its source's very bytes, because nothing had to be done.
     """
 
     output: str
@@ -405,8 +381,7 @@ class Written(_Values):
     copied: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Result(_Values):
+class Result(Struct, frozen=True):
     """The one outcome of one source. It names its source itself; nothing is matched by order."""
 
     source: Source
@@ -423,14 +398,13 @@ class Result(_Values):
         return cls(source, "failed", failure=failure, seconds=seconds)
 
 
-@dataclass(slots=True)
-class Summary:
-    """What a run came to: results folded one by one.
+class Summary(Struct):
+    """The outcome of a run: results, folded one by one.
 
-    `copied` of those that were done needed nothing and were copied as they are. `bytes_in` counts
-    the sources that were done, `bytes_out` what was written from them.
-    `signal` is the one that interrupted the run, `stopped` why it ended early by itself.
-    `failures` keeps the first few failed results, so that a run of a million stays small.
+    `copied` counts those among `done` that needed nothing and were copied unchanged. `bytes_in`
+    counts the sources that were done, `bytes_out` what was written from them. `signal` is the one
+    that interrupted the run, `stopped` why it ended early by itself. `failures` keeps the first few
+    failed results, so that a run of a million stays small.
     """
 
     FAILURES_KEPT = 3
@@ -467,7 +441,7 @@ class Summary:
 
     @property
     def unfinished(self) -> int:
-        """How many planned files have no outcome, because the run did not get to its end."""
+        """How many planned files have no outcome because the run ended early."""
         return self.planned - self.done - self.skipped - self.failed
 
     @property
@@ -482,7 +456,7 @@ def joined(root: str, relative: str) -> str:
     """The path of what is at `relative` (with slashes) below the folder `root`."""
     if os.sep != "/":
         return os.path.join(root, relative.replace("/", os.sep))
-    # What os.path.join does, in a third of the time.
+    # The same as os.path.join, in a third of the time.
     return f"{root}{relative}" if not root or root[-1] == "/" else f"{root}/{relative}"
 
 

@@ -8,11 +8,12 @@ import re
 import string
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Source
@@ -22,19 +23,19 @@ UNKNOWN: Final = "unknown"
 FIELDS: Final = MappingProxyType(
     {
         "stem": "the source's name without its suffix",
-        "ext": "the suffix, with its dot; nothing if there is none",
-        "dir": "the folders between the given PATH and the source; nothing if there are none",
-        "parent": "the name of the folder that the source lies in; `unknown` at the top of a disk",
+        "ext": "the suffix, with its dot; empty if there is none",
+        "dir": "the folders between the given PATH and the source; empty if there are none",
+        "parent": "the name of the source's folder; `unknown` at the top of a disk",
         "output": "the output's name (`web` of `--size web=1600`)",
         "width": "the output's width in pixels; 0 if the source cannot be read",
         "height": "the output's height in pixels; 0 if the source cannot be read",
-        "seq": "a running number from 1, in the order that --sort says",
-        "date": "when it was taken, or else when the file was changed; as in {date:%Y-%m-%d}, "
-        "which is the default",
+        "seq": "a running number from 1, in the order of --sort",
+        "date": "when it was taken, or else when the file was modified; as in {date:%Y-%m-%d}, "
+        "the default",
         "camera": "the camera's model, or `unknown`",
     }
 )
-"""Every field and what it stands for, also where a source does not tell it."""
+"""Every field and what it stands for, also where a source does not have it."""
 
 _OWN_FIELDS: Final = frozenset({"dir", "parent", "stem", "ext"})
 _HEADER_FIELDS: Final = frozenset({"width", "height", "date", "camera"})
@@ -48,7 +49,7 @@ _SAMPLE: Final[Mapping[str, object]] = MappingProxyType(
     }
 )
 
-# What Windows and its file systems take in no name, and some names that are devices there
+# Characters that Windows and its file systems forbid in names, and names that are devices there
 # (learn.microsoft.com, Naming Files, Paths, and Namespaces).
 _UNSAFE: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]|[ .](?=[ .]*\Z)')
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?=\.|\Z)", re.IGNORECASE)
@@ -56,22 +57,21 @@ _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(
 _HUGE: Final = re.compile(r"\d{4}")
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A checked template such as `{dir}/{stem}-{output}{ext}`.
 
-    A field may have a format of Python's (`{seq:04d}`, `{stem:.20}`, `{date:%Y/%m}`), and before
-    it `!l` or `!u` for lower or upper case (`{ext!l}`).
+    A field may have a Python format (`{seq:04d}`, `{stem:.20}`, `{date:%Y/%m}`), and before it
+    `!l` or `!u` for lower or upper case (`{ext!l}`).
     """
 
     text: str
 
     @classmethod
     def parse(cls, text: str) -> Template:
-        """Raises UsageError for an unknown field, a format that does not fit, or no name at all."""
+        """Raises UsageError for an unknown field, an invalid format, or if there is no name."""
         sample = _sample(text, "name template")
         if "\0" in text:
-            raise UsageError(f"the name template {text!r} has a NUL in it, which no name can have")
+            raise UsageError(f"the name template {text!r} contains a NUL, which no name can")
         if not os.path.basename(sample.replace("\\", "/")):
             raise UsageError(f"the name template {text!r} ends in a folder: end it with a name")
         folders = f"{text}/{sample}".replace("\\", "/").split("/")
@@ -84,20 +84,19 @@ class Template:
 
     @property
     def fields(self) -> frozenset[str]:
-        """The names of the fields in it."""
+        """The names of its fields."""
         return _fields(self.text)
 
     @property
     def needs_header(self) -> bool:
-        """Whether a field is only known once the file's header was read."""
+        """Whether a field is known only after reading the file's header."""
         return not self.fields.isdisjoint(_HEADER_FIELDS)
 
     def render(self, values: Mapping[str, object]) -> str:
         """The name, with "/" between folders.
 
-        What comes from the source's own path is taken as it is. In any other value, characters
-        that some system does not take become "_"; so only dir adds folders, and a "/" that stands
-        in the format of a date.
+        What comes from the source's own path is used as is. In all other values, characters that
+        some system forbids become "_"; so only `dir` adds folders, and a "/" in a date's format.
         """
         return "".join(
             literal if field is None else literal + _part(field, values[field], spec, how)
@@ -105,30 +104,29 @@ class Template:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """A checked text such as `© {date:%Y} {camera}`, which is to be read and names no file."""
+class Caption(Struct, frozen=True):
+    """A checked text such as `© {date:%Y} {camera}`, meant to be read; it names no file."""
 
     text: str
 
     @classmethod
     def parse(cls, text: str) -> Caption:
-        """Raises UsageError for an unknown field, or a format that does not fit."""
+        """Raises UsageError for an unknown field, or an invalid format."""
         _sample(text, "text")
         return cls(text)
 
     @property
     def fields(self) -> frozenset[str]:
-        """The names of the fields in it."""
+        """The names of its fields."""
         return _fields(self.text)
 
     @property
     def literal(self) -> str:
-        """What stands in it beside the fields."""
+        """Its text without the fields."""
         return "".join(literal for literal, _, _, _ in _parts(self.text))
 
     def render(self, values: Mapping[str, object]) -> str:
-        """The text with its fields filled in, whatever is in them."""
+        """The text with its fields filled in, whatever they contain."""
         return "".join(
             literal if field is None else literal + _formatted(values[field], spec, how)
             for literal, field, spec, how in _parts(self.text)
@@ -136,14 +134,14 @@ class Caption:
 
 
 def parent_of(source: Source) -> str:
-    """The name of the folder that a source lies in, be it the given one itself."""
+    """The name of the folder that a source is in, even if that is the given one itself."""
     above = source.mirrored.rpartition("/")[0]
     folder = above.rpartition("/")[2] or os.path.basename(os.path.abspath(source.root))
     return folder or UNKNOWN
 
 
 def _sample(text: str, what: str) -> str:
-    """What a template may become; raises UsageError for one that becomes nothing."""
+    """An example of what a template becomes; raises UsageError if it cannot become anything."""
     try:
         parts = _parts(text)
     except ValueError as error:
@@ -170,7 +168,7 @@ def _sample(text: str, what: str) -> str:
 
 @cache
 def _parts(text: str) -> tuple[tuple[str, str | None, str, str | None], ...]:
-    """Literal text and the field behind it, its format and its conversion."""
+    """Literal text and the field after it, with its format and conversion."""
     return tuple(
         (literal, field, spec or "", how)
         for literal, field, spec, how in string.Formatter().parse(text)
@@ -183,11 +181,11 @@ def _fields(text: str) -> frozenset[str]:
 
 
 def _part(field: str, value: object, spec: str, how: str | None) -> str:
-    """What stands for a field in a name."""
+    """The value of a field, as part of a name."""
     if field in _OWN_FIELDS:
         return _formatted(value, spec, how)
     if isinstance(value, datetime):
-        # By folders: what strftime itself puts a "/" into adds none.
+        # By folders: a "/" that strftime itself inserts adds none.
         levels = (spec or _DAY).split("/")
         return "/".join(_safe(_formatted(value, one, how)) if one else "" for one in levels)
     return _safe(_formatted(value, spec, how))
@@ -203,7 +201,7 @@ def _formatted(value: object, spec: str, how: str | None) -> str:
 
 
 def _safe(text: str) -> str:
-    """As a name, or a part of one, that every system takes."""
+    """As a name, or a part of one, that every system accepts."""
     text = _UNSAFE.sub("_", text)
     return f"_{text}" if _DEVICE.match(text) else text
 
@@ -211,7 +209,7 @@ def _safe(text: str) -> str:
 def date_of(text: str | None, mtime_ns: int) -> datetime:
     """When a picture was taken, from EXIF's `2024:05:31 18:20:05`, without a time zone.
 
-    Without one that makes sense it is when the file was changed, in nanoseconds since 1970.
+    If that makes no sense, the time of the file's last change, in nanoseconds since 1970.
     """
     try:
         return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
@@ -232,7 +230,7 @@ def folded(path: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A path or message for one line on a screen: control characters are written out."""
+    """A path or message for one line on a screen, with control characters escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or ord(c) > 0xD7FF else _escaped(c) for c in text)

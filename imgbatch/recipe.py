@@ -1,4 +1,4 @@
-"""Where earlier programs import Recipe from; now it is `imgbatch.Recipe`."""
+"""Where older programs import Recipe from; its name is now `imgbatch.Recipe`."""
 
 from imgbatch.recipes.recipe import Output, Recipe
 

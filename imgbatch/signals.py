@@ -1,6 +1,6 @@
-"""How signals end the command: without a word, leaving nothing, and seen by whoever called it.
+"""How signals end the command: silently, leaving nothing behind, and visibly to the caller.
 
-It loads next to nothing, since whoever presses Ctrl-C before `take_over` gets to see a traceback.
+This module loads next to nothing, since a Ctrl-C before `take_over` shows a traceback.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _clean_ups: list[Callable[[], object]] = []
 
 
 def heeded() -> tuple[signal.Signals, ...]:
-    """Those that end the command. What was ignored when it began (nohup, `&`) stays so."""
+    """Those that end the command. Signals ignored at the start (nohup, `&`) stay ignored."""
     ending = (signal.SIGINT, signal.SIGTERM)
     return tuple(number for number in ending if signal.getsignal(number) is not signal.SIG_IGN)
 
@@ -25,22 +25,22 @@ def heeded() -> tuple[signal.Signals, ...]:
 def take_over() -> None:
     """Let them end this process at once, wherever it is.
 
-    Nothing is raised: an exception in the midst of an import, say, would be printed by whatever
-    cannot pass it on.
+    Nothing is raised: an exception in the middle of an import would be printed by whatever cannot
+    pass it on.
     """
     for number in heeded():
         signal.signal(number, _end)
 
 
 def before_death(clean_up: Callable[[], object]) -> None:
-    """Have this done before a signal ends the process. It must not raise."""
+    """Call this before a signal ends the process. It must not raise."""
     _clean_ups.append(clean_up)
 
 
 def die_by(number: int) -> int:
     """End this process by a signal, so that a calling shell or script sees what happened.
 
-    Returns the exit code that stands for it, where a process cannot die so (Windows).
+    Returns the corresponding exit code where a process cannot die that way (Windows).
     """
     for clean_up in _clean_ups:
         clean_up()

@@ -16,20 +16,20 @@ from toolkit import programs
 
 from imgbatch.running.worker import keep_freed_memory
 
-# The same examples in every run, however long one takes; nothing is remembered.
+# The same examples in every run, with no deadline; nothing is stored between runs.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")
 
-# Whoever starts the tests in the background ignores this signal, and so would commands under test.
+# Tests started in the background inherit an ignored SIGINT, and so would the commands they run.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TORTURE: Final = Path(__file__).parent / "torture"
 
-# To take memory from the system again, page by page, costs tests of pixels a tenth of their time.
+# Returning memory to the system and faulting it in again costs pixel tests a tenth of their time.
 keep_freed_memory()
 
-# Thousands of tests are collected, and stay: the collector need not look through them again.
+# The thousands of collected tests stay alive; the garbage collector need not scan them again.
 gc.disable()
 
 
@@ -38,7 +38,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-# Before tests are chosen by their marks.
+# Runs before tests are selected by marker.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test is skipped without what its marks say that it needs, before its fixtures."""
+    """Skip a test before its fixtures are set up if what its markers require is missing."""
     for mark in item.iter_markers("external"):
         for name in mark.args:
             problem = programs.why_lacking(name)
@@ -72,12 +72,12 @@ def _why_no_terminal() -> str | None:
     return None
 
 
-# The report is changed where it is made: the session counts failures before it shows them.
+# Change the report where it is made: the session counts failures before it shows them.
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With IMGBATCH_NO_SKIPS=1 a skipped test is a failed one."""
+    """With IMGBATCH_NO_SKIPS=1, turn a skipped test into a failure."""
     report = yield
     if report.skipped and os.environ.get("IMGBATCH_NO_SKIPS") == "1":
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr

@@ -1,4 +1,4 @@
-"""`imgbatch.run` and the names around it, as a Python program uses them."""
+"""`imgbatch.run` and the names around it, as used from Python."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def test_every_public_name_can_be_imported(name: str) -> None:
     assert name in dir(imgbatch)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'imgbatch' has no attribute 'resize'"):
         getattr(imgbatch, "resize")  # noqa: B009
 
 
-def test_the_package_says_that_it_is_typed() -> None:
+def test_package_is_marked_as_typed() -> None:
     assert importlib.resources.files("imgbatch").joinpath("py.typed").is_file()
 
 
-def test_all_errors_are_of_one_family() -> None:
+def test_all_errors_share_a_base_class() -> None:
     for kind in (imgbatch.UsageError, imgbatch.PlanError, imgbatch.NothingFoundError):
         assert issubclass(kind, imgbatch.ImgbatchError)
 
@@ -56,7 +56,7 @@ def test_all_errors_are_of_one_family() -> None:
 # Runs
 
 
-def test_each_source_has_a_result_that_tells_what_was_written(tmp_path: Path) -> None:
+def test_each_source_yields_a_result_naming_what_was_written(tmp_path: Path) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "sub/b.jpg")
     recipe = imgbatch.Recipe.from_options(sizes=["web=30", "x10"], format="png")
 
@@ -108,7 +108,7 @@ def test_paths_may_be_strings_or_path_objects(
         ({"flat": True}, ["a.jpg", "b.jpg"]),
     ],
 )
-def test_the_options_are_those_of_the_command_line(
+def test_options_match_the_command_line(
     tmp_path: Path, options: dict[str, Any], expected: list[str]
 ) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "sub/b.jpg")
@@ -118,7 +118,7 @@ def test_the_options_are_those_of_the_command_line(
     assert files(tmp_path / "out") == expected
 
 
-def test_a_skipped_source_is_a_result_with_its_reason(tmp_path: Path) -> None:
+def test_skipped_source_yields_a_result_with_its_reason(tmp_path: Path) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "b.jpg")
     plant(tmp_path / "out", "b.jpg")
     options: dict[str, Any] = {"output": tmp_path / "out", "jobs": 1, "on_conflict": "skip"}
@@ -129,7 +129,7 @@ def test_a_skipped_source_is_a_result_with_its_reason(tmp_path: Path) -> None:
     assert results["b.jpg"].reason == f"already there: {tmp_path}/out/b.jpg"
 
 
-def test_a_file_that_fails_is_a_result_and_no_exception(tmp_path: Path) -> None:
+def test_failing_file_yields_a_result_instead_of_an_exception(tmp_path: Path) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "c.jpg")
     (photos / "b.jpg").write_bytes((photos / "a.jpg").read_bytes()[:-100])
 
@@ -150,11 +150,11 @@ def test_a_file_that_fails_is_a_result_and_no_exception(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["photos", "closed"])
-def test_a_folder_that_cannot_be_listed_is_a_failed_result(
+def test_unlistable_folder_yields_a_failed_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
 ) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "closed/b.jpg")
-    # An earlier run could list it: its folder in the output must not get in the way.
+    # An earlier run could list it; its folder in the output must not get in the way.
     (tmp_path / "out/closed").mkdir(parents=True)
     real = os.scandir
 
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_listed_is_a_failed_result(
         (["photos"], {"include": ["x"]}, imgbatch.NothingFoundError, "no image found"),
     ],
 )
-def test_what_cannot_be_done_is_raised_at_the_call_and_nothing_is_written(
+def test_impossible_requests_raise_at_the_call_and_write_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
@@ -206,7 +206,7 @@ def test_what_cannot_be_done_is_raised_at_the_call_and_nothing_is_written(
     assert files(tmp_path) == before
 
 
-def test_planning_is_done_at_the_call_and_work_when_results_are_asked_for(tmp_path: Path) -> None:
+def test_planning_happens_at_the_call_and_work_on_iteration(tmp_path: Path) -> None:
     photos = plant(tmp_path / "photos", "a.jpg")
 
     results = imgbatch.run(HALF, [photos], output=tmp_path / "out", jobs=1)
@@ -233,8 +233,8 @@ def _process(job: Job, tmp_path: Path) -> imgbatch.Result:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "really a png.jpg"])
-def test_a_second_attempt_is_not_in_the_way_of_itself(tmp_path: Path, name: str) -> None:
-    """A worker may die when it has published, and its result has not arrived."""
+def test_second_attempt_does_not_conflict_with_its_own_output(tmp_path: Path, name: str) -> None:
+    """A worker may die after publishing, before its result arrives."""
     job = _job(tmp_path, name)
     first = _process(job, tmp_path)
 
@@ -244,8 +244,8 @@ def test_a_second_attempt_is_not_in_the_way_of_itself(tmp_path: Path, name: str)
     assert first.written == second.written
 
 
-def test_a_second_attempt_overwrites_nothing_that_was_not_planned(tmp_path: Path) -> None:
-    # The plan looked for a file of this name with .jpg; what it is shows when it is decoded.
+def test_second_attempt_overwrites_nothing_unplanned(tmp_path: Path) -> None:
+    # The plan looked for a file of this name with .jpg; the real format shows only on decoding.
     job = _job(tmp_path, "really a png.jpg")
     other = tmp_path / "out/really a png.png"
     other.write_bytes(b"somebody's")
@@ -261,7 +261,7 @@ def test_a_second_attempt_overwrites_nothing_that_was_not_planned(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_the_program_in_the_readme_runs(tmp_path: Path) -> None:
+def test_readme_program_runs(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/sub/b.jpg")
     readme = ROOT / "README.md"
     _, _, rest = readme.read_text(encoding="utf-8").partition("```python\n")
@@ -294,7 +294,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["results.close()", "del results"])
-def test_results_that_nobody_wants_leave_no_process_and_no_temporary_file(
+def test_abandoned_results_leave_no_process_and_no_temporary_file(
     tmp_path: Path, ending: str
 ) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(60)))
@@ -309,7 +309,7 @@ def test_results_that_nobody_wants_leave_no_process_and_no_temporary_file(
 
 
 @pytest.mark.slow
-def test_two_runs_in_one_program_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_two_runs_in_one_program_do_not_interfere(tmp_path: Path) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(6)))
 
     run = script(
@@ -335,7 +335,7 @@ def test_all_outputs_of_a_source_are_published_or_none(tmp_path: Path) -> None:
     photos = plant(tmp_path / "photos", "a.jpg")
     out = tmp_path / "out"
     results = imgbatch.run(TWO, [photos], output=out, jobs=1)
-    # It comes after the plan was made, and in the way of the second output.
+    # Appears after planning, in the way of the second output.
     (out / "a-small.jpg").write_bytes(b"somebody's")
 
     (result,) = results
@@ -346,7 +346,7 @@ def test_all_outputs_of_a_source_are_published_or_none(tmp_path: Path) -> None:
     assert (out / "a-small.jpg").read_bytes() == b"somebody's"
 
 
-def test_only_the_missing_outputs_are_made_with_skip(tmp_path: Path) -> None:
+def test_skip_makes_only_missing_outputs(tmp_path: Path) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "b.jpg")
     out = tmp_path / "out"
     out.mkdir()
@@ -361,7 +361,7 @@ def test_only_the_missing_outputs_are_made_with_skip(tmp_path: Path) -> None:
     assert (out / "a-big.jpg").read_bytes() == b"there"
 
 
-def test_limits_may_be_given_in_words(tmp_path: Path) -> None:
+def test_limits_accept_strings_with_units(tmp_path: Path) -> None:
     plant(tmp_path / "in", "a.jpg")
 
     (result,) = imgbatch.run(

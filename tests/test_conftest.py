@@ -44,7 +44,7 @@ os.openpty = openpty
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    """Tests that need what is not there, under this project's own rules."""
+    """Tests that require missing things, run under this project's own conftest."""
     shutil.copy(HERE / "conftest.py", tmp_path)
     shutil.copytree(
         HERE / "toolkit", tmp_path / "toolkit", ignore=shutil.ignore_patterns("__pycache__")
@@ -56,7 +56,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 def run(suite: Path, *words: str, **environment: str) -> tuple[int, dict[str, int], str]:
-    """The exit code, how many tests came to which end, and all that was said."""
+    """Return the exit code, the number of tests by outcome, and all output."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     clean |= {"PYTHONPATH": str(suite), "PATH": str(suite), "IMGBATCH_NO_SKIPS": "0"}
     done = subprocess.run(
@@ -75,7 +75,7 @@ def run(suite: Path, *words: str, **environment: str) -> tuple[int, dict[str, in
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_what_is_lacking_is_a_skip_or_a_failure(suite: Path, workers: str) -> None:
+def test_missing_requirement_is_a_skip_or_a_failure(suite: Path, workers: str) -> None:
     code, counts, said = run(suite, "-n", workers)
     strict_code, strict_counts, strict_said = run(suite, "-n", workers, IMGBATCH_NO_SKIPS="1")
 

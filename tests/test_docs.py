@@ -1,4 +1,4 @@
-"""The docs: links lead somewhere, examples work, and generated pages are what scripts make."""
+"""Docs: links resolve, examples work, and generated pages match the scripts that write them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fences(page: Path, language: str) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub and MkDocs call the headings of a page."""
+    """The anchors that GitHub and MkDocs give the headings of a page."""
     headings = HEADING.findall(FENCES.sub("", text_of(page)))
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.strip().replace(" ", "-") for heading in plain}
@@ -61,11 +61,11 @@ def dead_links(page: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_resolves(page: Path) -> None:
     assert list(dead_links(page)) == []
 
 
-def test_a_dead_link_is_found(tmp_path: Path) -> None:
+def test_dead_link_is_found(tmp_path: Path) -> None:
     other, page = tmp_path / "other.md", tmp_path / "page.md"
     other.write_text("# Two words, `code`\n```sh\n# no heading\n```\n")
     page.write_text(
@@ -76,7 +76,7 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     assert list(dead_links(page)) == ["gone.md", "other.md#no-heading", "gone.png"]
 
 
-def test_every_page_is_in_the_navigation_of_the_site() -> None:
+def test_every_page_is_in_the_site_navigation() -> None:
     listed = set(
         re.findall(r"^ +- (?:\w+: )?(\S+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE)
     )
@@ -86,7 +86,7 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
     assert outside <= listed
 
 
-def test_readers_of_the_readme_reach_every_page_of_the_docs() -> None:
+def test_readme_reaches_every_page() -> None:
     reached, waiting = set[Path](), [ROOT / "README.md"]
     while waiting:
         page = waiting.pop()
@@ -98,7 +98,7 @@ def test_readers_of_the_readme_reach_every_page_of_the_docs() -> None:
     assert [page for page in PAGES if page not in reached] == []
 
 
-def test_the_readme_is_short() -> None:
+def test_readme_is_short() -> None:
     assert len(text_of(ROOT / "README.md").splitlines()) <= MOST_LINES_OF_README
 
 
@@ -112,11 +112,11 @@ COMMANDS: Final = [
     for line in block.replace("\\\n", "").splitlines()
     if line.startswith("imgbatch ") and "/tmp/" not in line
 ]
-"""Every command that a page shows, but for those that need files of their own."""
+"""Every command shown on a page, except those that need files of their own."""
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_of_the_docs_can_be_typed(tmp_path: Path, line: str) -> None:
+def test_every_command_parses(tmp_path: Path, line: str) -> None:
     plant(tmp_path, *(f"{folder}/a.jpg" for folder in ("shoot", "scans")))
     words = shlex.split(line.partition(" #")[0])[1:]
 
@@ -126,7 +126,7 @@ def test_every_command_of_the_docs_can_be_typed(tmp_path: Path, line: str) -> No
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/recipes.md"])
-def test_every_recipe_of_the_docs_can_be_run(tmp_path: Path, name: str) -> None:
+def test_every_recipe_loads(tmp_path: Path, name: str) -> None:
     (recipe,) = (text for text in fences(ROOT / name, "toml") if "[[output]]" in text)
     plant(tmp_path, "shoot/a.jpg")
     (tmp_path / "delivery.toml").write_text(recipe, encoding="utf-8")
@@ -144,7 +144,7 @@ def test_every_recipe_of_the_docs_can_be_run(tmp_path: Path, name: str) -> None:
 API: Final = ROOT / "docs/api.md"
 
 
-def test_the_page_of_the_api_has_every_public_name() -> None:
+def test_api_page_has_every_public_name() -> None:
     table = text_of(API).partition("\n## ")[0]
     linked = dict(re.findall(r"\[`(\w+)`\]\(#(\w+)\)", table))
     examples = "".join(fences(API, "python"))
@@ -155,14 +155,14 @@ def test_the_page_of_the_api_has_every_public_name() -> None:
 
 
 @pytest.mark.parametrize("words", [RunWords, RecipeWords])
-def test_the_page_of_the_api_has_every_argument(words: type) -> None:
+def test_api_page_has_every_argument(words: type) -> None:
     rows = "\n".join(row for row in text_of(API).splitlines() if row.startswith("|"))
 
     assert sorted(name for name in words.__annotations__ if f"`{name}`" not in rows) == []
 
 
 @pytest.mark.slow
-def test_the_examples_of_the_api_print_what_the_page_says(tmp_path: Path) -> None:
+def test_api_examples_print_what_the_page_shows(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for name in ("mountains.jpg", "lake-with-gps.jpg", "cut-short.jpg"):
@@ -187,13 +187,13 @@ def test_the_examples_of_the_api_print_what_the_page_says(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_page_tells_what_the_operations_say_of_themselves() -> None:
+def test_operations_page_matches_the_operations() -> None:
     run = tool("tools.make_docs", "--text")
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == (ROOT / "docs/operations.md").read_text(encoding="utf-8"), REMEDY
 
 
-def test_every_operation_has_its_picture_of_before_and_after() -> None:
+def test_every_operation_has_before_and_after_pictures() -> None:
     pictures = {path.stem: path for path in (ROOT / "docs/operations").glob("*.webp")}
     assert set(pictures) == set(names()), REMEDY
     for path in pictures.values():
@@ -202,13 +202,13 @@ def test_every_operation_has_its_picture_of_before_and_after() -> None:
     assert sum(path.stat().st_size for path in pictures.values()) < 2_500_000
 
 
-def test_the_page_of_options_is_what_is_declared_of_them() -> None:
+def test_cli_page_matches_the_declarations() -> None:
     assert make_cli_docs.page() == (ROOT / "docs/cli.md").read_text(encoding="utf-8"), (
         "run scripts/tool make_cli_docs"
     )
 
 
-def test_the_page_of_options_tells_what_stands_nowhere_else() -> None:
+def test_cli_page_keeps_what_is_written_nowhere_else() -> None:
     page = make_cli_docs.page()
     assert page.count("`convert`, `filter` and `run` have none of these.") == 1
     assert "| `-q`, `--quality` `N` | `quality` | `quality` |" in page

@@ -1,4 +1,4 @@
-"""Operations of other packages: the example of docs/extending.md, installed and used."""
+"""Operations from other packages: the example in docs/extending.md, installed and used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CODE: Final = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
-    """The environment of a Python that has the example as `pip install` would leave it."""
+    """An environment in which Python finds the example as `pip install` would leave it."""
     place = tmp_path / "site"
     about = place / "imgbatch_solarize-1.0.dist-info"
     about.mkdir(parents=True)
@@ -33,13 +33,13 @@ def installed(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(place)}
 
 
-def test_the_example_is_short() -> None:
+def test_example_is_short() -> None:
     assert len([line for line in CODE.splitlines() if line.strip()]) <= 15
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_operation_of_another_package_works_in_workers(
+def test_external_operation_works_in_workers(
     tmp_path: Path, installed: dict[str, str], jobs: str
 ) -> None:
     pixels = scene()
@@ -54,7 +54,9 @@ def test_an_operation_of_another_package_works_in_workers(
 
 
 @pytest.mark.slow
-def test_it_is_listed_checked_and_suggested(tmp_path: Path, installed: dict[str, str]) -> None:
+def test_external_operation_is_listed_checked_and_suggested(
+    tmp_path: Path, installed: dict[str, str]
+) -> None:
     told = imgbatch("operations", cwd=tmp_path, env=installed).stdout.decode()
     assert re.findall(r"```console\n.*?\n(solarize:.*?)```", PAGE, re.DOTALL)[0] in told
     for words, part in (
@@ -67,7 +69,7 @@ def test_it_is_listed_checked_and_suggested(tmp_path: Path, installed: dict[str,
 
 
 @pytest.mark.slow
-def test_a_recipe_may_use_it(tmp_path: Path, installed: dict[str, str]) -> None:
+def test_recipe_may_use_external_operation(tmp_path: Path, installed: dict[str, str]) -> None:
     plant(tmp_path / "photos", "a.png", data=saved(scene(), "PNG"))
     (tmp_path / "r.toml").write_text(
         '[[output]]\noperations = [{ name = "solarize", above = 1 }]\n'
@@ -77,16 +79,14 @@ def test_a_recipe_may_use_it(tmp_path: Path, installed: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_package_that_cannot_be_loaded_is_named(
-    tmp_path: Path, installed: dict[str, str]
-) -> None:
+def test_unloadable_package_is_named(tmp_path: Path, installed: dict[str, str]) -> None:
     module = Path(installed["PYTHONPATH"]) / "solarize.py"
     module.write_text("import nothing_of_that_name\n")
     run = imgbatch("filter", ".", "--filter", "solarize", cwd=tmp_path, env=installed)
     assert run.returncode == 2
     assert b"the operations of imgbatch-solarize cannot be loaded" in run.stderr
     assert b"nothing_of_that_name" in run.stderr
-    # What is imgbatch's own works all the same.
+    # imgbatch's own operations still work.
     plant(tmp_path / "photos", "a.jpg")
     run = imgbatch("filter", "photos", "--filter", "invert", cwd=tmp_path, env=installed)
     assert run.returncode == 0
@@ -101,7 +101,7 @@ BROKEN: Final = b"the operations of imgbatch-solarize cannot be loaded (solarize
     ["import nothing_of_that_name\n", "raise SystemExit('no')\n", f"{CODE}\n\n1 / 0\n"],
     ids=["an import", "an exit", "behind its operation"],
 )
-def test_a_package_that_cannot_be_loaded_is_left_out_of_lists_and_suggestions(
+def test_unloadable_package_is_omitted_from_lists_and_suggestions(
     tmp_path: Path, installed: dict[str, str], code: str
 ) -> None:
     (Path(installed["PYTHONPATH"]) / "solarize.py").write_text(code)
@@ -115,7 +115,7 @@ def test_a_package_that_cannot_be_loaded_is_left_out_of_lists_and_suggestions(
     assert (run.returncode, run.stderr) == (0, b"")
     run = imgbatch("filter", ".", "--filter", "sharpn", cwd=tmp_path, env=installed)
     assert run.returncode == 2
-    # What was meant may as well be an operation of that package.
+    # The unknown name may well be an operation of that package.
     assert b"did you mean sharpen?; " + BROKEN in run.stderr
     for words in (("operations", "solarize"), ("filter", ".", "--filter", "Solarize:above=1")):
         run = imgbatch(*words, cwd=tmp_path, env=installed)
@@ -131,7 +131,7 @@ CURVE: Final = "return 1 - value if value > self.above else value"
     ("code", "message"),
     [
         (CODE.replace(CURVE, "return value / 0"), "ZeroDivisionError: float division by zero"),
-        (CODE.replace(CURVE, "return float('nan')"), "ValueError: a level became no number (NaN)"),
+        (CODE.replace(CURVE, "return float('nan')"), "ValueError: a level became NaN"),
         (
             CODE[: CODE.index("    def level")],
             "TypeError: Solarize has neither `level` nor `curves`",
@@ -140,7 +140,7 @@ CURVE: Final = "return 1 - value if value > self.above else value"
     ids=["an exception", "no number", "no curve"],
 )
 @pytest.mark.parametrize("beside", [(), ("--filter", "gamma", "--filter", "invert")])
-def test_its_mistakes_are_told_by_its_name_joined_or_not(
+def test_external_operation_errors_carry_its_name_joined_or_not(
     tmp_path: Path, installed: dict[str, str], code: str, message: str, beside: tuple[str, ...]
 ) -> None:
     (Path(installed["PYTHONPATH"]) / "solarize.py").write_text(code)

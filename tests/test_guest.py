@@ -1,4 +1,4 @@
-"""`imgbatch.run` as a guest in programs that have processes, threads and settings of their own."""
+"""`imgbatch.run` as a guest in programs with processes, threads and settings of their own."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_children_of_the_program_are_neither_killed_nor_missed(tmp_path: Path) -> None:
+def test_host_children_are_neither_killed_nor_reaped(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
     run = script(tmp_path, CHILDREN)
@@ -101,7 +101,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_runs_in_several_threads_leave_each_other_alone(tmp_path: Path) -> None:
+def test_runs_in_several_threads_do_not_interfere(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS, "few/a.jpg", "few/b.jpg")
 
     run = script(tmp_path, THREADS)
@@ -137,7 +137,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_settings_of_the_program_are_as_before(tmp_path: Path) -> None:
+def test_host_settings_are_restored(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
     run = script(tmp_path, SETTINGS)
@@ -162,9 +162,9 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_daemonic_process_does_it_by_itself(tmp_path: Path, method: str) -> None:
+def test_daemonic_process_does_the_work_itself(tmp_path: Path, method: str) -> None:
     plant(tmp_path, *PHOTOS)
-    # So many that their headers would be read by several processes; once, because it takes long.
+    # Enough that several processes would read their headers; only one test, because it is slow.
     more = 600 if method == "fork" else 0
     for number in range(more):
         os.link(tmp_path / PHOTOS[0], tmp_path / f"photos/{number:03}.jpg")
@@ -189,7 +189,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_workers_of_a_process_pool_executor_have_workers(tmp_path: Path, method: str) -> None:
+def test_run_in_process_pool_executor_starts_workers(tmp_path: Path, method: str) -> None:
     plant(tmp_path, *PHOTOS)
 
     run = script(tmp_path, EXECUTOR.replace("METHOD", method))
@@ -199,7 +199,7 @@ def test_workers_of_a_process_pool_executor_have_workers(tmp_path: Path, method:
 
 
 def run_as(folder: Path, how: str, text: str) -> subprocess.CompletedProcess[str]:
-    """Run a program as a file, from standard input, as an argument or by an interactive shell."""
+    """Run a program as a file, from standard input, as an argument or in an interactive shell."""
     if how == "file":
         return script(folder, text)
     words = {"stdin": ["-"], "argument": ["-c", text], "shell": ["-i", "-q", "-c", ""]}[how]
@@ -223,7 +223,7 @@ print([result.status for result in imgbatch.run(recipe, ["photos"], output="out"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["file", "stdin", "argument", "shell"])
-def test_a_program_needs_no_guard_and_no_file(tmp_path: Path, how: str) -> None:
+def test_program_needs_no_main_guard_and_no_file(tmp_path: Path, how: str) -> None:
     plant(tmp_path, *PHOTOS)
 
     run = run_as(tmp_path, how, PLAIN)
@@ -250,7 +250,7 @@ GUARD:
 
 
 @pytest.mark.slow
-def test_an_operation_of_the_program_comes_with_its_file(tmp_path: Path) -> None:
+def test_operation_defined_in_the_program_is_imported_from_its_file(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
     run = script(tmp_path, OWN_OPERATION.replace("GUARD", 'if __name__ == "__main__"'))
@@ -260,7 +260,7 @@ def test_an_operation_of_the_program_comes_with_its_file(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_an_operation_of_a_program_without_its_guard_is_advice_once(tmp_path: Path) -> None:
+def test_operation_in_a_program_without_main_guard_gives_advice_once(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
 
     run = script(tmp_path, OWN_OPERATION.replace("GUARD", "if True"))
@@ -274,7 +274,7 @@ def test_an_operation_of_a_program_without_its_guard_is_advice_once(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stdin", "argument"])
-def test_an_operation_of_a_program_without_a_file_is_done_in_it(tmp_path: Path, how: str) -> None:
+def test_operation_in_a_program_without_a_file_runs_in_process(tmp_path: Path, how: str) -> None:
     plant(tmp_path, *PHOTOS)
 
     run = run_as(tmp_path, how, OWN_OPERATION.replace("GUARD", 'if __name__ == "__main__"'))

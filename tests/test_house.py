@@ -1,11 +1,16 @@
-"""How large functions may be, held by reading every one."""
+"""Limits on the size of functions, and what plain values are made of."""
 
 from __future__ import annotations
 
 import ast
+import dataclasses
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 import imgbatch
 
@@ -14,7 +19,7 @@ MOST_LINES: Final = 50
 DEEPEST: Final = 4
 MOST_PARAMETERS: Final = 8
 USERS_CALL: Final = {"running/batch.py run", "recipes/recipe.py Recipe.from_options"}
-"""Each parameter is an option, and each has to be handed on."""
+"""Each parameter is an option, and each has to be passed on."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try)
@@ -35,7 +40,7 @@ def within(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
 
 
 def lines(function: Function) -> int:
-    """How many lines it has from `def` to its end, but for its docstring."""
+    """Lines from `def` to the end, without the docstring."""
     assert function.end_lineno is not None
     first = function.body[0]
     documented = ast.get_docstring(function) is not None
@@ -44,7 +49,7 @@ def lines(function: Function) -> int:
 
 
 def depth(node: ast.AST) -> int:
-    """How many statements stand within each other; `elif` is beside its `if`, not within it."""
+    """How deeply statements are nested; `elif` is on the level of its `if`, not inside it."""
     deepest = 0
     for child in ast.iter_child_nodes(node):
         if isinstance(child, Function | ast.ClassDef | ast.Lambda):
@@ -61,7 +66,7 @@ def is_elif(child: ast.AST, parent: ast.AST) -> bool:
 
 
 def parameters(function: Function) -> int:
-    """How many there are, but for `self` and `cls`."""
+    """Number of parameters without `self` and `cls`."""
     given = function.args
     named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
     own = bool(named) and named[0].arg in ("self", "cls")
@@ -102,3 +107,22 @@ def test_what_is_counted() -> None:
     assert isinstance(function, Function)
 
     assert (lines(function), depth(function), parameters(function)) == (6, 2, 5)
+
+
+def test_values_are_filled_by_one_library() -> None:
+    """A struct takes a dataclass's `field(...)` for a plain default without a word."""
+    for _, name, _ in pkgutil.walk_packages(imgbatch.__path__, "imgbatch."):
+        if name != "imgbatch.__main__":
+            importlib.import_module(name)
+    kinds = [*Struct.__subclasses__()]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+
+    strays = [
+        kind.__qualname__
+        for kind in kinds
+        if any(isinstance(default, dataclasses.Field) for default in kind.__struct_defaults__)
+    ]
+
+    assert len(kinds) > 60
+    assert strays == []

@@ -1,4 +1,4 @@
-"""The table of layers in docs/architecture.md, held by reading every import."""
+"""The table of layers in docs/architecture.md, checked against every import."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HOMES: Final = {
 
 @cache
 def layers() -> dict[str, int]:
-    """The layer of each module, as the table has it; of `cli/session.py` it is `cli.session`."""
+    """Map each module to its layer in the table; `cli/session.py` is `cli.session`."""
     found: dict[str, int] = {}
     layer = 0
     for number, folder, modules in ROW.findall(TABLE.read_text()):
@@ -56,7 +56,7 @@ def layers() -> dict[str, int]:
 
 @cache
 def modules() -> dict[str, Path]:
-    """Every module with its file, those of a package's own (`__init__`) by the package's name."""
+    """Map each module to its file; a package's `__init__` goes by the name of the package."""
     found = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         path = file.relative_to(PACKAGE).with_suffix("")
@@ -67,7 +67,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports() -> tuple[tuple[str, str], ...]:
-    """Each module and what it imports when it runs: of imgbatch the module, else the package."""
+    """Map each module to what it imports at run time: modules of imgbatch, else packages."""
     return tuple(
         (module, name)
         for module, file in modules().items()
@@ -77,7 +77,7 @@ def imports() -> tuple[tuple[str, str], ...]:
 
 
 def running(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a module, but for those that only a type checker sees."""
+    """The nodes of a module, except those that only a type checker sees."""
     for node in ast.iter_child_nodes(tree):
         if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             yield node
@@ -97,7 +97,7 @@ def imported(node: ast.AST, file: Path) -> Iterator[str]:
 
 
 def own(name: str) -> str | None:
-    """The module of imgbatch that an import names, if it does."""
+    """The module of imgbatch that an import names, if any."""
     if name == "imgbatch":
         return "__init__"
     return name.removeprefix("imgbatch.") if name.startswith("imgbatch.") else None
@@ -108,14 +108,14 @@ def wing(module: str) -> str:
 
 
 def layer_of(module: str) -> int:
-    """A package itself is as high as its modules."""
+    """A package ranks as high as its highest module."""
     known = layers()
     return known.get(module) or max(
         layer for name, layer in known.items() if name.startswith(f"{module}.")
     )
 
 
-def test_the_table_knows_every_module_and_no_other() -> None:
+def test_table_lists_exactly_the_existing_modules() -> None:
     packages = {module for module, file in modules().items() if file.name == "__init__.py"}
 
     assert set(modules()) - (packages - {"__init__"}) == set(layers()) - packages | {"__init__"}
@@ -133,7 +133,7 @@ def test_imports_point_downward() -> None:
         for module, name in imports()
         if (other := own(name)) is not None
         and wing(other) != wing(module)
-        # The package hands on what users import; its version and its names are no layer.
+        # The package re-exports what users import; its version and its names are no layer.
         and not (other == "__init__" and module.startswith("cli."))
         and layer_of(other) >= layer_of(module)
     ]
@@ -141,7 +141,7 @@ def test_imports_point_downward() -> None:
     assert upward == []
 
 
-def test_no_import_goes_in_a_circle() -> None:
+def test_no_circular_imports() -> None:
     graph: dict[str, set[str]] = {module: set() for module in modules()}
     for module, name in imports():
         if (other := own(name)) is not None and other != "__init__":
@@ -154,7 +154,7 @@ def test_no_import_goes_in_a_circle() -> None:
 
 
 @pytest.mark.slow
-def test_heavy_libraries_stay_at_home() -> None:
+def test_heavy_libraries_are_imported_only_where_allowed() -> None:
     strays = [
         f"{module} imports {name}"
         for module, name in imports()
@@ -179,7 +179,7 @@ COMMAND: Final = "import sys; from imgbatch.__main__ import main; sys.argv[0] = 
 
 
 def loaded_by(code: str, *arguments: str | Path) -> set[str]:
-    """Which of the watched libraries a new interpreter has loaded when it ends."""
+    """Which of the watched libraries a fresh interpreter has loaded at exit."""
     run = subprocess.run(
         [sys.executable, "-c", LOADED + code, *arguments],
         capture_output=True,
@@ -199,18 +199,18 @@ def loaded_by(code: str, *arguments: str | Path) -> set[str]:
         (COMMAND, ["--version"]),
     ],
 )
-def test_starting_costs_next_to_nothing(code: str, arguments: list[str]) -> None:
+def test_version_loads_no_heavy_library(code: str, arguments: list[str]) -> None:
     assert loaded_by(code, *arguments) == set()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["resize", "convert", "filter", "operations"])
-def test_help_loads_no_picture_library(command: str) -> None:
+def test_help_loads_no_image_library(command: str) -> None:
     assert loaded_by(COMMAND, command, "--help") == set()
 
 
 @pytest.mark.slow
-def test_a_plain_resize_in_one_process_does_not_load_numpy(tmp_path: Path) -> None:
+def test_plain_resize_in_process_does_not_load_numpy(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(saved(scene(), "JPEG"))
 
     loaded = loaded_by(COMMAND, "resize", tmp_path, "-o", tmp_path / "out", "-s", "48", "-j", "1")

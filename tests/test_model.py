@@ -1,14 +1,15 @@
-"""Plain values: pickled whole, frozen, and what they know of themselves."""
+"""Plain values: they pickle whole, are frozen, and derive their properties correctly."""
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 import pickle
 from typing import Any, Final
 
+import msgspec
 import pytest
+from msgspec import structs
 
 from imgbatch import model
 from imgbatch.model import (
@@ -79,38 +80,42 @@ VALUES: Final = (
 )
 
 
+def _is_struct(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, msgspec.Struct)
+
+
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_a_plain_value_survives_pickling(value: Any, protocol: int) -> None:
+def test_plain_value_survives_pickling(value: Any, protocol: int) -> None:
     copy = pickle.loads(pickle.dumps(value, protocol))
     assert type(copy) is type(value)
     assert copy == value
 
 
-def test_every_class_of_the_model_is_pickled_here_with_no_field_left_at_its_default() -> None:
+def test_every_model_class_is_pickled_here_without_defaults() -> None:
     classes = {
         kind
-        for _, kind in inspect.getmembers(model, dataclasses.is_dataclass)
+        for _, kind in inspect.getmembers(model, _is_struct)
         if kind.__module__ == model.__name__
     }
     assert {type(value) for value in VALUES} == classes
     for kind in classes:
-        for field in dataclasses.fields(kind):
-            if field.default is dataclasses.MISSING:
+        for field in structs.fields(kind):
+            if field.default is msgspec.NODEFAULT:
                 continue
             told = [getattr(value, field.name) for value in VALUES if type(value) is kind]
             assert any(value != field.default for value in told), (kind, field.name)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_plain_values_are_slotted_and_all_but_the_summary_frozen(value: Any) -> None:
+def test_plain_values_are_slotted_and_all_but_summary_frozen(value: Any) -> None:
     assert not hasattr(value, "__dict__")
     if isinstance(value, Summary):
         return
-    assert hash(value) == hash(dataclasses.replace(value))
-    for field in dataclasses.fields(value):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(value, field.name, None)
+    assert hash(value) == hash(structs.replace(value))
+    for name in value.__struct_fields__:
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(value, name, None)
 
 
 @pytest.mark.parametrize(
@@ -122,16 +127,16 @@ def test_plain_values_are_slotted_and_all_but_the_summary_frozen(value: Any) -> 
         (".", "b.jpg", "", os.path.join(".", "b.jpg"), "b.jpg"),
     ],
 )
-def test_a_source_knows_its_path_and_its_place_in_the_output(
+def test_source_path_and_relative_path(
     root: str, relative: str, below: str, path: str, mirrored: str
 ) -> None:
     source = Source(root, relative, 1, 2, below)
     assert (source.path, source.mirrored) == (path, mirrored)
 
 
-def test_a_summary_counts_results_and_keeps_the_first_failures() -> None:
+def test_summary_counts_results_and_keeps_first_failures() -> None:
     summary = Summary(planned=9)
-    two = (WRITTEN, dataclasses.replace(WRITTEN, bytes=7))
+    two = (WRITTEN, structs.replace(WRITTEN, bytes=7))
     summary.add(Result(SOURCE, "done", two, (Notice("enlarged", "b"), Notice("truncated", "d"))))
     summary.add(Result(SOURCE, "skipped", reason="exists"))
     assert summary.exit_code == 0
@@ -156,5 +161,5 @@ def test_a_summary_counts_results_and_keeps_the_first_failures() -> None:
         ({"signal": 15, "failed": 3}, 143),
     ],
 )
-def test_the_exit_code_says_what_a_run_came_to(changes: dict[str, Any], code: int) -> None:
+def test_exit_code_follows_the_outcome(changes: dict[str, Any], code: int) -> None:
     assert Summary(**changes).exit_code == code

@@ -1,4 +1,4 @@
-"""Name templates, and names on a screen."""
+"""Name templates, and how names are displayed."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ VALUES_OF_NAMES: Final[dict[str, object]] = {
         ("always-the-same.png", "always-the-same.png"),
     ],
 )
-def test_a_template_is_filled_in(text: str, name: str) -> None:
+def test_template_is_filled_in(text: str, name: str) -> None:
     assert Template.parse(text).render(VALUES_OF_NAMES) == name
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_every_field_can_be_used(field: str) -> None:
+def test_every_field_is_usable(field: str) -> None:
     template = Template.parse(f"a{{{field}}}")
     assert template.fields == {field}
     assert template.needs_header == (field in ("width", "height", "date", "camera"))
@@ -94,7 +94,7 @@ def test_every_field_can_be_used(field: str) -> None:
         ("web\\", ["ends in a folder"]),
     ],
 )
-def test_a_bad_template_is_refused_with_a_reason(text: str, parts: list[str]) -> None:
+def test_bad_template_is_refused_with_reason(text: str, parts: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         Template.parse(text)
     for part in parts:
@@ -108,7 +108,7 @@ def test_a_bad_template_is_refused_with_a_reason(text: str, parts: list[str]) ->
         *("..", "{stem}/..", "{date:../..}/{stem}", "{date:%Y/../..}/{stem}", "{date:/etc}/{stem}"),
     ],
 )
-def test_a_template_that_leaves_the_output_folder_is_refused(text: str) -> None:
+def test_template_outside_the_output_folder_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="leaves the output folder"):
         Template.parse(text)
 
@@ -136,7 +136,7 @@ def test_a_template_that_leaves_the_output_folder_is_refused(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["camera", "output"])
-def test_a_value_cannot_add_a_folder_or_leave_one(field: str, value: str, name: str) -> None:
+def test_field_value_cannot_add_or_leave_a_folder(field: str, value: str, name: str) -> None:
     template = Template.parse(f"{{{field}}}/{{seq}}")
     assert template.render({**VALUES_OF_NAMES, field: value}) == f"{name}/7"
 
@@ -144,7 +144,7 @@ def test_a_value_cannot_add_a_folder_or_leave_one(field: str, value: str, name: 
 @pytest.mark.slow
 @PROPERTY
 @given(value=st.text())
-def test_whatever_a_camera_calls_itself_the_name_stays_in_its_folder(value: str) -> None:
+def test_any_camera_name_stays_in_its_folder(value: str) -> None:
     name = Template.parse("{camera}/x{camera}").render({"camera": value})
     parts = name.split("/")
     assert len(parts) == 2
@@ -162,30 +162,30 @@ def test_whatever_a_camera_calls_itself_the_name_stays_in_its_folder(value: str)
         ("a\tb\rc", r"a\tb\rc"),
         ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
         ("\x9b31m", r"\x9b31m"),
-        # Text after this sign would be shown from right to left.
+        # After this character, text would be displayed right to left.
         ("gpj.\u202eexe", r"gpj.\u202eexe"),
         ("a\u2028b", r"a\u2028b"),
-        # A byte that is not UTF-8 stays itself: the stream writes it out.
+        # A byte that is not UTF-8 is kept: the stream escapes it.
         ("a\udcff\nb", "a\udcff\\nb"),
         ("", ""),
     ],
 )
-def test_control_characters_are_written_out_on_the_screen(text: str, screen: str) -> None:
+def test_control_characters_are_escaped_for_display(text: str, screen: str) -> None:
     assert shown(text) == screen
 
 
 @PROPERTY
 @given(text=st.text())
-def test_what_is_shown_is_always_one_line_without_control_characters(text: str) -> None:
+def test_displayed_text_is_one_line_without_control_characters(text: str) -> None:
     line = shown(text)
     assert len(line.splitlines()) <= 1
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in line)
 
 
-def test_operations_of_a_recipe_are_those_that_have_a_name(
+def test_recipe_operations_are_those_with_a_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Files of examples are seen from there.
+    # Example files are given relative to this folder.
     monkeypatch.chdir(ROOT)
     words = [kind.example or name for name, kind in names().items()]
     recipe = Recipe.from_options(filters=words)

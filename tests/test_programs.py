@@ -1,4 +1,4 @@
-"""A program from outside is known by what it says, not by its name."""
+"""External programs are identified by their output, not by their name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GENUINE: Final = {
     "unshare": "unshare from util-linux 2.38.1",
     "webpmux": "1.2.4",
 }
-"""What those of a Debian answer."""
+"""The answers of those in Debian."""
 
 FAILING: Final = "exit 1"
 STAND_INS: Final = {
@@ -48,7 +48,7 @@ def script(folder: Path, name: str, body: str) -> Path:
 
 
 def stand_ins(folder: Path, body: str = FAILING) -> Path:
-    """A folder with a script for each command that tests call."""
+    """A folder with a script for each command that the tests call."""
     for program in NEEDED.values():
         for command in program.called:
             script(folder, command, body)
@@ -58,7 +58,7 @@ def stand_ins(folder: Path, body: str = FAILING) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("body", STAND_INS)
 @pytest.mark.parametrize("name", NEEDED)
-def test_a_stand_in_is_refused_with_what_was_found(tmp_path: Path, name: str, body: str) -> None:
+def test_impostor_is_refused_with_what_was_found(tmp_path: Path, name: str, body: str) -> None:
     folder = stand_ins(tmp_path / "first", body)
 
     with pytest.raises(LackingError) as refused:
@@ -70,7 +70,7 @@ def test_a_stand_in_is_refused_with_what_was_found(tmp_path: Path, name: str, bo
     assert STAND_INS[body] in said
 
 
-def test_a_stand_in_that_hangs_is_given_up_with_what_it_started(tmp_path: Path) -> None:
+def test_hanging_impostor_is_killed_with_its_children(tmp_path: Path) -> None:
     hanging = script(tmp_path / "first", "exiftool", HANGING)
     started = Path(f"{hanging}.started")
 
@@ -88,14 +88,14 @@ def test_a_stand_in_that_hangs_is_given_up_with_what_it_started(tmp_path: Path) 
 
 
 def _lives(state: Path) -> bool:
-    """Whether a process is there; a dead one that nobody has collected yet is a zombie."""
+    """Whether a process is running; a dead one not yet reaped is a zombie."""
     try:
         return state.read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
+def test_non_program_is_refused(tmp_path: Path) -> None:
     script(tmp_path / "a", "exiftool", "echo 12.57").chmod(0o644)
     (tmp_path / "b/exiftool").mkdir(parents=True)
     (tmp_path / "c").mkdir()
@@ -115,7 +115,7 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NEEDED)
-def test_the_genuine_one_behind_a_stand_in_is_found(tmp_path: Path, name: str) -> None:
+def test_genuine_program_behind_an_impostor_is_found(tmp_path: Path, name: str) -> None:
     first = stand_ins(tmp_path / "first")
     body = f"echo '{GENUINE[name]}'"
     behind = script(tmp_path / "behind", NEEDED[name].called[-1], body)
@@ -123,7 +123,7 @@ def test_the_genuine_one_behind_a_stand_in_is_found(tmp_path: Path, name: str) -
     assert NEEDED[name].find(f"{first}{os.pathsep}{behind.parent}") == str(behind)
 
 
-def test_version_7_of_imagemagick_is_taken_before_what_stands_for_version_6(tmp_path: Path) -> None:
+def test_imagemagick_7_is_preferred_to_an_impostor_of_6(tmp_path: Path) -> None:
     answer = "echo 'Version: ImageMagick 7.1.1-43 Q16-HDRI x86_64 22550 https://imagemagick.org'"
     convert = script(tmp_path / "a", "convert", answer)
     magick = script(tmp_path / "b", "magick", answer)
@@ -131,9 +131,7 @@ def test_version_7_of_imagemagick_is_taken_before_what_stands_for_version_6(tmp_
     assert NEEDED["imagemagick"].find(f"{convert.parent}:{magick.parent}") == str(magick)
 
 
-def test_nothing_is_looked_for_in_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_working_folder_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(tmp_path, "exiftool", "echo 12.57")
     monkeypatch.chdir(tmp_path)
 
@@ -156,7 +154,7 @@ def asked(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_packages_of_what_is_lacking_are_named(tmp_path: Path) -> None:
+def test_packages_of_missing_programs_are_named(tmp_path: Path) -> None:
     folder = stand_ins(tmp_path / "first")
     every = asked(folder, "--lacking")
     for name in set(NEEDED) - {"gifsicle", "tificc"}:
@@ -170,7 +168,7 @@ def test_the_packages_of_what_is_lacking_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_an_error_if_something_is_lacking_still(tmp_path: Path) -> None:
+def test_still_missing_program_is_an_error(tmp_path: Path) -> None:
     folder = stand_ins(tmp_path / "first")
     bad = asked(folder)
     for name in NEEDED:

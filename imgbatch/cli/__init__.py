@@ -1,1 +1,1 @@
-"""The command line. Click is only loaded when the command really runs."""
+"""The command line. Click is loaded only when a command runs."""

@@ -22,10 +22,10 @@ _COMMANDS = {
     "resize": "Resize (and filter, and convert) pictures.",
     "convert": "Change the format; the size stays.",
     "filter": "Apply operations; the size stays.",
-    "run": "Carry out a recipe: several pictures of each source.",
+    "run": "Run a recipe: several pictures of each source.",
     "presets": "The recipes that come with imgbatch.",
     "formats": "What this installation reads and writes.",
-    "operations": "What can be done to pictures.",
+    "operations": "What can be done to a picture.",
 }
 
 
@@ -73,7 +73,7 @@ def group() -> None:
 
 
 def run_command(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit code. Nothing a user does shows a traceback."""
+    """Run the command line; return its exit code. A user's mistake never shows a traceback."""
     safe_streams.make_safe()
     try:
         code = group.main(arguments, prog_name="imgbatch", standalone_mode=False)
@@ -91,19 +91,19 @@ def run_command(arguments: list[str] | None = None) -> int:
         complain(str(error))
         return error.exit_code
     except OSError as error:
-        # Standard output could not be written: the disk is full, say.
-        complain(_words_of(error))
+        # Standard output could not be written: the disk is full, for instance.
+        complain(_message_of(error))
         return 1
     except (click.Abort, KeyboardInterrupt):
         return signals.die_by(signal.SIGINT)
     return code if isinstance(code, int) else 0
 
 
-def _words_of(error: OSError) -> str:
+def _message_of(error: OSError) -> str:
     if error.filename:
         return f"{error.filename}: {error.strerror}"
     try:
         os.getcwd()
     except FileNotFoundError:
-        return "the folder that this was started in does not exist any more"
+        return "the folder that this was started in no longer exists"
     return error.strerror or str(error)

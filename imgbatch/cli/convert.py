@@ -18,6 +18,6 @@ def command(**parameters: Any) -> int:
     """Change the format of pictures; their size stays.
 
     PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
-    `<folder>-converted` beside the folder.
+    `<folder>-converted` next to the folder.
     """
     return run_options("converted", given(parameters))

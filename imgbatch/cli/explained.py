@@ -16,10 +16,10 @@ from imgbatch.recipes.toml import written
 
 
 def explained(recipe: Recipe) -> list[str]:
-    """The recipe with nothing left to guess, its digest, and the steps of each output; by lines."""
+    """The recipe with all defaults spelled out, its digest, and each output's steps, as lines."""
     lines = [*written(recipe).rstrip().split("\n"), "", f"digest {recipe.digest}", ""]
     if recipe.raw_preview:
-        lines.append("Raw files: the JPEG inside is taken.")
+        lines.append("Raw files: the embedded JPEG is used.")
     if recipe.prepare:
         lines += ["Once, after decoding:", *_numbered(map(_step, recipe.prepare)), ""]
     for output in recipe.outputs:
@@ -46,25 +46,25 @@ def _step(operation: Operation) -> str:
 
 _FITS = {
     "inside": "fit into {size}",
-    "outside": "cover {size}, nothing cut off",
-    "cover": "fill {size}, what is beyond is cut off (keeping {gravity})",
-    "pad": "fit into {size}, filled up with background (picture at {gravity})",
-    "exact": "be exactly {size}, whatever the ratio",
+    "outside": "cover {size}, nothing cropped",
+    "cover": "fill {size}, the excess cropped (keeping {gravity})",
+    "pad": "fit into {size}, padded with the background (picture at {gravity})",
+    "exact": "be exactly {size}, ignoring the ratio",
 }
 
 
 def _resized(resize: Resize) -> str:
     words = _FITS[resize.fit] if resize.spec.is_box else "be {size}"
     how = words.format(size=resize.spec, gravity=resize.gravity)
-    larger = "small ones are enlarged" if resize.enlarge else "never enlarged"
+    larger = "smaller pictures are enlarged" if resize.enlarge else "never enlarged"
     light = ", in linear light" if resize.linear else ""
     return f"resize to {how}; {larger} ({resize.kernel}{light})"
 
 
 _METADATA = {
     "all": "with all metadata",
-    "no-gps": "with metadata but GPS",
-    "copyright": "with author and copyright alone",
+    "no-gps": "with metadata except GPS",
+    "copyright": "with author and copyright only",
     "none": "without metadata",
 }
 

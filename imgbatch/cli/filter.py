@@ -18,6 +18,6 @@ def command(**parameters: Any) -> int:
     """Apply operations to pictures; their size stays.
 
     PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
-    `<folder>-filtered` beside the folder.
+    `<folder>-filtered` next to the folder.
     """
     return run_options("filtered", given(parameters))

@@ -21,14 +21,14 @@ def command() -> None:
     for row in formats.FORMATS:
         suffixes = " ".join((*row.suffixes, *row.read_suffixes))
         if not formats.available(row):
-            tell(f"{row.name:{width}}not here: {formats.remedy(row)}")
+            tell(f"{row.name:{width}}not available: {formats.remedy(row)}")
         else:
             tell(f"{row.name:{width}}{_use(row)}")
         for line in filter(None, (suffixes, _held(row), _settings(row))):
             tell(f"{'':{width}}{line}")
     if not formats.installed("deep"):
         tell("")
-        tell("16 bits a channel in colour need: pip install 'imgbatch[deep]'")
+        tell("16 bits per channel in colour need: pip install 'imgbatch[deep]'")
 
 
 def _use(row: Format) -> str:
@@ -37,7 +37,7 @@ def _use(row: Format) -> str:
     if row.becomes is not None:
         return f"{row.label}: read only; outputs are {row.becomes} unless --format says otherwise"
     if not formats.encodes(row):
-        return f"{row.label}: read only, this installation has no encoder"
+        return f"{row.label}: read only, no encoder in this installation"
     return f"{row.label}: read and written"
 
 
@@ -55,5 +55,5 @@ def _held(row: Format) -> str:
 
 def _settings(row: Format) -> str:
     words = [f"--{word.replace('_', '-')}" for word in sorted(row.settings)]
-    default = f" (quality {row.quality} if not said otherwise)" if row.quality else ""
+    default = f" (default quality {row.quality})" if row.quality else ""
     return f"settings {' '.join(words)}{default}" if words else ""

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from imgbatch.cli.invocation import TOLD, Invocation
+from imgbatch.cli.invocation import REPORTING, Invocation
 from imgbatch.recipes.declarations import Setting, declared
 from imgbatch.recipes.settings import (
     FORMAT,
@@ -20,7 +20,7 @@ from imgbatch.recipes.settings import (
 )
 from imgbatch.running.settings import RUN, Settings
 
-GROUPS: Final = (NAMES, SIZE, FORMAT, OPERATIONS, METADATA, SOURCES, RUN, TOLD)
+GROUPS: Final = (NAMES, SIZE, FORMAT, OPERATIONS, METADATA, SOURCES, RUN, REPORTING)
 """The headings of help, in order."""
 
 _KINDS: Final = (RecipeSettings, Settings, Invocation)
@@ -36,7 +36,7 @@ class GroupedCommand(click.Command):
     """A command whose help has its options under the headings of their groups."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section for each group; those that no setting is declared for come last."""
+        """Write a section for each group; those for which no setting is declared come last."""
         groups = {one.name: one.group for one in every_setting()}
         sections: dict[str, list[tuple[str, str]]] = {name: [] for name in (*GROUPS, "Other")}
         for parameter in self.get_params(ctx):

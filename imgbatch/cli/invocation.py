@@ -1,4 +1,4 @@
-"""What a command line asks of the command itself, beside its recipe and its run."""
+"""What a command line asks of the command itself, besides its recipe and its run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 from imgbatch.recipes.declarations import Flag, Path, setting
 from imgbatch.recipes.settings import NAMES, SOURCES
 
-TOLD: Final = "What is said"
+REPORTING: Final = "Reporting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """What is to be done with a plan, and told of it."""
+    """What is to be done with a plan, and how it is reported."""
 
     no_backup: bool = setting(
         False, Flag(), NAMES, "With --in-place: do not keep the originals.", python=False
@@ -22,30 +22,37 @@ class Invocation:
         False, Flag(), SOURCES, "A list on standard input is NUL-separated.", python=False
     )
     dry_run: bool = setting(
-        False, Flag(), TOLD, "Say what would be done; write nothing.", short="-n", python=False
+        False,
+        Flag(),
+        REPORTING,
+        "Show what would be done; write nothing.",
+        short="-n",
+        python=False,
     )
     report: str | None = setting(
         None,
         Path(dash=True),
-        TOLD,
+        REPORTING,
         "Write a report in JSON Lines; - for standard output.",
         metavar="FILE",
-        more="One object a file, the summary last.",
+        more="One object per file, the summary last.",
         python=False,
     )
     explain: bool = setting(
-        False, Flag(), TOLD, "Say what the recipe does; make nothing.", python=False
+        False, Flag(), REPORTING, "Explain what the recipe does; write nothing.", python=False
     )
     quiet: bool = setting(
-        False, Flag(), TOLD, "No bar and no summary, only failures.", python=False
+        False, Flag(), REPORTING, "No progress bar and no summary, only failures.", python=False
     )
-    verbose: bool = setting(False, Flag(), TOLD, "A line for each file.", short="-v", python=False)
+    verbose: bool = setting(
+        False, Flag(), REPORTING, "A line for each file.", short="-v", python=False
+    )
     save_recipe: str | None = setting(
         None,
         Path(),
-        TOLD,
-        "Write what these options mean as a recipe (TOML), also with --dry-run; then go on.",
+        REPORTING,
+        "Save these options as a recipe (TOML), also with --dry-run; then go on.",
         metavar="FILE",
-        more="A file with another content is never written over.",
+        more="A file with different content is never overwritten.",
         python=False,
     )

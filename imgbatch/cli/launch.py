@@ -1,4 +1,4 @@
-"""From what a command line says to its run."""
+"""From a command line to its run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from imgbatch.recipes.recipe import Recipe
 
 # Some ten million names.
-_MOST_LISTED: Final = 1_000_000_000
+_MAX_LISTED_BYTES: Final = 1_000_000_000
 _LIST: Final = "-"
 
 
 def run(
     recipe: Callable[[], Recipe], settings: Settings, invocation: Invocation, *, numpy: bool = True
 ) -> int:
-    """Do what a command line says with the recipe that it means; return the exit code.
+    """Do what a command line asks for with its recipe; return the exit code.
 
-    `numpy` says whether the recipe has operations, which need it.
+    `numpy` says whether the recipe has operations that need it.
     """
     paths = settings.paths
     if not invocation.dry_run and (len(paths) > 1 or os.path.isdir(paths[0]) or _LIST in paths):
@@ -37,15 +37,15 @@ def run(
     return session.run(recipe(), _completed(settings, invocation), invocation)
 
 
-def run_options(name: str, said: Given) -> int:
-    """The same, where the options are all that there is."""
+def run_options(name: str, request: Given) -> int:
+    """The same where the options are the whole recipe."""
 
     def recipe() -> Recipe:
         from imgbatch.recipes.recipe import Recipe
 
-        return _saved(Recipe.from_settings(name, said.recipe), said.invocation.save_recipe)
+        return _saved(Recipe.from_settings(name, request.recipe), request.invocation.save_recipe)
 
-    return run(recipe, said.run, said.invocation, numpy=bool(said.recipe.filters))
+    return run(recipe, request.run, request.invocation, numpy=bool(request.recipe.filters))
 
 
 def _saved(recipe: Recipe, path: str | None) -> Recipe:
@@ -68,22 +68,23 @@ def _completed(settings: Settings, invocation: Invocation) -> Settings:
 
 
 def _check_backup(settings: Settings, invocation: Invocation) -> None:
-    """Raise UsageError unless it is said what becomes of originals that are replaced."""
+    """Raise UsageError unless it is clear what becomes of originals that are replaced."""
     given = bool(settings.backup is not None) + invocation.no_backup
     if given and not settings.in_place:
-        raise UsageError("--backup and --no-backup belong to --in-place")
+        raise UsageError("--backup and --no-backup only go with --in-place")
     if settings.in_place and given != 1:
         raise UsageError(
-            "--in-place replaces the originals: say --backup DIR to keep them there, "
+            "--in-place replaces the originals: give --backup DIR to keep them there, "
             "or --no-backup (not both)"
         )
 
 
 def _listed(separator: bytes) -> Iterator[str]:
-    data = sys.stdin.buffer.read(_MOST_LISTED + 1)
-    if len(data) > _MOST_LISTED:
+    data = sys.stdin.buffer.read(_MAX_LISTED_BYTES + 1)
+    if len(data) > _MAX_LISTED_BYTES:
         raise UsageError(
-            f"found more than {_MOST_LISTED / 1e9:g} GB on standard input, expected a list of files"
+            f"found more than {_MAX_LISTED_BYTES / 1e9:g} GB on standard input, "
+            "expected a list of files"
         )
     for name in data.split(separator):
         if name:

@@ -12,9 +12,9 @@ from imgbatch.cli.output import complain, tell, tell_lines
 @click.command("operations")
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """List what can be done to pictures, with all settings; of one NAME, everything.
+    """List what can be done to pictures, with all settings; with NAME, the details of one.
 
-    They are for --filter and for recipes.
+    Operations are for --filter and for recipes.
     """
     from imgbatch.operations import find, names, parameters_of, unloadable
 

@@ -1,13 +1,14 @@
-"""Options of commands, made of the settings that are declared, and what was given with them."""
+"""Command-line options built from the declared settings, and the values given for them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final, TypeVar, cast
 
 import click
+from msgspec import Struct
 
 from imgbatch.cli.help import every_setting
 from imgbatch.cli.invocation import Invocation
@@ -24,7 +25,7 @@ _KEEP: Final = "keep, or "
 
 
 class _Amount(click.ParamType):  # type: ignore[type-arg]
-    """A whole number, perhaps with a unit: 1500000, 1.5M, 1.5MB."""
+    """A whole number, optionally with a unit: 1500000, 1.5M, 1.5MB."""
 
     name = "amount"
 
@@ -43,8 +44,8 @@ def options(
 ) -> Callable[[AnyFunction], AnyFunction]:
     """The options of a command that makes pictures.
 
-    `without` are names of groups, or of settings, that it does not have; without those that are
-    `required` it complains.
+    `without` names groups or settings that it does not have; a missing `required` one is an
+    error.
     """
     asked = [one for one in every_setting() if not {one.name, one.group} & set(without)]
 
@@ -64,7 +65,7 @@ def _option(one: Setting, *, required: bool) -> Callable[[AnyFunction], AnyFunct
     spelled = "/".join(one.options[-2:]) if one.default is True else one.options[-1]
     words: dict[str, Any] = {"help": _help(one, required=required), "required": required}
     if not required:
-        # To click even a default of None would be a value, and nothing would be missing.
+        # To click even a default of None is a value, and nothing would ever be missing.
         words["default"] = one.default
     if isinstance(one.kind, declarations.Flag):
         words["is_flag"] = True
@@ -93,9 +94,8 @@ def _type(kind: declarations.Kind) -> click.ParamType:  # type: ignore[type-arg]
     return click.FLOAT if isinstance(kind, declarations.Seconds) else click.STRING
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a command line says: of its recipe, of the run, and of the command itself."""
+class Given(Struct, frozen=True):
+    """What a command line gives: for its recipe, for the run, and for the command itself."""
 
     recipe: RecipeSettings
     run: Settings
@@ -103,7 +103,7 @@ class Given:
 
 
 def given(parameters: Mapping[str, Any]) -> Given:
-    """What click has read, as what it means."""
+    """What click has parsed, as typed values."""
     return Given(
         _made(RecipeSettings, parameters),
         _made(Settings, parameters),
@@ -117,7 +117,7 @@ def _made(kind: type[Made], parameters: Mapping[str, Any]) -> Made:
 
 
 def overrides(context: click.Context) -> RecipeWords:
-    """What was really given of what counts for all outputs, and not left at its default."""
+    """The settings of all outputs that were really given, not left at their defaults."""
     source = click.core.ParameterSource.COMMANDLINE
     found = {
         name: context.params[name]
@@ -125,6 +125,6 @@ def overrides(context: click.Context) -> RecipeWords:
         if context.get_parameter_source(name) is source
     }
     if found.get("profile", "srgb") not in ("keep", "srgb"):
-        # A file that is named here is not looked for beside the recipe.
+        # A file that is named here is not looked for next to the recipe.
         found["profile"] = os.path.abspath(found["profile"])
     return cast(RecipeWords, found)

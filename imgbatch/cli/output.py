@@ -1,6 +1,6 @@
-"""All that the command line says goes through here, so that no name or text plays with terminals.
+"""Everything the command line prints goes through here, so that no text can play with a terminal.
 
-Control characters are written out (`naming.shown`): a newline is one that we made.
+Control characters are escaped (`naming.shown`); every newline is our own.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ def tell(line: str, *, err: bool = False) -> None:
 
 
 def tell_lines(lines: Iterable[str], *, err: bool = False) -> None:
-    """Print several."""
+    """Print several lines."""
     for line in lines:
         tell(line, err=err)
 
 
 def complain(message: str) -> None:
-    """Print a message on standard error, with the program's name before it."""
+    """Print a message on standard error, prefixed with the program's name."""
     tell(f"imgbatch: {message}", err=True)
 
 
 def complain_of(error: click.ClickException) -> None:
-    """Print what click found wrong, with the user's words in it."""
+    """Print a click error, in which there may be the user's words."""
     vars(error)["message"] = shown(error.message)
     error.show()
 
 
-def hand_out(text: str) -> None:
-    """Print a file of ours as it is."""
+def tell_verbatim(text: str) -> None:
+    """Print one of our own files verbatim."""
     click.echo(text, nl=False)

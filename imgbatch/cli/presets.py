@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from imgbatch.cli.output import hand_out, tell
+from imgbatch.cli.output import tell, tell_verbatim
 
 
 @click.command("presets")
@@ -12,13 +12,13 @@ from imgbatch.cli.output import hand_out, tell
 def command(name: str | None) -> None:
     """List the recipes that come with imgbatch, or show the file of one.
 
-    `imgbatch run NAME PATH...` carries one out; `imgbatch presets NAME > my.toml` is a start for
-    a recipe of your own.
+    `imgbatch run NAME PATH...` runs one; `imgbatch presets NAME > my.toml` is a start
+    for a recipe of your own.
     """
     from imgbatch.recipes.toml import preset_text, presets
 
     if name is not None:
-        hand_out(preset_text(name))
+        tell_verbatim(preset_text(name))
         return
     for known, description in presets().items():
         tell(f"{known}: {description}")

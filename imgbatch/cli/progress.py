@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a plain line now and then elsewhere, or nothing."""
+"""The progress of a run: a bar on a terminal, a plain line now and then elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PLAIN: Final = "\x1b[0m"
 
 
 class Progress(Protocol):
-    """What a run tells of itself."""
+    """How a run shows its progress."""
 
     def advance(self, size: int, failed: bool) -> None:
         """One source of `size` bytes is finished."""
 
     def say(self, text: str) -> None:
-        """Print a line beside the bar; control characters in it are written out."""
+        """Print a line without disturbing the bar; control characters in it are escaped."""
 
     def cut_in(self, text: str) -> None:
         """The same from a signal handler: at once, or not at all."""
@@ -34,19 +34,19 @@ class Progress(Protocol):
 
 
 class Silence:
-    """Says nothing."""
+    """Shows nothing."""
 
     def advance(self, size: int, failed: bool) -> None:
-        """Nothing to say."""
+        pass
 
     def say(self, text: str) -> None:
-        """Nothing to say."""
+        pass
 
     def cut_in(self, text: str) -> None:
-        """Nothing to say."""
+        pass
 
     def close(self) -> None:
-        """Nothing to say."""
+        pass
 
 
 class Bar:
@@ -55,8 +55,8 @@ class Bar:
     def __init__(self, total: int, stream: TextIO) -> None:
         from tqdm import tqdm
 
-        # One process draws. By default tqdm takes a semaphore of the system's for others, and
-        # starts a thread that looks whether it should draw more often.
+        # One process draws. By default tqdm takes a system semaphore for others, and starts a
+        # thread that checks whether to draw more often.
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
         self._stream = stream
@@ -76,7 +76,7 @@ class Bar:
         )
 
     def advance(self, size: int, failed: bool) -> None:
-        """Move on by one, and show what changed when the bar is due."""
+        """Move on by one, and show the new figures when the bar is due."""
         self._bytes += size
         self._failures += failed
         elapsed = self._bar.format_dict["elapsed"]
@@ -93,7 +93,7 @@ class Bar:
         safe_streams.offer(self._stream, f"\n{shown(text)}\n")
 
     def close(self) -> None:
-        """Take the bar away; the summary comes in its place."""
+        """Remove the bar; the summary takes its place."""
         self._bar.close()
 
     def _figures(self, elapsed: float) -> str:
@@ -115,7 +115,7 @@ class Lines:
         self._begun = self._last = time.monotonic()
 
     def advance(self, size: int, failed: bool) -> None:
-        """Count, and print if it is time."""
+        """Count, and print a line if one is due."""
         self._finished += 1
         self._failures += failed
         now = time.monotonic()
@@ -128,20 +128,18 @@ class Lines:
             )
 
     def say(self, text: str) -> None:
-        """Print a line."""
         self._stream.write(f"{shown(text)}\n")
         self._stream.flush()
 
     def cut_in(self, text: str) -> None:
-        """Print a line."""
         safe_streams.offer(self._stream, f"{shown(text)}\n")
 
     def close(self) -> None:
-        """The summary says the rest."""
+        pass
 
 
 def choose(total: int, *, quiet: bool) -> Progress:
-    """The bar if standard error is a terminal, lines if it is not, silence if asked or closed."""
+    """The bar if standard error is a terminal, lines if not, nothing if `quiet` or closed."""
     stream = sys.stderr
     if quiet or stream is None or total == 0:
         return Silence()

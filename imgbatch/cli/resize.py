@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run_options
@@ -15,12 +16,13 @@ from imgbatch.cli.options import given, options
 @click.command("resize", cls=GroupedCommand)
 @options(without={"explain"})
 def command(**parameters: Any) -> int:
-    """Resize pictures, and filter and convert them on the way.
+    """Resize pictures, and optionally filter and convert them.
 
-    PATH is a folder, a file, or - for a list of files on standard input. With nothing else,
-    pictures are shrunk to 2048 pixels on the long edge, upright, with their colours and metadata,
-    into `<folder>-resized` beside the folder.
+    PATH is a folder, a file, or - for a list of files on standard input.
+    By default pictures are shrunk to 2048 pixels on the long edge, upright, with their colours
+    and metadata, into `<folder>-resized` next to the folder.
     """
-    said = given(parameters)
-    sizes = said.recipe.sizes or ("2048",)
-    return run_options("resized", replace(said, recipe=replace(said.recipe, sizes=sizes)))
+    request = given(parameters)
+    sizes = request.recipe.sizes or ("2048",)
+    recipe = dataclasses.replace(request.recipe, sizes=sizes)
+    return run_options("resized", replace(request, recipe=recipe))

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 @options(without={SIZE, "filters", "save_recipe"}, paths_required=False)
 @click.pass_context
 def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
-    """Carry out a recipe: several pictures of each source, decoded once.
+    """Run a recipe: several pictures of each source, decoded once.
 
     RECIPE is a file (TOML) or the name of a preset (see `imgbatch presets`). PATH is a folder, a
-    file, or - for a list of files on standard input. What is given here counts for all of its
-    outputs. Pictures go into `<folder>-<recipe's name>` beside the folder.
+    file, or - for a list of files on standard input. Options given here apply to all outputs of
+    the recipe. Pictures go into `<folder>-<recipe's name>` next to the folder.
     """
     from imgbatch.recipes.toml import load
 
-    said = given(parameters)
+    request = given(parameters)
 
     def loaded() -> Recipe:
         found = load(recipe, overrides(context))
-        return replace(found, raw_preview=True) if said.recipe.raw_preview else found
+        return replace(found, raw_preview=True) if request.recipe.raw_preview else found
 
-    if said.invocation.explain:
+    if request.invocation.explain:
         from imgbatch.cli.explained import explained
 
         tell_lines(explained(loaded()))
         return 0
-    if not said.run.paths:
+    if not request.run.paths:
         raise UsageError("found no PATH, expected a folder or files to make pictures of")
-    return run(loaded, said.run, said.invocation)
+    return run(loaded, request.run, request.invocation)

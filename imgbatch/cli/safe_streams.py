@@ -1,4 +1,4 @@
-"""Standard streams that cannot break a run, whoever reads them: nobody, too little, or too late."""
+"""Standard streams that cannot break a run, whether their readers are gone, slow or limited."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO, Final, TextIO, cast
 
 _PLAIN: Final = {"→": "->", "·": "-", "…": "...", "×": "x", "–": "-", "’": "'", "©": "(c)"}
-"""How our own words are spelt where an encoding lacks a character of them."""
+"""Substitutes for our own characters where an encoding lacks them."""
 
 _LOW_SURROGATES: Final = range(0xDC80, 0xDD00)
 
-# What a pipe takes without blocking once it is ready (POSIX promises 512 at least).
+# What a pipe accepts without blocking once it is ready (POSIX promises at least 512).
 _PORTION: Final = getattr(select, "PIPE_BUF", 512)
 _WAIT_MS: Final = 100
 _PATIENCE_SECONDS: Final = 1.0
@@ -28,30 +28,30 @@ _hurried: Final[set[int]] = set()
 def make_safe() -> None:
     """Prepare this process's standard streams.
 
-    A closed descriptor 0, 1 or 2 would be given to the next file that is opened, and what a
-    codec prints would end up inside a picture: closed ones are filled with the null device.
+    A closed descriptor 0, 1 or 2 would be given to the next file that is opened, and whatever a
+    codec prints would end up inside a picture: closed ones are opened on the null device.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free one, so this very one; processes that are started need it as much.
+            # The lowest free one, so this very one; child processes need it just as much.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)
-    codecs.register_error("imgbatch.raw", lambda error: _spelt(error, raw=True))
-    codecs.register_error("imgbatch.spelt", lambda error: _spelt(error, raw=False))
+    codecs.register_error("imgbatch.raw", lambda error: _substituted(error, raw=True))
+    codecs.register_error("imgbatch.spelt", lambda error: _substituted(error, raw=False))
     sys.stdout = _safe(sys.stdout, 1)
     sys.stderr = _safe(sys.stderr, 2)
 
 
 def hurry(descriptor: int) -> None:
-    """From now on, do not wait long for whoever should read a standard stream."""
+    """From now on, do not wait long for whoever reads a standard stream."""
     _hurried.add(descriptor)
 
 
 def offer(stream: TextIO, text: str) -> None:
-    """Write to a stream if it takes it at once. A signal handler may do so at any moment."""
+    """Write to a stream if it is ready at once. Safe in a signal handler at any moment."""
     if not isinstance(stream, _Unbreakable):
         stream.write(text)
         stream.flush()
@@ -59,8 +59,8 @@ def offer(stream: TextIO, text: str) -> None:
         stream.write(text)
 
 
-def to_nowhere(descriptor: int) -> None:
-    """Let the null device take what is still to be written to a standard stream."""
+def discard_rest(descriptor: int) -> None:
+    """Send what is still to be written to a standard stream to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
@@ -78,10 +78,10 @@ def _safe(stream: TextIO | None, descriptor: int) -> TextIO:
     return cast(TextIO, _Unbreakable(stream, getattr(buffer, "raw", buffer), descriptor))
 
 
-def _spelt(error: UnicodeError, *, raw: bool) -> tuple[str | bytes, int]:
-    """A character that an encoding lacks, in others.
+def _substituted(error: UnicodeError, *, raw: bool) -> tuple[str | bytes, int]:
+    """Replacements for a character that an encoding lacks.
 
-    With `raw`, what stands for a byte of a name that is not UTF-8 becomes that byte.
+    With `raw`, a surrogate that stands for a byte of a name that is not UTF-8 becomes that byte.
     """
     if not isinstance(error, UnicodeEncodeError):
         raise error
@@ -93,11 +93,11 @@ def _spelt(error: UnicodeError, *, raw: bool) -> tuple[str | bytes, int]:
 
 
 class _Unbreakable:
-    """A text stream that writes at once, so that nothing is left for the interpreter's end.
+    """A text stream that writes at once, so that nothing is left for interpreter shutdown.
 
-    If its reader goes away (`| head`), the rest is written to nowhere. On standard error every
-    failure is taken so; what standard output cannot take for another reason, a full disk say,
-    raises OSError with its name. Who was told to `hurry` does not wait for a reader.
+    If its reader goes away (`| head`), the rest is discarded. Standard error ignores every failure
+    in this way; any other failure of standard output (a full disk) raises OSError with the
+    stream's name. After `hurry` it no longer waits for a reader.
     """
 
     def __init__(self, stream: TextIO, file: BinaryIO, descriptor: int) -> None:
@@ -105,7 +105,7 @@ class _Unbreakable:
         self._file = file
         self._descriptor = descriptor
         self._encoding = stream.encoding or "utf-8"
-        # In any other encoding these bytes may make a character that moves the cursor.
+        # In any other encoding these bytes might form a character that moves the cursor.
         raw = descriptor == 1 and codecs.lookup(self._encoding).name == "utf-8"
         self._errors = "imgbatch.raw" if raw else "imgbatch.spelt"
         # Files never block, and Windows cannot tell.
@@ -115,7 +115,6 @@ class _Unbreakable:
             self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> int:
-        """Write all of a text."""
         data = memoryview(text.encode(self._encoding, self._errors))
         try:
             while data:
@@ -125,24 +124,23 @@ class _Unbreakable:
         except OSError as error:
             if self._descriptor == 1 and not isinstance(error, BrokenPipeError):
                 raise OSError(error.errno, error.strerror, "standard output") from None
-            to_nowhere(self._descriptor)
+            discard_rest(self._descriptor)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write them all."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Nothing is ever kept back."""
+        """Nothing is ever buffered."""
 
     def is_ready(self, milliseconds: int) -> bool:
-        """Whether it can be written to without waiting any longer than this."""
+        """Whether it can be written to within this time."""
         return self._poll is None or bool(self._poll.poll(milliseconds))
 
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":
-            # What is written there would be kept back, and in another order.
+            # What is written there would be buffered, and come out of order.
             raise AttributeError(name)
         return getattr(self._stream, name)
 

@@ -1,4 +1,4 @@
-"""One run on the command line: plan, carry out, tell, and end with the right code."""
+"""One run of the command line: plan, carry out, report, and end with the right exit code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
+
+from msgspec import Struct
 
 from imgbatch import signals
 from imgbatch.cli import progress, safe_streams
@@ -30,7 +31,7 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
     """Plan a recipe and carry it out; return the exit code."""
     begun = time.monotonic()
     if wanted.dry_run and wanted.report:
-        raise UsageError("--report tells what was done, and --dry-run does nothing: omit one")
+        raise UsageError("--report records what was done, and --dry-run does nothing: omit one")
     with batch.prepare(recipe, settings) as prepared:
         _warn(prepared.notices)
         if wanted.dry_run:
@@ -49,7 +50,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
             report = stack.enter_context(Report.create(wanted.report))
         prepared.begin()
         if len(planned.jobs) == 1:
-            # This process is the worker, and nobody's guest.
+            # This process is the worker, and not a guest in another program.
             worker_tasks.set_up()
         shown = progress.choose(len(planned.jobs), quiet=wanted.quiet)
         stack.callback(shown.close)
@@ -57,7 +58,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
             on_finish=lambda job, failed: shown.advance(_size_of(job), failed),
             on_notice=lambda text: shown.say(f"imgbatch: {text}"),
         )
-        # To the last row of the report: it is not to lack any.
+        # Until the last row of the report is written: none may be missing.
         stack.enter_context(_interruptible(control, summary, shown))
         rows = _Rows(report, shown if wanted.verbose else None)
         trouble = _follow(prepared, control, summary, rows)
@@ -68,16 +69,15 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
     _warn(prepared.notices[warned:])
     if report and report.trouble:
         summary.report_lost = True
-        _warn([f"the report is not whole: {report.trouble}"])
+        _warn([f"the report is incomplete: {report.trouble}"])
     _tell(summary, planned.output, wanted)
     if summary.signal is not None:
         return signals.die_by(summary.signal)
     return summary.exit_code
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Where the outcome of each file is told: in a report, on the screen, in both or nowhere."""
+class _Rows(Struct, frozen=True):
+    """Where each file's outcome is shown: in a report, on the screen, in both or nowhere."""
 
     report: Report | None
     screen: progress.Progress | None
@@ -86,7 +86,6 @@ class _Rows:
         return self.report is not None or self.screen is not None
 
     def add(self, result: Result) -> None:
-        """Tell of one."""
         if self.report:
             self.report.add(result)
         if self.screen:
@@ -95,7 +94,7 @@ class _Rows:
 
 
 def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Rows) -> str | None:
-    """Carry the plan out to its end or an interruption; return what kept it from going on."""
+    """Carry the plan out to its end or an interruption; return what ended it early."""
     try:
         summary.skipped = len(prepared.plan.skipped)
         if rows:
@@ -105,10 +104,10 @@ def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Ro
             summary.add(result)
             rows.add(result)
     except KeyboardInterrupt:
-        # The second one: workers are gone, and what they had begun is cleared away.
+        # The second one: the workers are gone, and what they had begun is cleaned up.
         summary.signal = summary.signal or signal.SIGINT
     except WorkersError as error:
-        # Every file has its row by now, which says the same.
+        # By now every file has its row, which says the same.
         return str(error)
     return None
 
@@ -127,9 +126,9 @@ def _size_of(job: Any) -> int:
 def _interruptible(control: Control, summary: Summary, shown: progress.Progress) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets the files in hand finish, the second stops at once.
 
-    At once is where the executor looks next, not in the midst of a row, and rows are written of
-    what is there. Only where that takes long does another not wait for it. Whoever does not read
-    what we say keeps nothing of this from happening.
+    "At once" is where the executor next looks, never in the middle of a row, and rows are written
+    for what is finished. Only if that takes too long does a third one end the process by itself.
+    None of this depends on anybody reading our output.
     """
     aborted = 0.0
 
@@ -147,7 +146,7 @@ def _interruptible(control: Control, summary: Summary, shown: progress.Progress)
         else:
             summary.signal = number
             control.stop()
-            shown.cut_in("stopping when the files in hand are finished; once more to stop at once")
+            shown.cut_in("finishing the files in hand; interrupt again to stop at once")
 
     before = {number: signal.signal(number, interrupt) for number in signals.heeded()}
     try:
@@ -161,7 +160,7 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 def _show(planned: Plan) -> None:
-    """The plan, on standard output: it is what was asked for."""
+    """Print the plan on standard output: it is what was asked for."""
     for job in planned.jobs:
         if not job.targets:
             tell(f"{job.source.path} cannot be listed")
@@ -189,7 +188,7 @@ def _lines(result: Result) -> list[str]:
         return [f"{source} skipped: {result.reason or ''}"]
     made = ", ".join(
         f"{one.path} ({one.width} x {one.height}, {_bytes(one.bytes)}"
-        f"{', copied as it is' if one.copied else ''})"
+        f"{', copied unchanged' if one.copied else ''})"
         for one in result.written
     )
     warned = [f"  warning: {notice.message}" for notice in result.notices]
@@ -197,7 +196,7 @@ def _lines(result: Result) -> list[str]:
 
 
 def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
-    """The closing summary, in three lines at most, on standard error."""
+    """Print the closing summary, three lines at most, on standard error."""
     if not wanted.quiet:
         counts = [f"{summary.done} done"]
         counts += [f"{summary.skipped} skipped"] if summary.skipped else []
@@ -205,9 +204,7 @@ def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
         counts += [counted(summary.warnings, "warning")] if summary.warnings else []
         line = f"{', '.join(counts)} in {output}"
         if summary.copied:
-            line += (
-                f" · {summary.copied} copied as {'it is' if summary.copied == 1 else 'they are'}"
-            )
+            line += f" · {summary.copied} copied unchanged"
         if summary.done:
             rate = summary.done / summary.seconds if summary.seconds else 0
             line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"

@@ -1,7 +1,7 @@
-"""What is started before anybody has read the command line.
+"""What is started before the command line is even parsed.
 
-The server that workers are forked from takes a quarter of a second to load codecs. It may as well
-do that while this process loads click, reads options, scans and plans.
+The server that workers are forked from takes a quarter of a second to load codecs. It does that
+while this process loads click, parses options, scans and plans.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _WITH_NUMPY = frozenset({"filter", "run"})
 
 
 def guess(arguments: Sequence[str]) -> None:
-    """Start it if these look as if there will be work for it: a command, and a folder.
+    """Start the server if these arguments look like work for it: a command, and a folder.
 
-    What stands behind an option may be the folder for the output, which needs none.
+    The argument after an option may be the output folder, which needs no server.
     """
     command = arguments[0] if arguments else ""
     if command not in _WORKING or not _IDLE.isdisjoint(arguments):
@@ -32,10 +32,10 @@ def guess(arguments: Sequence[str]) -> None:
 
 
 def start(*, numpy: bool) -> None:
-    """Start it, if it does not run yet; most operations need NumPy."""
+    """Start the server if it is not running yet; most operations need NumPy."""
     from imgbatch.executors import crew
 
-    # Without threads of its own: the workers share the processors between them.
+    # No threads of its own: the workers share the processors between them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     modules = ["imgbatch.running.worker_tasks", "imgbatch.running.preloaded"]
     crew.warm_up(*modules, *(["numpy"] if numpy else []))

@@ -1,14 +1,15 @@
 """How jobs are carried out: in this process, or in a pool of others. They know no images.
 
-An executor is a function: it gets what to do with one job, the jobs and how to portion them, and
-what to say of a job that was lost with its process, and yields one result for each job.
+An executor is a function: it is given what to do with a job, the jobs and how to portion them, and
+what to report for a job that was lost with its process, and yields one result for each job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from imgbatch.errors import MORE_MEMORY, is_short_of_memory
 
@@ -16,17 +17,16 @@ JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
 
-@dataclass(frozen=True)
-class Task(Generic[JobT, ResultT]):
-    """What an executor is handed.
+class Task(Struct, Generic[JobT, ResultT], frozen=True):
+    """What an executor is given.
 
     `function` makes a result of a job and never raises; it and the jobs are pickled. Its second
     argument is the share of the machine that the job may take, 0 to 1; if that is too little, it
     does nothing and returns None, and is called again with a larger one. It may also be called a
-    second time for a job whose first attempt died with its process, however far that had come.
-    `lost` makes the result of a job whose process died: its kind and its cause in words. `failed`
-    tells whether a result is a failure. `set_up` is run once in each process that does nothing
-    else. A job that takes longer than `timeout` seconds is given up.
+    second time for a job whose first attempt died with its process, however far that had got.
+    `lost` makes the result of a job whose process died, from the kind and cause of that in words.
+    `failed` tells whether a result is a failure. `set_up` is run once in each process that does
+    nothing else. A job that takes longer than `timeout` seconds is given up.
     """
 
     function: Callable[[JobT, float], ResultT | None]
@@ -41,14 +41,14 @@ class Task(Generic[JobT, ResultT]):
 
 
 def raised(error: BaseException) -> tuple[str, str]:
-    """The kind and the cause of a job's end by an exception."""
+    """The kind and the cause when a job ends with an exception."""
     if is_short_of_memory(error):
         return "memory", f"not enough memory: {MORE_MEMORY}"
     return "raised", f"{type(error).__name__}: {error}"
 
 
 class Control:
-    """The strings into and out of a run: told to stop, telling what is finished or was lost.
+    """Controls a run from outside: tells it to stop, and reports what is finished or was lost.
 
     `workers_died` is set when a worker process was lost, and may have left something behind.
     `unanswered`, once the executor has ended, has the indices of jobs that were begun and have no
@@ -68,23 +68,23 @@ class Control:
         self._on_notice = on_notice
 
     def stop(self) -> None:
-        """Let the files in hand finish, and begin no other."""
+        """Let the files in hand finish, and start no others."""
         self.stopping = True
 
     def abort(self) -> None:
         """Give up the files in hand, too.
 
-        The executor raises KeyboardInterrupt, as soon as none of its processes lives any more.
+        The executor raises KeyboardInterrupt as soon as none of its processes is alive.
         """
         self.stopping = self.aborting = True
 
     def notice(self, text: str) -> None:
-        """Something about the run that the user should know."""
+        """Report something about the run that the user should know."""
         if self._on_notice is not None:
             self._on_notice(text)
 
     def finished(self, job: object, failed: bool) -> None:
-        """One job is finished, though its result may come later."""
+        """Report that a job is finished, though its result may come later."""
         if self._on_finish is not None:
             self._on_finish(job, failed)
 

@@ -1,7 +1,7 @@
 """Starting the worker processes of one pool, knowing exactly these, and ending them.
 
-A host program may have children of its own, and other pools, also of ours, in other threads; so
-nobody here asks multiprocessing for all children, nor changes what it keeps for the whole process.
+A host program may have children of its own, and other pools (also ours) in other threads; so
+nothing here asks multiprocessing for all children, or changes its process-wide state.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if sys.platform != "win32":
     from multiprocessing import forkserver, resource_tracker
 
 _SHUTDOWN_SECONDS: Final = 3.0
-# What multiprocessing says if two threads ask for an exit code at once and it is read only once.
+# What multiprocessing raises if two threads ask for an exit code, which can be read only once.
 _UNREAD_EXIT_CODE: Final = 255
 _NAME: Final = "imgbatch-worker"
 
@@ -42,8 +42,8 @@ _starting: Final = threading.Lock()
 def warm_up(*preload: str) -> None:
     """Start the server that workers are forked from, importing the modules `preload` in it.
 
-    It gets ready while this process still scans and plans. Only for a process that is nobody's
-    guest: there is one such server, and a host may want it for itself. Where it cannot be started,
+    It gets ready while this process still scans and plans. Not for guests in another program: there
+    is one such server per process, and the host may want it for itself. If it cannot be started,
     workers will start without it.
     """
     global _serving
@@ -52,13 +52,13 @@ def warm_up(*preload: str) -> None:
     with suppress(Exception):
         with _held_back(signal.SIGINT, signal.SIGTERM):
             folder = tempfile.mkdtemp(prefix="pymp-")
-            # Otherwise multiprocessing makes one, removes it in the end, and prints a traceback
-            # where that fails, or where somebody who tidies up there was first.
+            # Otherwise multiprocessing makes one, removes it in the end, and prints a traceback if
+            # that fails, or if somebody who tidies up there was first.
             cast(Any, multiprocessing.current_process())._config["tempdir"] = folder
             removed = partial(shutil.rmtree, folder, ignore_errors=True)
             signals.before_death(removed)
             atexit.register(removed)
-        # These, too, or each worker would load them itself.
+        # Imported there, too, or each worker would load them itself.
         modules = ["imgbatch.executors.server", "imgbatch.executors.pool", *preload]
         multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
         with _undisturbed():
@@ -67,7 +67,7 @@ def warm_up(*preload: str) -> None:
 
 
 def start_methods() -> list[str]:
-    """Ways of starting workers, the best first.
+    """The ways of starting workers, the best first.
 
     Never fork: this process has threads (the pool's own, the bar's).
     """
@@ -75,11 +75,11 @@ def start_methods() -> list[str]:
 
 
 def main_can_be_imported() -> bool:
-    """Whether new processes can import the main module: not standard input, `-c` or a notebook."""
+    """Whether new processes can import the main module: not from stdin, `-c` or a notebook."""
     main = sys.modules["__main__"]
     name: str | None = getattr(main.__spec__, "name", None)
     if name is not None:
-        # multiprocessing leaves packages' own alone: they may lack the guard.
+        # multiprocessing does not import packages' `__main__`: it may lack the guard.
         return name != "__main__" and not name.endswith(".__main__")
     return os.path.isfile(getattr(main, "__file__", None) or "")
 
@@ -87,8 +87,8 @@ def main_can_be_imported() -> bool:
 def leave_if_importing_main() -> None:
     """End this process if it is a worker that imports the main module, which calls us again.
 
-    That module lacks the guard; the parent will say so. Whatever is called here would be done
-    once more by each worker.
+    That module lacks the guard; the parent will say so. Otherwise whatever is called here would be
+    done again by each worker.
     """
     process = multiprocessing.current_process()
     if process.name.startswith(_NAME) and multiprocessing.parent_process() is None:
@@ -96,7 +96,7 @@ def leave_if_importing_main() -> None:
 
 
 class Crew:
-    """The worker processes of one pool. To Pool it is the context that it starts them from."""
+    """The worker processes of one pool. Pool uses it as its context to start them from."""
 
     def __init__(self, method: str) -> None:
         self._context = multiprocessing.get_context(method)
@@ -114,10 +114,10 @@ class Crew:
         *,
         needs_main: bool,
     ) -> Pool:
-        """A pool of so many workers, each initialised by `set_up` with `setting`.
+        """A pool of that many workers, each initialised by `set_up` with `setting`.
 
         With `needs_main` they import the main module. Raises whatever keeps them from being
-        started; then none of them lives.
+        started; then none of them is alive.
         """
         from multiprocessing.pool import Pool
 
@@ -125,7 +125,7 @@ class Crew:
         try:
             # Now, because there may be no thread to spare later.
             self._terminator.start()
-            with _undisturbed(), _sparing_main(needs_main):
+            with _undisturbed(), _without_main_unless(needs_main):
                 self._pool = Pool(size, set_up, setting, context=cast(BaseContext, self))
         except BaseException:
             self.dismiss()
@@ -150,9 +150,9 @@ class Crew:
         return len(self._started())
 
     def alive(self) -> frozenset[int]:
-        """The ids of those that live.
+        """The ids of those that are alive.
 
-        Their exit codes are not touched, which Pool's thread may read at the same moment.
+        Their exit codes are not touched, because Pool's thread may be reading them.
         """
         ends = {member.sentinel: pid for pid, member in self._started().items()}
         gone = connection.wait(list(ends), 0)
@@ -163,12 +163,12 @@ class Crew:
         member = self._started().get(pid)
         code = member.exitcode if member is not None else None
         if code is not None and code < 0:
-            # Some libraries abort where the system gives no memory.
+            # Some libraries abort when the system has no memory left.
             short = -code in (signal.SIGKILL, signal.SIGABRT)
             hint = " (out of memory?)" if short else ""
             return "killed", f"its worker was killed by signal {-code}{hint}"
         if code is None or code == _UNREAD_EXIT_CODE:
-            return "died", "its worker process is gone, and nobody knows why"
+            return "died", "its worker process is gone for an unknown reason"
         return "exited", f"its worker process ended with exit code {code}"
 
     def kill(self, pid: int) -> None:
@@ -176,9 +176,9 @@ class Crew:
         self._started()[pid].kill()
 
     def dismiss(self, *, at_once: bool = False) -> None:
-        """End the pool within a bounded time; in the end none of its workers lives.
+        """End the pool within a bounded time; afterwards none of its workers is alive.
 
-        Terminating one whose worker was killed can hang.
+        Terminating a pool whose worker was killed can hang.
         """
         self._places = 0
         if at_once:
@@ -191,7 +191,7 @@ class Crew:
             self._kill_all()
 
     def _terminate(self) -> None:
-        """Runs in a thread, which keeps a pool that hangs from being ended by anybody else."""
+        """Runs in a thread, which holds on to a pool that hangs, so that nobody else ends it."""
         self._leaving.wait()
         if self._pool is not None:
             self._pool.terminate()
@@ -209,37 +209,37 @@ class Crew:
 
 
 class _Vacancy:
-    """Where a worker was. Its whole pool is about to be given up, so Pool need not replace it."""
+    """Takes the place of a worker that is gone. The pool is about to be given up anyway."""
 
     name = _NAME
     daemon = True
     pid = exitcode = None
 
     def start(self) -> None:
-        """Nobody starts."""
+        """Start nothing."""
 
     def terminate(self) -> None:
-        """There is nobody."""
+        """End nothing."""
 
     def join(self) -> None:
-        """There is nobody."""
+        """Wait for nothing."""
 
     def is_alive(self) -> bool:
-        """There is nobody."""
+        """Always: Pool must not replace it."""
         return False
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """A moment in which processes are started.
+    """Start processes undisturbed by Ctrl-C.
 
-    They begin as plain interpreters, which Ctrl-C would fill with tracebacks: so it has to wait,
-    and never reaches them.
+    They begin as plain interpreters, in which Ctrl-C would cause tracebacks: so it has to wait, and
+    never reaches them.
     """
     if sys.platform == "win32":
         yield
         return
-    # If this process is killed, its semaphores are missed by a process that would report that.
+    # If this process is killed, its resource tracker would report leaked semaphores.
     quiet = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(quiet)
     try:
@@ -253,7 +253,7 @@ def _undisturbed() -> Iterator[None]:
 
 @contextmanager
 def _held_back(*numbers: signal.Signals) -> Iterator[None]:
-    """Let signals wait; processes that this thread starts meanwhile never get them."""
+    """Hold signals back; processes that this thread starts meanwhile never get them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -262,12 +262,12 @@ def _held_back(*numbers: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
-def _sparing_main(needed: bool) -> Iterator[None]:
-    """Let workers that are started now not import the main module, unless it is `needed`.
+def _without_main_unless(needed: bool) -> Iterator[None]:
+    """Keep workers that are started now from importing the main module, unless it is `needed`.
 
     Nothing that they are given comes from it, and it may have no file (standard input), lack the
-    guard, or take long. multiprocessing has no setting for that. Everybody else's processes are
-    told what they always are.
+    guard, or take long. multiprocessing has no setting for that. Processes of other threads are not
+    affected.
     """
     if needed:
         yield
@@ -278,7 +278,7 @@ def _sparing_main(needed: bool) -> Iterator[None]:
         def data(name: str) -> dict[str, Any]:
             if not name.startswith(_NAME):
                 return usual(name)
-            # Neither the folder, which they have anyway, and which may be gone.
+            # Not the folder either, which they have anyway, and which may be gone.
             return {"name": name, "sys_path": sys.path, "sys_argv": sys.argv}
 
         spawn.get_preparation_data = data

@@ -5,8 +5,8 @@ parent knows from shared arrays which job each worker holds, polls instead of wa
 rebuilds the whole pool when a worker is gone: jobs that were not begun are done by the next pool,
 the one that the dead worker held is tried once more, alone and last, and a second death makes it
 a failed result with the cause of death. Jobs that need a larger share of the machine are done
-afterwards by half as many workers, and by half of those, down to one. docs/architecture.md tells
-why each piece is there.
+afterwards by half as many workers, then by half of those, down to one. docs/architecture.md
+explains why each piece is there.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from multiprocessing.pool import Pool
 from typing import Any, Final, Generic
+
+from msgspec import Struct, field
 
 from imgbatch.errors import WorkersError
 from imgbatch.executors import Control, JobT, ResultT, Task
@@ -46,18 +47,18 @@ _START_SECONDS: Final = 20.0
 _MAX_FALSE_STARTS: Final = 3
 
 _ALONE: Final = (
-    "no worker process can be started ({}): the files are done one after the other in this one, "
-    "and if a codec crashes it ends"
+    "no worker process can be started ({}): the files are processed one by one in this one, "
+    "which a crashing codec would end"
 )
 
 
-class _NobodyError(Exception):
+class _NoWorkersError(Exception):
     """Not a single worker process can be started, and why."""
 
 
 _ADVICE: Final = (
     ". The recipe uses something of the main module, which workers therefore import: put the call "
-    "of imgbatch under `if __name__ == '__main__':`, or that something into a module of its own"
+    "of imgbatch under `if __name__ == '__main__':`, or move that into a module of its own"
 )
 
 
@@ -70,28 +71,28 @@ def run(
 ) -> Iterator[ResultT]:
     """Yield the results of all jobs from `workers` processes, in the order they come.
 
-    Where the system does not grant so many it is fewer, and without any the jobs are done in this
-    process, after a notice; likewise in a daemonic process, which may have no children. Raises
-    WorkersError in the end if workers start, but cannot work. When this ends, in whatever way,
-    no worker lives any more.
+    If the system does not allow that many, there are fewer; if it allows none, the jobs are done in
+    this process, after a notice, as they are in a daemonic process, which may not have children.
+    Raises WorkersError in the end if workers start but cannot work. When this ends, in whatever
+    way, no worker is alive.
     """
     if multiprocessing.current_process().daemon:
         return run_here(task, jobs, portions, workers, control)
     try:
         board = Board.create(max(1, len(jobs)))
         supervisor = _Supervisor(task, jobs, portions, workers, control, board)
-    except (OSError, _NobodyError) as error:
-        control.notice(_ALONE.format(_words_of(error)))
+    except (OSError, _NoWorkersError) as error:
+        control.notice(_ALONE.format(_message_of(error)))
         return run_here(task, jobs, portions, workers, control)
     return supervisor.results()
 
 
-def _words_of(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 class _Feed(Generic[JobT]):
-    """Portions handed to Pool one by one: left alone, it would take them all at once."""
+    """Portions handed to Pool one by one: otherwise it would take them all at once."""
 
     def __init__(
         self, jobs: Sequence[JobT], portions: Sequence[Sequence[int]], window: int
@@ -103,7 +104,7 @@ class _Feed(Generic[JobT]):
         self._closed = False
 
     def __iter__(self) -> Iterator[Portion[JobT]]:
-        """Runs in a thread of Pool's."""
+        """Runs in one of Pool's threads."""
         while True:
             self._places.acquire()
             if self._closed or not self._waiting:
@@ -114,11 +115,11 @@ class _Feed(Generic[JobT]):
 
     @property
     def inside(self) -> list[Sequence[int]]:
-        """Those that were handed out and did not come back yet."""
+        """Those that were handed out and have not come back yet."""
         return list(self._inside.values())
 
     def arrived(self, first: int, finished: int) -> Sequence[int]:
-        """A portion came back with so many results: there is a place for another."""
+        """A portion came back with that many results: there is room for another."""
         serials = self._inside.pop(first)
         if finished < len(serials):
             self._waiting.append(serials[finished:])
@@ -135,12 +136,11 @@ class _Feed(Generic[JobT]):
         return [*self._inside.values(), *self._waiting]
 
 
-@dataclass(slots=True)
-class _Signs:
-    """The signs of life of one pool: the last one, and what is expected of it.
+class _Signs(Struct):
+    """Signs of life from one pool: when the last one came, and what is expected.
 
-    Once a job was `begun` silence means something else than before, and again once there is no
-    more to do than what is in hand (`draining`).
+    Silence means something else once a job has `begun`, and again when nothing is left but the
+    jobs in hand (`draining`).
     """
 
     last: float = field(default_factory=time.monotonic)
@@ -150,7 +150,7 @@ class _Signs:
 
     @property
     def patience(self) -> float:
-        """How many seconds nobody at work may be silent."""
+        """How many seconds a pool at work may be silent."""
         if self.draining:
             return _DRAIN_SECONDS
         return _STALL_SECONDS if self.begun else _START_SECONDS
@@ -172,7 +172,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         self._pickled_task = pickle.dumps(task)
         self._needs_main = b"__main__" in self._pickled_task
         if self._needs_main and not main_can_be_imported():
-            raise _NobodyError("the recipe uses something of a main module that has no file")
+            raise _NoWorkersError("the recipe uses something of a main module that has no file")
         self._workers = workers
         self._control = control
         self._methods = start_methods()
@@ -212,7 +212,7 @@ class _Supervisor(Generic[JobT, ResultT]):
                 portions, self._todo = self._todo, []
                 yield from self._generation(portions, self._workers, 1 / self._workers)
             elif self._postponed:
-                # Those who find their share too small get a larger one, among fewer.
+                # Jobs that find their share too small get a larger one, with fewer workers.
                 self._workers = max(1, self._workers // 2)
                 self._todo = [(serial,) for serial in self._postponed]
                 self._postponed = []
@@ -234,7 +234,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         setting = (self._pickled_task, self._board, share)
         try:
             pool, crew = self._hire(min(workers, len(portions)), setting)
-        except _NobodyError as error:
+        except _NoWorkersError as error:
             self._control.notice(_ALONE.format(error))
             yield from self._alone()
             return
@@ -246,7 +246,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         yield from self._settle(feed.unfinished(), crew)
 
     def _hire(self, workers: int, setting: tuple[object, ...]) -> tuple[Pool, Crew]:
-        """A pool of so many workers, or of fewer. Raises _NobodyError if there cannot be one."""
+        """A pool of that many workers, or fewer. Raises _NoWorkersError if there cannot be one."""
         needs_main = self._needs_main
         while True:
             for method in list(self._methods):
@@ -255,17 +255,17 @@ class _Supervisor(Generic[JobT, ResultT]):
                     return crew.start(workers, set_up, setting, needs_main=needs_main), crew
                 except Exception as error:
                     # Also RuntimeError: no thread can be started.
-                    trouble = _words_of(error)
+                    trouble = _message_of(error)
                 if len(self._methods) > 1:
-                    # The other way of starting them may work, and is tried first from now on.
+                    # Another way of starting them may work, and is tried first from now on.
                     self._methods.remove(method)
             if workers == 1:
-                raise _NobodyError(trouble)
+                raise _NoWorkersError(trouble)
             workers //= 2
             self._workers = min(self._workers, workers)
 
     def _alone(self) -> Iterator[ResultT]:
-        """Do in this process what there is to do, but for jobs that took a worker along."""
+        """Do what is left in this process, except jobs that took a worker down."""
         for serial, answered in enumerate(self._answered):
             if answered or self._control.stopping:
                 continue
@@ -297,7 +297,7 @@ class _Supervisor(Generic[JobT, ResultT]):
             else:
                 signs.begun = True
                 yield from self._arrived(first, pickled, feed)
-                # Whoever takes the results may be slow.
+                # The consumer of the results may be slow.
                 asked = signs.last = time.monotonic()
             if time.monotonic() - asked > POLL_SECONDS + _SUSPENDED_SECONDS:
                 signs.last = self._forgive(feed, time.monotonic() - asked)
@@ -322,23 +322,23 @@ class _Supervisor(Generic[JobT, ResultT]):
             else:
                 self._postponed.append(serial)
         if self._control.stopping:
-            # At once: of small files there are many in a tenth of a second.
+            # At once: a tenth of a second may see many small files.
             self._stop_feeding(feed)
 
     def _is_over(self, signs: _Signs, feed: _Feed[JobT], crew: Crew) -> bool:
-        """Look after the workers; say whether to expect nothing more of this pool."""
+        """Look after the workers; return whether to expect nothing more from this pool."""
         alive = crew.alive()
         held = self._announce(feed)
         working = [serial for serial in held if self._board.owners[serial] in alive]
         signs.begun = signs.begun or bool(held)
-        # Nobody leaves of their own accord.
+        # No worker leaves of its own accord.
         lost = len(working) < len(held) or len(alive) < crew.size
         self._control.workers_died |= lost
         if lost and not signs.begun:
             self._note_false_start()
             return True
         if (lost or self._control.stopping) and not signs.draining:
-            # Whoever lives finishes the file in hand, and then stops.
+            # Those that are alive finish the file in hand, and then stop.
             signs.draining = True
             self._stop_feeding(feed)
         self._give_up_overdue(working, crew)
@@ -349,7 +349,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         return True
 
     def _forgive(self, feed: _Feed[JobT], seconds: float) -> float:
-        """Everybody was suspended (Ctrl-Z, or the machine): that is nobody's working time."""
+        """Discount time in which everybody was suspended (Ctrl-Z, or the machine)."""
         for portion in feed.inside:
             for serial in portion:
                 if self._board.states[serial] == STARTED:
@@ -361,7 +361,7 @@ class _Supervisor(Generic[JobT, ResultT]):
         self._board.closed.value = 1
 
     def _announce(self, feed: _Feed[JobT]) -> list[int]:
-        """Tell of every job finished since the last time; return those being worked on."""
+        """Report every job finished since the last time; return those being worked on."""
         held = []
         for portion in feed.inside:
             for serial in portion:

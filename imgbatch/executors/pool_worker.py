@@ -13,9 +13,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from ctypes import c_byte, c_char, c_double, c_int
-from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Final, Generic, TextIO, cast
+
+from msgspec import Struct
 
 from imgbatch.executors import JobT, Task, raised
 
@@ -36,9 +37,8 @@ POSTPONED: Final = 4
 FINISHED: Final = frozenset({DONE, FAILED})
 
 
-@dataclass(frozen=True)
-class Board:
-    """Shared arrays: for each job, by serial number, its state, its worker and its begin."""
+class Board(Struct, frozen=True):
+    """Shared arrays: for each job, by serial number, its state, its worker and when it began."""
 
     states: Any
     owners: Any
@@ -48,7 +48,7 @@ class Board:
 
     @classmethod
     def create(cls, jobs: int) -> Board:
-        """Raises OSError where memory cannot be shared."""
+        """Raises OSError if memory cannot be shared."""
         context = multiprocessing.get_context("spawn")
         return cls(
             states=context.RawArray(c_byte, jobs),
@@ -59,16 +59,14 @@ class Board:
         )
 
 
-@dataclass(frozen=True)
-class Portion(Generic[JobT]):
+class Portion(Struct, Generic[JobT], frozen=True):
     """Jobs that go to a worker together, each with its serial number."""
 
     serials: Sequence[int]
     jobs: tuple[JobT, ...]
 
 
-@dataclass
-class _Setting:
+class _Context(Struct):
     """What a worker process knows: what to do, where to note it, and how much it may take."""
 
     task: Task[Any, Any]
@@ -79,29 +77,29 @@ class _Setting:
     def arm(self) -> None:
         """End this process if a job takes far too long, even inside C.
 
-        The parent is the first to see to that; this is for when there is none any more. It
-        starts a thread, so it is not repeated for each of many small jobs.
+        Normally the parent does that first; this is for when there is no parent any more. It starts
+        a thread, so it is not repeated for each of many small jobs.
         """
         now = time.monotonic()
         if self.task.timeout and now - self.armed > _REARM_SECONDS:
             self.armed = now
             seconds = self.task.timeout + _REARM_SECONDS + _LAST_LINE_SECONDS
-            # If the system has no thread to spare, it goes without.
+            # If the system has no thread to spare, we do without.
             with suppress(RuntimeError):
-                faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
+                faulthandler.dump_traceback_later(seconds, exit=True, file=_null_stream())
 
     def disarm(self) -> None:
-        """Nothing is being done."""
+        """Nothing is in progress."""
         if self.armed:
             self.armed = 0.0
             faulthandler.cancel_dump_traceback_later()
 
 
-_setting: _Setting | None = None
+_context: _Context | None = None
 _silence: TextIO | None = None
 
 
-def _nowhere() -> TextIO:
+def _null_stream() -> TextIO:
     global _silence
     if _silence is None:
         _silence = open(os.devnull, "w")
@@ -110,25 +108,25 @@ def _nowhere() -> TextIO:
 
 def set_up(pickled_task: bytes, board: Board, share: float) -> None:
     """Initialise a worker. Pool starts workers for ever if this raises, so it never does."""
-    global _setting
+    global _context
     try:
-        # The server that it was forked from keeps its mistakes to itself.
+        # The server that it was forked from has its stderr closed to keep its errors to itself.
         sys.excepthook = sys.__excepthook__
-        # Ctrl-C reaches the whole process group; the parent alone decides what it means.
+        # Ctrl-C reaches the whole process group; only the parent decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _die_with_the_parent()
         _keep_stderr_to_python()
         task: Task[Any, Any] = pickle.loads(pickled_task)
         task.set_up()
-        _setting = _Setting(task, board, share)
+        _context = _Context(task, board, share)
     except BaseException as error:
         text = f"{type(error).__name__}: {error}"
         board.trouble.value = text.encode("utf-8", "replace")[: _TROUBLE_BYTES - 1]
 
 
 def _die_with_the_parent() -> None:
-    """End this process, without a word, as soon as the one that it works for is gone."""
+    """End this process silently as soon as its parent is gone."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -138,12 +136,12 @@ def _die_with_the_parent() -> None:
         connection.wait([sentinel])
         os._exit(1)
 
-    # If the system has no thread to spare, the kernel sees to it.
+    # If the system has no thread to spare, the kernel takes care of it.
     with suppress(RuntimeError):
         threading.Thread(target=wait, daemon=True).start()
     if sys.platform != "win32":
-        # For when C code keeps that thread from running: the kernel sends SIGIO when the other
-        # end of the pipe is closed, and nobody catches that.
+        # In case C code keeps that thread from running: the kernel sends SIGIO when the other end
+        # of the pipe is closed, and nobody catches that.
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
         flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
@@ -151,20 +149,20 @@ def _die_with_the_parent() -> None:
 
 
 def _keep_stderr_to_python() -> None:
-    """Let nobody hear what C libraries print of a broken file: its row says what matters.
+    """Silence what C libraries print about a broken file: its row says what matters.
 
-    What Python prints (of an operation that warns, say) still goes out, as long as there is a
-    parent who may want to know.
+    What Python prints (for example when an operation warns) still goes out, as long as there is a
+    parent that may want to know.
     """
     parent = multiprocessing.parent_process()
     stream = open(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    os.dup2(_nowhere().fileno(), 2)
+    os.dup2(_null_stream().fileno(), 2)
     if parent is not None:
         sys.stderr = cast(TextIO, _WhileAlive(stream, parent.sentinel))
 
 
 class _WhileAlive:
-    """A stream that says nothing any more once the parent is gone: nobody asked."""
+    """A stream that is silent once the parent is gone: nobody is listening."""
 
     def __init__(self, stream: TextIO, sentinel: int) -> None:
         self._stream = stream
@@ -179,21 +177,21 @@ class _WhileAlive:
 
 def work(portion: Portion[Any]) -> tuple[int, bytes]:
     """Do a portion; return its first serial number and its pickled results (b"": postponed)."""
-    setting = _setting
-    if setting is None:
+    context = _context
+    if context is None:
         return portion.serials[0], pickle.dumps([])
-    task, board = setting.task, setting.board
+    task, board = context.task, context.board
     results = []
     for serial, job in zip(portion.serials, portion.jobs, strict=True):
         if board.closed.value:
             break
-        setting.arm()
+        context.arm()
         board.owners[serial] = os.getpid()
         board.begun[serial] = time.monotonic()
         board.states[serial] = STARTED
         try:
-            result = task.function(job, setting.share)
-            # Pickled here, where a failure is this job's own and not the pool's.
+            result = task.function(job, context.share)
+            # Pickled here, where a failure belongs to this job and not to the pool.
             pickled = b"" if result is None else pickle.dumps(result)
         except BaseException as error:
             result = task.lost(job, *raised(error))
@@ -203,5 +201,5 @@ def work(portion: Portion[Any]) -> tuple[int, bytes]:
         else:
             board.states[serial] = FAILED if task.failed(result) else DONE
         results.append(pickled)
-    setting.disarm()
+    context.disarm()
     return portion.serials[0], pickle.dumps(results)

@@ -23,7 +23,7 @@ def processors() -> int:
 
 
 def memory() -> int:
-    """Bytes of memory that this machine has, or fewer where a cgroup grants fewer."""
+    """Bytes of memory in this machine, or fewer if a cgroup's limit is lower."""
     installed = _installed_memory()
     limit = _tightest("memory", _memory_of, _MEMBERSHIP, _MOUNT)
     return installed if limit is None else min(installed, limit)
@@ -40,13 +40,13 @@ def _installed_memory() -> int:
 def _tightest(
     controller: str, limit_of: Callable[[Path], int | None], membership: Path, mount: Path
 ) -> int | None:
-    """The least limit among the cgroups above this process, None without any."""
+    """The lowest limit among the cgroups above this process, None without any."""
     limits = (limit_of(folder) for folder in _cgroups(controller, membership, mount))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _cgroups(controller: str, membership: Path, mount: Path) -> Iterator[Path]:
-    """The folders of this process's cgroup of a controller and of all above it.
+    """The folders of this process's cgroup for a controller, and of all cgroups above it.
 
     cgroup v2 has one tree for all controllers, v1 one for each. See the kernel's
     admin-guide/cgroup-v2 and cgroup-v1.

@@ -12,7 +12,7 @@ from typing import Final, Generic
 from imgbatch.executors import Control, JobT, ResultT, Task, raised
 
 REFUSED = "refused"
-"""The kind of a job that did nothing because it needs more than there is here."""
+"""The kind of a job that did nothing because it needs more than there is."""
 
 _POLL_SECONDS: Final = 0.1
 _UNWIND_SECONDS: Final = 3.0
@@ -39,7 +39,7 @@ def run(
 
 
 def carry_out(task: Task[JobT, ResultT], job: JobT, control: Control) -> ResultT:
-    """Do one job in this process, within its time if a thread can be started for it."""
+    """Do one job in this process, with its time limit if a thread can be started for it."""
     if not task.timeout:
         return _outcome(task, job)
     attempt = _Attempt(task, job)
@@ -54,7 +54,7 @@ def carry_out(task: Task[JobT, ResultT], job: JobT, control: Control) -> ResultT
 def _outcome(task: Task[JobT, ResultT], job: JobT) -> ResultT:
     result = task.function(job, 1.0)
     if result is None:
-        return task.lost(job, REFUSED, "it needs more than there is")
+        return task.lost(job, REFUSED, "it needs more than is available")
     return result
 
 
@@ -66,7 +66,7 @@ class _Attempt(Generic[JobT, ResultT]):
         self._job = job
         self._answer: queue.SimpleQueue[ResultT | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, daemon=True)
-        # Held while it is decided whether the thread is over: an id may serve again.
+        # Held while checking whether the thread is over: its id may be used again.
         self._deciding = threading.Lock()
         self._over = False
 
@@ -87,7 +87,7 @@ class _Attempt(Generic[JobT, ResultT]):
             except queue.Empty:
                 if control.aborting:
                     self._abandon()
-                    # Whatever it publishes, it has done so before anybody looks what there is.
+                    # Whatever it publishes, it has done so before anybody checks what is there.
                     self._thread.join(_UNWIND_SECONDS)
                     raise KeyboardInterrupt from None
                 if left <= 0:
@@ -112,7 +112,7 @@ class _Attempt(Generic[JobT, ResultT]):
             self._over = True
 
     def _abandon(self) -> None:
-        """Let it end as soon as it is back from C: nothing may be published any more."""
+        """Let it end as soon as it is back from C: it must not publish anything any more."""
         with self._deciding:
             if not self._over:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(

@@ -1,6 +1,6 @@
 """Imported, before anything else, by the server that workers are forked from, and by nobody else.
 
-What it cannot do (fork, because there are too many processes) is told by whoever asked for it.
+If it cannot fork (because there are too many processes), whoever asked it to reports that.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""Where a picture draws the eye, for windows that are cut out of it.
+"""Where a picture draws the eye, for cropping windows.
 
 The attention that a pixel draws is the sum of three measures, much as in smartcrop.js and in the
 "attention" of libvips's smartcrop, from 0 to 1 each, of sRGB levels as Y, Cb and Cr (JFIF):
 
-- detail: g / 64, where g is the gradient of Y by central differences, in levels a pixel;
+- detail: g / 64, where g is the gradient of Y by central differences, in levels per pixel;
 - saturation: d / 64, where d is the distance of Cb and Cr from grey, or from their means over the
   picture if that is less: among green leaves a red flower stands out, and another leaf does not;
 - skin: 1 where Cb is from 77 to 127 and Cr from 133 to 173 (Chai and Ngan, Face segmentation
   using skin-color map in videophone applications, IEEE Trans. CSVT 9(4), 1999) and Y from 40 to
-  240, and else 0.
+  240, otherwise 0.
 
 Each of them, times alpha, is smoothed by a box of seven pixels. Saturation and skin are multiplied
-by 1/4 + 3 D, 1 at most, where D is the smoothed detail: what has none is mostly out of focus.
-Then the mean over the picture is taken from each, and what is below it is 0: what is everywhere,
-such as grass or sand, draws no eye.
+by 1/4 + 3 D, 1 at most, where D is the smoothed detail: areas without detail are mostly out of
+focus. Then the mean over the picture is subtracted from each, and negative values become 0: what
+is everywhere, such as grass or sand, draws no eye.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SIDE: Final = 160
-"""The longer side in pixels of the small picture that is looked at."""
+"""The longer side in pixels of the small picture that is analysed."""
 
 _BLURRED: Final = 0.25
-"""What colours count where there is no detail: mostly they are out of focus there."""
+"""The weight of colours without detail: they are mostly out of focus."""
 
 _REACH: Final = 3
 """How far to each side attention is smoothed, in pixels."""
 
-# Parts of a window, left, top, right and bottom, and what attention in them is worth: what lies at
-# its edges may be cut, and subjects stand well where its thirds meet.
+# Parts of a window, left, top, right and bottom, and the weight of attention in them: what is at
+# its edges may be cut off, and subjects look good where its thirds meet.
 _PARTS: Final = (
     ((0.0, 0.0, 1.0, 1.0), 1.0),
     ((0.125, 0.125, 0.875, 0.875), 1.0),
@@ -50,8 +50,8 @@ _PARTS: Final = (
 )
 
 _OFF_CENTRE: Final = 0.05
-"""What a window at an edge of the picture is worth less than one in the centre, of all attention:
-where nothing draws the eye, the centre is taken."""
+"""How much less a window at an edge of the picture is worth than one in the centre, in shares of
+all attention: if nothing draws the eye, the centre is kept."""
 
 
 def attention(image: Image.Image) -> Floats:
@@ -96,7 +96,7 @@ def _smoothed(measure: Floats) -> Floats:
 
 
 def best_place(drawn: Floats, share: tuple[float, float]) -> tuple[float, float]:
-    """Where a window of a share of the width and the height has the most attention in it.
+    """Where a window covering a share of the width and the height has the most attention in it.
 
     `drawn` is what `attention` gives. The place is from 0 (at the left, at the top) to 1.
     """
@@ -115,7 +115,7 @@ def best_place(drawn: Floats, share: tuple[float, float]) -> tuple[float, float]
 
 
 def _summed(values: Floats) -> Floats:
-    """The sum of all values above and to the left of each corner of a pixel."""
+    """The sum of all values above and to the left of each pixel corner."""
     sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     np.cumsum(np.cumsum(values, axis=0), axis=1, out=sums[1:, 1:])
     return sums

@@ -1,13 +1,13 @@
-"""Gaussian blur in float32, some rows at a time: it is rounded once, by whom it is made for.
+"""Gaussian blur in float32, some rows at a time; the caller rounds it, once.
 
 The Gaussian is sampled at whole pixels, cut off at four standard deviations, and normalised. It
 is separable, so rows and columns are multiplied one after the other by matrices whose columns
-are Gaussians. They are made of blocks along their diagonal (the rest is zeros), each a product
-for the BLAS that NumPy has.
+are Gaussians. They consist of blocks along their diagonal (the rest is zeros), each a product
+for NumPy's BLAS.
 
-A wide Gaussian is the convolution of two of half its variance each. What the first one makes is
-so smooth that it is only needed at every few pixels, and the second one then fills the gaps: what
-that adds is below 255 * exp(-pi**2 * spread**2) levels, `spread` being the standard deviation of
+A wide Gaussian is the convolution of two with half its variance each. The result of the first is
+so smooth that it is only needed at every few pixels, and the second then fills the gaps: the
+error is below 255 * exp(-pi**2 * spread**2) levels, `spread` being the standard deviation of
 each in steps, which is 0.9 or more.
 """
 
@@ -26,18 +26,18 @@ from imgbatch.imaging.strips import STRIP_PIXELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LEAST_ROWS: Final = 32
-# Of a strip: with fewer, products are too small for the BLAS.
+_MIN_ROWS: Final = 32
+# Rows of a strip: with fewer, products are too small for the BLAS.
 _CUT: Final = 4.0
-_LEAST_SPREAD: Final = 0.9
-_LEAST_STEP: Final = 3
-_MOST_PRODUCTS: Final = 2**18
+_MIN_SPREAD: Final = 0.9
+_MIN_STEP: Final = 3
+_MAX_PRODUCTS: Final = 2**18
 # OpenBLAS spreads larger products over threads, which at these sizes takes more time than it
-# saves, and the processors of others.
+# saves, and other workers' processors.
 _ROWS: Final = 8
 _COLUMNS: Final = 32
 _POINTS: Final = 16
-_MOST: Final = 64
+_MAX: Final = 64
 # How many rows, columns or points of the coarse grid a block makes: more waste multiplications
 # by zero, fewer make products too small for the BLAS.
 
@@ -52,8 +52,8 @@ def blurred(
     Rows are (channels, rows, width), from 0 to 255, neither rounded nor clipped.
     """
     half = sigma / math.sqrt(2)
-    step = int(half / _LEAST_SPREAD)
-    if step < _LEAST_STEP:
+    step = int(half / _MIN_SPREAD)
+    if step < _MIN_STEP:
         return _blurred_directly(image, sigma, mode)
     return _blurred_in_two(image, half, step, mode)
 
@@ -72,7 +72,7 @@ class _Block(NamedTuple):
 
 
 class _Axis(NamedTuple):
-    """Where the results lie among `length` sources: at `start`, and from there every `step`."""
+    """Where the results are among `length` sources: at `start`, and from there every `step`."""
 
     results: int
     start: float
@@ -81,7 +81,7 @@ class _Axis(NamedTuple):
 
 
 def _blocks(axis: _Axis, sigma: float, size: int) -> list[_Block]:
-    """Gaussians around all results, `size` of them a block."""
+    """Gaussians around all results, `size` of them per block."""
     reach = math.ceil(_CUT * sigma)
     found = []
     for first in range(0, axis.results, size):
@@ -97,12 +97,12 @@ def _blocks(axis: _Axis, sigma: float, size: int) -> list[_Block]:
 def _gaussians(
     count: int, start: float, step: float, sigma: float, reach: int
 ) -> NDArray[np.float32]:
-    """Of results at `start` and every `step`, from sources at -`reach`, 1 - `reach` and so on."""
+    """For results at `start` and every `step`, from sources at -`reach`, 1 - `reach` and so on."""
     centres = start + np.arange(count) * step
     sources = np.arange(-reach, math.ceil(centres[-1]) + reach + 1)
     distance = np.abs(sources - centres[:, None])
     weights = np.exp(-0.5 * np.square(distance / sigma))
-    # Not only for speed: numbers too small for float32 would make multiplying very slow.
+    # Not only for speed: numbers too small for float32 would make multiplication very slow.
     weights[distance > reach] = 0
     weights /= weights.sum(axis=1, keepdims=True)
     rounded: NDArray[np.float32] = weights.astype(np.float32)
@@ -110,7 +110,7 @@ def _gaussians(
 
 
 def _folded(first: int, last: int, lower: int, weights: NDArray[np.float32], length: int) -> _Block:
-    """The outermost of `length` sources get the weights of all that would lie beyond them, too."""
+    """The outermost of `length` sources also get the weights of all that would be beyond them."""
     upper = lower + weights.shape[1]
     if lower < 0 or upper > length:
         sources = np.clip(np.arange(lower, upper), 0, length - 1)
@@ -121,12 +121,12 @@ def _folded(first: int, last: int, lower: int, weights: NDArray[np.float32], len
 
 
 def _down(blocks: list[_Block], planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rows that some blocks make of (channels, rows, width), of which only what they need."""
+    """The rows that some blocks make of (channels, rows, width), of which they only need a part."""
     channels, _, width = planes.shape
     top, lowest = blocks[0].first, blocks[0].lower
     made = np.empty((channels, blocks[-1].last - top, width), np.float32)
     for first, last, lower, upper, weights in blocks:
-        columns = max(1, _MOST_PRODUCTS // weights.size)
+        columns = max(1, _MAX_PRODUCTS // weights.size)
         for left in range(0, width, columns):
             part = planes[:, lower - lowest : upper - lowest, left : left + columns]
             np.matmul(weights, part, out=made[:, first - top : last - top, left : left + columns])
@@ -139,7 +139,7 @@ def _across(blocks: list[_Block], planes: NDArray[np.float32]) -> NDArray[np.flo
     flat = planes.reshape(channels * height, width)
     made = np.empty((channels * height, blocks[-1].last), np.float32)
     for first, last, lower, upper, weights in blocks:
-        rows = max(1, _MOST_PRODUCTS // weights.size)
+        rows = max(1, _MAX_PRODUCTS // weights.size)
         for top in range(0, len(flat), rows):
             part = flat[top : top + rows, lower:upper]
             np.matmul(part, weights, out=made[top : top + rows, first:last])
@@ -176,7 +176,7 @@ def _blurred_directly(
     top = bottom = 0
     for part in parts:
         lower, upper = part[0].lower, part[-1].upper
-        # Rows around the strip before are those around this one, too.
+        # Rows around the last strip are those around this one, too.
         kept = bottom - lower
         planes[:, :kept] = planes[:, lower - top : bottom - top]
         _read(image, mode, bottom, planes[:, kept : upper - lower])
@@ -187,7 +187,7 @@ def _blurred_directly(
 def _blurred_in_two(
     image: Image.Image, half: float, step: int, mode: str
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Twice by a standard deviation of `half`, between them only every `step` pixels."""
+    """Twice with a standard deviation of `half`, in between only every `step` pixels."""
     width, height = image.size
     beyond = math.ceil(_CUT * half / step)
     columns, rows = (
@@ -206,8 +206,8 @@ def _blurred_in_two(
 
 
 def _many(size: int, step: int) -> int:
-    """At least `size`: a multiple of the step, if not a large one, for the same weights in all."""
-    return min(step * math.ceil(size / step), _MOST)
+    """At least `size`: a multiple of the step, unless that is large, so that all weights agree."""
+    return min(step * math.ceil(size / step), _MAX)
 
 
 def _filled(
@@ -225,7 +225,7 @@ def _coarse(
     across = _turned(_blocks(columns, sigma, _POINTS))
     channels = Image.getmodebands(mode)
     narrow = np.empty((channels, image.height, columns.results), np.float32)
-    height = min(image.height, max(_LEAST_ROWS, STRIP_PIXELS // image.width))
+    height = min(image.height, max(_MIN_ROWS, STRIP_PIXELS // image.width))
     planes = np.empty((channels, height, image.width), np.float32)
     for top in range(0, image.height, height):
         part = planes[:, : image.height - top]
@@ -235,7 +235,7 @@ def _coarse(
 
 
 def _strips(blocks: list[_Block], width: int) -> Iterator[list[_Block]]:
-    """Blocks that make a strip, from top to bottom."""
-    count = math.ceil(max(_LEAST_ROWS, STRIP_PIXELS // width) / blocks[0].last)
+    """The blocks that make a strip, from top to bottom."""
+    count = math.ceil(max(_MIN_ROWS, STRIP_PIXELS // width) / blocks[0].last)
     for start in range(0, len(blocks), count):
         yield blocks[start : start + count]

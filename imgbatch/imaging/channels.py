@@ -1,7 +1,7 @@
 """NumPy on the colours of a picture, channel by channel and some rows at a time.
 
-A channel by itself lies in one piece, which is what makes arithmetic on it fast; rows of a strip
-stay in the processor's cache, and need no memory to speak of.
+A separate channel is contiguous, which makes arithmetic on it fast; the rows of a strip stay in
+the processor's cache, and need hardly any memory.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def mapped(image: Image.Image, change: Change) -> Image.Image:
-    """A new image of what `change` makes of the colours of each strip; alpha stays as it is.
+    """A new image of what `change` makes of the colours of each strip; alpha stays unchanged.
 
-    `image` is in mode L, LA, RGB or RGBA. `change` gets a strip, its one or three channels of
-    colour, uint8 of (height, width), and the number of its first row; it gives as many channels
-    of the same shape.
+    `image` is in mode L, LA, RGB or RGBA. `change` gets a strip, its one or three colour channels,
+    uint8 of (height, width), and the number of its first row; it returns as many channels of the
+    same shape.
     """
     import numpy as np
 

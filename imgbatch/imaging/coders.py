@@ -1,6 +1,6 @@
-"""What to ask of each format's encoder: the settings of an Encoding in Pillow's own words.
+"""The settings of an Encoding as Pillow's arguments for each format's encoder.
 
-Only what concerns pixels; what travels with them is put in by `encode`.
+Only what concerns pixels; `encode` adds what travels with them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SUBSAMPLING: Final = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
 _FINE_QUALITY: Final = 90
 _OPTIMISED_EFFORT: Final = 6
 
-# By effort, 1 to 10. Slower ones save some percent; the two fastest cost a third of the file more.
+# By effort, 1 to 10. Slower ones save a few percent; the two fastest make files a third larger.
 _X265_PRESETS: Final = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast"),
     *("medium", "slow", "slower", "veryslow", "placebo"),
@@ -43,14 +43,14 @@ def options(picture: Picture, row: Format, encoding: Encoding) -> Options:
 
 
 def _jpeg(picture: Picture, encoding: Encoding, quality: int | None) -> Options:
-    # 4:2:0 as cameras and browsers use it; whole colour where somebody asks for that quality.
+    # 4:2:0 as cameras and browsers use it; full chroma if somebody asks for that quality.
     wanted: Options = {
         "quality": quality,
         "subsampling": 0 if (quality or 0) >= _FINE_QUALITY else 2,
     }
     coding = picture.coding
     if encoding.quality is None and coding is not None and coding.tables:
-        # What was not resampled loses least in the very steps it was rounded to before.
+        # Pixels that were not resampled lose least in the steps to which they were rounded before.
         wanted = {"qtables": [list(table) for table in coding.tables]}
         wanted["subsampling"] = coding.subsampling if coding.subsampling >= 0 else 2
         wanted["progressive"] = coding.progressive
@@ -72,7 +72,7 @@ def _webp(picture: Picture, encoding: Encoding, quality: int | None) -> Options:
     if encoding.effort is not None:
         wanted["method"] = round((encoding.effort - 1) * 6 / 9)
     if encoding.lossless:
-        # Here libwebp takes quality for another word for effort; exact keeps hidden colours.
+        # In this case quality is effort to libwebp; exact keeps hidden colours.
         return wanted | {"lossless": True, "quality": 75, "exact": True}
     return wanted | {"quality": quality}
 
@@ -89,13 +89,13 @@ def _avif(picture: Picture, encoding: Encoding, quality: int | None) -> Options:
 
 def _heif(picture: Picture, encoding: Encoding, quality: int | None) -> Options:
     preset = _X265_PRESETS[(encoding.effort or _X265_EFFORT) - 1]
-    # One thread, as above; what x265 takes for itself has no other limit.
+    # One thread, as above; there is no other limit to what x265 takes for itself.
     wanted: Options = {
         "quality": quality,
         "enc_params": {"preset": preset, "x265:pools": "none", "x265:frame-threads": "1"},
     }
     if encoding.lossless:
-        # -1 is its word for lossless; the colours must not become others on the way (H.273, 0).
+        # -1 is its code for lossless; the colours must not be converted (H.273, 0).
         return wanted | {"quality": -1, "chroma": "444", "matrix_coefficients": 0}
     if encoding.subsampling:
         wanted["chroma"] = encoding.subsampling.replace(":", "")
@@ -108,14 +108,14 @@ def _tiff(picture: Picture, encoding: Encoding, quality: int | None) -> Options:
         return {"compression": "group4"}
     if wanted == "jpeg" and picture.mode in _JPEG_MODES:
         return {"compression": "jpeg", "quality": quality or 85}
-    # JPEG knows neither alpha nor 16 bits.
+    # JPEG has neither alpha nor 16 bits.
     return {"compression": _TIFF_COMPRESSION["deflate" if wanted == "jpeg" else wanted]}
 
 
 def _jpeg2000(picture: Picture, encoding: Encoding, quality: int | None) -> Options:
     if encoding.lossless or quality is None or quality == 100:
         return {"irreversible": False}
-    # OpenJPEG's measure is the PSNR in dB; 85 gives 45.5 dB, as JPEG does at 85 or so.
+    # OpenJPEG measures the PSNR in dB; 85 gives 45.5 dB, like JPEG at about 85.
     return {"irreversible": True, "quality_mode": "dB", "quality_layers": [20 + 0.3 * quality]}
 
 

@@ -1,4 +1,4 @@
-"""Laying one picture over another: "source over" (Porter and Duff, Compositing digital images,
+"""Compositing one picture over another: "source over" (Porter and Duff, Compositing digital images,
 SIGGRAPH 1984).
 """
 
@@ -8,12 +8,12 @@ from PIL import Image
 
 
 def lay(image: Image.Image, layer: Image.Image, offset: tuple[int, int]) -> None:
-    """Lay `layer` over `image` in place, its upper left corner at `offset`.
+    """Composite `layer` over `image` in place, with its upper left corner at `offset`.
 
     `image` is in mode L, LA, RGB or RGBA, `layer` in LA or RGBA, with as many colours; alpha is
     not premultiplied. With the layer's colour c and alpha a, and the image's C and A (1 without
-    alpha), alpha becomes a + A (1 - a), and the colour (c a + C A (1 - a)) divided by that. What
-    lies beyond the image is omitted; other pixels are not touched.
+    alpha), alpha becomes a + A (1 - a), and the colour (c a + C A (1 - a)) divided by that. Parts
+    beyond the image are cropped; other pixels are not touched.
     """
     left, top = max(0, offset[0]), max(0, offset[1])
     right = min(image.width, offset[0] + layer.width)
@@ -27,7 +27,7 @@ def lay(image: Image.Image, layer: Image.Image, offset: tuple[int, int]) -> None
         image.paste(layer.convert(image.mode), (left, top), layer.getchannel("A"))
         return
     below = image.crop((left, top, right, bottom))
-    # Not every Pillow composites grey with alpha; three times the same grey come out the same.
+    # Not every Pillow composites grey with alpha; three equal greys give the same result.
     laid = Image.alpha_composite(below.convert("RGBA"), layer.convert("RGBA"))
     image.paste(laid.convert(image.mode), (left, top))
 

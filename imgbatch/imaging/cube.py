@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO, TextIOWrapper
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from imgbatch.plurals import counted
 
@@ -20,22 +21,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_MOST: Final = {1: 65_536, 3: 256}
-"""How many entries a table may have, a side."""
+_MAX: Final = {1: 65_536, 3: 256}
+"""How many entries a table may have, per side."""
 
 _SIZES: Final = {"LUT_1D_SIZE": 1, "LUT_3D_SIZE": 3}
 _RANGES: Final = frozenset({"LUT_1D_INPUT_RANGE", "LUT_3D_INPUT_RANGE"})
 _DOMAINS: Final = {"DOMAIN_MIN": 0, "DOMAIN_MAX": 1}
 _FAR: Final = 1e9
-"""What no colour of a table comes near."""
+"""Far more than any colour of a table."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cube:
+class Cube(Struct, frozen=True, eq=False):
     """A table of red, green and blue; `dimensions` is 1 (a curve for each) or 3.
 
-    Of three dimensions red changes fastest. `domain` are the least and the greatest colour that
-    it is for; `values` are the colours in order, three numbers each, 0 to 1 or a bit beyond.
+    In three dimensions red changes fastest. `domain` is the lowest and the highest input colour;
+    `values` are the colours in order, three numbers each, 0 to 1 or slightly beyond.
     """
 
     dimensions: int
@@ -51,7 +51,7 @@ class Cube:
 
 
 class CubeError(ValueError):
-    """Says in which line a file is no table, and why."""
+    """Says in which line a file is not a valid table, and why."""
 
 
 @lru_cache(maxsize=8)
@@ -103,14 +103,14 @@ class _Reader:
             numbers = array("d", map(float, chain.from_iterable(words)))
         except ValueError:
             return False
-        # False for what is no number, too.
+        # False also for NaN.
         if not sum(map(abs, numbers)) < _FAR:
             return False
         self.values.extend(numbers)
         return True
 
     def _take(self, number: int, line: str) -> None:
-        """A line: a colour, a keyword with its values, or a comment."""
+        """Take a line: a colour, a keyword with its values, or a comment."""
         word, *rest = line.split() or ["#"]
         if word.startswith("#") or word == "TITLE":
             return
@@ -126,12 +126,12 @@ class _Reader:
             if not self.size:
                 raise CubeError(f"line {number}: found numbers, expected LUT_3D_SIZE before them")
             self.values.extend(colour)
-        # Words that nobody knows are other programs' own.
+        # Unknown keywords belong to other programs.
 
     def _sized(self, number: int, line: str, dimensions: int, words: list[str]) -> None:
         if self.size:
             raise CubeError(f"line {number}: found a second size")
-        (size,), most = self._numbers(number, line, words, 1), _MOST[dimensions]
+        (size,), most = self._numbers(number, line, words, 1), _MAX[dimensions]
         if not (size.is_integer() and 2 <= size <= most):
             raise CubeError(f"line {number}: found a size of {words[0]}, expected 2 to {most}")
         self.dimensions, self.size = dimensions, int(size)
@@ -148,7 +148,7 @@ class _Reader:
 
 
 def _is_number(word: str) -> bool:
-    """Also what floating point calls a number: nan, inf."""
+    """Includes what floating point calls a number: nan, inf."""
     try:
         float(word)
     except ValueError:

@@ -1,4 +1,4 @@
-"""From a file to a Picture, shrunk while it is decoded where that costs nothing."""
+"""From a file to a Picture, shrunk on load where that costs nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import PictureError
@@ -38,26 +39,25 @@ if TYPE_CHECKING:
 Need = Callable[[Size], Size]
 """From a picture's full upright size to the least size that all outputs can start from."""
 
-# Most of a progressive JPEG's time is not its pixels', so fewer of them save little; and a decoder
-# that leaves hardly more than is wanted costs up to 1.8 dB.
+# Most of a progressive JPEG's time is not spent on pixels, so fewer of them save little; and a
+# decoder that leaves hardly more than needed costs up to 1.8 dB.
 _RESERVE: Final = 1.5
 
-# What decoders say that were given no memory.
+# Errors that decoders raise when they get no memory.
 _PERHAPS_MEMORY: Final = frozenset({"broken", "truncated", "no-codec"})
 
-# Of a profile while it is compared, converted and written.
+# Copies of a profile while it is compared, converted and written.
 _PROFILES: Final = 4
 
-_MOST_FRAMES_OF_MOST_PIXELS: Final = 16
-"""So many times that for all frames of a file together."""
+_FRAMES_FACTOR: Final = 16
+"""All frames of a file together may have this many times the limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What a file tells without its pixels: its upright size, when and with what it was taken.
 
-    As EXIF has it: `date` is DateTimeOriginal (`2024:05:31 18:20:05`), `subsec` the digits behind
-    its point, `offset` its time zone (`+02:00`).
+    From EXIF: `date` is DateTimeOriginal (`2024:05:31 18:20:05`), `subsec` the digits of its
+    fraction, `offset` its time zone (`+02:00`).
     """
 
     size: Size
@@ -68,14 +68,13 @@ class Header:
     offset: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What decoding a picture takes: its upright size in the file, the upright size that the
-    decoder will give, and the estimated peak of memory in bytes, its pixels included.
+class Demand(Struct, frozen=True):
+    """What decoding a picture takes: its upright size in the file, the upright size from the
+    decoder, and the estimated peak of memory in bytes, including its pixels.
 
-    `format` is the file's; `mode` that of the pixels, or one that takes more; `frames` is how many
-    will be decoded, one after the other. `beside` is what metadata and profile take all the time,
-    as blocks and while they are edited.
+    `format` is the file's; `mode` is that of the pixels, or one that takes more; `frames` is how
+    many will be decoded, one after the other. `beside` is what metadata and profile take all the
+    time, as blocks and while they are edited.
     """
 
     full_size: Size
@@ -88,7 +87,7 @@ class Demand:
 
 
 Admit = Callable[[Demand], None]
-"""Asked before the pixels of a picture are decoded; raises whatever it likes to prevent that."""
+"""Called before the pixels of a picture are decoded; raises anything to prevent that."""
 
 
 _USUAL: Final = Rules()
@@ -108,15 +107,16 @@ def pictures(
     admit: Admit | None = None,
     on_read: OnRead | None = None,
 ) -> Generator[Picture]:
-    """Decode the picture in `path`, at least as large as `need` asks; and all of its frames.
+    """Decode the picture in `path`, at least as large as `need` asks; or all of its frames.
 
-    It is not turned yet, but knows its orientation; its metadata say that it is upright.
-    A JPEG is decoded at 1/2, 1/4 or 1/8 where that is enough (by libjpeg's scaled inverse DCT).
-    Of several frames only the first is given unless the rules' `every` says so; they come one by
-    one, and composed: each as it is to be seen. With `salvage` a picture that is cut short is kept
-    as far as it goes, with a warning. `admit` is called once, after the header and before any
-    pixel; whatever it raises is passed on. `on_read` is told the checksum of the file, after the
-    last frame.
+    It is not turned yet, but knows its orientation; its metadata say that it is upright. A JPEG
+    is decoded at 1/2, 1/4 or 1/8 if that is enough (by libjpeg's scaled inverse DCT). Of
+    several frames only the first is given unless the rules' `every` says otherwise; they come
+    one by one, and composed: each as it is shown. With `salvage` a picture that is cut short is
+    kept as far as it goes, with a warning. `admit` is called once, after the header and before
+    any pixel; whatever it raises is passed on. `on_read` is given the checksum of the file,
+    after the last frame.
+
     Raises PictureError in the stage "open" or "decode".
     """
     taken, begun, refused = 0, False, False
@@ -140,10 +140,10 @@ def pictures(
             raise
     else:
         return
-    # What the first attempt held, its pixels too, is gone by now.
+    # What the first attempt held, including its pixels, is freed by now.
     if not room.is_there(taken or memory.opening(path)):
         raise short_of_memory(failure.stage)
-    # Where even the header is cut short there are no pixels to keep.
+    # If even the header is cut short there are no pixels to keep.
     if begun or not (rules.salvage and taken and failure.kind == "truncated"):
         raise PictureError(failure.stage, failure.kind, failure.message)
     yield from _salvaged(path, need, rules, on_read, failure)
@@ -152,7 +152,7 @@ def pictures(
 def _salvaged(
     path: str, need: Need, rules: Rules, on_read: OnRead | None, failure: Failure
 ) -> Generator[Picture]:
-    """What can be had of a picture that is cut short; raises its `failure` if that is nothing."""
+    """What can be had of a picture that is cut short; raises its `failure` if there is nothing."""
     again = _decoded(path, need, rules, lambda demand: None, on_read)
     with closing(again) as rest:
         try:
@@ -172,7 +172,7 @@ def _decoded(
     with opened(path, on_read) as file:
         image, row, file = recognised(file, path, rules)
         with reading("decode", rules):
-            # Counting frames reads the first one's header again: so it comes first.
+            # Counting frames reads the first one's header again: so that comes first.
             moving = frames.find(image, row.name, file)
             pages = _pages(file) if row.series == "pages" else None
             series = _series(moving, pages)
@@ -205,10 +205,10 @@ def _decoded(
 def _page(
     pages: Pages, number: int, path: str, need: Need, rules: Rules
 ) -> tuple[_Unread, BinaryIO]:
-    """What is known of a page, and a file of it alone."""
+    """What is known about a page, and a file with only that page."""
     with reading("decode", rules):
         data, lost = pages.alone(number)
-        # Its size is checked by `_largest`, in words that say which page it is.
+        # `_largest` checks its size, with a message that says which page it is.
         unlimited = replace(rules, max_pixels=sys.maxsize)
         image, row, file = recognised(BytesIO(data), path, unlimited)
         page = _Unread.of(image, row, file, need, rules)
@@ -216,9 +216,8 @@ def _page(
     return page, file
 
 
-@dataclass(slots=True)
-class _Unread:
-    """What is known of a picture, or a page, before its pixels are decoded."""
+class _Unread(Struct):
+    """What is known about a picture, or a page, before its pixels are decoded."""
 
     image: Image.Image
     row: formats.Format
@@ -243,14 +242,14 @@ class _Unread:
         rules: Rules,
         moving: frames.Animation | None = None,
     ) -> _Unread:
-        """Ask an opened image, and tell it how small it may be decoded."""
+        """Examine an opened image, and tell it how small it may be decoded."""
         wide = depth.lost_to_pillow(image, file)
         deep = _reads_deep(image, file, rules) if wide and moving is None else False
         notices = embedded.attachments(image) + _lost_sizes(row, file) + _lost_in_heif(image)
-        # The size of an image in EXIF's eyes can change with its orientation, so metadata
-        # come first.
+        # The size of an image according to EXIF can change with its orientation, so metadata come
+        # first.
         found = metadata.NOTHING if row.name == "ico" else metadata.found(image)
-        # Pillow turns TIFFs upright itself, while it loads them.
+        # Pillow itself turns TIFFs upright while loading them.
         orientation = 1 if row.name == "tiff" else found.orientation
         stored_size = image.size
         full_size = turned(stored_size, orientation)
@@ -270,12 +269,12 @@ class _Unread:
         )
 
     def demand(self, file: BinaryIO, rules: Rules, series: Series | None) -> Demand:
-        """What it takes to decode it, as one of a series or alone."""
+        """What decoding it takes, as one of a series or alone."""
         image: Any = self.image
         mode = memory.mode_of(image, deep=self.deep)
         icc = image.info.get("icc_profile") or b""
         if icc or self.row.opened_in_c or (image.format == "PNG" and implied.code_points(file)):
-            # Grey under a profile may be said in colours.
+            # Grey under a profile may be converted to colour.
             mode = in_colours(mode)
         return Demand(
             self.full_size,
@@ -290,23 +289,22 @@ class _Unread:
         )
 
     def picture(self, file: BinaryIO, rules: Rules) -> Picture:
-        """Decode it."""
         image, row = self.image, self.row
         with reading("decode", rules):
             if row.name == "ico":
-                # It was measured above; Pillow counts the mask of a bitmap as if it were pixels.
+                # It was checked above; Pillow counts the mask of a bitmap as pixels.
                 file.seek(0)
                 with pillow_limited(rules, unlimited=True):
                     image = Image.open(file, formats=(row.pillow,))
             icc, of_colour = implied.profile(image, row, file, self.found.exif)
             pixels, more = _pixels(image, file, deep=self.deep, salvage=rules.salvage)
             if row.name == "png":
-                # PNG alone may tell metadata behind the pixels.
+                # Only PNG may have metadata after the pixels.
                 self.read_again(_with_all_metadata(image, file))
             return self._made(pixels, image, icc, rules, of_colour, more)
 
     def read_again(self, image: Image.Image) -> None:
-        """Take the metadata from an image that is loaded, and so knows them all."""
+        """Take the metadata from a loaded image, which knows them all."""
         before = self.found.notices
         self.found = metadata.found(image)
         self.orientation = self.found.orientation
@@ -360,7 +358,7 @@ def _animated(
     composed = moving.composed()
     first: Picture | None = None
     while True:
-        # Not around the yield: what Pillow is told is told to all who use it.
+        # Not around the yield: Pillow's settings are process-wide.
         with reading("decode", rules):
             frame = next(composed, None)
             if frame is None:
@@ -368,7 +366,7 @@ def _animated(
             if first is None:
                 first = undecoded.composed(frame, file, moving.whole(), rules)
                 if moving.still_beside:
-                    message = "the still picture beside the animation was dropped"
+                    message = "the still picture outside the animation was dropped"
                     first = first.with_notice("gain-map-dropped", message)
                 made = first
             else:
@@ -379,12 +377,12 @@ def _animated(
 
 def _check_pixels(pixels: int, count: int, what: str, rules: Rules) -> None:
     """Raise PictureError if all frames together are too many pixels for anybody."""
-    if pixels > rules.max_pixels * _MOST_FRAMES_OF_MOST_PIXELS:
+    if pixels > rules.max_pixels * _FRAMES_FACTOR:
         raise PictureError(
             "open",
             "too-large",
-            f"{count} {what} of {pixels:,} pixels together are more than "
-            f"{_MOST_FRAMES_OF_MOST_PIXELS} times the limit of {rules.max_pixels:,}",
+            f"{count} {what} with {pixels:,} pixels together exceed "
+            f"{_FRAMES_FACTOR} times the limit of {rules.max_pixels:,}",
         )
 
 
@@ -399,7 +397,7 @@ def _largest(pages: Pages, path: str, need: Need, rules: Rules, series: Series) 
             raise PictureError(
                 "open",
                 "too-large",
-                f"page {number + 1} of {width} x {height} pixels is more than the limit of "
+                f"page {number + 1} with {width} x {height} pixels exceeds the limit of "
                 f"{rules.max_pixels:,}",
             )
         pixels += width * height
@@ -418,7 +416,7 @@ def _largest(pages: Pages, path: str, need: Need, rules: Rules, series: Series) 
 
 
 class NotAllowedError(Exception):
-    """Nobody allowed a header to be read."""
+    """The caller did not allow a header to be read."""
 
 
 def read_header(
@@ -426,8 +424,8 @@ def read_header(
 ) -> Header:
     """Read the upright size, the date of capture and the camera of `path`; decode nothing.
 
-    Where a library in C reads even the header, `allow` is asked first, with the bytes of memory
-    that takes. Raises NotAllowedError if it says no, and PictureError in the stage "open".
+    If a C library reads even the header, `allow` is asked first, with the bytes of memory that
+    takes. Raises NotAllowedError if it declines, and PictureError in the stage "open".
     """
     rules = Rules(max_pixels)
     with opened(path) as file:
@@ -467,9 +465,9 @@ def _shrink_on_load(image: Image.Image, least: Size) -> Box:
 
 
 def _reads_deep(image: Image.Image, file: BinaryIO, rules: Rules) -> bool:
-    """Whether all the bits of a channel can be read, for which Pillow has no mode.
+    """Whether all bits of a channel can be read, for which Pillow has no mode.
 
-    Of what is cut short only Pillow gives a part.
+    Only Pillow returns a part of a file that is cut short.
     """
     if rules.salvage or not formats.installed("deep"):
         return False
@@ -480,11 +478,11 @@ def _reads_deep(image: Image.Image, file: BinaryIO, rules: Rules) -> bool:
 
 def _reduced(bits: int, image: Image.Image) -> Notice:
     """The warning that Pillow took 8 bits of each channel."""
-    # There is no mode for CMYK of more than 8 bits.
+    # There is no mode for CMYK with more than 8 bits.
     remedy = "" if image.mode == "CMYK" else " (imgbatch[deep] keeps them)"
     if remedy and formats.installed("deep"):
         remedy = ""
-    return Notice("depth-reduced", f"{bits} bits a channel were reduced to 8{remedy}")
+    return Notice("depth-reduced", f"{bits} bits per channel were reduced to 8{remedy}")
 
 
 def _pixels(
@@ -496,7 +494,7 @@ def _pixels(
 
         return deep_files.read(image, file)
     if image.format == "JPEG2000" and depth.lost_to_pillow(image, file):
-        # Pillow rounds its highest levels up to what 8 bits cannot hold: white would be black.
+        # Pillow rounds its highest levels up to what 8 bits cannot hold: white would become black.
         message = "a JPEG 2000 of this kind cannot be read"
         if not formats.installed("deep"):
             message = "a JPEG 2000 of this depth needs: pip install 'imgbatch[deep]'"
@@ -507,12 +505,12 @@ def _pixels(
             return plain, ()
     image.load()
     pixels, notices = in_working_mode(image)
-    # Pixels alone: the plugin's own image would keep its decoder's frames alive.
+    # Only pixels: the plugin's own image would keep its decoder's frames alive.
     return (image._new(image.im) if pixels is image else pixels), notices
 
 
 def _with_all_metadata(image: Any, file: BinaryIO) -> Image.Image:
-    """A PNG that knows what stands behind its pixels, as Pillow's own does once it is loaded."""
+    """A PNG that knows what comes after its pixels, like Pillow's own once it is loaded."""
     return png.with_one_pixel(file) if image.tile else image
 
 
@@ -550,7 +548,7 @@ def _turned_by_decoder(image: Any) -> bool:
 
 
 def _series(moving: frames.Animation | None, pages: Pages | None) -> Series | None:
-    """What there are several frames for, if there are."""
+    """The kind of series in the file, if it has several frames."""
     if moving is not None:
         return Series("animation", moving.count, moving.plays) if moving.count > 1 else None
     return Series("pages", len(pages)) if pages is not None else None

@@ -1,15 +1,15 @@
-"""Colours of 16 bits a channel, which Pillow has no mode for.
+"""Colours with 16 bits per channel, for which Pillow has no mode.
 
-What Pillow does for its own images is done here on NumPy arrays, under the same names. Reading
-and writing such files is `deep_files`'s.
+What Pillow does for its own images is done here on NumPy arrays, under the same names.
+`deep_files` reads and writes such files.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Transpose
@@ -19,8 +19,7 @@ from imgbatch.model import Size
 _MODES: Final = {2: "LA;16", 3: "RGB;16", 4: "RGBA;16"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Deep:
+class Deep(Struct, frozen=True, eq=False):
     """Pixels as an array of uint16, (height, width, channels): grey and alpha, RGB or RGBA.
 
     Alpha comes last and is not premultiplied.
@@ -39,7 +38,7 @@ class Deep:
         return self.array.shape[1], self.array.shape[0]
 
     def transpose(self, method: Transpose) -> Deep:
-        """Flipped or turned, as Pillow's transpose of that name does it."""
+        """Flipped or turned like Pillow's transpose method of that name."""
         turned = self.array
         if method in (
             Transpose.TRANSPOSE,
@@ -70,7 +69,7 @@ class Deep:
         return Deep(np.ascontiguousarray(self.array[top:bottom, left:right]))
 
     def grey(self) -> Image.Image | Deep:
-        """The luma of Rec. ITU-R BT.601, as Pillow's convert gives it: I;16, or LA;16."""
+        """The luma of Rec. ITU-R BT.601, as in Pillow's convert: I;16, or LA;16."""
         if self.array.shape[2] == 2:
             return self
         levels = np.empty(self.array.shape[:2], np.uint16)
@@ -87,9 +86,9 @@ class Deep:
 
 
 def rounded_to_8_bit(array: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Levels of 16 bits in 8, of an array of rows: 65535 becomes 255, rounded."""
+    """16-bit levels in 8 bits, of an array of rows: 65535 becomes 255, rounded."""
     rounded = np.empty(array.shape, np.uint8)
-    # Row by row, for sums take four bytes. The quotient is level * 255 / 65535 = level / 257.
+    # Row by row, because sums take four bytes. The quotient is level * 255 / 65535 = level / 257.
     for row, target in zip(array, rounded, strict=True):
         target[:] = (row.astype(np.uint32) + 128) // 257
     return rounded

@@ -1,8 +1,8 @@
-"""Files with 16 bits a channel, read and written with the extra `deep` (imagecodecs, tifffile).
+"""Files with 16 bits per channel, read and written with the extra `deep` (imagecodecs, tifffile).
 
 Pillow reads the header and what travels with the pixels; only the pixels themselves are decoded
-here. The other way round, Pillow writes a file of one pixel with everything that travels, and
-that is taken over from there, so that it is the same as in files of 8 bits.
+here. For writing, Pillow makes a file of one pixel with everything that travels along, which is
+copied from there, so that it is the same as in 8-bit files.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from imgbatch.imaging.metadata.directories import Field
 from imgbatch.imaging.picture import turn
 from imgbatch.model import Notice, Size
 
-Told = tuple[Deep | Image.Image, tuple[Notice, ...]]
-"""Pixels, grey ones in a Pillow image of mode I;16, and warnings about them."""
+PixelsAndNotices = tuple[Deep | Image.Image, tuple[Notice, ...]]
+"""The pixels (grey in a Pillow image of mode I;16), and warnings about them."""
 
 _Ratio = tuple[int, int]
 
@@ -46,7 +46,7 @@ _SAMPLE_FORMAT: Final = 0x0153
 _FLOATS: Final = 3
 _ASSOCIATED_ALPHA: Final = 1
 _OFFSETS: Final = ((0x0111, 0x0117), (0x0144, 0x0145))
-# Tags of the pixels (TIFF 6.0), which are tifffile's to write.
+# Tags of the pixels (TIFF 6.0), which tifffile writes.
 _TIFF_PIXELS: Final = frozenset(
     {
         *(0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0112, 0x0115, 0x0116, 0x0117),
@@ -73,9 +73,9 @@ _PNG_LEVEL: Final = 6
 
 @contextmanager
 def more_tiffs() -> Iterator[None]:
-    """Let Pillow open, though not load, TIFFs of kinds that it has no mode for.
+    """Let Pillow open, though not load, TIFFs for which it has no mode.
 
-    Grey with alpha in 16 bits, colours as floats or in 32 bits, grey floats of 16 and 64 bits,
+    Grey with alpha in 16 bits, colours as floats or in 32 bits, grey floats with 16 and 64 bits,
     16-bit grey with 0 for white.
     """
     before = dict(TiffImagePlugin.OPEN_INFO)
@@ -89,7 +89,7 @@ def more_tiffs() -> Iterator[None]:
 
 def _more_tiffs() -> dict[Any, tuple[str, str]]:
     more: dict[Any, tuple[str, str]] = {}
-    # This one it can load, too; it only forgot about it.
+    # This one it can load, too, but its tables lack it.
     more[b"MM", 0, (1,), 1, (16,), ()] = ("I;16", "I;16B")
     for order in (b"II", b"MM"):
         for alpha in (0, 1, 2):
@@ -117,15 +117,15 @@ def readable(image: Any, file: BinaryIO) -> bool:
         return bool(image.tile) and image.tile[0].codec_name == "ppm"
     if image.format == "JPEG2000":
         bits = depth.sample_bits(image, file)
-        # Of other kinds (YCC, signed, reduced or mixed components) Pillow knows what they mean.
+        # Only Pillow knows what other kinds mean (YCC, signed, reduced or mixed components).
         return len(bits) == len(image.getbands()) and len(set(bits)) == 1 and 8 < bits[0] <= 16
     return True
 
 
-def read(image: Any, file: BinaryIO) -> Told:
+def read(image: Any, file: BinaryIO) -> PixelsAndNotices:
     """The pixels of an opened image that is not loaded, upright if Pillow would turn them.
 
-    Raises EOFError where the file is cut short, ValueError where it is broken.
+    Raises EOFError if the file is cut short, ValueError if it is broken.
     """
     size = file.seek(0, SEEK_END)
     file.seek(0)
@@ -135,18 +135,18 @@ def read(image: Any, file: BinaryIO) -> Told:
     try:
         array = _READERS[image.format](image, data)
     except RuntimeError as error:
-        # The error classes of imagecodecs; the words are those of the C libraries.
+        # The error classes of imagecodecs; the messages are those of the C libraries.
         raise _explained(str(error), data, image.format) from error
     except IndexError as error:
         raise ValueError(str(error)) from error
     if array.shape[1::-1] != _stored_size(image):
-        raise ValueError("it has not the size that its header says")
+        raise ValueError("it does not have the size in its header")
     pixels, notices = _in_16_bits(array, image)
     return turn(pixels, _tiff_orientation(image)), notices
 
 
 def keyed(image: Image.Image) -> Deep:
-    """A loaded image in mode I;16 of which one level is transparent (PNG, tRNS)."""
+    """A loaded image in mode I;16 with one transparent level (PNG, tRNS)."""
     grey = np.asarray(image)
     opaque = grey != image.info["transparency"]
     return Deep(np.dstack([grey, np.where(opaque, _MAXIMUM, 0).astype(np.uint16)]))
@@ -154,7 +154,7 @@ def keyed(image: Image.Image) -> Deep:
 
 def _stored_size(image: Any) -> Size:
     width, height = image.size
-    # Pillow tells the size that a TIFF will have when it is turned.
+    # Pillow gives the size that a TIFF will have after turning.
     return (height, width) if _tiff_orientation(image) >= 5 else (width, height)
 
 
@@ -167,19 +167,19 @@ def _explained(text: str, data: bytes, kind: str) -> Exception:
     too_short = ("too small", "truncated", "read error", "not enough data")
     cut_short = any(words in text.lower() for words in too_short)
     if kind == "JPEG2000":
-        # It says nothing; a whole codestream has an end marker (ISO 15444-1, A.4.4).
+        # No message; a whole codestream has an end marker (ISO 15444-1, A.4.4).
         cut_short = b"\xff\xd9" not in data[-64:]
     return EOFError(text) if cut_short else ValueError(text or "its decoder fails")
 
 
 def _check_places(image: Any, size: int) -> None:
-    """Raise EOFError if a strip or tile is said to lie behind the end of the file."""
+    """Raise EOFError if a strip or tile is located beyond the end of the file."""
     for offsets_tag, counts_tag in _OFFSETS:
         offsets, counts = (image.tag_v2.get(tag, ()) for tag in (offsets_tag, counts_tag))
         if isinstance(offsets, tuple) and isinstance(counts, tuple):
             ends = (at + count for at, count in zip(offsets, counts, strict=False))
             if any(end > size for end in ends):
-                raise EOFError("truncated: a strip or tile lies behind its end")
+                raise EOFError("truncated: a strip or tile is beyond its end")
 
 
 def _png(image: Any, data: bytes) -> NDArray[Any]:
@@ -192,7 +192,7 @@ def _png(image: Any, data: bytes) -> NDArray[Any]:
 
 
 def _interlaced(data: bytes) -> NDArray[Any]:
-    """Seven small pictures put together (Adam7; PNG, 8.2): of one alone libpng would complain."""
+    """Seven small pictures put together (Adam7; PNG, 8.2): libpng would reject a single one."""
     import imagecodecs
 
     (_, header), *chunks = png.chunks(data)
@@ -209,7 +209,7 @@ def _interlaced(data: bytes) -> NDArray[Any]:
         length = rows * (1 + columns * pixel_bytes)
         scanlines = unpacker.decompress(packed, length)
         if len(scanlines) < length:
-            raise EOFError("truncated: there are fewer pixels than its header says")
+            raise EOFError("truncated: it has fewer pixels than its header says")
         packed = unpacker.unconsumed_tail
         still = struct.pack(">II", columns, rows) + header[8:12] + b"\0"
         part = imagecodecs.png_decode(
@@ -264,7 +264,7 @@ def _ppm(image: Any, data: bytes) -> NDArray[Any]:
     width, height = image.size
     wanted = width * height * 3
     if len(data) - offset < wanted * 2:
-        raise EOFError("truncated: there are fewer pixels than its header says")
+        raise EOFError("truncated: it has fewer pixels than its header says")
     levels: NDArray[Any] = np.frombuffer(data, ">u2", wanted, offset).reshape(height, width, 3)
     return _stretched(levels, maximum)
 
@@ -284,20 +284,20 @@ def _from_bits(levels: NDArray[Any], bits: int) -> NDArray[np.uint16]:
 
 
 def _stretched(levels: NDArray[Any], highest: int) -> NDArray[np.uint16]:
-    """Levels up to `highest` as 16 bits: that becomes 65535, rounded, as does what is above it."""
+    """Levels up to `highest` as 16 bits: that and all above becomes 65535, rounded."""
     if highest == _MAXIMUM:
         return levels.astype(np.uint16, copy=False)
     wide = (np.arange(highest + 1, dtype=np.uint32) * _MAXIMUM + highest // 2) // highest
     table = wide.astype(np.uint16)
     out = np.empty(levels.shape, np.uint16)
-    # Row by row, for what is looked up takes eight bytes a number on the way.
+    # Row by row, because the look-up takes eight bytes per number on the way.
     for row, target in zip(levels, out, strict=True):
         target[:] = table[np.minimum(row, highest)]
     return out
 
 
-def _in_16_bits(array: NDArray[Any], image: Any) -> Told:
-    """An array as the decoder gives it, as Deep."""
+def _in_16_bits(array: NDArray[Any], image: Any) -> PixelsAndNotices:
+    """An array from the decoder, as Deep."""
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3:
@@ -307,7 +307,7 @@ def _in_16_bits(array: NDArray[Any], image: Any) -> Told:
         array, notices = _scaled(array)
     alpha = _alpha_of_tiff(image) if image.format == "TIFF" else None
     if alpha == 0 and array.shape[2] in (2, 4):
-        # A channel of which nobody says what it means.
+        # An extra channel of unknown meaning.
         array = array[:, :, :-1]
     if array.shape[2] == 1:
         return Image.fromarray(np.ascontiguousarray(array[:, :, 0], np.uint16)), notices
@@ -319,7 +319,7 @@ def _in_16_bits(array: NDArray[Any], image: Any) -> Told:
 
 
 def _alpha_of_tiff(image: Any) -> int | None:
-    """What the first extra sample is: 0 unknown, 1 premultiplied alpha, 2 alpha; None: none."""
+    """The kind of the first extra sample: 0 unknown, 1 premultiplied alpha, 2 alpha; None: none."""
     extra = image.tag_v2.get(_EXTRA_SAMPLES, ())
     return int(extra[0]) if isinstance(extra, tuple) and extra else None
 
@@ -339,12 +339,12 @@ def _scaled(array: NDArray[Any]) -> tuple[NDArray[np.uint16], tuple[Notice, ...]
     """Floats from 0 to 1, and integers of another width, as 16 bits."""
     if array.dtype.kind == "u":
         highest = int(np.iinfo(array.dtype).max)
-        # Not in 64 bits times 65535, which overflow: as a quotient.
+        # In 64 bits, multiplying by 65535 would overflow: so it is a quotient.
         for row in array:
             row[:] = np.rint(row * (_MAXIMUM / highest))
         return array.astype(np.uint16), ()
     if array.dtype.kind != "f":
-        raise ValueError(f"its pixels are of a kind that is not read ({array.dtype})")
+        raise ValueError(f"its pixels are of an unsupported kind ({array.dtype})")
     for row in array:
         np.nan_to_num(row, copy=False)
     low, high = float(array.min()), float(array.max())
@@ -355,7 +355,7 @@ def _scaled(array: NDArray[Any]) -> tuple[NDArray[np.uint16], tuple[Notice, ...]
     else:
         low, high = 0.0, 1.0
     out = np.empty(array.shape, np.uint16)
-    # Row by row, for they are made wider on the way.
+    # Row by row, because they are widened on the way.
     for row, target in zip(array, out, strict=True):
         target[:] = np.rint((row.astype(np.float64) - low) * (_MAXIMUM / ((high - low) or 1)))
     return out, notices
@@ -365,7 +365,7 @@ def _scaled(array: NDArray[Any]) -> tuple[NDArray[np.uint16], tuple[Notice, ...]
 
 
 def encoded(deep: Deep, row: Format, options: Mapping[str, Any]) -> bytes:
-    """A PNG, TIFF or HEIC of these pixels, with all else that Pillow's `save` is told."""
+    """A PNG, TIFF or HEIC of these pixels, with everything else that Pillow's `save` is given."""
     if row.name == "heif":
         from imgbatch.imaging import heif
 
@@ -393,17 +393,17 @@ def _without_depth(deep: Deep) -> str:
 def _written_tiff(deep: Deep, options: Mapping[str, Any]) -> bytes:
     import tifffile
 
-    # Pillow's own compression is not for one pixel.
+    # Pillow's own compression is not meant for one pixel.
     others = {name: value for name, value in options.items() if name != "compression"}
     file = BytesIO()
     Image.new(_without_depth(deep), (1, 1)).save(file, "TIFF", **others)
     file.seek(0)
-    told = directories.read(file).in_order("<").fields
-    resolution, unit = _resolution(told)
+    fields = directories.read(file).in_order("<").fields
+    resolution, unit = _resolution(fields)
     tags = [
         # It counts the values of bytes itself.
         (one.tag, one.kind, None, one.data, True)
-        for one in told
+        for one in fields
         if one.tag not in _TIFF_PIXELS | _TIFF_RESOLUTION
     ]
     compression = _COMPRESSIONS[options.get("compression")]
@@ -416,7 +416,7 @@ def _written_tiff(deep: Deep, options: Mapping[str, Any]) -> bytes:
         extrasamples=None if deep.mode == "RGB;16" else ["unassalpha"],
         planarconfig="contig",
         compression=compression,
-        # Neighbours are alike; without it the noise in their lower bytes hides that (section 14).
+        # Neighbours are similar; otherwise the noise in their lower bytes hides that (section 14).
         predictor=compression in ("lzw", "adobe_deflate", "zstd"),
         rowsperstrip=max(1, _STRIP_BYTES // deep.array[0].nbytes),
         resolution=resolution,
@@ -434,9 +434,9 @@ def _ratio(data: bytes) -> _Ratio:
     return number, by
 
 
-def _resolution(told: Iterable[Field]) -> tuple[tuple[_Ratio, _Ratio], int]:
-    """Across and down as fractions, and the unit; TIFF's way of saying nothing if there is none."""
-    data = {one.tag: one.data for one in told if one.tag in _TIFF_RESOLUTION}
+def _resolution(fields: Iterable[Field]) -> tuple[tuple[_Ratio, _Ratio], int]:
+    """Across and down as fractions, and the unit; TIFF's "no resolution" if there is none."""
+    data = {one.tag: one.data for one in fields if one.tag in _TIFF_RESOLUTION}
     if len(data) < len(_TIFF_RESOLUTION):
         return ((1, 1), (1, 1)), 1
     across, down, unit = (data[tag] for tag in sorted(_TIFF_RESOLUTION))

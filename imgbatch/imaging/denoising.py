@@ -1,15 +1,15 @@
-"""Taking noise away where a picture is even, and leaving its edges, tile by tile.
+"""Noise reduction in even areas that keeps the edges, tile by tile.
 
-A window of 5 x 5 with mean m and variance v shows nothing but noise where v is no more than the
-noise's own variance n. The best linear estimate of what each pixel x was without it is
-x + u * (m - x), with u = n / max(v, n) (J.-S. Lee, Digital image enhancement and noise filtering
-by use of local statistics, IEEE TPAMI 2, 1980). A pixel is in 25 windows, and takes the mean of
-what they say, as in a guided filter (K. He, J. Sun and X. Tang, Guided image filtering, IEEE
-TPAMI 35, 2013); but weighted by u, so that even windows count more than those with an edge.
+A window of 5 x 5 with mean m and variance v shows only noise if v is no more than the noise's own
+variance n. The best linear estimate of what each pixel x was without noise is x + u * (m - x),
+with u = n / max(v, n) (J.-S. Lee, Digital image enhancement and noise filtering by use of local
+statistics, IEEE TPAMI 2, 1980). A pixel is in 25 windows, and takes the mean of their estimates,
+as in a guided filter (K. He, J. Sun and X. Tang, Guided image filtering, IEEE TPAMI 35, 2013);
+but weighted by u, so that even windows count more than those with an edge.
 
-Planes of a tile are flat arrays, one row behind the other, and a pixel's neighbours are found by
-adding to its index: NumPy is twice as fast on them. Where a row ends that makes numbers that mean
-nothing; they lie in the tile's margin.
+Planes of a tile are flat arrays, row after row, and a pixel's neighbours are found by adding to
+its index: NumPy is twice as fast on them. Across the ends of rows this makes meaningless numbers;
+they are in the tile's margin.
 """
 
 from __future__ import annotations
@@ -29,40 +29,40 @@ if TYPE_CHECKING:
     Levels = NDArray[np.uint8]
 
 _WIDEST: Final = 1024
-"""Wider tiles of as many pixels would be low, and their margin most of what is computed."""
+"""Wider tiles with as many pixels would be low, and mostly margin."""
 _MARGIN: Final = 10
 """Pixels around a tile: two windows reach 4 cells of 2 pixels, and one more is interpolated."""
 _LUMA_MARGIN: Final = 4
 
-_LEAST: Final = 0.01
+_MIN: Final = 0.01
 """The least deviation in levels: with much less, u would not be a number."""
 _RED: Final = 0.299 / 0.587
 _BLUE: Final = 0.114 / 0.587
-"""How much green changes against red and blue, so that the luma stays (Rec. ITU-R BT.601)."""
+"""How much green changes relative to red and blue, so that the luma stays (Rec. ITU-R BT.601)."""
 
 
 def denoised(image: Image.Image, luma: float, colours: float) -> Image.Image:
     """A new image, L or RGB as the given one, without noise of two standard deviations in levels.
 
-    `luma` is that of Y (Rec. ITU-R BT.601, in whole levels), `colours` that of B - Y and R - Y; 0
-    leaves them as they are, and so does less than 0.01, which would not change a level. Windows
-    for the colours are of 5 x 5 cells of 2 x 2 pixels, and v is the mean of both variances. What
-    a pixel x is changed by is the weighted mean of u * m less that of u times x, both of which
-    are interpolated between the middles of cells. Beyond the image's edges its outermost pixels
-    are repeated.
+    `luma` is for Y (Rec. ITU-R BT.601, in whole levels), `colours` for B - Y and R - Y; 0
+    leaves them unchanged, and so does less than 0.01, which would not change a level. Windows
+    for the colours are of 5 x 5 cells of 2 x 2 pixels, and v is the mean of both variances. A
+    pixel x changes by the weighted mean of u * m minus that of u times x, both of which are
+    interpolated between the centres of cells. Beyond the image's edges its outermost pixels are
+    repeated.
     """
     made = Image.new(image.mode, image.size, None)
     for tile in _tiles(image):
         grey, *bands = _planes(image, tile)
         changes = _changes(tile, grey, bands, luma, colours)
         merged = [_changed(tile, *pair) for pair in zip(bands, changes, strict=True)]
-        # What a tile has beyond the image is cut off.
+        # Parts of a tile beyond the image are cropped.
         made.paste(Image.merge(image.mode, merged), (tile.left, tile.top))
     return made
 
 
 class _Tile(NamedTuple):
-    """Where a tile lies, without its margin; width and height are even."""
+    """The position of a tile, without its margin; width and height are even."""
 
     left: int
     top: int
@@ -75,7 +75,7 @@ class _Tile(NamedTuple):
         return self.width + 2 * _MARGIN
 
     def inner(self, margin: int = 0) -> slice:
-        """Its pixels in a plane, from the first to the last one, or with some of its margin."""
+        """Its pixels in a plane, from the first to the last, optionally with some margin."""
         outer = _MARGIN - margin
         bottom = self.height + 2 * _MARGIN - outer
         return slice(outer * self.stride + outer, bottom * self.stride - outer)
@@ -116,11 +116,11 @@ def _changes(
     """What to add to the inner pixels of each band."""
     levels = grey.astype(np.float32)
     changes = [np.zeros(1, np.float32)] * len(bands)
-    if colours >= _LEAST and len(bands) == 3:
+    if colours >= _MIN and len(bands) == 3:
         red, blue = (bands[band] - levels for band in (0, 2))
         reds, blues = _colour_changes(tile, [red, blue], colours)
         changes = [reds, reds * np.float32(-_RED) - blues * np.float32(_BLUE), blues]
-    if luma >= _LEAST:
+    if luma >= _MIN:
         lighter = _luma_change(tile, levels, luma)
         changes = [change + lighter for change in changes]
     return changes
@@ -162,7 +162,7 @@ def _changed(tile: _Tile, band: Levels, change: Plane) -> Image.Image:
 def _estimates(
     planes: list[Plane], squares: Plane, width: int, deviation: float
 ) -> tuple[Plane, list[Plane]]:
-    """Of all windows that a pixel is in, the weighted means of u, and of u * m for each plane.
+    """For all windows that a pixel is in, the weighted means of u, and of u * m for each plane.
 
     `squares` are those of all planes together. The first results are those of the pixel four rows
     and four columns further on.
@@ -192,7 +192,7 @@ def _estimates(
 
 
 def _sums(plane: Plane, width: int) -> Plane:
-    """Of 5 x 5 pixels, for each that is the first one of them."""
+    """The sums of 5 x 5 pixels, for each pixel that is the first of them."""
     down = plane[:-width] + plane[width:]
     down = down[: -2 * width] + down[2 * width :]
     down = down[:-width] + plane[4 * width :]
@@ -213,7 +213,7 @@ def _cells(plane: Plane, width: int) -> Plane:
 
 
 def _interpolated(cells: Plane, width: int) -> Plane:
-    """Pixels between the middles of cells, from the second row and column of cells on.
+    """Pixels between the centres of cells, from the second row and column of cells on.
 
     As many as a tile has from its first to its last one.
     """

@@ -1,6 +1,6 @@
-"""How many bits a channel a file has, told from its header: Pillow keeps 8 of a colour's.
+"""The bits per channel of a file, from its header: of colours Pillow keeps 8.
 
-Reading more of them is `deep_files`'s, which needs the extra `deep`.
+`deep_files` reads more of them, with the extra `deep`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _BITS_PER_SAMPLE: Final = 0x0102
 
 
 def lost_to_pillow(image: Any, file: BinaryIO) -> int:
-    """The bits a channel of an opened image, not loaded yet, of which Pillow would keep 8.
+    """The bits per channel of an opened image, not loaded yet, of which Pillow would keep 8.
 
-    0 if Pillow keeps them all, as it does of plain pictures and of grey. `file` is read, and left
-    where it was.
+    0 if Pillow keeps them all, as for plain pictures and grey. `file` is read, and its position
+    restored.
     """
-    told = {
+    read_bits = {
         "PNG": _png,
         "TIFF": _tiff,
         "PPM": _by_maximum,
@@ -27,10 +27,10 @@ def lost_to_pillow(image: Any, file: BinaryIO) -> int:
         "AVIF": _avif,
         "HEIF": _heif,
     }.get(image.format)
-    if told is None or image.mode.startswith("I"):
+    if read_bits is None or image.mode.startswith("I"):
         return 0
     place = file.tell()
-    bits = told(image, file)
+    bits = read_bits(image, file)
     file.seek(place)
     return bits if bits > _PLAIN_BITS else 0
 
@@ -38,7 +38,7 @@ def lost_to_pillow(image: Any, file: BinaryIO) -> int:
 def sample_bits(image: Any, file: BinaryIO) -> tuple[int, ...]:
     """The bits of each component of a JPEG 2000 image (ISO 15444-1, A.5.1), negative if signed.
 
-    Empty if they cannot be told, or if the components differ in size.
+    Empty if they are unknown, or if the components differ in size.
     """
     file.seek(0)
     head = file.read(_HEAD_BYTES)
@@ -62,7 +62,7 @@ def _tiff(image: Any, file: BinaryIO) -> int:
 
 
 def _by_maximum(image: Any, file: BinaryIO) -> int:
-    """A PPM that tells its highest level (16 bits if that is above 255)."""
+    """A PPM has its highest level in the header (16 bits if that is above 255)."""
     args = image.tile[0].args if image.tile else ()
     maximum = args[1] if isinstance(args, tuple) and len(args) > 1 else 0
     return maximum.bit_length() if isinstance(maximum, int) else 0

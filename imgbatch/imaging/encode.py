@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(Struct, frozen=True):
     """A finished file in memory."""
 
     data: bytes
@@ -34,14 +34,14 @@ class Encoded:
     copied: bool = False
 
 
-# What is only lost when a picture is decoded, so that a copy of its file still has it.
+# Lost only when a picture is decoded, so that a copy of its file still has it.
 _KEPT_BY_COPY: Final = frozenset(
     {"depth-reduced", "gain-map-dropped", "range-scaled", "sizes-dropped", "video-dropped"}
 )
 
 
 def may_copy(picture: Picture, encoding: Encoding) -> bool:
-    """Whether a decoded picture's file is itself what `encoding` asks for, but for its size."""
+    """Whether a decoded picture's file is already what `encoding` asks for, except for its size."""
     return may_stay(picture, encoding) and not any(
         getattr(encoding, setting) != getattr(_NOTHING_SET, setting)
         for setting in formats.BY_NAME[picture.format].settings - {"max_bytes"}
@@ -49,9 +49,9 @@ def may_copy(picture: Picture, encoding: Encoding) -> bool:
 
 
 def may_stay(picture: Picture, encoding: Encoding) -> bool:
-    """Whether a decoded picture's file shows and tells what `encoding` asks for.
+    """Whether a decoded picture's file has the pixels and metadata that `encoding` asks for.
 
-    It may be coded in other settings: another quality, say.
+    It may be coded with other settings, such as another quality.
     """
     return (
         picture.as_stored
@@ -69,7 +69,7 @@ _NOTHING_SET: Final = Encoding()
 
 
 def holds_series(picture: Picture, encoding: Encoding) -> bool:
-    """Whether all the frames of what this picture is one of can be written."""
+    """Whether all frames of this picture's series can be written."""
     row = formats.BY_NAME[encoding.format or picture.format]
     return picture.series is not None and row.series == picture.series.kind
 
@@ -77,8 +77,8 @@ def holds_series(picture: Picture, encoding: Encoding) -> bool:
 def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture] = ()) -> Encoded:
     """Encode as `encoding` says; its notices are those of the pictures and of this step.
 
-    `following` are the other frames of an animation, or pages. The file is not larger than
-    `encoding.max_bytes`: `fitting` tells how. Raises PictureError in the stage "encode".
+    `following` are the other frames of an animation, or pages. The file is no larger than
+    `encoding.max_bytes`: see `fitting`. Raises PictureError in the stage "encode".
     """
     row = formats.BY_NAME[encoding.format or picture.format]
     if not formats.available(row):
@@ -96,8 +96,8 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
         raise PictureError(
             "encode",
             "too-large",
-            f"{size[0]} x {size[1]} pixels do not fit into {row.label} "
-            f"(at most {row.max_side} a side): give a smaller --size or another --format",
+            f"{size[0]} x {size[1]} pixels are too many for {row.label} "
+            f"(at most {row.max_side} per side): use a smaller --size or another --format",
         )
     if following and holds_series(picture, encoding):
         if row.series == "pages":
@@ -116,10 +116,10 @@ def finds_quality(row: Format, encoding: Encoding) -> bool:
 
 
 def _within(limit: int, whole: _File) -> Encoded:
-    """The file of the highest quality that is not larger than `limit`, perhaps of fewer pixels."""
+    """The file of the highest quality that is no larger than `limit`, perhaps with fewer pixels."""
     row, quality, coding = whole.row, whole.encoding.quality, whole.frames[0].coding
     if quality is None and coding is not None and coding.tables:
-        # Finer steps than its own would have nothing more to tell.
+        # Finer steps than its own would tell nothing more.
         encoded = whole.encoded()
         if len(encoded.data) <= limit:
             return encoded
@@ -128,7 +128,7 @@ def _within(limit: int, whole: _File) -> Encoded:
     def coded(size: Size, quality: int) -> bytes:
         nonlocal file
         if size != file.size:
-            # First of all the one of the size before is given back.
+            # First the one of the size before is freed.
             file = whole
             file = whole.resized(size)
         return file.encoded(quality).data
@@ -149,15 +149,15 @@ def _within(limit: int, whole: _File) -> Encoded:
 
 
 def _checked(encoded: Encoded, encoding: Encoding) -> Encoded:
-    """The same, if it is not too large; else raise PictureError."""
+    """The same, if it is not too large; otherwise raise PictureError."""
     limit = encoding.max_bytes
     if limit is None or len(encoded.data) <= limit:
         return encoded
     raise PictureError(
         "encode",
         "too-large",
-        f"it has {len(encoded.data):,} bytes and not at most {limit:,} (--max-bytes), and "
-        f"{encoded.format.label} has no quality to find: give --format jpeg, webp or avif, "
+        f"it has {len(encoded.data):,} bytes, expected at most {limit:,} (--max-bytes), and "
+        f"{encoded.format.label} has no quality to adjust: use --format jpeg, webp or avif, "
         "or a smaller --size",
     )
 
@@ -165,17 +165,16 @@ def _checked(encoded: Encoded, encoding: Encoding) -> Encoded:
 def _too_large(error: fitting.TooLargeError, whole: _File, limit: int) -> str:
     width, height = error.size
     message = (
-        f"even {width} x {height} pixels of low quality have {error.bytes:,} bytes, and not at "
+        f"even {width} x {height} pixels at low quality have {error.bytes:,} bytes, expected at "
         f"most {limit:,} (--max-bytes)"
     )
     if 2 * whole.fixed > error.bytes:
-        message += f"; {whole.fixed:,} of them are metadata and profile: give --metadata none"
+        message += f"; {whole.fixed:,} of them are metadata and profile: use --metadata none"
     return message
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """All of a file but its bytes: frames as its format can hold them, and what goes along."""
+class _File(Struct, frozen=True):
+    """A file without its bytes: frames as its format can hold them, and what travels along."""
 
     frames: Sequence[Picture]
     row: Format
@@ -191,8 +190,8 @@ class _File:
             first.metadata, encoding, first.size, srgb=lambda: _is_srgb(first)
         )
         kept, more = containers.held(kept, row)
-        told = [notice for frame in frames for notice in frame.notices]
-        return cls(frames, row, encoding, kept, (*told, *notices, *more))
+        earlier = [notice for frame in frames for notice in frame.notices]
+        return cls(frames, row, encoding, kept, (*earlier, *notices, *more))
 
     @property
     def size(self) -> Size:
@@ -201,13 +200,13 @@ class _File:
 
     @property
     def fixed(self) -> int:
-        """The bytes that are no pixels', about."""
+        """About how many bytes are not for pixels."""
         icc = self.frames[0].icc if "icc" in self.row.holds else None
         blocks = (self.kept.exif, self.kept.xmp, self.kept.extended, self.kept.iptc, icc)
         return sum(len(block) for block in blocks if block) + len(self.kept.comment or "")
 
     def resized(self, size: Size) -> _File:
-        """The same with fewer pixels, and a warning of that."""
+        """The same with fewer pixels, and a warning about that."""
         from imgbatch.imaging import resample
 
         frames = [
@@ -216,20 +215,20 @@ class _File:
         ]
         message = (
             f"{size[0]} x {size[1]} pixels instead of {self.size[0]} x {self.size[1]}: at quality "
-            f"{fitting.LOWEST} those are more than {self.encoding.max_bytes:,} bytes"
+            f"{fitting.LOWEST} it would exceed {self.encoding.max_bytes:,} bytes"
         )
         frames[0] = frames[0].with_notice("scaled-down", message)
         return self.of(frames, self.row, self.encoding)
 
     def encoded(self, quality: int | None = None) -> Encoded:
-        """The file, of another quality than that of its `encoding` if one is given."""
+        """The file, at `quality` instead of that of its `encoding` if given."""
         row, first = self.row, self.frames[0]
         encoding = replace(self.encoding, quality=quality) if quality else self.encoding
         try:
             options = coders.options(first, row, encoding)
             options |= containers.options(self.kept, first.icc, row)
             buffer = BytesIO()
-            # Pillow looks into EXIF here and there, and warns of what is odd in it.
+            # Pillow sometimes looks into EXIF, and warns of oddities in it.
             with quiet():
                 if len(self.frames) > 1 or row.name == "gif":
                     data = _animation(self.frames, row, options, encoding)
@@ -242,8 +241,8 @@ class _File:
                     data = buffer.getvalue()
                 data, lost = containers.finished(data, self.kept, row)
         except Exception as error:
-            # Encoders raise OSError, ValueError, SystemError and more; all mean this one file. Few
-            # tell a want of memory from anything else.
+            # Encoders raise OSError, ValueError, SystemError and more; all concern
+            # this one file. Few distinguish a lack of memory from anything else.
             taken = memory.encoding(row, self.size, mode=ANY_MODE)
             if is_short_of_memory(error) or not room.is_there(taken):
                 message = f"not enough memory to encode it: {MORE_MEMORY}"
@@ -255,7 +254,7 @@ class _File:
 def _animation(
     frames: Sequence[Picture], row: Format, options: dict[str, Any], encoding: Encoding
 ) -> bytes:
-    """The frames as they are, in one file; a GIF also of one frame."""
+    """The frames as they are, in one file; also a GIF of one frame."""
     series = frames[0].series
     images = animated.alike([_bare(frame.image) for frame in frames])
     durations = [frame.duration for frame in frames]
@@ -264,7 +263,7 @@ def _animation(
 
 
 def _pages(pictures: Sequence[Picture], row: Format, encoding: Encoding) -> Encoded:
-    """Each page as a file of its own would be, with all that belongs to it, in one file."""
+    """Each page as a separate file would be, with all that belongs to it, in one file."""
     unlimited = replace(encoding, max_bytes=None)
     pages = [encode(replace(one, series=None), unlimited) for one in pictures]
     notices = dict.fromkeys(notice for page in pages for notice in page.notices)
@@ -273,21 +272,21 @@ def _pages(pictures: Sequence[Picture], row: Format, encoding: Encoding) -> Enco
 
 
 def _is_srgb(picture: Picture) -> bool:
-    """Whether these are colours in sRGB: without a profile they are, unless they are inks."""
+    """Whether these are colours in sRGB: without a profile they are, except for CMYK."""
     if picture.icc is None:
         return picture.mode != "CMYK"
     return colour.is_srgb(picture.icc)
 
 
 def _saved_deep(deep: Deep, row: Format, options: dict[str, Any]) -> bytes:
-    # Only here, because it takes NumPy and more.
+    # Imported here because it takes NumPy and more.
     from imgbatch.imaging import deep_files
 
     return deep_files.encoded(deep, row, options)
 
 
 def _bare(image: Image.Image) -> Image.Image:
-    """Pixels alone: Pillow would also save what it still knows of the file they came from."""
+    """Only pixels: Pillow would also save what it still knows about the file they came from."""
     bare = image if type(image) is Image.Image else image.copy()
     bare.info = {}
     return bare
@@ -306,26 +305,26 @@ def _fitted(picture: Picture, row: Format, encoding: Encoding) -> Picture:
     if picture.mode == "CMYK" and "CMYK" not in modes:
         picture = colour.to_srgb(picture, encoding.intent)
     if picture.icc is not None and "icc" not in row.holds:
-        # Without its profile the picture would look different: say the same in sRGB.
+        # Without its profile the picture would look different: convert it to sRGB.
         picture = colour.to_srgb(picture, encoding.intent)
     if picture.has_alpha and not row.alpha:
         picture = colour.flatten(picture, encoding.background)
-    # In a GIF's own pixels only a resize can have made some.
+    # A GIF's own pixels have none, unless a resize made some.
     if row.name == "gif" != picture.format and colour.is_half_transparent(picture):
         message = "GIF has no half transparency: such pixels became clear or opaque"
         picture = picture.with_notice("alpha-flattened", message)
     if picture.mode not in modes:
-        # Grey into a format of colours alone.
+        # Grey into a format that only has colours.
         picture = colour.in_colours(picture, encoding.intent)
     if encoding.metadata == "none" and picture.icc is not None and colour.is_srgb(picture.icc):
-        # It says no more than having none does. Any other one is needed to see the colours.
+        # It says no more than having none does. Any other is needed to see the right colours.
         picture = replace(picture, icc=None)
     if picture.coding is not None:
         return palette.restored(picture, row)
     return picture
 
 
-# Formats whose 16 bits here were no more than that in the file, or 12 in the rarest.
+# Formats whose 16 bits here were no more than that in the file, or 12 in rare cases.
 _TEN_BITS: Final = frozenset({"avif", "heif"})
 
 

@@ -1,23 +1,23 @@
 """Making a file small enough: the highest quality at which it fits, in few encodes.
 
-How many bytes a picture takes at one quality is only known when it has been encoded; how they grow
-with the quality is much the same for all photographs, on a logarithmic scale. So the search has a
-curve for each format, the mean of photographs:
+How many bytes a picture takes at a quality is only known once it is encoded; how they grow with
+the quality is much the same for all photographs, on a logarithmic scale. So the search has a curve
+for each format, the mean of photographs:
 
 1. The first quality is the one at which an average photograph would fit.
-2. Each encode shifts the curve so that it goes through what was found, and from the second one on
-   tilts it, so that it goes through the two nearest to the limit (regula falsi in the logarithm).
-   The next quality is the highest that fits on this curve, always between the best that fitted and
-   the worst that did not.
-3. After seven encodes these two are halved, so that any encoder comes to an end.
+2. Each encode shifts the curve so that it goes through the result, and from the second on tilts it
+   so that it goes through the two nearest to the limit (regula falsi in the logarithm). The next
+   quality is the highest that fits on this curve, always between the best that fitted and the
+   worst that did not.
+3. After seven encodes the interval is halved, so that the search ends with any encoder.
 
 It ends where a quality fits and the next one does not; with AVIF and HEIC, whose encodes are slow,
 also where 96 % of the limit are used. For photographs that takes 3.5 encodes on average, and one
-or two where the limit is generous.
+or two if the limit is generous.
 
-Below quality 40 fewer pixels show more than worse ones (docs/architecture.md). So where even that
-does not fit, the picture is made smaller, by what the excess asks for, until it does; and what is
-left of the limit goes into quality again.
+Below quality 40 fewer pixels show more than worse ones (docs/architecture.md). So if even that
+does not fit, the picture is made smaller, according to the excess, until it does; the rest of the
+limit goes into quality again.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ LOWEST: Final = 40
 """The lowest quality before the picture is made smaller."""
 
 SMALLEST: Final = 32
-"""The long edge in pixels below which no picture is made."""
+"""The shortest long edge in pixels to which a picture is reduced."""
 
 _CURVED: Final = 7
 _TILTS: Final = (0.5, 2.0)
-# How much of the limit is enough where the size was chosen to suit it, and for how much it is.
+# The share of the limit that is enough if the size was chosen to suit it, and the one aimed at.
 _CLOSE: Final = 0.95
 _AIM: Final = 0.98
 # Fewer pixels have more detail each: bytes grow with about the 0.85th power of their number.
@@ -53,8 +53,8 @@ _SIDE_BY_BYTES: Final = 0.6
 class Curve(NamedTuple):
     """How the bytes of an average photograph grow with the quality.
 
-    `points` are pairs of a quality and the natural logarithm of the bytes, compared with those at
-    quality 70, where each pixel takes `bits`. A file of the share `close` of the limit is good
+    `points` are pairs of a quality and the natural logarithm of the bytes, relative to those at
+    quality 70, where each pixel takes `bits`. A file with the share `close` of the limit is good
     enough.
     """
 
@@ -63,18 +63,18 @@ class Curve(NamedTuple):
     close: float = 1.0
 
     def height(self, quality: int) -> float:
-        """The logarithm for a quality, between the points in proportion."""
+        """The logarithm for a quality, interpolated between the points."""
         place = bisect_left(self.points, quality, 1, len(self.points) - 1, key=lambda one: one[0])
         (left, low), (right, high) = self.points[place - 1 : place + 1]
         return low + (high - low) * (quality - left) / (right - left)
 
     def quality(self, height: float) -> int:
-        """The highest quality that is not above `height`; 0 if none is."""
+        """The highest quality that is not above `height`; 0 if there is none."""
         return max((one for one in range(1, 101) if self.height(one) <= height), default=0)
 
 
 CURVES: Final = {
-    # From quality 90 on colours are no longer halved.
+    # From quality 90 up chroma is no longer halved.
     "jpeg": Curve(
         (
             *((1, -1.5), (20, -0.75), (40, -0.4), (60, -0.16), (75, 0.09)),
@@ -129,10 +129,10 @@ def fitted(
     fixed: int = 0,
     frames: int = 1,
 ) -> Fitted:
-    """The file of the highest quality, up to `highest`, that is not larger than `limit` bytes.
+    """The file of the highest quality, up to `highest`, that is no larger than `limit` bytes.
 
-    `fixed` of them are said to be no pixels', and there are `frames` of those. Where even quality
-    40 (or `highest`) does not fit, it is that of a picture of fewer pixels. Raises TooLargeError.
+    About `fixed` of them are not for pixels, and there are `frames` of those. If even quality 40
+    (or `highest`) does not fit, the picture has fewer pixels. Raises TooLargeError.
     """
     lowest = min(LOWEST, highest)
     search = _Search(coded, limit, curve, lowest, highest, fixed)
@@ -159,7 +159,7 @@ class _Search(NamedTuple):
     fixed: int
 
     def run(self, size: Size, quality: int) -> Fitted | int:
-        """What fits at a size, beginning with `quality`, or the bytes of the least that does not.
+        """What fits at a size, starting with `quality`, or the bytes of the smallest that does not.
 
         `known` are the qualities that were tried, with the logarithms of their bytes.
         """

@@ -8,12 +8,14 @@ formats without a signature (TGA) go by the file's suffix. PIL is not imported h
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from imgbatch.errors import UsageError
 
@@ -21,7 +23,7 @@ Signature = tuple[tuple[int, bytes], ...]
 """Offset and bytes that must all be found in a file's head."""
 
 Part = Literal["exif", "xmp", "iptc", "icc", "dpi", "comment"]
-"""What a file can hold beside pixels."""
+"""What a file can hold besides pixels."""
 
 Setting = Literal[
     "quality",
@@ -34,7 +36,7 @@ Setting = Literal[
     "dither",
     "dpi",
 ]
-"""What can be set of an encoder: fields of Encoding."""
+"""What can be set for an encoder: fields of Encoding."""
 
 SeriesKind = Literal["animation", "pages"]
 """What several frames in one file are."""
@@ -43,27 +45,24 @@ HEAD_BYTES: Final = 32
 
 
 _ROW_BY_ROW: Final = (7.5, 13.0)
-"""The file; what was converted to sRGB first; to flatten alpha takes most."""
+"""The file; a copy converted to sRGB; flattening alpha takes the most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class Format(Struct, frozen=True, kw_only=True):
     """One row: how a format is recognised, named, and what it can hold.
 
     `plugin` is the module that teaches Pillow the format `pillow`; it belongs to Pillow itself
-    or to the package that imgbatch's `extra` installs. A format that is only read `becomes`
-    another one. Of those that are `opened_in_c` even the header is read by a library that nobody
-    can interrupt.
+    or to the package that imgbatch's `extra` installs. A read-only format `becomes` another one.
+    If it is `opened_in_c`, even its header is read by a library that nobody can interrupt.
 
-    `suffixes` are the ones an output may keep, the first being given to new files; a scan takes
-    `read_suffixes` too. `modes` are the Pillow modes that the encoder takes as they are,
-    `deep_modes` those of 16 bits a channel that it takes with the extra `deep`, and keeps
-    `deep_bits` of. `series` is what
-    it can have several frames for. `settings` are what can be asked of the encoder.
-    `quality` is the default (None: there is none), `max_side` the longest side in pixels,
-    `encoding` the bytes a pixel that the encoder takes beside the pixels, the finished file
-    included, of RGB and of RGBA of 8 bits (`memory.encoding` has the others). The decoder takes
-    `decoding` times the loaded pixels beside these and the file.
+    `suffixes` are those that an output may keep, the first for new files; a scan also selects
+    `read_suffixes`. `modes` are the Pillow modes that the encoder accepts directly, `deep_modes`
+    those with 16 bits per channel that it accepts with the extra `deep`, keeping `deep_bits` of
+    them. `series` is what several frames in it can be. `settings` are what can be set for the
+    encoder. `quality` is the default (None: there is none), `max_side` the longest side in pixels,
+    `encoding` the bytes per pixel that the encoder takes besides the pixels, including the finished
+    file, for 8-bit RGB and RGBA (`memory.encoding` derives the other modes). The decoder takes
+    `decoding` times the loaded pixels besides these and the file.
     """
 
     name: str
@@ -90,7 +89,7 @@ class Format:
 
     def __post_init__(self) -> None:
         if self.holds & {"dpi", "exif"}:
-            object.__setattr__(self, "settings", self.settings | {"dpi"})
+            force_setattr(self, "settings", self.settings | {"dpi"})
 
     @property
     def alpha(self) -> bool:
@@ -105,7 +104,7 @@ class Format:
         )
 
     def suffix_for(self, suffix: str) -> str:
-        """`suffix` itself if outputs of this format may carry it, else the usual one."""
+        """`suffix` itself if outputs of this format may have it, otherwise the usual one."""
         return suffix if suffix.lower() in self.suffixes else self.suffixes[0]
 
 
@@ -149,7 +148,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         max_side=2**31 - 1,
         # The bytes of RGB.
         decoding=0.75,
-        # The file, which is at most as large as the pixels, and a copy of these.
+        # The file, at most as large as the pixels, and a copy of these.
         encoding=(9, 15),
         series="animation",
     ),
@@ -166,9 +165,9 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=80,
         max_side=16_383,
-        # Two canvases for an animation even where there is none, and the frame's bytes.
+        # Two canvases for an animation even if there is none, and the frame's bytes.
         decoding=3,
-        # Photographs take 9 to 13, pure noise 21; alpha is coded without loss.
+        # Photographs take 9 to 13, pure noise 21; alpha is coded losslessly.
         encoding=(16, 50),
         series="animation",
         feature="webp",
@@ -181,7 +180,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         plugin="PIL.AvifImagePlugin",
         suffixes=(".avif",),
         read_suffixes=(".avifs",),
-        # The brand comes first, or behind the one of the whole family (ISO 14496-12, 4.3).
+        # The brand comes first, or after the one of the whole family (ISO 14496-12, 4.3).
         signatures=(
             ((4, b"ftypavif"),),
             ((4, b"ftypavis"),),
@@ -193,7 +192,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
         max_side=65_535,
-        # Frames of colours and alpha, of 10 bits and 4:4:4 or put together from cells, and bytes.
+        # Frames of colours and alpha, 10-bit 4:4:4 or composed of cells, and bytes.
         decoding=4,
         # libaom's own frames, whatever the quality.
         encoding=(29, 32),
@@ -218,7 +217,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "icc"}),
         quality=65,
         max_side=16_384,
-        # The file once more, the frame as it is coded, and the bytes.
+        # The file again, the frame as it is coded, and the bytes.
         decoding=2.5,
         # x265's own frames; alpha has some, too. Grey takes more than half of colours.
         encoding=(42, 70),
@@ -236,7 +235,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         deep_modes=_DEEP,
         holds=_EVERYTHING - {"comment"},
         max_side=2**31 - 1,
-        # The file twice: libtiff writes it into memory of its own.
+        # The file twice: libtiff writes it into its own memory.
         encoding=(9.8, 10),
         series="pages",
     ),
@@ -278,16 +277,16 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=frozenset({"exif", "xmp", "iptc", "comment"}),
         quality=85,
         max_side=2**31 - 1,
-        # OpenJPEG's int32 for each sample, and up to 16 bits once more.
+        # OpenJPEG's int32 for each sample, and up to 16 bits again.
         decoding=6,
-        # OpenJPEG's samples and wavelets, of 32 bits each; and what was converted to sRGB first.
+        # OpenJPEG's samples and wavelets, 32 bits each; and a copy converted to sRGB.
         encoding=(42, 63),
         feature="jpg_2000",
     ),
     Format(
         name="ppm",
         label="PPM, PGM, PBM",
-        # All but plain bytes is decoded in Python.
+        # Everything except plain bytes is decoded in Python.
         decoding=2,
         pillow="PPM",
         plugin="PIL.PpmImagePlugin",
@@ -308,7 +307,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         max_side=2**31 - 1,
         # In Python, into an array that grows by an eighth.
         decoding=1.25,
-        # Packed in Python, from a copy of the bytes; and what was converted to sRGB first.
+        # Packed in Python, from a copy of the bytes; and a copy converted to sRGB.
         encoding=(10.5, 15),
     ),
     Format(
@@ -337,7 +336,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="raw",
         opened_in_c=True,
         label="camera raw",
-        # Samples, and four channels of 16 bits as they are developed.
+        # Samples, and four channels with 16 bits while they are developed.
         decoding=2.1,
         pillow="RAW",
         plugin="imgbatch.imaging.raw",
@@ -363,7 +362,7 @@ WRITABLE: Final = tuple(row.name for row in FORMATS if row.becomes is None)
 SUFFIXES: Final = MappingProxyType(
     {suffix: row for row in FORMATS for suffix in (*row.suffixes, *row.read_suffixes)}
 )
-"""Every suffix that a scan takes, lower case with its dot, and the format it speaks of."""
+"""Every suffix that a scan selects, lower case with its dot, and its format."""
 
 _SPELLINGS: Final = MappingProxyType(
     {
@@ -394,9 +393,9 @@ _FOREIGN: Final[tuple[tuple[Signature, str], ...]] = (
 
 
 def lookup(word: str) -> Format:
-    """The row a user's word for a format to write names (`jpg` and `.JPG` are jpeg).
+    """The row for a user's name of a format to write (`jpg` and `.JPG` are jpeg).
 
-    Raises UsageError for a word that names none, with the nearest that does.
+    Raises UsageError for an unknown name, with the nearest one.
     """
     name = word.lower().removeprefix(".")
     name = _SPELLINGS.get(name, name)
@@ -414,7 +413,7 @@ def recognise(head: bytes, suffix: str) -> Format | None:
     """
     row_by_suffix = SUFFIXES.get(suffix)
     if row_by_suffix is RAW and _may_be_raw(head):
-        # Most of them are TIFFs to look at, with a small preview where a TIFF has its picture.
+        # Most of them look like TIFFs, with a small preview where a TIFF has its picture.
         return RAW
     for row in FORMATS:
         if row.matches(head):
@@ -431,7 +430,7 @@ def _may_be_raw(head: bytes) -> bool:
 
 
 def describe_foreign(head: bytes) -> str | None:
-    """What a file is that imgbatch does not open, if that can be told."""
+    """What a file is that imgbatch does not open, if that is known."""
     for signature, what in _FOREIGN:
         if all(head[offset : offset + len(magic)] == magic for offset, magic in signature):
             return what
@@ -442,11 +441,11 @@ def describe_foreign(head: bytes) -> str | None:
 def load_plugin(row: Format) -> None:
     """Import the plugin of one format, and no other.
 
-    Left to itself Pillow imports all of its forty plugins when it meets one it has not loaded.
+    Left to itself, Pillow imports all of its forty plugins for a format it has not loaded yet.
     """
     plugin: Any = import_module(row.plugin)
     if hasattr(plugin, "DEFAULT_MAX_THREADS"):
-        # AVIF's decoder would take all processors, which the workers share already.
+        # AVIF's decoder would use all processors, which the workers already share.
         plugin.DEFAULT_MAX_THREADS = 1
 
 
@@ -459,7 +458,7 @@ def installed(extra: str) -> bool:
 EXTRAS: Final = MappingProxyType(
     {"heif": ("pillow_heif",), "raw": ("rawpy",), "deep": ("imagecodecs", "tifffile")}
 )
-"""The packages that each extra brings."""
+"""The packages that each extra installs."""
 
 
 def available(row: Format) -> bool:
@@ -484,7 +483,7 @@ def encodes(row: Format) -> bool:
 
 
 def remedy(row: Format) -> str:
-    """What to do where a format is not available, for the end of a sentence."""
+    """What to do if a format is not available, for the end of a sentence."""
     if row.extra is None:
         return f"this installation's Pillow was built without {row.label}"
     return f"it needs: pip install 'imgbatch[{row.extra}]'"

@@ -1,11 +1,11 @@
 """The base of a picture: its luma without fine detail, but with its edges, by a guided filter.
 
-In each window the luma I is taken to be a line of itself, a * I + b, with a = v / (v + e²) and
-b = (1 - a) * m for the mean m and the variance v of the window: where there is little contrast a
-is nearly 0, and the mean is left; where there is much it is nearly 1, and so is the edge. A pixel
+In each window the luma I is modelled as a line of itself, a * I + b, with a = v / (v + e²) and
+b = (1 - a) * m for the mean m and the variance v of the window: if there is little contrast, a
+is nearly 0, and the mean is left; if there is much, it is nearly 1, and so is the edge. A pixel
 takes the mean a and b of all the windows that it is in (K. He, J. Sun and X. Tang, Guided image
-filtering, IEEE TPAMI 35, 2013). Lines change so slowly that they are found on the means of square
-cells, and interpolated (K. He and J. Sun, Fast guided filter, arXiv 1505.00996, 2015).
+filtering, IEEE TPAMI 35, 2013). The lines change so slowly that they are computed on the means of
+square cells, and interpolated (K. He and J. Sun, Fast guided filter, arXiv 1505.00996, 2015).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _CELLS: Final = 4
 """How many cells fit into a radius, or up to twice as many."""
 _COLUMNS: Final = 64
 _BLOCK: Final = 64
-_MOST_PRODUCTS: Final = 2**18
-# OpenBLAS spreads larger products over threads, which here takes more time than it saves.
+_MAX_PRODUCTS: Final = 2**18
+# OpenBLAS spreads larger products over threads, which takes more time here than it saves.
 
 
 class Base:
     """The base of an image's luma (Rec. ITU-R BT.601), computed for any of its rows.
 
-    A window reaches `radius` pixels from its middle, and is cut at the image's edges; `edge` is
-    the e above in levels: a contrast with that standard deviation within a window is half kept.
-    Cells are of `step` = radius // 4 pixels, and a window of 2 * round(radius / step) + 1 cells
+    A window reaches `radius` pixels from its centre, and is cropped at the image's edges; `edge` is
+    the e above in levels: half of a contrast with that standard deviation within a window is kept.
+    Cells are of `step` = radius // 4 pixels, and a window has 2 * round(radius / step) + 1 cells
     across and down.
     """
 
@@ -48,7 +48,7 @@ class Base:
         variance -= mean * mean
         slope = variance / (variance + np.float32(edge * edge))
         mean -= slope * mean
-        # With one more, as the last ones: there is always a next cell.
+        # With one more, equal to the last ones: there is always a next cell.
         self._lines = [
             np.pad(_windows(line, reach), ((0, 1), (0, 1)), mode="edge") for line in (slope, mean)
         ]
@@ -62,12 +62,12 @@ class Base:
         return base
 
     def _interpolated(self, line: Rows, top: int, count: int) -> Rows:
-        """Between the middles of cells, beyond the outermost as there."""
+        """Interpolated between the centres of cells, constant beyond the outermost."""
         made = np.empty((count, len(self._columns[0])), np.float32)
         for start in range(0, count, _BLOCK):
             part = made[start : start + _BLOCK]
             weights, cells = self._weights(top + start, len(part), len(line) - 1)
-            columns = max(1, _MOST_PRODUCTS // weights.size)
+            columns = max(1, _MAX_PRODUCTS // weights.size)
             wide = self._widened(line[cells])
             for left in range(0, made.shape[1], columns):
                 span = slice(left, left + columns)
@@ -75,7 +75,7 @@ class Base:
         return made
 
     def _weights(self, top: int, count: int, cells: int) -> tuple[Rows, slice]:
-        """Of some rows of cells in `count` rows from `top` on: (count, cells), and which cells."""
+        """The weights of rows of cells in `count` rows from `top` on, (count, cells), and which."""
         upper, share = _between(np.arange(top, top + count), self.step, cells)
         first, last = int(upper[0]), int(upper[-1]) + 2
         weights = np.zeros((count, last - first), np.float32)
@@ -117,13 +117,13 @@ def _cells(image: Image.Image, step: int) -> Rows:
 
 
 def _windows(cells: Rows, reach: int) -> Rows:
-    """The mean of each cell and those up to `reach` around it that there are."""
+    """The mean of each cell and those up to `reach` around it, as far as they exist."""
     for _ in range(2):
         places = np.arange(len(cells))
         lower, upper = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(cells))
         counts = (upper - lower)[:, None]
         means: Rows = np.empty(cells.shape, np.float32)
-        # Some columns at a time: sums have to be in float64, and that takes memory.
+        # Some columns at a time: sums have to be in float64, which takes memory.
         for left in range(0, means.shape[1], _COLUMNS):
             part = cells[:, left : left + _COLUMNS]
             sums = np.zeros((len(part) + 1, part.shape[1]))

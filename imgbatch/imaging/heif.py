@@ -1,6 +1,6 @@
-"""HEIC, through the extra `heif` (pillow-heif): its plugin for Pillow, and 10 bits a channel.
+"""HEIC, through the extra `heif` (pillow-heif): its plugin for Pillow, and 10 bits per channel.
 
-libheif turns and crops as the file says, so pictures come upright. What is imported here is
+libheif turns and crops as the file says, so pictures come upright. What this module imports is
 loaded only for such a file.
 """
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from imgbatch.imaging.deep import Deep
 
-# One thread: the workers already share the processors between them. A thumbnail inside is never
-# taken for the picture.
+# One thread: the workers already share the processors between them. An embedded thumbnail is
+# never taken for the picture.
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False)
 
 
@@ -33,7 +33,7 @@ def encoder() -> bool:
 
 
 def dropped(image: Image.Image) -> tuple[Notice, ...]:
-    """Warnings for what an opened image has beside its main picture: others, and maps for it."""
+    """Warnings about what an opened image has besides its main picture: others, and maps for it."""
     notices: tuple[Notice, ...] = ()
     count = getattr(image, "n_frames", 1)
     if count > 1:
@@ -46,7 +46,7 @@ def dropped(image: Image.Image) -> tuple[Notice, ...]:
 
 
 def bits_and_levels(data: bytes) -> tuple[int, NDArray[np.uint16], bool]:
-    """Of a file's main picture the bits a channel, the levels, and if alpha is premultiplied.
+    """The bits per channel, the levels, and whether alpha is premultiplied, in the main picture.
 
     Levels come as (height, width, channels).
     """
@@ -58,12 +58,12 @@ def bits_and_levels(data: bytes) -> tuple[int, NDArray[np.uint16], bool]:
 
 
 def encoded(deep: Deep, options: Mapping[str, Any]) -> bytes:
-    """A file of 10 bits a channel, rounded; `options` as for Pillow's `save`."""
+    """A file with 10 bits per channel, rounded; `options` as for Pillow's `save`."""
     import numpy as np
 
     buffer = BytesIO()
     levels = np.empty_like(deep.array)
-    # Row by row, for the products take four bytes. It takes the upper 10 of 16 bits.
+    # Row by row, because the products take four bytes. It takes the upper 10 of 16 bits.
     for row, target in zip(deep.array, levels, strict=True):
         target[:] = (row.astype(np.uint32) * 1023 + 32_767) // 65_535 << 6
     pillow_heif.encode(deep.mode, deep.size, levels.tobytes(), buffer, **options)

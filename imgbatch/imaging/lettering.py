@@ -1,4 +1,4 @@
-"""Text as masks: fonts, which letters they have, and lines that fit into a width."""
+"""Text as masks: fonts, their characters, and lines that fit into a width."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ DENSITY: Final = 1.5
 """How dark a shadow is: blurring leaves little of thin strokes."""
 
 _ABSENT: Final = "\uffff"
-"""Is no character, so no font has it: what is drawn for it is what stands for missing ones."""
+"""Not a character, so no font has it: drawing it gives the symbol for missing ones."""
 
-# What systems have, by the names of the files; the first that has all letters is taken.
+# Fonts of common systems, by file name; the first with all letters is used.
 _SYSTEM_FONTS: Final = (
     "DejaVuSans",
     "Arial",
@@ -48,10 +48,10 @@ _SYSTEM_FONTS: Final = (
 
 
 def readable(text: str) -> str:
-    """Text with nothing in it that cannot be drawn: tabs and control characters become spaces.
+    """Text without anything that cannot be drawn: tabs and control characters become spaces.
 
     Undecodable bytes of file names (lone surrogates) become U+FFFD, lines end in "\\n", and
-    letters are one with their accents (NFC), for that is how fonts have them.
+    letters are combined with their accents (NFC), which is how fonts have them.
     """
     lines = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     return "".join(_DRAWN.get(unicodedata.category(c), c) if c != "\n" else c for c in lines)
@@ -61,7 +61,7 @@ _DRAWN: Final = {"Cc": " ", "Cs": "\ufffd", "Zl": "\n", "Zp": "\n"}
 
 
 def system_font(name: str) -> str | None:
-    """The path of a font of this system, by the name of its file; None if there is none."""
+    """The path of a font of this system, by its file name; None if there is none."""
     try:
         # Pillow looks into the folders that fonts are in.
         path = ImageFont.truetype(name, 10).path
@@ -74,7 +74,7 @@ def system_font(name: str) -> str | None:
 def font_of(data: bytes | None, size: float) -> Font:
     """A font from the bytes of its file, or the bundled one, at a size in pixels.
 
-    Raises OSError for what is no font.
+    Raises OSError if it is not a font.
     """
     if data is not None:
         return ImageFont.truetype(BytesIO(data), size)
@@ -83,14 +83,14 @@ def font_of(data: bytes | None, size: float) -> Font:
 
 
 def missing(text: Iterable[str], data: bytes | None) -> str:
-    """The characters of a text that a font has no picture of, sorted."""
+    """The characters of a text for which a font has no glyph, sorted."""
     return "".join(sorted(c for c in set(text) if not c.isspace() and not _has(data, c)))
 
 
 @lru_cache(maxsize=4096)
 def _has(data: bytes | None, character: str) -> bool:
     if unicodedata.category(character) == "Cf":
-        # Marks of direction and joining have no picture of their own.
+        # Marks for direction and joining have no glyph of their own.
         return True
     font = font_of(data, 24)
     found, absent = font.getmask(character), font.getmask(_ABSENT)
@@ -99,8 +99,8 @@ def _has(data: bytes | None, character: str) -> bool:
 
 @lru_cache(maxsize=256)
 def suitable(text: str, data: bytes | None) -> bytes | None:
-    """The font to draw a text with: the one given, or, if that is the bundled one, a font of this
-    system where the bundled one lacks letters; the one that lacks the fewest.
+    """The font to draw a text with: the given one or, if that is the bundled one and lacks letters,
+    the font of this system that lacks the fewest.
     """
     best, fewest = data, len(missing(text, data))
     if data is not None or not fewest:
@@ -124,7 +124,7 @@ def _system_font(name: str) -> bytes | None:
 
 
 def without_accents(text: str, data: bytes | None) -> str:
-    """A text with plain letters in place of accented ones that a font lacks, if it has those."""
+    """A text with plain letters instead of accented ones that a font lacks, if it has those."""
     lacking = missing(text, data)
     plain = {letter: unicodedata.normalize("NFKD", letter)[0] for letter in lacking}
     return "".join(
@@ -140,12 +140,12 @@ def mask_of(
     """A text as a mask (L) and its font's size: `size` pixels, or what fits into `room`.
 
     `align` is left, center or right. The mask is as wide as its widest line, and at least as high
-    as capitals and descenders, so that texts of the same size stand on the same line.
+    as capitals and descenders, so that texts of the same size have the same baseline.
     """
     size = min(max(size, _SMALLEST), _LARGEST)
     lines = text.split("\n")
     laid = _Lines(lines, font_of(data, size))
-    # Letters do not shrink quite in proportion: their outlines are fitted to pixels.
+    # Letters do not shrink exactly in proportion: their outlines are fitted to pixels.
     while size > _SMALLEST and (laid.width > room[0] or laid.height > room[1]):
         ratio = min(room[0] / laid.width, room[1] / laid.height)
         size = max(_SMALLEST, size * min(ratio, 0.98))
@@ -155,7 +155,7 @@ def mask_of(
 
 def halo(mask: Image.Image, size: float) -> tuple[Image.Image, int]:
     """The mask of a shadow all around a text whose font has `size` pixels, and how far it reaches
-    beyond the text's own.
+    beyond the text's own mask.
 
     It is the text blurred by a Gaussian of `SPREAD` font sizes, times `DENSITY`, at most 255.
     """
@@ -168,13 +168,13 @@ def halo(mask: Image.Image, size: float) -> tuple[Image.Image, int]:
 
 
 class _Lines:
-    """Lines of text where they stand in a font, not drawn yet: they may be far too large."""
+    """Lines of text laid out in a font, not drawn yet: they may be far too large."""
 
     def __init__(self, lines: list[str], font: Font) -> None:
         self._lines, self._font = lines, font
         self._step = round(_LINE * font.size)
         boxes = [font.getbbox(line, anchor="ls") for line in lines]
-        # Accents may stand above capitals, and some letters reach below others.
+        # Accents may be above capitals, and some letters reach below others.
         _, top, _, bottom = font.getbbox("Hg", anchor="ls")
         self._first = math.ceil(-min(top, boxes[0][1]))
         self._left = min(math.floor(box[0]) for box in boxes)
@@ -185,7 +185,7 @@ class _Lines:
         )
 
     def drawn(self, align: str) -> Image.Image:
-        """As a mask (L), without the little room that fonts leave at either side."""
+        """As a mask (L), without the small margins that fonts leave at either side."""
         mask = Image.new("L", (self.width, self.height))
         draw = ImageDraw.Draw(mask)
         for number, (line, width) in enumerate(zip(self._lines, self._widths, strict=True)):

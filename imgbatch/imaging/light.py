@@ -1,19 +1,19 @@
 """Resampling in linear light.
 
-Averages of colours are right in numbers that are proportional to light, not in the levels of a
-file (its numbers are closer to what is perceived). So levels are looked up as light, resampled,
-and looked up back: in 16 bits where that tells all the 256 levels apart, as it does for sRGB, else
-in float32, as also for alpha and for levels of 16 bits. The curve is the one of the picture's own
-profile, or sRGB's.
+Colours are averaged correctly in numbers that are proportional to light, not in the levels of a
+file (which are closer to perception). So levels are looked up as light, resampled, and looked up
+back: in 16 bits if that distinguishes all 256 levels, as it does for sRGB, otherwise in float32,
+which is also used for alpha and for 16-bit levels. The curve is that of the picture's own profile,
+or sRGB's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from imgbatch.imaging.colour.icc import ToneCurve
 
 _CHANNELS: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I": 1}
-_MOST: Final = 65_535
-# Where no light and full light lie in 16 bits: a kernel overshoots beside an edge, and what is
-# cut off there between its two passes would be missing in the second.
+_MAX: Final = 65_535
+# Where no light and full light are in 16 bits: a kernel overshoots next to an edge, and what is
+# clipped between its two passes would be missing in the second.
 _NONE_16: Final = 8_192
-_FULL_16: Final = _MOST - _NONE_16
+_FULL_16: Final = _MAX - _NONE_16
 
 
 def resize(picture: Picture, size: Size, kernel: str, box: Box) -> Image.Image | Deep | None:
     """Resample the part `box` of a picture's pixels, as they are stored, to `size`.
 
-    Alpha is premultiplied in light. None for CMYK, and if the profile has no curves that can be
-    used (see `icc.tone_curves`).
+    Alpha is premultiplied in light. None for CMYK, and if the profile has no usable curves (see
+    `icc.tone_curves`).
     """
     deep = picture.mode.endswith(";16")
     channels = _CHANNELS.get(picture.mode.removesuffix(";16"))
@@ -67,15 +67,14 @@ def resize(picture: Picture, size: Size, kernel: str, box: Box) -> Image.Image |
     return Image.frombytes(picture.mode, size, resized.tobytes())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tables:
-    """A curve, looked up both ways. `exact` says that 16 bits of light tell all levels apart.
+class _Tables(Struct, frozen=True, eq=False):
+    """A curve, looked up both ways. `exact` says that 16 bits of light distinguish all levels.
 
     `light` and `light_16` are the light of each level (256 or 65536), as float32 from 0 to 1 and
-    as uint16 with room above and below; the `pairs` are those of two levels of 8 bits at once.
-    `level` and `level_16` are the levels of each of 65536 steps of light, even in 16 bits, else
-    even in the square root of light, where dark levels lie less close together. For levels of 16
-    bits there are only `light`, and `level` as float64.
+    as uint16 with room above and below; the `pairs` are those of two 8-bit levels at once. `level`
+    and `level_16` are the levels of each of 65536 steps of light, uniform in 16 bits, otherwise
+    uniform in the square root of light, which separates dark levels better. For 16-bit levels
+    there are only `light`, and `level` as float64.
     """
 
     light: NDArray[np.float32]
@@ -89,8 +88,8 @@ class _Tables:
 
 @lru_cache(maxsize=4)
 def _tables(icc: bytes | None, deep: bool) -> tuple[_Tables, ...] | None:
-    """One for each channel of colour, or one for all of them; None if there are none."""
-    # Colours in sRGB have that same curve.
+    """One for each colour channel, or one for all of them; None if there are none."""
+    # Colours in sRGB all have the same curve.
     curves = tone_curves(icc or grey_srgb())
     if curves is None:
         return None
@@ -105,23 +104,23 @@ def _tables(icc: bytes | None, deep: bool) -> tuple[_Tables, ...] | None:
 
 
 def _plain_tables(curve: ToneCurve) -> _Tables | None:
-    """For levels of 8 bits. None for a curve that falls somewhere, or nowhere rises."""
+    """For 8-bit levels. None for a curve that falls somewhere, or rises nowhere."""
     light = curve(np.linspace(0, 1, 256))
-    # A level is nearest where the light is within half a level of it, as the curve sees that.
+    # A level is nearest if the light is within half a level of it, according to the curve.
     borders = curve((np.arange(255) + 0.5) / 255)
     if np.any(np.diff(light) < 0) or not light[255] > light[0]:
         return None
-    steps = np.arange(_MOST + 1) / _MOST
+    steps = np.arange(_MAX + 1) / _MAX
 
     def level(of: NDArray[np.float64]) -> NDArray[np.uint8]:
         found = np.searchsorted(borders, of).astype(np.uint8)
-        # Where a curve is flat at its end, full is meant.
+        # If a curve is flat at its end, full is meant.
         found[of >= light[255]] = 255
         return found
 
     plain = light.astype(np.float32)
     light_16 = np.rint(_NONE_16 + light * (_FULL_16 - _NONE_16)).astype(np.uint16)
-    level_16 = level(np.clip((np.arange(_MOST + 1) - _NONE_16) / (_FULL_16 - _NONE_16), 0, 1))
+    level_16 = level(np.clip((np.arange(_MAX + 1) - _NONE_16) / (_FULL_16 - _NONE_16), 0, 1))
     return _Tables(
         plain,
         level(steps**2),
@@ -134,17 +133,17 @@ def _plain_tables(curve: ToneCurve) -> _Tables | None:
 
 
 def _deep_tables(curve: ToneCurve) -> _Tables | None:
-    levels = np.arange(_MOST + 1)
-    light = curve(levels / _MOST)
-    if np.any(np.diff(light) < 0) or not light[_MOST] > light[0]:
+    levels = np.arange(_MAX + 1)
+    light = curve(levels / _MAX)
+    if np.any(np.diff(light) < 0) or not light[_MAX] > light[0]:
         return None
-    # One step more, so that there is a next one for all.
-    steps = np.minimum(np.arange(_MOST + 2) / _MOST, 1)
+    # One step more, so that all have a next one.
+    steps = np.minimum(np.arange(_MAX + 2) / _MAX, 1)
     return _Tables(light.astype(np.float32), np.interp(steps**2, light, levels))
 
 
 def _paired(values: NDArray[Any]) -> NDArray[Any]:
-    """For each two bytes that stand behind each other, read as one number, both their values."""
+    """For each two consecutive bytes, read as one number, both their values."""
     pairs = np.arange(65_536, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
     return np.ascontiguousarray(values[pairs])
 
@@ -199,7 +198,7 @@ def _levels_of_floats(
     most = np.iinfo(found.dtype).max
     colours = len(tables)
     steps = np.sqrt(np.clip(rows[..., :colours], 0, 1))
-    steps *= _MOST
+    steps *= _MAX
     whole = steps.astype(np.uint16)
     if found.dtype == np.uint8:
         for channel, table in _by_channel(tables):
@@ -212,7 +211,7 @@ def _levels_of_floats(
             found[..., channel] = np.rint(low + (high - low) * steps[..., channel])
     if found.shape[2] > colours:
         found[..., -1] = np.rint(np.clip(rows[..., -1], 0, 1) * most)
-        # What cannot be seen has no colour.
+        # Invisible pixels have no colour.
         found[found[..., -1] == 0] = 0
 
 

@@ -1,11 +1,11 @@
 """The median of square windows, by networks of exchanges: the lower of two values, and the higher.
 
 A network does the same to every pixel, so each step is one minimum or maximum of whole arrays.
-Each column of a window is sorted once, for all windows that it is in. Then each row of what that
-gives is sorted, and columns stay sorted: the value in row i and column j, from 0, has at least
-(i + 1) * (j + 1) values at or below it, itself included, so many of them cannot be the median, of
-which as many are too low as too high. The rest is sorted. Of all that only those steps are done
-which the median needs, and which ever exchange anything.
+Each column of a window is sorted once, for all windows that it is in. Then each row of the result
+is sorted, which leaves the columns sorted: the value in row i and column j, from 0, has at least
+(i + 1) * (j + 1) values at or below it, including itself, so the values with too many cannot be
+the median; as many are too low as too high. The rest is sorted. Of all that, only those steps are
+done which the median needs, and which ever exchange anything.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     Levels = NDArray[np.uint8]
 
 Exchange = tuple[int, int]
-"""Of two places: the first one gets the lower value, the second one the higher."""
+"""Two places: the first gets the lower value, the second the higher."""
 
 _STRIP_BYTES: Final = 60_000
-"""Of a strip of one value of the windows: some twenty of them are at work at a time."""
+"""Pixels of a strip for one value of the windows: some twenty of them are in use at a time."""
 
 
 def median(image: Image.Image, radius: int) -> Image.Image:
-    """A new image, L or RGB as the given one: each channel's median in squares of 2 * radius + 1.
+    """A new image, L or RGB like the given one: each channel's median in squares of 2 * radius + 1.
 
     `radius` is 1 to 3; beyond the image's edges its outermost pixels are repeated.
     """
@@ -69,13 +69,13 @@ class _Step(NamedTuple):
 
 
 class _Network(NamedTuple):
-    """Steps that each make another value, numbered behind those given; `results` are wanted."""
+    """Steps that each make another value, numbered after the given ones; `results` are wanted."""
 
     steps: tuple[_Step, ...]
     results: tuple[int, ...]
 
     def run(self, given: Sequence[Levels]) -> list[Levels]:
-        """Values of the same shape: their memory is given back where they end."""
+        """Compute the results from values of the same shape; memory is freed after its last use."""
         values = dict(enumerate(given))
         number = len(given)
         for high, first, second, ends in self.steps:
@@ -96,7 +96,7 @@ def _networks(side: int) -> tuple[_Network, _Network]:
         for lower, upper in _sorting(side)
     ]
     places = [y * side + x for y in range(side) for x in range(side) if _may_be_median(y, x, side)]
-    # Along diagonals values are in no order yet, and between them nearly.
+    # Along diagonals values are unordered so far, and between them nearly ordered.
     places.sort(key=lambda place: (sum(divmod(place, side)), place))
     rest = [(places[lower], places[upper]) for lower, upper in _sorting(len(places))]
     middle = places[len(places) // 2]
@@ -133,7 +133,7 @@ def _exchanging(exchanges: Iterable[Exchange], side: int) -> Iterator[Exchange]:
     """Those that ever exchange anything, if rows and columns of the window are sorted.
 
     It is enough to try zeros and ones (D. Knuth, The art of computer programming 3, 5.3.4): a
-    window is known by how many ones each row ends with, never fewer than the one before. Each
+    window is described by how many ones each row ends with, never fewer than the one before. Each
     place has a number with one bit for each window.
     """
     windows = list(itertools.combinations_with_replacement(range(side + 1), side))
@@ -149,8 +149,8 @@ def _exchanging(exchanges: Iterable[Exchange], side: int) -> Iterator[Exchange]:
 
 
 def _network(exchanges: Sequence[Exchange], places: int, wanted: Sequence[int]) -> _Network:
-    """The steps of exchanges that what is in the end at the `wanted` places needs."""
-    # What stands at each place; all that is made is numbered first, needed or not.
+    """The steps of exchanges that the final values at the `wanted` places need."""
+    # The value at each place; every value is numbered first, needed or not.
     at = list(range(places))
     made: list[tuple[bool, int, int]] = []
     for places_of_pair in exchanges:
@@ -160,7 +160,7 @@ def _network(exchanges: Sequence[Exchange], places: int, wanted: Sequence[int]) 
             made.append((high, first, second))
     results = [at[place] for place in wanted]
     ends: dict[int, list[int]] = {}
-    # From the last step back: what nothing needs is not made, and what is needed first ends there.
+    # From the last step back: unneeded values are not made, and the first needed last use ends one.
     seen = set(results)
     for number in reversed(range(len(made))):
         if places + number in seen:

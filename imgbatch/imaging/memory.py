@@ -1,10 +1,10 @@
-"""How much memory a picture takes, told before it is decoded: a bound, and no model of the codecs.
+"""How much memory a picture takes, known before it is decoded: a bound, not a model of the codecs.
 
-Peaks of resident memory, as `scripts/tool measure_memory` measures them, are never above an
-estimate, and for 1 MP and more an estimate is at most 2.5 times that and 5 MB, in every mode. So
-a format has a figure for decoding and two for encoding, of RGB and of RGBA (in the table), an
-operation one of its own (`Operation.memory`), and `recipes/memory.py` adds up. What other modes
-take follows from these: grey a part of them, what is converted first some more.
+Peaks of resident memory, as measured by `scripts/tool measure_memory`, are never above an
+estimate, and for 1 MP and more an estimate is at most 2.5 times that plus 5 MB, in every mode. So a
+format has a figure for decoding and two for encoding, for RGB and for RGBA (in the table), an
+operation one of its own (`Operation.memory`), and `recipes/memory.py` adds up. Other modes are
+derived from these: grey takes a fraction of them, and what is converted first a few bytes more.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from imgbatch.model import Size
 
 _MARGIN: Final = 1.05
 _AROUND: Final = 4_000_000
-"""Bytes for the buffers of any decoder, and for what the allocator rounds up."""
+"""Bytes for the buffers of any decoder, and for the allocator's rounding."""
 
-# Of a longer file its codec reads only parts.
-_MOST_READ: Final = 64_000_000
-# Of a library that has to be loaded first.
+# Codecs read a longer file only in parts.
+_MAX_READ: Final = 64_000_000
+# A library that has to be loaded first.
 _CODEC: Final = 32_000_000
 # Numbers in text are split into words, 1 MiB at a time.
 _WORDS: Final = 48_000_000
@@ -36,22 +36,22 @@ _MODES: Final = {
     "P": (1, 4),
     **dict.fromkeys(("LA", "RGB", "RGBA", "CMYK"), (4, 0)),
     "I;16": (2, 0),
-    # Scaled to 16 bits in arrays of float64, three of which live at once.
+    # Scaled to 16 bits in arrays of float64, three of which exist at once.
     **dict.fromkeys(("I;16B", "I;16L", "I;16N"), (2, 24)),
     **dict.fromkeys(("I", "F"), (4, 24)),
 }
-"""Bytes per pixel in which Pillow stores a mode, and beside that while it becomes another."""
+"""Bytes per pixel of a mode in Pillow, and the additional ones during its conversion."""
 
 _STRIP: Final = 8
 _SMALLER: Final = (8, 16)
-"""Bytes per pixel of a strip of libtiff's, four channels of 16 bits at most; and of a picture that
-is made smaller to keep a limit of bytes, plain or not."""
+"""Bytes per pixel of a libtiff strip, at most four channels with 16 bits; and of a picture that
+is made smaller to stay below a limit of bytes, plain or not."""
 
 _GREYS: Final = frozenset({"L", "LA", "I;16", "LA;16"})
 _GREY: Final = 0.4
-"""What an encoder takes for grey of the bytes that it takes for colours."""
+"""The fraction of an encoder's bytes for colours that it takes for grey."""
 _CONVERTED: Final = {"I;16": 13.0, **dict.fromkeys(("CMYK", *DEEP_MODES), 6.5)}
-"""Bytes per pixel more of what is converted before it is encoded, if only to swap bytes."""
+"""Additional bytes per pixel if it is converted before it is encoded, if only to swap bytes."""
 
 _WORKED_ON: Final = {
     **dict.fromkeys(("1", "L"), "L"),
@@ -60,7 +60,7 @@ _WORKED_ON: Final = {
     **dict.fromkeys(("PA", "RGBa"), "RGBA"),
     "La": "LA",
 }
-"""What pictures in the modes of files are worked on in (see `modes`)."""
+"""The modes of pixels in files, and those they are converted to (see `modes`)."""
 
 
 def decoding(
@@ -68,7 +68,7 @@ def decoding(
 ) -> int:
     """The most bytes that are taken while `image`, opened but not loaded, becomes a Picture.
 
-    `image` already has the size that its decoder will give, `stored_size` is that of its file.
+    `image` already has the size that its decoder will give, `stored_size` is that in its file.
     With `deep` all of its bits are read.
     """
     place = file.tell()
@@ -80,9 +80,9 @@ def decoding(
 
 
 def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> int:
-    """The most bytes that an encoder takes beside the pixels, the finished file included.
+    """The most bytes that an encoder takes besides the pixels, including the finished file.
 
-    With a limit to the bytes (`limited`) it may have to be given a smaller picture.
+    With a limit on the bytes (`limited`) it may have to be given a smaller picture.
     """
     alpha = has_alpha(mode)
     each = row.encoding[alpha]
@@ -96,14 +96,14 @@ def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> in
 
 
 def opening(path: str) -> int:
-    """The bytes that it takes to open a file, where that is more than to read it; about."""
+    """About the bytes that it takes to open a file, if that is more than to read it."""
     try:
         with open(path, "rb") as file:
             head = file.read(30)
             size = file.seek(0, SEEK_END)
     except OSError:
         return 0
-    taken = 2 * min(size, _MOST_READ) + _CODEC
+    taken = 2 * min(size, _MAX_READ) + _CODEC
     if head[:4] == b"RIFF" and head[8:15] == b"WEBPVP8":
         # Two canvases, or what a simple one takes in practice.
         taken += 8 * _webp_pixels(head)
@@ -111,7 +111,7 @@ def opening(path: str) -> int:
 
 
 def _webp_pixels(head: bytes) -> int:
-    """Of a WebP, from its first 30 bytes (RFC 6386, 9.1; RFC 9649, 2.7.1 and 3.4)."""
+    """The pixels of a WebP, from its first 30 bytes (RFC 6386, 9.1; RFC 9649, 2.7.1 and 3.4)."""
     if head[15:16] == b"X":
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
     elif head[15:16] == b"L":
@@ -125,10 +125,11 @@ def _webp_pixels(head: bytes) -> int:
 def mode_of(image: Image.Image, *, deep: bool) -> str:
     """The mode that the pixels of an opened image will have, or one that takes more memory.
 
-    Those of 16 bits a channel in colour if it is read `deep`.
+    With `deep` it is one with 16 bits per channel in colour.
     """
     if deep:
         return "RGB;16" if image.mode == "RGB" else ANY_MODE
+    # A bitmap inside an icon has a mask, which becomes alpha.
     mode = "RGBA" if image.format == "DIB" else _WORKED_ON.get(image.mode, image.mode)
     return with_alpha(mode) if "transparency" in image.info else mode
 
@@ -138,15 +139,15 @@ def _loaded(image: Any, row: Format, size: Size, file: BinaryIO) -> float:
     stored, converted = _MODES.get(image.mode, (4, 4))
     keyed = "transparency" in image.info
     turned = image.format == "TIFF" and _number(image, 0x0112, 1) != 1
-    # Grey under a profile may be said in colours.
+    # Grey under a profile may be converted to colour.
     if keyed or turned or (image.mode in ("L", "LA") and image.info.get("icc_profile")):
         converted = max(converted, 14 if keyed and image.mode == "I;16" else 4)
     pixels, codec = image.width * image.height, _codec(image)
     if image.format in ("JPEG", "MPO"):
-        # All coefficients (int16), at the full size whatever the scale.
+        # All coefficients (int16), at full size whatever the scale.
         beside = 2.0 * image.layers if _in_several_scans(image, file) else 0
     elif codec == "zip" and not png.is_plain(image):
-        # Pillow takes row by row, and so it does what is not packed at all.
+        # Pillow decodes these row by row, as it does uncompressed data.
         beside = 0
     else:
         beside = row.decoding * stored if row.opened_in_c or codec != "raw" else 0
@@ -160,9 +161,9 @@ def _loaded(image: Any, row: Format, size: Size, file: BinaryIO) -> float:
 
 
 def _deep(image: Any, size: Size) -> float:
-    """Three arrays of 16 bits are the most: as decoded, in order, and turned.
+    """Three 16-bit arrays are the most: as decoded, in order, and turned.
 
-    Numbers in a TIFF may be wider than that. A PNG takes one, of an interlaced one four.
+    Numbers in a TIFF may be wider than that. A PNG takes one, an interlaced one four.
     """
     arrays = 3.0
     if image.format == "PNG":
@@ -174,7 +175,7 @@ def _deep(image: Any, size: Size) -> float:
 
 
 def _in_several_scans(image: Any, file: BinaryIO) -> bool:
-    """Whether the first scan of a JPEG leaves components out (ITU-T T.81, B.2.3), or may do so.
+    """Whether the first scan of a JPEG lacks components (ITU-T T.81, B.2.3), or may do so.
 
     The header of a scan of all components is what Pillow read last, where it stopped.
     """
@@ -186,7 +187,7 @@ def _in_several_scans(image: Any, file: BinaryIO) -> bool:
 
 
 def _strip_pixels(image: Any, size: Size) -> int:
-    """Of a strip or tile of a TIFF."""
+    """The pixels of a strip or tile of a TIFF."""
     height = _number(image, 0x0143, min(size[1], _number(image, 0x0116, size[1])))
     return _number(image, 0x0142, size[0]) * height
 

@@ -1,10 +1,10 @@
-"""The modes that pictures are worked on in, and getting there from those of files."""
+"""The modes in which pictures are processed, and conversion to them from those of files."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.imaging import colour, formats
@@ -22,7 +22,7 @@ _WHITE_IS_ZERO: Final = 0
 
 
 def in_working_mode(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
-    """Pixels in one of the modes L, LA, RGB, RGBA, CMYK and I;16."""
+    """Pixels in one of the modes L, LA, RGB, RGBA, CMYK and I;16, or Deep."""
     mode = image.mode
     transparent = "transparency" in image.info
     if mode in ("1", "L", "RGB") and transparent:
@@ -49,7 +49,7 @@ def in_working_mode(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notic
 
 
 def _keyed(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
-    """16-bit grey of which one level is transparent; without the extra, in 8 bits."""
+    """16-bit grey with one transparent level; without the extra, in 8 bits."""
     if formats.installed("deep"):
         from imgbatch.imaging import deep_files
 
@@ -64,7 +64,7 @@ def _keyed(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
 
 
 def _stretched(image: Any) -> Image.Image:
-    """16-bit grey as it is meant: of fewer bits, or with 0 for white (TIFF 6.0, section 8)."""
+    """16-bit grey as it is meant: with fewer bits, or with 0 for white (TIFF 6.0, section 8)."""
     bits, inverted, shifted = 16, False, 0
     if image.format == "TIFF":
         bits = 12 if image.tag_v2.get(_BITS_PER_SAMPLE) == (12,) else 16
@@ -88,14 +88,14 @@ def _stretched(image: Any) -> Image.Image:
 def _scaled_to_16_bit(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ...]]:
     """Wide integers and floats as 16-bit grey.
 
-    Integers are taken as 0 to 65535 (what a 16-bit file gives); floats that lie in 0 to 1 as
-    that range. Whatever goes beyond is scaled down to fit, with a warning, never clipped.
+    Integers count as 0 to 65535 (as in a 16-bit file); floats between 0 and 1 as that range.
+    Anything beyond is scaled down to fit, with a warning, never clipped.
     """
     import numpy as np
 
     raw = np.asarray(image)
     if image.mode == "I" and _is_unsigned_tiff(image):
-        # Pillow's own numbers have a sign.
+        # Pillow's own numbers are signed.
         raw = raw.view(np.uint32)
     values = np.nan_to_num(raw.astype(np.float64))
     low, high = float(values.min()), float(values.max())
@@ -124,7 +124,7 @@ def with_sane_profile(picture: Picture, mode: str) -> Picture:
     if picture.mode in colour.GREY_MODES and colour.profile_fits(picture.icc, "RGB"):
         if colour.is_srgb(picture.icc):
             return replace(picture, icc=None)
-        # Grey pixels under an RGB profile: said in RGB they mean exactly what was meant.
+        # Grey pixels under an RGB profile: converted to RGB they mean exactly the same.
         return colour.as_rgb(picture)
     return replace(picture, icc=None).with_notice(
         "profile-dropped", "its colour profile is broken or belongs to another colour space"

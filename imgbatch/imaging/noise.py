@@ -1,4 +1,4 @@
-"""Noise like the grain of film: the same on every machine, of any size of grain."""
+"""Noise like film grain: the same on every machine, with grains of any size."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIDDLE: Final = 128
-"""The level of noise that is 0."""
+"""The level of noise that means 0."""
 
 DEVIATION: Final = 28
-"""The standard deviation of noise in levels; what is further off than 127 is cut off."""
+"""The standard deviation of noise in levels; values further off than 127 are clipped."""
 
 _BITS: Final = 32
-"""A number is how many of so many random bits are set: nearly normal, in steps of 0.35 σ."""
+"""A value is how many of this many random bits are set: nearly normal, in steps of 0.35 σ."""
 
 
 def field(size: Size, grain: float, seeds: tuple[int, ...]) -> Image.Image:
-    """Noise (L) around MIDDLE, of DEVIATION, of `size`, with grains of `grain` pixels.
+    """Noise (L) around MIDDLE, with DEVIATION, of `size`, with grains of `grain` pixels.
 
-    `seeds` are whole numbers from 0. The random bits are PCG64's, whose stream NumPy keeps as it
-    is (NEP 19), in order, the lower half of each number first; each row begins with a new number.
-    Up to one pixel there is a number for each; larger grains are made by weighing each with its
-    neighbours across and down by (a, 1 - 2 a, a), where a grows to 1/4 at two pixels. Beyond
-    that, a field with such grains is enlarged; Lanczos leaves its deviation the same all over.
+    `seeds` are whole numbers from 0. The random bits are PCG64's, whose stream NumPy guarantees
+    (NEP 19), in order, the lower half of each number first; each row begins with a new number.
+    Up to one pixel there is a value for each pixel; larger grains are made by weighting each with
+    its neighbours across and down by (a, 1 - 2 a, a), where a grows to 1/4 at two pixels. Beyond
+    that, a field with such grains is enlarged; Lanczos keeps its deviation uniform.
     """
     width, height = size
     scale = max(1.0, grain / 2)
@@ -41,7 +41,7 @@ def field(size: Size, grain: float, seeds: tuple[int, ...]) -> Image.Image:
 
 
 def _counts(size: Size, seeds: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Numbers from 0 to _BITS, with one more at each side: (height + 2, width + 2)."""
+    """Values from 0 to _BITS, with one more at each side: (height + 2, width + 2)."""
     width, height = size[0] + 2, size[1] + 2
     stream = np.random.PCG64(np.random.SeedSequence(seeds))
     counts = np.empty((height, width), np.uint8)
@@ -55,11 +55,11 @@ def _counts(size: Size, seeds: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _smoothed(counts: NDArray[np.uint8], aside: float) -> NDArray[np.uint8]:
-    """Weighed with its neighbours, and of DEVIATION around MIDDLE; without the sides."""
+    """Weighted with its neighbours, with DEVIATION around MIDDLE; without the sides."""
     height, width = counts.shape[0] - 2, counts.shape[1] - 2
     kept = (1 - 2 * aside) ** 2 + 2 * aside**2
     middle = np.float32((1 - 2 * aside) / aside) if aside else np.float32(1)
-    # Weights of 1, middle, 1 need one product less for each pixel.
+    # Weights of 1, middle, 1 need one product less per pixel.
     factor = DEVIATION / (_BITS / 4) ** 0.5 / kept * (aside**2 if aside else 1)
     made = np.empty((height, width), np.uint8)
     for top, bottom in strips((width, height)):

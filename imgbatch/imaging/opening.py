@@ -1,4 +1,4 @@
-"""Opening files: recognised by their content, and every error in words for a person."""
+"""Opening files: recognised by their content, and with every error in words for people."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
+from msgspec import Struct
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
@@ -27,16 +27,15 @@ from imgbatch.store.checksum import PIECE_BYTES
 from imgbatch.store.crc import crc32
 
 Every = Callable[[str, Series], bool]
-"""From the name of a file's format and the series in it to whether all frames are wanted."""
+"""From the name of a file's format and its series to whether all frames are wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How strict to be with a file: its most pixels, and whether it may be cut short.
+class Rules(Struct, frozen=True):
+    """How strict to be with a file: its maximum of pixels, and whether it may be cut short.
 
-    And what to take from it: every frame, if `every` says so, which is asked with the format's name
-    and the series; with `raw_preview` the JPEG inside a camera's raw file; metadata for outputs of
-    these policies, and none that all of them drop.
+    And what to take from it: every frame, if `every` says so, which is called with the format's
+    name and the series; with `raw_preview` the JPEG inside a camera's raw file; metadata for
+    outputs with these policies, but none that all of them drop.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -47,14 +46,14 @@ class Rules:
 
 
 OnRead = Callable[[int], None]
-"""Told the checksum of a whole file when everything that was wanted of it is read."""
+"""Called with the checksum of a whole file when everything wanted from it has been read."""
 
 
 class _Unmapped(io.FileIO):
-    """A file that keeps its descriptor to itself.
+    """A file that hides its descriptor.
 
-    Pillow would hand it to libtiff, which maps the file into memory; a map of a file that is cut
-    short meanwhile kills the process (SIGBUS). So a compressed TIFF is read as a whole instead.
+    Pillow would hand it to libtiff, which maps the file into memory; a mapped file that is cut
+    short in the meantime kills the process (SIGBUS). So a compressed TIFF is read as a whole.
     """
 
     def fileno(self) -> int:
@@ -62,9 +61,9 @@ class _Unmapped(io.FileIO):
 
 
 class _Summed(_Unmapped):
-    """The same, with the checksum of what is read anyway: to read it once more would cost more.
+    """The same, with the checksum of what is read anyway: reading it again would cost more.
 
-    Decoders go through a file from its beginning, now and then back to what they have seen.
+    Decoders read a file from its beginning, sometimes going back to what they have seen.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -94,7 +93,7 @@ class _Summed(_Unmapped):
         return self._at
 
     def checksum(self) -> int:
-        """That of the whole file; what nobody has read is read now. Raises OSError."""
+        """The checksum of the whole file; unread parts are read now. Raises OSError."""
         if self._at != self._summed:
             self.seek(self._summed)
         while data := self.read(PIECE_BYTES):
@@ -106,9 +105,9 @@ class _Summed(_Unmapped):
 def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
     """The file, which is closed in the end. Raises PictureError.
 
-    `on_read` is told its checksum, unless the block is left by an exception.
+    `on_read` is called with its checksum, unless the block is left by an exception.
     """
-    # A file object, never a path: Pillow maps files that it opens itself, too.
+    # A file object, never a path: Pillow also maps files that it opens itself.
     try:
         descriptor = regular.descriptor(path)
         raw = _Unmapped(descriptor) if on_read is None else _Summed(descriptor)
@@ -135,9 +134,9 @@ def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
 def recognised(
     file: BinaryIO, path: str, rules: Rules
 ) -> tuple[Image.Image, formats.Format, BinaryIO]:
-    """The image in `file`, not loaded, and what it is read from: `file`, or as much as is read.
+    """The image in `file`, not loaded, and what it is read from: `file`, or the part that is read.
 
-    Of an icon it is the image inside it, whose size is the true one: Pillow loads icons as soon as
+    For an icon it is the image inside, whose size is the true one: Pillow loads icons as soon as
     it opens them.
     """
     with reading("open", rules):
@@ -150,9 +149,9 @@ def recognised(
             raise PictureError(
                 "open",
                 "not-an-image",
-                f"this is {what}, not a picture that imgbatch opens"
+                f"this is {what}, not a picture that imgbatch can open"
                 if what
-                else "not a picture in a format that imgbatch opens",
+                else "not a picture in a format that imgbatch can open",
             )
         if not formats.available(row):
             raise PictureError("open", "no-codec", f"{row.label}: {formats.remedy(row)}")
@@ -161,7 +160,7 @@ def recognised(
         if row.name == "ico":
             image = _inside_icon(file)
         else:
-            # The limit is checked below, in better words; but WebP allocates its canvas here.
+            # The limit is checked below, with a better message; but WebP allocates its canvas here.
             with pillow_limited(rules, unlimited=row.name != "webp"):
                 image = _image_in(file, row, preview=rules.raw_preview)
         if notices:
@@ -171,15 +170,15 @@ def recognised(
             raise PictureError(
                 "open",
                 "too-large",
-                f"{width} x {height} pixels are more than the limit of {rules.max_pixels:,}",
+                f"{width} x {height} pixels exceed the limit of {rules.max_pixels:,}",
             )
     return image, row, file
 
 
 def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notice, ...]]:
-    """A file with no more beside its pixels than is read, and warnings of what was left out.
+    """A file with no more besides its pixels than is read, and warnings about what was left out.
 
-    Where Pillow would not come to an end with it, or refuse the picture.
+    Only where Pillow would take forever, or refuse the picture.
     """
     if row.name == "png":
         return texts.thinned(file)
@@ -196,9 +195,9 @@ def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notic
 
 
 def _image_in(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> Image.Image:
-    """An image of this format, not loaded. Raises whatever Pillow does where nothing helps.
+    """An image of this format, not loaded. Raises whatever Pillow does if nothing helps.
 
-    Of a camera's raw file it is, with `preview`, the JPEG inside.
+    For a camera's raw file it is, with `preview`, the JPEG inside.
     """
     if row is formats.RAW:
         from imgbatch.imaging import raw
@@ -207,7 +206,7 @@ def _image_in(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> 
     try:
         return Image.open(file, formats=(row.pillow,))
     except Exception:
-        # Pillow looks into EXIF already here, and falls over some of what is broken in it.
+        # Pillow already looks into EXIF here, and fails on some broken blocks.
         image = (
             embedded.opened_without_exif(file, row)
             or _opened_deep(file, row)
@@ -219,7 +218,7 @@ def _image_in(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> 
 
 
 def _opened_deep(file: BinaryIO, row: formats.Format) -> Image.Image | None:
-    """A TIFF of a kind that Pillow has no mode for, but can be read with the extra `deep`."""
+    """A TIFF for which Pillow has no mode, but which can be read with the extra `deep`."""
     if row.name != "tiff":
         return None
     from imgbatch.imaging import deep_files
@@ -229,7 +228,7 @@ def _opened_deep(file: BinaryIO, row: formats.Format) -> Image.Image | None:
         with deep_files.more_tiffs():
             image = Image.open(file, formats=(row.pillow,))
     except Exception:
-        # Then the first error is the one to tell.
+        # In that case the first error is the one to report.
         return None
     if image.mode != "I;16" and not formats.installed("deep"):
         raise PictureError(
@@ -256,34 +255,34 @@ def _inside_icon(file: BinaryIO) -> Image.Image:
     return image
 
 
-# What warns while a file is read or written. Operations, also of other packages, are not among it.
+# Modules that warn while a file is read or written. Operations, also of other packages, are not.
 _CODECS: Final = r"(PIL|numpy|imagecodecs|tifffile|rawpy|pillow_heif|imgbatch\.imaging)(\.|$)"
 _NOTHING: Final = nullcontext()
 _silence: object = None
 
 
 def silence_codecs() -> None:
-    """Let nobody hear what codecs warn of in this process, which is nobody's guest."""
+    """Silence the warnings of codecs in this process, which must not be a guest in a program."""
     global _silence
     warnings.filterwarnings("ignore", module=_CODECS)
     _silence = warnings.filters[0]
 
 
 def quiet() -> AbstractContextManager[object]:
-    """A context in which codecs warn nobody: what matters is said by our own checks."""
-    # To change the filters for each file costs as much as to open it; but others may change them.
+    """A context in which codecs warn nobody: our own checks report what matters."""
+    # Changing the filters for each file costs as much as opening it; but others may change them.
     if _silence is not None and warnings.filters[:1] == [_silence]:
         return _NOTHING
     return warnings.catch_warnings(action="ignore")
 
 
 def short_of_memory(stage: Stage) -> PictureError:
-    """What is said of a picture that there is not enough memory for."""
+    """The error for a picture for which there is not enough memory."""
     return PictureError(stage, "memory", f"not enough memory to decode it: {MORE_MEMORY}")
 
 
 class reading:  # noqa: N801
-    """A context that turns whatever a codec raises into a PictureError with words for a person."""
+    """A context that turns whatever a codec raises into a PictureError with words for people."""
 
     __slots__ = ("_limited", "_quiet", "_rules", "_stage")
 
@@ -326,7 +325,7 @@ class reading:  # noqa: N801
         return PictureError(stage, "broken", message)
 
 
-# What Pillow and the codecs say of missing data.
+# What Pillow and the codecs say about missing data.
 _CUT_SHORT: Final = (
     "truncated",
     "premature",
@@ -344,15 +343,15 @@ def _explained(error: BaseException) -> tuple[str, str]:
     return "broken", f"its data are broken ({text or type(error).__name__})"
 
 
-# Of one text and of all: what is more is left out before Pillow sees it.
-_PNG_TEXTS: Final = (texts.MOST_BYTES, 8 * texts.MOST_BYTES)
+# Bytes of one text and of all: any excess is left out before Pillow sees it.
+_PNG_TEXTS: Final = (texts.MAX_BYTES, 8 * texts.MAX_BYTES)
 
 
 class pillow_limited:  # noqa: N801
-    """A context in which Pillow, which may be a guest in another program, has our settings.
+    """A context in which Pillow, which may also serve another program, has our settings.
 
     It keeps them in globals. Its limit only warns where it should fail, and fails at twice its
-    number. Files that are cut short fail here also where that program allows them, so that the
+    number. Files that are cut short fail here even if that program allows them, so that the
     outcome is the same in every process. With `unlimited` a picture may have any size. Texts and
     profiles of a PNG may be as long as those of other formats.
     """

@@ -1,4 +1,4 @@
-"""Few colours: pictures that came with a palette, or in black and white, and still fit one."""
+"""Few colours: pictures that had a palette, or were black and white, and still fit one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.picture import Picture
 
-_MOST_COLOURS: Final = 256
+_MAX_COLOURS: Final = 256
 _WITH_PALETTE: Final = frozenset({"png"})
 _WITH_BILEVEL: Final = frozenset({"png", "tiff"})
 
@@ -17,7 +17,7 @@ _WITH_BILEVEL: Final = frozenset({"png", "tiff"})
 def restored(picture: Picture, row: Format) -> Picture:
     """In the mode of its file, P or 1, if that loses nothing and the format has it.
 
-    Pixels are worked on in full colours (see `Picture`); those that were not resampled may have
+    Pixels are processed in full colours (see `Picture`); those that were not resampled may have
     no more colours than before.
     """
     coding = picture.coding
@@ -33,14 +33,14 @@ def restored(picture: Picture, row: Format) -> Picture:
 
 
 def indexed(image: Image.Image) -> Image.Image | None:
-    """An RGB or RGBA image in mode P with exactly its colours; None if they are more than 256."""
-    found = image.getcolors(_MOST_COLOURS)
+    """An RGB or RGBA image in mode P with exactly its colours; None if there are more than 256."""
+    found = image.getcolors(_MAX_COLOURS)
     if found is None:
         return None
     import numpy as np
 
     bands = len(image.getbands())
-    # One number a pixel, so that they sort and compare at once.
+    # One number per pixel, so that they sort and compare at once.
     weights = np.array([1, 256, 65_536, 16_777_216][:bands], np.uint32)
     keys = np.asarray(image).astype(np.uint32) @ weights
     colours = np.array(sorted(colour for _, colour in found), np.uint32).reshape(-1, bands)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from imgbatch.model import Notice, NoticeKind, Origin, Size
 
@@ -15,10 +17,10 @@ if TYPE_CHECKING:
 AnyPixels = TypeVar("AnyPixels", "Image.Image", "Deep", "Image.Image | Deep")
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels; fractions are meant."""
+"""Left, top, right, bottom in pixels, possibly fractions."""
 
 
-# The orientation that undoes each one: only the quarter turns are not their own.
+# The orientation that undoes each one: only the quarter turns are not their own inverse.
 _BACK: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 
 
@@ -44,7 +46,7 @@ def turn(image: AnyPixels, orientation: int) -> AnyPixels:
 
 
 def stored_box(box: Box, size: Size, orientation: int) -> Box:
-    """Where a box of an upright picture of `size` lies in the picture as it is stored."""
+    """Where a box of an upright picture of `size` is in the picture as it is stored."""
     width, height = size
     left, top, right, bottom = box
     if orientation in (2, 3, 6, 7):
@@ -54,13 +56,12 @@ def stored_box(box: Box, size: Size, orientation: int) -> Box:
     return (top, left, bottom, right) if orientation >= 5 else (left, top, right, bottom)
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """What a file says about its picture.
 
     `exif` is a TIFF block without the "Exif" prefix, `xmp` an XMP packet, `iptc` the records of
-    IPTC-IIM 4.2 as they are, `dpi` pixels per inch across and down, `comment` free text, `texts`
-    a PNG's other texts by keyword. `extended` is what of XMP did not fit into `xmp`, as a packet.
+    IPTC-IIM 4.2, `dpi` pixels per inch across and down, `comment` free text, `texts` a PNG's other
+    texts by keyword. `extended` is the part of XMP that did not fit into `xmp`, as a packet.
     """
 
     exif: bytes | None = None
@@ -75,11 +76,10 @@ class Metadata:
         return bool(self.exif or self.xmp or self.iptc or self.comment or self.texts)
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """That a file has several frames: of an animation, or pages of a document.
+class Series(Struct, frozen=True):
+    """Describes the several frames of a file: of an animation, or pages of a document.
 
-    `plays` is how often an animation is to be shown, 0 for ever.
+    `plays` is how often an animation is shown, 0 for ever.
     """
 
     kind: Literal["animation", "pages"]
@@ -87,14 +87,12 @@ class Series:
     plays: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
+class Coding(Struct, frozen=True):
     """How the file was coded, for outputs of the same size that are to lose as little as it did.
 
     `tables` are a JPEG's quantisation tables as Pillow gives them, `subsampling` Pillow's number
     for its chroma subsampling (0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0; -1 another one). `palette`
-    says that its pixels were numbers of colours in a palette, `bilevel` that they were black or
-    white.
+    says that its pixels were palette indices, `bilevel` that they were black or white.
     """
 
     tables: tuple[tuple[int, ...], ...] = ()
@@ -104,21 +102,20 @@ class Coding:
     bilevel: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """One picture inside a worker, or one frame of several. It never crosses a process.
 
-    `pixels` are a Pillow image in mode L, LA, RGB, RGBA, CMYK or I;16, or, for colours of 16 bits
-    a channel, which Pillow has no mode for, a `Deep`. They are upright unless `orientation`
+    `pixels` are a Pillow image in mode L, LA, RGB, RGBA, CMYK or I;16, or, for colours with 16 bits
+    per channel, for which Pillow has no mode, a `Deep`. They are upright unless `orientation`
     (EXIF's, 1 to 8) says that they are still stored another way: turning the few pixels that a
     resize leaves is cheaper than turning all. A decoder that shrinks on load gives fewer pixels
     than the file has: `full_size` is what the file has, upright, and `area` the part of `pixels`
-    that stands for all of it (a decoder rounds up, so the last row may be half empty). `icc` is
-    the profile its numbers are meant in; without one they are sRGB. `coding` is kept as long as
-    the pixels are those of the file or nearly so; `as_stored` is False where a decoder turned them
-    already. Of several frames, `series` tells the whole, and
-    `duration` how long this one is shown, in milliseconds. `origin` tells what it is called, to
-    operations that write or count by that.
+    that stands for all of it (a decoder rounds up, so the last row may be half empty). `icc` is the
+    profile that its numbers are in; without one they are sRGB. `coding` is kept as long as the
+    pixels are (nearly) those of the file; `as_stored` is False if a decoder turned them already. If
+    there are several frames, `series` describes the whole, and `duration` is how long this one is
+    shown, in milliseconds. `origin` is what it is called, for operations that write that or depend
+    on it.
 
     Nothing is changed in place: an operation returns another picture, or the same one if it has
     nothing to change.
@@ -147,12 +144,12 @@ class Picture:
     def image(self) -> Image.Image:
         """The pixels, which must be a Pillow image (`colour.to_tonal` makes them one)."""
         if self.deep is not None:
-            raise TypeError(f"pixels in {self.mode} are no Pillow image")
+            raise TypeError(f"pixels in {self.mode} are not a Pillow image")
         return self.pixels  # type: ignore[return-value]
 
     @property
     def deep(self) -> Deep | None:
-        """The pixels if they are colours of 16 bits a channel."""
+        """The pixels if they are colours with 16 bits per channel."""
         return self.pixels if self.pixels.mode in DEEP_MODES else None  # type: ignore[return-value]
 
     @property
@@ -166,10 +163,11 @@ class Picture:
         return self.pixels.size
 
     def stored_area(self, box: Box) -> Box:
-        """Where a box lies among `pixels`, as they are stored.
+        """Where a box is among `pixels`, as they are stored.
 
-        `box` is in pixels of `full_size`, upright; where a decoder shrank them the result has
-        fractions. It never leaves `area` to the right or below, whatever is rounded.
+        `box` is in pixels of `full_size`, upright; if a decoder shrank them the result has
+        fractions. It never extends beyond `area` to the right or below, whatever is
+        rounded.
         """
         wanted = stored_box(box, self.full_size, self.orientation)
         width, height = turned(self.full_size, self.orientation)
@@ -183,15 +181,15 @@ class Picture:
         )
 
     def upright(self) -> Picture:
-        """The same picture, turned as it is meant to be seen."""
+        """The same picture, turned upright."""
         if self.orientation == 1:
             return self
         area = stored_box(self.area, self.size, _BACK[self.orientation])
         return replace(self, pixels=turn(self.pixels, self.orientation), area=area, orientation=1)
 
     def with_image(self, pixels: Image.Image | Deep) -> Picture:
-        """The same picture with other pixels, upright, which now are all there is of it."""
-        # Each picture comes here, and `replace` would take four times as long.
+        """The same picture with other pixels, upright, which are now all there is of it."""
+        # Every picture goes through here, and `replace` would take four times as long.
         return Picture(
             pixels,
             self.format,
@@ -211,7 +209,7 @@ class Picture:
         return replace(self, pixels=pixels)
 
     def with_notice(self, kind: NoticeKind, message: str) -> Picture:
-        """The same picture with one warning more."""
+        """The same picture with one more warning."""
         return replace(self, notices=(*self.notices, Notice(kind, message)))
 
     @property
@@ -241,22 +239,22 @@ def has_alpha(mode: str) -> bool:
 
 
 def stored_bytes(mode: str) -> int:
-    """Of a pixel: Pillow stores all modes but grey without alpha in four bytes."""
+    """Bytes per pixel: Pillow stores every 8-bit mode in four, except grey without alpha."""
     return _BYTES.get(mode, 4)
 
 
 def in_colours(mode: str) -> str:
-    """What a mode becomes where grey is not enough."""
+    """The mode for colours in place of a grey one."""
     return _COLOURED.get(mode, mode)
 
 
 def with_alpha(mode: str) -> str:
-    """What a mode becomes that has to hold alpha."""
+    """The mode that a mode becomes when alpha is added."""
     return _TRANSPARENT.get(mode, mode)
 
 
 def with_room_for(mode: str, colour: tuple[int, int, int, int]) -> str:
-    """What a mode becomes that has to hold a colour, with its alpha."""
+    """The mode that a mode becomes when a colour, with its alpha, is added."""
     if len(set(colour[:3])) > 1:
         mode = in_colours(mode)
     return with_alpha(mode) if colour[3] < 255 else mode

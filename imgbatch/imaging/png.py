@@ -1,9 +1,9 @@
-"""PNG beside Pillow: its chunks, and the pixels of larger plain ones (PNG, third edition).
+"""PNG without Pillow: its chunks, and the pixels of larger plain ones (PNG, third edition).
 
-Pillow reads every header, and writes whatever travels with the pixels. Pixels of 8 bits are
-decoded by the png crate in kornia-rs, where that is installed, in a third of the time; what it
-refuses Pillow has to judge. Where little effort is asked for they are encoded by ISA-L, in a
-tenth of the time of zlib's fastest level, to files that are smaller than that one's.
+Pillow reads every header, and writes whatever travels with the pixels. 8-bit pixels are decoded
+by the png crate in kornia-rs, where that is installed, in a third of the time; what it rejects is
+left to Pillow to judge. At low effort they are encoded by ISA-L, in a tenth of the time of zlib's
+fastest level, to smaller files than that one's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 """The chunks that the pixels need."""
 
-# Chunks of an animation; fdAT would be taken for pixels that have no frame.
+# Chunks of an animation; fdAT would be taken for pixels without a frame.
 _FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
 
 _DECODES: Final = find_spec("kornia_rs") is not None
@@ -37,17 +37,17 @@ _ENCODES: Final = find_spec("isal") is not None
 _MODES: Final = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}
 _COLOUR_TYPES: Final = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}
 # Below that, Pillow is done before NumPy is loaded.
-_LEAST_PIXELS: Final = 250_000
-# Of the pixels while they are decoded.
+_MIN_PIXELS: Final = 250_000
+# Bytes per pixel while they are decoded.
 _COPIES: Final = 4
 
-# Filters (9.2): none is best for graphics, sub or up for nearly all photographs. Which one, a part
-# of each strip tells.
+# Filters (9.2): none is best for graphics, sub or up for nearly all photographs. A part of each
+# strip decides which.
 _NONE, _SUB, _UP = range(3)
 _TRIED: Final = 4
 _LEVEL: Final = 1
-# More is a level of zlib.
-_MOST_EFFORT: Final = 3
+# Higher efforts are levels of zlib.
+_MAX_EFFORT: Final = 3
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -57,7 +57,7 @@ def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk with its length before and its checksum behind it."""
+    """A chunk, preceded by its length and followed by its checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -70,10 +70,10 @@ def _places(png: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def with_one_pixel(file: BinaryIO) -> Image.Image:
-    """A PNG with all that is said in `file`, before the pixels and behind them, but one pixel."""
+    """A PNG with everything in `file`, before and after the pixels, but only one pixel."""
     file.seek(0)
     data = file.read()
-    told = b"".join(
+    others = b"".join(
         chunk(kind, data[at : at + length])
         for kind, at, length in _places(data)
         if kind not in PIXELS | _FRAMES
@@ -81,7 +81,7 @@ def with_one_pixel(file: BinaryIO) -> Image.Image:
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     pixel = chunk(b"IDAT", zlib.compress(bytes(4)))
     return Image.open(
-        BytesIO(SIGNATURE + chunk(b"IHDR", header) + told + pixel + chunk(b"IEND", b"")),
+        BytesIO(SIGNATURE + chunk(b"IHDR", header) + others + pixel + chunk(b"IEND", b"")),
         formats=("PNG",),
     )
 
@@ -92,19 +92,19 @@ def is_plain(image: Any) -> bool:
         _DECODES
         and image.format == "PNG"
         and image.mode in _MODES
-        and image.width * image.height >= _LEAST_PIXELS
+        and image.width * image.height >= _MIN_PIXELS
         and "transparency" not in image.info
-        # Otherwise there are other bits in the file, or several frames.
+        # Otherwise the file has other bits, or several frames.
         and [tile.args for tile in image.tile] == [image.mode]
         and image.custom_mimetype is None
     )
 
 
 def decoded(image: Image.Image, file: BinaryIO) -> Image.Image | None:
-    """The pixels of an opened image that `is_plain`, which is not loaded; None if it is broken."""
+    """The pixels of an opened image that `is_plain`, not loaded; None if it is broken."""
     taken = image.width * image.height * len(image.getbands())
     if not room.is_there(_COPIES * taken):
-        # Where memory is short it ends the process, and Pillow an attempt.
+        # It ends the process when memory is short; Pillow only fails.
         return None
     try:
         from kornia_rs import io
@@ -117,15 +117,15 @@ def decoded(image: Image.Image, file: BinaryIO) -> Image.Image | None:
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException:
-        # A panic in Rust is no Exception.
+        # A panic in Rust is not an Exception.
         return None
     return Image.frombuffer(image.mode, image.size, array, "raw", image.mode, 0, 1)
 
 
 def written(header: bytes, pixels: Iterable[bytes], mode: str, options: Mapping[str, Any]) -> bytes:
-    """A PNG of a header's and the pixels' data, with all else that Pillow's `save` is told.
+    """A PNG from a header's and the pixels' data, with all else that Pillow's `save` is given.
 
-    `mode` is one of Pillow's of the same kind: what else there is may depend on that.
+    `mode` is Pillow's for the same kind of pixels: other chunks may depend on that.
     """
     file = BytesIO()
     Image.new(mode, (1, 1)).save(file, "PNG", **options)
@@ -147,17 +147,17 @@ def written(header: bytes, pixels: Iterable[bytes], mode: str, options: Mapping[
 
 
 def encodes(image: Image.Image, effort: int | None) -> bool:
-    """Whether `encoded` is for this image, and for so little effort (1 to 10, or None).
+    """Whether `encoded` is for this image, and for this effort (1 to 10, or None).
 
-    It is for grey or RGB of 8 bits, with or without alpha, that is not too small.
+    It is for 8-bit grey or RGB, with or without alpha, that is not too small.
     """
-    large = image.width * image.height >= _LEAST_PIXELS
-    little = effort is None or effort <= _MOST_EFFORT
+    large = image.width * image.height >= _MIN_PIXELS
+    little = effort is None or effort <= _MAX_EFFORT
     return _ENCODES and large and little and image.mode in _COLOUR_TYPES
 
 
 def encoded(image: Image.Image, options: Mapping[str, Any]) -> bytes:
-    """A PNG of an image that this `encodes`, with what Pillow's `save` is told beside pixels."""
+    """A PNG of an image that this `encodes`, with what Pillow's `save` is given besides pixels."""
     header = struct.pack(">IIBBBBB", *image.size, 8, _COLOUR_TYPES[image.mode], 0, 0, 0)
     return written(header, [_compressed(image)], image.mode, options)
 
@@ -187,7 +187,7 @@ def _compressed(image: Image.Image) -> bytes:
 def _filtered(
     rows: NDArray[np.uint8], above: NDArray[np.uint8], bands: int, kind: int
 ) -> NDArray[np.uint8]:
-    """Rows of (height, width * bands) with the byte that names their filter before each.
+    """Rows of (height, width * bands), each preceded by the byte that names its filter.
 
     `above` is the row before the first.
     """

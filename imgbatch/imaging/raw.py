@@ -1,7 +1,7 @@
 """Camera raw, through the extra `raw` (rawpy, which is LibRaw).
 
-Developed with the white balance that the camera chose, to sRGB of 8 bits, upright. What is
-imported here is loaded only for such a file.
+Developed with the camera's white balance, to 8-bit sRGB, upright. What this module imports is
+loaded only for such a file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from imgbatch.imaging.metadata import directories, exif
 from imgbatch.imaging.metadata.directories import Directory, Field
 from imgbatch.model import Size
 
-# LibRaw would take all processors, which the workers share already. It reads this once.
+# LibRaw would use all processors, which the workers already share. It reads this once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import rawpy
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 _SRGB_CURVE: Final = (2.4, 12.92)
 """Exponent and slope at black (IEC 61966-2-1)."""
 
-# LibRaw's words for turning, as EXIF's orientations.
+# LibRaw's codes for turning, as EXIF orientations.
 _ORIENTATIONS: Final = {0: 1, 3: 3, 5: 8, 6: 6}
-# First bytes of files that are TIFF but for a number of their own: Olympus and Panasonic.
+# First bytes of files that are TIFF except for their version number: Olympus and Panasonic.
 _NEARLY_TIFF: Final = (b"IIRO", b"IIRS", b"IIU\0")
 _FUJIFILM: Final = b"FUJIFILMCCD-RAW"
 _FUJIFILM_JPEG: Final = 84
-# Canon's boxes of one TIFF block each (CR3): IFD0, Exif, and GPS.
+# Canon's boxes with one TIFF block each (CR3): IFD0, Exif, and GPS.
 _CANON_BOXES: Final = {b"CMT1": None, b"CMT2": directories.EXIF_IFD, b"CMT4": directories.GPS_IFD}
 _CANON_HEAD_BYTES: Final = 1 << 17
 _TIFF_HEAD_BYTES: Final = 16
@@ -54,10 +54,10 @@ _KEPT: Final = frozenset(
 
 
 class RawImageFile(ImageFile.ImageFile):
-    """A camera's raw file, in the form of one of Pillow's plugins.
+    """A camera's raw file, in the form of a Pillow plugin.
 
-    It is not registered: raw files have no signature, and Pillow would ask it about everything.
-    Its size is upright, like the pixels that it is developed to.
+    It is not registered: raw files have no signature, and Pillow would try it on every file.
+    Its size is upright, like the developed pixels.
 
     `draft` takes half the size, at a quarter of the work: one pixel of each two by two.
     """
@@ -72,7 +72,7 @@ class RawImageFile(ImageFile.ImageFile):
         with _opened(file) as raw:
             sizes = raw.sizes
             self._orientation = _ORIENTATIONS.get(sizes.flip, 1)
-        # Told already as it is going to be: LibRaw crops to iwidth and iheight before it turns.
+        # Given already as it will be: LibRaw crops to iwidth and iheight before it turns.
         width, height = _developed(sizes)
         self._size = (height, width) if self._orientation >= 5 else (width, height)
         self._mode = "RGB"
@@ -102,7 +102,7 @@ class RawImageFile(ImageFile.ImageFile):
                         output_color=rawpy.ColorSpace.sRGB,
                         output_bps=8,
                         gamma=_SRGB_CURVE,
-                        # As exposed: what LibRaw would brighten differs from picture to picture.
+                        # As exposed: LibRaw's brightening differs from picture to picture.
                         no_auto_bright=True,
                         adjust_maximum_thr=0,
                     )
@@ -125,28 +125,28 @@ def preview(file: BinaryIO) -> Image.Image:
         try:
             thumbnail = raw.extract_thumb()
         except rawpy.LibRawError as error:
-            message = f"it has no preview that can be used ({_words(error)})"
+            message = f"it has no preview that can be used ({_message(error)})"
             raise PictureError("open", "no-preview", message) from error
     if not isinstance(thumbnail.data, bytes):
         raise PictureError("open", "no-preview", "its preview is not a JPEG")
     image = JpegImageFile(BytesIO(thumbnail.data))
-    # LibRaw puts a block of its own before what the preview itself may have.
+    # LibRaw puts a block of its own before any in the preview itself.
     blocks = [data for _, data in image.applist if data.startswith(exif.PREFIX)]
     own = blocks[-1].removeprefix(exif.PREFIX) if blocks else None
     found = metadata(file) or own or directories.block(Directory("<"))
     if own is not None:
-        # A preview that says it knows best how it is stored.
+        # A preview with an orientation knows best how it is stored.
         turned = _orientation(own) or turned
     block = exif.PREFIX + _with_orientation(found, turned)
     image.info["exif"] = block
-    # Where Pillow keeps the segments as they are.
+    # Where Pillow keeps the segments unchanged.
     others = [one for one in image.applist if not one[1].startswith(exif.PREFIX)]
     image.applist = [("APP1", block), *others]
     return image
 
 
 def metadata(file: BinaryIO) -> bytes | None:
-    """An EXIF block made of what the file says in TIFF's way; None if it says nothing so.
+    """An EXIF block from the TIFF tags of the file; None if it has none.
 
     MakerNotes are left out: they point to places in the raw file.
     """
@@ -169,7 +169,7 @@ def _directory(file: BinaryIO) -> Directory | None:
     try:
         return _read_directory(file)
     except (ValueError, OSError, struct.error):
-        # Metadata that cannot be read are no reason not to develop it.
+        # Metadata that cannot be read is no reason not to develop it.
         return None
     finally:
         file.seek(place)
@@ -229,7 +229,7 @@ def _orientation(block: bytes) -> int | None:
 
 
 def _developed(sizes: Any) -> Size:
-    """Width and height before turning, pixels that are not square made so (as LibRaw does it)."""
+    """Width and height before turning, with pixels made square (as in LibRaw)."""
     width, height = sizes.width, sizes.height
     aspect = sizes.pixel_aspect
     if aspect < 0.995:
@@ -248,7 +248,7 @@ def _opened(file: BinaryIO) -> RawPy:
 
 
 def _explained(error: Exception) -> Exception:
-    words = _words(error)
+    words = _message(error)
     if isinstance(error, rawpy.LibRawIOError):
         return EOFError(words)
     if isinstance(error, rawpy.LibRawUnsufficientMemoryError):
@@ -256,6 +256,6 @@ def _explained(error: Exception) -> Exception:
     return ValueError(words)
 
 
-def _words(error: Exception) -> str:
-    told = error.args[0] if error.args else ""
-    return told.decode("ascii", "replace") if isinstance(told, bytes) else str(told)
+def _message(error: Exception) -> str:
+    message = error.args[0] if error.args else ""
+    return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)

@@ -1,9 +1,9 @@
 """Resampling: SIMD through cykooz-resizer where it is installed, Pillow's own elsewhere.
 
 Both are within 0.5 levels RMSE of a float64 computation (tests/imaging/test_resample.py). The
-choice is made once, when this module is imported. Kernels carry the field's names; `bicubic` is
-Catmull-Rom (a = -0.5) in both. Arrays, for what Pillow has no mode for, are resampled in strips
-that stay in the processor's cache; so they need little memory beside the result, too.
+choice is made once, when this module is imported. Kernels have their usual names; `bicubic` is
+Catmull-Rom (a = -0.5) in both. Arrays, for which Pillow has no mode, are resampled in strips that
+stay in the processor's cache; so they need little memory besides the result, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Resample = Callable[[Image.Image, Size, str, Box], Image.Image]
 KERNELS: Final = ("lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest")
 
 SIMD_KERNELS: Final = frozenset(("lanczos", "bicubic", "mitchell", "bilinear", "box"))
-"""Those that cykooz-resizer has, where it is installed."""
+"""The kernels that cykooz-resizer has, where it is installed."""
 
 _PILLOW: Final = {
     "lanczos": Image.Resampling.LANCZOS,
@@ -57,8 +57,8 @@ def resize_pillow(image: Image.Image, size: Size, kernel: str, box: Box) -> Imag
 
 
 def _buffers(image: Image.Image, size: Size) -> int:
-    """The bytes of the result and of cykooz-resizer's own: rows of the new height, and colours
-    times alpha; 0 for so few that it need not be asked whether they are there.
+    """The bytes of the result and of cykooz-resizer's own buffers: rows of the new height, and
+    colours times alpha; 0 if they are too few to check for.
     """
     taken = 4 * (image.width + size[0]) * size[1]
     taken += 4 * image.width * image.height if image.mode in ("LA", "RGBA") else 0
@@ -66,7 +66,7 @@ def _buffers(image: Image.Image, size: Size) -> int:
 
 
 class _Simd:
-    """cykooz-resizer, for images and for arrays. Raises ImportError where it is not installed."""
+    """cykooz-resizer, for images and for arrays. Raises ImportError if it is not installed."""
 
     def __init__(self) -> None:
         import cykooz_resizer as library
@@ -102,14 +102,14 @@ class _Simd:
             return resize_pillow(image, size, kernel, box)
         taken = _buffers(image, size)
         if taken and not room.is_there(taken):
-            # Where memory is short it ends the process.
+            # It ends the process when memory is short.
             return resize_pillow(image, size, kernel, box)
         if image.mode == "LA":
             return self.image(image.convert("RGBA"), size, kernel, box).convert("LA")
         options = self._of_whole[kernel]
         if box != (0, 0, *image.size):
             options = self._options(kernel, box)
-        # Not Image.new(mode, size): its fill is work for nothing.
+        # Not Image.new(mode, size): filling it would be wasted work.
         resized = Image.new(image.mode, size, None)
         self._resizer.resize_pil(image, resized, options)
         return resized
@@ -117,7 +117,7 @@ class _Simd:
     def array(
         self, array: NDArray[Any], size: Size, kernel: str, box: Box, alpha: bool
     ) -> NDArray[Any] | None:
-        """The same of (height, width, channels); None if that cannot be done here."""
+        """The same for (height, width, channels); None if that cannot be done here."""
         height, width, channels = array.shape
         # The array as bytes, rows of the new height, the result and a copy.
         taken = array.itemsize * channels * (width * (height + size[1]) + 2 * size[0] * size[1])
@@ -152,7 +152,7 @@ def _simd() -> _Simd | None:
 _found: Final = _simd()
 
 resize_simd: Final = _found.image if _found else None
-"""The SIMD path, or None where cykooz-resizer is not installed."""
+"""The SIMD path, or None if cykooz-resizer is not installed."""
 
 _resize: Final[Resample] = resize_simd or resize_pillow
 
@@ -160,7 +160,7 @@ _resize: Final[Resample] = resize_simd or resize_pillow
 def resize(pixels: PixelsT, size: Size, kernel: str, box: Box | None = None) -> PixelsT:
     """Resample `pixels` (or their part `box`) to `size` (width, height) with `kernel`.
 
-    Returns the very same ones when there is nothing to do. Modes as in `Picture`; alpha is
+    Returns the very same object if there is nothing to do. Modes as in `Picture`; alpha is
     premultiplied on the way.
     """
     whole = (0, 0, *pixels.size)
@@ -185,11 +185,11 @@ def _resize_grey_16(image: Image.Image, size: Size, kernel: str, box: Box) -> Im
 
 
 def is_cut(size: Size, box: Box) -> bool:
-    """Whether the part `box` at `size` only has to be cut out, pixel by pixel."""
+    """Whether the part `box` at `size` only has to be cropped, pixel by pixel."""
     return _is_whole_pixels(box) and size == (box[2] - box[0], box[3] - box[1])
 
 
-_MOST_CLIPPED: Final = 1 / 2000
+_MAX_CLIPPED: Final = 1 / 2000
 
 
 def is_clipped(image: Image.Image) -> bool:
@@ -199,7 +199,7 @@ def is_clipped(image: Image.Image) -> bool:
     to be resampled again.
     """
     histogram = image.histogram()
-    most = _MOST_CLIPPED * image.width * image.height
+    most = _MAX_CLIPPED * image.width * image.height
     bands = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
     return any(histogram[256 * band + level] > most for band in range(bands) for level in (0, 255))
 
@@ -208,7 +208,7 @@ def is_clipped(image: Image.Image) -> bool:
 
 
 class Strip(NamedTuple):
-    """Rows of the result, and what of the source they need: its part, and the box within that."""
+    """Rows of the result, and the part of the source that they need, with the box within that."""
 
     first: int
     last: int
@@ -217,27 +217,27 @@ class Strip(NamedTuple):
 
 
 _STRIP_PIXELS: Final = 500_000
-_LEAST_ROWS: Final = 16
-# Half of what the widest kernel (Lanczos) reaches to each side, at the size of the source.
+_MIN_ROWS: Final = 16
+# Half of what the widest kernel (Lanczos) reaches to each side, at the scale of the source.
 _REACH: Final = 3
 
 
 def strips(image_size: Size, size: Size, box: Box) -> list[Strip]:
     """How to resample the part `box` of a picture to `size`, some rows at a time.
 
-    Each strip takes all the pixels that its rows are made of, so nothing shows where they meet.
+    Each strip takes all the pixels that its rows depend on, so no seams show.
     """
     left, top, right, bottom = box
     across, down = (right - left) / size[0], (bottom - top) / size[1]
     first, last = _reached(left, right, across, image_size[0])
     widest = max(size[0], (last - first) * down)
-    height = max(_LEAST_ROWS, int(_STRIP_PIXELS / widest))
+    height = max(_MIN_ROWS, int(_STRIP_PIXELS / widest))
     found = []
     for row in range(0, size[1], height):
         stop = min(size[1], row + height)
         begin, end = top + row * down, min(bottom, top + stop * down)
         upper, lower = _reached(begin, end, down, image_size[1])
-        # A rounding error may not put the box beyond the part.
+        # A rounding error must not put the box beyond the part.
         inner = (
             left - first,
             begin - upper,
@@ -249,7 +249,7 @@ def strips(image_size: Size, size: Size, box: Box) -> list[Strip]:
 
 
 def strip_pixels(image_size: Size, size: Size, box: Box) -> int:
-    """The most pixels that a strip has, of the source and of the result together."""
+    """The most pixels that a strip has, in the source and the result together."""
     return max(
         (strip.part[2] - strip.part[0]) * (strip.part[3] - strip.part[1])
         + size[0] * (strip.last - strip.first)
@@ -265,7 +265,7 @@ def _reached(start: float, stop: float, scale: float, length: int) -> tuple[int,
 def resize_strip(array: NDArray[Any], strip: Strip, width: int, kernel: str) -> NDArray[Any]:
     """The rows of one strip, `width` pixels wide, from its part of the source.
 
-    `array` is (height, width, channels), uint16 or float32 from 0 to 1; alpha comes last where
+    `array` is (height, width, channels), uint16 or float32 from 0 to 1; alpha comes last if
     there are two or four channels, is not premultiplied, and is premultiplied on the way. Floats
     may come out beyond 0 to 1.
     """
@@ -316,7 +316,7 @@ def resize_array(
 ) -> NDArray[np.uint16]:
     """Resample the part `box` of (height, width, channels) to `size`, width and height.
 
-    Alpha, where there are two or four channels, is premultiplied on the way.
+    Alpha, if there are two or four channels, is premultiplied on the way.
     """
     import numpy as np
 

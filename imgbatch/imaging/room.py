@@ -1,7 +1,7 @@
-"""Whether the system has memory to give.
+"""Whether the system has memory available.
 
-Codecs in C say of any failure that the data are broken, and those in Rust end the process where
-memory is short. So they are asked only for what there is, or judged afterwards.
+Codecs in C report any failure as broken data, and those in Rust end the process when memory is
+short. So they are called only for what there is, or judged afterwards.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import mmap
 from typing import Final
 
-_LEAST: Final = 1 << 20
+_MIN: Final = 1 << 20
 
 
 def is_there(length: int) -> bool:
-    """Whether so many bytes can be had at once; not more than that: nobody holds them."""
-    if length < _LEAST:
+    """Whether this many bytes can be allocated now; nothing reserves them."""
+    if length < _MIN:
         return True
     try:
         mmap.mmap(-1, length).close()

@@ -4,9 +4,9 @@ Turning by an angle is shearing along the rows, the columns and the rows again (
 algorithm for general raster rotation, Graphics Interface 1986; Unser, Thévenaz and Yaroslavsky,
 Convolution-based interpolation for fast, high-quality rotation of images, IEEE Trans. Image
 Processing 4(10), 1995). In a shear each row is only moved, by a fraction of a pixel (to the
-nearest 1/32 here): rows that are moved alike are resampled at once, with Lanczos and the SIMD that
-resizing has. That takes no longer than looking up each pixel, and is sharper than two-dimensional
-bicubic interpolation. It is done tile by tile: all that is in between stays small.
+nearest 1/32 here): rows that move alike are resampled together, with Lanczos and the SIMD code of
+resizing. That takes no longer than looking up each pixel, and is sharper than two-dimensional
+bicubic interpolation. It is done tile by tile, so that all intermediates stay small.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _PIECE: Final = 128
 """The most pixels of a row that are resampled in one piece."""
 
 _PHASES: Final = 32
-"""Into how many a pixel is divided."""
+"""Into how many parts a pixel is divided."""
 
 _REACH: Final = 4
-"""How many pixels the kernel reaches to each side, and one for what is rounded."""
+"""How many pixels the kernel reaches to each side, plus one for rounding."""
 
 _SPARE: Final = 2 * _TILE // _PIECE
-"""How many pixels more pieces of a row may have than the row."""
+"""How many more pixels the pieces of a row may have than the row."""
 
 Span = tuple[int, int]
-"""The first pixel, and the one after the last; perhaps beyond the image."""
+"""The first pixel, and the one after the last; possibly beyond the image."""
 
 Part = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
@@ -64,10 +64,10 @@ class Rotation(NamedTuple):
 def rotated(
     image: Image.Image, orientation: int, rotation: Rotation, background: tuple[int, ...] | None
 ) -> Image.Image:
-    """A turned image, of one in mode L, LA, RGB, RGBA or CMYK. Alpha is premultiplied on the way.
+    """A turned image, from one in mode L, LA, RGB, RGBA or CMYK. Alpha is premultiplied on the way.
 
     It is brought upright from its EXIF orientation first. Beyond its edges is the background, in
-    levels of its mode, and pixels on an edge are a mixture by how much the image covers of them.
+    levels of its mode, and pixels on an edge are mixed by how much of them the image covers.
     Without a background the outermost pixels are repeated.
     """
     made = Image.new(image.mode, rotation.after, background)
@@ -93,9 +93,9 @@ def _spans(length: int) -> list[Span]:
 
 
 def _cover(rotation: Rotation, box: Part) -> Image.Image | None:
-    """How much of each pixel of a tile lies in the image, from 0 to 255; None if all do.
+    """How much of each pixel of a tile is in the image, from 0 to 255; None if all are.
 
-    It is as much as of pixels that are turned with the image.
+    It is the same as for pixels that are turned with the image.
     """
     cosine, sine = math.cos(rotation.angle), math.sin(rotation.angle)
     across = _centred((box[0], box[2]), rotation.after[0]).astype(np.float32)
@@ -118,7 +118,7 @@ def _cover(rotation: Rotation, box: Part) -> Image.Image | None:
 
 
 def _sheared(image: Image.Image, orientation: int, rotation: Rotation, box: Part) -> Image.Image:
-    """A tile of the result, as `_premultiplied` has it.
+    """A tile of the result, in the form of `_premultiplied`.
 
     From the centre, the result shows at (x, y) what the image has at
     (x cos a + y sin a, y cos a - x sin a). With t = tan(a / 2) that is (u + t v, v), where
@@ -127,7 +127,7 @@ def _sheared(image: Image.Image, orientation: int, rotation: Rotation, box: Part
     (width, height), (wide, high) = rotation.before, rotation.after
     sine, tangent = math.sin(rotation.angle), math.tan(rotation.angle / 2)
     x, y = _centred((box[0], box[2]), wide), _centred((box[1], box[3]), high)
-    # What of the image's rows and columns is needed, from the last shear to the first.
+    # The part of the image's rows and columns that is needed, from the last shear to the first.
     columns = _reached(x, tangent, y, width)
     u = _centred(columns, width)
     rows = _reached(y, -sine, u, height)
@@ -144,7 +144,7 @@ def _sheared(image: Image.Image, orientation: int, rotation: Rotation, box: Part
 
 
 def _centred(span: Span, length: int) -> Floats:
-    """The middles of some pixels of a row of `length`, from its centre."""
+    """The centres of some pixels of a row of `length`, from its centre."""
     first, last = span
     return np.arange(first, last, dtype=np.float64) + (1 - length) / 2
 
@@ -156,10 +156,10 @@ def _reached(ahead: Floats, slope: float, aside: Floats, length: int) -> Span:
 
 
 def _moved(pixels: Pixels, starts: Floats, length: int) -> Pixels:
-    """Of each row `length` pixels, resampled from a start that may be a fraction."""
+    """For each row `length` pixels, resampled from a start that may be a fraction."""
     steps = np.rint(starts * _PHASES).astype(np.intp)
     whole, phases = steps // _PHASES - _REACH, steps % _PHASES
-    # The kernel's weights are computed for each pixel of a row, so rows are cut into short ones.
+    # The kernel's weights are computed for each pixel of a row, so rows are split into short ones.
     pieces = math.ceil(length / _PIECE)
     piece = math.ceil(length / pieces)
     windows = sliding_window_view(pixels, piece + 2 * _REACH, axis=1)
@@ -177,7 +177,7 @@ def _moved(pixels: Pixels, starts: Floats, length: int) -> Pixels:
 
 
 def _read(image: Image.Image, orientation: int, size: Size, columns: Span, rows: Span) -> Pixels:
-    """A part of an image of upright `size`, one number a pixel; beyond the edges repeated."""
+    """A part of an image of upright `size`, one number per pixel; repeated beyond the edges."""
     across = np.arange(*columns).clip(0, size[0] - 1)
     down = np.arange(*rows).clip(0, size[1] - 1)
     upright = int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1
@@ -193,13 +193,13 @@ def _read(image: Image.Image, orientation: int, size: Size, columns: Span, rows:
 
 
 def _as_channels(pixels: Pixels) -> Image.Image:
-    """As an image of four channels that have nothing to do with each other, or of one."""
+    """As an image of four independent channels, or of one."""
     mode = "L" if pixels.dtype == np.uint8 else "CMYK"
     return Image.frombuffer(mode, pixels.shape[::-1], pixels, "raw", mode, 0, 1)
 
 
 def _as_image(pixels: Pixels, mode: str) -> Image.Image:
-    """What `_read` made numbers of, in a mode of its own or premultiplied."""
+    """What `_read` turned into numbers, in a mode of its own or premultiplied."""
     layout = {"RGB": "RGBX", "LA": "RGBa", "RGBA": "RGBa"}.get(mode, mode)
     mode = "RGB" if mode == "RGB" else layout
     return Image.frombuffer(mode, pixels.shape[::-1], pixels, "raw", layout, 0, 1)
@@ -211,5 +211,5 @@ def _premultiplied(image: Image.Image) -> Image.Image:
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """As `_premultiplied` was given it."""
+    """In the mode that `_premultiplied` was given."""
     return image.convert("RGBA").convert(mode) if image.mode == "RGBa" else image

@@ -22,8 +22,8 @@ the first one, to as many rows without the reach, (height, width) or (height, wi
 
 
 def strips(size: Size) -> Iterator[tuple[int, int]]:
-    """The strips of a picture of `size`, from top to bottom: the first row of each, and the one
-    behind its last.
+    """The strips of a picture of `size`, from top to bottom: the first row of each, and the row
+    after its last.
     """
     width, height = size
     rows = max(1, STRIP_PIXELS // width)
@@ -32,10 +32,10 @@ def strips(size: Size) -> Iterator[tuple[int, int]]:
 
 
 def mapped(image: Image.Image, change: Change, *, reach: int = 0, mode: str = "") -> Image.Image:
-    """A new image of what `change` makes of each strip of an image of 8 bits a channel.
+    """A new image of what `change` makes of each strip of an 8-bit image.
 
-    Each strip is given `reach` pixels more at every side; beyond the image's edges the outermost
-    are repeated. What comes back is uint8, of `mode` if that is another than the image's own.
+    Each strip gets `reach` more pixels at every side; beyond the image's edges the outermost
+    are repeated. The result is uint8, in `mode` if that differs from the image's own.
     """
     import numpy as np
 

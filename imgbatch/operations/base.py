@@ -15,9 +15,9 @@ from imgbatch.model import Size
 from imgbatch.operations.parameters import Parameter
 
 _CONVERTED: Final = 8
-"""Bytes per pixel of what is converted before it is changed."""
+"""Bytes per pixel for a copy that is converted first."""
 _GREY: Final = 2 / 3
-"""What grey takes of the bytes that RGB does."""
+"""The fraction of the bytes for RGB that grey takes."""
 _PLAIN: Final = frozenset({"L", "LA", "RGB"})
 
 
@@ -34,33 +34,33 @@ def parameters_of(kind: type[Operation]) -> dict[str, Parameter]:
 class Operation(ABC):
     """A change to a picture: a frozen dataclass with validated fields. It knows no paths.
 
-    One that checks its fields further does so in `__post_init__`, and calls `check_fields`
-    first. Raises UsageError for what its fields cannot hold.
+    Operations that check their fields further do so in `__post_init__`, and call `check_fields`
+    first. Raises UsageError for invalid field values.
     """
 
     name: ClassVar[str]
     turns: ClassVar[bool] = False
-    """Whether it takes a picture that is not upright yet, and turns it itself."""
+    """Whether it accepts a picture that is not upright yet, and turns it itself."""
     pixelwise: ClassVar[bool] = False
-    """Whether each pixel becomes another by itself, so that it may as well be done to a picture
-    that a decoder shrank."""
+    """Whether each pixel changes independently, so that the operation may as well be applied to a
+    picture that a decoder shrank."""
     sizes_known: ClassVar[bool] = True
-    """Whether `output_size` tells the size after it, whatever the picture shows."""
+    """Whether `output_size` gives the size of the result whatever the picture shows."""
     example: ClassVar[str] = ""
-    """The words of its picture in the documentation; empty for its name alone."""
+    """The arguments for its picture in the documentation; empty for its name alone."""
     memory: ClassVar[float] = 12.5
-    """Bytes per pixel that it takes beside the picture given, at most, the result included: of
-    RGB of 8 bits. Grey takes two thirds of that, whatever is converted first 8 more."""
+    """Bytes per pixel that it takes besides the given picture, at most, the result included: for
+    8-bit RGB. Grey takes two thirds of that, and whatever is converted first 8 more."""
     keeps_grey: ClassVar[bool] = False
     """Whether grey pictures always stay grey."""
     any_mode: ClassVar[bool] = False
-    """Whether it takes pixels of any mode as they are: then `memory` is in proportion to them."""
+    """Whether it accepts pixels of any mode directly: `memory` is then proportional to them."""
 
     def __post_init__(self) -> None:
         self.check_fields()
 
     def check_fields(self) -> None:
-        """Check every declared field, and give it the type that operations work with."""
+        """Check every declared field, and convert it to the type that operations work with."""
         for key, declared in parameters_of(type(self)).items():
             value = declared.check(f"{self.name}: {key}", getattr(self, key))
             object.__setattr__(self, key, value)
@@ -72,17 +72,18 @@ class Operation(ABC):
 
     @abstractmethod
     def apply(self, picture: Picture) -> Picture:
-        """The changed picture; the given one stays as it is. Raises PictureError."""
+        """The changed picture; the given one stays unchanged. Raises PictureError."""
 
     def settled(self, picture: Picture) -> Operation:
-        """What to do to all frames of an animation that begins with `picture`.
+        """The operation to apply to all frames of an animation that begins with `picture`.
 
-        One that goes by what it sees must not go another way in each frame: that would flicker.
+        One that depends on the picture must not do something else in each frame: that would
+        flicker.
         """
         return self
 
     def output_size(self, size: Size) -> Size:
-        """The upright size after it, of a picture with `size` before."""
+        """The upright size of the result for a picture of `size`."""
         return size
 
     def output_mode(self, mode: str) -> str:
@@ -102,21 +103,21 @@ class Operation(ABC):
         return int(max(before[0] * before[1], after[0] * after[1]) * each)
 
     def kept_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """How many more bytes are taken by it and stay taken after it: buffers of a library."""
+        """How many more bytes it takes that stay taken afterwards: buffers of a library."""
         return 0
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
-        """The least size it can start from, of a picture whose file has `size`, if what comes
-        after it needs `wanted` pixels of its result.
+        """The least size it can start from, for a picture whose file has `size`, if later
+        operations need `wanted` pixels of its result.
         """
         return wanted if self.pixelwise else size
 
 
 @contextmanager
 def blamed(operation: Operation) -> Iterator[None]:
-    """Make what an operation raises inside a PictureError that names it.
+    """Turn what an operation raises inside into a PictureError that names it.
 
-    A PictureError stays as it is, and so does a want of memory.
+    A PictureError is passed on unchanged, and so is a lack of memory.
     """
     try:
         yield
@@ -136,9 +137,9 @@ AnyOperation = TypeVar("AnyOperation", bound=type[Operation])
 def register(kind: AnyOperation) -> AnyOperation:
     """Make an operation known under its name, to `--filter`, recipes and the documentation."""
     if kind.name != kind.name.strip().lower():
-        raise ValueError(f"the name of an operation is in lower case: {kind.name}")
+        raise ValueError(f"the name of an operation must be in lower case: {kind.name}")
     if kind.name in _registry:
-        raise ValueError(f"there are two operations called {kind.name}")
+        raise ValueError(f"two operations are called {kind.name}")
     _registry[kind.name] = kind
     return kind
 

@@ -1,6 +1,6 @@
 """Operations on colours: how strong they are, which, and whether there are any.
 
-Sepia, saturation and hue are those of the W3C's Filter Effects Module Level 1 (section 9, the
+Sepia, saturation and hue follow the W3C's Filter Effects Module Level 1 (section 9, the
 shorthand functions), so that a filter looks like its namesake in CSS.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import cube
@@ -36,21 +38,21 @@ _IN_GREY: Final = {
 
 
 Matrix = tuple[tuple[float, float, float], ...]
-"""Three rows: red, green and blue after, each a sum of red, green and blue before."""
+"""Three rows: the new red, green and blue, each a sum of the old red, green and blue."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixOperation(ToneOperation):
-    """Base of those that mix the channels."""
+    """Base of operations that mix the channels."""
 
     @abstractmethod
     def matrix(self) -> Matrix:
-        """What each channel after is made of."""
+        """What each new channel is made of."""
 
     def change(self, image: Image.Image) -> Image.Image:
         """Mix in floating point, round and clip."""
         flat = [cell for row in self.matrix() for cell in (*row, 0.0)]
-        # Pillow copies what is in that mode already.
+        # Pillow copies an image that already has that mode.
         colours = image if image.mode == "RGB" else image.convert("RGB")
         return colours.convert("RGB", tuple(flat))
 
@@ -58,14 +60,14 @@ class MatrixOperation(ToneOperation):
 @register
 @dataclass(frozen=True, slots=True)
 class Grayscale(Operation):
-    """Black and white, by the luma of Rec. ITU-R BT.601: one grey channel is left."""
+    """Black and white, by the luma of Rec. ITU-R BT.601: the result has one grey channel."""
 
     name: ClassVar[str] = "grayscale"
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = 5.5
 
     def output_mode(self, mode: str) -> str:
-        """Grey, of as many bits."""
+        """Grey, with as many bits."""
         return _IN_GREY.get(mode, mode)
 
     def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
@@ -93,7 +95,7 @@ class Sepia(MatrixOperation):
 
     name: ClassVar[str] = "sepia"
     keeps_grey: ClassVar[bool] = False
-    amount: float = parameter(1.0, low=0, high=1, help="how much of it")
+    amount: float = parameter(1.0, low=0, high=1, help="strength")
 
     def matrix(self) -> Matrix:
         """Between the identity and the sepia matrix."""
@@ -105,7 +107,7 @@ class Sepia(MatrixOperation):
         )
 
     def apply(self, picture: Picture) -> Picture:
-        """In sRGB, which the matrix is made for; a grey picture becomes a colour one."""
+        """In sRGB, for which the matrix is made; a grey picture becomes a colour one."""
         from imgbatch.imaging import colour
 
         return ToneOperation.apply(self, colour.to_srgb(picture))
@@ -131,7 +133,6 @@ class Saturation(MatrixOperation):
         )
 
     def apply(self, picture: Picture) -> Picture:
-        """Grey pictures have no colour to change."""
         if picture.mode in _GREY:
             return picture
         return ToneOperation.apply(self, picture)
@@ -167,17 +168,16 @@ class Hue(MatrixOperation):
         return red, green, blue
 
     def apply(self, picture: Picture) -> Picture:
-        """Grey pictures stay as they are."""
         return picture if picture.mode in _GREY else ToneOperation.apply(self, picture)
 
 
 @register
 @dataclass(frozen=True, slots=True)
 class Vibrance(ToneOperation):
-    """Strengthen weak colours more than strong ones, and spare the colours of skin.
+    """Strengthen weak colours more than strong ones, and spare skin tones.
 
     With the saturation s = (max - min) / 255 of a pixel and its luma Y (Rec. 709), each channel c
-    becomes Y + (c - Y) f, where f = 1 + amount (1 - s) (1 - k / 2). The measure of skin, k, is 1 at
+    becomes Y + (c - Y) f, where f = 1 + amount (1 - s) (1 - k / 2). The skin measure k is 1 at
     a hue of 25 degrees and falls to 0 at 0 and 50. With a negative amount f = 1 + amount (1 - s):
     weak colours fade first. Grey pictures have no colours.
     """
@@ -188,13 +188,11 @@ class Vibrance(ToneOperation):
     amount: float = parameter(0.4, low=-1, high=1, help="how much; 0 changes nothing")
 
     def apply(self, picture: Picture) -> Picture:
-        """Grey pictures stay as they are."""
         if picture.mode in _GREY or not self.amount:
             return picture
         return ToneOperation.apply(self, picture)
 
     def change(self, image: Image.Image) -> Image.Image:
-        """In strips of float32."""
         from imgbatch.imaging import strips
 
         return strips.mapped(image, self._strip)
@@ -207,7 +205,8 @@ class Vibrance(ToneOperation):
         spread = most - np.minimum(np.minimum(red, green), blue)
         more = (1 - spread * np.float32(1 / 255)) * np.float32(self.amount)
         if self.amount > 0:
-            # Where red is greatest this is the hue in units of 60 degrees, and 25 of them 5/12.
+            # Where red is the largest, this is the hue in units of 60 degrees, and 25
+            # degrees is 5/12.
             hue = (green - blue) / np.maximum(spread, 1)
             skin = 1 - np.abs(hue - np.float32(_SKIN)) * np.float32(1 / _SKIN)
             np.maximum(skin, 0, out=skin)
@@ -215,7 +214,7 @@ class Vibrance(ToneOperation):
             skin *= np.float32(-0.5)
             skin += 1
             more *= skin
-        # Y + (c - Y) f is c f - Y (f - 1); and half a level is added, to round by cutting off.
+        # Y + (c - Y) f is c f - Y (f - 1); half a level is added, so that truncation rounds.
         less = np.float32(0.2126) * red + np.float32(0.7152) * green + np.float32(0.0722) * blue
         less *= more
         less -= np.float32(0.5)
@@ -239,9 +238,9 @@ class Lut(Operation):
 
     Adobe's Cube LUT Specification 1.0, with trilinear interpolation. Such tables are made for sRGB,
     so a picture in another profile is converted first; a grey one becomes a colour one. A table of
-    more than 65 colours a side, or with a domain other than 0 to 1, is resampled to 65. With less
-    than all of its amount, each colour of the table is mixed with the one that it stands for. What
-    comes out below 0 or above 1 is clipped.
+    more than 65 colours per side, or with a domain other than 0 to 1, is resampled to 65. With an
+    amount below 1, each colour of the table is mixed with the colour that it replaces. Results
+    below 0 or above 1 are clipped.
     """
 
     name: ClassVar[str] = "lut"
@@ -249,7 +248,7 @@ class Lut(Operation):
     example: ClassVar[str] = "lut:file=sample_images/film.cube"
     memory: ClassVar[float] = 9
     file: Attachment | str | None = parameter(None, kind=FileKind("a .cube file"), help="the table")
-    amount: float = parameter(1.0, low=0, high=1, help="how much of it; 0 changes nothing")
+    amount: float = parameter(1.0, low=0, high=1, help="strength; 0 changes nothing")
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -266,7 +265,6 @@ class Lut(Operation):
         return self.file.data if isinstance(self.file, Attachment) else b""
 
     def apply(self, picture: Picture) -> Picture:
-        """Look up every colour; alpha stays."""
         from imgbatch.imaging import colour
 
         if not self.amount:
@@ -282,8 +280,8 @@ class Lut(Operation):
 
 @lru_cache(maxsize=8)
 def _curves(data: bytes, amount: float) -> tuple[int, ...]:
-    """256 levels for each channel, one behind the other: of colours for a table of one dimension,
-    of greys for any."""
+    """256 levels for each channel, concatenated: colours for a one-dimensional table, greys for any
+    table."""
     import numpy as np
     from PIL import Image
 
@@ -301,10 +299,10 @@ def _curves(data: bytes, amount: float) -> tuple[int, ...]:
     return tuple(found)
 
 
-_MOST: Final = 65
-"""The most colours a side that Pillow takes."""
+_MAX: Final = 65
+"""The most colours per side that Pillow accepts."""
 _BEYOND: Final = 2
-"""How far beyond black and white, about, its tables go. Only what is interpolated is clipped."""
+"""About how far beyond black and white its tables reach. Only interpolated values are clipped."""
 
 
 @lru_cache(maxsize=8)
@@ -315,11 +313,11 @@ def _filter(data: bytes, amount: float) -> ImageFilter.Color3DLUT:
 
     table = cube.read(data)
     values = np.clip(table.array(), -_BEYOND, _BEYOND)
-    if table.size > _MOST or table.domain != ((0, 0, 0), (1, 1, 1)):
+    if table.size > _MAX or table.domain != ((0, 0, 0), (1, 1, 1)):
         values = _resampled(values, table)
     size = len(values)
     if amount < 1:
-        # Straight lines stay so under interpolation, so the mix may as well be in the table.
+        # Interpolation keeps straight lines straight, so the mix may as well be in the table.
         steps = np.linspace(0, 1, size, dtype=np.float32)
         blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
         same = np.stack([red, green, blue], axis=-1)
@@ -329,11 +327,11 @@ def _filter(data: bytes, amount: float) -> ImageFilter.Color3DLUT:
 
 
 def _resampled(values: NDArray[np.float32], table: cube.Cube) -> NDArray[np.float32]:
-    """A table of 65 colours a side for 0 to 1, one axis after the other."""
+    """A table of 65 colours per side for 0 to 1, resampled one axis after the other."""
     import numpy as np
 
     low, high = table.domain
-    steps = np.linspace(0, 1, _MOST)
+    steps = np.linspace(0, 1, _MAX)
     for axis, band in enumerate((2, 1, 0)):
         places = (steps - low[band]) / (high[band] - low[band]) * (table.size - 1)
         places = np.clip(places, 0, table.size - 1)

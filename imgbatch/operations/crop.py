@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture, has_alpha, turn
@@ -27,18 +29,16 @@ _SIDE: Final = rf"\d{{1,6}}|{_NUMBER}%"
 _GEOMETRY: Final = re.compile(
     rf"({_SIDE})[x×]({_SIDE})(?:([+-]\d{{1,6}})([+-]\d{{1,6}}))?", re.ASCII
 )
-_FOLLOW_HELP: Final = "turn the ratio with the picture: 3:2 is 2:3 for one that is higher than wide"
+_FOLLOW_HELP: Final = "turn the ratio with the picture: 3:2 becomes 2:3 for a portrait"
 
 
-class WordKind(Kind):
-    """A word of some form, which stays a word."""
+class WordKind(Kind, frozen=True):
+    """A string in some form, which stays a string."""
 
     def read(self, word: str) -> Any:
-        """The word without spaces around it."""
         return word.strip()
 
     def check(self, value: Any) -> Value:
-        """The word, if it has the form. Numbers may be given as such."""
         word = f"{value:g}" if type(value) in (int, float) else value
         if not isinstance(word, str):
             raise ValueError
@@ -47,19 +47,18 @@ class WordKind(Kind):
 
     @abstractmethod
     def parse(self, word: str) -> object:
-        """What the word means; raises ValueError."""
+        """The meaning of the string; raises ValueError."""
 
 
-class RatioKind(WordKind):
+class RatioKind(WordKind, frozen=True):
     """Width to height."""
 
     @property
     def expected(self) -> str:
-        """What values are allowed, in words."""
         return "width to height, such as 16:9, 4x5 or 1.91"
 
     def parse(self, word: str) -> tuple[float, float]:
-        """Both numbers; the height is 1 where it is not given."""
+        """Both numbers; the height is 1 if it is not given."""
         found = _RATIO.fullmatch(word)
         if found is None:
             raise ValueError
@@ -69,16 +68,15 @@ class RatioKind(WordKind):
         return width, height
 
 
-class GeometryKind(WordKind):
-    """Width and height, and perhaps the place of the upper left corner."""
+class GeometryKind(WordKind, frozen=True):
+    """Width and height, and optionally the place of the upper left corner."""
 
     @property
     def expected(self) -> str:
-        """What values are allowed, in words."""
         return "width and height, such as 800x600, 80%x80% or 800x600+100+50 (from left and top)"
 
     def parse(self, word: str) -> tuple[str, str, tuple[int, int] | None]:
-        """Both sides as words, and left and top if they are given."""
+        """Both sides as strings, and left and top if they are given."""
         found = _GEOMETRY.fullmatch(word)
         if found is None:
             raise ValueError
@@ -94,7 +92,7 @@ _GEOMETRIES: Final = GeometryKind()
 
 @dataclass(frozen=True, slots=True)
 class CutOperation(Operation):
-    """Base of those that keep a part, and can tell how large it is from the picture's size."""
+    """Base of operations that keep a part whose size follows from the picture's size."""
 
     turns: ClassVar[bool] = True
     memory: ClassVar[float] = 4.1
@@ -119,16 +117,16 @@ class CutOperation(Operation):
 class Crop(CutOperation):
     """Keep a part of the picture: of a size and at a place, or the largest of a ratio.
 
-    A geometry is in pixels of the picture as it is before, upright, or in per cent of its sides;
-    without a place, `gravity` says which part is kept. Of what is larger than the picture or lies
-    beyond it, only what there is is kept; a file of which nothing would be left fails. A side
-    that is not whole is rounded. No pixel is changed, in any mode, and none is enlarged.
+    A geometry is in pixels of the upright picture at this point, or in per cent of its sides;
+    without a place, `gravity` says which part is kept. A part that is larger than the picture
+    or reaches beyond it is cut off at the edges; if nothing would be left, the file fails.
+    Fractions of a pixel are rounded. No pixel is changed, in any mode, and none is enlarged.
     """
 
     name: ClassVar[str] = "crop"
     example: ClassVar[str] = "crop:ratio=1:1"
     geometry: str | None = parameter(
-        None, kind=_GEOMETRIES, help="size of the part, and perhaps its place"
+        None, kind=_GEOMETRIES, help="size of the part, and optionally its place"
     )
     ratio: str | None = parameter(None, kind=_RATIOS, help="shape of the part, instead")
     gravity: Gravity = parameter("center", choices=GRAVITIES, help="which part is kept")
@@ -153,7 +151,7 @@ class Crop(CutOperation):
             )
 
     def output_size(self, size: Size) -> Size:
-        """Of the part that lies in the picture; a side is never 0."""
+        """The size of the part that lies in the picture; a side is never 0."""
         left, top, right, bottom = self._part(size)
         return max(1, right - left), max(1, bottom - top)
 
@@ -170,7 +168,7 @@ class Crop(CutOperation):
         return cut(picture, part)
 
     def _part(self, size: Size) -> Part:
-        """What is kept of an upright picture of `size`; of no extent if it lies beyond."""
+        """The kept part of an upright picture of `size`; empty if it lies beyond."""
         if self.geometry is None:
             kept = _largest(size, self.ratio or "", follow=self.follow)
             return _gravitated(kept, size, self.gravity)
@@ -230,38 +228,35 @@ def cut(picture: Picture, part: Part) -> Picture:
 @register
 @dataclass(frozen=True, slots=True)
 class SmartCrop(CutOperation):
-    """Keep the part of a ratio that draws the eye most: detail, colour and skin.
+    """Keep the part of a given ratio that draws the eye most: detail, colour and skin.
 
-    On the picture at 160 pixels, attention is measured by gradients, by how far colours are from
-    the mean, and by the tones of skin (imgbatch/imaging/attention.py has the formulas). Of all
-    windows of the ratio, the largest ones divided by `zoom`, the one is kept that has the most of
-    it inside, counted twice but for the outermost eighth at each edge, and a quarter more around
-    the points where its thirds meet. If nothing draws the eye, the centre is kept. All frames of
-    an animation are cut as the first one is. No pixel is changed, in any mode.
+    Attention is measured on the picture at 160 pixels: by gradients, by how far colours are from
+    the mean, and by skin tones (imgbatch/imaging/attention.py has the formulas). Of all windows
+    of the ratio, at the largest size divided by `zoom`, the one with the most attention is kept.
+    Attention counts twice except in the outermost eighth at each edge, and a quarter more around
+    the points where the thirds of the window meet. If nothing draws the eye, the centre is kept.
+    All frames of an animation are cropped like the first. No pixel is changed, in any mode.
     """
 
     name: ClassVar[str] = "smart-crop"
     memory: ClassVar[float] = 8
     ratio: str = parameter("1:1", kind=_RATIOS, help="shape of the part")
     zoom: float = parameter(
-        1.0, low=1, high=8, help="how many times smaller than the largest part it is"
+        1.0, low=1, high=8, help="how many times smaller than the largest possible part"
     )
     follow: bool = parameter(False, help=_FOLLOW_HELP)
 
     def output_size(self, size: Size) -> Size:
-        """The largest size of the ratio, divided by the zoom."""
         return _largest(size, self.ratio, follow=self.follow, zoom=self.zoom)
 
     def kept_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """The resampler keeps what it multiplied alpha into."""
+        """The resampler keeps the pixels with alpha multiplied in."""
         return 4 * before[0] * before[1] if has_alpha(mode) else 0
 
     def apply(self, picture: Picture) -> Picture:
-        """Look at a small picture, cut the large one."""
         return cut(picture, self._part(picture))
 
     def settled(self, picture: Picture) -> Operation:
-        """The part that is kept of this one."""
         return _crop_to(self._part(picture))
 
     def _part(self, picture: Picture) -> Part:
@@ -284,7 +279,7 @@ def _crop_to(part: Part) -> Crop:
 
 
 def _small(picture: Picture, side: int) -> Image.Image:
-    """A picture in sRGB of 8 bits, upright, with no side longer than `side`."""
+    """A picture in 8-bit sRGB, upright, with no side longer than `side`."""
     from imgbatch.imaging import colour, resample
 
     left, top, right, bottom = picture.area
@@ -299,14 +294,14 @@ def _small(picture: Picture, side: int) -> Image.Image:
 @register
 @dataclass(frozen=True, slots=True)
 class Trim(Operation):
-    """Cut off borders of one colour.
+    """Crop borders of one colour.
 
-    The colour is that of the corner that most corners are like (of several, the first from the
-    upper left, row by row). Rows and columns at the edges are cut off as long as no channel of
-    any pixel in them, alpha too, is more than `tolerance` levels of 255 away from it. Colours are
-    compared with alpha multiplied in, so all that is transparent is alike, and in 8 bits. A
-    picture of one colour is left as it is, and all frames of an animation are cut as the first
-    one is. No pixel is changed, in any mode.
+    The colour is that of the corner that most corners resemble (of several, the first from the
+    upper left, row by row). Rows and columns at the edges are cropped as long as no channel of any
+    pixel in them, including alpha, differs from it by more than `tolerance` levels of 255. Colours
+    are compared in 8 bits with alpha multiplied in, so all transparent pixels are alike. A picture
+    of one colour stays unchanged, and all frames of an animation are cropped like the first. No
+    pixel is changed, in any mode.
     """
 
     name: ClassVar[str] = "trim"
@@ -318,15 +313,17 @@ class Trim(Operation):
         10, low=0, high=254, unit="levels", help="how much a border may differ from its colour"
     )
     margin: float = parameter(
-        0.0, low=0, high=100, unit="%", help="what is kept around, of the shorter side of the rest"
+        0.0,
+        low=0,
+        high=100,
+        unit="%",
+        help="margin to keep, relative to the shorter side of the rest",
     )
 
     def apply(self, picture: Picture) -> Picture:
-        """Measure in strips."""
         return cut(picture, self._part(picture))
 
     def settled(self, picture: Picture) -> Operation:
-        """The part that is kept of this one."""
         return _crop_to(self._part(picture))
 
     def _part(self, picture: Picture) -> Part:
@@ -345,7 +342,7 @@ class Trim(Operation):
 
 
 def _contents(picture: Picture, tolerance: int) -> Part | None:
-    """What is within the borders of an upright picture; None if there is nothing."""
+    """The part within the borders of an upright picture; None if there is nothing."""
     from PIL import Image, ImageChops
 
     from imgbatch.imaging.strips import strips

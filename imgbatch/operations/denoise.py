@@ -1,4 +1,4 @@
-"""Taking noise away."""
+"""Noise reduction."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 _STRENGTH: Final = 0.25
 _COLOUR: Final = 0.5
-_MOST: Final = 20
-"""The noise in levels that a strength of 1 is for, and a colour of 1."""
+_MAX: Final = 20
+"""The noise in levels at a strength of 1, and at a colour of 1."""
 
 
 @register
 @dataclass(frozen=True, slots=True)
 class Denoise(ToneOperation):
-    """Take the noise of high sensitivities away, and keep edges; or the median, for specks.
+    """Remove high-ISO noise and keep edges; or take the median, against specks.
 
     smooth is a guided filter: in each window of 5 x 5 with mean m and variance v a pixel x is
     estimated as x + u * (m - x), with u = n / max(v, n) for the noise's variance n (Lee, Digital
     image enhancement and noise filtering by use of local statistics, IEEE TPAMI 2, 1980), and it
-    becomes the mean, weighted by u, of what its windows say (He et al., Guided image filtering,
-    IEEE TPAMI 35, 2013). Unlike a bilateral filter it knows noise from detail by how much there
-    is, and takes sums only. It is done to the luma (Rec. ITU-R BT.601), and to how far blue and
-    red are from it, where windows are of 5 x 5 cells of 2 x 2 pixels, and v is the mean of both
-    variances. The noise's standard deviation is 20 * strength levels in the luma, and 20 * colour
-    in the colours.
+    becomes the mean, weighted by u, of the estimates of its windows (He et al., Guided image
+    filtering, IEEE TPAMI 35, 2013). Unlike a bilateral filter it distinguishes noise from detail by
+    amount, and needs only sums. It is applied to the luma (Rec. ITU-R BT.601), and to the
+    differences of blue and red from it, where windows are of 5 x 5 cells of 2 x 2 pixels, and v is
+    the mean of both variances. The noise's standard deviation is 20 * strength levels in the luma,
+    and 20 * colour in the colours.
 
-    median is the middle one of the levels in a square of 2 * radius + 1 pixels, in each channel.
+    median is the median level in a square of 2 * radius + 1 pixels, in each channel.
     """
 
     name: ClassVar[str] = "denoise"
@@ -47,15 +47,15 @@ class Denoise(ToneOperation):
     strength: float | None = parameter(
         None,
         kind=Number(0, 1),
-        help=f"of smooth: how much, {_STRENGTH:g} if not given; 0 leaves the luma as it is",
+        help=f"for smooth: strength in the luma, {_STRENGTH:g} by default; 0 changes nothing",
     )
     colour: float | None = parameter(
         None,
         kind=Number(0, 1),
-        help=f"of smooth: how much colours, {_COLOUR:g} if not given; 0 leaves them as they are",
+        help=f"for smooth: strength in the colours, {_COLOUR:g} by default; 0 changes nothing",
     )
     radius: int | None = parameter(
-        None, kind=Number(1, 3, "pixels", whole=True), help="of median: 1 if not given"
+        None, kind=Number(1, 3, "pixels", whole=True), help="for median: 1 by default"
     )
 
     def __post_init__(self) -> None:
@@ -71,13 +71,12 @@ class Denoise(ToneOperation):
                 )
 
     def change(self, image: Image.Image) -> Image.Image:
-        """By one of the two."""
         if self.method == "median":
             from imgbatch.imaging.median import median
 
             return median(image, 1 if self.radius is None else self.radius)
-        luma = _MOST * (_STRENGTH if self.strength is None else self.strength)
-        colours = _MOST * (_COLOUR if self.colour is None else self.colour)
+        luma = _MAX * (_STRENGTH if self.strength is None else self.strength)
+        colours = _MAX * (_COLOUR if self.colour is None else self.colour)
         if not luma and (not colours or image.mode == "L"):
             return image
         from imgbatch.imaging.denoising import denoised

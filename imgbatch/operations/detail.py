@@ -1,6 +1,6 @@
-"""Operations on a pixel and its neighbours: blur, and sharpening by what a blur takes away.
+"""Operations on a pixel and its neighbours: blur, and sharpening by what a blur removes.
 
-All that sharpen work on the luma alone, and add the same to every channel, so that colours get no
+All sharpening works on the luma alone, and adds the same to every channel, so that colours get no
 fringes.
 """
 
@@ -25,23 +25,22 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float32]
     Excesses = Iterator[tuple[int, Rows]]
     """Strips from top to bottom: the number of the first row, and for each pixel of (rows, width)
-    how many levels to take away. What a blur has more than the luma makes that sharper."""
+    how many levels to subtract: the blurred luma minus the luma makes that sharper."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharpeningOperation(ToneOperation):
-    """Base of those that add detail of the luma to every channel."""
+    """Base of operations that add detail of the luma to every channel."""
 
     pixelwise: ClassVar[bool] = False
     memory: ClassVar[float] = 6
 
     def change(self, image: Image.Image) -> Image.Image:
-        """Strip by strip, rounded once."""
         return _without(image, self.excesses(image))
 
     @abstractmethod
     def excesses(self, image: Image.Image) -> Excesses:
-        """What to take away."""
+        """What to subtract."""
 
 
 @register
@@ -54,15 +53,15 @@ class Sharpen(SharpeningOperation):
     """
 
     name: ClassVar[str] = "sharpen"
-    amount: float = parameter(0.8, low=0, high=8, help="how much; 0 changes nothing")
+    amount: float = parameter(0.8, low=0, high=8, help="strength; 0 changes nothing")
 
     def excesses(self, image: Image.Image) -> Excesses:
-        """In int16: the blur is exact there, and only amount needs a rounding."""
+        """In int16: the blur is exact there, and only the amount needs rounding."""
         import numpy as np
 
         from imgbatch.imaging.strips import strips
 
-        # The blur is kept 16-fold (its weights 1 2 1 across and down), so it is a whole number.
+        # The blur is kept 16-fold (with weights 1 2 1 across and down), so it is a whole number.
         factor = np.float32(self.amount / 16)
         luma = np.pad(np.asarray(image.convert("L")), 1, mode="edge")
         for top, bottom in strips(image.size):
@@ -82,9 +81,9 @@ class Unsharp(SharpeningOperation):
     """Sharpen detail of a given size: an unsharp mask with radius, amount and threshold.
 
     The detail is luma minus its Gaussian blur of standard deviation `radius`. Detail of up to
-    `threshold` levels changes nothing; of more, what is beyond the threshold counts, so that
-    nothing jumps there. `amount` times that is added to every channel: 1.5 is what other programs
-    call 150 %. Only the luma is looked at, so colours get no fringes.
+    `threshold` levels changes nothing; from larger detail the threshold is subtracted, so that
+    there is no jump. `amount` times that is added to every channel: 1.5 is what other programs
+    call 150 %. Only the luma is measured, so colours get no fringes.
     """
 
     name: ClassVar[str] = "unsharp"
@@ -92,13 +91,12 @@ class Unsharp(SharpeningOperation):
     radius: float = parameter(
         1.0, low=0.1, high=250, unit="pixels", help="standard deviation of the Gaussian"
     )
-    amount: float = parameter(0.8, low=0, high=10, help="how much; 0 changes nothing")
+    amount: float = parameter(0.8, low=0, high=10, help="strength; 0 changes nothing")
     threshold: float = parameter(
-        0.0, low=0, high=255, unit="levels", help="detail that is left alone, as of noise"
+        0.0, low=0, high=255, unit="levels", help="detail up to this is left alone, such as noise"
     )
 
     def excesses(self, image: Image.Image) -> Excesses:
-        """The blur less the luma, beyond the threshold."""
         import numpy as np
 
         luma = image.convert("L")
@@ -125,19 +123,19 @@ _MEDIA: Final = {
 }
 _STRENGTHS: Final = {"low": 0.6, "standard": 1.0, "high": 1.6}
 _MINUTES: Final = 60 * 180 / math.pi
-"""Minutes of arc in a radian: a picture's long edge has as many, seen from as far away."""
-_MOST_BEYOND: Final = 12
-"""How many levels an edge may become brighter or darker than what lies around it."""
+"""Minutes of arc in a radian: as many as a picture's long edge has when seen from that far away."""
+_MAX_BEYOND: Final = 12
+"""How many levels an edge may become brighter or darker than its surroundings."""
 
 
 @register
 @dataclass(frozen=True, slots=True)
 class OutputSharpen(SharpeningOperation):
-    """Sharpen the finished size for a screen, or for glossy or matte paper, as its last filter.
+    """Sharpen at the finished size for a screen, or for glossy or matte paper, as the last filter.
 
     The detail is luma minus its Gaussian blur. Added to every channel is the detail times an
-    amount, of which no more than takes the luma 12 levels beyond the darkest or the brightest of
-    the pixel and its eight neighbours: fine texture gets all of it, and no edge a wide halo.
+    amount, but no more than takes the luma 12 levels beyond the darkest or the brightest of the
+    pixel and its eight neighbours: fine texture gets all of it, and no edge a wide halo.
 
         medium   radius                                 amount
         screen   0.6 pixels                             0.7
@@ -145,10 +143,10 @@ class OutputSharpen(SharpeningOperation):
         matte    1.4 minutes of arc, or 1 pixel         1.3
 
     The radius is the larger of the two. On a screen, pixels are about as small as an eye can
-    tell apart, so only the softness that resizing leaves is undone. A print is looked at from
-    about as far away as it is long, however large it is: so a minute of arc, which is what a
-    good eye can tell apart (ISO 8596), is 1 / 3438 of the long edge; 1.2 pixels of 4000. Ink
-    spreads, more so on matte paper. Strength low is 0.6 of the amount, high is 1.6 of it.
+    resolve, so only the softness of resizing is undone. A print is viewed from about as far away
+    as it is long, however large it is: so a minute of arc, which is what a good eye can resolve
+    (ISO 8596), is 1 / 3438 of the long edge: 1.2 pixels of 4000. Ink spreads, more so on matte
+    paper. Strength low is 0.6 of the amount, high is 1.6 of it.
     """
 
     name: ClassVar[str] = "output-sharpen"
@@ -157,7 +155,7 @@ class OutputSharpen(SharpeningOperation):
     strength: str = parameter("standard", choices=tuple(_STRENGTHS), help="how strong")
 
     def excesses(self, image: Image.Image) -> Excesses:
-        """The blur less the luma, but not too much beyond what lies around."""
+        """The blur minus the luma, limited by what surrounds each pixel."""
         import numpy as np
 
         medium = _MEDIA[self.medium]
@@ -171,8 +169,8 @@ class OutputSharpen(SharpeningOperation):
             darkest, brightest = _extremes(luma, top, len(excess))
             most = (rows - darkest).astype(np.float32)
             least = (brightest - rows).astype(np.float32)
-            most += _MOST_BEYOND
-            least += _MOST_BEYOND
+            most += _MAX_BEYOND
+            least += _MAX_BEYOND
             yield top, np.clip(excess, np.negative(least, out=least), most, out=excess)
 
 
@@ -210,7 +208,7 @@ def _extremes(
 
 
 def _without(image: Image.Image, excesses: Excesses) -> Image.Image:
-    """A new image, L or RGB as the given one, with the same taken from all its channels."""
+    """A new image, L or RGB like the given one, with the same subtracted from all its channels."""
     import numpy as np
     from PIL import Image
 
@@ -230,7 +228,7 @@ def _without(image: Image.Image, excesses: Excesses) -> Image.Image:
     return made
 
 
-_LEAST_RADIUS: Final = 0.2
+_MIN_RADIUS: Final = 0.2
 """Below it 4 * exp(-1 / (2 * 0.2**2)) * 255 is less than a hundredth of a level."""
 
 
@@ -239,9 +237,9 @@ _LEAST_RADIUS: Final = 0.2
 class Blur(Operation):
     """Soften: a Gaussian blur, with colours weighted by their alpha.
 
-    The Gaussian is sampled at whole pixels and cut off at four standard deviations; beyond the
-    picture's edges its outermost pixels go on. It is computed in floating point and rounded once.
-    A radius below 0.2 changes nothing.
+    The Gaussian is sampled at whole pixels and cut off at four standard deviations; the picture's
+    outermost pixels are repeated beyond its edges. It is computed in floating point and rounded
+    once. A radius below 0.2 changes nothing.
     """
 
     name: ClassVar[str] = "blur"
@@ -252,14 +250,13 @@ class Blur(Operation):
     )
 
     def apply(self, picture: Picture) -> Picture:
-        """Strip by strip."""
         import numpy as np
         from PIL import Image
 
         from imgbatch.imaging import blurring, colour
 
         picture = colour.to_tonal(picture)
-        if self.radius < _LEAST_RADIUS:
+        if self.radius < _MIN_RADIUS:
             return picture
         image = picture.image
         premultiplied = {"LA": "La", "RGBA": "RGBa"}.get(image.mode, image.mode)

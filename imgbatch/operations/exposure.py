@@ -1,6 +1,6 @@
 """Exposure, levels and curves: how light or dark each tone becomes.
 
-All but the threshold are one look-up, and are joined with their neighbours.
+All but the threshold are a single look-up, and are joined with their neighbours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KNEE: Final = 0.5
 
 _COLOURS: Final = ("red", "green", "blue")
 _CHANNELS: Final = ("all", *_COLOURS)
-_CHANNEL_HELP: Final = "the one it is meant for; grey pictures have none but all"
+_CHANNEL_HELP: Final = "the channel to change; grey pictures only have all"
 
 
 @register
@@ -36,23 +36,22 @@ _CHANNEL_HELP: Final = "the one it is meant for; grey pictures have none but all
 class Exposure(LightOperation):
     """Expose longer or shorter: stops (EV), in linear light.
 
-    Light is multiplied by 2 ** stops. What gets brighter than white is clipped, unless highlights
-    are protected: then light y above the knee k = 1/2 is bent, so that what was white stays white
+    Light is multiplied by 2 ** stops. Light brighter than white is clipped, unless highlights are
+    protected: then light y above the knee k = 1/2 is bent, so that what was white stays white
     and nothing is clipped. With s = (y - k) / (1 - k), and S the same for y = 2 ** stops, it is
     k + (1 - k) * s * (1 + s / S²) / (1 + s) (Reinhard et al., Photographic tone reproduction for
-    digital images, 2002, equation 4). Each channel by itself; less exposure clips nothing, and is
-    not bent.
+    digital images, 2002, equation 4). Each channel is treated by itself; a lower exposure clips
+    nothing, and is not bent.
     """
 
     name: ClassVar[str] = "exposure"
     example: ClassVar[str] = "exposure:stops=0.7"
     stops: float = parameter(
-        0.5, low=-5, high=5, unit="EV", help="twice the light for each; 0 changes nothing"
+        0.5, low=-5, high=5, unit="EV", help="each doubles the light; 0 changes nothing"
     )
     protect: bool = parameter(True, help="let highlights roll off instead of clipping them")
 
     def light(self, light: float, channel: int) -> float:
-        """light * 2 ** stops, with a shoulder where that is wanted."""
         factor = math.exp2(self.stops)
         exposed = light * factor
         if not self.protect or factor <= 1 or exposed <= _KNEE:
@@ -67,7 +66,7 @@ class Levels(PointOperation):
     """Set the black and the white point, and the middle tones between them.
 
     With v = (level - black) / (white - black), clipped to 0..1, a level becomes
-    out_black + (out_white - out_black) * v ** (1 / gamma). Outputs the other way round make a
+    out_black + (out_white - out_black) * v ** (1 / gamma). Reversed outputs make a
     negative.
     """
 
@@ -91,11 +90,9 @@ class Levels(PointOperation):
             )
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """In one channel or in all."""
         return _in_channel(self.level, self.channel, channels)
 
     def level(self, value: float) -> float:
-        """From black..white to out_black..out_white."""
         inside = (value * 255 - self.black) / (self.white - self.black)
         bent = math.pow(min(1.0, max(0.0, inside)), 1 / self.gamma)
         return (self.out_black + (self.out_white - self.out_black) * bent) / 255
@@ -116,16 +113,18 @@ class Curves(PointOperation):
 
     The curve is a piecewise cubic that goes through the points and is monotone between them, so
     it never overshoots (Fritsch and Carlson, Monotone piecewise cubic interpolation, SIAM J.
-    Numer. Anal. 17, 1980). Before the first and after the last point it is flat. Several channels
-    take several of these operations in a row, which still are one look-up.
+    Numer. Anal. 17, 1980). Before the first and after the last point it is flat. For several
+    channels use several of these operations in a row, which are still one look-up.
     """
 
     name: ClassVar[str] = "curves"
     points: tuple[Point, ...] | None = parameter(
-        None, kind=Points(), help="levels before/after, from left to right"
+        None, kind=Points(), help="levels as before/after, from left to right"
     )
     preset: str | None = parameter(
-        None, kind=Text(tuple(_PRESETS)), help="instead of points; without either soft-contrast"
+        None,
+        kind=Text(tuple(_PRESETS)),
+        help="instead of points; soft-contrast if neither is given",
     )
     channel: str = parameter("all", choices=_CHANNELS, help=_CHANNEL_HELP)
 
@@ -137,13 +136,12 @@ class Curves(PointOperation):
             )
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """In one channel or in all."""
         points = self.points or _PRESETS[self.preset or "soft-contrast"]
         return _in_channel(_monotone(points), self.channel, channels)
 
 
 def _in_channel(curve: Level, channel: str, channels: int) -> Sequence[Level]:
-    """A curve in one channel or in all; grey has no channel of a colour."""
+    """A curve in one channel or in all; grey has no colour channels."""
     if channel == "all":
         return (curve,)
     if channels == 1:
@@ -156,7 +154,7 @@ def _same(value: float) -> float:
 
 
 def _monotone(points: Sequence[Point]) -> Level:
-    """Through points of levels 0..255, as a curve from 0..1 to 0..1."""
+    """A curve through points of levels 0..255, as a function from 0..1 to 0..1."""
     across = [point[0] / 255 for point in points]
     up = [point[1] / 255 for point in points]
     slopes = _slopes(across, up)
@@ -169,7 +167,7 @@ def _monotone(points: Sequence[Point]) -> Level:
         start = bisect_right(across, value) - 1
         width = across[start + 1] - across[start]
         t = (value - across[start]) / width
-        # Hermite's basis: what each end and its slope weigh at t.
+        # Hermite's basis: the weights of each end and its slope at t.
         rising = t * t * (3 - 2 * t)
         return (
             up[start] * (1 - rising)
@@ -181,7 +179,7 @@ def _monotone(points: Sequence[Point]) -> Level:
 
 
 def _slopes(across: Sequence[float], up: Sequence[float]) -> list[float]:
-    """The slope at each point: the mean of the secants beside it, cut to what stays monotone."""
+    """The slope at each point: the mean of the adjacent secants, limited to stay monotone."""
     secants = [
         (after[1] - before[1]) / (after[0] - before[0])
         for before, after in itertools.pairwise(zip(across, up, strict=True))
@@ -193,7 +191,7 @@ def _slopes(across: Sequence[float], up: Sequence[float]) -> list[float]:
     slopes = [secants[0], *slopes, secants[-1]]
     for start, secant in enumerate(secants):
         steepness = math.hypot(slopes[start], slopes[start + 1])
-        # Inside of this circle a cubic is monotone.
+        # Inside this circle a cubic is monotone.
         if steepness > 3 * abs(secant):
             slopes[start] *= 3 * abs(secant) / steepness
             slopes[start + 1] *= 3 * abs(secant) / steepness
@@ -203,40 +201,37 @@ def _slopes(across: Sequence[float], up: Sequence[float]) -> list[float]:
 @register
 @dataclass(frozen=True, slots=True)
 class Posterize(PointOperation):
-    """Leave only a few levels in each channel, as a screen print does.
+    """Leave only a few levels in each channel, like a screen print.
 
     A level v from 0..1 becomes floor(v * levels) / (levels - 1), 1 at most: steps of equal width,
-    as by type="discrete" of feComponentTransfer (W3C Filter Effects Module Level 1, 9.7).
+    like type="discrete" of feComponentTransfer (W3C Filter Effects Module Level 1, 9.7).
     """
 
     name: ClassVar[str] = "posterize"
     levels: int = parameter(6, low=2, high=64, unit="levels", help="how many are left")
 
     def level(self, value: float) -> float:
-        """The step that it lies on."""
-        # Where a step begins just at a level, a sum in floating point may be a bit too low.
+        # Where a step begins exactly at a level, a floating-point sum may be slightly too low.
         return min(math.floor(value * self.levels + 1e-9) / (self.levels - 1), 1.0)
 
 
 @register
 @dataclass(frozen=True, slots=True)
 class Equalize(PointOperation):
-    """Spread the levels so that each is as frequent as any other: histogram equalisation.
+    """Spread the levels so that all are equally frequent: histogram equalisation.
 
-    With c(v) pixels at or below the level v, n of them all, and c0 at the darkest level that
-    occurs, v becomes (c(v) - c0) / (n - c0), of which `amount` is mixed with v itself. What is
-    counted is the luma, and all channels take the same curve, so that colours keep their
-    character; `channels=yes` does each channel by itself. Pixels that nobody sees, since their
-    alpha is 0, do not count.
+    With c(v) pixels at or below the level v, n of them in total, and c0 at the darkest level that
+    occurs, v becomes (c(v) - c0) / (n - c0), of which `amount` is mixed with v itself. The luma is
+    counted, and all channels take the same curve, so that colours keep their character;
+    `channels=yes` does each channel by itself. Invisible pixels, whose alpha is 0, do not count.
     """
 
     name: ClassVar[str] = "equalize"
     measures: ClassVar[bool] = True
-    amount: float = parameter(0.5, low=0, high=1, help="how much of it; 0 changes nothing")
+    amount: float = parameter(0.5, low=0, high=1, help="strength; 0 changes nothing")
     channels: bool = parameter(False, help="each channel by itself, which also removes a cast")
 
     def settled(self, picture: Picture) -> PointOperation:
-        """The curves of this picture."""
         from imgbatch.imaging import colour
 
         image = colour.to_tonal(picture).image
@@ -247,7 +242,7 @@ class Equalize(PointOperation):
         return _Tabulated(each)
 
     def _spread(self, counts: list[int]) -> tuple[float, ...]:
-        """What each level becomes, from 0..1."""
+        """The new value of each level, from 0..1."""
         reached = list(itertools.accumulate(counts))
         darkest = next((count for count in counts if count), 0)
         rest = reached[-1] - darkest
@@ -262,14 +257,12 @@ class Equalize(PointOperation):
 
 @dataclass(frozen=True, slots=True)
 class _Tabulated(PointOperation):
-    """A level for each of 256, of each channel or of all; it must be the first of those joined."""
+    """Tables of 256 levels, for each channel or for all; it must be the first of those joined."""
 
     name: ClassVar[str] = "equalize"
     tables: tuple[tuple[float, ...], ...]
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """Their entries."""
-
         def looked_up(table: tuple[float, ...]) -> Level:
             return lambda value: table[round(255 * value)]
 
@@ -278,7 +271,7 @@ class _Tabulated(PointOperation):
 
 
 def _seen(image: Image.Image, levels: Image.Image) -> list[int]:
-    """The histogram of `levels` where `image` is not wholly transparent."""
+    """The histogram of `levels` where `image` is not fully transparent."""
     mask = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     return levels.histogram(mask)
 
@@ -286,13 +279,13 @@ def _seen(image: Image.Image, levels: Image.Image) -> list[int]:
 @register
 @dataclass(frozen=True, slots=True)
 class Threshold(Operation):
-    """Only black and white: white is what is as light as `level`, or lighter.
+    """Only black and white: white is everything as light as `level`, or lighter.
 
-    Goes by the luma in sRGB (Rec. ITU-R BT.601), and leaves one grey channel. Without a level it
-    is found by Otsu's method: where the means of the dark and the light part lie farthest apart,
-    w0 * w1 * (m1 - m0)² for shares w and means m (A threshold selection method from gray-level
-    histograms, IEEE Trans. SMC 9, 1979); of several such levels the middle one, and 128 if there
-    is nothing to part. Pixels whose alpha is 0 do not count.
+    Works on the luma in sRGB (Rec. ITU-R BT.601), and leaves one grey channel. If no level is
+    given, Otsu's method finds it: where the means of the dark and the light part are farthest
+    apart, w0 * w1 * (m1 - m0)² for shares w and means m (A threshold selection method from
+    gray-level histograms, IEEE Trans. SMC 9, 1979); of several such levels the middle one, and
+    128 if there is nothing to separate. Pixels whose alpha is 0 do not count.
     """
 
     name: ClassVar[str] = "threshold"
@@ -302,7 +295,7 @@ class Threshold(Operation):
     level: int | None = parameter(
         None,
         kind=Number(0, 255, whole=True),
-        help="the darkest level that becomes white; found by Otsu's method if not given",
+        help="the darkest level that becomes white; found by Otsu's method by default",
     )
 
     def apply(self, picture: Picture) -> Picture:
@@ -315,7 +308,6 @@ class Threshold(Operation):
         return picture.with_pixels(made)
 
     def settled(self, picture: Picture) -> Operation:
-        """With the level of this picture."""
         if self.level is not None:
             return self
         picture, luma = _srgb_luma(picture)
@@ -323,7 +315,7 @@ class Threshold(Operation):
 
 
 def _srgb_luma(picture: Picture) -> tuple[Picture, Image.Image]:
-    """The picture in 8 bits of sRGB, and its luma."""
+    """The picture in 8-bit sRGB, and its luma."""
     from imgbatch.imaging import colour
 
     picture = colour.to_srgb(colour.to_tonal(picture))
@@ -331,7 +323,7 @@ def _srgb_luma(picture: Picture) -> tuple[Picture, Image.Image]:
 
 
 def _otsu(counts: Sequence[int]) -> int:
-    """The first level of the light part. In whole numbers, so that equals are equal."""
+    """The first level of the light part. In whole numbers, so that equal results are equal."""
     pixels, total = sum(counts), sum(level * count for level, count in enumerate(counts))
     best: tuple[int, int] = (0, 1)
     found = [128]

@@ -29,19 +29,21 @@ class Border(Operation):
     """Put a border around the picture, which grows by it.
 
     The border is `size` per cent of the picture's shorter side wide, and `bottom` times that at
-    its lower edge. A `line` runs around the picture at the inner edge of the border, and is a
-    part of it. Every kind of pixels is kept, 16 bits too; but a colour that is no grey makes a
-    grey picture one in colours, and one that is transparent gives it an alpha channel.
+    its lower edge. A `line` runs around the picture at the inner edge of the border, and is part
+    of it. All pixel formats are kept, including 16 bits; but a colour that is not grey turns a grey
+    picture into a colour one, and a transparent colour adds an alpha channel.
     """
 
     name: ClassVar[str] = "border"
     memory: ClassVar[float] = 4.75
     any_mode: ClassVar[bool] = True
-    size: float = parameter(5.0, low=0, high=100, unit="%", help="width, of the shorter side")
+    size: float = parameter(
+        5.0, low=0, high=100, unit="%", help="width, relative to the shorter side"
+    )
     colour: Colour = parameter(WHITE, kind=ColourKind(), help="its colour")
     bottom: float = parameter(1.0, low=1, high=10, help="how many times wider it is at the bottom")
     line: float = parameter(
-        0.0, low=0, high=100, unit="%", help="width of the line, of the shorter side"
+        0.0, low=0, high=100, unit="%", help="width of the line, relative to the shorter side"
     )
     line_colour: Colour = parameter(_BLACK, kind=ColourKind(), help="colour of the line")
 
@@ -50,16 +52,15 @@ class Border(Operation):
         if self.line > self.size:
             raise UsageError(
                 f"{self.name}: found line={self.line:g} and size={self.size:g}, "
-                "expected a line that is no wider than the border"
+                "expected a line no wider than the border"
             )
 
     def output_size(self, size: Size) -> Size:
-        """With the border at each side."""
         side, bottom, _ = self._widths(size)
         return size[0] + 2 * side, size[1] + side + bottom
 
     def output_mode(self, mode: str) -> str:
-        """With room for the colours."""
+        """Holds both colours."""
         line = with_room_for(mode, self.line_colour) if self.line else mode
         return with_room_for(line, self.colour)
 
@@ -69,7 +70,6 @@ class Border(Operation):
         return copies * Operation.working_bytes(self, before, after, mode=mode)
 
     def apply(self, picture: Picture) -> Picture:
-        """The line around the picture, the border around that."""
         from imgbatch.imaging import colour
 
         side, bottom, line = self._widths(picture.size)
@@ -84,7 +84,7 @@ class Border(Operation):
         return picture
 
     def _widths(self, size: Size) -> tuple[int, int, int]:
-        """Of the border and its lower edge, and of the line in both, in pixels."""
+        """The widths of the border and its lower edge, and of the line in both, in pixels."""
         shorter = min(size)
         side = round(self.size / 100 * shorter)
         line = min(side, round(self.line / 100 * shorter))
@@ -94,12 +94,12 @@ class Border(Operation):
 @register
 @dataclass(frozen=True, slots=True)
 class Vignette(Operation):
-    """Darken the picture towards its corners, or brighten it there.
+    """Darken the picture towards its corners, or brighten them.
 
     The distance r from the centre is measured in the picture's own shape: with x and y from -1 to
     1 at its edges, r = sqrt((x² + y²) / 2), which is 0.71 at the middle of an edge and 1 in a
-    corner. From t = (r - radius) / feather, clipped to 0..1, follows s = t² (3 - 2 t), and a level
-    v becomes v (1 - amount s); with a negative amount v + (255 - v) |amount| s.
+    corner. t = (r - radius) / feather, clipped to 0..1, gives s = t² (3 - 2 t), and a level v
+    becomes v (1 - amount s); with a negative amount v + (255 - v) |amount| s.
     """
 
     name: ClassVar[str] = "vignette"
@@ -111,10 +111,9 @@ class Vignette(Operation):
     radius: float = parameter(
         0.3, low=0, high=1, help="where it begins: 0 in the centre, 1 in the corners"
     )
-    feather: float = parameter(0.7, low=0.01, high=2, help="how far it takes to its full strength")
+    feather: float = parameter(0.7, low=0.01, high=2, help="distance to its full strength")
 
     def apply(self, picture: Picture) -> Picture:
-        """Rounded once, in strips."""
         from imgbatch.imaging import channels, colour
 
         picture = colour.to_tonal(picture)
@@ -128,7 +127,7 @@ class Vignette(Operation):
             factor = self._strength(size, top, strip.height)
             factor *= -abs(self.amount)
             factor += 1
-            # What is cut off below rounds to the nearest.
+            # Truncated below, this rounds to the nearest.
             added = (1 - factor) * 255 + np.float32(0.5) if self.amount < 0 else np.float32(0.5)
             return [_cut(band * factor + added) for band in bands]
 
@@ -150,7 +149,7 @@ class Vignette(Operation):
         s += 3
         s *= t
         s *= t
-        # The right half is the left one the other way round.
+        # The right half mirrors the left one.
         return np.concatenate([s, s[:, : width // 2][:, ::-1]], axis=1)
 
 
@@ -163,28 +162,27 @@ def _cut(levels: Floats) -> Band:
 @register
 @dataclass(frozen=True, slots=True)
 class Grain(Operation):
-    """Grain like that of film, strongest in the middle tones.
+    """Film grain, strongest in the middle tones.
 
-    To every channel of a pixel n * w is added: n is noise with a standard deviation of
-    32 * amount levels, and w = 4 v (1 - v) follows from the pixel's luma v (Rec. ITU-R BT.601,
-    0 to 1), so that black and white have none. With `colour` each channel has noise of its own.
-    Grains are `size` pixels across in a picture whose longer side has 2000, and in proportion
-    in others, but at least one pixel. The noise depends on `seed`, the name of the file and the
-    picture's size alone: the same comes out again, on every machine.
+    n * w is added to every channel of a pixel: n is noise with a standard deviation of 32 *
+    amount levels, and w = 4 v (1 - v) follows from the pixel's luma v (Rec. ITU-R BT.601, 0 to
+    1), so that black and white have none. With `colour` each channel has noise of its own.
+    Grains are `size` pixels across in a picture whose longer side has 2000 pixels, and in
+    proportion in others, but at least one pixel. The noise depends only on `seed`, the name of
+    the file and the picture's size: the same comes out again, on every machine.
     """
 
     name: ClassVar[str] = "grain"
     memory: ClassVar[float] = 7.5
     keeps_grey: ClassVar[bool] = True
-    amount: float = parameter(0.2, low=0, high=1, help="how much; 0 changes nothing")
+    amount: float = parameter(0.2, low=0, high=1, help="strength; 0 changes nothing")
     size: float = parameter(
-        1.5, low=0.5, high=20, unit="pixels", help="size of a grain where the longer side has 2000"
+        1.5, low=0.5, high=20, unit="pixels", help="size of a grain if the longer side has 2000"
     )
-    colour: bool = parameter(False, help="grain in colours")
-    seed: int = parameter(0, low=0, high=999_999, help="another one gives other grain")
+    colour: bool = parameter(False, help="coloured grain")
+    seed: int = parameter(0, low=0, high=999_999, help="a different one gives different grain")
 
     def apply(self, picture: Picture) -> Picture:
-        """In strips, each pixel rounded once."""
         from imgbatch.imaging import channels, colour, noise
 
         picture = colour.to_tonal(picture)
@@ -210,7 +208,7 @@ class Grain(Operation):
 
 
 _DEVIATION: Final = 32
-"""Of the grain in middle grey at its full amount, in levels."""
+"""The deviation of the grain in middle grey at its full amount, in levels."""
 
 
 def _weight(strip: Image.Image, factor: float) -> Floats:
@@ -225,7 +223,7 @@ def _weight(strip: Image.Image, factor: float) -> Floats:
 
 
 def _split(weight: Floats, field: Image.Image) -> tuple[Band, Band]:
-    """What is added where noise is bright, and what is taken away where it is dark."""
+    """What is added where noise is bright, and what is subtracted where it is dark."""
     import numpy as np
 
     from imgbatch.imaging import noise

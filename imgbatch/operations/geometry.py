@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Final, get_args
 
+from msgspec import Struct
+
 from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import (
     Box,
@@ -35,12 +37,12 @@ _LINEAR_RESERVE: Final = 1.5
 """Leaves 24 MP the decoder's 1/2 on their way to 1600 pixels, and never all of the work."""
 
 _RESERVES: Final[dict[Kernel, float]] = {"lanczos": 2.5, "bicubic": 2.5, "mitchell": 3}
-"""How many times larger a picture must be that was resampled before, to be resampled again: the
-softer the kernel, the more it took away. Measured on noise, zone plates and photographs."""
+"""How many times larger a picture that was resampled before must be to be resampled again: the
+softer the kernel, the more it removed. Measured on noise, zone plates and photographs."""
 
 _STRIP_TIMES: Final = 5
 _STRIP_FLOATS: Final = 120
-"""Of memory for a strip: so many times its pixels, as they are and resampled; and bytes for each
+"""Memory for a strip: as a multiple of its pixels, unchanged and resampled; and in bytes for each
 pixel as floats (four channels take 16) with copies."""
 
 _SIZE: Final = re.compile(
@@ -50,9 +52,8 @@ _SIZE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SizeSpec:
-    """A wanted size: a box, one side of it, a percentage, or megapixels."""
+class SizeSpec(Struct, frozen=True):
+    """A requested size: a box, one side of it, a percentage, or megapixels."""
 
     width: int | None = None
     height: int | None = None
@@ -70,12 +71,12 @@ class SizeSpec:
             )
         numbers = {key: float(number) for key, number in found.groupdict().items() if number}
         if any(number <= 0 for number in numbers.values()):
-            raise UsageError(f"the size {word!r} is nothing: it must be more than 0")
+            raise UsageError(f"the size {word!r} is empty: it must be more than 0")
         side = numbers.get("box")
         width = numbers.get("width") or numbers.get("only_width") or side
         height = numbers.get("height") or numbers.get("only_height") or side
         if max(width or 0, height or 0) > MAX_SIDE or math.inf in numbers.values():
-            raise UsageError(f"the size {word!r} is too large: at most {MAX_SIDE} pixels a side")
+            raise UsageError(f"the size {word!r} is too large: at most {MAX_SIDE} pixels per side")
         return cls(
             int(width) if width else None,
             int(height) if height else None,
@@ -103,10 +104,9 @@ def _plain(number: float) -> str:
     return f"{Decimal(repr(number)):f}".removesuffix(".0")
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """How a picture comes to its new size: the part `box` of it is resampled to `scaled`,
-    which is laid at `offset` on a canvas of `canvas` pixels.
+class Placement(Struct, frozen=True):
+    """How a picture gets its new size: its part `box` is resampled to `scaled`, which is placed at
+    `offset` on a canvas of `canvas` pixels.
     """
 
     box: Box
@@ -116,12 +116,12 @@ class Placement:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether all of a picture comes out in the size that it has."""
+        """Whether the whole picture comes out at the size that it has."""
         return self.box == (0, 0, *self.scaled) and self.canvas == self.scaled
 
     @property
     def enlarges(self) -> bool:
-        """Whether there come out more pixels of the picture than went in."""
+        """Whether more pixels of the picture come out than went in."""
         left, top, right, bottom = self.box
         return self.scaled[0] > right - left or self.scaled[1] > bottom - top
 
@@ -138,7 +138,7 @@ def place(
 
     A side that the spec constrains is met exactly; the other is round(side * scale). Without
     `enlarge`, no pixel is enlarged: `inside` and `outside` stop at the picture's own size, `cover`
-    at the largest box of the asked shape that fits into it, `pad` fills up with background.
+    at the largest box of the requested shape that fits into it, `pad` pads with the background.
     """
     width, height = size
     whole = (0.0, 0.0, float(width), float(height))
@@ -178,7 +178,7 @@ def _proportional(size: Size, spec: SizeSpec, *, enlarge: bool) -> Size:
 def _constrained(size: Size, wanted: Size, *, by_width: bool, enlarge: bool) -> Size:
     """One side exactly as wanted, the other in proportion.
 
-    Multiplied before it is divided: int/int is exact to the last bit, width*scale is not.
+    Multiplied before dividing: int/int is exact to the last bit, width*scale is not.
     """
     width, height = size
     if not enlarge and (wanted[0] >= width if by_width else wanted[1] >= height):
@@ -201,7 +201,7 @@ def _cover(size: Size, wanted: Size, gravity: Gravity, *, enlarge: bool) -> Plac
     across, down = _fractions(gravity)
     left, top = (width - crop[0]) * across, (height - crop[1]) * down
     if scale == 1:
-        # Nothing to resample: half a pixel's shift would only blur.
+        # Nothing to resample: a shift by half a pixel would only blur.
         left, top = math.floor(left), math.floor(top)
     return Placement((left, top, left + crop[0], top + crop[1]), wanted, wanted)
 
@@ -214,7 +214,7 @@ def _fractions(gravity: Gravity) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Resize(Operation):
-    """Bring the picture to a size. Its words are options of their own (`--size`, `--fit`, …).
+    """Resize the picture. Its settings are options of their own (`--size`, `--fit`, …).
 
     `linear` resamples in linear light.
     """
@@ -232,16 +232,15 @@ class Resize(Operation):
 
     def __post_init__(self) -> None:
         if not self.enlarge and (self.spec.percent or 0) > 100:
-            raise UsageError(f"the size {self.spec} enlarges: add --enlarge to allow that")
+            raise UsageError(f"the size {self.spec} enlarges: allow that with --enlarge")
 
     def output_size(self, size: Size) -> Size:
-        """Width and height of the result."""
         return self._place(size).canvas
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
         """The whole picture at the scale at which its part has the pixels of this size.
 
-        In linear light it is more: a decoder that shrinks mixes levels, not light.
+        In linear light it is more: a decoder that shrinks averages levels, not light.
         """
         placement = self._place(size)
         left, top, right, bottom = placement.box
@@ -256,14 +255,14 @@ class Resize(Operation):
     def may_follow(self, larger: Resize, size: Size) -> bool:
         """Whether this may as well start from what another resize made of a picture of `size`.
 
-        It may if the other keeps all of the picture, and enough pixels of it that the result is
-        within one level of the direct way (root mean square), even for noise; photographs come
-        within half a level. That does not hold for what was clipped on the way, black lines on
-        white say (see `resample.is_clipped`).
+        It may if the other keeps the whole picture, and enough pixels of it that the result
+        is within one level of the direct way (root mean square), even for noise;
+        photographs come within half a level. That does not hold for values that were
+        clipped on the way, such as black lines on white (see `resample.is_clipped`).
         """
         reserve = _RESERVES.get(self.kernel)
         base = larger._place(size)
-        # In linear light, what was rounded and clipped before shows twice as much.
+        # In linear light, earlier rounding and clipping shows twice as much.
         if reserve is None or larger.kernel != self.kernel or self.linear or larger.linear:
             return False
         if base.box != (0, 0, *size) or base.canvas != base.scaled or base.enlarges:
@@ -272,11 +271,11 @@ class Resize(Operation):
         return base.scaled[0] >= reserve * need[0] and base.scaled[1] >= reserve * need[1]
 
     def output_mode(self, mode: str) -> str:
-        """With room for the background, where it is padded."""
+        """Holds the background if it is padded."""
         return with_room_for(mode, self.background) if self.fit == "pad" else mode
 
     def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """The result, twice where it is turned or padded, and what is resampled in strips."""
+        """The result, twice if it is turned or padded, and what is resampled in strips."""
         from imgbatch.imaging import resample
 
         pixels, made = before[0] * before[1], after[0] * after[1]
@@ -285,7 +284,7 @@ class Resize(Operation):
             weights = max(before[0] * after[0], before[1] * after[1])
             return max(48 * weights, 16 * pixels + 40 * made) + 8 * made
         if _is_wide(mode):
-            # Grey with alpha is resampled as RGBA. Colours of 16 bits take 8 bytes a pixel.
+            # Grey with alpha is resampled as RGBA. 16-bit colours take 8 bytes per pixel.
             plainly = 16 * made + 4 * pixels
         else:
             plainly = 2 * made * stored_bytes(self.output_mode(mode))
@@ -296,7 +295,7 @@ class Resize(Operation):
         simd = resample.resize_simd is not None and self.kernel in resample.SIMD_KERNELS
         floats = self.linear or not simd
         each = _STRIP_FLOATS if floats else _STRIP_TIMES * stored_bytes(mode)
-        # Nothing is kept then.
+        # Nothing is kept in that case.
         kept = self.kept_bytes(before, after, mode=mode)
         return max(plainly, 16 * made + each * strip - kept)
 
@@ -308,7 +307,7 @@ class Resize(Operation):
         return stored_bytes(mode) * half_way
 
     def apply(self, picture: Picture) -> Picture:
-        """Resample once, from the wanted part as it is stored; turn what comes out of it."""
+        """Resample the needed part once, as it is stored; turn the result."""
         from imgbatch.imaging import resample
 
         placement = self._place(picture.full_size)
@@ -318,7 +317,7 @@ class Resize(Operation):
             return picture
         if placement.enlarges:
             width, height = picture.full_size
-            picture = picture.with_notice("enlarged", f"it has {width} x {height} pixels only")
+            picture = picture.with_notice("enlarged", f"it only has {width} x {height} pixels")
         box = picture.stored_area(placement.box)
         scaled = turned(placement.scaled, orientation)
         pixels = None
@@ -330,7 +329,7 @@ class Resize(Operation):
             if pixels is None:
                 picture = picture.with_notice(
                     "not-linear",
-                    "it was resampled as it is, not in linear light: its colours have no simple "
+                    "it was resampled as is, not in linear light: its colours have no simple "
                     "curves",
                 )
         if pixels is None:
@@ -347,5 +346,5 @@ class Resize(Operation):
 
 
 def _is_wide(mode: str) -> bool:
-    """Whether it has alpha, or colours of 16 bits."""
+    """Whether it has alpha, or colours with 16 bits per channel."""
     return (mode.endswith(";16") and mode != "I;16") or has_alpha(mode)

@@ -1,7 +1,7 @@
-"""Operations that go by what lies around a pixel: local contrast, and opening up shadows.
+"""Operations that depend on a pixel's surroundings: local contrast, and opening up shadows.
 
-Both part the luma into a base, in which a guided filter keeps the edges (`imaging.guided`), and
-detail. Their radius is a share of the picture's size, so that they show the same on a small one.
+Both split the luma into a base, in which a guided filter keeps the edges (`imaging.guided`), and
+detail. Their radius is relative to the picture's size, so that they look the same on a small one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from imgbatch.operations.detail import Excesses
 
 _EDGE: Final = 20.4
-"""The contrast in levels that a base keeps half of: 0.08 of the way from black to white."""
-_MOST: Final = 3.0
+"""The contrast in levels of which a base keeps half: 0.08 of the way from black to white."""
+_MAX: Final = 3.0
 """How many times the local contrast a clarity of 1 gives."""
 
 
@@ -34,10 +34,10 @@ _MOST: Final = 3.0
 class Clarity(SharpeningOperation):
     """More local contrast in the middle tones, or less, with hardly a halo at edges.
 
-    The luma Y (Rec. ITU-R BT.601, levels from 0 to 1) is parted into a base B and the detail
+    The luma Y (Rec. ITU-R BT.601, levels from 0 to 1) is split into a base B and the detail
     Y - B. Added to every channel is (3 ** amount - 1) * 4 * Y * (1 - Y) * (Y - B): in the middle
     tones an amount of 1 triples the detail, and -1 leaves a third of it; towards black and white
-    that fades out.
+    this fades out.
 
     B is the guided filter of Y by itself, with a window that reaches `radius` per cent of the long
     edge from its middle, and epsilon 0.08 ** 2: edges of much more contrast than 0.08 are in the
@@ -55,17 +55,16 @@ class Clarity(SharpeningOperation):
     )
 
     def change(self, image: Image.Image) -> Image.Image:
-        """The same image if there is nothing to add."""
         return SharpeningOperation.change(self, image) if self.amount else image
 
     def excesses(self, image: Image.Image) -> Excesses:
-        """Less than nothing where detail is brighter than its base."""
+        """Negative where detail is brighter than its base."""
         import numpy as np
 
         from imgbatch.imaging.strips import strips
 
         base = _base(image, self.radius)
-        factor = np.float32((_MOST**self.amount - 1) * 4 / 255**2)
+        factor = np.float32((_MAX**self.amount - 1) * 4 / 255**2)
         for top, bottom in strips(image.size):
             strip = image.crop((0, top, image.width, bottom))
             luma = np.asarray(strip.convert("L")).astype(np.float32)
@@ -85,9 +84,9 @@ class ShadowsHighlights(Operation):
 
     All channels of a pixel are multiplied by g = 1 + 2 * shadows * (1 - B) ** 3
     - 2 * highlights * (1 - B) * B ** 2, where B is the base of the luma (levels from 0 to 1): so
-    colours keep their hue and saturation, and what has one base keeps its contrast. g * B never
-    falls where B rises, black stays black, and a white base white. Where the brightest channel
-    would leave 0..255, g is only as large as takes it to 255.
+    colours keep their hue and saturation, and areas with the same base keep their contrast. g * B
+    never falls where B rises, black stays black, and a white base white. If the brightest channel
+    would leave 0..255, g is limited to what takes it to 255.
 
     B is as in clarity: the guided filter of the luma (Rec. ITU-R BT.601), with a window that
     reaches `radius` per cent of the long edge, and epsilon 0.08 ** 2.
@@ -98,14 +97,14 @@ class ShadowsHighlights(Operation):
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = 6
     keeps_grey: ClassVar[bool] = True
-    shadows: float = parameter(0.3, low=0, high=1, help="how much brighter; 0 changes nothing")
-    highlights: float = parameter(0.2, low=0, high=1, help="how much darker; 0 changes nothing")
+    shadows: float = parameter(0.3, low=0, high=1, help="how much to brighten; 0 changes nothing")
+    highlights: float = parameter(0.2, low=0, high=1, help="how much to darken; 0 changes nothing")
     radius: float = parameter(
-        3.0, low=1, high=10, unit="% of the long edge", help="what is smaller keeps its contrast"
+        3.0, low=1, high=10, unit="% of the long edge", help="smaller details keep their contrast"
     )
 
     def apply(self, picture: Picture) -> Picture:
-        """Strip by strip; alpha is neither looked at nor changed."""
+        """Strip by strip; alpha is neither used nor changed."""
         import numpy as np
 
         from imgbatch.imaging import channels, colour
@@ -130,7 +129,7 @@ class ShadowsHighlights(Operation):
         return picture.with_pixels(channels.mapped(picture.image, change))
 
     def _gain(self, base: Rows) -> Rows:
-        """What to multiply by, of a base in levels, which is overwritten."""
+        """The factors for a base in levels, which is overwritten."""
         import numpy as np
 
         base *= np.float32(1 / 255)

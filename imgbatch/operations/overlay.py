@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture, with_room_for
@@ -25,23 +27,23 @@ from imgbatch.operations.parameters import (
 if TYPE_CHECKING:
     from PIL import Image
 
-_MARGIN_HELP: Final = "distance from the edges, of the shorter side"
+_MARGIN_HELP: Final = "distance from the edges, relative to the shorter side"
 
 _LAYER_BYTES: Final = 18
-"""Of memory for a pixel of a layer, with what it was before it was scaled and converted."""
+"""Bytes of memory for a pixel of a layer, including its state before scaling and conversion."""
 
 
 @register
 @dataclass(frozen=True, slots=True)
 class Watermark(Operation):
-    """Lay a mark, such as a logo, over the picture.
+    """Overlay a mark, such as a logo.
 
     The mark is scaled (Lanczos) to `scale` per cent of the picture's longer side, so that it is
-    as large on a portrait as on a landscape; its own shape is kept, and one that does not fit
-    between the margins is made smaller. Its alpha times `opacity`, in 8 bits, is what it is laid
-    over the picture with: source over (Porter and Duff, Compositing digital images, SIGGRAPH
-    1984). Its colours are converted to the picture's profile; on a grey picture it is grey. With
-    `tile` it is repeated all over the picture, each row set off by half a mark.
+    as large on a portrait as on a landscape; its own shape is kept, and if it does not fit between
+    the margins it is made smaller. It is composited with its alpha times `opacity`, in 8 bits:
+    source over (Porter and Duff, Compositing digital images, SIGGRAPH 1984). Its colours are
+    converted to the picture's profile; on a grey picture it is grey. With `tile` it is repeated
+    all over the picture, with alternate rows offset by half a mark.
     """
 
     name: ClassVar[str] = "watermark"
@@ -49,16 +51,20 @@ class Watermark(Operation):
     memory: ClassVar[float] = 4.5
     keeps_grey: ClassVar[bool] = True
     file: Attachment | None = parameter(
-        None, kind=FileKind("a picture, best a PNG with alpha"), help="the mark"
+        None, kind=FileKind("a picture, preferably a PNG with alpha"), help="the mark"
     )
     scale: float = parameter(
-        20.0, low=1, high=100, unit="%", help="width of the mark, of the picture's longer side"
+        20.0,
+        low=1,
+        high=100,
+        unit="%",
+        help="width of the mark, relative to the picture's longer side",
     )
-    gravity: Gravity = parameter("southeast", choices=GRAVITIES, help="where in the picture it is")
+    gravity: Gravity = parameter("southeast", choices=GRAVITIES, help="position in the picture")
     margin: float = parameter(
-        3.0, low=0, high=40, unit="%", help=f"{_MARGIN_HELP}; between marks if they are tiled"
+        3.0, low=0, high=40, unit="%", help=f"{_MARGIN_HELP}; between tiled marks"
     )
-    opacity: float = parameter(0.5, low=0, high=1, help="1 covers the picture, 0 is not seen")
+    opacity: float = parameter(0.5, low=0, high=1, help="1 is opaque, 0 is invisible")
     tile: bool = parameter(False, help="repeat it all over the picture")
 
     def __post_init__(self) -> None:
@@ -93,7 +99,7 @@ class Watermark(Operation):
         return picture.with_pixels(made)
 
     def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """With the mark, as it is and as it is laid over the picture."""
+        """Including the mark, before and after scaling."""
         _, placement = self._place(before)
         across, down = placement.scaled
         given = _size_of(self.file) if self.file else (0, 0)
@@ -101,7 +107,7 @@ class Watermark(Operation):
         return Operation.working_bytes(self, before, after, mode=mode) + layers
 
     def _place(self, size: Size) -> tuple[int, Placement]:
-        """The margin in pixels, and how the mark comes into what is within the margins."""
+        """The margin in pixels, and how the mark is placed within the margins."""
         width, height = _size_of(self.file) if self.file else (1, 1)
         margin = int(self.margin / 100 * min(size))
         across = max(1, round(self.scale / 100 * max(size)))
@@ -111,7 +117,7 @@ class Watermark(Operation):
 
 
 def _tiles(size: Size, within: Size, gap: int) -> list[tuple[int, int]]:
-    """The offsets of marks in rows, one of them in the centre, each other row set off by half."""
+    """The offsets of marks in rows, one of them in the centre, alternate rows offset by half."""
     across, down = size[0] + gap, size[1] + gap
     left, top = (within[0] - size[0]) // 2, (within[1] - size[1]) // 2
     rows = range(-(top // down + 1), (within[1] - top) // down + 1)
@@ -142,7 +148,7 @@ def _opened(file: Attachment) -> tuple[Image.Image, int]:
     from imgbatch.imaging.opening import Rules, recognised
 
     image, _, _ = recognised(BytesIO(file.data), file.path, Rules())
-    # Pillow reads all of a PNG for that, and PNGs are not turned.
+    # Pillow reads a whole PNG for that, and PNGs are not turned.
     orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION, 1)
     return image, orientation if orientation in range(1, 9) else 1
 
@@ -173,7 +179,7 @@ def _mark(file: Attachment) -> Picture:
 def _layer(
     file: Attachment, size: Size, opacity: float, icc: bytes | None, grey: bool
 ) -> Image.Image:
-    """A mark as it is laid over pictures: scaled, faded, and in their profile."""
+    """A mark as it is composited with pictures: scaled, faded, and in their profile."""
     from imgbatch.imaging import compositing, resample
 
     mark = _mark(file)
@@ -186,7 +192,7 @@ def _layer(
 
 
 def _in_space(mark: Picture, icc: bytes | None, grey: bool) -> Picture:
-    """With as many channels as the picture has, in its profile; as without one if it is broken."""
+    """With as many channels as the picture, in its profile; if that is broken, without one."""
     from imgbatch.imaging import colour
 
     if not grey:
@@ -195,22 +201,20 @@ def _in_space(mark: Picture, icc: bytes | None, grey: bool) -> Picture:
         try:
             return colour.convert(mark, icc)
         except PictureError:
-            # Then its numbers are taken as they are.
+            # Then its numbers are used as they are.
             return _in_space(mark, None, grey)
     return colour.convert(mark, colour.srgb_profile_for("L")) if grey else mark
 
 
-@dataclass(frozen=True, slots=True)
-class _FontKind(FileKind):
-    """A font's file, or the name of a font that this system has."""
+class _FontKind(FileKind, frozen=True):
+    """A font file, or the name of a font that this system has."""
 
     def within(self, folder: str, value: Any) -> Any:
-        """Below the folder if it is there; else it may be the name of a font."""
+        """Below the folder if it is there; otherwise it may be the name of a font."""
         path = FileKind.within(self, folder, value)
         return path if isinstance(path, str) and os.path.isfile(path) else value
 
     def check(self, value: Any) -> Value:
-        """Read it, from where the system has it if need be."""
         if isinstance(value, str) and value and not os.path.exists(value):
             from imgbatch.imaging.lettering import system_font
 
@@ -221,17 +225,17 @@ class _FontKind(FileKind):
 @register
 @dataclass(frozen=True, slots=True)
 class TextOverlay(Operation):
-    """Write text over the picture: its name, its date, who took it.
+    """Write text on the picture: its name, its date, who took it.
 
-    In `text` stand the fields of names: {stem}, {ext}, {dir} and {parent} of the source, {seq},
-    {output}, {width} and {height} of the picture as it is here, {date:%Y-%m-%d} when it was taken
-    (or else when the file was changed) and {camera} (or `unknown`). Braces are doubled, `\\n`
-    begins a new line. The font's size is `size` per cent of the picture's shorter side, less where
-    the text would not fit between the margins. The bundled font is Aileron, with the letters of
-    English alone; text with others is drawn in a font of the system (DejaVu Sans, Arial, …) unless
-    `font` says in which. Text is laid over the picture like a watermark, its shadow before it: a
-    blurred copy of it, black, or white for dark text. A colour that is no grey makes a grey picture
-    one in colours.
+    `text` may contain the fields of names: {stem}, {ext}, {dir} and {parent} of the source, {seq},
+    {output}, {width} and {height} of the picture at this point, {date:%Y-%m-%d} when it was taken
+    (or else when the file was modified) and {camera} (or `unknown`). Braces are doubled, `\\n`
+    starts a new line. The font's size is `size` per cent of the picture's shorter side, less if the
+    text would not fit between the margins. The bundled font is Aileron, which only has the letters
+    of English; text with others is drawn in a font of the system (DejaVu Sans, Arial, …) unless
+    `font` names one. Text is composited like a watermark, on top of its shadow: a blurred copy of
+    it, black, or white for dark text. A colour that is not grey turns a grey picture into a colour
+    one.
     """
 
     name: ClassVar[str] = "text"
@@ -241,14 +245,16 @@ class TextOverlay(Operation):
     font: Attachment | None = parameter(
         None,
         kind=_FontKind("the file of a TrueType or OpenType font, or the name of an installed one"),
-        help="the font; the bundled one if it is not given",
+        help="the font; the bundled one by default",
     )
-    size: float = parameter(3.0, low=0.5, high=50, unit="%", help="font size, of the shorter side")
+    size: float = parameter(
+        3.0, low=0.5, high=50, unit="%", help="font size, relative to the shorter side"
+    )
     colour: Colour = parameter(WHITE, kind=ColourKind(), help="colour of the letters")
-    opacity: float = parameter(1.0, low=0, high=1, help="1 covers the picture, 0 is not seen")
-    gravity: Gravity = parameter("southwest", choices=GRAVITIES, help="where in the picture it is")
+    opacity: float = parameter(1.0, low=0, high=1, help="1 is opaque, 0 is invisible")
+    gravity: Gravity = parameter("southwest", choices=GRAVITIES, help="position in the picture")
     margin: float = parameter(3.0, low=0, high=40, unit="%", help=_MARGIN_HELP)
-    shadow: bool = parameter(True, help="a soft shadow, to be legible on anything")
+    shadow: bool = parameter(True, help="a soft shadow, to be legible on any background")
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -260,11 +266,11 @@ class TextOverlay(Operation):
             self._check_letters(literal)
 
     def output_mode(self, mode: str) -> str:
-        """As it is, or with room for the colour of the letters."""
+        """Holds the colour of the letters."""
         return with_room_for(mode, (*self.colour[:3], 255))
 
     def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """With the letters and their shadow, over all of the width."""
+        """Including the letters and their shadow, over the whole width."""
         lines = 1 + self.text.count("\\n") + self.text.count("\n")
         share = min(1.0, 1.5 * lines * self.size / 100)
         layers = int(_LAYER_BYTES * share * before[0] * before[1])
@@ -272,7 +278,6 @@ class TextOverlay(Operation):
 
     @property
     def name_fields(self) -> frozenset[str]:
-        """Those of the text."""
         return self._caption.fields
 
     @property
@@ -280,7 +285,7 @@ class TextOverlay(Operation):
         return Caption.parse(self.text.replace("\\n", "\n"))
 
     def _check_letters(self, literal: str) -> None:
-        """Raise UsageError for a file that is no font, and for letters that it lacks."""
+        """Raise UsageError for a file that is not a font, and for letters that it lacks."""
         from imgbatch.imaging import lettering
 
         text = lettering.readable(literal)
@@ -298,7 +303,7 @@ class TextOverlay(Operation):
             )
             raise UsageError(
                 f"{self.name}: text: found {lacking!r}, expected letters that {whose}: "
-                "give another with font=…"
+                "choose another with font=…"
             )
 
     @property
@@ -306,7 +311,6 @@ class TextOverlay(Operation):
         return self.font.data if self.font else None
 
     def apply(self, picture: Picture) -> Picture:
-        """The shadow, then the text, on a copy."""
         from imgbatch.imaging import colour, compositing, lettering
 
         picture = colour.to_tonal(picture)
@@ -339,7 +343,7 @@ class TextOverlay(Operation):
 
     @property
     def _opposite(self) -> Colour:
-        """What a shadow of the text must be to set it off: black, or white for dark text."""
+        """The colour of a shadow that sets the text off: black, or white for dark text."""
         red, green, blue, _ = self.colour
         bright = 299 * red + 587 * green + 114 * blue >= 1000 * 100
         return (0, 0, 0, 255) if bright else WHITE
@@ -365,7 +369,7 @@ class TextOverlay(Operation):
 
 
 def _date_and_camera(picture: Picture) -> tuple[str | None, str | None]:
-    """What EXIF tells of the date and the camera."""
+    """The date and the camera in EXIF."""
     from imgbatch.imaging.metadata import exif
 
     try:
@@ -382,6 +386,6 @@ def _alignment(gravity: Gravity) -> str:
 
 
 def _offset(size: Size, room: Size, gravity: Gravity) -> tuple[int, int]:
-    """Where something of `size` lies in `room`; what is larger begins at its upper left corner."""
+    """Where something of `size` lies in `room`; if it is larger, at its upper left corner."""
     kept = min(size[0], room[0]), min(size[1], room[1])
     return place(kept, SizeSpec(*room), "pad", gravity=gravity).offset

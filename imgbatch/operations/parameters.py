@@ -1,8 +1,5 @@
 """The settings of an operation: declared once, and read from words, recipes and Python alike."""
 
-# What the methods of each Kind do stands at Kind.
-# ruff: noqa: D102
-
 from __future__ import annotations
 
 import dataclasses
@@ -10,10 +7,11 @@ import itertools
 import math
 import os
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Colour
@@ -33,33 +31,33 @@ class Attachment:
 
 Point = tuple[float, float]
 Value = float | int | bool | str | Colour | tuple[Point, ...] | Attachment | None
-"""What a setting can hold."""
+"""The values that a setting can have."""
 
 
 def shortest(number: float) -> str:
-    """A number so that it is read as just that: 2 for 2.0."""
+    """A number in the shortest form that is read as the same: 2 for 2.0."""
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 
 
-class Kind(ABC):
-    """A kind of values. Both methods raise ValueError for what they cannot take."""
+class Kind(Struct, frozen=True):
+    """A kind of values. `read` and `check` raise ValueError for what they cannot accept."""
 
     @property
-    @abstractmethod
     def expected(self) -> str:
-        """What values are allowed, in words."""
+        """The allowed values, in words."""
+        raise NotImplementedError
 
-    @abstractmethod
     def read(self, word: str) -> Any:
-        """The value that a word on the command line means, still to be checked."""
+        """The value of a word on the command line, still to be checked."""
+        raise NotImplementedError
 
-    @abstractmethod
     def check(self, value: Any) -> Value:
-        """The value as operations get it, of one that is written in Python or in a recipe."""
+        """The value as operations get it, from one written in Python or in a recipe."""
+        raise NotImplementedError
 
     def within(self, folder: str, value: Any) -> Any:
-        """A value of a recipe that stands in `folder`, for one that stands here."""
+        """A value from a recipe in `folder`, as it must be from here."""
         return value
 
     def plain(self, value: Any) -> Any:
@@ -71,8 +69,7 @@ class Kind(ABC):
         return shortest(value) if isinstance(value, float) else f"{value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Number(Kind):
+class Number(Kind, frozen=True):
     """A number, or with `whole` one without a fraction."""
 
     low: float = -math.inf
@@ -101,8 +98,7 @@ class Number(Kind):
         return number
 
 
-@dataclass(frozen=True, slots=True)
-class Truth(Kind):
+class Truth(Kind, frozen=True):
     """Yes or no."""
 
     @property
@@ -124,9 +120,8 @@ class Truth(Kind):
         return "yes" if value else "no"
 
 
-@dataclass(frozen=True, slots=True)
-class Text(Kind):
-    """Free text, or one of `choices`; `what` says what it is meant to be."""
+class Text(Kind, frozen=True):
+    """Free text, or one of `choices`; `what` is what it is meant to be."""
 
     choices: tuple[str, ...] = ()
     what: str = "text"
@@ -144,8 +139,7 @@ class Text(Kind):
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class ColourKind(Kind):
+class ColourKind(Kind, frozen=True):
     """A CSS colour; the value is red, green, blue and alpha."""
 
     @property
@@ -175,8 +169,7 @@ class ColourKind(Kind):
         return f"{self.plain(value)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Points(Kind):
+class Points(Kind, frozen=True):
     """Points of a curve, at least two, from left to right: `0/0 128/140 255/255`."""
 
     low: float = 0.0
@@ -209,12 +202,11 @@ class Points(Kind):
         return " ".join(f"{shortest(across)}/{shortest(up)}" for across, up in value)
 
 
-_MOST_BYTES: Final = 100_000_000
+_MAX_BYTES: Final = 100_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class FileKind(Kind):
-    """A file, which is read at once; `what` it is meant to be."""
+class FileKind(Kind, frozen=True):
+    """A file, which is read at once; `what` is what it is meant to be."""
 
     what: str = "a file"
 
@@ -231,7 +223,7 @@ class FileKind(Kind):
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
         if not path or not isinstance(path, str):
             raise ValueError
-        return Attachment(path, regular.read(path, self.what, _MOST_BYTES))
+        return Attachment(path, regular.read(path, self.what, _MAX_BYTES))
 
     def within(self, folder: str, value: Any) -> Any:
         return os.path.join(folder, value) if isinstance(value, str) and value else value
@@ -243,11 +235,10 @@ class FileKind(Kind):
         return f"{value.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A setting of an operation: its default, what values it takes, and what it means.
+class Parameter(Struct, frozen=True):
+    """A setting of an operation: its default, the values it accepts, and its meaning.
 
-    A default of None means that it need not be given.
+    A default of None makes it optional.
     """
 
     default: Value
@@ -256,11 +247,11 @@ class Parameter:
 
     @property
     def expected(self) -> str:
-        """What values are allowed, in words."""
+        """The allowed values, in words."""
         return self.kind.expected
 
     def read(self, where: str, word: str) -> Value:
-        """A value from a word; raises UsageError naming `where` it stands."""
+        """The value of a word; raises UsageError naming `where` it is."""
         try:
             return self.check(where, self.kind.read(word), found=word)
         except (ValueError, TypeError, OverflowError):
@@ -293,8 +284,8 @@ def parameter(
 ) -> Any:
     """Declare a field of an operation.
 
-    The default says what kind of values it takes: a number (from `low` to `high`), a whole
-    number, yes or no, one of `choices`; anything else has its `kind` given.
+    The default determines the kind of values: a number (from `low` to `high`), a whole number, yes
+    or no, one of `choices`; anything else needs its `kind`.
     """
     declared = Parameter(default, kind or _kind(default, low, high, unit, choices), help)
     return dataclasses.field(default=default, metadata={"parameter": declared})
@@ -307,4 +298,4 @@ def _kind(default: Value, low: float, high: float, unit: str, choices: tuple[str
         return Number(low, high, unit, whole=isinstance(default, int))
     if isinstance(default, str):
         return Text(choices)
-    raise TypeError(f"a default of {default!r} does not tell the kind of a setting")
+    raise TypeError(f"a default of {default!r} does not determine the kind of a setting")

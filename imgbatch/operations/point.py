@@ -1,6 +1,6 @@
 """Operations on each pixel's own value, and how several of them become one look-up.
 
-Alpha is left alone by all of them.
+None of them changes alpha.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ToneOperation(Operation):
-    """Base of those that change 8-bit L or RGB pixels."""
+    """Base of operations that change 8-bit L or RGB pixels."""
 
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = 4.5
@@ -43,55 +43,54 @@ class ToneOperation(Operation):
 
     @abstractmethod
     def change(self, image: Image.Image) -> Image.Image:
-        """The changed image, L or RGB as the given one."""
+        """The changed image, L or RGB like the given one."""
 
 
 @dataclass(frozen=True, slots=True)
 class PointOperation(Operation):
-    """Base of those that are one curve for each channel: they take a single look-up.
+    """Base of operations that are one curve for each channel: they take a single look-up.
 
     Neighbours of this kind in a recipe are joined (`joined`) and rounded only once.
     """
 
     pixelwise: ClassVar[bool] = True
     measures: ClassVar[bool] = False
-    """Whether its curves follow from what the picture shows: then `settled` gives one that has
-    them, for this picture and, of an animation, for those that follow."""
+    """Whether its curves depend on what the picture shows: then `settled` gives an operation that
+    has them, for this picture and the following frames of an animation."""
     memory: ClassVar[float] = 4.5
     keeps_grey: ClassVar[bool] = True
 
     def apply(self, picture: Picture) -> Picture:
-        """One look-up."""
         return _looked_up(picture, (self,))
 
     @property
     def measuring(self) -> bool:
-        """Whether it `measures` with the settings that it has."""
+        """Whether it `measures` with its current settings."""
         return self.measures
 
     def settled(self, picture: Picture) -> PointOperation:
-        """One with its curves known."""
+        """The operation with known curves."""
         return self
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
         """For each of the channels (1 or 3), or one for all: from levels 0..1 to levels.
 
-        `icc` is the profile that levels are meant in. What leaves 0..1 is clipped. Operations
-        that have only one curve say it by `level`.
+        `icc` is the profile that defines the levels. Values outside 0..1 are clipped.
+        Operations with only one curve implement `level` instead.
         """
         return (self.level,)
 
     def level(self, value: float) -> float:
-        """The level that one from 0..1 becomes, the same in each channel."""
+        """The new value of a level from 0..1, the same in each channel."""
         raise TypeError(f"{type(self).__name__} has neither `level` nor `curves`")
 
 
 @dataclass(frozen=True, slots=True)
 class LightOperation(PointOperation):
-    """Base of those that are meant for light, not for levels, as a camera's exposure is."""
+    """Base of operations on light, not on levels, such as a camera's exposure."""
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """Through the profile's own curves, sRGB's without one."""
+        """Through the profile's own curves, or sRGB's without one."""
         from imgbatch.imaging.colour.transfer import transfers
 
         found = transfers(icc)
@@ -105,7 +104,7 @@ class LightOperation(PointOperation):
 
     @abstractmethod
     def light(self, light: float, channel: int) -> float:
-        """What becomes of light from 0..1 in one of the channels."""
+        """The new value of light from 0..1 in one of the channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +119,20 @@ class Joined(Operation):
     operations: tuple[PointOperation, ...]
 
     def apply(self, picture: Picture) -> Picture:
-        """One look-up, of curves that follow each other."""
+        """One look-up of the curves one after the other."""
         return _looked_up(picture, self.operations)
 
     def settled(self, picture: Picture) -> Operation:
-        """Only the first can go by what it sees (see `joined`)."""
+        """Only the first can depend on the picture (see `joined`)."""
         first, *rest = self.operations
         with blamed(first):
             return Joined((first.settled(picture), *rest))
 
 
 def joined(operations: Iterable[Operation]) -> tuple[Operation, ...]:
-    """The same operations, with neighbours that are point operations in one.
+    """The same operations, with neighbouring point operations joined into one.
 
-    One that goes by what it sees must see what those before it made, so it starts over.
+    One that depends on the picture must see the result of those before it, so it starts anew.
     """
     found: list[Operation] = []
     for operation in operations:
@@ -167,7 +166,7 @@ def _looked_up(picture: Picture, operations: tuple[PointOperation, ...]) -> Pict
 def _table(
     operations: tuple[PointOperation, ...], icc: bytes | None, channels: int
 ) -> tuple[int, ...]:
-    """256 levels for each channel, one behind the other, rounded once."""
+    """256 levels for each channel, concatenated, rounded once."""
     found: list[int] = []
     for channel in range(channels):
         values = [level / 255 for level in range(256)]
@@ -182,8 +181,8 @@ def _table(
 
 def _clipped(level: float) -> float:
     if math.isnan(level):
-        # To min and max it is neither more nor less than anything, and would become black.
-        raise ValueError("a level became no number (NaN)")
+        # min and max would pass it on, and it would become black.
+        raise ValueError("a level became NaN")
     return min(1.0, max(0.0, level))
 
 

@@ -1,4 +1,4 @@
-"""Conversion to a colour profile. Its words are an option of their own (`--profile`)."""
+"""Conversion to a colour profile. It is an option of its own (`--profile`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgbatch.operations.base import Operation
 class ConvertProfile(Operation):
     """Convert to the profile `icc` and attach it; None is sRGB, or for grey its curve.
 
-    A picture that is sRGB already keeps its pixels and its own profile.
+    A picture that is already sRGB keeps its pixels and its own profile.
     """
 
     name: ClassVar[str] = "profile"
@@ -31,7 +31,6 @@ class ConvertProfile(Operation):
         return mode if self.icc is None else in_colours(mode)
 
     def apply(self, picture: Picture) -> Picture:
-        """The same colours in the other space."""
         from imgbatch.imaging import colour
 
         if self.icc is not None:

@@ -1,4 +1,4 @@
-"""The registry of operations with a name, and their words."""
+"""The registry of operations with a name, and how they are written in words."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from imgbatch.operations.base import Operation, parameters_of, registered
 from imgbatch.operations.parameters import Parameter
 
 ENTRY_POINTS: Final = "imgbatch.operations"
-"""The group of entry points that name modules with more operations."""
+"""The group of entry points for modules with more operations."""
 
 
 def names() -> MappingProxyType[str, type[Operation]]:
     """All registered operations by name, sorted: imgbatch's own, and those of other packages.
 
-    Those of a package that cannot be loaded are left out: `unloadable` tells of them.
+    Packages that cannot be loaded are left out: `unloadable` lists them.
     """
     _load_own()
     _load_installed()
@@ -31,7 +31,7 @@ def names() -> MappingProxyType[str, type[Operation]]:
 
 
 def unloadable() -> MappingProxyType[str, str]:
-    """What is wrong with the packages whose operations cannot be loaded, by their entry points."""
+    """Why the operations of other packages cannot be loaded, by entry point."""
     _load_own()
     return MappingProxyType(_load_installed())
 
@@ -58,18 +58,18 @@ def _load_installed() -> dict[str, str]:
                 f"{type(error).__name__}: {error}"
             )
     for name, kind in list(registered().items()):
-        # What a module registered before it failed could not travel to other processes.
+        # What a module registered before it failed could not be sent to other processes.
         if kind.__module__ not in sys.modules:
             del registered()[name]
     return wrong
 
 
 def find(name: str) -> type[Operation]:
-    """The operation of a name; raises UsageError with the nearest one."""
+    """The operation with this name; raises UsageError with the nearest one."""
     known = name.strip().lower()
     _load_own()
     if known not in registered():
-        # Looking through all that is installed takes time, so only for what is not known.
+        # Looking through all installed packages takes time, so only for unknown names.
         kinds, wrong = names(), unloadable()
         if known not in kinds:
             if known in wrong:
@@ -111,7 +111,7 @@ _PART: Final = re.compile(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""")
 
 
 def build(name: str, values: Mapping[str, Any], folder: str = "") -> Operation:
-    """An operation from its name and the values of a recipe; raises UsageError.
+    """An operation from its name and the values in a recipe; raises UsageError.
 
     Files are looked for in `folder`.
     """
@@ -126,7 +126,7 @@ def build(name: str, values: Mapping[str, Any], folder: str = "") -> Operation:
 
 
 def words_of(operation: Operation) -> str:
-    """What a user types for an operation: its name, and what is not as by default."""
+    """An operation as users type it: its name, and the settings that differ from the default."""
     settings = []
     for key, declared in parameters_of(type(operation)).items():
         value = getattr(operation, key)
@@ -138,7 +138,7 @@ def words_of(operation: Operation) -> str:
 
 
 def plain(operation: Operation) -> dict[str, Any]:
-    """An operation as a recipe writes it: its name, and what is not as by default."""
+    """An operation as a recipe has it: its name, and the settings that differ from the default."""
     found: dict[str, Any] = {"name": operation.name}
     for key, declared in parameters_of(type(operation)).items():
         value = getattr(operation, key)

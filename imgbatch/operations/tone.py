@@ -1,7 +1,7 @@
-"""Operations on each pixel's own value. Alpha is left alone by all of them.
+"""Operations on each pixel's own value. None of them changes alpha.
 
-The definitions are those of the W3C's Filter Effects Module Level 1 (section 9, the shorthand
-functions) where it has one, so that a filter looks like its namesake in CSS.
+They follow the W3C's Filter Effects Module Level 1 (section 9, the shorthand functions) where it
+defines them, so that a filter looks like its namesake in CSS.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class Brightness(PointOperation):
     amount: float = parameter(1.1, low=0, high=10, help="factor; 1 changes nothing")
 
     def level(self, value: float) -> float:
-        """value * amount."""
         return value * self.amount
 
 
@@ -44,7 +43,6 @@ class Contrast(PointOperation):
     amount: float = parameter(1.1, low=0, high=10, help="factor; 1 changes nothing")
 
     def level(self, value: float) -> float:
-        """(value - 1/2) * amount + 1/2."""
         return (value - 0.5) * self.amount + 0.5
 
 
@@ -58,7 +56,6 @@ class Gamma(PointOperation):
     amount: float = parameter(1.2, low=0.1, high=10, help="exponent; 1 changes nothing")
 
     def level(self, value: float) -> float:
-        """value ** (1 / amount)."""
         return math.pow(value, 1 / self.amount)
 
 
@@ -68,10 +65,9 @@ class Invert(PointOperation):
     """Turn light into dark: a negative (CSS invert())."""
 
     name: ClassVar[str] = "invert"
-    amount: float = parameter(1.0, low=0, high=1, help="how much of it")
+    amount: float = parameter(1.0, low=0, high=1, help="strength")
 
     def level(self, value: float) -> float:
-        """amount + value * (1 - 2 * amount)."""
         return self.amount + value * (1 - 2 * self.amount)
 
 
@@ -92,7 +88,6 @@ class AutoContrast(PointOperation):
     channels: bool = parameter(False, help="stretch each channel by itself")
 
     def settled(self, picture: Picture) -> PointOperation:
-        """The stretch of this picture."""
         from imgbatch.imaging import colour
 
         image = colour.to_tonal(picture).image
@@ -112,14 +107,12 @@ class AutoContrast(PointOperation):
 
 @dataclass(frozen=True, slots=True)
 class _Stretch(PointOperation):
-    """From the levels `ends` to black and white, of each channel or of all."""
+    """Maps the levels `ends` to black and white, for each channel or for all."""
 
     name: ClassVar[str] = "autocontrast"
     ends: tuple[tuple[int, int], ...]
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """A straight line for each."""
-
         def line(low: int, high: int) -> Level:
             return lambda value: (value * 255 - low) / (high - low)
 
@@ -129,7 +122,7 @@ class _Stretch(PointOperation):
 
 
 def _first_beyond(histogram: list[int], allowed: float) -> int:
-    """The first level at which more than `allowed` pixels are at or below."""
+    """The first level at or below which there are more than `allowed` pixels."""
     total = 0
     for level, count in enumerate(histogram):
         total += count

@@ -1,10 +1,12 @@
-"""Operations that turn the picture: by any angle, or over."""
+"""Operations that turn or mirror the picture."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from msgspec.structs import replace
 
 from imgbatch.imaging.picture import Picture, stored_bytes, turned, with_room_for
 from imgbatch.model import WHITE, Colour, Size
@@ -12,29 +14,29 @@ from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import ColourKind, parameter
 
 _QUARTERS: Final = ((1, 6, 3, 8), (2, 7, 4, 5))
-"""EXIF orientations, each a quarter turn clockwise from the one before; the second row mirrored."""
+"""EXIF orientations, each a quarter turn clockwise from the last; the second row is mirrored."""
 
 _MIRRORED: Final = {1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7}
-"""The orientation of what is mirrored left to right after it was brought upright."""
+"""The orientation that mirrors an upright picture left to right."""
 
 _TILE_PIXELS: Final = 1024**2
-"""Of a tile of a rotation (see imaging/rotation.py), at most."""
+"""The most pixels of a tile of a rotation (see imaging/rotation.py)."""
 
 _TILE_BYTES: Final = 75
-"""Of memory for a pixel of a tile with all it is made of, at 45 degrees."""
+"""Bytes of memory for a pixel of a tile with everything made from it, at 45 degrees."""
 
 _ROUNDING: Final = 1e-6
-"""Of a pixel; errors of floating point are smaller."""
+"""In pixels; floating-point errors are smaller."""
 
 
 def _after_quarters(orientation: int, quarters: int) -> int:
-    """The orientation of what is turned clockwise after it was brought upright."""
+    """The orientation of a picture that is turned clockwise after it was brought upright."""
     row = next(row for row in _QUARTERS if orientation in row)
     return row[(row.index(orientation) + quarters) % 4]
 
 
 def _oriented(picture: Picture, orientation: int) -> Picture:
-    """The same pixels, turned upright from another orientation than before."""
+    """The same pixels, to be turned upright from another orientation than before."""
     if orientation == picture.orientation:
         return picture
     stored = turned(picture.full_size, picture.orientation)
@@ -47,12 +49,12 @@ def _oriented(picture: Picture, orientation: int) -> Picture:
 class Rotate(Operation):
     """Turn the picture, by quarters without loss, or by any angle.
 
-    Multiples of 90 degrees only move pixels, in any mode. By other angles pixels of 8 bits a
-    channel are resampled in three shears (Unser, Thévenaz and Yaroslavsky, Convolution-based
-    interpolation for fast, high-quality rotation of images, 1995) with Lanczos, alpha
-    premultiplied. With `fit=expand` all of a picture of W by H pixels is kept, on W cos a + H sin a
-    by W sin a + H cos a pixels, rounded up, with the background in the corners; with `fit=crop`
-    the largest upright rectangle that has no corners, which is how a horizon is straightened.
+    Multiples of 90 degrees only move pixels, in any mode. For other angles 8-bit pixels are
+    resampled in three shears (Unser, Thévenaz and Yaroslavsky, Convolution-based interpolation
+    for fast, high-quality rotation of images, 1995) with Lanczos, alpha premultiplied.
+    `fit=expand` keeps the whole picture: W by H pixels become W cos a + H sin a by W sin a + H
+    cos a, rounded up, with the background in the corners. `fit=crop` keeps the largest upright
+    rectangle without corners, which straightens a horizon.
     """
 
     name: ClassVar[str] = "rotate"
@@ -61,12 +63,14 @@ class Rotate(Operation):
     memory: ClassVar[float] = 4.5
     angle: float = parameter(90.0, low=-360, high=360, unit="degrees", help="clockwise")
     fit: str = parameter(
-        "expand", choices=("expand", "crop"), help="keep all, or only what has no corners"
+        "expand",
+        choices=("expand", "crop"),
+        help="keep everything, or only the largest part without corners",
     )
     background: Colour = parameter(WHITE, kind=ColourKind(), help="colour of the corners")
 
     def output_size(self, size: Size) -> Size:
-        """Upright, of all of it or of the largest rectangle in it."""
+        """The upright size of all of it, or of the largest rectangle in it."""
         quarters, rest = self._parts()
         before = (size[1], size[0]) if quarters % 2 else size
         if not rest:
@@ -74,19 +78,19 @@ class Rotate(Operation):
         return _inscribed(before, rest) if self.fit == "crop" else _expanded(before, rest)
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
-        """By quarters, what is wanted, turned; else all pixels."""
+        """For quarter turns the wanted size, turned; otherwise all pixels."""
         quarters, rest = self._parts()
         if rest:
             return size
         return (wanted[1], wanted[0]) if quarters % 2 else wanted
 
     def output_mode(self, mode: str) -> str:
-        """By other angles than quarters, with room for the background."""
+        """Holds the background, except for quarter turns."""
         fills = self.fit == "expand" and bool(self._parts()[1])
         return with_room_for(mode, self.background) if fills else mode
 
     def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """By other angles with what is converted for the background, and a tile."""
+        """For other angles including what is converted for the background, and a tile."""
         pixels = after[0] * after[1]
         if not self._parts()[1]:
             return int(pixels * self.memory * stored_bytes(mode) / 4)
@@ -94,7 +98,7 @@ class Rotate(Operation):
         return 2 * taken + _TILE_BYTES * min(_TILE_PIXELS, pixels)
 
     def apply(self, picture: Picture) -> Picture:
-        """Straight from the pixels as they are stored."""
+        """Directly from the pixels as they are stored."""
         quarters, rest = self._parts()
         if not rest:
             return _oriented(picture, _after_quarters(picture.orientation, quarters))
@@ -115,7 +119,7 @@ class Rotate(Operation):
         return picture.with_image(made)
 
     def _parts(self) -> tuple[int, float]:
-        """Quarter turns, and degrees from -45 to 45 besides."""
+        """Quarter turns, and the remaining degrees from -45 to 45."""
         quarters = round(self.angle / 90)
         return quarters, self.angle - 90 * quarters
 
@@ -130,7 +134,7 @@ def _with_background(picture: Picture, background: Colour) -> tuple[Picture, tup
 
 
 def _expanded(size: Size, angle: float) -> Size:
-    """What a picture takes that is turned by degrees from -45 to 45."""
+    """The size of a picture turned by degrees from -45 to 45."""
     cosine, sine = math.cos(math.radians(angle)), abs(math.sin(math.radians(angle)))
     width, height = size
     return (
@@ -140,10 +144,10 @@ def _expanded(size: Size, angle: float) -> Size:
 
 
 def _inscribed(size: Size, angle: float) -> Size:
-    """The largest upright rectangle in a picture that is turned by degrees from -45 to 45.
+    """The largest upright rectangle in a picture turned by degrees from -45 to 45.
 
-    Two of its corners lie on the longer sides of the picture if it is narrow, half the shorter
-    side apart from the middle line; all four lie on a side each if it is not.
+    In a narrow picture two of its corners lie on the longer sides, half the shorter side from the
+    middle line; otherwise all four corners lie on a side each.
     """
     cosine, sine = math.cos(math.radians(angle)), abs(math.sin(math.radians(angle)))
     width, height = size
@@ -173,14 +177,13 @@ class Flip(Operation):
     direction: str = parameter(
         "horizontal",
         choices=("horizontal", "vertical"),
-        help="horizontal changes left and right, vertical top and bottom",
+        help="horizontal swaps left and right, vertical top and bottom",
     )
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
-        """What is wanted."""
         return wanted
 
     def apply(self, picture: Picture) -> Picture:
-        """Together with being brought upright."""
+        """Together with turning it upright."""
         quarters = 2 if self.direction == "vertical" else 0
         return _oriented(picture, _after_quarters(_MIRRORED[picture.orientation], quarters))

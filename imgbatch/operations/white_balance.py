@@ -1,4 +1,4 @@
-"""White balance: what colour the light had, and how it is taken out."""
+"""White balance: what colour the light had, and how to remove it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Light = tuple[float, float, float]
 """Red, green and blue, proportional to light, in the primaries of some profile."""
 
 _AMOUNT: Final = 0.5
-"""Of the grey world: no picture is grey all over, so not all of its mean is the light's colour."""
+"""The default for grey world: no picture is grey all over, so not all of its mean is a cast."""
 _NEUTRAL: Final = 6500.0
 """The temperature in K of the light that changes nothing: about that of sRGB's white."""
-_MOST: Final = 4.0
-"""How many times more than green, or less, red and blue are changed at most: two stops."""
-_LEAST: Final = 1e-6
-"""Light that is less, or less than none as narrow primaries have it, is taken to be this much."""
+_MAX: Final = 4.0
+"""The largest factor by which red and blue change relative to green: two stops."""
+_MIN: Final = 1e-6
+"""The least light: less, or negative light in narrow primaries, counts as this much."""
 _CLIPPED: Final = 5
-"""How far from 0 and 255 levels are still taken to be clipped: JPEG blurs them a bit."""
+"""How far from 0 and 255 levels still count as clipped: JPEG blurs them a bit."""
 _SAMPLE: Final = 60_000
-"""About how many pixels of a large picture are looked at."""
+"""About how many pixels of a large picture are sampled."""
 _XYZ_TO_SRGB: Final = (
     (3.2406, -1.5372, -0.4986),
     (-0.9689, 1.8758, 0.0415),
@@ -55,12 +55,12 @@ _XYZ_BYTES: Final = 20
 @register
 @dataclass(frozen=True, slots=True)
 class WhiteBalance(PointOperation):
-    """Take out the colour of the light: the picture's own mean (grey world), or a temperature.
+    """Remove the colour of the light: the picture's own mean (grey world), or a temperature.
 
-    Without a temperature, `amount` of the way, the mean light of the picture becomes neutral
+    Without a temperature, the mean light of the picture becomes neutral, to the degree of `amount`
     (Buchsbaum, A spatial processor model for object colour perception, 1980). Pixels with a level
-    within 5 of black or white do not count, nor do those whose alpha is 0; of a large picture some
-    60000, evenly spread, are looked at. With a temperature, light of a black body that hot
+    within 5 of black or white do not count, nor do those whose alpha is 0; of a large picture about
+    60000 pixels, evenly spread, are sampled. With a temperature, the light of a black body that hot
     becomes neutral, and 6500 K changes nothing: lower makes the picture bluer, higher more yellow
     (the Planckian locus of Kim et al., Design of advanced color temperature control system for
     HDTV applications, J. Korean Phys. Soc. 41, 2002, relative to its own 6500 K).
@@ -68,7 +68,7 @@ class WhiteBalance(PointOperation):
     In linear light, in the primaries of the picture's own profile, each channel is multiplied by a
     gain: green by g = 2 ** (-tint / 200), red and blue by (green / red) ** amount and
     (green / blue) ** amount of the light, 1/4 to 4 before the exponent, and all three divided by
-    what a grey would gain in luminance. Grey pictures stay as they are.
+    what a grey would gain in luminance. Grey pictures stay unchanged.
     """
 
     name: ClassVar[str] = "white-balance"
@@ -76,13 +76,13 @@ class WhiteBalance(PointOperation):
     temperature: float | None = parameter(
         None,
         kind=Number(2000, 12_000, "K"),
-        help="of the light that is to become neutral; the picture's mean if not given",
+        help="the light that becomes neutral; the picture's mean by default",
     )
     tint: float = parameter(
         0.0, low=-100, high=100, help="from green to magenta; 0 changes nothing"
     )
     amount: float = parameter(
-        _AMOUNT, low=0, high=1, help="how far the mean becomes neutral; not with a temperature"
+        _AMOUNT, low=0, high=1, help="how neutral the mean becomes; not with a temperature"
     )
 
     def __post_init__(self) -> None:
@@ -95,17 +95,16 @@ class WhiteBalance(PointOperation):
 
     @property
     def measuring(self) -> bool:
-        """Only a grey world has to be seen."""
+        """Only grey world depends on the picture."""
         return self.temperature is None
 
     def apply(self, picture: Picture) -> Picture:
-        """One look-up; grey pictures as they are, 16 bits included."""
+        """One look-up; grey pictures stay unchanged, 16 bits included."""
         from imgbatch.imaging.colour import GREY_MODES
 
         return picture if picture.mode in GREY_MODES else PointOperation.apply(self, picture)
 
     def settled(self, picture: Picture) -> PointOperation:
-        """The gains of this picture."""
         if self.temperature is not None:
             return self
         from imgbatch.imaging import colour
@@ -115,7 +114,7 @@ class WhiteBalance(PointOperation):
         return _Gains(_gains(light, self.amount, self.tint, picture.icc))
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """Those of a known temperature; raises TypeError for a grey world not yet settled."""
+        """The curves of a known temperature; raises TypeError for grey world not yet settled."""
         if self.temperature is None:
             raise TypeError("a grey world has no curves before it is settled")
         lights = (_light_of(kelvin, icc) for kelvin in (self.temperature, _NEUTRAL))
@@ -126,10 +125,10 @@ class WhiteBalance(PointOperation):
 def _gains(light: Light, amount: float, tint: float, icc: bytes | None) -> Light:
     """Factors of red, green and blue that make light neutral."""
     red, blue = (
-        min(_MOST, max(1 / _MOST, light[1] / part)) ** amount for part in (light[0], light[2])
+        min(_MAX, max(1 / _MAX, light[1] / part)) ** amount for part in (light[0], light[2])
     )
     gains = red, math.exp2(-tint / 200), blue
-    # A profile may have a primary of less luminance than none.
+    # A profile may have a primary with negative luminance.
     weights = [max(0.0, weight) for weight in _primaries(icc)[1].tolist()]
     luminance = sum(weight * gain for weight, gain in zip(weights, gains, strict=True))
     luminance /= sum(weights)
@@ -138,24 +137,23 @@ def _gains(light: Light, amount: float, tint: float, icc: bytes | None) -> Light
 
 @dataclass(frozen=True, slots=True)
 class _Gains(LightOperation):
-    """Each channel's light times its gain."""
+    """Multiplies each channel's light by its gain."""
 
     name: ClassVar[str] = "white-balance"
     gains: Light
 
     def curves(self, icc: bytes | None, channels: int) -> Sequence[Level]:
-        """None for grey: frames may be of another mode than the first."""
+        """Nothing for grey: frames may be of another mode than the first."""
         if channels == 1:
             return (lambda value: value,)
         return LightOperation.curves(self, icc, channels)
 
     def light(self, light: float, channel: int) -> float:
-        """light * gain."""
         return light * self.gains[channel]
 
 
 def _mean_light(picture: Picture) -> Light:
-    """The mean of what is neither clipped nor wholly transparent; neutral if that is nothing."""
+    """The mean of pixels neither clipped nor fully transparent; neutral if there are none."""
     from PIL import ImageChops
 
     from imgbatch.imaging.colour.transfer import transfers
@@ -176,7 +174,7 @@ def _mean_light(picture: Picture) -> Light:
         for channel, transfer in enumerate(found * 3 if len(found) == 1 else found)
     ]
     pixels = sum(counts[:256]) or 1
-    red, green, blue = (max(_LEAST, total / pixels) for total in sums)
+    red, green, blue = (max(_MIN, total / pixels) for total in sums)
     return red, green, blue
 
 
@@ -198,7 +196,7 @@ def _light_of(kelvin: float, icc: bytes | None) -> Light:
     x, y = _planckian(kelvin)
     srgb = np.array(_XYZ_TO_SRGB) @ (x / y, 1.0, (1 - x - y) / y)
     own = np.linalg.solve(_primaries(icc), _primaries(None) @ srgb)
-    red, green, blue = np.maximum(own, _LEAST).tolist()
+    red, green, blue = np.maximum(own, _MIN).tolist()
     return red, green, blue
 
 
@@ -220,7 +218,7 @@ def _planckian(kelvin: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=16)
 def _primaries(icc: bytes | None) -> NDArray[np.float64]:
-    """XYZ (D50, down) of full red, green and blue (across); sRGB's if a profile does not tell."""
+    """XYZ (D50, down) of full red, green and blue (across); sRGB's if a profile has none."""
     import numpy as np
 
     from imgbatch.imaging.colour.icc import tags, tone_curves
@@ -233,4 +231,4 @@ def _primaries(icc: bytes | None) -> NDArray[np.float64]:
     if min(len(column) for column in columns) < _XYZ_BYTES:
         return srgb
     own = np.stack([np.frombuffer(column, ">i4", 3, 8) for column in columns], axis=1) / 65_536
-    return own if abs(np.linalg.det(own)) > _LEAST and own[1].max() > 0 else srgb
+    return own if abs(np.linalg.det(own)) > _MIN and own[1].max() > 0 else srgb

@@ -1,4 +1,4 @@
-"""How jobs are cut into portions for the workers."""
+"""How jobs are split into portions for the workers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 CHUNK_COST: Final = 48_000_000
-"""The cost of a second's work or so: 48 MB of camera JPEG on one processor."""
+"""The cost of about a second's work: 48 MB of camera JPEG on one processor."""
 FILE_COST: Final = 30_000
-"""What a file costs beside its bytes, in the same measure."""
+"""The cost of a file besides its bytes, in the same unit."""
 
 
 def chunks(sizes: Sequence[int], workers: int) -> Iterator[array[int]]:
-    """Cut jobs into portions of about a second, largest files first, smaller towards the end.
+    """Split jobs into portions of about a second, largest files first, smaller towards the end.
 
     `sizes` are those of the jobs' sources in bytes; a portion is a sequence of their indices.
-    The last portions are single files, so that all workers end at nearly the same time.
+    The last portions are single files, so that all workers finish at nearly the same time.
     """
     order = array("L", sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True))
     left = sum(sizes) + FILE_COST * len(sizes)

@@ -1,7 +1,7 @@
 """Jobs and skipped results in a fifth of their size, for plans of a million files.
 
-They are kept as strings of bytes and rebuilt whenever one is asked for. What many have in
-common (a root, an output's name, a reason) is kept once.
+They are kept as byte strings and rebuilt whenever one is asked for. What many have in common
+(a root, an output's name, a reason) is kept once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Texts:
 
 
 class _Packed(Sequence[T], Generic[T]):
-    """A sequence that grows, and gives out new objects."""
+    """A growing sequence that hands out new objects."""
 
     def __init__(self) -> None:
         self._rows: list[bytes] = []
@@ -102,7 +102,7 @@ class Jobs(_Packed[Job]):
         self.sizes.append(job.source.size)
 
     def without(self, indices: set[int]) -> Jobs:
-        """The same ones but for a few."""
+        """The same jobs without a few."""
         rest = Jobs()
         rest._texts = self._texts
         for index, row in enumerate(self._rows):
@@ -112,7 +112,7 @@ class Jobs(_Packed[Job]):
         return rest
 
     def places(self) -> Iterator[tuple[Source, list[tuple[str, str]]]]:
-        """Each job's source, and of its targets the output and the path below the output folder.
+        """Each job's source, and for each target the output and the path below the output folder.
 
         In half the time of whole jobs.
         """
@@ -151,7 +151,7 @@ class Skips(_Packed[Result]):
 
     def append(self, source: Source, reason: str) -> None:
         """Add the result of a source at the end."""
-        # A reason that names files is nobody else's.
+        # A reason that names files is not shared by any other.
         own = "/" in reason or "\\" in reason
         known = reason if own else self._texts.number(reason)
         self._rows.append(marshal.dumps((self._of_source(source), known)))

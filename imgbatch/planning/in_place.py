@@ -1,4 +1,4 @@
-"""The policy of plans in place: each source is its own target."""
+"""The policy for plans in place: each source is its own target."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from imgbatch.store import checksum
 
 
 class InPlace(Policy):
-    """Sources below `folder` are replaced themselves.
+    """Sources below `folder` are themselves replaced.
 
-    `recipe` has one output. `lookup` tells what is known of a file from runs before: what is up to
-    date is skipped (not with `force`). `backup` is the folder that the originals are put into.
+    `recipe` has one output. `lookup` tells what is known about a file from earlier runs: files that
+    are up to date are skipped (not with `force`). The originals go to the folder `backup`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class InPlace(Policy):
         self._seen: set[str] = set()
 
     def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
-        """A target, which is the source; or why there is none."""
+        """A target, which is the source, or the reason why there is none."""
         if source.relative in self._seen:
             return GIVEN_TWICE
         self._seen.add(source.relative)
@@ -81,14 +81,14 @@ class InPlace(Policy):
         return not self._force and made.recipe == self._digest and made.size == source.size
 
     def finish(self) -> None:
-        """Tell of links, before each becomes a file of its own."""
+        """Warn about links, before each becomes a file of its own."""
         self.planned.notices.extend(self._links.notices())
 
 
 def _is_made_again(made: Made | None, source: Source) -> bool:
     """Whether a file that is to be replaced is itself a result, whose original is in the backup.
 
-    What needed nothing done was left as it was, and is nobody's result.
+    A file that needed nothing done was left as is, and is not a result.
     """
     if made is None or (made.hash is not None and made.hash == made.source_hash):
         return False
@@ -104,12 +104,12 @@ def _raw_conflict(source: Source) -> Conflict | None:
         source,
         source.path,
         f"{source.path} is a camera's raw file, which only a camera can write",
-        "Leave it out with --exclude, or make JPEGs in another folder (--output).",
+        "Omit it with --exclude, or make JPEGs in another folder (--output).",
     )
 
 
 class _Links:
-    """What is known of the links among files that are to be replaced."""
+    """What is known about links among the files that are to be replaced."""
 
     def __init__(self, backup: str | None) -> None:
         self._backup = backup
@@ -127,8 +127,8 @@ class _Links:
             return Conflict(
                 source,
                 source.path,
-                f"{source.path} is a link, and would become a file of its own",
-                "Leave it out with --exclude, or give the folder that it leads to.",
+                f"{source.path} is a link, and would become a separate file",
+                "Omit it with --exclude, or give the folder that it points to.",
             )
         folder = source.relative.rpartition("/")[0]
         if folder and (link := self._link_above(source.root, folder)) is not None:
@@ -136,22 +136,22 @@ class _Links:
             return Conflict(
                 source,
                 source.path,
-                f"{source.path} lies behind the link {path}, outside of the folder given",
-                f"Leave it out with --exclude '{link}/*', or give the folder that it leads to.",
+                f"{source.path} is reached by the link {path}, outside the given folder",
+                f"Omit it with --exclude '{link}/*', or give the folder that it points to.",
             )
         if found.st_nlink > 1 + self._is_in_backup(source, found):
             self._twins.setdefault((found.st_dev, found.st_ino), []).append(source.path)
         return None
 
     def _is_in_backup(self, source: Source, found: os.stat_result) -> bool:
-        """Whether one of its names is there, put by a run that was killed just then."""
+        """Whether one of its names is in the backup, from a run that was killed just then."""
         if self._backup is None:
             return False
         kept = identity(os.path.join(self._backup, *source.mirrored.split("/")))
         return kept == (found.st_dev, found.st_ino)
 
     def _link_above(self, root: str, folder: str) -> str | None:
-        """The first of the folders of a path below `root` that is a link."""
+        """The first folder of a path below `root` that is a link."""
         names = folder.split("/")
         for count in range(1, len(names) + 1):
             above = "/".join(names[:count])
@@ -162,12 +162,12 @@ class _Links:
         return None
 
     def notices(self) -> Iterator[str]:
-        """What to tell of files with several names before each becomes a file of its own."""
+        """Warnings about files with several names, before each becomes a file of its own."""
         for paths in itertools.islice(self._twins.values(), NAMED):
             named = f"{paths[0]} and {paths[1]} are" if len(paths) > 1 else f"{paths[0]} is"
             yield (
-                f"{named} one file with several names (hard links): each name that is worked on "
-                "becomes a file of its own, the others keep what they have"
+                f"{named} one file with several names (hard links): each name that is processed "
+                "becomes a separate file, the others keep the original"
             )
         if (more := len(self._twins) - NAMED) > 0:
             yield f"so {'is' if more == 1 else 'are'} {more} more"

@@ -1,4 +1,4 @@
-"""What names need to know of sources beside their paths: their numbers, and what headers tell."""
+"""What names need to know about sources besides their paths: numbers, and facts from headers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NO_MORE: Final = Limits()
 
 
 class Facts(NamedTuple):
-    """What the header of the source with the number `seq` tells.
+    """What the header of the source with the number `seq` says.
 
     `size` is upright and in pixels, (0, 0) if the header cannot be read; `date` is EXIF's
-    DateTimeOriginal; `taken_ns` is when that was, or else when the file was changed, in
+    DateTimeOriginal; `taken_ns` is that time, or else that of the file's last change, in
     nanoseconds since 1970.
     """
 
@@ -38,7 +38,7 @@ class Facts(NamedTuple):
 
 
 Reader = Callable[[Jobs], Iterable[Facts]]
-"""Reads the header of every job's source, in whatever order; of several facts the last count."""
+"""Reads the header of every job's source, in any order; if facts are repeated, the last count."""
 
 
 def read(
@@ -46,8 +46,8 @@ def read(
 ) -> Facts | None:
     """Read the header of a job's source, and nothing else.
 
-    None if that needs more than this `share` of the memory; and, if it is asked for `here`, in a
-    process that must not hang, where a library in C would read it.
+    Returns None if that needs more than this `share` of the memory; and, if it is asked for `here`
+    (in a process that must not hang), if a C library would read it.
     """
     from imgbatch.imaging.decode import NotAllowedError, read_header
 
@@ -75,7 +75,7 @@ def read(
 
 
 def unread(job: Job, kind: str = "", cause: str = "") -> Facts:
-    """What is known of a source whose header cannot be read, whatever the cause."""
+    """What is known about a source whose header cannot be read, for whatever reason."""
     return Facts(job.seq, (0, 0), None, None, job.source.mtime_ns)
 
 
@@ -85,10 +85,10 @@ def is_unread(facts: Facts) -> bool:
 
 
 def taken_ns(date: str | None, subsec: str | None, offset: str | None) -> int | None:
-    """When EXIF says that a picture was taken, in nanoseconds since 1970; None if it does not.
+    """When a picture was taken according to EXIF, in nanoseconds since 1970; None if unknown.
 
     From DateTimeOriginal, SubSecTimeOriginal and OffsetTimeOriginal (Exif 2.32, 4.6.5). Without
-    an offset it was taken in this machine's time zone.
+    an offset, this machine's time zone is assumed.
     """
     try:
         local = datetime.strptime(date or "", _DATE)
@@ -101,12 +101,12 @@ def taken_ns(date: str | None, subsec: str | None, offset: str | None) -> int | 
 
 
 def _zone(offset: str | None) -> timezone | None:
-    told = _OFFSET.fullmatch(offset or "")
-    if told is None:
+    match = _OFFSET.fullmatch(offset or "")
+    if match is None:
         return None
-    minutes = 60 * int(told[2]) + int(told[3])
+    minutes = 60 * int(match[2]) + int(match[3])
     try:
-        return timezone(timedelta(minutes=-minutes if told[1] == "-" else minutes))
+        return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
     except ValueError:
         return None
 
@@ -115,7 +115,7 @@ def _seconds(local: datetime, zone: timezone | None) -> int:
     try:
         return int(local.replace(tzinfo=zone).timestamp())
     except (ValueError, OverflowError, OSError):
-        # A year that this system has no local time for.
+        # A year for which this system has no local time.
         return int(local.replace(tzinfo=UTC).timestamp())
 
 
@@ -127,11 +127,11 @@ def one_by_one(jobs: Jobs) -> Iterator[Facts]:
 def numbered(
     sources: Iterable[Source], reader: Reader | None, *, by_date: bool = False
 ) -> Iterator[tuple[Source, int, Facts | None]]:
-    """Each source in its order, with its number from 1 and, by the `reader`, what its header tells.
+    """Each source in its order, with its number from 1 and, by the `reader`, its header's facts.
 
-    Numbers follow that order too, or, `by_date`, the time at which pictures were taken (those of
-    one moment in the order of the sources). Without a reader sources are passed on as they come;
-    else all are awaited, and kept packed.
+    Numbers follow that order too or, if `by_date`, the time at which the pictures were taken (at
+    equal times the order of the sources). Without a reader sources are passed on as they come;
+    otherwise all are collected first, and kept packed.
     """
     if reader is None:
         for seq, source in enumerate(sources, 1):
@@ -149,7 +149,7 @@ def numbered(
 
 
 class _Known:
-    """The facts of so many sources, packed."""
+    """The facts of a number of sources, packed."""
 
     def __init__(self, count: int) -> None:
         self._taken = array("q", bytes(8 * count))

@@ -1,12 +1,13 @@
-"""Where outputs go: the paths that name templates make of a source, and what is wrong with them."""
+"""Where outputs go: the paths that name templates give, and what may be wrong with them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from imgbatch.imaging import formats
 from imgbatch.model import Source
@@ -16,15 +17,14 @@ from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.store import worker_log
 
 LONGEST_NAME: Final = 255
-"""The bytes that the name of a file or a folder may have, on nearly all file systems."""
+"""The bytes that a file or folder name may have on nearly all file systems."""
 
-# In letters, which have four bytes at most.
+# In characters, which have four bytes at most.
 _SURELY_SHORT: Final = LONGEST_NAME // 4
 _TELLING: Final = frozenset({"stem", "seq"})
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """Something in the way of a target, in words, and the option that helps."""
 
     source: Source
@@ -45,10 +45,10 @@ class Targets:
         self._flat = flat
         self._name_parents = any("parent" in out.template.fields for out in recipe.outputs)
         self.need_header = any(out.template.needs_header for out in recipe.outputs)
-        """Whether a name has something in it that only a header tells."""
+        """Whether a name needs anything that only a header tells."""
 
     def path(self, relative: str) -> str:
-        """The path of a target. Like Target.path, which costs more to make."""
+        """The path of a target. Like Target.path, which is more expensive to build."""
         if os.sep == "/":
             return f"{self._prefix}{relative}"
         return self._prefix + relative.replace("/", os.sep)
@@ -56,7 +56,7 @@ class Targets:
     def of(self, source: Source, seq: int, facts: Facts | None) -> list[str] | Conflict:
         """Where each output of a source goes, below the output folder, or why it cannot.
 
-        `seq` is the source's number; `facts` are what its header tells, None if no name needs it.
+        `seq` is the source's number; `facts` come from its header, None if no name needs them.
         """
         values = self._values(source, seq, facts)
         owners: dict[str, str] = {}
@@ -81,7 +81,7 @@ class Targets:
         return found
 
     def too_long(self, source: Source, relative: str) -> Conflict | None:
-        """What is wrong with a path that has a name in it which no file system takes."""
+        """What is wrong with a path if a name in it is too long for any file system."""
         if len(relative) <= _SURELY_SHORT:
             return None
         for name in relative.split("/"):
@@ -90,18 +90,18 @@ class Targets:
                 return Conflict(
                     source,
                     self.path(relative),
-                    f"{source.path} would get a name of {size} bytes, and the most is "
-                    f"{LONGEST_NAME}: {name[:_SURELY_SHORT]}…",
-                    "Use a shorter --name, as in '{stem:.60}{ext}', or --exclude.",
+                    f"{source.path} would get a name of {size} bytes, but at most "
+                    f"{LONGEST_NAME} are allowed: {name[:_SURELY_SHORT]}…",
+                    "Use a shorter --name, such as '{stem:.60}{ext}', or --exclude.",
                 )
         return None
 
     def remedy(self, name: str) -> str:
-        """What helps where two sources would get one name in the output called `name`."""
+        """What helps if two sources would get the same name in the output called `name`."""
         (fields,) = (out.template.fields for out in self._outputs if out.name == name)
         if fields.isdisjoint(_TELLING):
             return "Put {seq} or {stem} into --name, or use --on-conflict rename (or skip)."
-        return "Use --on-conflict rename (or skip), or a --name that tells them apart."
+        return "Use --on-conflict rename (or skip), or a --name that distinguishes them."
 
     def _values(self, source: Source, seq: int, facts: Facts | None) -> dict[str, object]:
         folder, _, name = source.mirrored.rpartition("/")
@@ -134,7 +134,7 @@ class Targets:
             return Conflict(
                 source,
                 rendered,
-                f"{source.path} would be written to {rendered}, into the folder in which imgbatch "
+                f"{source.path} would be written to {rendered}, into the folder where imgbatch "
                 "keeps its journal",
                 "Use another --name.",
             )
@@ -142,7 +142,7 @@ class Targets:
 
 
 def is_own(names: Iterable[str]) -> bool:
-    """Whether one of the names of a path is that of imgbatch's own folder, on any system."""
+    """Whether one of the names in a path is that of imgbatch's own folder, on any system."""
     return any(folded(name) == worker_log.FOLDER for name in names)
 
 

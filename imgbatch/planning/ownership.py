@@ -1,4 +1,4 @@
-"""Whose a file is: what is remembered of a target against what stands there."""
+"""Whose a file is: what is remembered about a target, compared with the file there."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from imgbatch.model import FileState, Made, Source
 
 
 def is_ours(made: Made, state: FileState) -> bool:
-    """Whether a file in this state is what was made, and nobody changed it since.
+    """Whether a file in this state is what was made, and has not been changed since.
 
-    One that is empty was emptied by a power cut, and holds nothing that could be lost. The same
-    cut can leave one shorter than it was, and all else as it was: a program that shortens it may
-    keep its time, but cannot keep its ctime. Where only what a copy changes, too, is different,
-    the bytes have to decide.
+    An empty one was emptied by a power cut, and holds nothing that could be lost. A power cut can
+    also leave a file shorter and otherwise as it was: a program that shortens it may preserve its
+    time, but not its ctime. Where nothing differs but what a copy changes, too, the bytes have to
+    decide.
     """
     if state.size == 0 or state.equals(made.state):
         return True
@@ -24,9 +24,9 @@ def is_ours(made: Made, state: FileState) -> bool:
 
 
 def is_whole(made: Made, state: FileState | None) -> bool:
-    """Whether a file is up to date, if its source and recipe are.
+    """Whether a file is up to date, provided that its source and recipe are.
 
-    The time of a copy does not matter; but a run that did not end may have remade it.
+    A copy's times do not matter; but a run that did not end may have remade it.
     """
     if state is None or state.size != made.size:
         return False
@@ -36,8 +36,8 @@ def is_whole(made: Made, state: FileState | None) -> bool:
 def is_from(made: Made, source: Source, absolute: bytes) -> bool:
     """Whether a target was, or was to be, made from this source, whose path is `absolute`.
 
-    One that is not where it was may have been moved here, if size and time are the same;
-    another that is still there is another, even then.
+    A source that is no longer at its old path may have been moved here, if size and time agree;
+    if there is still a file at the old path, this is another one, even then.
     """
     recorded = made.source or made.next_source or b""
     if recorded == absolute:
@@ -51,7 +51,7 @@ def is_from(made: Made, source: Source, absolute: bytes) -> bool:
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """The device and the inode of a file, which links share; None if there is none."""
+    """The device and inode of a file, which links share; None if there is no file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
 """From Sources to Jobs: every target path is computed and checked before any pixel is touched.
 
-There is one planner. What becomes of each source is said by its policy: results go to a folder
-(`to_folder`) or replace their sources (`in_place`). What cannot be done is refused here, all of it
-at once, with the names of the files and the option that helps.
+There is one planner. Its policy decides about each source: results go to a folder (`to_folder`) or
+replace their sources (`in_place`). What cannot be done is refused here, all of it at once, with the
+names of the files and the option that helps.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
@@ -23,22 +24,21 @@ from imgbatch.planning.output_paths import Conflict
 from imgbatch.recipes.recipe import Recipe
 
 Lookup = Callable[[str], Made | None]
-"""What is remembered of a target, by its path below the output folder."""
+"""What is remembered about a target, by its path below the output folder."""
 
 NAMED: Final = 5
-"""So many files are named where there may be many; the rest are counted."""
+"""How many files are named where there may be many; the rest are counted."""
 
 
 def nothing_known(target: str) -> Made | None:
-    """The Lookup of a folder in which nothing was made before."""
+    """The Lookup of a folder in which nothing has been made yet."""
     return None
 
 
-@dataclass(slots=True)
-class Plan:
-    """Everything that will be done: the jobs in the order of the scan, and what is not done.
+class Plan(Struct):
+    """Everything that will be done: the jobs in scan order, and what is not done.
 
-    `notices` are warnings that stop nothing, and belong to no single file.
+    `notices` are warnings that stop nothing, and do not belong to a single file.
     """
 
     output: str
@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def files(self) -> int:
-        """How many sources have an outcome in the end."""
+        """How many sources will have an outcome."""
         return len(self.jobs) + len(self.skipped)
 
     def check(self) -> None:
@@ -65,8 +65,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Struct, frozen=True):
     """Nothing is made of a source, and why."""
 
     reason: str
@@ -76,14 +75,14 @@ CURRENT: Final = Skip(UP_TO_DATE)
 GIVEN_TWICE: Final = Skip("the same file was given twice")
 
 Decision = tuple[Target, ...] | Skip | Conflict
-"""What becomes of a source. Without targets it still has a job, whose row says what is wrong."""
+"""The decision about a source. Without targets it still has a job, whose row says why."""
 
 
 class Policy(ABC):
-    """Decides what becomes of each source. Good for one plan, `planned`, which it may look at.
+    """Decides about each source. Good for one plan, `planned`, which it may look at.
 
-    `needs_headers` says that names have something in them that only headers tell, `uses_numbers`
-    that the sources' numbers matter.
+    `needs_headers` says that names need something that only headers tell, `uses_numbers` that the
+    sources' numbers matter.
     """
 
     def __init__(self, recipe: Recipe, folder: str, *, needs_headers: bool = False) -> None:
@@ -92,19 +91,19 @@ class Policy(ABC):
         self.uses_numbers = recipe.uses("seq")
 
     def is_surely_current(self, source: Source) -> bool:
-        """A quick look at whether a source is up to date: False where that takes a longer one."""
+        """A quick check whether a source is up to date: False if that takes a longer one."""
         return False
 
     @abstractmethod
     def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
-        """What becomes of a source with this number; `facts` is what its header tells, if asked.
+        """Decide about the source with this number; `facts` come from its header, if needed.
 
-        Targets become a job right away, with the index `len(self.planned.jobs)`.
+        Targets become a job at once, with the index `len(self.planned.jobs)`.
         """
 
     @abstractmethod
     def finish(self) -> None:
-        """Decide what takes all sources to be known."""
+        """Decide what requires all sources to be known."""
 
 
 def plan(
@@ -114,10 +113,10 @@ def plan(
     sort: Sort = "name",
     reader: Reader = one_by_one,
 ) -> Plan:
-    """Compute and check all targets, as the policy says.
+    """Compute and check all targets according to the policy.
 
-    Sources are numbered in their order or, with `sort`, by date. Where that or a name needs their
-    headers, all sources are awaited, and `reader` reads those.
+    Sources are numbered in their order or, with `sort`, by date. If that or a name needs their
+    headers, all sources are collected first, and `reader` reads the headers.
     """
     planned, missing = policy.planned, _Missing()
     by_date = sort == "date" and policy.uses_numbers
@@ -141,7 +140,7 @@ def plan(
 
 
 def is_unlisted_folder(source: Source) -> bool:
-    """Whether it is a folder that cannot be listed: it has no targets, and its row will say why."""
+    """Whether it is a folder that cannot be listed: it has no targets, and its row says why."""
     return not source.size and os.path.isdir(source.path)
 
 
@@ -155,28 +154,30 @@ def unreadable() -> dict[str, formats.Format]:
 
 
 class _Missing:
-    """Sources that cannot be read because an optional package is missing: one conflict a suffix."""
+    """Sources that need a missing optional package: one conflict per suffix."""
 
     def __init__(self) -> None:
         self._unreadable = unreadable()
         self._found: dict[str, list[Source]] = {}
 
     def has(self, source: Source) -> bool:
-        """Whether it is one of them; then it is remembered."""
+        """Whether it is one of them; it is then recorded."""
         if not self._unreadable or source.suffix not in self._unreadable:
             return False
         self._found.setdefault(source.suffix, []).append(source)
         return True
 
     def conflicts(self) -> Iterator[Conflict]:
-        """What to tell of them."""
+        """A conflict for each suffix."""
         for suffix, sources in self._found.items():
             first = sources[0]
-            which = first.path if len(sources) == 1 else f"{len(sources)} files as {first.path}"
+            which = (
+                first.path if len(sources) == 1 else f"{len(sources)} files such as {first.path}"
+            )
             extra = self._unreadable[suffix].extra
             yield Conflict(
                 first,
                 first.path,
                 f"{which}: reading {suffix} needs: pip install 'imgbatch[{extra}]'",
-                f"Install it, or leave them out with --exclude '*{suffix}'.",
+                f"Install it, or omit them with --exclude '*{suffix}'.",
             )

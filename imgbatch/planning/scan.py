@@ -7,9 +7,10 @@ import re
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from typing import Final
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
@@ -17,19 +18,18 @@ from imgbatch.model import Source
 from imgbatch.store import local_files
 
 BACKUP_MARK: Final = os.path.join(".imgbatch", "originals")
-"""A file that stands in every folder of originals that were replaced."""
+"""A file in every folder of originals that were replaced."""
 
 Identity = tuple[int, int]
-"""Device and inode: two paths to one file or folder have the same."""
+"""Device and inode: two paths to the same file or folder have the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which files below the given paths are meant.
+class Selection(Struct, frozen=True):
+    """Which files below the given paths are selected.
 
     Patterns are shell globs on the path relative to the folder, with `*` also matching "/" and
-    upper and lower case alike. With `include`, a file must match one of them; it must match none
-    of `exclude`.
+    case ignored. A file must match one pattern of `include`, if there are any, and none of
+    `exclude`.
     """
 
     recursive: bool = True
@@ -43,8 +43,7 @@ class Selection:
         return _Patterns(_any_of(self.include), _any_of(self.exclude))
 
 
-@dataclass(frozen=True, slots=True)
-class _Patterns:
+class _Patterns(Struct, frozen=True):
     include: re.Pattern[str] | None
     exclude: re.Pattern[str] | None
 
@@ -73,12 +72,12 @@ def scan(
 ) -> Iterator[Source]:
     """Yield the sources below `paths`, and the files `listed` by name elsewhere.
 
-    A folder is walked, without hidden files, and without the folder `output` where it lies
-    below; its files are taken by the suffixes of the format table. A file that is named itself
-    is taken whatever its suffix; a listed one even if it is missing, so that its row can say so.
-    `in_place` also passes over folders below that keep originals of such runs, and comes to
-    linked folders last: what is below the folder anyway is found there, and not by a link.
-    With several paths each folder's tree stands under the folder's own name, and named files
+    A folder is walked, without hidden files, and without the folder `output` if that is below it;
+    its files are selected by the suffixes of the format table. A file named explicitly is taken
+    whatever its suffix; a listed one even if it is missing, so that its row can say so.
+    `in_place` also skips subfolders that keep originals of such runs, and visits linked folders
+    last: what is below the folder anyway is found there, and not through a link.
+    With several paths each folder's tree goes below the folder's own name, and named files
     below the deepest folder that holds them all.
 
     Raises UsageError for a path that does not exist.
@@ -116,7 +115,7 @@ def _walk(
         below = pending.pop() if pending else linked.popleft()
         path = os.path.join(folder, *below.split("/")) if below else folder
         identity = _identity(path)
-        # The given folder itself may be the output folder: other names make that possible.
+        # The given folder itself may be the output folder: different names make that possible.
         if identity in seen or (below and identity == avoid):
             continue
         if identity is not None:
@@ -127,7 +126,7 @@ def _walk(
         try:
             entries = _entries(path)
         except OSError:
-            # Its row will say that it cannot be read: nothing is passed over in silence.
+            # Its row will say that it cannot be read: nothing is skipped in silence.
             yield Source(folder, below or ".", 0, 0, name)
             continue
         for entry in entries:
@@ -146,7 +145,7 @@ def _walk(
 
 
 def _suffix(name: str) -> str:
-    # What os.path.splitext gives for names without a folder that are not hidden, in less time.
+    # The same as os.path.splitext for names without a folder that are not hidden, but faster.
     stem, dot, suffix = name.rpartition(".")
     return f".{suffix.lower()}" if dot and stem else ""
 
@@ -191,14 +190,14 @@ def _source_named(folder: str, relative: str, path: str) -> Source:
     try:
         found = os.stat(path)
     except (OSError, ValueError):
-        # Missing, or no name at all: NUL bytes are in a list that lacks its --null.
+        # Missing, or not a name at all: a list without its --null option contains NUL bytes.
         return Source(folder, relative, 0, 0)
     _, mtime_ns, ctime_ns, inode = local_files.state_of(found)
     return Source(folder, relative, found.st_size, mtime_ns, "", ctime_ns, inode)
 
 
 def shared_folder(paths: Sequence[str]) -> str | None:
-    """The deepest folder above all of them, as the user writes it; None if there is no such."""
+    """The deepest folder above all of them, as the user writes it; None if there is none."""
     if any(os.pardir in path.split(os.sep) for path in paths):
         return None
     try:

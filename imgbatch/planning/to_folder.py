@@ -1,11 +1,13 @@
-"""The policy of plans to an output folder: who gets which name, and what stands there already."""
+"""The policy for plans to an output folder: who gets which name, and what is there already."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from imgbatch.model import FileState, Job, Made, OnConflict, Source, Target
 from imgbatch.naming import folded
@@ -28,20 +30,19 @@ from imgbatch.store import local_files
 _PLAIN: Final = "{stem}{ext}"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """An output that is not made: the file at `path` stays, or is up to date (no path)."""
 
     path: str | None = None
 
 
 class ToFolder(Policy):
-    """Results are put below the folder `output`.
+    """Results go below the folder `output`.
 
-    With `flat` the sources' folders are not mirrored. `lookup` tells what is known of a target
-    from runs before: what is up to date is skipped (not with `force`), and what is not replaces
-    what those runs made. `on_conflict` says what becomes of any other file that exists already,
-    and of two sources with one target. A target that is itself a source is always refused, and
+    With `flat` the sources' folders are not mirrored. `lookup` tells what is known about a target
+    from earlier runs: what is up to date is skipped (not with `force`), and anything else replaces
+    what those runs made. `on_conflict` says what happens with any other existing file, and with
+    two sources that have the same target. A target that is itself a source is always refused, and
     so is one outside `output`.
     """
 
@@ -63,8 +64,8 @@ class ToFolder(Policy):
         self._on_conflict = on_conflict
         self._lookup = lookup
         self._force = force
-        # Who has a target, by the hash of its key, which is much smaller. Should two keys have
-        # one hash, the names are still safe: nothing is published over what is there.
+        # Who has a target, by the hash of its key, which is much smaller. If two keys had the same
+        # hash, names would still be safe: nothing is published over an existing file.
         self._taken: dict[int, int] = {}
         self._superseded: set[int] = set()
         self._existing: dict[tuple[int, int], str] = {}
@@ -75,7 +76,7 @@ class ToFolder(Policy):
         )
 
     def is_surely_current(self, source: Source) -> bool:
-        """Whether a source that has one output, of its own name, is up to date."""
+        """Whether a source that has one output, named after it, is up to date."""
         if not self._plain:
             return False
         stem, dot, suffix = source.mirrored.rpartition(".")
@@ -83,7 +84,7 @@ class ToFolder(Policy):
         suffix = suffix_of(dot + suffix, output.encoding.format) if dot else ""
         relative = stem + suffix if dot else source.mirrored
         made = self._lookup(relative)
-        # Nearly all files of a second run come this way.
+        # Nearly all files of a second run take this path.
         if made is None or not made.suits(source, self._digests[output.name]):
             return False
         if not made.is_certain(source) or not self._is_from(made, source):
@@ -92,7 +93,7 @@ class ToFolder(Policy):
         return is_whole(made, local_files.state(path))
 
     def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
-        """A target for each output that is not there, or why there is none."""
+        """A target for each output that is missing or outdated, or why there is none."""
         if is_unlisted_folder(source):
             return ()
         relatives = self._targets.of(source, seq, facts)
@@ -150,7 +151,7 @@ class ToFolder(Policy):
     def _target(
         self, source: Source, output: Output, relative: str
     ) -> Target | Kept | Skip | Conflict:
-        """What becomes of one output: it is made, or not, or nothing is made of its source."""
+        """Decide about one output: it is made, or not, or nothing is made of its source."""
         rival = self._rival(relative)
         if rival is not None and rival.source.path == source.path:
             return GIVEN_TWICE
@@ -158,7 +159,7 @@ class ToFolder(Policy):
             relative = self._free_name(source, output, relative)
             if (wrong := self._targets.too_long(source, relative)) is not None:
                 return wrong
-        elif rival is not None and (loses := self._against(rival, source, output, relative)):
+        elif rival is not None and (loses := self._rivalled(rival, source, output, relative)):
             return loses
         made = self._lookup(relative)
         path = self._real_path(relative, made)
@@ -173,18 +174,18 @@ class ToFolder(Policy):
         if state is None:
             return target
         if made is None:
-            return self._despite(source, target, path, f"{path} exists already")
+            return self._conflicting(source, target, path, f"{path} exists already")
         if not self._force and self._is_of(made, source, output) and is_whole(made, state):
             if made.is_certain(source):
                 return Kept()
-            # Somebody touched the source, or it was copied: whoever does the job compares.
+            # The source was touched, or copied: whoever does the job compares its content.
             target = replace(target, unless=made.source_hash)
-        return self._over(target, made, state, source, output)
+        return self._renewed(target, made, state, source, output)
 
-    def _over(
+    def _renewed(
         self, target: Target, made: Made, state: FileState, source: Source, output: Output
     ) -> Target | Kept | Conflict:
-        """What becomes of a target where a file stands that may be what was made of it before."""
+        """Decide about a target whose existing file may be an earlier result for this source."""
         path = self._real_path(target.relative, made)
         objection = f"{path} exists already"
         if is_ours(made, state):
@@ -199,33 +200,33 @@ class ToFolder(Policy):
             return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
         elif made.size is not None:
             objection = f"{path} was changed since imgbatch made it"
-        return self._despite(source, target, path, objection)
+        return self._conflicting(source, target, path, objection)
 
     def _replacing(self, target: Target, made: Made, state: FileState) -> Target:
-        """The target, where what a run made of its source before is to be replaced."""
+        """The target, where an earlier result for its source is to be replaced."""
         if state.size == 0 or state.equals(made.state) or state.size != made.size:
             return replace(target, known=state)
-        # It may be a copy, or have been edited with its time kept: the worker looks at its bytes.
+        # It may be a copy, or have been edited with its time kept: the worker checks its bytes.
         overwrite = self._on_conflict == "overwrite"
         return replace(target, known=state, known_hash=made.hash, replace=overwrite)
 
     def _may_be_torn(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
         """Whether a file may be what a power cut left of this very output.
 
-        It is, if it has these bytes as far as it goes: whoever makes them compares.
+        It is if its bytes are the same as far as it goes: whoever makes the output compares them.
         """
         if state.size < 0:
             return False
-        if made.was_to_suit(source, self._digests[output.name]):
+        if made.claim_suits(source, self._digests[output.name]):
             return True
         return (
             made.size is not None and state.size < made.size and self._is_of(made, source, output)
         )
 
-    def _despite(
+    def _conflicting(
         self, source: Source, target: Target, path: str, objection: str
     ) -> Target | Kept | Conflict:
-        """What becomes of a target where a file stands that is not simply to be replaced."""
+        """Decide about a target whose existing file is not simply to be replaced."""
         if os.path.isdir(path):
             return Conflict(
                 source,
@@ -255,7 +256,7 @@ class ToFolder(Policy):
         return job if any(folded(target.relative) == own for target in job.targets) else None
 
     def _free_name(self, source: Source, output: Output, relative: str) -> str:
-        """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that nobody has but this source."""
+        """`a.jpg`, or the first of `a-2.jpg`, `a-3.jpg`, … that no other source has."""
         stem, suffix = os.path.splitext(relative)
         for number in itertools.count(2):
             if self._rival(relative) is None:
@@ -267,22 +268,22 @@ class ToFolder(Policy):
         return relative
 
     def _is_free(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
-        """Whether a file that stands there is this source's own."""
+        """Whether an existing file is this source's own."""
         if self._is_of(made, source, output) and is_whole(made, state):
             return True
         return is_ours(made, state) and self._is_from(made, source)
 
     def _is_of(self, made: Made, source: Source, output: Output) -> bool:
-        """Whether what was made is of this very source, as it is now, and of this output."""
+        """Whether a result was made from this very source, as it is now, and for this output."""
         return made.suits(source, self._digests[output.name]) and self._is_from(made, source)
 
     def _is_from(self, made: Made, source: Source) -> bool:
         return is_from(made, source, self._absolute(source))
 
-    def _against(
+    def _rivalled(
         self, rival: Job, source: Source, output: Output, relative: str
     ) -> Skip | Conflict | None:
-        """What becomes of a source whose target another has, too; None if that one gives way."""
+        """Decide about a source whose target another has, too; None if that one gives way."""
         path = self._targets.path(relative)
         if self._on_conflict == "overwrite":
             # One picture per name: the last is made, and the other's row says why it is not.
@@ -305,7 +306,7 @@ class ToFolder(Policy):
             self._existing[found] = path
 
     def _real_path(self, relative: str, made: Made | None) -> str:
-        """Where a target stands if it was made: its suffix may have been another."""
+        """Where a target is if it was made: its suffix may have differed."""
         if made is None or made.path is None:
             return self._targets.path(relative)
         return self._targets.path(os.fsdecode(made.path))

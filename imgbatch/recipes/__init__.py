@@ -1,1 +1,1 @@
-"""What is made of each source, as options, Python or TOML say it."""
+"""What is made of each source, as given by options, Python or TOML."""

@@ -4,40 +4,39 @@
         None, Whole(1, 100), "Format and quality", "1 to 100.", short="-q", unset="the format's own"
     )
 
-The options of commands and their help, the keys of recipes, the arguments of `Recipe.from_options`
-and `imgbatch.run` and the page docs/cli.md are made of it. Neither Pillow nor NumPy is loaded for
-that: `--help` reads declarations, too.
+Command options and their help, recipe keys, the arguments of `Recipe.from_options` and
+`imgbatch.run` and the page docs/cli.md are derived from it. That loads neither Pillow nor NumPy:
+`--help` reads declarations, too.
 """
-
-# What the methods of each Kind do stands at Kind.
-# ruff: noqa: D102
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypedDict, Unpack
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
 from imgbatch.recipes.units import amount, in_words
 
 
-class Kind:
-    """A kind of values. `types` are what a recipe may hold for it."""
+class Kind(Struct, frozen=True):
+    """A kind of values. `types` are the types that a recipe may use for it."""
 
     types: ClassVar[tuple[type, ...]] = (str,)
 
     @property
     def allowed(self) -> str:
-        """What values are allowed, in words, where the type alone does not tell."""
+        """The allowed values, in words, where the type alone does not tell."""
         return ""
 
     def check(self, name: str, value: Any) -> Any:
-        """The value as it is used, of one that was given; raises UsageError naming the setting."""
+        """The value as it is used, from the one given; raises UsageError naming the setting."""
         return value
 
     def word(self, value: Any) -> str:
@@ -45,8 +44,8 @@ class Kind:
         return f"{value}"
 
 
-class Flag(Kind):
-    """Said or not."""
+class Flag(Kind, frozen=True):
+    """On or off."""
 
     types: ClassVar[tuple[type, ...]] = (bool,)
 
@@ -54,25 +53,24 @@ class Flag(Kind):
         return "yes" if value else ""
 
 
-class Text(Kind):
+class Text(Kind, frozen=True):
     """Any text."""
 
 
-class Measure(Text):
+class Measure(Text, frozen=True):
     """Text that may be just a number: a size."""
 
     types: ClassVar[tuple[type, ...]] = (str, int)
 
 
-@dataclass(eq=False, repr=False)
-class Path(Kind):
-    """A file or a folder; where `dash` is allowed, - is standard output."""
+class Path(Kind, frozen=True):
+    """A file or a folder; if `dash` is allowed, - is standard output."""
 
     dash: bool = False
 
 
-class Several(Kind):
-    """What may be given several times, in order."""
+class Several(Kind, frozen=True):
+    """A setting that may be given several times, in order."""
 
     types: ClassVar[tuple[type, ...]] = (list,)
 
@@ -80,11 +78,10 @@ class Several(Kind):
         return ""
 
 
-@dataclass(eq=False, repr=False)
-class Choice(Kind):
-    """One of `choices`; `what` is what messages call it, `hints` explain words of other programs.
+class Choice(Kind, frozen=True):
+    """One of `choices`; `what` is what messages call it, `hints` explain other programs' words.
 
-    With `listed` the command line itself names them all and takes no other.
+    With `listed` the command line itself names them all and accepts no other.
     """
 
     choices: tuple[str, ...]
@@ -109,11 +106,10 @@ class Choice(Kind):
         raise UsageError(f"unknown {self.what or name} {value!r}: {hint}")
 
 
-@dataclass(eq=False, repr=False)
-class Whole(Kind):
+class Whole(Kind, frozen=True):
     """A whole number from `low` to `high`; None is no limit.
 
-    `refused` is the message for what is outside, with a {value}.
+    `refused` is the message for values outside, with a {value}.
     """
 
     low: int = 1
@@ -132,8 +128,7 @@ class Whole(Kind):
         raise UsageError(refused.format(value=value))
 
 
-@dataclass(eq=False, repr=False)
-class Seconds(Kind):
+class Seconds(Kind, frozen=True):
     """More than 0 seconds, and at most `high`."""
 
     high: int = 1_000_000
@@ -147,9 +142,8 @@ class Seconds(Kind):
         )
 
 
-@dataclass(eq=False, repr=False)
-class Amount(Kind):
-    """A whole number from 1, perhaps with a unit: 1500000, 1.5M, 1.5MB where `unit` is B.
+class Amount(Kind, frozen=True):
+    """A whole number from 1, optionally with a unit: 1500000, 1.5M, 1.5MB where `unit` is B.
 
     `refused` is as in Whole.
     """
@@ -172,7 +166,7 @@ class Amount(Kind):
 
 
 class Spelling(TypedDict, total=False):
-    """What only some settings have; as in Setting."""
+    """What only some settings have, as in Setting."""
 
     short: str
     option: str
@@ -183,15 +177,14 @@ class Spelling(TypedDict, total=False):
     python: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """All that is declared of one.
+class Setting(Struct, frozen=True):
+    """Everything that is declared about one setting.
 
-    `group` is the heading that it stands under. `option` is the long option if it is not the
-    field's own name, `short` the one with a single dash, `metavar` what stands for its value in
-    help. `key` is that of recipes, if it is another. `unset` says what comes of it if it is not
-    given, where the default does not; `more` is what the page tells beyond `help`. One without
-    `python` is no argument in Python.
+    `group` is its heading in help. `option` is the long option if it is not the field's own name,
+    `short` the one with a single dash, `metavar` stands for its value in help. `key` is the recipe
+    key if it differs. `unset` says what happens if it is not given, where the default does not;
+    `more` is what docs/cli.md says beyond `help`. One without `python` is not an argument in
+    Python.
     """
 
     name: str
@@ -209,7 +202,7 @@ class Setting:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What sets it on the command line; of a flag that is on, what clears it, too."""
+        """What sets it on the command line; for a flag that is on, what clears it, too."""
         word = self.option or dashed(self.name)
         negative = (f"--no-{word}",) if self.default is True else ()
         return (*filter(None, (self.short,)), f"--{word}", *negative)
@@ -221,13 +214,13 @@ class Setting:
 
     @property
     def usual(self) -> str:
-        """What it is if nobody says, in words; empty if it then is nothing."""
+        """Its value by default, in words; empty if it has none."""
         if self.unset:
             return self.unset
         return "" if self.default is None else self.kind.word(self.default)
 
     def check(self, value: Any) -> Any:
-        """The value as it is used; raises UsageError. None stays what it is."""
+        """The value as it is used; raises UsageError. None stays None."""
         return None if value is None else self.kind.check(dashed(self.name), value)
 
 
@@ -239,7 +232,7 @@ def setting(
     **spelling: Unpack[Spelling],
 ) -> Any:
     """Declare a field of a dataclass; see Setting."""
-    return field(
+    return dataclasses.field(
         default=default,
         metadata={_MARK: Setting("", default, kind, group, help, **spelling)},
     )
@@ -253,7 +246,7 @@ def declared(kind: type) -> Mapping[str, Setting]:
     """The settings that a dataclass declares, by the names of their fields."""
     return MappingProxyType(
         {
-            one.name: dataclasses.replace(one.metadata[_MARK], name=one.name)
+            one.name: replace(one.metadata[_MARK], name=one.name)
             for one in dataclasses.fields(kind)
             if _MARK in one.metadata
         }

@@ -1,6 +1,6 @@
-"""How much memory a recipe takes beside the decoded picture, added up before that is decoded.
+"""How much memory a recipe takes besides the decoded picture, added up before that is decoded.
 
-Every estimate is a bound (see imgbatch/imaging/memory.py), so pictures that might be there are.
+Every estimate is a bound (see imgbatch/imaging/memory.py), so it includes pictures that may exist.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from imgbatch.model import Encoding, Size
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
 
-# Bytes for what any of them needs once.
+# Bytes for what each of them needs once.
 _AROUND: Final = 4_000_000
 # Bytes per pixel of one frame, measured with 2 to 30 of them: GIF and AVIF take the most.
 _CODER: Final = 60
 
 
 class Start(NamedTuple):
-    """A decoded picture: its upright size in the file, the size that it has, and the format it
-    had, for outputs that keep that (None: any); the mode of its pixels, and how many `frames` of
-    it there are.
+    """A decoded picture: its upright size in the file, the size that it has, its original format,
+    for outputs that keep that (None: any), the mode of its pixels, and how many `frames` of it
+    there are.
     """
 
     full_size: Size
@@ -34,12 +34,12 @@ class Start(NamedTuple):
     frames: int = 1
 
     def bytes_of(self, size: Size) -> int:
-        """The bytes of a picture with as large pixels."""
+        """The bytes of a picture of that size with the same pixels."""
         return stored_bytes(self.mode) * size[0] * size[1]
 
 
 class Made(NamedTuple):
-    """What one output does, and whether others begin with what its first step makes."""
+    """What one output does, and whether others start from the result of its first step."""
 
     operations: Sequence[Operation]
     encoding: Encoding
@@ -47,8 +47,8 @@ class Made(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """Some operations: what they come to, the `peak` of the bytes they take, those of the pictures
-    `held` at their end, and of buffers that libraries keep.
+    """The sum of some operations: the `peak` of the bytes they take, those of the pictures `held`
+    at their end, and of buffers that libraries keep.
     """
 
     start: Start
@@ -60,8 +60,8 @@ class _Steps(NamedTuple):
 def working_bytes(prepare: Sequence[Operation], outputs: Iterable[Made], start: Start) -> int:
     """The most bytes that operations and encoders take at once.
 
-    Of several frames all that are finished wait for the last, for all outputs, and then their
-    files; files are taken to be as large as their pixels.
+    With several frames, all finished ones wait for the last, for all outputs, and then their
+    files; files are assumed to be as large as their pixels.
     """
     prepared = _done(prepare, start) if prepare else _Steps(start)
     upright = prepared.start.bytes_of(prepared.start.size) if prepare else 0
@@ -80,9 +80,10 @@ def working_bytes(prepare: Sequence[Operation], outputs: Iterable[Made], start: 
 
 
 def _done(operations: Sequence[Operation], start: Start, *, upright: bool = False) -> _Steps:
-    """One after the other; the first one's picture stays until the last is done.
+    """The operations one after the other; the first one's picture stays until the last is done.
 
-    What is not `upright` may have to be turned, into another, unless the first does that itself.
+    A picture that is not `upright` may have to be turned, which makes another, unless the first
+    operation does that itself.
     """
     turns = upright or (bool(operations) and operations[0].turns)
     first, held, peak, kept = 0, 0 if turns else start.bytes_of(start.size), 0, 0
@@ -99,14 +100,14 @@ def _done(operations: Sequence[Operation], start: Start, *, upright: bool = Fals
 
 
 def _shrunk(size: Size, start: Start) -> Size:
-    """What is left of a size, if a decoder shrank the picture and nothing resampled it."""
+    """What is left of a size if a decoder shrank the picture and nothing resampled it."""
     (width, height), (full_width, full_height) = start.size, start.full_size
     scale = math.sqrt(width * height / max(1, full_width * full_height))
     return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
 
 
 def _encoder(encoding: Encoding, start: Start) -> int:
-    """Of the worst of all formats, where it is not known."""
+    """The bytes of the worst of all formats, where the format is not known."""
     name = encoding.format or start.format
     rows = [formats.BY_NAME[name]] if name else formats.FORMATS
     limited = encoding.max_bytes is not None

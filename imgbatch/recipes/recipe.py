@@ -1,4 +1,4 @@
-"""What to make: a Recipe, from the words that users type.
+"""What to make: a Recipe, from the settings that users give.
 
 Command-line options and the Python API give the same object with the same digest: there is no
 second path.
@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
 
+from msgspec import Struct
+
 from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import ANY_MODE
 from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
-from imgbatch.recipes import memory
 from imgbatch.recipes.declarations import declared
 from imgbatch.recipes.settings import (
     OutputSettings,
@@ -33,12 +34,12 @@ from imgbatch.recipes.steps import check_label, encoding, steps
 Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
-_MOST_KNOWN: Final = 1000
+_MAX_KNOWN: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One finished picture of each source: its name, its file's name, what is done, how saved."""
+    """One finished picture of each source: its name, its path, its operations, its encoding."""
 
     name: str
     template: Template
@@ -46,18 +47,18 @@ class Output:
     encoding: Encoding = field(default_factory=Encoding)
 
     def needed_size(self, size: Size) -> Size:
-        """The least size this output can start from, of a picture whose file has `size`."""
+        """The least size this output can start from, for a picture whose file has `size`."""
         return _needed(self.operations, size, self.output_size(size))
 
     def output_size(self, size: Size) -> Size:
-        """The size it comes to, of an upright picture with `size`."""
+        """The size of the result, for an upright picture of `size`."""
         return _size_after(self.operations, size)
 
 
 def _remembered(
     method: Callable[Concatenate[Recipe, Asked], Answer],
 ) -> Callable[Concatenate[Recipe, Asked], Answer]:
-    """A recipe's method that remembers its answers: the photos of a shoot have few sizes."""
+    """Let a recipe's method remember its answers: the photos of a shoot have few sizes."""
 
     @wraps(method)
     def answer(self: Recipe, /, *args: Asked.args, **named: Asked.kwargs) -> Answer:
@@ -67,7 +68,7 @@ def _remembered(
             found: Answer = known[key]
             return found
         made = method(self, *args, **named)
-        if len(known) < _MOST_KNOWN:
+        if len(known) < _MAX_KNOWN:
             known[key] = made
         return made
 
@@ -78,8 +79,8 @@ def _remembered(
 class Recipe:
     """What is made of every source: operations done once, then one or more outputs.
 
-    `name` is the word that ends the default output folder (`photos-resized`). `raw_preview` takes
-    the JPEG that a camera puts into its raw files instead of developing them.
+    `name` is the suffix of the default output folder (`photos-resized`). `raw_preview` uses the
+    JPEG that a camera embeds in its raw files instead of developing them.
     """
 
     name: str
@@ -92,32 +93,32 @@ class Recipe:
         for output in self.outputs:
             steps = (*self.prepare, *output.operations)
             unknown = [step.name for step in steps if not step.sizes_known]
-            told = output.template.fields & {"width", "height"}
-            if unknown and told:
+            sizes = output.template.fields & {"width", "height"}
+            if unknown and sizes:
                 raise UsageError(
-                    f"{{{min(told)}}} cannot be in the name of {output.name}: what {unknown[0]} "
-                    "leaves is only known when the pictures are made"
+                    f"{{{min(sizes)}}} cannot be in the name of {output.name}: the size after "
+                    f"{unknown[0]} is only known when the pictures are made"
                 )
 
     @classmethod
     def from_options(cls, name: str = "resized", **words: Unpack[RecipeWords]) -> Recipe:
-        """A recipe from the command line's own words (docs/cli.md explains them).
+        """A recipe from the command line's own settings (docs/cli.md explains them).
 
         Without `sizes` the size stays. Each size may be named: `web=1600`. Raises UsageError for
-        a word that makes no sense.
+        a setting that makes no sense.
         """
         return cls.from_settings(name, RecipeSettings(**words))
 
     @classmethod
-    def from_settings(cls, name: str, said: RecipeSettings) -> Recipe:
-        """The recipe that these settings mean; raises UsageError for one that makes no sense."""
-        several = len(said.sizes) > 1
+    def from_settings(cls, name: str, settings: RecipeSettings) -> Recipe:
+        """The recipe for these settings; raises UsageError for one that makes no sense."""
+        several = len(settings.sizes) > 1
         usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        naming = Template.parse(said.template or usual)
-        shared = {one: getattr(said, one) for one in declared(SharedSettings)}
-        filters = tuple(said.filters)
+        naming = Template.parse(settings.template or usual)
+        shared = {one: getattr(settings, one) for one in declared(SharedSettings)}
+        filters = tuple(settings.filters)
         outputs = []
-        for word in said.sizes or (None,):
+        for word in settings.sizes or (None,):
             label, _, spec = word.rpartition("=") if word else (name, "", "")
             size = spec if word else None
             output = OutputSettings(**shared, size=size, operations=filters)
@@ -129,7 +130,7 @@ class Recipe:
             raise UsageError(
                 f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
             )
-        return cls(name, tuple(outputs), raw_preview=said.raw_preview)
+        return cls(name, tuple(outputs), raw_preview=settings.raw_preview)
 
     def uses(self, field: str) -> bool:
         """Whether a field of names is needed: in a name, or by an operation."""
@@ -139,7 +140,7 @@ class Recipe:
 
     @_remembered
     def needed_size(self, size: Size) -> Size:
-        """The least size that all outputs can start from, of a picture whose file has `size`."""
+        """The least size that all outputs can start from, for a picture whose file has `size`."""
         prepared = _size_after(self.prepare, size)
         needs = [output.needed_size(prepared) for output in self.outputs]
         most = max(need[0] for need in needs), max(need[1] for need in needs)
@@ -155,11 +156,14 @@ class Recipe:
         mode: str = ANY_MODE,
         frames: int = 1,
     ) -> int:
-        """The most memory that operations and encoding take beside the decoded picture.
+        """The most memory that operations and encoding take besides the decoded picture.
 
-        `source` is the name of the format it has, for outputs that keep it; `mode` the one of
-        its pixels. Without them the worst is assumed.
+        `source` is the name of its format, for outputs that keep it, and `mode` that of its pixels.
+        Without them the worst case is assumed.
         """
+        # It loads Pillow, which the process that plans does without.
+        from imgbatch.recipes import memory
+
         begins = [
             (self.outputs[start.output], start.serves)
             for start in self.starts(_size_after(self.prepare, full_size))
@@ -172,10 +176,10 @@ class Recipe:
 
     @_remembered
     def starts(self, size: Size) -> tuple[Start, ...]:
-        """Which picture each output starts from, of prepared ones with `size`; largest first.
+        """Which picture each output starts from, for prepared ones of `size`; largest first.
 
-        A smaller one starts from a larger one that was resized and nothing else, if nobody could
-        tell the difference (`Resize.may_follow`).
+        A smaller one starts from a larger one that was only resized, if nobody could tell the
+        difference (`Resize.may_follow`).
         """
         order = sorted(
             range(len(self.outputs)),
@@ -202,17 +206,16 @@ class Recipe:
         return _digest(self)
 
     def digest_of(self, output: Output) -> str:
-        """The same of what makes the pixels and the file of one output: all but names."""
-        told = (self.prepare, self.raw_preview, output.operations, output.encoding)
+        """The same for what makes the pixels and the file of one output: everything but names."""
+        parts = (self.prepare, self.raw_preview, output.operations, output.encoding)
         steps = (*self.prepare, *output.operations)
         named = any("output" in step.name_fields for step in steps)
-        return _digest((*told, output.name) if named else told)
+        return _digest((*parts, output.name) if named else parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where an output begins: with the prepared picture, or with another output's (`base`) as it
-    is after its resize. `serves` tells whether others begin with this one's.
+class Start(Struct, frozen=True):
+    """Where an output starts: from the prepared picture, or from another output's (`base`) as it
+    is after its resize. `serves` tells whether others start from this one's.
 
     Outputs are numbered in the recipe's order.
     """
@@ -238,7 +241,7 @@ def _size_after(operations: Iterable[Operation], size: Size) -> Size:
 
 
 def _needed(operations: Sequence[Operation], size: Size, wanted: Size) -> Size:
-    """What the first operation has to be given, so that the last can make `wanted` of it."""
+    """The size that the first operation must be given so that the last can produce `wanted`."""
     sizes = [size]
     for operation in operations:
         sizes.append(operation.output_size(sizes[-1]))
@@ -254,13 +257,18 @@ def _digest(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Dataclasses by their class and fields, so that no list of fields is kept by hand."""
+    if isinstance(value, Struct):
+        later: frozenset[str] = getattr(type(value), "LATER", frozenset())
+        usual = type(value)() if later else value
+        fields = {
+            name: _plain(getattr(value, name))
+            for name in value.__struct_fields__
+            if name not in later or getattr(value, name) != getattr(usual, name)
+        }
+        return {"class": type(value).__name__, **fields}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         counted = [one for one in dataclasses.fields(value) if one.compare]
-        fields = {
-            one.name: _plain(getattr(value, one.name))
-            for one in counted
-            if not one.metadata.get("later") or getattr(value, one.name) != one.default
-        }
+        fields = {one.name: _plain(getattr(value, one.name)) for one in counted}
         return {"class": type(value).__name__, **fields}
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()

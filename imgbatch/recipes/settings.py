@@ -1,6 +1,6 @@
-"""The settings of outputs: what the command line, recipes and Python can say of them.
+"""The settings of outputs, for the command line, recipes and Python alike.
 
-Nothing here loads Pillow: `steps` tells what the settings of an output come to.
+Nothing here loads Pillow: `steps` turns the settings of an output into what is done.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ RESIZING: Final = ("fit", "enlarge", "gravity", "kernel", "linear")
 _FIT_HINTS: Final = MappingProxyType(
     {
         "fill": "fill means different things in different tools: choose cover (fill and crop), "
-        "pad (fill up with background) or exact (ignore the ratio)",
+        "pad (with background) or exact (ignore the ratio)",
         "contain": "contain is called inside here, or pad with background around it",
         "crop": "cropping to fill is called cover",
     }
@@ -56,13 +56,13 @@ _FIT_HINTS: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSettings:
-    """What is said in the same way of one output and of all outputs."""
+    """The settings that an output and a whole recipe have in common."""
 
     fit: str = setting(
         "inside",
         Choice(get_args(Fit), "fit", _FIT_HINTS),
         SIZE,
-        "inside, outside, cover (fill and crop), pad (fill up with background) or exact "
+        "inside, outside, cover (fill and crop), pad (with background) or exact "
         "(ignore the ratio).",
         metavar="MODE",
     )
@@ -86,7 +86,7 @@ class SharedSettings:
         Flag(),
         SIZE,
         "Resample in linear light.",
-        more="Light itself would mix so: fine bright detail keeps its brightness.",
+        more="As light itself mixes: fine bright detail keeps its brightness.",
     )
     format: str = setting(
         "keep",
@@ -103,7 +103,7 @@ class SharedSettings:
         "1 to 100.",
         short="-q",
         metavar="N",
-        unset="the format's own; of a JPEG whose size stays: its own",
+        unset="the format's own; for a JPEG whose size stays, its own",
         more="The format's own is 85 for JPEG, 80 for WebP, 65 for AVIF and HEIC. A JPEG whose "
         "size stays keeps its own quantisation tables and subsampling.",
     )
@@ -111,27 +111,27 @@ class SharedSettings:
         None,
         Amount("B", "found max-bytes {value!r}, expected bytes, as in 500000 or '500KB'"),
         FORMAT,
-        "Find the highest quality at which a file is not larger, as in 500KB (JPEG, WebP, AVIF, "
+        "Find the highest quality for files no larger than this, such as 500KB (JPEG, WebP, AVIF, "
         "HEIC): up to --quality, or 95; below 40 the picture is made smaller.",
         metavar="SIZE",
-        more="Metadata count, too.",
+        more="Metadata counts, too.",
     )
     keep_smaller: bool = setting(
         False,
         Flag(),
         FORMAT,
-        "Copy the source where only its coding would change, and the result be larger.",
+        "Copy the source if only its coding would change, and the result would be larger.",
     )
     lossless: bool = setting(
-        False, Flag(), FORMAT, "Lose nothing, where the format can (WebP, JPEG 2000)."
+        False, Flag(), FORMAT, "Lossless compression, where the format has it (WebP, JPEG 2000)."
     )
     subsampling: str | None = setting(
         None,
         Choice(get_args(Subsampling), "subsampling"),
         FORMAT,
-        "Of colour, in JPEG, AVIF and HEIC: 4:4:4, 4:2:2 or 4:2:0.",
+        "Chroma subsampling in JPEG, AVIF and HEIC: 4:4:4, 4:2:2 or 4:2:0.",
         metavar="RATIO",
-        unset="4:2:0; in JPEG 4:4:4 from quality 90 on",
+        unset="4:2:0; for JPEG 4:4:4 from quality 90 up",
     )
     progressive: bool = setting(False, Flag(), FORMAT, "Write progressive JPEG.")
     effort: int | None = setting(
@@ -140,23 +140,23 @@ class SharedSettings:
         FORMAT,
         "1 (fast) to 10 (small files), for JPEG, PNG, WebP, AVIF and HEIC.",
         metavar="N",
-        more="In JPEG it counts for the Huffman tables; PNG is written by zlib from 4 on, and "
+        more="In JPEG it affects the Huffman tables; PNG is written by zlib from 4 up, and "
         "faster by default.",
     )
     compression: str | None = setting(
         None,
         Choice(get_args(Compression), "compression"),
         FORMAT,
-        "Of TIFF: none, packbits, lzw, deflate, zstd or jpeg.",
+        "For TIFF: none, packbits, lzw, deflate, zstd or jpeg.",
         metavar="NAME",
         unset="deflate",
     )
-    dither: bool = setting(True, Flag(), FORMAT, "Of GIF.")
+    dither: bool = setting(True, Flag(), FORMAT, "Dither GIFs.")
     background: str = setting(
         "white",
         Text(),
         OPERATIONS,
-        "A CSS colour, for pad, and below transparency that a format cannot hold.",
+        "A CSS colour, for pad, and under transparency that a format cannot hold.",
         metavar="COLOUR",
     )
     metadata: str = setting(
@@ -172,7 +172,7 @@ class SharedSettings:
         None,
         Text(),
         METADATA,
-        "Enter who took the pictures.",
+        "Record who took the pictures.",
         metavar="TEXT",
         more="Into EXIF and XMP, whatever --metadata lets through.",
     )
@@ -180,7 +180,7 @@ class SharedSettings:
         None,
         Text(),
         METADATA,
-        "Enter whose they are.",
+        "Record who owns the rights.",
         metavar="TEXT",
         more="Into EXIF and XMP, whatever --metadata lets through.",
     )
@@ -201,14 +201,14 @@ class SharedSettings:
         OPERATIONS,
         "How colours are converted: relative, perceptual, saturation or absolute.",
         metavar="NAME",
-        more="`relative` is with black-point compensation.",
+        more="`relative` includes black-point compensation.",
     )
     template: str | None = setting(
         None,
         Text(),
         NAMES,
         "File names: {stem} {ext} {dir} {parent} {output} {width} {height} {seq} {date} "
-        "{camera}; with formats, as in {seq:04d} or {date:%Y/%m}, and in lower or upper case, as "
+        "{camera}; with formats, such as {seq:04d} or {date:%Y/%m}, and in lower or upper case, as "
         "in {ext!l} or {stem!u}.",
         option="name",
         key="path",
@@ -219,10 +219,10 @@ class SharedSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings(SharedSettings):
-    """What was said of one output.
+    """The settings of one output.
 
     `operations` are in order; files that they name are looked for in `folder` first. A `size` of
-    None leaves the size.
+    None keeps the size.
     """
 
     size: str | None = setting(None, Measure(), SIZE, "A single size.", metavar="SPEC")
@@ -232,7 +232,7 @@ class OutputSettings(SharedSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeSettings(SharedSettings):
-    """What options or Python say of a whole recipe: one output for each of `sizes`.
+    """The settings of a whole recipe, from options or Python: one output for each of `sizes`.
 
     Without `sizes` the size stays.
     """
@@ -253,20 +253,20 @@ class RecipeSettings(SharedSettings):
         (),
         Several(),
         OPERATIONS,
-        "An operation, as in sharpen:amount=0.8. Repeatable, in order; `imgbatch operations` "
+        "An operation, such as sharpen:amount=0.8. Repeatable, in order; `imgbatch operations` "
         "lists them.",
         option="filter",
         key="operations",
         metavar="NAME[:k=v,…]",
-        more="They come after the size, unless `--filter resize` says where that comes. "
+        more="They come after the resize, unless `--filter resize` says where that goes. "
         "[operations.md](operations.md) shows them.",
     )
     raw_preview: bool = setting(
         False,
         Flag(),
         SOURCES,
-        "Take the JPEG inside a camera's raw file instead of developing it.",
-        more="Many times faster. In a recipe it stands in `[prepare]`.",
+        "Use the JPEG inside a camera's raw file instead of developing it.",
+        more="Many times faster. In a recipe it goes in `[prepare]`.",
     )
 
 

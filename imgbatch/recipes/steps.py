@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any, Final, cast, get_args
@@ -18,14 +17,14 @@ from imgbatch.recipes.settings import RESIZING, OutputSettings, Step
 from imgbatch.store import regular
 
 RESIZE: Final = "resize"
-"""Among the operations of an output, the place of its resize; without it that comes first."""
+"""The place of the resize among the operations of an output; without it the resize is first."""
 
 
 class UnsuitedError(UsageError):
-    """Two settings that do not go with each other.
+    """Two settings that exclude each other.
 
     `setting` and `other` are their fields of OutputSettings; `problem` is what is wrong, without
-    a remedy, in the words of recipes.
+    a remedy, as recipes would call it.
     """
 
     def __init__(self, message: str, problem: str, setting: str, other: str) -> None:
@@ -35,61 +34,61 @@ class UnsuitedError(UsageError):
         self.other = other
 
 
-def encoding(said: OutputSettings) -> Encoding:
+def encoding(settings: OutputSettings) -> Encoding:
     """How an output's file is written; raises UsageError for a setting that makes no sense."""
-    row = None if said.format.lower() == "keep" else formats.lookup(said.format)
-    told = {field.name: _checked(said, field.name) for field in dataclasses.fields(Encoding)}
+    row = None if settings.format.lower() == "keep" else formats.lookup(settings.format)
+    values = {name: _checked(settings, name) for name in Encoding.__struct_fields__}
     for name in ("quality", "max_bytes"):
-        if said.lossless and told[name] is not None:
+        if settings.lossless and values[name] is not None:
             raise _excluded(name)
-    told |= {
+    values |= {
         "format": row.name if row else None,
-        "background": _colour(said.background),
-        "artist": said.artist or None,
-        "copyright": said.copyright or None,
+        "background": _colour(settings.background),
+        "artist": settings.artist or None,
+        "copyright": settings.copyright or None,
     }
-    found = Encoding(**told)
+    found = Encoding(**values)
     _check_settings(found, row)
     return found
 
 
-def steps(said: OutputSettings) -> tuple[Operation, ...]:
+def steps(settings: OutputSettings) -> tuple[Operation, ...]:
     """What is done to the picture, in order; raises UsageError.
 
     Colours are converted as soon as the size is right.
     """
-    # What is said is checked even where there is no size for it.
+    # Checked even where there is no size for it.
     for name in ("intent", *RESIZING):
-        _checked(said, name)
-    convert = conversions(said.profile, cast(Intent, said.intent), said.folder)
-    named = [_name_of(step) for step in said.operations]
-    if said.size is None:
+        _checked(settings, name)
+    convert = conversions(settings.profile, cast(Intent, settings.intent), settings.folder)
+    named = [_name_of(step) for step in settings.operations]
+    if settings.size is None:
         if RESIZE in named:
             raise UsageError("operations: found resize, but no size is given")
-        return (*convert, *(operation_of(step, said.folder) for step in said.operations))
+        return (*convert, *(operation_of(step, settings.folder) for step in settings.operations))
     if named.count(RESIZE) > 1:
         raise UsageError("operations: found resize twice, expected one size")
     place = named.index(RESIZE) if RESIZE in named else 0
-    rest = said.operations[place + 1 :] if RESIZE in named else said.operations
-    before = (operation_of(step, said.folder) for step in said.operations[:place])
-    behind = (operation_of(step, said.folder) for step in rest)
-    return (*before, _resize(said, said.size), *convert, *behind)
+    rest = settings.operations[place + 1 :] if RESIZE in named else settings.operations
+    before = (operation_of(step, settings.folder) for step in settings.operations[:place])
+    after = (operation_of(step, settings.folder) for step in rest)
+    return (*before, _resize(settings, settings.size), *convert, *after)
 
 
-def _resize(said: OutputSettings, size: str) -> Resize:
+def _resize(settings: OutputSettings, size: str) -> Resize:
     return Resize(
         SizeSpec.parse(size),
-        cast(Fit, said.fit),
-        said.enlarge,
-        cast(Gravity, said.gravity),
-        _colour(said.background),
-        cast(Kernel, said.kernel),
-        said.linear,
+        cast(Fit, settings.fit),
+        settings.enlarge,
+        cast(Gravity, settings.gravity),
+        _colour(settings.background),
+        cast(Kernel, settings.kernel),
+        settings.linear,
     )
 
 
-def _checked(said: OutputSettings, name: str) -> Any:
-    return declared(OutputSettings)[name].check(getattr(said, name))
+def _checked(settings: OutputSettings, name: str) -> Any:
+    return declared(OutputSettings)[name].check(getattr(settings, name))
 
 
 def operation_of(step: Step, folder: str = "") -> Operation:
@@ -108,7 +107,7 @@ def _name_of(step: Step) -> str:
 
 
 def check_label(label: str) -> str:
-    """The name of an output, if it may be part of a file's name; else raises UsageError."""
+    """The name of an output, if it may be part of a file name; otherwise raises UsageError."""
     odd = any(one in '/\\{}"<>|*?:' or not one.isprintable() for one in label)
     if odd or label in ("", ".", ".."):
         raise UsageError(f"the name {label!r} cannot be part of a file name")
@@ -116,7 +115,7 @@ def check_label(label: str) -> str:
 
 
 def option(name: str) -> str:
-    """What sets a field of OutputSettings on the command line, or clears it if that is usual."""
+    """What sets a field of OutputSettings on the command line, or clears it if on by default."""
     return declared(OutputSettings)[name].options[-1]
 
 
@@ -155,7 +154,7 @@ _PLAIN_ENCODING: Final = Encoding()
 def _colour(word: str) -> tuple[int, int, int, int]:
     if word == "white":
         return WHITE
-    # Pillow knows all the names of CSS; it is loaded only for somebody who gives one.
+    # Pillow knows all the names of CSS; it is loaded only if somebody gives one.
     from imgbatch.imaging.colour import parse_colour
 
     return parse_colour(word)

@@ -1,4 +1,4 @@
-"""Recipes as files (TOML): read with every mistake told by name, and written from what was meant.
+"""Recipes as files (TOML): read with every mistake reported by name, and written from settings.
 
 name = "delivery"                 # else the file's own name
 
@@ -6,7 +6,7 @@ name = "delivery"                 # else the file's own name
 profile = "srgb"
 operations = ["white-balance", { name = "lut", file = "portra.cube" }]
 
-[defaults]                        # what every output has that does not say otherwise
+[defaults]                        # for every output that does not say otherwise
 metadata = "no-gps"
 
 [[output]]
@@ -17,7 +17,6 @@ path = "web/{dir}/{stem}{ext}"
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
 import os
@@ -27,6 +26,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Final, get_args
+
+from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
@@ -56,22 +57,22 @@ _PREPARE: Final = ("profile", "intent", "raw-preview", "operations")
 _SETTINGS: Final = declared(OutputSettings)
 _OUTPUT: Final = ("name", *(one.recipe_key for one in _SETTINGS.values()))
 _SUFFIX: Final = ".toml"
-_MOST_BYTES: Final = 1_000_000
+_MAX_BYTES: Final = 1_000_000
 
 
 def load(path: str | os.PathLike[str], overrides: RecipeWords | None = None) -> Recipe:
-    """The recipe of a file, or of a preset with that name (see `presets`).
+    """The recipe in a file, or the preset with that name (see `presets`).
 
-    `overrides` are words that count for every output, whatever the recipe says of it. Files that
-    it names are looked for beside it. Raises UsageError: the file, the key, what was found and
-    what was expected.
+    `overrides` are settings that apply to every output, whatever the recipe says about it. Files
+    that the recipe names are relative to its folder. Raises UsageError with the file, the key, what
+    was found and what was expected.
     """
     path = os.fspath(path)
     shown, text, folder = _text_of(path)
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        # Numbers of thousands of digits and thousands of brackets have errors of their own.
+        # Numbers with thousands of digits and thousands of brackets raise errors of their own.
         raise UsageError(f"{shown}: not valid TOML: {error}") from None
     stem = os.path.splitext(os.path.basename(path))[0]
     preset = path if shown != path else None
@@ -102,7 +103,7 @@ def _text_of(path: str) -> tuple[str, str, str]:
             return f"preset {path}", preset_text(path), os.curdir
         if not path.endswith(_SUFFIX):
             raise UsageError(f"there is no recipe file or preset {path!r}: {_nearest(path, known)}")
-    data = regular.read(path, "a recipe", _MOST_BYTES)
+    data = regular.read(path, "a recipe", _MAX_BYTES)
     try:
         return path, data.decode("utf-8-sig"), os.path.dirname(path)
     except UnicodeDecodeError as error:
@@ -114,8 +115,7 @@ def _nearest(word: str, known: Collection[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Struct, frozen=True):
     """One reading of a file; `path` is what messages call it."""
 
     path: str
@@ -146,11 +146,11 @@ class _Reader:
             raise self._wrong("[[output]]", f"two with the name {twice!r}", "a name for each")
         self._check_names(outputs)
         steps, preview = self._prepared(prepare)
-        with self._told():
+        with self._locating():
             return Recipe(name, tuple(outputs), steps, raw_preview=preview)
 
     def _check_names(self, outputs: Iterable[Output]) -> None:
-        """Whether files would have names that are one on a system that folds case or accents."""
+        """Check that names stay different on a system that folds case or accents."""
         found: dict[tuple[str, str], str] = {}
         for output in outputs:
             if "output" not in output.template.fields:
@@ -175,54 +175,54 @@ class _Reader:
             )
         preview = self._of_type(where + "raw-preview", table.get("raw-preview", False), bool)
         operations = self._operations(where, table.get("operations", []))
-        with self._told(where):
+        with self._locating(where):
             convert = conversions(profile, intent, self.folder)
             return (*convert, *(operation_of(step, self.folder) for step in operations)), preview
 
     def _check_resizing(
         self, where: str, own: Mapping[str, Any], merged: Mapping[str, Any]
     ) -> None:
-        """An output may be in full size under defaults for the others, but what it says itself
-        has to mean something."""
+        """Check resize settings without a size: an output may keep its size in spite of defaults
+        for the others, but its own settings have to mean something."""
         for key in RESIZING:
             if key in own and "size" not in merged:
                 raise self._wrong(where + key, f"{own[key]!r} without a size", "size = … with it")
 
     def _output(self, where: str, table: Mapping[str, Any], name: str, several: bool) -> Output:
         self._check_keys(where, table, _OUTPUT)
-        said = {
-            one.name: self._said(where, one, table[one.recipe_key])
+        values = {
+            one.name: self._value(where, one, table[one.recipe_key])
             for one in _SETTINGS.values()
             if one.recipe_key in table
         }
-        label = self._of_type(where + "name", table.get("name", said.get("size", name)), str)
+        label = self._of_type(where + "name", table.get("name", values.get("size", name)), str)
         usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        words: dict[str, Any] = {"template": usual, **said, **self.overrides}
-        with self._told(where):
+        words: dict[str, Any] = {"template": usual, **values, **self.overrides}
+        with self._locating(where):
             meant = OutputSettings(**words, folder=self.folder)
             try:
                 saved = encoding(meant)
             except UnsuitedError as error:
-                raise self._unsuited(error, said) from None
+                raise self._unsuited(error, values) from None
             path = Template.parse(words["template"])
             return Output(check_label(label), path, steps(meant), saved)
 
-    def _said(self, where: str, one: Setting, value: Any) -> Any:
+    def _value(self, where: str, one: Setting, value: Any) -> Any:
         if one.name == "operations":
             return self._operations(where, value)
         found = self._of_type(where + one.recipe_key, value, *one.kind.types)
         # 1600 is a word, too.
         return str(found) if isinstance(one.kind, Measure) else found
 
-    def _unsuited(self, error: UnsuitedError, said: Mapping[str, Any]) -> UsageError:
-        """The same, where the recipe said one of the two words or both, and not its user."""
+    def _unsuited(self, error: UnsuitedError, values: Mapping[str, Any]) -> UsageError:
+        """The same error, if not the user's options but the recipe has one or both settings."""
         given = [key for key in (error.setting, error.other) if key in self.overrides]
         if len(given) == 2:
             return error
         if not given:
             return UsageError(f"{error.problem}: omit {dashed(error.setting)}")
         own = error.other if error.setting in given else error.setting
-        meant = f"{dashed(own)} = {json.dumps(said[own])}"
+        meant = f"{dashed(own)} = {json.dumps(values[own])}"
         recipe = "the recipe"
         if self.preset is not None:
             recipe = f"a copy of it (imgbatch presets {self.preset} > FILE)"
@@ -239,7 +239,7 @@ class _Reader:
 
     def _label(self, where: str, value: Any) -> str:
         label: str = self._of_type(where, value, str)
-        with self._told(f"{where}: "):
+        with self._locating(f"{where}: "):
             return check_label(label)
 
     def _check_keys(self, where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
@@ -250,7 +250,7 @@ class _Reader:
                 )
 
     def _of_type(self, where: str, value: Any, *kinds: type) -> Any:
-        # True is a number to Python, and to nobody else.
+        # True is a number to Python, but not to anybody else.
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             expected = " or ".join(_KINDS[kind] for kind in kinds)
             raise self._wrong(where, repr(value), expected)
@@ -260,8 +260,8 @@ class _Reader:
         return UsageError(f"{self.path}: {where}: found {found}, expected {expected}")
 
     @contextmanager
-    def _told(self, where: str = "") -> Iterator[None]:
-        """Say of an error in which file, and `where` in it."""
+    def _locating(self, where: str = "") -> Iterator[None]:
+        """Add to an error in which file it is, and `where` in it."""
         try:
             yield
         except UsageError as error:
@@ -283,14 +283,14 @@ _KINDS: Final[dict[type, str]] = {
 def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
     """Write a recipe to a new file, so that `load` gives the same one.
 
-    Raises UsageError if the file exists with another content, or if the recipe has what no words
-    are for.
+    Raises UsageError if the file exists with different content, or if a part of the recipe cannot
+    be written in TOML.
     """
     path = os.fspath(path)
     try:
         data = written(recipe, os.path.dirname(path)).encode()
     except UnicodeEncodeError:
-        raise UsageError("a recipe is UTF-8 text, and what was said is not") from None
+        raise UsageError("a recipe is UTF-8 text, and these settings are not") from None
     try:
         with open(path, "xb") as file:
             file.write(data)
@@ -303,7 +303,7 @@ def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
 
 
 def _holds(path: str, data: bytes) -> bool:
-    """Whether a path is a file of just these bytes."""
+    """Whether a path is a file with exactly these bytes."""
     try:
         return regular.read(path, "a recipe", len(data)) == data
     except UsageError:
@@ -311,7 +311,7 @@ def _holds(path: str, data: bytes) -> bool:
 
 
 def written(recipe: Recipe, folder: str = "") -> str:
-    """A recipe as TOML; paths of files are seen from `folder`."""
+    """A recipe as TOML; paths of files are relative to `folder`."""
     import tomli_w
 
     table: dict[str, Any] = {"name": recipe.name}
@@ -359,23 +359,23 @@ def _sized(resize: Resize) -> dict[str, Any]:
 def _conversion(
     operations: Iterable[Operation], folder: str
 ) -> tuple[dict[str, Any], tuple[Operation, ...]]:
-    """The words of a conversion that comes first, and the operations behind it."""
+    """The settings of a conversion that comes first, and the remaining operations."""
     first, rest = next(iter(operations), None), tuple(operations)
     if not isinstance(first, ConvertProfile):
         return {}, rest
     profile = "srgb" if first.icc is None else os.path.relpath(first.path, folder or os.curdir)
-    said = {"profile": profile}
-    return said | ({"intent": first.intent} if first.intent != "relative" else {}), rest[1:]
+    values = {"profile": profile}
+    return values | ({"intent": first.intent} if first.intent != "relative" else {}), rest[1:]
 
 
 def _encoded(encoding: Encoding) -> dict[str, Any]:
     usual = Encoding()
     table: dict[str, Any] = {}
-    for field in dataclasses.fields(encoding):
-        value = getattr(encoding, field.name)
-        if value != getattr(usual, field.name):
-            key = dashed(field.name)
-            table[key] = ColourKind().plain(value) if field.name == "background" else value
+    for name in encoding.__struct_fields__:
+        value = getattr(encoding, name)
+        if value != getattr(usual, name):
+            key = dashed(name)
+            table[key] = ColourKind().plain(value) if name == "background" else value
     return table
 
 
@@ -390,5 +390,5 @@ def _step(operation: Operation, folder: str) -> Any:
     return table if files or odd else words_of(operation)
 
 
-# What needs no quotes among the words of an operation.
+# Characters that need no quotes in the settings of an operation.
 _PLAIN: Final = re.compile(r"[^\s,\"']([^,\"']*[^\s,\"'])?")

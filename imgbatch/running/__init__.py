@@ -1,1 +1,1 @@
-"""Jobs are carried out: from the plan to finished files and the report."""
+"""Carrying out jobs: from the plan to finished files and the report."""

@@ -1,4 +1,4 @@
-"""The conductor: scan, plan, cut into chunks, execute; results go to whoever asked for them."""
+"""The conductor: scan, plan, cut into chunks, execute, and hand the results on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, Unpack
+
+from msgspec.structs import replace
 
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial
@@ -33,7 +34,7 @@ from imgbatch.store.journal import DamagedError, Journal
 from imgbatch.store.worker_log import Claim
 
 MEMORY_SHARE: Final = 0.6
-"""How much of the memory that there is a run takes, if nobody says."""
+"""The share of the available memory that a run takes by default."""
 
 _FAILED_WRITES: Final = 5
 _HEADERS_OF_A_WORKER: Final = 300
@@ -43,7 +44,7 @@ _PORTION: Final = 32
 def run(
     recipe: Recipe, paths: Sequence[str | os.PathLike[str]], **words: Unpack[RunWords]
 ) -> Iterator[Result]:
-    """Make `recipe` of everything below `paths`; yield one Result a source, as they come.
+    """Make `recipe` of everything below `paths`; yield one Result per source as they come.
 
     `words` are the command line's options (docs/cli.md); `timeout` is in seconds (None: no limit),
     `memory` in bytes. Everything is planned before this returns: raises UsageError, PlanError or
@@ -51,11 +52,11 @@ def run(
     `failure`, not an exception. The output folder is locked until the last result, or until the
     iterator is closed.
 
-    With `jobs=1` no process is started, and a crash of a codec is the program's own; likewise,
-    whatever `jobs` says, in a process that may not start any (daemonic, as workers of
-    `multiprocessing.Pool` are) or cannot, which is a RuntimeWarning. Workers do not import the
-    main module, unless the recipe has an operation that was defined there: then the call needs
-    the usual `if __name__ == "__main__":` of multiprocessing.
+    With `jobs=1` no process is started, and a crash of a codec is the program's own. The same
+    happens, with a RuntimeWarning, whatever `jobs` says, in a process that must not have children
+    (daemonic, like the workers of `multiprocessing.Pool`) or cannot start any. Workers do not
+    import the main module, unless the recipe has an operation that was defined there: then the
+    call needs multiprocessing's usual `if __name__ == "__main__":`.
     """
     leave_if_importing_main()
     batch = prepare(recipe, settings_of(paths, words))
@@ -80,9 +81,9 @@ def _warn(text: str) -> None:
 
 
 def prepare(recipe: Recipe, settings: Settings) -> Batch:
-    """Scan and plan, and make nothing yet.
+    """Scan and plan, without making anything yet.
 
-    Raises UsageError (also if another run has the output folder) or NothingFoundError.
+    Raises UsageError (also if another run holds the output folder) or NothingFoundError.
     """
     settings.check()
     if settings.in_place:
@@ -105,9 +106,9 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
 
 
 class Batch:
-    """A run that is planned: what will be done, and then the doing.
+    """A planned run: what will be done, and then the doing.
 
-    Used as a context manager, so that the output folder is given free again.
+    Used as a context manager, so that the output folder is released again.
     """
 
     def __init__(self, recipe: Recipe, settings: Settings, planned: Plan, journal: Journal) -> None:
@@ -120,13 +121,13 @@ class Batch:
 
     @property
     def workers(self) -> int:
-        """How many processes are worth it: never more than there are files."""
+        """How many processes are worthwhile: never more than there are files."""
         wanted = self._settings.jobs or resources.processors()
         return max(1, min(wanted, len(self.plan.jobs)))
 
     @property
     def notices(self) -> list[str]:
-        """Warnings that belong to no file."""
+        """Warnings that do not belong to a file."""
         return self.plan.notices + self._journal.notices
 
     def begin(self) -> None:
@@ -143,7 +144,7 @@ class Batch:
                 mark = os.path.join(folder, BACKUP_MARK)
                 local_files.make_folders(os.path.dirname(mark), durable=True)
                 os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
-                # A later run must not take what is kept here for pictures to work on.
+                # A later run must not take the originals kept here for pictures to work on.
                 local_files.sync_folder(os.path.dirname(mark))
             except OSError as error:
                 raise UsageError(
@@ -157,8 +158,8 @@ class Batch:
     ) -> Iterator[Result]:
         """Carry the plan out; yield the results of its jobs as they come.
 
-        One job is done in this process; with `supervised` only if it is a single one, because
-        there is nothing that could go on when a codec takes its process along.
+        A single job is done in this process; with `supervised` only then, because there is nothing
+        else that could go on if a codec takes its process down.
         """
         control = control or Control()
         if not self.plan.jobs:
@@ -174,20 +175,20 @@ class Batch:
             yield from self._finished(control)
             undisturbed = not (control.stopping or control.workers_died)
         finally:
-            # By now no worker lives any more.
+            # No worker is alive by now.
             swept = undisturbed or local_files.sweep(
                 [self.plan.output, *self._elsewhere()], [self._word]
             )
             self._journal.finish(swept=swept)
 
     def _finished(self, control: Control) -> Iterator[Result]:
-        """The results of jobs whose own did not come any more, though their files are there."""
+        """Results of jobs whose own results never arrived although their files are there."""
         if control.unanswered:
             jobs = (self.plan.jobs[index] for index in control.unanswered)
             yield from worker_tasks.finished(jobs, self._run())
 
     def close(self) -> None:
-        """Give the output folder free."""
+        """Release the output folder."""
         self._journal.close()
 
     def __enter__(self) -> Self:
@@ -239,14 +240,14 @@ class Batch:
 
 
 def _pool() -> Executor:
-    # A run with nothing to do needs none of it.
+    # A run with nothing to do needs none of this.
     from imgbatch.executors import pool
 
     return pool.run
 
 
 class _Claims(Iterable[Claim]):
-    """What a plan is going to make, made again each time it is asked for."""
+    """What a plan is going to make, generated anew for each iteration."""
 
     def __init__(self, jobs: Jobs, recipe: Recipe) -> None:
         self._jobs = jobs
@@ -260,14 +261,14 @@ class _Claims(Iterable[Claim]):
 
 
 def _limits(settings: Settings) -> Limits:
-    """With a part of what there is where nobody says how much memory may be taken."""
+    """The limits, with a share of the available memory unless the settings limit it."""
     limits = settings.limits
     memory = limits.memory or int(MEMORY_SHARE * resources.memory())
     return replace(limits, memory=memory)
 
 
 def _check_in_place(recipe: Recipe, settings: Settings) -> None:
-    """Raise UsageError for what cannot be done to a file that keeps its place."""
+    """Raise UsageError for what cannot be done to a file in place."""
     if len(recipe.outputs) > 1:
         raise UsageError("--in-place makes one output of each picture: give one --size")
     (output,) = recipe.outputs
@@ -276,7 +277,7 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
     if output.template.text != "{stem}{ext}" or settings.flat or settings.output is not None:
         raise UsageError("--in-place keeps names and folders: no --output, --name or --flat")
     if settings.on_conflict != "error":
-        raise UsageError("--in-place knows no --on-conflict: the originals are what is replaced")
+        raise UsageError("--in-place has no --on-conflict: it replaces the originals")
 
 
 def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
@@ -306,10 +307,10 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
 
 
 def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
-    """What the headers of many files tell, read by as many processes as are worth it.
+    """Facts from the headers of many files, read by as many processes as are worthwhile.
 
-    Of few files those are read here whose readers come to an end in any case; time is limited all
-    the same. The others need a process that can be ended, unless there is to be none.
+    For a few files, headers whose readers always return are read in this process, with a time
+    limit all the same. The others need a process that can be killed, if one may be started.
     """
     limits = _limits(settings)
     most = settings.jobs or resources.processors()
@@ -344,7 +345,7 @@ def _in_processes(task: Task[Job, Facts], jobs: Jobs, workers: int) -> Iterator[
     count = len(jobs)
     step = min(_PORTION, -(-count // workers))
     portions = (range(at, min(at + step, count)) for at in range(0, count, step))
-    # If no process can be started the run itself will say so: no header is worth that.
+    # If no process can be started the run itself will say so: headers are not worth an error.
     with suppress(WorkersError):
         yield from _pool()(task, jobs, portions, workers, Control())
 
@@ -360,12 +361,12 @@ def _output(recipe: Recipe, settings: Settings) -> str:
 def _check_is_no_journal(option: str, folder: str) -> None:
     if is_own(folder.split(os.sep)):
         raise UsageError(
-            f"{option} {folder} lies in a folder in which imgbatch keeps its journal: give another"
+            f"{option} {folder} is in a folder where imgbatch keeps its journal: use another"
         )
 
 
 def _home(settings: Settings) -> str:
-    """The folder of sources that are replaced themselves; its journal is theirs."""
+    """The folder of sources that are replaced in place, where their journal is."""
     named = (*settings.paths, *(settings.listed or ()))
     folders = [path for path in named if os.path.isdir(path)]
     if folders and len(named) > 1:
@@ -379,18 +380,18 @@ def _home(settings: Settings) -> str:
     if backup is not None:
         _check_is_no_journal("--backup", backup)
     if backup is not None and os.path.exists(backup) and os.path.samefile(backup, folder or "."):
-        raise UsageError("--backup names the folder of the originals: give another")
+        raise UsageError("--backup is the folder of the originals: use another")
     return folder or os.curdir
 
 
 def _below(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
-    """The same sources, seen from `folder`, whose paths are the targets."""
+    """The same sources, seen from `folder`, relative to which the targets are."""
     for source in sources:
         yield replace(source, root=folder, below="")
 
 
 def default_output(recipe: Recipe, settings: Settings) -> str:
-    """`<folder>-<recipe's name>` beside the one given folder; else raises UsageError."""
+    """`<folder>-<recipe's name>` next to the one given folder; otherwise raises UsageError."""
     if (
         len(settings.paths) != 1
         or settings.listed is not None
@@ -399,12 +400,14 @@ def default_output(recipe: Recipe, settings: Settings) -> str:
         for path in settings.paths:
             if not os.path.exists(path):
                 raise UsageError(f"there is no file or folder {path!r}")
-        raise UsageError("say where the pictures go: --output DIR (only one folder needs none)")
+        raise UsageError(
+            "say where the pictures go: --output DIR (optional only for a single folder)"
+        )
     folder = settings.paths[0]
     name = os.path.basename(os.path.normpath(folder))
     if name in ("", os.curdir, os.pardir):
         folder = os.path.abspath(folder)
         name = os.path.basename(folder)
     if not name:
-        raise UsageError(f"there is no place beside {folder}: give --output DIR")
+        raise UsageError(f"there is no place next to {folder}: use --output DIR")
     return os.path.join(os.path.dirname(os.path.normpath(folder)), f"{name}-{recipe.name}")

@@ -1,6 +1,6 @@
 """From one source to its finished files in memory: decode once, operate, encode for each output.
 
-Knows pictures, but neither targets nor processes.
+It knows pictures, but neither targets nor processes.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, encode, formats, resample
@@ -27,7 +29,7 @@ from imgbatch.operations.point import joined
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.store import regular
 
-# Of a worker process itself: the interpreter, Pillow and what it has to hand.
+# A worker process itself: the interpreter, Pillow and what they keep around.
 _PROCESS_BYTES: Final = 60_000_000
 
 
@@ -35,8 +37,7 @@ class ShareExceededError(Exception):
     """The picture fits into the run's memory, but not into this worker's share."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Struct, frozen=True):
     """The finished files of one source, in the order of its targets, and its checksum."""
 
     files: list[Encoded]
@@ -101,8 +102,8 @@ def _admit(demand: Demand, recipe: Recipe, limits: Limits, share: float) -> None
 
 
 def _begun(job: Job, recipe: Recipe, origin: Origin | None) -> list[_Making]:
-    """Every output of the recipe, with nothing in it yet."""
-    # Some outputs may be there already: then the job has no target for them.
+    """Every output of the recipe, still empty."""
+    # Some outputs may be up to date: then the job has no target for them.
     names = {target.output for target in job.targets}
     return [
         _Making(
@@ -121,7 +122,7 @@ def _work_on(
     making: Sequence[_Making],
     origin: Origin | None,
 ) -> None:
-    """Take each frame through what the recipe prepares, and then through each output."""
+    """Take each frame through the recipe's preparation, and then through each output."""
     prepare: Sequence[Operation] = joined(recipe.prepare)
     begins = True
     for frame in frames:
@@ -143,12 +144,11 @@ def _work_on(
                 one.finish(job)
 
 
-@dataclass(slots=True)
-class _Making:
+class _Making(Struct):
     """An output in the making: its frames, and then its file.
 
-    One that is not `wanted` is there already, and at most serves others to start from: what they
-    come to does not depend on which of them are made.
+    One that is not `wanted` is up to date, and at most a starting point for others: their pixels
+    do not depend on which outputs are made.
     """
 
     output: Output
@@ -165,7 +165,7 @@ class _Making:
     def add(self, frame: Picture, begun: Picture, *, serves: bool) -> Picture | None:
         """Work on a frame, if the output's format has a place for it.
 
-        Return it as it is after the first step, a resize, if it `serves` others and is fit to.
+        If it `serves` others, return the frame after its first step, a resize, if that is suitable.
         """
         wanted = self.wanted
         if self.frames and not encode.holds_series(frame, self.output.encoding):
@@ -180,11 +180,11 @@ class _Making:
             return begun if serves else None
         if first.deep is not None or first.mode == "I;16" or resample.is_clipped(first.image):
             return None
-        # The others are to see it as a decoder gives it that shrinks: by the size of the file.
+        # To the others it looks like one from a decoder that shrinks: sized by the file.
         return replace(begun, pixels=first.pixels, area=(0, 0, *first.size), orientation=1)
 
     def finish(self, job: Job) -> Encoded:
-        """The file, with nothing left of the frames."""
+        """The file; the frames are dropped."""
         if self.encoded is None:
             own = _own_file(job, self.frames, self.output.encoding) if self.unchanged else None
             self.encoded = own if own and self._needs_nothing() else self._encoded(own)
@@ -202,13 +202,13 @@ class _Making:
         except PictureError as error:
             if own is None or error.failure.kind != "too-large":
                 raise
-            # What is larger than allowed is also larger than the source, which is not.
+            # A result that is too large is also larger than the source, which is not.
             return own
         return own if own is not None and len(own.data) < len(made.data) else made
 
 
 def _asks_for_names(recipe: Recipe) -> bool:
-    """Whether an operation may want to know what a picture is called; a resize does not."""
+    """Whether an operation may ask what a picture is called; a resize does not."""
     steps = [*recipe.prepare, *(step for one in recipe.outputs for step in one.operations)]
     return any(not isinstance(step, Resize) for step in steps)
 
@@ -227,11 +227,11 @@ def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -
 
 
 def _own_file(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
-    """The source's own bytes, if no operation changed anything and they may be what is asked for.
+    """The source's own bytes, if no operation changed anything and they may serve as the result.
 
-    They may if nothing is asked that they do not have, or, where the smaller file is to be kept,
-    nothing but another coding; and if there are not too many of them. The source was decoded all
-    the same, so that what is broken fails.
+    They may if nothing is asked for that they do not have (or, where the smaller file is to be
+    kept, nothing but another coding) and if they are not too many. The source was decoded all the
+    same, so that broken files fail.
     """
     first = frames[0]
     suits = encode.may_stay if encoding.keep_smaller else encode.may_copy

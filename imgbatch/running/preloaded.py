@@ -1,7 +1,7 @@
 """What nearly every job needs, imported by the server that workers are forked from.
 
-Its import is all there is to it, and nothing else imports it: a guest in another program loads
-what a picture takes when there is one.
+Importing it is its whole point, and nothing else does: inside another program, codecs are loaded
+when a picture needs them.
 """
 
 from __future__ import annotations
@@ -13,5 +13,5 @@ from imgbatch.imaging import resample as _resample  # noqa: F401
 from imgbatch.running import worker as _worker  # noqa: F401
 
 formats.load_plugin(formats.BY_NAME["jpeg"])
-# Pillow would do that in each of them, at the first picture.
+# Otherwise Pillow would do that in each of them, at the first picture.
 Image.preinit()

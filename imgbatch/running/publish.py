@@ -6,9 +6,10 @@ import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging.encode import Encoded
@@ -18,7 +19,7 @@ from imgbatch.store import checksum, local_files, worker_log
 from imgbatch.store.crc import crc32
 from imgbatch.store.worker_log import Entry
 
-# What a picture loses that cannot be seen in the result, so that only the original has it.
+# Losses that cannot be seen in the result, so that only the original still has the data.
 _LOSSES = frozenset(
     {
         *("frames-dropped", "gain-map-dropped", "video-dropped", "sizes-dropped"),
@@ -31,8 +32,8 @@ _LOSSES = frozenset(
 def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     """Write all outputs of a job under temporary names, then give them their own.
 
-    Those that somebody else's file keeps out are missing from the result, if the run skips such.
-    Raises PictureError; then nothing that is new is left.
+    Outputs that somebody else's file keeps out are missing from the result, if the run skips them.
+    Raises PictureError; then nothing new is left behind.
     """
     targets = [_settled(target, one) for target, one in zip(job.targets, made.files, strict=True)]
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
@@ -49,34 +50,34 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         worker_log.write(run.output, run.word, entries)
         for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
-            named = _named(target, file, entry, run)
+            named = _give_name(target, file, entry, run)
             if named.new is not None:
                 ours.append((path, named.new))
             if named.foreign:
                 others.add(path)
     except OSError as error:
-        # All or none: what replaced something cannot be taken back, what was new can.
+        # All or none: replaced files cannot be restored, new ones can be removed.
         for new, state in ours:
             local_files.take_back(new, state)
         raise PictureError("write", *_explained(error, path, job.targets)) from error
     finally:
-        # Those that were published are gone from under their temporary names.
+        # Those that were published are gone from their temporary names.
         for file in staged:
             file.discard()
     written = _written(targets, made.files, [file.target for file in staged])
     return tuple(one for one in written if one.path not in others) if others else written
 
 
-class _Named(NamedTuple):
-    """What became of a file: the state of one that is `new`, and replaced nothing; `foreign` if
-    the name is somebody else's."""
+class _NameGiven(NamedTuple):
+    """What became of a file: the state of a `new` one, which replaced nothing; `foreign` if the
+    name is taken by somebody else's."""
 
     new: FileState | None = None
     foreign: bool = False
 
 
-def _named(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> _Named:
-    """Give a file its name. Raises FileExistsError if another has it, and the run skips none."""
+def _give_name(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> _NameGiven:
+    """Give a file its name. Raises FileExistsError if it is taken, unless the run skips such."""
     log_copy = partial(_log_again, run, entry)
     try:
         known = target.known if _is_still_ours(target, file.target) else None
@@ -86,16 +87,16 @@ def _named(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> 
         before = _published_before(file, entry, run)
         if before is None:
             if _is_left_over(target, file, entry, run):
-                return _Named()
+                return _NameGiven()
             if not run.skip_existing:
                 raise
-            return _Named(foreign=True)
+            return _NameGiven(foreign=True)
         state, replaced = before, target.replace or target.known is not None
-    return _Named() if replaced else _Named(new=state)
+    return _NameGiven() if replaced else _NameGiven(new=state)
 
 
 def _is_still_ours(target: Target, path: str) -> bool:
-    """Whether what stands there is what was made, where its state alone does not tell."""
+    """Whether the file there is what was made, where its state alone does not prove it."""
     return target.known_hash is None or checksum.matches(path, target.known_hash)
 
 
@@ -115,9 +116,9 @@ def _entries(
 
 
 def _published_before(file: local_files.Staged, entry: Entry, run: Run) -> FileState | None:
-    """The state of what stands at a target, if this job's first attempt put it there.
+    """The state of the file at a target, if this job's first attempt put it there.
 
-    Its worker may have died, or been taken for dead. The same bytes of anybody else prove nothing.
+    Its worker may have died, or been taken for dead. Somebody else's equal bytes prove nothing.
     """
     there = local_files.state(file.target)
     with suppress(OSError):
@@ -129,7 +130,7 @@ def _published_before(file: local_files.Staged, entry: Entry, run: Run) -> FileS
 
 
 def _is_left_over(target: Target, file: local_files.Staged, entry: Entry, run: Run) -> bool:
-    """Whether what stands at a target is this very output, left by a run that did not end.
+    """Whether the file at a target is this very output, left by a run that did not end.
 
     What a power cut left of it is replaced.
     """
@@ -160,7 +161,7 @@ def replace_original(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     staged = None
     try:
         if one.copied and target.known is not None:
-            # It stays as it is, and no later run needs to look at it again.
+            # It stays unchanged, and no later run needs to look at it again.
             whole = crc32(one.data)
             entry = Entry(target.relative, target.known, hash=whole, source_hash=whole)
             worker_log.write(run.output, run.word, [entry], durable=True)
@@ -190,7 +191,7 @@ def replace_original(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
 
 
 def is_as_scanned(target: Target) -> bool:
-    """Whether the file at a target that is to be replaced is the one that was scanned.
+    """Whether the file at a target that is to be replaced is still the one that was scanned.
 
     A first attempt may have linked it into the backup, which changes its ctime.
     """
@@ -199,9 +200,9 @@ def is_as_scanned(target: Target) -> bool:
 
 
 def _is_what_was_read(target: Target, made: Made) -> bool:
-    """Whether a source has still the content that its result was made of.
+    """Whether a source still has the content that its result was made from.
 
-    Its ctime changes where it gets another name in the backup, or loses one to a result.
+    Its ctime changes when it gets another name in the backup, or loses one to a result.
     """
     if target.known is not None and target.known.equals(local_files.state(target.path)):
         return True
@@ -210,24 +211,26 @@ def _is_what_was_read(target: Target, made: Made) -> bool:
 
 
 def _log_again(run: Run, entry: Entry, state: FileState) -> None:
-    """The same of a file in another state."""
+    """Log the same entry for a file in another state."""
     worker_log.write(run.output, run.word, [entry._replace(made=state)])
 
 
 def _changed(path: str) -> PictureError:
-    return PictureError("write", "changed", f"{path} was changed meanwhile and was left as it is")
+    return PictureError(
+        "write", "changed", f"{path} was changed in the meantime and was left as is"
+    )
 
 
 def _back_up(job: Job, path: str, run: Run) -> None:
     try:
         local_files.keep_copy(job.source.path, path, run.word)
     except FileExistsError:
-        # What is there may be the original of the picture that is being remade.
+        # The file there may be the original of the picture that is being remade.
         if not job.targets[0].again:
             raise PictureError(
                 "write",
                 "exists",
-                f"{path} is there already, with another content: use another --backup folder",
+                f"{path} exists already, with different content: use another --backup folder",
             ) from None
 
 
@@ -241,9 +244,9 @@ def _written(
 
 
 def _settled(target: Target, encoded: Encoded) -> Target:
-    """With the suffix of the format that the source turned out to have.
+    """The target with the suffix of the format that the source turned out to have.
 
-    Such a path was not checked by the plan, so it may not replace just anything.
+    The plan did not check such a path, so it must not replace anything just like that.
     """
     if not target.any_suffix or target.relative.endswith(encoded.format.suffixes):
         return target
@@ -256,9 +259,9 @@ def _settled(target: Target, encoded: Encoded) -> Target:
 
 def _explained(error: OSError, path: str, planned: Sequence[Target]) -> tuple[str, str]:
     if isinstance(error, FileExistsError):
-        words = f"{path} exists already and was left as it is"
+        words = f"{path} exists already and was left as is"
         if any(target.known or target.unless is not None for target in planned):
-            words = f"{path} was changed since imgbatch made it, and was left as it is"
+            words = f"{path} was changed since imgbatch made it, and was left as is"
         if path in [target.path for target in planned]:
             return "exists", f"{words} (see --on-conflict)"
         return "exists", (
@@ -270,5 +273,5 @@ def _explained(error: OSError, path: str, planned: Sequence[Target]) -> tuple[st
     if error.errno == errno.EFBIG:
         return "file-too-large", f"the file system or a limit does not allow the size of {path}"
     if error.errno in (errno.EROFS, errno.EIO):
-        return "disk-broken", f"the disk does not take {path}: {error.strerror}"
+        return "disk-broken", f"the disk failed to write {path}: {error.strerror}"
     return "unwritable", f"cannot write {path}: {error.strerror}"

@@ -1,11 +1,12 @@
-"""What an attempt that did not come to its end has published, by the logs of the run."""
+"""What an unfinished attempt has published, according to the logs of the run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import decode
@@ -18,8 +19,8 @@ from imgbatch.store.worker_log import Entry
 def lost(job: Job, kind: str, message: str, run: Run) -> Result:
     """The outcome of a job whose worker process died, or was killed because it took too long.
 
-    If it had published everything by then, the job is done; if it had published something, that
-    is taken back, as far as it replaced nothing.
+    If it had published everything by then, the job is done; if only a part, that is taken back,
+    unless it replaced something.
     """
     there = any(one.any_suffix or os.path.lexists(one.path) for one in job.targets)
     result = _cut_off(job, _logged(run) if there else {}, run)
@@ -29,7 +30,7 @@ def lost(job: Job, kind: str, message: str, run: Run) -> Result:
 def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
     """The results of those jobs that had published everything when the run was interrupted.
 
-    What others had published is taken back, as far as it replaced nothing.
+    What other jobs had published is taken back, unless it replaced something.
     """
     logged = _logged(run)
     for job in jobs:
@@ -39,7 +40,7 @@ def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
 
 
 def replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
-    """What the job's first attempt made, if it died after it had replaced the source.
+    """What the job's first attempt made, if it died after replacing the source.
 
     Raises PictureError if somebody else changed the source since the scan.
     """
@@ -47,7 +48,7 @@ def replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
         return ()
     made = tuple(written for _, written, _ in _published(job, _logged(run), run))
     if not made:
-        raise PictureError("open", "changed", "it was changed since the scan, and left as it is")
+        raise PictureError("open", "changed", "it was changed since the scan, and was left as is")
     return made
 
 
@@ -64,7 +65,7 @@ def _cut_off(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Resul
 def _logged(run: Run) -> dict[str, list[Entry]]:
     """What this run's processes were about to publish, by target."""
     found: dict[str, list[Entry]] = {}
-    # What cannot be read is no proof.
+    # What cannot be read proves nothing.
     with suppress(OSError):
         for log in worker_log.logs(run.output).get(run.word, []):
             for entry in worker_log.read_all(log):
@@ -76,7 +77,7 @@ def _logged(run: Run) -> dict[str, list[Entry]]:
 def _published(
     job: Job, logged: Mapping[str, Sequence[Entry]], run: Run
 ) -> Iterator[tuple[Target, Written, FileState]]:
-    """The targets of a job that an attempt before has published, by the logs of the run."""
+    """The targets of a job that an earlier attempt published, according to the logs of the run."""
     for target in job.targets:
         for entry in logged.get(target.relative, ()):
             if entry.found(run.output) is None:

@@ -1,4 +1,4 @@
-"""The JSON Lines report: one object a source, and the summary last."""
+"""The JSON Lines report: one object per source, and the summary last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imgbatch.planning.output_paths import is_own
 
 
 def row(result: Result) -> dict[str, Any]:
-    """A result as the report has it; what there is not is left out."""
+    """A result as it is in the report; fields without a value are omitted."""
     fields: dict[str, Any] = {"source": result.source.path, "status": result.status}
     if result.written:
         fields["outputs"] = [
@@ -70,7 +70,7 @@ def summary_row(summary: Summary) -> dict[str, Any]:
 class Report:
     """A report that grows as the run goes. Bytes of names that are not UTF-8 survive in it.
 
-    `trouble` says why it could not be written any further, if so.
+    `trouble` says why it could not be written to its end, if so.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -81,7 +81,7 @@ class Report:
     def create(cls, path: str) -> Report:
         """Begin a report in the file `path` (- is standard output).
 
-        Raises UsageError where that makes no sense or cannot be done.
+        Raises UsageError if that makes no sense or cannot be done.
         """
         if path == "-":
             return cls(sys.stdout)
@@ -89,8 +89,7 @@ class Report:
             raise UsageError(f"--report {path} names a picture: it would be overwritten")
         if is_own(path.split(os.sep)):
             raise UsageError(
-                f"--report {path} lies in a folder in which imgbatch keeps its journal: give "
-                "another"
+                f"--report {path} is in a folder where imgbatch keeps its journal: use another"
             )
         try:
             return cls(open(path, "w", encoding="utf-8"))
@@ -113,7 +112,7 @@ class Report:
             self._file.write(json.dumps(fields, ensure_ascii=True) + "\n")
             self._file.flush()
         except OSError as error:
-            # Pictures matter more: the run goes on, and its end says that the report is lost.
+            # Pictures matter more: the run goes on, and says at its end that the report is lost.
             self.trouble = error.strerror or str(error)
 
     def __enter__(self) -> Self:

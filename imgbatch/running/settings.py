@@ -26,14 +26,14 @@ RUN: Final = "How the work is done"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where sources come from and where outputs go; what is made of them is the Recipe's.
+    """Where sources come from and where outputs go; what is made of them is in the Recipe.
 
-    `output` None is the folder beside the given one, named after it and the recipe; `jobs` None
-    is as many as there are processors to use. `listed` are files named one by one in a list, None
-    if there is no list. `in_place` replaces the sources, which go to the folder `backup` before
-    or, if that is None, are gone. `force` remakes what is up to date; `strict` makes failures
-    of warnings; `preserve_dates` gives outputs the time of their source; `sort` says in which
-    order sources are numbered. `timeout` is in seconds and None for no limit, `memory` in bytes.
+    `output` None is the folder next to the given one, named after it and the recipe; `jobs` None
+    is one per usable processor. `listed` are files named one by one in a list, None without one.
+    `in_place` replaces the sources, after moving them to the folder `backup`; with None they are
+    gone. `force` remakes what is up to date; `strict` turns warnings into failures;
+    `preserve_dates` gives outputs the time of their source; `sort` is the order in which sources
+    are numbered. `timeout` is in seconds, `memory` in bytes; None is no limit.
     """
 
     paths: tuple[str, ...]
@@ -44,7 +44,7 @@ class Settings:
         "Where pictures go.",
         short="-o",
         metavar="DIR",
-        unset="beside the folder, named after it",
+        unset="next to the folder, named after it",
         more="The name ends in `-resized`, `-converted`, `-filtered` or the recipe's name. Needed "
         "with several PATHs. The tree below each PATH is mirrored; with several, under its own "
         "name.",
@@ -56,15 +56,15 @@ class Settings:
         "Processes.",
         short="-j",
         metavar="N",
-        unset="the processors this one may use",
-        more="Affinity and the limits of cgroups are counted.",
+        unset="all usable processors",
+        more="CPU affinity and cgroup limits count.",
     )
     listed: tuple[str, ...] | None = None
     sort: Sort = setting(
         "name",
         Choice(get_args(Sort), listed=True),
         NAMES,
-        "What {seq} counts by: names, or the time at which pictures were taken.",
+        "Order of {seq}: by name, or by the time at which pictures were taken.",
     )
     flat: bool = setting(False, Flag(), NAMES, "Do not mirror the folders of the sources.")
     on_conflict: OnConflict = setting(
@@ -87,17 +87,17 @@ class Settings:
         300.0,
         Seconds(),
         RUN,
-        "Give a picture up that takes longer.",
+        "Give up on a picture that takes longer.",
         metavar="SECONDS",
-        more="In Python None is no limit.",
+        more="In Python, None is no limit.",
     )
     memory: int | str | None = setting(
         None,
         Amount("B", "found {value} bytes of memory, expected more"),
         RUN,
-        "For all pictures in hand together, as in 2GB.",
+        "Limit for all pictures in hand together, such as 2GB.",
         metavar="SIZE",
-        unset="60 % of what there is",
+        unset="60 % of what is available",
         more="Of this machine or cgroup. A picture that needs more than a worker's share is made "
         "later, by fewer workers; one that needs more than all fails.",
     )
@@ -105,10 +105,10 @@ class Settings:
         MAX_PIXELS,
         Amount("P", "found a limit of {value} pixels, expected 1 or more"),
         RUN,
-        "Refuse larger pictures, before they are decoded.",
+        "Refuse larger pictures before they are decoded.",
         metavar="N",
     )
-    strict: bool = setting(False, Flag(), RUN, "Fail a picture of which something cannot be kept.")
+    strict: bool = setting(False, Flag(), RUN, "Fail a picture if anything in it cannot be kept.")
     preserve_dates: bool = setting(
         False, Flag(), METADATA, "Give outputs the date and time of their source."
     )
@@ -116,8 +116,8 @@ class Settings:
         False,
         Flag(),
         SOURCES,
-        "Keep what there is of a truncated picture, with a warning.",
-        more="Else it fails.",
+        "Keep what can be decoded of a truncated picture, with a warning.",
+        more="Otherwise it fails.",
     )
     recursive: bool = setting(True, Flag(), SOURCES, "Go into subfolders.")
     include: tuple[str, ...] = setting(
@@ -126,7 +126,7 @@ class Settings:
         SOURCES,
         "Only files whose path below the folder matches. Repeatable.",
         metavar="GLOB",
-        more="Upper and lower case are alike, and `*` also matches `/`.",
+        more="Case is ignored, and `*` also matches `/`.",
     )
     exclude: tuple[str, ...] = setting(
         (),
@@ -138,10 +138,10 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """How far each picture may go; amounts in words are numbers here. Raises UsageError."""
-        said = declared(Settings)
-        memory = said["memory"].check(self.memory)
-        return Limits(self.timeout, memory, said["max_pixels"].check(self.max_pixels))
+        """The limits of each picture, as numbers even where given in words. Raises UsageError."""
+        known = declared(Settings)
+        memory = known["memory"].check(self.memory)
+        return Limits(self.timeout, memory, known["max_pixels"].check(self.max_pixels))
 
     def check(self) -> None:
         """Raise UsageError for a value that is not allowed."""
@@ -170,13 +170,13 @@ class RunWords(TypedDict, total=False):
 
 
 def settings_of(paths: Sequence[str | os.PathLike[str]], words: RunWords) -> Settings:
-    """The settings that a program's own words mean, whose paths may be of any kind."""
+    """The settings that the arguments of a Python call mean; its paths may be of any kind."""
     for unknown in words.keys() - RunWords.__annotations__.keys():
         raise TypeError(f"run() got an unexpected keyword argument {unknown!r}")
-    said: dict[str, Any] = dict(words)
-    said["paths"] = tuple(os.fspath(path) for path in paths)
-    if said.get("output") is not None:
-        said["output"] = os.fspath(said["output"])
-    for name in said.keys() & {"include", "exclude"}:
-        said[name] = tuple(said[name])
-    return Settings(**said)
+    values: dict[str, Any] = dict(words)
+    values["paths"] = tuple(os.fspath(path) for path in paths)
+    if values.get("output") is not None:
+        values["output"] = os.fspath(values["output"])
+    for name in values.keys() & {"include", "exclude"}:
+        values[name] = tuple(values[name])
+    return Settings(**values)

@@ -1,4 +1,4 @@
-"""One job becomes one result. Knows pictures and files, but no processes.
+"""One job becomes one result. It knows pictures and files, but no processes.
 
 `process` never raises for what a file or a disk can do: it returns a failed Result.
 """
@@ -34,38 +34,38 @@ from imgbatch.running.recovery import replaced_before
 from imgbatch.store import checksum, worker_log
 from imgbatch.store.worker_log import Entry
 
-# Freed memory is kept for the next picture: to take it from the system again, page by page, costs
-# a photo of 24 MP some 5 % of its time. glibc keeps so much at the end of its heap, and cuts blocks
-# up to this size from there (mallopt(3));
+# Freed memory is kept for the next picture: getting it from the system again, page by page, costs
+# a photo of 24 MP some 5 % of its time. glibc keeps this much at the end of its heap, and takes
+# blocks up to this size from there (mallopt(3));
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _IDLE_HEAP = 256 << 20
 _LARGEST_IN_HEAP = 32 << 20
-# elsewhere Pillow itself keeps so many blocks of 16 MB.
+# elsewhere Pillow itself keeps this many blocks of 16 MB.
 _KEPT_BLOCKS = 16
 
 
 _MADE_AGAIN = Notice(
-    "made-again", "it was made in place before, and now again from that, not from the original"
+    "made-again", "it was made in place before, and is now remade from that, not from the original"
 )
 
 
 def tune_process() -> None:
-    """Set a process that does nothing but this up for it; not for a process that is a guest."""
-    # The workers already share the processors between them. NumPy is not loaded yet, if at all.
+    """Set up a process that does nothing but this work; not for a guest in another program."""
+    # The workers already share the processors between them. NumPy is not loaded yet, if ever.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     keep_freed_memory()
     opening.silence_codecs()
-    # What is loaded by now stays: the collector need not look through it for what could go.
+    # What is loaded by now stays: the collector need not look through it for garbage.
     gc.freeze()
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep memory for the next picture, for as long as it lives."""
+    """Let this process keep freed memory for the next picture, for as long as it lives."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP)
         libc.mallopt(_M_TRIM_THRESHOLD, _IDLE_HEAP)
     else:
-        # The type stubs of Pillow's C part leave this out.
+        # The type stubs of Pillow's C module lack this one.
         Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
 
 
@@ -74,7 +74,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
 
     Everything is encoded before anything is written, and everything is written under temporary
     names before the first is published. `share` is the part of the run's memory that this job
-    may take, 0 to 1: None if it needs more, and nothing was done.
+    may take, 0 to 1: returns None, having done nothing, if it needs more.
     """
     begun = time.perf_counter()
     try:
@@ -88,7 +88,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
                 return Result(job.source, "skipped", reason=UP_TO_DATE, seconds=seconds)
             job = needed
         made = make(job, share, recipe, run)
-        # Before anything is published: what cannot be told would be made in silence.
+        # Before anything is published: otherwise a picture might be made without its warnings.
         notices = _unique(notice for one in made.files for notice in one.notices)
         notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
         if run.strict and notices:
@@ -96,7 +96,7 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
             raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
         written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
         if not written:
-            return Result(job.source, "skipped", reason=_there(job.targets))
+            return Result(job.source, "skipped", reason=_already_there(job.targets))
     except ShareExceededError:
         return None
     except PictureError as error:
@@ -115,23 +115,23 @@ def _failed(source: Source, failure: Failure, begun: float) -> Result:
 
 
 def _remember(job: Job, needed: Job, run: Run) -> None:
-    """Tell the journal that the source of some targets was touched, and has its old content."""
+    """Record that the source of some targets was touched but still has its old content."""
     entries = []
-    # What is not remembered is compared once more by the next run.
+    # What is not recorded is compared again by the next run.
     with suppress(OSError):
         for target in job.targets:
             if target not in needed.targets:
-                # In place the source is what was made.
+                # In place the source is the result.
                 whole = checksum.of_file(target.path) if run.in_place else None
                 state = target.known or job.source.state
                 entries.append(Entry(target.relative, state, hash=whole, kept=True))
         worker_log.write(run.output, run.word, entries)
 
 
-def _there(targets: Iterable[Target]) -> str:
+def _already_there(targets: Iterable[Target]) -> str:
     return f"already there: {', '.join(target.path for target in targets)}"
 
 
 def _unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
-    """Each once, and as plain text, whatever an operation may have put there."""
+    """Each notice once, and as plain text, whatever an operation may have put there."""
     return tuple(dict.fromkeys(Notice(notice.kind, f"{notice.message}") for notice in notices))

@@ -1,7 +1,7 @@
-"""What executors are given to do, by names that cost nothing.
+"""What executors are given to do, under names that cost nothing to import.
 
-A process that only hands jobs out need not load what carries them out: codecs and all the rest
-come with `worker`, where one of these is called.
+A process that only hands out jobs need not load what carries them out: codecs and all the rest
+come with `worker`, when one of these is called.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from imgbatch.model import Job, Result, Run
 from imgbatch.recipes.recipe import Recipe
 
 DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
-"""Kinds of failures that the next file will meet, too."""
+"""Kinds of failures that the next file will hit, too."""
 
 
 def making(recipe: Recipe, run: Run) -> Task[Job, Result]:
-    """Make the outputs of a job."""
+    """A task that makes the outputs of a job."""
     return Task(
         function=partial(_process, recipe=recipe, run=run),
         lost=partial(_lost, run=run),
@@ -30,19 +30,19 @@ def making(recipe: Recipe, run: Run) -> Task[Job, Result]:
 
 
 def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
-    """The results of those of the jobs that had published everything when they were cut off."""
+    """The results of the jobs that had published everything when they were cut off."""
     results: Iterator[Result] = _recovery().finished(jobs, run)
     return results
 
 
 def set_up() -> None:
-    """Set a process that does nothing but this up for it."""
+    """Set up a process that does nothing but this work."""
     _worker().tune_process()
 
 
 @cache
 def _worker() -> Any:
-    # Asked for each job: `import` takes longer to find what is loaded.
+    # Looked up for each job: an `import` statement takes longer to find what is loaded.
     from imgbatch.running import worker
 
     return worker

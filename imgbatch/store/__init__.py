@@ -1,1 +1,1 @@
-"""What is kept: files published whole, the journal of what was made, logs, checksums."""
+"""What is on the disk: files published whole, the journal of what was made, logs, checksums."""

@@ -1,7 +1,7 @@
-"""The checksum by which contents are compared: CRC-32, beside a size that is compared anyway.
+"""The checksum by which contents are compared: CRC-32, besides the size, which is compared anyway.
 
 It tells whether a file is what it was, where its size and time say so and its other marks do not.
-Nobody is to be kept from forging it: whoever can write the file can write the picture.
+It need not resist forgery: whoever can write the file can write the picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PIECE_BYTES: Final = 1 << 16
 """Files are read in pieces that fit into a processor's cache."""
 
 Checksum = int | bytes
-"""A CRC-32; or, of what was made in place by a version of before, BLAKE2b in 16 bytes."""
+"""A CRC-32 or, for results made in place by an earlier version, BLAKE2b in 16 bytes."""
 
 
 def of_file(path: str) -> int:
@@ -31,7 +31,7 @@ def of_file(path: str) -> int:
 
 
 def matches(path: str, recorded: Checksum) -> bool:
-    """Whether the file at a path has the content that was recorded; no if it cannot be read."""
+    """Whether the file at a path has the recorded content; False if it cannot be read."""
     with suppress(OSError):
         if isinstance(recorded, int):
             return of_file(path) == recorded
@@ -48,7 +48,7 @@ def matches(path: str, recorded: Checksum) -> bool:
 def still_needed(job: Job) -> Job:
     """The job without the targets that are up to date because its source has its old content.
 
-    The source is read only if a target asks for that (`Target.unless`).
+    The source is read only if a target asks for it (`Target.unless`).
     """
     for target in job.targets:
         if target.unless is not None:

@@ -1,7 +1,7 @@
-"""CRC-32 by the fastest way there is; loaded only where bytes are really added up."""
+"""CRC-32, the fastest way available; loaded only when there are bytes to check."""
 
 try:
-    # By PCLMULQDQ or its kin: five times as fast as zlib, which gives the same.
+    # Uses PCLMULQDQ or the like: five times as fast as zlib, with the same result.
     from isal.isal_zlib import crc32 as crc32
 except ImportError:
     from zlib import crc32 as crc32

@@ -1,11 +1,11 @@
 """What was made, from what, and how: the memory that makes a second run cheap.
 
-A SQLite database in the folder `.imgbatch` of the output, with one row a target. A run holds it
+A SQLite database in the folder `.imgbatch` of the output, with one row per target. A run holds it
 exclusively from before its plan to its end, so it is also the lock against a second run; the
-lock dies with the process. All targets of a run are claimed before it begins (so that after a
-power cut what stands there is known to be its), beside what is known of the file that stands
-there by then, and become made as the workers' logs tell of them (`runlog`), in the same way while
-the run goes, at its end, and after it was killed.
+lock dies with the process. All targets of a run are claimed before it begins, next to what is
+known about the files there, so that after a power cut those are known to be its own. Claims turn
+into results as the workers' logs tell of them (`worker_log`): in the same way while the run goes,
+at its end, and after it was killed.
 
 The journal is the only state there is. Without it nothing is lost but time.
 """
@@ -33,13 +33,13 @@ _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 COLLECT_SECONDS: Final = 1.0
 _APPLICATION: Final = int.from_bytes(b"imgb", "big")
 _VERSION: Final = 2
-# Asking whether a journal is locked takes its lock for a moment: that is no run.
+# Checking whether a journal is locked takes its lock for a moment: that is not a run.
 _PROBE_SECONDS: Final = 0.2
 _PAGE_ROWS: Final = 512
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
-# What version 2 added. Rows that are older have NULL there.
+# Added in version 2. Older rows have NULL there.
 _ADDED: Final = (
     "source_ctime_ns INTEGER",
     "source_inode INTEGER",
@@ -99,12 +99,12 @@ UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, path = ?, has
     source_hash = ?, {_AS_CLAIMED}, {_NO_CLAIM}
 WHERE target = ?
 """
-# What was kept is what it was; only its source was touched. In place the two are one file.
+# A kept file is unchanged; only its source was touched. In place the two are one file.
 _KEPT: Final = f"UPDATE output SET {_AS_CLAIMED}, {_NO_CLAIM} WHERE target = ?"
 _KEPT_IN_PLACE: Final = """
 UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, hash = ? WHERE target = ?
 """
-# What was to be remade and was not is still what it was.
+# Files that were to be remade but were not are still what they were.
 _GIVE_UP: Final = (
     "DELETE FROM output WHERE size IS NULL",
     f"UPDATE output SET {_NO_CLAIM} WHERE next_recipe IS NOT NULL",
@@ -112,14 +112,14 @@ _GIVE_UP: Final = (
 
 
 class DamagedError(Exception):
-    """The journal turned out to be broken while it was read."""
+    """The journal turned out to be damaged while it was read."""
 
 
 class Journal:
     """The journal of one output folder, and the lock on it.
 
-    `notices` are warnings for a person. Where no journal can be kept (a file system without
-    locks, say) it remembers nothing, and says so there.
+    `notices` are warnings for the user. Where no journal can be kept (on a file system without
+    locks, for instance) it remembers nothing, and says so there.
     """
 
     def __init__(self, output: str) -> None:
@@ -143,14 +143,13 @@ class Journal:
     def open(cls, output: str) -> Journal:
         """Take the lock, where there is a journal, and learn what killed runs had made.
 
-        Raises UsageError if another run has it, or if what stands in its place is none of
-        imgbatch's.
+        Raises UsageError if another run holds it, or if something in its place is not imgbatch's.
         """
         journal = cls(output)
         _check_folder(journal._folder)
         try:
             logs = worker_log.logs(output)
-            # Where there are logs alone, the journal could not be written.
+            # Logs without a journal mean that the journal could not be written.
             if logs or os.path.lexists(journal._path):
                 journal._connect()
             if journal._connection is not None:
@@ -160,7 +159,8 @@ class Journal:
         except OSError as error:
             journal.close()
             raise UsageError(
-                f"cannot read {error.filename}, which tells what runs before made: {error.strerror}"
+                f"cannot read {error.filename}, which records what earlier runs made: "
+                f"{error.strerror}"
             ) from None
         if journal._connection is not None:
             if journal._rejected:
@@ -176,7 +176,7 @@ class Journal:
         return journal
 
     def lookup(self, target: str) -> Made | None:
-        """What is known of a target. Fast for targets that come in the order of their names.
+        """What is known about a target. Fast for targets in the order of their names.
 
         Raises DamagedError.
         """
@@ -193,7 +193,7 @@ class Journal:
         return tuple.__new__(Made, row[1:])
 
     def set_aside(self, why: str) -> None:
-        """Start over, beside a journal that cannot be read."""
+        """Move a journal that cannot be read aside, and start a new one."""
         self.close()
         for number in itertools.count(1):
             aside = os.path.join(self._folder, f"set-aside-{number}.sqlite")
@@ -206,11 +206,11 @@ class Journal:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                self._do_without(f"{why}, and it cannot be moved away ({error.strerror})")
+                self._stop_remembering(f"{why}, and it cannot be moved away ({error.strerror})")
                 return
         self.notices.append(
             f"the journal {self._path} cannot be read ({why}); it was set aside as {aside}, and "
-            "what was made before counts as foreign"
+            "earlier results count as foreign files"
         )
 
     def begin(
@@ -221,20 +221,20 @@ class Journal:
         *,
         in_place: bool = False,
     ) -> None:
-        """Enter everything that the run `word` is going to make, and sweep up after dead runs.
+        """Claim everything that the run `word` is going to make, and clean up after dead runs.
 
-        `claims` may be asked for twice. The sweeping is done below the output folder and the
-        folders `elsewhere`. A run `in_place` works on the folder with all below, so nobody may be
-        at work there, nor in a folder above.
+        `claims` may be iterated twice. The cleaning is done below the output folder and the folders
+        `elsewhere`. A run `in_place` works on the folder and everything below, so no other run may
+        be active there, or in a folder above.
 
-        Raises UsageError if the folder cannot be written to, or if another run has it.
+        Raises UsageError if the folder cannot be written to, or if another run holds it.
         """
         self._word = word
         marker = self._mark(durable=in_place)
         try:
             self._lock(in_place=in_place)
         except UsageError:
-            # Another run that begins may have swept it.
+            # Another run that is starting may have cleaned it away.
             with suppress(OSError):
                 os.unlink(marker)
             raise
@@ -264,16 +264,16 @@ class Journal:
         return marker
 
     def _lock(self, *, in_place: bool) -> None:
-        """Have the journal for this run alone; raise UsageError where another has it."""
-        # A second time if the first one had to set a journal aside.
+        """Hold the journal for this run alone; raise UsageError if another run has it."""
+        # Twice if the first attempt had to set a journal aside.
         for _ in range(2):
             if self._connection is None and self._usable:
                 self._connect()
-        # With the own lock held: of two that begin at once at least one sees the other.
+        # With our own lock held: of two that start at once, at least one sees the other.
         if in_place and (other := _at_work_around(self.output)) is not None:
             raise UsageError(
-                f"another run is at work in {other}, and this one would work on the same files "
-                "in place: wait for its end"
+                f"another run is active in {other}, and this one would change the same files "
+                "in place: wait until it has finished"
             )
 
     def _unwritable(self, error: OSError) -> UsageError:
@@ -285,19 +285,19 @@ class Journal:
                 connection.executemany(_CLAIM, map(_claimed, claims))
 
     def tidy(self, elsewhere: Sequence[str] = ()) -> None:
-        """Sweep up after dead runs, if there is a journal at all."""
+        """Clean up after dead runs, if there is a journal at all."""
         self._sweep(elsewhere)
 
     def collect(self) -> None:
-        """Learn from the logs what was made meanwhile, if that is due."""
+        """Learn from the logs what has been made meanwhile, if that is due."""
         if time.monotonic() - self._last_collected >= COLLECT_SECONDS:
             self._learn()
             self._last_collected = time.monotonic()
 
     def finish(self, *, swept: bool = True) -> None:
-        """The run is over, and all its workers are: learn the rest, and give the lock back.
+        """End the run, whose workers have ended: learn the rest, and release the lock.
 
-        Where its temporary files could not all be `swept`, the next run is to see to that.
+        If its temporary files could not all be `swept`, that is left to the next run.
         """
         logs = self._learn()
         if self._connection is not None and self._usable:
@@ -307,23 +307,23 @@ class Journal:
                 if swept:
                     connection.execute("DELETE FROM run WHERE word = ?", (self._word,))
         if self._usable and swept:
-            # Otherwise the logs are what the next run learns from.
+            # Otherwise the next run learns from the logs.
             _remove(logs)
         self.close()
 
     def _learn(self) -> list[str]:
-        """Enter what this run's logs tell. Return them."""
+        """Record what this run's logs say. Return them."""
         logs: list[str] = []
         try:
             logs = worker_log.logs(self.output).get(self._word, [])
             self._collect(logs)
         except OSError as error:
             if self._usable:
-                self._do_without(f"{error.filename}: {error.strerror}")
+                self._stop_remembering(f"{error.filename}: {error.strerror}")
         return logs
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
@@ -342,8 +342,8 @@ class Journal:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            # In this order: with the lock held from the start, the write-ahead log needs no
-            # memory shared with others, which network file systems do not have.
+            # In this order: with the lock held from the start, the write-ahead log needs no shared
+            # memory, which network file systems do not have.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -356,13 +356,13 @@ class Journal:
             code = _code(error)
             if code in _BUSY:
                 raise UsageError(
-                    f"another run is writing into {self.output}: wait for its end, or use another "
-                    "--output"
+                    f"another run is writing into {self.output}: wait until it has finished, or "
+                    "use another --output"
                 ) from None
             if code in _BROKEN or os.path.isdir(self._path):
                 self.set_aside(str(error))
             else:
-                self._do_without(str(error))
+                self._stop_remembering(str(error))
             return
         if trouble:
             connection.close()
@@ -371,7 +371,7 @@ class Journal:
         self._connection = connection
 
     def _turn_page(self, key: bytes) -> None:
-        # Of names that come in order all the rows of a page are used; of others one is.
+        # If names come in order, every row of a page is used; otherwise just one.
         rows = 1 + min(2 * self._page_hits, _PAGE_ROWS)
         assert self._connection is not None
         try:
@@ -380,11 +380,11 @@ class Journal:
             raise DamagedError(str(error)) from error
         self._page = {row[0]: row for row in found}
         self._page_hits = 0
-        # Behind its last row nothing is known, unless there was no other.
+        # After its last row nothing is known, unless it is the only page.
         self._page_span = (key, found[-1][0] + b"\0" if len(found) == rows else None)
 
     def _collect(self, logs: Iterable[str]) -> None:
-        """Enter whatever logs tell that really stands where it should."""
+        """Record what logs say about files that really are where they should be."""
         if self._connection is None or not self._usable:
             return
         with self._transaction() as connection:
@@ -395,7 +395,7 @@ class Journal:
                     pass
 
     def _reads_on(self, log: str, connection: sqlite3.Connection) -> bool:
-        """Enter some more lines of a log; False at its end."""
+        """Record some more lines of a log; False at its end."""
         begin = self._read_to.get(log, 0)
         lines, end, rejected = worker_log.read(log, begin)
         if end == begin:
@@ -429,7 +429,7 @@ class Journal:
         try:
             logs = worker_log.logs(self.output)
         except OSError:
-            # They were read a moment ago; the next run sees to it.
+            # They were read a moment ago; the next run takes care of it.
             return
         logs.pop(self._word, None)
         dead = set(logs)
@@ -442,13 +442,13 @@ class Journal:
             with self._transaction() as connection:
                 connection.execute("DELETE FROM run")
         if self._usable:
-            # What they told is in the journal by now.
+            # What they said is in the journal by now.
             for paths in logs.values():
                 _remove(paths)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing. A disk that is full, say, ends the journal and not the run."""
+        """All or nothing. A full disk, for instance, ends the journal but not the run."""
         connection = self._connection
         assert connection is not None
         try:
@@ -459,10 +459,10 @@ class Journal:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             self._broken = _code(error) in _BROKEN
-            self._do_without(str(error))
+            self._stop_remembering(str(error))
 
-    def _do_without(self, why: str) -> None:
-        """Remember no more. The connection stays where there is one: it is the lock."""
+    def _stop_remembering(self, why: str) -> None:
+        """Stop remembering. The connection stays if there is one: it is the lock."""
         self._usable = False
         self.notices.append(
             f"no journal is kept in {self.output} ({why}): the next run may not know what this "
@@ -471,7 +471,7 @@ class Journal:
 
 
 def _prepared(connection: sqlite3.Connection) -> str | None:
-    """Make the tables of a new database; what is wrong with one that is not ours."""
+    """Create the tables of a new database, or return what is wrong with one that is not ours."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if (application, version) == (_APPLICATION, 1):
@@ -490,7 +490,7 @@ def _prepared(connection: sqlite3.Connection) -> str | None:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """The primary error code, without SQLite's refinements."""
+    """The primary error code, without SQLite's extensions."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -508,16 +508,16 @@ def _keep(connection: sqlite3.Connection, entry: Entry) -> None:
 
 
 def _check_folder(folder: str) -> None:
-    """Raise UsageError if the journal's folder is something else: what is put there would go on."""
+    """Raise UsageError if the journal's folder is something else: it may lead elsewhere."""
     if os.path.islink(folder) or (os.path.lexists(folder) and not os.path.isdir(folder)):
         raise UsageError(
-            f"{folder} is a link or a file, and not the folder in which imgbatch keeps its "
+            f"{folder} is a link or a file, not the folder in which imgbatch keeps its "
             "journal: remove it, or use another --output"
         )
 
 
 def _at_work_around(folder: str) -> str | None:
-    """A folder above or below the one given in which a run is at work, if there is one."""
+    """A folder above or below the given one in which a run is active, if there is one."""
     own = os.path.realpath(folder)
     above = own
     while (parent := os.path.dirname(above)) != above:
@@ -532,7 +532,7 @@ def _at_work_around(folder: str) -> str | None:
 
 
 def _is_locked(folder: str) -> bool:
-    """Whether a run has the journal of a folder."""
+    """Whether a run holds the journal of a folder."""
     path = os.path.join(folder, worker_log.FOLDER, NAME)
     if not os.path.isfile(path) or os.path.islink(os.path.dirname(path)) or _planted(path):
         return False
@@ -549,9 +549,9 @@ def _is_locked(folder: str) -> bool:
 
 
 def _planted(path: str) -> str | None:
-    """What is wrong with a journal, or a file beside it, that is no file of its own.
+    """What is wrong with a journal, or a file that belongs to it, if it is not a file of its own.
 
-    SQLite follows links, and would write into what they lead to.
+    SQLite follows links, and would write into whatever they point to.
     """
     for suffix in ("", *_COMPANIONS):
         try:

@@ -1,9 +1,9 @@
 """A file appears whole or not at all.
 
-Data are written to a file without any name where the system has such (Linux's O_TMPFILE), or else
-under a hidden temporary name in the target's own folder, then published in one step. Without
-`replace` publishing never overwrites: `link` fails if the name exists, however late it came to
-exist. Only what takes an original's place is fsynced (`durable`): an output can be made again.
+Data are written to a file without any name where the system has such files (Linux's O_TMPFILE),
+otherwise under a hidden temporary name in the target's own folder, then published in one step.
+Without `replace` publishing never overwrites: `link` fails if the name exists, however late it was
+created. Only what takes an original's place is fsynced (`durable`): an output can be made again.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from imgbatch.model import LATEST_NS, FileState
 
 _PREFIX = ".imgbatch-"
 _SUFFIX = ".tmp"
 _NAMELESS = hasattr(os, "O_TMPFILE") and os.path.isdir("/proc/self/fd")
-# EISDIR is what a kernel says that does not know them.
+# EISDIR comes from kernels that do not know them.
 _NO_NAMELESS = frozenset({errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
-# In pieces no larger than this a file system writes, so zeros are never found in the middle of one.
+# File systems write in pieces no smaller than this, so zeros never appear in the middle of one.
 _BLOCK = 512
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
@@ -36,7 +37,7 @@ def new_run() -> str:
 
 
 def state(path: str) -> FileState | None:
-    """The state of the file at `path` (of a link itself), None if there is nothing."""
+    """The state of the file at `path` (of a link itself), None if there is none."""
     try:
         return state_of(os.lstat(path))
     except (OSError, ValueError):
@@ -44,25 +45,24 @@ def state(path: str) -> FileState | None:
 
 
 def state_of(found: os.stat_result) -> FileState:
-    """The state that a stat tells."""
+    """The state in a stat result."""
     return FileState(
         found.st_size if stat.S_ISREG(found.st_mode) else -1,
         min(found.st_mtime_ns, LATEST_NS),
         min(found.st_ctime_ns, LATEST_NS),
-        # Some systems have numbers that databases do not.
+        # Some systems have numbers that are too large for databases.
         found.st_ino & LATEST_NS,
     )
 
 
-@dataclass(slots=True)
-class Staged:
+class Staged(Struct):
     """A file that is written, but not yet visible under its name.
 
-    `temporary` is the path by which it can be read. Of a file without a name that goes by its
-    `descriptor`: nothing of it is left when its process dies, and only if nothing else helps it
-    gets a temporary name of `run`, too (`has_name`). Whoever has one must discard it in the end.
-    `state` is what it has under either name, and will have when it is published: without ctime,
-    which publishing changes. A copy, where nothing but that helped, is another file (`inode`).
+    `temporary` is the path by which it can be read. For a file without a name that goes through its
+    `descriptor`: nothing of it is left when its process dies, and it gets a temporary name of
+    `run`, too, only if nothing else works (`has_name`). Every Staged must be discarded in the end.
+    `state` is what it has under either name, and will have once published: without ctime, which
+    publishing changes. A copy, if only a copy works, is a different file (`inode`).
     """
 
     temporary: str
@@ -81,14 +81,13 @@ class Staged:
         known: FileState | None = None,
         on_copy: Callable[[FileState], None] | None = None,
     ) -> bool:
-        """Give the file its name; return whether it took another's place.
+        """Give the file its name; return whether it replaced another file.
 
-        Where that takes a copy, or a rename, `on_copy` is told the state that will have before.
+        If that takes a copy, or a rename, `on_copy` is told beforehand which state that will have.
 
-        What stands there already is overwritten with `replace`, or if it is in the state
-        `known`. Otherwise raises FileExistsError, whatever stands there; the file stays staged,
-        so that the two can be compared. After any other OSError it is gone. What was there before
-        is untouched in both cases.
+        An existing file is overwritten with `replace`, or if it is in the state `known`. Otherwise
+        raises FileExistsError, whatever is there; the file stays staged, so that the two can be
+        compared. After any other OSError it is gone. An existing file is untouched in both cases.
         """
         self.on_copy = on_copy
         try:
@@ -96,10 +95,10 @@ class Staged:
             if replace:
                 self._take_the_place()
             else:
-                replaced = self._publish_politely(known)
+                replaced = self._publish_checked(known)
             self.has_name = False
             if self.durable:
-                # It has its name: that a power cut might give it back to the old file is no loss.
+                # It has its name: no loss if a power cut gives that back to the old file.
                 with suppress(OSError):
                     sync_folder(os.path.dirname(self.target))
         except FileExistsError:
@@ -110,7 +109,7 @@ class Staged:
         self._close()
         return replaced
 
-    def _publish_politely(self, known: FileState | None) -> bool:
+    def _publish_checked(self, known: FileState | None) -> bool:
         try:
             self._publish_exclusively()
         except FileExistsError:
@@ -121,16 +120,16 @@ class Staged:
         return False
 
     def is_at_target(self) -> bool:
-        """Whether what stands at the target has the very same bytes."""
+        """Whether the file at the target has the very same bytes."""
         try:
             return filecmp.cmp(self.temporary, self.target, shallow=False)
         except OSError:
             return False
 
     def is_torn_at_target(self) -> bool:
-        """Whether what stands at the target is what a power cut left of the very same bytes.
+        """Whether the file at the target is what a power cut left of the very same bytes.
 
-        It is shorter, and where it differs there are zeros: so nothing of anybody's is in it.
+        It is shorter, and has zeros where it differs: so nothing in it belongs to anybody else.
         """
         there = state(self.target)
         if there is None or not 0 <= there.size < self.state.size:
@@ -148,17 +147,17 @@ class Staged:
         if self.descriptor is not None and self._link(self.target):
             return
         if not _link_exclusively(self.temporary, self.target):
-            # File systems without links make up inode numbers, and others after a while.
-            self._tell(self.state._replace(inode=0))
+            # File systems without links invent inode numbers, and different ones after a while.
+            self._notify(self.state._replace(inode=0))
             _move_exclusively(self.temporary, self.target)
 
-    def _tell(self, state: FileState) -> None:
+    def _notify(self, state: FileState) -> None:
         self.state = state
         if self.on_copy is not None:
             self.on_copy(state)
 
     def _take_the_place(self) -> None:
-        # What has no name can replace nothing.
+        # A file without a name cannot replace anything.
         if self.descriptor is not None:
             name = _temporary_name(self.target, self.run)
             if self._link(name):
@@ -167,10 +166,10 @@ class Staged:
         os.replace(self.temporary, self.target)
 
     def _link(self, path: str) -> bool:
-        """Give the file without a name one; False if all that works is a copy with another."""
+        """Name a file that has no name; False if only a copy with a name of its own works."""
         assert self.descriptor is not None
         try:
-            # With a descriptor (of anything, for an absolute path) Python follows the link.
+            # With a descriptor (any one, for an absolute path) Python follows the link.
             os.link(self.temporary, path, src_dir_fd=self.descriptor, follow_symlinks=True)
             return True
         except OSError as error:
@@ -182,17 +181,17 @@ class Staged:
             shutil.copyfileobj(file, copy)
         self._close()
         os.utime(name, ns=(self.state.mtime_ns, self.state.mtime_ns))
-        self._tell(_staged_state(os.stat(name)))
+        self._notify(_staged_state(os.stat(name)))
         return False
 
     def _close(self) -> None:
-        # Its number may be another file's from now on.
+        # From now on its number may belong to another file.
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
 
     def discard(self) -> None:
-        """Remove the temporary file. What is published stays."""
+        """Remove the temporary file. A published one stays."""
         self._close()
         if self.has_name:
             self.has_name = False
@@ -208,12 +207,11 @@ def stage(
     durable: bool = False,
     mtime_ns: int | None = None,
 ) -> Staged:
-    """Write `data` beside `target` under a temporary name of `run`; make the folders above it.
+    """Write `data` next to `target` under a temporary name of `run`; make the folders above it.
 
-    Permissions are what the umask gives, or with extended attributes those of the file `like`.
-    With `durable` the data are on the disk when this returns, and the name will be when they
-    are published. `mtime_ns` is the time it is to have, if not this moment's. Raises OSError, and
-    then leaves nothing.
+    Permissions follow the umask or, with extended attributes, the file `like`. With `durable` the
+    data are on the disk when this returns, and the name will be when it is published. `mtime_ns`
+    is its time, by default the current one. Raises OSError, and then leaves nothing behind.
     """
     if _NAMELESS and like is None and not durable:
         nameless = _stage_nameless(target, data, run, mtime_ns)
@@ -224,7 +222,7 @@ def stage(
         with open(descriptor, "wb") as file:
             file.write(data)
             if like is not None:
-                _make_alike(temporary, like)
+                _copy_attributes(temporary, like)
             if durable:
                 file.flush()
                 os.fsync(descriptor)
@@ -244,15 +242,15 @@ def _staged_state(found: os.stat_result) -> FileState:
     return FileState(found.st_size, min(found.st_mtime_ns, LATEST_NS), 0, found.st_ino & LATEST_NS)
 
 
-def _make_alike(path: str, like: str) -> None:
-    """Give a file the owner, the rights, the times and the extended attributes of another.
+def _copy_attributes(path: str, like: str) -> None:
+    """Give a file the owner, permissions, times and extended attributes of another.
 
-    Its group may be one that this process cannot give. What that was allowed is nothing that
-    another group should get, nor another owner's programs (setuid).
+    This process may not be able to set the group. Then no other group may get the permissions
+    meant for that one, nor another owner's programs their setuid bit.
     """
     wanted = os.stat(like)
     if hasattr(os, "chown"):
-        # One by one: whoever may not give a file away may still choose among their groups.
+        # One by one: whoever may not give a file away may still choose among their own groups.
         for owner, group in ((-1, wanted.st_gid), (wanted.st_uid, -1)):
             with suppress(OSError):
                 os.chown(path, owner, group)
@@ -272,16 +270,16 @@ def _make_alike(path: str, like: str) -> None:
 
 
 def take_back(path: str, published: FileState) -> None:
-    """Remove what was published, if it still stands there as it was."""
+    """Remove a published file, if it is still there unchanged."""
     if published.equals(state(path)):
         _remove(path)
 
 
 def keep_copy(original: str, copy: str, run: str) -> None:
-    """Give `original` a second, durable place at `copy`: by a link, or else by its bytes.
+    """Give `original` a second, durable place at `copy`: a link, or else a copy of its bytes.
 
     The original may then be replaced (not written to). Raises FileExistsError if another file
-    is at `copy` already, and OSError, also if that is no second place at all.
+    is at `copy` already, and OSError, also if `copy` is not a second place at all.
     """
     make_folders(os.path.dirname(copy), durable=True)
     try:
@@ -298,7 +296,7 @@ def keep_copy(original: str, copy: str, run: str) -> None:
             with open(descriptor, "wb") as file, open(original, "rb") as source:
                 shutil.copyfileobj(source, file, 1 << 20)
                 file.flush()
-                _make_alike(temporary, original)
+                _copy_attributes(temporary, original)
                 os.fsync(descriptor)
             if not _link_exclusively(temporary, copy):
                 _move_exclusively(temporary, copy)
@@ -308,7 +306,7 @@ def keep_copy(original: str, copy: str, run: str) -> None:
 
 
 def make_folders(folder: str, *, durable: bool = False) -> None:
-    """Make a folder and those above it, as far as they are missing; with `durable` on the disk."""
+    """Make a folder and its missing parents; with `durable` on the disk."""
     if not durable:
         os.makedirs(folder or ".", exist_ok=True)
         return
@@ -323,7 +321,7 @@ def make_folders(folder: str, *, durable: bool = False) -> None:
 
 
 def sync_folder(folder: str) -> None:
-    """Wait until the names in a folder are on the disk, where a system can do that."""
+    """Wait until the names in a folder are on the disk, if the system can do that."""
     if os.name == "posix":
         descriptor = os.open(folder or ".", os.O_RDONLY)
         try:
@@ -335,7 +333,7 @@ def sync_folder(folder: str) -> None:
 def sweep(tops: Iterable[str], runs: Collection[str]) -> bool:
     """Remove what killed workers of `runs` left below `tops`. None of them may still be alive.
 
-    Tell whether nothing of it is left, as far as one can see.
+    Returns whether nothing is left, as far as one can see.
     """
     beginnings = tuple(f"{_PREFIX}{run}-" for run in runs)
     hidden: list[OSError] = []
@@ -349,7 +347,7 @@ def sweep(tops: Iterable[str], runs: Collection[str]) -> bool:
 
 
 def _stage_nameless(target: str, data: bytes, run: str, mtime_ns: int | None) -> Staged | None:
-    """The same without a name; None where the file system has no such files."""
+    """The same without a name; None if the file system has no such files."""
     folder = os.path.dirname(target) or "."
     try:
         descriptor = _opened(folder, os.O_TMPFILE | os.O_RDWR, folder)
@@ -384,9 +382,9 @@ def _temporary_name(target: str, run: str) -> str:
 
 
 def _create(target: str, run: str, *, private: bool = False) -> tuple[str, int]:
-    """A new temporary file beside `target`: its path, and a descriptor to write to.
+    """A new temporary file next to `target`: its path, and a descriptor to write to.
 
-    A `private` one is nobody else's to read, until it is given other rights.
+    A `private` one cannot be read by others until it is given other permissions.
     """
     temporary = _temporary_name(target, run)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -396,7 +394,7 @@ def _create(target: str, run: str, *, private: bool = False) -> tuple[str, int]:
 
 
 def _opened(path: str, flags: int, folder: str, mode: int = 0o666) -> int:
-    """A descriptor to write to; `folder` and those above are made if they are missing."""
+    """A descriptor to write to; `folder` and its parents are made if they are missing."""
     try:
         return os.open(path, flags, mode)
     except FileNotFoundError:
@@ -405,7 +403,7 @@ def _opened(path: str, flags: int, folder: str, mode: int = 0o666) -> int:
 
 
 def _is_one_place(one: str, other: str) -> bool:
-    """Whether two paths lead to one entry of one folder, perhaps by a link above it."""
+    """Whether two paths lead to the same entry of a folder, perhaps through a link above it."""
     if not os.path.samefile(one, other):
         return False
     if os.stat(one).st_nlink < 2:
@@ -423,15 +421,15 @@ def _same_bytes(one: str, other: str) -> bool:
 
 
 def _link_exclusively(temporary: str, target: str) -> bool:
-    """Give a file its name, and take the other away; False where there are no links."""
+    """Give a file its name, and remove the other; False where there are no links."""
     try:
         os.link(temporary, target)
     except OSError as error:
-        # FAT, some network shares and Android know no hard links, and say so in many ways.
+        # FAT, some network shares and Android have no hard links, and say so in many ways.
         if error.errno not in _NO_LINKS:
             raise
         return False
-    # It has its name: nothing behind this may look like a failure.
+    # It has its name: nothing after this may look like a failure.
     _remove(temporary)
     return True
 
@@ -448,17 +446,17 @@ def _move_exclusively(temporary: str, target: str) -> None:
 
 
 def _rename_exclusively(temporary: str, target: str) -> bool:
-    """Rename a file if there is none of the other name; False where no such call is to be had.
+    """Rename a file unless the other name exists; False if there is no such call.
 
-    Raises OSError: FileExistsError if there is one.
+    Raises OSError: FileExistsError if it exists.
     """
     if os.name == "nt":
         os.rename(temporary, target)
         return True
-    # Loaded here, where hardly anybody comes to.
+    # Loaded here, because hardly anybody gets here.
     import ctypes
 
-    # renameat2(2) of Linux, which FAT and exFAT know.
+    # renameat2(2) of Linux, which FAT and exFAT support.
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
@@ -472,7 +470,7 @@ def _rename_exclusively(temporary: str, target: str) -> bool:
 
 
 def _remove(path: str) -> bool:
-    """Remove a file of ours, and tell whether it is gone; what is left of a dead run is swept."""
+    """Remove a file of ours, and return whether it is gone; the sweep removes what is left."""
     for _ in range(2):
         try:
             os.unlink(path)

@@ -1,6 +1,6 @@
-"""Files that somebody names, read in full: regular ones, and only as much as makes sense.
+"""Files named by the user, read whole: regular files only, and no larger than makes sense.
 
-A device has no end, and a pipe that nobody feeds never begins.
+A device has no end, and a pipe may never begin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS: Final = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-# Whatever has taken the file's place since it was looked at, opening it does not wait.
+# Opening does not block, even if something else has taken the file's place since the check.
 _FLAGS: Final = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
@@ -30,15 +30,15 @@ _FLAGS: Final = (
 
 
 class NotRegularError(OSError):
-    """There is something else than a regular file; `strerror` says what."""
+    """Found something other than a regular file; `strerror` says what."""
 
     def __init__(self, mode: int) -> None:
-        self.kind = next((kind for test, kind in _KINDS if test(mode)), "no file")
+        self.kind = next((kind for test, kind in _KINDS if test(mode)), "something else")
         super().__init__(None, f"found {self.kind}, expected a file")
 
 
 class UnreadableError(UsageError):
-    """A file that somebody named cannot be read; `cause` says why."""
+    """A file that the user named cannot be read; `cause` says why."""
 
     def __init__(self, path: str, cause: str) -> None:
         super().__init__(f"cannot read {path}: {cause}")
@@ -50,13 +50,13 @@ def descriptor(path: str) -> int:
 
     Raises NotRegularError, any other OSError, or ValueError for a path that cannot be one.
     """
-    # Looked at before, because opening a device may already do something.
+    # Checked before, because opening a device may already have an effect.
     if not stat.S_ISREG(mode := os.stat(path).st_mode):
         raise NotRegularError(mode)
     try:
         found = os.open(path, _FLAGS)
     except BlockingIOError:
-        # Another program has a lease on it, and is asked to give it up.
+        # Another program holds a lease on it, and is asked to give it up.
         found = os.open(path, _FLAGS & ~getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(mode := os.fstat(found).st_mode):
         os.close(found)
@@ -70,14 +70,14 @@ def opened(path: str) -> BinaryIO:
 
 
 def read(path: str, what: str, most_bytes: int) -> bytes:
-    """All of a regular file of at most so many bytes; `what` it is meant to be.
+    """All of a regular file of at most `most_bytes`; `what` is what it is meant to be.
 
-    Raises UnreadableError: what was found, and what was expected.
+    Raises UnreadableError that says what was found, and what was expected.
     """
     try:
         with opened(path) as file:
             size = os.fstat(file.fileno()).st_size
-            # Some files of the system tell no size, and others grow meanwhile.
+            # Some system files report no size, and others grow in the meantime.
             data = file.read(most_bytes + 1) if size <= most_bytes else None
     except NotRegularError as error:
         raise UnreadableError(path, f"found {error.kind}, expected {what}") from None

@@ -1,11 +1,11 @@
 """What the workers of a run are about to publish, written down before they do.
 
-A result that is still on its way when the run is killed is lost, and the journal never hears of
+A result that is still in transit when the run is killed is lost, and the journal never hears of
 it. The logs are not: each worker appends a line for every file, then gives the file its name.
-A line whose file stands there in the state it tells of is proof of who made it.
+A line whose file is in the state that it gives proves who made it.
 
-The logs stand in the folder `.imgbatch` of the output, one a process, `<run>-<process>.log`.
-Where the journal cannot be written, what a run is going to make is noted in its first log, too.
+The logs are in the folder `.imgbatch` of the output, one per process, `<run>-<process>.log`.
+Where the journal cannot be written, a run's claims are also noted in its first log.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from imgbatch.model import LATEST_NS, FileState, joined
 from imgbatch.store import local_files
 
 FOLDER: Final = ".imgbatch"
-"""Where imgbatch keeps what it needs to know of an output folder, below it."""
+"""The folder below an output folder where imgbatch keeps what it needs to know about it."""
 
 Claim = tuple[str, bytes, FileState, str]
-"""A target, the absolute path of its source, the state of that, and the recipe's digest."""
+"""A target, the absolute path of its source, the source's state, and the recipe's digest."""
 
 _SUFFIX: Final = ".log"
 _CLAIM: Final = ""
-"""Stands in the place of a target, which is never empty."""
+"""Takes the place of a target, which is never empty."""
 _CLAIMS_AT_ONCE: Final = 1000
 _NO_NAMES: Final = frozenset({b"", b".", b".."})
 _PIECE_BYTES: Final = 1_000_000
@@ -39,7 +39,7 @@ _READING: Final = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_BINARY", 0)
 )
-# What is said of a link, and of a socket.
+# Errors for a link, and for a socket.
 _NOT_OURS: Final = frozenset({errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR})
 _encoded: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
@@ -47,9 +47,9 @@ _encoded: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).
 class Entry(NamedTuple):
     """A file about to be published: the fields are those of `Made`, for `target`.
 
-    `made` has the inode, so that it cannot be taken for another file of the same size and time.
-    One that was `kept` was not published: it stood there, and its source turned out to have the
-    content that it was made of.
+    `made` includes the inode, so that it cannot be taken for another file of the same size and
+    time. A `kept` file was not published: it existed, and its source turned out to have the content
+    that it was made from.
     """
 
     target: str
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
     kept: bool = False
 
     def found(self, output: str) -> FileState | None:
-        """The state of the file that it tells of, if that was published and is what it was."""
+        """The state of its file, if that was published and is unchanged."""
         there = local_files.state(joined(output, self.path or self.target))
         return there if self.made.equals(there) else None
 
@@ -90,7 +90,7 @@ def _append(output: str, run: str, lines: str, *, durable: bool = False) -> None
         data = lines.encode("ascii")
         before = os.lseek(descriptor, 0, os.SEEK_END)
         if os.write(descriptor, data) < len(data):
-            # A line that is torn would take the next one along.
+            # A torn line would spoil the next one.
             os.ftruncate(descriptor, before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if durable:
@@ -124,7 +124,7 @@ def read_all(path: str) -> Iterator[Entry]:
 
 
 def entries_of(target: str, logs: Iterable[str]) -> list[Entry]:
-    """The entries of logs that tell of one target. Raises OSError."""
+    """The entries in logs for one target. Raises OSError."""
     begin = b"[" + _encoded(target).encode("ascii") + b","
     found: list[Entry] = []
     for log in logs:
@@ -170,7 +170,7 @@ def _lines_from(path: str, start: int) -> tuple[list[bytes], int]:
 
 def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
     """Some lines of a log, from the byte `start` on, the byte where the next one begins, and how
-    many lines between were none. Raises OSError.
+    many lines in between were not valid. Raises OSError.
     """
     lines, end = _lines_from(path, start)
     parsed = map(_parsed, lines)
@@ -179,7 +179,7 @@ def read(path: str, start: int = 0) -> tuple[list[Entry | Claim], int, int]:
 
 
 def _piece(path: str, start: int) -> bytes:
-    # Whatever was put there in a log's place: a link is not followed, a pipe not waited for.
+    # Whatever may be in a log's place: a link is not followed, a pipe not waited for.
     descriptor = os.open(path, _READING)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -189,10 +189,10 @@ def _piece(path: str, start: int) -> bytes:
 
 
 def _parsed(line: bytes) -> Entry | Claim | None:
-    """What a line says; None if it is none.
+    """The meaning of a line; None if it has none.
 
-    It may be torn by a power cut or by a disk that was full (its file will not be known then), or
-    not be imgbatch's at all.
+    It may be torn by a power cut or a full disk (its file will not be known then), or not be
+    imgbatch's at all.
     """
     try:
         first, *fields = json.loads(line)
@@ -203,26 +203,26 @@ def _parsed(line: bytes) -> Entry | Claim | None:
 
 def _claim(target: Any, source: Any, state: Any, recipe: Any) -> Claim:
     if not isinstance(recipe, str):
-        raise ValueError("this is not a digest")
+        raise ValueError("not a digest")
     return _name(target), bytes.fromhex(source), _state(state), recipe
 
 
 def _entry(target: Any, made: Any, *fields: Any) -> Entry:
     if type(made) is int:
-        # As lines were before the inode was noted: size, time, path and BLAKE2b in hexadecimal.
+        # Lines from before the inode was noted: size, time, path and BLAKE2b in hexadecimal.
         mtime_ns, path, digest = fields
         return _checked(target, (made, mtime_ns), path, digest and bytes.fromhex(digest))
     path, checksum, source_checksum, kept = fields
     for value in (checksum, source_checksum):
         if value is not None and not (type(value) is int and 0 <= value < 1 << 32):
-            raise ValueError("this is not a CRC-32")
+            raise ValueError("not a CRC-32")
     return _checked(target, made, path, checksum, source_checksum, kept is True)
 
 
 def _checked(target: Any, made: Any, path: Any, *rest: Any) -> Entry:
-    # Only the suffix may be another, once the source's format is known.
+    # Only the suffix may differ, once the source's format is known.
     if path is not None and _stem(_name(path)) != _stem(_name(target)):
-        raise ValueError("this is not where that target can be")
+        raise ValueError("not a possible path of this target")
     return Entry(_name(target), _state(made), path, *rest)
 
 
@@ -230,15 +230,15 @@ def _state(numbers: Any) -> FileState:
     state = FileState(*numbers)
     for value in state:
         if type(value) is not int or not -LATEST_NS <= value <= LATEST_NS:
-            raise ValueError("this is not a number that a file's state has")
+            raise ValueError("not a number of a file's state")
     return state
 
 
 def _name(value: Any) -> str:
-    # Of a name that no file system could have this raises ValueError.
+    # Raises ValueError for a name that no file system could have.
     parts = os.fsencode(value).split(b"/")
     if not isinstance(value, str) or not _NO_NAMES.isdisjoint(parts) or "\0" in value:
-        raise ValueError("this is not a path below an output folder")
+        raise ValueError("not a path below an output folder")
     return value
 
 

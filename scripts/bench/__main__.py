@@ -1,4 +1,4 @@
-"""The command: `scripts/tool bench` calls it."""
+"""The entry point of `scripts/tool bench`."""
 
 import sys
 

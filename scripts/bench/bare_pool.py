@@ -1,4 +1,4 @@
-"""A bare multiprocessing.Pool round imgbatch's own steps: what is left when nothing can go wrong.
+"""A bare multiprocessing.Pool around imgbatch's own steps, without any supervision.
 
 python bare_pool.py PHOTOS OUT SIZE JOBS
 """
@@ -16,7 +16,7 @@ from imgbatch.recipes.recipe import Recipe
 
 
 def make(path: str, out: str, recipe: Recipe) -> int:
-    """Make one picture, and write it straight to its place."""
+    """Make one picture and write it straight to its target."""
     picture = decode.decode(path, recipe.needed_size)
     (output,) = recipe.outputs
     for operation in output.operations:
@@ -26,7 +26,7 @@ def make(path: str, out: str, recipe: Recipe) -> int:
 
 
 def main(photos: str, out: str, size: str, jobs: int) -> None:
-    """Make every file in the folder `photos` in `size`, into the folder `out`."""
+    """Process every file in the folder `photos` at `size` into the folder `out`."""
     paths = sorted(entry.path for entry in os.scandir(photos))
     os.makedirs(out)
     context = multiprocessing.get_context("forkserver")

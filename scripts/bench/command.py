@@ -1,8 +1,8 @@
 """Measures imgbatch against its peers: same photos, same work, same machine.
 
-    scripts/tool bench                             row 1, with photos computed here
+    scripts/tool bench                             row 1, with computed photos
     scripts/tool bench ~/Pictures --photos 50      the first 50 JPEGs below a folder
-    scripts/tool bench --rows 1,2,6 --json a.json  some rows (or all), kept as JSON
+    scripts/tool bench --rows 1,2,6 --json a.json  some rows (or all), stored as JSON
     scripts/tool bench --from a.json --from b.json --markdown --plot chart.png
     scripts/tool bench --only imgbatch,sharp       some tools
     scripts/tool bench --install-peers             install the peers first
@@ -11,13 +11,13 @@
     scripts/tool bench --calls [--update]          function calls for each small file
     scripts/tool bench --instructions              instructions for each small file (valgrind)
 
-Rows are in bench/works.py, tools in bench/peers.py. Every tool runs once in each
-round, and each round begins with another tool, so that a machine that is slow for a while is slow
-for all. A round that is not counted comes first: it fills the file cache, and after it everything
-written is checked. Wall time, CPU time (of all processes) and memory are medians over the rounds;
-ratios are medians of each round's own ratio, imgbatch divided by the tool, so less than 1 is in
-imgbatch's favour. The best peer is the fastest of those that do the same work. Needs Linux or
-macOS, and on macOS neither memory nor CPU time of orphaned processes is seen.
+Rows are in bench/works.py, tools in bench/peers.py. Every tool runs once in each round, and each
+round starts with a different tool, so that a temporarily slow machine is slow for all. A round that
+is not counted comes first: it fills the file cache, and after it all output is checked. Wall time,
+CPU time (of all processes) and memory are medians over the rounds; ratios are medians of each
+round's own ratio, imgbatch divided by the tool, so less than 1 is in imgbatch's favour. The best
+peer is the fastest of those that do the same work. Needs Linux or macOS; on macOS neither memory
+nor the CPU time of orphaned processes is measured.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from bench.task import OPTIMIZE, Place
 
 PHOTOS = 100
 DIFFERENT = 24
-"""So many photos are computed, if none are given; more come of these again."""
+"""This many photos are computed if none are given; for more, these are repeated."""
 FIRST_ROWS = "1"
 EXPECTED = (
     photos.NoPhotosError,
@@ -62,19 +62,19 @@ EXPECTED = (
 
 
 def main() -> int:
-    """Do what the arguments say; return the exit code."""
+    """Run the command line; return the exit code."""
     options = parsed()
-    # As an exception, so that what is running is stopped and what was written is removed.
+    # As an exception, so that running programs are stopped and their output is removed.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     work: Path = options.work.resolve()
     place = Place(work, options.sharp)
     work.mkdir(mode=0o700, parents=True, exist_ok=True)
     if work.stat().st_uid != os.getuid():
-        # Programs are run from there, and the default is a folder that anybody may make.
-        say(f"error: {work} belongs to somebody else: give another --work")
+        # Programs are run from there, and the default is a folder that anybody may create.
+        say(f"error: {work} belongs to another user: give another --work")
         return 2
     if not adopt_orphans():
-        say("note: CPU time of processes that outlive their parents is not seen on this system")
+        say("note: CPU time of processes that outlive their parents is not measured on this system")
     if options.install_peers:
         install.install_peers(work, say)
     try:
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace, place: Place, found: results.Results) -> None:
-    """Measure the rows that were asked for, and enter them; each is kept as soon as it is there."""
+    """Measure the requested rows; each is stored as soon as it is done."""
     if not options.rows:
         return
     chosen = chosen_photos(options, place, PHOTOS)
@@ -121,26 +121,25 @@ def measure(options: argparse.Namespace, place: Place, found: results.Results) -
 
 
 def chosen_photos(options: argparse.Namespace, place: Place, most: int) -> list[Path]:
-    """Copies of the photos, as many as are asked for."""
+    """Copies of the photos, as many as requested."""
     count = options.photos or most
     folder = options.folder or photos.synthetic(min(count, DIFFERENT), place.work, say)
     return photos.select(folder, count, place.work)
 
 
 def show_stages(options: argparse.Namespace, place: Place) -> None:
-    """Where the time of one photo goes."""
     found = stages.measured(chosen_photos(options, place, stages.PHOTOS), place, say)
     cells = [(name, f"{milliseconds:.1f}") for name, milliseconds in found]
     print(tables.table(("work", "ms"), cells, markdown=options.markdown))
 
 
 def show_calls(options: argparse.Namespace, place: Place) -> None:
-    """Function calls for each small file, beside the committed ones."""
+    """Function calls for each small file, next to the committed ones."""
     found = overhead.calls(place.python)
     known = overhead.figures().get(overhead.version(), {}) if overhead.FIGURES.exists() else {}
     for name, value in found.items():
         before = f"; committed: {known[name]:.1f}" if name in known else ""
-        print(f"{name:8}{value:8.1f} calls a file{before}")
+        print(f"{name:8}{value:8.1f} calls per file{before}")
     if options.update:
         overhead.update(found)
 
@@ -149,11 +148,11 @@ def show_instructions(place: Place) -> None:
     """Machine instructions for each small file, twice: they should be nearly the same."""
     for _ in range(2):
         each, starting = overhead.instructions(place.python)
-        print(f"{each:14,.0f} instructions a file, {starting:16,.0f} for starting")
+        print(f"{each:14,.0f} instructions per file, {starting:16,.0f} for starting")
 
 
 def show(found: results.Results, options: argparse.Namespace) -> None:
-    """Print what was found, and write what was asked for."""
+    """Print the results and write the requested files."""
     for line in found.machine:
         print(line)
     print()
@@ -171,7 +170,6 @@ def show(found: results.Results, options: argparse.Namespace) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -185,7 +183,7 @@ def parsed() -> argparse.Namespace:
     add("--jobs", type=positive, default=2, metavar="N", help="processes of each tool (default: 2)")
     add("--only", type=tool_names, metavar="NAME,...", help=", ".join(one.name for one in PEERS))
     add("--markdown", action="store_true", help="print tables for the documentation")
-    add("--json", type=Path, metavar="FILE", help="keep all figures")
+    add("--json", type=Path, metavar="FILE", help="write all figures")
     add(
         "--from",
         type=Path,
@@ -193,7 +191,7 @@ def parsed() -> argparse.Namespace:
         default=[],
         dest="earlier",
         metavar="FILE",
-        help="take rows from what --json kept; repeatable. With it only named --rows are measured",
+        help="read rows from a --json file; repeatable. With it only the given --rows are measured",
     )
     add("--plot", type=Path, metavar="FILE.png", help="draw rows 1, 3 and 7")
     add("--startup", action="store_true", help="measure only what starting imgbatch costs")
@@ -205,7 +203,7 @@ def parsed() -> argparse.Namespace:
         help="with --calls: commit them in tests/scripts/overhead.json",
     )
     add("--instructions", action="store_true", help="count only instructions, with valgrind")
-    add("--install-peers", action="store_true", help="install what can be had, then go on")
+    add("--install-peers", action="store_true", help="install what is available, then go on")
     add("--sharp", type=Path, metavar="DIR", help="a folder with node_modules/sharp in it")
     default_work = Path(tempfile.gettempdir()) / "imgbatch-bench"
     add("--work", type=Path, default=default_work, metavar="DIR", help=f"default: {default_work}")
@@ -243,7 +241,7 @@ def tool_names(text: str) -> list[str]:
 
 
 def say(text: str) -> None:
-    """To standard error: standard output has the tables alone."""
+    """Print to standard error: standard output has only the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -257,7 +255,7 @@ def machine() -> list[str]:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -2,9 +2,10 @@
 
     scripts/tool bench.delivery PHOTOS --photos 40
 
-White balance, a look-up table, three sizes, output sharpening, a watermark on two of them, beside
-the three sizes alone, in turns; then the milliseconds of each step. Ratios are medians of each
-round's own. Several sizes and sharpening beside other tools are rows 3 and 4 of scripts/tool bench.
+White balance, a lookup table, three sizes, output sharpening and a watermark on two of them,
+against the three sizes alone, in turns; then the milliseconds of each step. Ratios are medians of
+each round's own. Rows 3 and 4 of scripts/tool bench compare several sizes and sharpening with other
+tools.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Setting:
 
 
 def main() -> int:
-    """Do what the arguments say; return the exit code."""
+    """Run the command line; return the exit code."""
     options = parsed()
     adopt_orphans()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -111,7 +112,6 @@ def main() -> int:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -126,7 +126,7 @@ def parsed() -> argparse.Namespace:
 
 
 def say(text: str) -> None:
-    """To standard error: standard output has the tables alone."""
+    """Print to standard error: standard output has only the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -183,7 +183,7 @@ def stages(setting: Setting, path: Path) -> None:
     worker.tune_process()
     profile = cProfile.Profile()
     results = []
-    # The first one, not counted, loads what is loaded once.
+    # The first one, not counted, loads what is loaded only once.
     for number, photo in enumerate((setting.photos[0], *setting.photos[:PROFILED])):
         state = photo.stat()
         source = Source(str(photo.parent), photo.name, state.st_size, state.st_mtime_ns)
@@ -211,7 +211,7 @@ def stages(setting: Setting, path: Path) -> None:
     print(f"| all | {1000 * total:.1f} | 100 |\n")
 
 
-# Functions of the package, by module, that are told by themselves.
+# Functions of the package, by module, that are listed separately.
 STEPS: Mapping[tuple[str, str], str] = {
     ("decode.py", "_pixels"): "decode",
     ("encode.py", "encode"): "encode",
@@ -222,7 +222,7 @@ STEPS: Mapping[tuple[str, str], str] = {
 def by_step(
     spent: Mapping[tuple[str, int, str], tuple[float, ...]], photos: int
 ) -> list[tuple[str, float]]:
-    """Seconds a photo of decoding, of each operation, of encoding and of publishing."""
+    """Seconds per photo of decoding, of each operation, of encoding and of publishing."""
     found: dict[str, float] = {}
     for (file, line, function), numbers in spent.items():
         path = Path(file)
@@ -231,7 +231,7 @@ def by_step(
         name = STEPS.get((path.name, function), "")
         if path.parent.name == "operations" and function == "apply":
             name = class_at(path, line)
-            # Its own caller is told already; and what has no `apply` of its own, here one alone.
+            # Its own caller is listed already; and one without its own `apply` appears here alone.
             name = {"PointOperation": "", "ToneOperation": "OutputSharpen"}.get(name, name)
         if name:
             found[name] = found.get(name, 0.0) + numbers[3] / photos

@@ -1,4 +1,4 @@
-"""Measures what the engine costs beside the pictures: supervision, a second run, a large plan.
+"""Measures the overhead of the engine: supervision, a second run, a large plan.
 
     scripts/tool bench.engine                         5,000 tiny files, 100,000 up to date,
                                                       1 M planned
@@ -6,11 +6,11 @@
     scripts/tool bench.engine --rounds 9 --work DIR   where the files are made (a few GB)
 
 Supervision: wall time of 5,000 files of 160 pixels to 80, divided by that of a bare
-multiprocessing.Pool round the same decoder, resampling and encoder that writes straight to the
+multiprocessing.Pool around the same decoder, resampling and encoder, writing straight to the
 targets. A second run: wall time when everything is up to date, divided by that of
 `find -printf '%s %T@ %p\\n'` on the sources. Ratios are medians of each round's own. A large
-plan: peak of the parent's resident memory when the first outputs are there, less that of a plan
-of a thousand files, per file. Needs Linux.
+plan: peak of the parent's resident memory until the first outputs exist, less that of a plan of a
+thousand files, per file. Needs Linux.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def seed(folder: Path) -> Path:
 
 
 def plant(folder: Path, original: Path, count: int, *, nested: bool = True) -> Path:
-    """So many copies of a file, a thousand to a folder; links, where there are very many."""
+    """Plant copies of a file, a thousand to a folder; links if there are very many."""
     for number in range(count):
         below = folder / f"2024-05-{number // FILES_OF_A_FOLDER:04}" if nested else folder
         if number % FILES_OF_A_FOLDER == 0:
@@ -76,7 +76,7 @@ def wall(*command: str | Path) -> float:
 
 
 def compare(rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> str:
-    """Both in turn, after a round that is not counted."""
+    """Run both in turn, after a round that is not counted."""
     pairs = [(ours(), theirs()) for _ in range(rounds + 1)][1:]
     ratio = median(one / other for one, other in pairs)
     mine, other = (median(pair[place] for pair in pairs) for place in (0, 1))
@@ -111,7 +111,7 @@ def second_run(work: Path, original: Path, rounds: int) -> str:
 
 
 def peak(work: Path, photos: Path) -> int:
-    """Bytes of the parent at most, until the first outputs are there."""
+    """Peak bytes of the parent until the first outputs exist."""
     out = work / "plan-out"
     with subprocess.Popen(
         [*IMGBATCH, "resize", photos, "-o", out, "-s", "40", "--jobs", "2"],

@@ -1,4 +1,4 @@
-"""The least that imgbatch's way costs: the same library calls in a bare loop, in one process.
+"""The lower bound for imgbatch: the same library calls in a bare loop, in one process.
 
 python floor.py PHOTOS OUT SIZE QUALITY OPTIMIZE
 """
@@ -42,7 +42,7 @@ def main(photos: str, out: str, size: int, quality: int, optimize: bool) -> None
 
 
 def keep_freed_memory() -> None:
-    """As imgbatch's workers do: what one picture no longer needs is kept for the next."""
+    """As imgbatch's workers do: memory that one picture no longer needs is kept for the next."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(M_TRIM_THRESHOLD, 256 << 20)
@@ -67,7 +67,7 @@ def shrunk(resizer: Any, path: str, box: int, quality: int, optimize: bool) -> b
         resizer.resize_pil(pixels, resized, ResizeOptions(LANCZOS))
         pixels = resized
     if turn is not None:
-        # Last, when there are the fewest pixels to turn: the box is as wide as it is high.
+        # Last, when there are the fewest pixels to rotate: the box is square.
         pixels = pixels.transpose(turn)
     buffer = BytesIO()
     pixels.save(

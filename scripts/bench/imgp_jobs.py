@@ -1,4 +1,4 @@
-"""imgp with a number of processes: by itself it takes one for each processor.
+"""imgp with a given number of processes; by itself it starts one for each processor.
 
 python imgp_jobs.py JOBS IMGP-ARGUMENTS...
 """

@@ -1,4 +1,4 @@
-"""Installs the peers that can be had here, and says what it did."""
+"""Installs the peers that are available here, and says what it did."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 def install_peers(work: Path, say: Say) -> None:
-    """System packages for all of the machine (as root alone); the rest below `work`."""
+    """Install system packages (only as root), and the rest below `work`."""
     work.mkdir(parents=True, exist_ok=True)
     if not shutil.which("apt-get"):
         say(f"skipped {', '.join(DEBIAN)}: no apt-get here, use this system's own package manager")
@@ -48,7 +48,7 @@ def install_peers(work: Path, say: Say) -> None:
 
 
 def _show_versions(say: Say) -> None:
-    """The system's packages cannot be pinned: so say which ones there are."""
+    """Print the versions of system packages, which cannot be pinned."""
     show = ("dpkg-query", "-W", "-f", "  ${Package} ${Version}\n", *DEBIAN)
     done = subprocess.run(show, capture_output=True, text=True, errors="replace")
     say(done.stdout.rstrip())

@@ -1,4 +1,4 @@
-"""Runs a command and tells its wall time and the CPU time of all processes it started."""
+"""Runs a command and measures its wall time and the CPU time of all processes it started."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Command:
-    """A command line with what it needs around it."""
+    """A command line with its environment."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -39,8 +39,8 @@ class Command:
 class Run:
     """One measured run; `problem` is empty if the command ended with exit code 0.
 
-    `foreign` is the CPU time that everything else on the machine took meanwhile; `peak` is the
-    most memory in bytes, where that was asked for.
+    `foreign` is the CPU time that everything else on the machine took meanwhile; `peak` is the most
+    memory in bytes, if requested.
     """
 
     wall: float
@@ -51,14 +51,14 @@ class Run:
 
 
 Watch = Callable[[int, threading.Event], int]
-"""From a session's number, and what is set at its end, to a number that was found meanwhile."""
+"""From a session's id, and an event set at its end, to a number measured meanwhile."""
 
 
 def adopt_orphans() -> bool:
-    """Make orphaned grandchildren ours, so that their CPU time is not lost; tell if that worked.
+    """Adopt orphaned grandchildren, so that their CPU time is counted; return whether it worked.
 
-    Without this a tool that works in a fork server, which outlives it for a moment, would seem
-    to need no CPU time at all.
+    Without this, a tool that works in a fork server, which outlives it for a moment, would seem to
+    need no CPU time at all.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -88,7 +88,7 @@ def run(command: Command, watch: Watch | None = None) -> Run:
             )
         except OSError as error:
             return Run(0.0, 0.0, f"cannot be started: {error}")
-        # Not Popen.wait(timeout): that sleeps for up to 50 ms at a time.
+        # Not Popen.wait(timeout), which sleeps for up to 50 ms at a time.
         alarm = threading.Timer(LIMIT_SECONDS, _kill_group, [process.pid])
         alarm.start()
         ended = threading.Event()
@@ -105,7 +105,7 @@ def run(command: Command, watch: Watch | None = None) -> Run:
             alarm.cancel()
             ended.set()
             if process.returncode is None:
-                # Somebody wants to stop: what is killed must not write any more.
+                # On interruption: what is killed must not write any more.
                 _kill_group(process.pid)
                 process.wait()
                 _reap_orphans(process.pid)
@@ -123,7 +123,7 @@ def run(command: Command, watch: Watch | None = None) -> Run:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a measured command gets: nothing of what `scripts/tool` sets for this process."""
+    """The environment of a measured command, without what `scripts/tool` sets for this process."""
     ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return {**ours, **(more or {})}
 
@@ -134,7 +134,7 @@ def _children_cpu() -> float:
 
 
 def _machine_cpu() -> float:
-    """CPU seconds of all processes since the start, and those that a host took from us."""
+    """CPU seconds of all processes since boot, and those stolen by a host."""
     try:
         ticks = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]
     except OSError:

@@ -1,4 +1,4 @@
-"""How much memory a command's processes take together. Linux only."""
+"""How much memory the processes of a command take together. Linux only."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 INTERVAL_SECONDS = 0.02
 
 _SESSION = 3
-"""The place of the session in /proc/PID/stat, counted behind the name (proc(5): field 6)."""
+"""The index of the session in /proc/PID/stat, counted after the name (proc(5): field 6)."""
 
 
 def peak(session: int, ended: threading.Event) -> int:
     """The most bytes that the processes of a session took at once, until `ended` is set.
 
-    Shared pages count in part (PSS): what several processes have in common counts once.
+    Shared pages count in part (PSS): what several processes share counts once.
     """
     most = 0
     while not ended.wait(INTERVAL_SECONDS):
@@ -25,15 +25,15 @@ def peak(session: int, ended: threading.Event) -> int:
 
 
 def processes(session: int) -> list[int]:
-    """All processes of a session; a measured command begins one that no tool leaves."""
+    """All processes of a session; a measured command starts one that no tool leaves."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
-            # Many are gone before they can be asked.
+            # Many are gone before they can be read.
             with suppress(OSError):
-                told = Path("/proc", name, "stat").read_bytes()
-                # The name of the program stands in brackets, and may hold any character.
-                if int(told[told.rindex(b")") + 1 :].split()[_SESSION]) == session:
+                fields = Path("/proc", name, "stat").read_bytes()
+                # The name of the program is in parentheses, and may contain any character.
+                if int(fields[fields.rindex(b")") + 1 :].split()[_SESSION]) == session:
                     found.append(int(name))
     return found
 

@@ -1,12 +1,12 @@
-"""Measures every operation on one picture, beside Pillow, libvips and ImageMagick.
+"""Measures every operation on one picture, against Pillow, libvips and ImageMagick.
 
     scripts/tool bench.operations                    1600 x 1067 RGB, milliseconds of one core
     scripts/tool bench.operations --rounds 15 --markdown
 
-CPU time, the best of several rounds, everything in memory. Pillow's is what it has of its own;
-libvips runs through pyvips on one thread, ImageMagick as a command with one thread, less what the
-same command takes that does nothing. They do nearly the same, not exactly: the table is to show
-orders, not percents. Pictures are computed.
+CPU time, the best of several rounds, everything in memory. Pillow's column has only what Pillow
+itself provides; libvips runs through pyvips on one thread, ImageMagick as a command with one
+thread, less the time of the same command doing nothing. They do nearly the same, not exactly: the
+table shows orders of magnitude, not percentages. Pictures are computed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from imgbatch.operations.point import joined
 
 WIDTH, HEIGHT = 1600, 1067
 
-# What is asked of imgbatch, where that is more than the name; and the name in the others' tables.
+# The operation's settings, if it needs more than its name; and its name in the others' tables.
 WORDS = {
     "blur 0.7": ("blur:radius=0.7", "blur 0.7"),
     "blur 2": ("blur:radius=2", "blur 2"),
@@ -55,7 +55,6 @@ REPLACED = {"blur", "unsharp"}
 
 
 def pillow(table: Image.Image) -> dict[str, Callable[[Image.Image], Image.Image]]:
-    """What Pillow has."""
     film = ImageFilter.Color3DLUT.generate(33, lambda r, g, b: (r**0.9, g, b**1.1))
     return {
         "autocontrast": lambda image: ImageOps.autocontrast(image, 0.5),
@@ -121,7 +120,6 @@ MAGICK = {
 
 
 def main() -> int:
-    """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -174,7 +172,7 @@ def photo() -> Image.Image:
 
 
 def film() -> str:
-    """33 colours a side."""
+    """A table of 33 colours a side."""
     levels = [step / 32 for step in range(33)]
     rows = [f"{r**0.9:.5f} {g:.5f} {b**1.1:.5f}" for b in levels for g in levels for r in levels]
     return "LUT_3D_SIZE 33\n" + "\n".join(rows) + "\n"
@@ -191,7 +189,7 @@ def applied(operations: Any, image: Image.Image) -> None:
 
 
 def best(function: Callable[[], object], rounds: int) -> float:
-    """Milliseconds of CPU."""
+    """CPU time in milliseconds."""
     found = float("inf")
     for _ in range(rounds + 1):
         begun = time.process_time()
@@ -201,15 +199,15 @@ def best(function: Callable[[], object], rounds: int) -> float:
 
 
 def of_vips(place: Place, rounds: int) -> dict[str, float]:
-    """Milliseconds by name; none where pyvips is not installed."""
+    """Milliseconds by name; empty if pyvips is not installed."""
     try:
         python = python_with(place, "pyvips")
     except NotInstalledError:
         return {}
     script = str(HERE / "vips_operations.py")
     words = [python, script, "photo.png", "mark.png", str(rounds)]
-    told = subprocess.run(words, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(told.stdout)
+    answer = subprocess.run(words, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(answer.stdout)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The programs that are measured or measure, how each says what it is, and its Debian package."""
+"""The external programs: how each identifies itself, and its Debian package."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What each small file costs beside its pixels, counted instead of timed.
+"""The overhead of each small file, counted instead of timed.
 
     python -m bench.overhead PHOTOS OUT [--calls]
 
-makes thumbnails of the folder PHOTOS in this process: imgbatch's own way of one job, with no worker
+makes thumbnails of the folder PHOTOS in this process: imgbatch's own code for a job, with no worker
 process and no thread. With --calls it prints how many functions were called meanwhile, as a JSON
-object. The counts of two numbers of files give what one file costs, and what is left is
-start-up; a count does not depend on how busy the machine is.
+object. The counts for two numbers of files give the cost of one file, and the rest is start-up; a
+count does not depend on how busy the machine is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIDES = (160, 107)
 LIMIT_SECONDS = 600
 
 KINDS = {"call": "python", "c_call": "c"}
-"""sys.setprofile's events, by what they are called here."""
+"""sys.setprofile's events, by their names here."""
 
 
 class UncountedError(Exception):
@@ -39,8 +39,8 @@ class UncountedError(Exception):
 
 
 def plant(folder: Path, count: int) -> None:
-    """So many different JPEGs of 160 pixels, with little detail and some noise."""
-    # Not above: what is counted does without NumPy.
+    """Plant this many different JPEGs of 160 pixels, with little detail and some noise."""
+    # Not at the top: the counted code does without NumPy.
     import numpy as np
     from PIL import Image
 
@@ -67,7 +67,7 @@ def thumbnails(photos: Path, out: Path) -> None:
 
 
 def counted(photos: Path, out: Path) -> dict[str, int]:
-    """The calls of Python's and of C's functions while thumbnails are made."""
+    """The calls of Python and C functions while thumbnails are made."""
     found: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -82,7 +82,6 @@ def counted(photos: Path, out: Path) -> dict[str, int]:
 
 
 def main(photos: str, out: str, *words: str) -> None:
-    """Do what the command line says."""
     if "--calls" in words:
         print(json.dumps(counted(Path(photos), Path(out))))
     else:
@@ -93,20 +92,20 @@ def main(photos: str, out: str, *words: str) -> None:
 
 
 def calls(python: str) -> dict[str, float]:
-    """Functions called for each file, of Python and of C. Raises UncountedError."""
+    """Functions called per file, of Python and of C. Raises UncountedError."""
     few, many = (_calls_of(python, count) for count in (FEW, MANY))
     return {name: (many[name] - few[name]) / (MANY - FEW) for name in few}
 
 
 def _calls_of(python: str, count: int) -> dict[str, int]:
-    told: dict[str, int] = json.loads(_driven(count, python, words=("--calls",)).stdout)
-    return told
+    answer: dict[str, int] = json.loads(_driven(count, python, words=("--calls",)).stdout)
+    return answer
 
 
 def figures() -> dict[str, dict[str, float]]:
-    """The committed calls a file, by version of Python."""
-    told: dict[str, dict[str, float]] = json.loads(FIGURES.read_text(encoding="utf-8"))
-    return told
+    """The committed calls per file, by version of Python."""
+    answer: dict[str, dict[str, float]] = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return answer
 
 
 def update(found: Mapping[str, float]) -> None:
@@ -118,12 +117,12 @@ def update(found: Mapping[str, float]) -> None:
 
 
 def version() -> str:
-    """Python's, as far as calls depend on it."""
+    """The version of Python, as far as calls depend on it."""
     return ".".join(platform.python_version_tuple()[:2])
 
 
 def instructions(python: str) -> tuple[float, float]:
-    """Machine instructions for each file, and for starting. Raises UncountedError."""
+    """Machine instructions per file, and for starting. Raises UncountedError."""
     from bench.task import NotInstalledError, program
 
     try:
@@ -136,20 +135,20 @@ def instructions(python: str) -> tuple[float, float]:
 
 
 def _instructions_of(valgrind: str, python: str, count: int) -> int:
-    # Cachegrind without its caches: quicker than Callgrind, and the same number.
+    # Cachegrind without its caches: faster than Callgrind, with the same number.
     counting = ("--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
     done = _driven(count, valgrind, *counting, python)
-    told = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
-    if told is None:
-        raise UncountedError(f"valgrind said: {done.stderr[-200:]}")
-    return int(told[1].replace(",", ""))
+    answer = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
+    if answer is None:
+        raise UncountedError(f"valgrind: {done.stderr[-200:]}")
+    return int(answer[1].replace(",", ""))
 
 
 def _driven(
     count: int, *python: str, words: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run this module on so many files, which are made before."""
-    # Hashes of strings are other numbers in each process, and so are collisions in a dict.
+    """Run this module on this many files, which are made first."""
+    # String hashes differ in each process, and so do collisions in a dict.
     fixed = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     paths = os.pathsep.join((str(HERE.parent), str(ROOT)))
     with tempfile.TemporaryDirectory(prefix="imgbatch-overhead-") as folder:

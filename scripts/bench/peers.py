@@ -1,6 +1,6 @@
 """The table of peers: how to find each tool, and its fastest fair settings.
 
-The settings were measured with 24 MP photos on two processors; what lost is named beside them.
+The settings were measured with 24 MP photos on two processors; slower ones are named next to them.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def imgbatch_options(task: Task) -> list[str]:
     if any(photo.suffix != make.suffix for photo in task.photos):
         options += ["--format", make.format]
     options += [] if make.format == "png" else ["--quality", str(make.quality)]
-    # Efforts that are not the default's: of WebP and PNG it is that of the others.
+    # Only non-default efforts: for WebP and PNG that of the others.
     options += ["--effort", str(11 - AVIF_SPEED)] if make.format == "avif" else []
     return options + (["--filter", "sharpen"] if make.sharpen else [])
 
 
 def imgbatch_command(place: Place, task: Task) -> Command:
     argv = [place.python, "-m", "imgbatch", "resize" if task.make.sizes else "convert"]
-    # A single photo is named itself, as people do.
+    # A single photo is given by name, as people do.
     source = task.folder if len(task.photos) > 1 else task.photos[0]
     argv += [str(source), "-o", str(task.out), *imgbatch_options(task)]
     return Command((*argv, "--jobs", str(task.jobs), "--quiet"), folder=ROOT)
@@ -94,12 +94,12 @@ def vips_options(make: Make) -> dict[str, Any]:
             "compression": "av1",
             "subsample_mode": "on",
         }
-    # As quick as level 6 with no filter, which is the default, and 30 % smaller.
+    # As fast as level 6 with no filter, which is the default, and 30 % smaller.
     return {"compression": PNG_LEVEL, "filter": "all"}
 
 
 def sharp_options(make: Make) -> dict[str, Any]:
-    """What sharp calls them."""
+    """The same settings in sharp's terms."""
     sampling = {"quality": make.quality, "chromaSubsampling": "4:2:0"}
     if make.format == "jpeg":
         return {**sampling, "mozjpeg": False, "optimiseCoding": OPTIMIZE}
@@ -112,7 +112,7 @@ def sharp_options(make: Make) -> dict[str, Any]:
 
 def sharp_modules(place: Place) -> Path:
     """The folder whose node_modules hold sharp."""
-    # Named may be the folder itself, its node_modules (as in NODE_PATH) or sharp in there.
+    # The option may give the folder itself, its node_modules (as in NODE_PATH) or sharp in there.
     named = [place.sharp.resolve()] if place.sharp else []
     named += [Path(one) for one in os.environ.get("NODE_PATH", "").split(os.pathsep) if one]
     above = [holder for folder in named for holder in (folder, *folder.parents[:2])]
@@ -137,19 +137,19 @@ def sharp_command(
     chained: bool = False,
     adaptive: bool = False,
 ) -> Command:
-    # Two photos in flight for each processor hide the waits; where processors are to spare that
-    # would be more of them than --jobs says. Equally fast within noise: sharp.concurrency(2),
-    # the cache, buffers instead of paths, jemalloc preloaded, which sharp recommends (neither less
-    # memory). Slower: one photo at a time with two threads; one in flight for each processor.
+    # Two photos in flight for each processor hide the waits; with processors to spare that would be
+    # more of them than --jobs says. Equally fast within noise: sharp.concurrency(2), the cache,
+    # buffers instead of paths, jemalloc preloaded, which sharp recommends (neither less memory).
+    # Slower: one photo at a time with two threads; one in flight for each processor.
     spare = (os.cpu_count() or 1) > task.jobs
     in_flight = task.jobs if spare else 2 * task.jobs
     make = task.make
     options = sharp_options(make)
     if adaptive:
-        # As quick as its default, level 6 with no filter, and 30 % smaller. Level 1 is no quicker
-        # and makes files half as large again; 3, 4 and 6 take 5, 15 and 30 % more for 6 to 12 %.
+        # As fast as its default, level 6 with no filter, and 30 % smaller. Level 1 is no faster and
+        # makes files half as large again; 3, 4 and 6 take 5, 15 and 30 % more for 6 to 12 %.
         options |= {"adaptiveFiltering": True, "compressionLevel": PNG_LEVEL}
-    told = {
+    request = {
         "modules": str(sharp_modules(place)),
         "photos": str(task.folder),
         "out": str(task.out),
@@ -162,7 +162,7 @@ def sharp_command(
         "flatten": make.flatten,
         "chained": chained,
     }
-    argv = (program("node"), str(HERE / "sharp_resize.mjs"), json.dumps(told))
+    argv = (program("node"), str(HERE / "sharp_resize.mjs"), json.dumps(request))
     environment = {"UV_THREADPOOL_SIZE": str(in_flight)}
     return Command(argv, environment)
 
@@ -186,7 +186,7 @@ def pyvips_version(place: Place) -> str:
 
 def pyvips_command(place: Place, task: Task) -> Command:
     # As fast: chunks of 4 photos. Slower: spawned processes, two threads in each.
-    told = {
+    request = {
         "photos": str(task.folder),
         "out": str(task.out),
         "jobs": task.jobs,
@@ -197,7 +197,7 @@ def pyvips_command(place: Place, task: Task) -> Command:
         "flatten": task.make.flatten,
     }
     script = str(HERE / "pyvips_pool.py")
-    return Command((python_with(place, "pyvips"), script, json.dumps(told)))
+    return Command((python_with(place, "pyvips"), script, json.dumps(request)))
 
 
 def vipsthumbnail_version(place: Place) -> str:
@@ -205,7 +205,8 @@ def vipsthumbnail_version(place: Place) -> str:
 
 
 def vipsthumbnail_command(place: Place, task: Task) -> Command:
-    # One process for each photo takes 10 to 20 % more. Turns upright and keeps all by default.
+    # One process for each photo takes 10 to 20 % more. Rotates upright and keeps all metadata by
+    # default.
     make = task.make
     settings = dict(vips_options(make)) | ({"background": 255} if make.flatten else {})
     options = ",".join(f"{name}={str(value).lower()}" for name, value in settings.items() if value)
@@ -231,7 +232,7 @@ def vipsthumbnail_command(place: Place, task: Task) -> Command:
 
 
 def names_beside(task: Task) -> Path:
-    """The file with the photos' names, beside the output folder."""
+    """The file with the photos' names, next to the output folder."""
     return task.out.with_name(task.out.name + ".names")
 
 
@@ -246,7 +247,7 @@ def vipsthumbnail_prepare(place: Place, task: Task) -> None:
 
 
 def magick_options(task: Task) -> tuple[str, ...]:
-    # Resized first: there are fewer pixels to turn then. The default kernel is Lanczos3.
+    # Resized first, which leaves fewer pixels to rotate. The default kernel is Lanczos3.
     tables = str(OPTIMIZE).lower()
     sampling = ("-sampling-factor", "2x2", "-define", f"jpeg:optimize-coding={tables}")
     shrink = ("-resize", f"{task.box}>", "-auto-orient")
@@ -291,7 +292,7 @@ def imgp_version(place: Place) -> str:
 
 
 def imgp_prepare(place: Place, task: Task) -> None:
-    """imgp writes where it reads: give it a folder of its own, of links to the copies."""
+    """imgp writes where it reads: give it a folder of its own with links to the copies."""
     for photo in task.photos:
         try:
             os.link(photo, task.out / photo.name)
@@ -300,7 +301,7 @@ def imgp_prepare(place: Place, task: Task) -> None:
 
 
 def imgp_command(place: Place, task: Task) -> Command:
-    # A folder, because imgp works on single files one after another. Never -w: it would write
+    # A folder, because imgp processes single files one after another. Never -w: it would write
     # through the links.
     options = ["-m", "-x", task.box, "-q", str(min(task.make.quality, 95))]
     options += ["-O"] if OPTIMIZE else []
@@ -321,7 +322,7 @@ def find_version(place: Place) -> str:
 
 
 def find_command(place: Place, task: Task) -> Command:
-    """What every second run must know at least: each file's size and time."""
+    """What every second run must at least look up: each file's size and time."""
     show = ("-type", "f", "-printf", r"%s %T@ %p\n")
     return Command((program("find"), str(task.folder), str(task.out), *show))
 

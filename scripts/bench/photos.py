@@ -1,4 +1,4 @@
-"""The photographs to work on: the user's, or ones computed here."""
+"""The photographs to work on: the user's, or computed ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORIENTATIONS = (1, 6, 8, 3)
 SUBSAMPLINGS = ("4:2:0", "4:2:2")
 SUFFIXES = (".jpg", ".jpeg")
 
-# Goes into the folder's name: photos that an older version computed are not taken for these.
+# Part of the folder's name, so that photos computed by an older version are not reused.
 _RECIPE = "synthetic-1"
 
 
@@ -33,9 +33,9 @@ class NoPhotosError(Exception):
 def select(folder: Path, count: int | None, work: Path) -> list[Path]:
     """Copies of the first `count` JPEGs below `folder`, in a folder of their own.
 
-    Copies, because a peer may write where it reads, and all peers then see the same names. Where
-    there are fewer than `count`, they come again under other names, as links: so each is still
-    opened and decoded, and takes no more room. Raises NoPhotosError if there are none.
+    Copies, because a peer may write where it reads, and all peers then see the same names. If there
+    are fewer than `count`, they are repeated under other names, as links: so each is still opened
+    and decoded, and takes no more space. Raises NoPhotosError if there are none.
     """
     found = jpegs(folder)
     chosen = found[:count]
@@ -77,7 +77,7 @@ def synthetic(count: int, work: Path, say: Callable[[str], None]) -> Path:
     lacking = [number for number in range(count) if not _photo_path(folder, number).exists()]
     if lacking:
         say(f"computing {len(lacking)} photos of {WIDTH} x {HEIGHT} pixels in {folder}")
-    # Threads: NumPy and Pillow work without the interpreter's lock. No more than 4, for memory.
+    # Threads: NumPy and Pillow release the GIL. No more than 4, because of memory.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for number in pool.map(lambda number: _write_photo(folder, number), lacking):
             say(f"  {_photo_path(folder, number).name}")
@@ -90,7 +90,7 @@ def _photo_path(folder: Path, number: int) -> Path:
 
 def _write_photo(folder: Path, number: int) -> int:
     path = _photo_path(folder, number)
-    # Under another name first: a photo that is half written is not to be found the next time.
+    # Under another name first: a partially written photo must not be found the next time.
     unfinished = path.with_suffix(".part")
     _landscape(np.random.default_rng([2026, number])).save(
         unfinished,
@@ -121,7 +121,7 @@ def _exif(number: int) -> Image.Exif:
 
 
 def _landscape(random: np.random.Generator) -> Image.Image:
-    """Rough ground under a cloudy sky, with a sensor's noise over both."""
+    """Rough ground under a cloudy sky, with sensor noise over both."""
     rough = _fractal(random, first=6, octaves=10, persistence=0.74)
     ridge = HEIGHT * (0.45 + 0.25 * _profile(random))
     down = np.arange(HEIGHT, dtype=np.float32)[:, None]
@@ -138,7 +138,7 @@ def _landscape(random: np.random.Generator) -> Image.Image:
     for channel in range(3):
         low = _between(sky_colours[0][channel], earth_colours[0][channel], ground)
         high = _between(sky_colours[1][channel], earth_colours[1][channel], ground)
-        # The same noise elsewhere is as good as other noise, and drawing it is most of the work.
+        # Shifted noise is as good as new noise, and drawing it is most of the work.
         grain = np.roll(noise, 977 * channel, axis=1)
         picture[:, :, channel] = np.clip(low + (high - low) * light + grain, 0, 255)
     return Image.fromarray(picture)
@@ -151,7 +151,7 @@ def _between(low: float, high: float, amount: Pixels) -> Pixels:
 def _colours(
     random: np.random.Generator, dark: Sequence[int], bright: Sequence[int]
 ) -> tuple[list[float], list[float]]:
-    """The two ends of a scale of colours, a little different in each photo."""
+    """The two ends of a colour scale, slightly different in each photo."""
     shift = random.uniform(-20, 20, 3)
     return [float(a + b) for a, b in zip(dark, shift, strict=True)], [float(a) for a in bright]
 
@@ -169,7 +169,7 @@ def _fractal(random: np.random.Generator, first: int, octaves: int, persistence:
 
 
 def _profile(random: np.random.Generator) -> Pixels:
-    """The line of the hills: one number for each column, about -1 to 1."""
+    """The outline of the hills: one number for each column, about -1 to 1."""
     across = np.linspace(0, 1, WIDTH, dtype=np.float32)
     line = np.zeros(WIDTH, np.float32)
     for octave in range(9):

@@ -1,4 +1,4 @@
-"""A bar chart of files a second, drawn with Pillow alone."""
+"""A bar chart of files per second, drawn with Pillow alone."""
 
 from __future__ import annotations
 

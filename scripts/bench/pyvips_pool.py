@@ -16,14 +16,14 @@ from typing import Any
 
 
 def make(path: str, task: dict[str, Any]) -> None:
-    """Make one picture; turns it upright and keeps its metadata."""
-    # In the workers alone: libvips must not be running when they are forked.
+    """Make one picture; rotate it upright and keep its metadata."""
+    # Only in the workers: libvips must not be running when they are forked.
     pyvips = importlib.import_module("pyvips")
     size = task["size"]
     if size is None:
         image = pyvips.Image.new_from_file(path, access="sequential")
         if image.get_typeof("orientation") and image.get("orientation") != 1:
-            # Turned pixels are read in another order than they come.
+            # Rotated pixels are read in another order than they come.
             image = image.copy_memory().autorot()
     else:
         image = pyvips.Image.thumbnail(path, size, height=size, size="down")
@@ -36,7 +36,6 @@ def make(path: str, task: dict[str, Any]) -> None:
 
 
 def main(task: dict[str, Any]) -> None:
-    """Do it with every file in the folder."""
     os.environ["VIPS_CONCURRENCY"] = "1"  # read when libvips starts
     paths = sorted(os.path.join(task["photos"], name) for name in os.listdir(task["photos"]))
     with multiprocessing.get_context("fork").Pool(task["jobs"]) as pool:

@@ -1,4 +1,4 @@
-"""Checks what a tool has written: all there, of the right size, and looking right."""
+"""Checks a tool's outputs: all there, of the right size, and looking right."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from bench.reference import Floats
 from bench.works import Make
 
 LEAST_DB = 24.0
-"""Below it is another picture. Small thumbnails differ most, by the decoder's own shrinking."""
+"""Below this it is a different picture. Thumbnails differ most, by the decoder's own scaling."""
 
 SAMPLES = 6
 SMALL_SAMPLES = 20
-"""So many where all outputs are small."""
+"""This many where all outputs are small."""
 LARGE_SAMPLES = 2
-"""So many where nothing is resized: 24 MP in float64 take 200 MB."""
+"""This many where nothing is resized: 24 MP in float64 take 200 MB."""
 
 _SMALL_SIDE = 200
 _ORIENTATION = 0x0112
 _QUARTER_TURNS = (5, 6, 7, 8)
 
 UNFAIR = ("drops EXIF", "drops ICC", "orientation left as a tag")
-"""What a tool saves itself."""
+"""Shortcuts that a tool may take."""
 
 Size = tuple[int, int]
 
@@ -39,9 +39,9 @@ class BrokenPhotoError(Exception):
 
 @dataclass(frozen=True)
 class Reference:
-    """What the outputs of a photo should be; `lumas` are there for the photos of the sample.
+    """The expected outputs of a photo; `lumas` exist for the photos of the sample.
 
-    One size and one luma for each size that is made; a luma that is too large to keep is None.
+    One size and one luma for each output size; a luma that is too large to keep is None.
     """
 
     photo: Path
@@ -53,13 +53,13 @@ class Reference:
     lumas: tuple[Floats, ...] = ()
 
     def luma(self, place: int) -> Floats:
-        """That of the size at `place`."""
+        """The luma of the size at index `place`."""
         return self.lumas[place] if self.lumas else reference.luma(self.photo, self.sizes[place])
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found; `problem` is empty if all is well. dB and SSIM are the least of the sample.
+    """Findings; `problem` is empty if all is well. dB and SSIM are the lowest of the sample.
 
     They are None where nothing was compared.
     """
@@ -72,7 +72,7 @@ class Verdict:
 
 
 def upright_size(image: Image.Image) -> Size:
-    """The size in which a viewer shows `image`, from its header alone."""
+    """The size at which a viewer shows `image`, from its header alone."""
     width, height = image.size
     turned = image.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
     return (height, width) if turned else (width, height)
@@ -88,7 +88,7 @@ def make_references(photos: Sequence[Path], make: Make) -> list[Reference]:
     """What to expect from each photo: all sizes, and pictures for a sample."""
     plain = [_plain_reference(number, photo, make) for number, photo in enumerate(photos)]
     if make.sharpen:
-        # Everybody's sharpening is another one.
+        # Every tool sharpens differently.
         return plain
     if not make.sizes:
         count = LARGE_SAMPLES
@@ -110,7 +110,7 @@ def _opened(number: int, photo: Path) -> Iterator[Image.Image]:
 
 def _plain_reference(number: int, photo: Path, make: Make) -> Reference:
     with _opened(number, photo) as image:
-        # Pillow's getexif() of a PNG decodes all of it; those that are made here have none.
+        # Pillow's getexif() of a PNG decodes all of it; those made here have none.
         exif = {} if image.format == "PNG" else dict(image.getexif())
         orientation = exif.get(_ORIENTATION, 1)
         width, height = image.size
@@ -146,7 +146,7 @@ def _with_lumas(one: Reference, make: Make) -> Reference:
 def check(
     references: Sequence[Reference], outputs: Sequence[Sequence[Path]], make: Make
 ) -> Verdict:
-    """Compare every output with what was expected of it: for each photo, its sizes in order."""
+    """Compare every output with the expected one: for each photo, its sizes in order."""
     wanted = [path for paths in outputs for path in paths]
     missing = [path.name for path in wanted if not path.is_file()]
     if missing:
@@ -187,7 +187,7 @@ def _said(size: Size) -> str:
 
 
 def _differences(image: Image.Image, one: Reference, make: Make) -> list[str]:
-    """In what the file differs from what was asked for, upright, with the source's metadata."""
+    """How the file differs from the request: upright, with the source's metadata."""
     layers = getattr(image, "layer", [])
     is_png = image.format == "PNG"
     found = {

@@ -1,6 +1,6 @@
-"""What a resized picture should look like: computed in float64, without any library's resampling.
+"""What a resized picture should look like, computed in float64 without any library's resampling.
 
-And how far one is from it: PSNR and SSIM of the luma.
+And how far a picture is from it: PSNR and SSIM of the luma.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 def luma(path: Path, size: tuple[int, int]) -> Floats:
     """The luma, 0 to 255, of the upright picture in `path` resampled to `size`, on white.
 
-    Decoded in full, then Lanczos-3 on each channel, widened by the scale where it shrinks.
-    Raises what Pillow does for files that it cannot read.
+    Decoded in full, then Lanczos-3 on each channel, widened by the scale where it shrinks. Raises
+    what Pillow does for files that it cannot read.
     """
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image)
@@ -41,7 +41,7 @@ def luma(path: Path, size: tuple[int, int]) -> Floats:
     for channel, weight in enumerate(LUMA):
         values = pixels[:, :, channel].astype(np.float64)
         if alpha is not None:
-            # Hidden colours must not show: so each weighs as much as it can be seen.
+            # Hidden colours must not show, so each is weighted by its visibility.
             values *= pixels[:, :, 3] / 255
         made = resampled(values, size)
         if alpha is not None:
@@ -51,7 +51,7 @@ def luma(path: Path, size: tuple[int, int]) -> Floats:
 
 
 def shown_luma(image: Image.Image) -> Floats:
-    """The luma, 0 to 255, of a picture as it is seen: upright, and on white."""
+    """The luma, 0 to 255, of a picture as displayed: upright, and on white."""
     upright = ImageOps.exif_transpose(image)
     if "A" in upright.getbands() or "transparency" in upright.info:
         pixels = np.asarray(upright.convert("RGBA")).astype(np.float64)
@@ -64,9 +64,9 @@ def shown_luma(image: Image.Image) -> Floats:
 
 
 def resampled(values: npt.NDArray[np.uint8] | Floats, size: tuple[int, int]) -> Floats:
-    """Rows and columns of numbers, made `size` (width, height) by Lanczos-3."""
+    """Resample rows and columns of numbers to `size` (width, height) by Lanczos-3."""
     across = _along_rows(values.astype(np.float64), size[0])
-    # Down is across, of the picture laid on its side.
+    # Vertical is horizontal on the transposed picture.
     return np.ascontiguousarray(_along_rows(np.ascontiguousarray(across.T), size[1]).T)
 
 
@@ -100,7 +100,7 @@ def lanczos(source: int, target: int, begin: int, end: int) -> tuple[int, Floats
 
 
 def psnr(one: Floats, other: Floats) -> float:
-    """Peak signal to noise in dB, of levels 0 to 255."""
+    """Peak signal-to-noise ratio in dB, of levels 0 to 255."""
     mean_square = float(np.mean((one - other) ** 2))
     return 10 * math.log10(255**2 / mean_square) if mean_square else math.inf
 
@@ -109,8 +109,8 @@ def ssim(one: Floats, other: Floats) -> float:
     """The mean structural similarity of levels 0 to 255; 1 if they are the same.
 
     Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to
-    structural similarity", IEEE Transactions on Image Processing 13 (2004): a Gaussian window of
-    11 x 11, sigma 1.5, K1 0.01, K2 0.03, where it lies within the picture. Not reduced before.
+    structural similarity", IEEE Transactions on Image Processing 13 (2004): a Gaussian window of 11
+    x 11, sigma 1.5, K1 0.01, K2 0.03, where it lies within the picture. Not downsampled first.
     """
     total, count = 0.0, 0
     for top in range(0, one.shape[0] - 2 * _RADIUS, _STRIP):

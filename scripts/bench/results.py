@@ -1,4 +1,4 @@
-"""What was measured, as plain values: kept as JSON, and joined from several runs."""
+"""Measurements as plain values: stored as JSON, and merged from several runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class UnreadableError(Exception):
 class Tool:
     """One tool in one row. Seconds, bytes; one number for each round that counts.
 
-    `unfair` says what it does differently, if that saves it work: then it is no best peer.
+    `unfair` says what it does differently, if that saves it work: then it cannot be the best peer.
     """
 
     name: str
@@ -73,13 +73,12 @@ class Row:
 
     @property
     def ours(self) -> Tool | None:
-        """imgbatch, if it was measured."""
         found = [one for one in self.tools if one.name == self.work.ours and one.counts]
         return found[0] if found else None
 
     @property
     def best(self) -> Tool | None:
-        """The fastest of the fair peers; by memory the one with the least."""
+        """The fastest of the fair peers; for memory the one with the least."""
         measure = self.work.measure
         fair = [
             one
@@ -102,7 +101,7 @@ class Row:
 
 @dataclass
 class Results:
-    """All rows that were measured, by their names, and on what machine."""
+    """All rows that were measured, by name, and on what machine."""
 
     machine: list[str] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
@@ -112,20 +111,20 @@ class Results:
 
 
 def ratios(ours: list[float], theirs: list[float]) -> list[float]:
-    """Round by round; no number if one of the two was stopped halfway."""
+    """Round by round; omitted if one of the two was stopped halfway."""
     if len(ours) != len(theirs):
         return []
-    # A clock tick at least, for programs that are over at once.
+    # At least a clock tick, for programs that end at once.
     return [one / max(other, 0.001) for one, other in zip(ours, theirs, strict=True)]
 
 
 def write(results: Results, path: Path) -> None:
-    """Keep everything as JSON."""
+    """Store everything as JSON."""
     path.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
 
 
 def read(paths: Iterable[Path]) -> Results:
-    """Join files: of a row that is in several the last counts. Raises UnreadableError."""
+    """Merge files: of a row that is in several the last counts. Raises UnreadableError."""
     joined = Results()
     for path in paths:
         try:

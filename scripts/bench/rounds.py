@@ -1,4 +1,4 @@
-"""Measures a row: every tool once in each round, rounds beginning with another tool."""
+"""Measures a row: every tool once in each round, rounds starting with different tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.task import NotInstalledError, Peer, Place, Task
 from bench.works import Make, Work
 
 SHORT_ROUNDS = 3
-"""So many times the rounds where a run takes less than a second."""
+"""The factor for rounds where a run takes less than a second."""
 MEMORY_ROUNDS = 3
 """No more than these: memory varies little."""
 
@@ -55,9 +55,9 @@ def measured(
     only: Sequence[str] | None,
     say: Say,
 ) -> Row:
-    """The row of a work. A round that is not counted comes first, and what it writes is checked.
+    """The row of a work. A round that is not counted comes first, and its output is checked.
 
-    Raises quality.BrokenPhotoError. What was written is removed, however this ends.
+    Raises quality.BrokenPhotoError. All output is removed, however this ends.
     """
     if work.source == "one photo":
         rounds *= SHORT_ROUNDS
@@ -105,7 +105,7 @@ def _entries(
     only: Sequence[str] | None,
     out: Path,
 ) -> list[_Entry]:
-    """One for each tool that was asked for, installed or not."""
+    """One for each tool requested, installed or not."""
     entries = []
     unfair = dict(work.unfair)
     for name in work.tools:
@@ -129,7 +129,7 @@ def _run_once(work: Work, entry: _Entry, place: Place) -> Run:
         shutil.rmtree(entry.task.out, ignore_errors=True)
         entry.task.out.mkdir(parents=True)
         if len(entry.task.photos) >= _MANY:
-            # ext4 gives no inode out again for five seconds, and looks at each that waits.
+            # ext4 does not reuse an inode for five seconds, and looks at each that waits.
             time.sleep(_REST_SECONDS)
     try:
         if not work.rerun:
@@ -143,7 +143,7 @@ def _run_once(work: Work, entry: _Entry, place: Place) -> Run:
 
 
 def _first_run(able: Sequence[_Entry], place: Place, say: Say) -> None:
-    """Let imgbatch make everything once, for all tools that only look at it."""
+    """Let imgbatch make everything once, for all tools that only check it."""
     for entry in able:
         if entry.peer.makes_pictures:
             entry.task.out.mkdir(parents=True)
@@ -155,7 +155,7 @@ def _first_run(able: Sequence[_Entry], place: Place, say: Say) -> None:
 
 
 def _check(work: Work, entry: _Entry, say: Say) -> None:
-    """Enter what was found in the outputs."""
+    """Record what was found in the outputs."""
     if work.rerun or not entry.peer.makes_pictures:
         return
     verdict = quality.check(_references(entry.task.photos, work.make), entry.outputs(), work.make)

@@ -1,4 +1,4 @@
-"""The other sources, made of photographs: PNG, very small JPEGs, a mixture, a single file.
+"""The other sources, derived from photographs: PNG, very small JPEGs, a mixture, a single file.
 
 Made once, and kept in the work folder for the next time.
 """
@@ -24,7 +24,7 @@ PNG_SHARE = 0.6
 """PNG for each photo."""
 PNG_MEGAPIXELS = (8.0, 16.0)
 PNG_DIFFERENT = 12
-"""So many are made, half of them with alpha; others are links to these."""
+"""This many are made, half of them with alpha; others are links to these."""
 
 SMALL_SHARE = 200
 """JPEGs of 160 pixels for each photo."""
@@ -40,7 +40,7 @@ _MIXED_OPTIONS: dict[str, dict[str, Any]] = {
     "TIFF": {"compression": "tiff_lzw"},
 }
 
-# Goes into the folders' names: what an older version made is not taken for these.
+# Part of the folders' names, so that what an older version made is not reused.
 _RECIPE = "1"
 
 Say = Callable[[str], None]
@@ -49,16 +49,16 @@ Say = Callable[[str], None]
 def gathered(
     kind: Source, photos: Sequence[Path], mixed: Path | None, work: Path, say: Say
 ) -> tuple[Path, ...]:
-    """The sources of a kind, as many as belong to so many `photos`, alone in their folder.
+    """The sources of a kind, as many as belong to this number of `photos`, alone in their folder.
 
-    `mixed` is the folder whose JPEGs go into the mixture; None takes the photos. Raises
+    `mixed` is the folder whose JPEGs go into the mixture; None uses the photos. Raises
     NoPhotosError if it has none.
     """
     if kind == "photos":
         return tuple(photos)
     origin = jpegs(mixed) if kind == "mixed" and mixed else list(photos)
-    told = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in origin]
-    digest = hashlib.sha256(repr((_RECIPE, kind, len(photos), told)).encode()).hexdigest()[:12]
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in origin]
+    digest = hashlib.sha256(repr((_RECIPE, kind, len(photos), states)).encode()).hexdigest()[:12]
     folder = work / f"{kind.replace(' ', '-')}-{digest}"
     if not folder.exists():
         say(f"making the sources of kind {kind!r} in {folder}")
@@ -99,7 +99,7 @@ def _png(photos: Sequence[Path], count: int, folder: Path) -> None:
 
 
 def _cut_out(size: tuple[int, int]) -> Image.Image:
-    """An ellipse with soft edges, as of an object cut out of its background."""
+    """An ellipse with soft edges, like an object cut out of its background."""
     across = np.linspace(-1, 1, size[0], dtype=np.float32)[None, :]
     down = np.linspace(-1, 1, size[1], dtype=np.float32)[:, None]
     inside = np.clip((0.9 - np.hypot(across, down)) * 40, 0, 1)
@@ -107,7 +107,7 @@ def _cut_out(size: tuple[int, int]) -> Image.Image:
 
 
 def write_small(photos: Sequence[Path], count: int, folder: Path) -> None:
-    """So many JPEGs of 160 pixels, of which 500 are different: crops of the photos."""
+    """This many JPEGs of 160 pixels, of which 500 are different: crops of the photos."""
     made: list[bytes] = []
     different = min(count, SMALL_DIFFERENT)
     crops = -(-different // len(photos))
@@ -161,7 +161,7 @@ def _mixed(photos: Sequence[Path], count: int, folder: Path) -> None:
 
 
 def _in_threads(make: Callable[[int], None], numbers: Iterable[int]) -> None:
-    # Pillow works without the interpreter's lock. No more than 4, for memory.
+    # Pillow releases the GIL. No more than 4, because of memory.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for _ in pool.map(make, numbers):
             pass

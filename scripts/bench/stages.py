@@ -1,8 +1,8 @@
 """Where the time of one photo goes: CPU milliseconds of one core, stage by stage.
 
-The stages are the library calls of bench/floor.py, timed one by one in this process; what
-imgbatch takes beyond them is the difference to the command itself. Beside them stands what
-libjpeg-turbo's own programs take for the codec's part alone, and what sharp takes for everything.
+The stages are the library calls of bench/floor.py, timed one by one in this process; the rest of
+imgbatch's time is the difference from the command itself. For comparison, libjpeg-turbo's own
+programs do the codec's part alone, and sharp does everything.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.works import Make
 PHOTOS = 12
 ROUNDS = 3
 TIMES = 3
-"""How many times the photos a command gets in the longer of its two runs."""
+"""The factor for the number of photos in the longer of the two runs of a command."""
 
 COMMANDS = {"imgbatch": "imgbatch, one job", "floor": "the bare loop", "sharp": "sharp"}
 
@@ -39,14 +39,14 @@ Say = Callable[[str], None]
 
 
 class FailedError(Exception):
-    """A command that is measured failed."""
+    """A measured command failed."""
 
 
 def measured(photos: Sequence[Path], place: Place, say: Say) -> list[tuple[str, float]]:
     """Milliseconds of CPU for each stage, and for whole commands. Raises FailedError.
 
     Medians over the photos and a few rounds, in which everything has its turn. A command is run on
-    all photos and on three times as many: the difference is what photos cost without start-up.
+    all photos and on three times as many: the difference is the cost of photos without start-up.
     """
     from imgbatch.running import worker
 
@@ -173,6 +173,6 @@ def _usual_cpu(command: Command) -> float:
 
 @contextmanager
 def _folder(place: Place) -> Iterator[Path]:
-    """A folder beside the photos, on the same disk, so that links to them can be made."""
+    """A folder next to the photos, on the same disk, so that links to them can be made."""
     with tempfile.TemporaryDirectory(prefix="stages-", dir=place.work) as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""What starting imgbatch costs, beside importing click, which it cannot do without."""
+"""What starting imgbatch costs, compared with importing click, which it cannot avoid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STARTUPS = 20
 
 
 def measured(place: Place, say: Callable[[str], None]) -> str:
-    """A table of milliseconds; empty, after a word of it, if one of the two cannot be run."""
+    """A table of milliseconds; empty, after a message, if one of the two cannot be run."""
     commands = {
         "imgbatch --version": Command((place.python, "-m", "imgbatch", "--version"), folder=ROOT),
         'python -c "import click"': Command((place.python, "-c", "import click"), folder=ROOT),

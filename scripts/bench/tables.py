@@ -17,11 +17,11 @@ DETAILS = (
 )
 LEFT = ("row", "work", "imgbatch", "best peer", "tool", "version", "notes")
 BUSY = 0.1
-"""From so many processors on, other programs disturb."""
+"""From this many busy processors on, other programs distort the results."""
 
 
 def summary(results: Results, *, markdown: bool) -> str:
-    """One line a row: imgbatch beside the best peer."""
+    """One line per row: imgbatch against the best peer."""
     return table(SUMMARY, [_summary(row) for row in results.in_order()], markdown=markdown)
 
 
@@ -128,7 +128,7 @@ def _similarity(tool: Tool) -> str:
 
 
 def table(head: Sequence[str], cells: Sequence[Sequence[str]], *, markdown: bool) -> str:
-    """The cells below their heads; words to the left, numbers to the right."""
+    """The cells below their headings; words left-aligned, numbers right-aligned."""
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     layout = list(zip(widths, ["<" if name in LEFT else ">" for name in head], strict=True))
 

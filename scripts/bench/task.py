@@ -1,4 +1,4 @@
-"""What a tool is told to do, and where tools are looked for."""
+"""What a tool has to do, and where tools are looked for."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Place:
 
     @property
     def pythons(self) -> tuple[str, ...]:
-        """Interpreters that may know pyvips and imgp, the first choice first."""
+        """Interpreters that may have pyvips and imgp, the first choice first."""
         return (str(self.work / "venv" / "bin" / "python"), self.python, sys.executable)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every tool is told to do; `out` is for this tool alone and empty."""
+    """What every tool has to do; `out` is for this tool alone and empty."""
 
     photos: tuple[Path, ...]
     out: Path
@@ -59,17 +59,17 @@ class Task:
 
     @property
     def folder(self) -> Path:
-        """Where the photos are, and nothing else."""
+        """The folder with the photos, and nothing else."""
         return self.photos[0].parent
 
     @property
     def box(self) -> str:
-        """The largest size as ImageMagick's relatives write it."""
+        """The largest size as ImageMagick and its relatives write it."""
         return f"{self.make.size}x{self.make.size}"
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What our own small programs for one size of JPEG take."""
+        """The arguments of our own small programs for one size of JPEG."""
         numbers = (self.make.size, self.make.quality, int(OPTIMIZE))
         return (str(self.folder), str(self.out), *map(str, numbers))
 
@@ -88,19 +88,20 @@ class Task:
             # The longest command line that xargs composes by itself holds 13,000 names or fewer.
             ("xargs", "-0", "-s", "1000000", "-n", str(batch), "-P", str(self.jobs), *argv),
             environment,
-            # Names alone: `gm mogrify` puts the whole path it was given below its output folder.
+            # Names alone: `gm mogrify` recreates the whole path it was given below its output
+            # folder.
             self.folder,
             self.names,
         )
 
     @property
     def names(self) -> bytes:
-        """The photos' names, each ended by a NUL."""
+        """The photos' names, each terminated by a NUL."""
         return b"".join(os.fsencode(photo.name) + b"\0" for photo in self.photos)
 
 
 def plain_name(task: Task, photo: Path, size: int | None) -> str:
-    """Where most tools put an output: its size is told where there are several."""
+    """Where most tools put an output; with several sizes the name has the size."""
     number = f"-{size}" if len(task.make.sizes) > 1 else ""
     return f"{photo.stem}{number}{task.make.suffix}"
 
@@ -113,7 +114,7 @@ def nothing_to_prepare(place: Place, task: Task) -> None:
 class Peer:
     """One tool. `version` raises NotInstalledError; `prepare` is not measured.
 
-    `jobs` are its own, whatever the others have.
+    `jobs` is its own number, whatever the others have.
     """
 
     name: str
@@ -136,7 +137,7 @@ def said(*argv: str, folder: Path | None = None) -> str:
         raise NotInstalledError(f"{argv[0]} cannot be run: {error}") from error
     lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
     if done.returncode != 0:
-        # Of a traceback the last line is the one that says something.
+        # The last line of a traceback is the informative one.
         raise NotInstalledError(lines[-1][:100] if lines else f"exit code {done.returncode}")
     return lines[0] if lines else ""
 
@@ -151,7 +152,6 @@ def program(name: str) -> str:
 
 
 def python_with(place: Place, module: str) -> str:
-    """The first interpreter that can import `module`."""
     for python in dict.fromkeys(place.pythons):
         if Path(python).exists():
             try:

@@ -16,7 +16,7 @@ SEPIA = [[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]]
 
 
 def operations(pyvips: Any, image: Any, mark: Any) -> dict[str, Any]:
-    """What does the same, or what photographers would take for it."""
+    """The same operations, or what photographers would use instead."""
     width, height = image.width, image.height
     levels = pyvips.Image.identity().linear(1.2, -10).cast("uchar")
     ramp = pyvips.Image.identity().linear(0.25, 0).cast("uchar").linear(4, 0).cast("uchar")

@@ -1,4 +1,4 @@
-"""The works that are measured: what is made of which photos, by whom, and how fast it should be."""
+"""The work that is measured: what is made of which photos, by which tools, and the goals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PNG_LEVEL = 2
 
 @dataclass(frozen=True)
 class Make:
-    """What becomes of each source. `sizes` are sides of boxes, the largest first; none: as it is.
+    """What is made of each source. `sizes` are sides of boxes, the largest first; none: unchanged.
 
     `quality` is the encoder's own number; PNG has none. `format` None keeps the source's.
     """
@@ -40,17 +40,17 @@ class Make:
 
     @property
     def size(self) -> int | None:
-        """The largest size, where there is one."""
+        """The largest size, if there is one."""
         return self.sizes[0] if self.sizes else None
 
 
 @dataclass(frozen=True)
 class Work:
-    """A row of the table: `goal` is what the ratio `ours` ÷ best peer should be at most.
+    """A row of the table: `goal` is the highest acceptable ratio of `ours` ÷ best peer.
 
-    With `at_least` it should be at least that. `size_goal` is the same for the bytes that are
-    written. `cold` empties the page cache before each run; `rerun` keeps what the run before has
-    made; `unfair` names the peers that do something else, and says what.
+    With `at_least` it is the lowest. `size_goal` is the same for the bytes written. `cold` empties
+    the page cache before each run; `rerun` keeps what the previous run has made; `unfair` names the
+    peers that do something else, and says what.
     """
 
     row: str
@@ -196,7 +196,7 @@ ROWS = {work.row: work for work in WORKS}
 def chosen(text: str) -> tuple[Work, ...]:
     """The works of a list such as `1,5,6a`, or of `all`; a number alone means all its letters.
 
-    Raises KeyError with the word that is no row.
+    Raises KeyError with the word that is not a row.
     """
     if text == "all":
         return WORKS

@@ -1,1 +1,1 @@
-"""Tools for those who change imgbatch: `scripts/tool NAME` runs one."""
+"""Developer tools: `scripts/tool NAME` runs one."""

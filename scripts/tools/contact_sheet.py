@@ -1,4 +1,4 @@
-"""scripts/tool contact_sheet BEFORE AFTER OUT.png: originals beside their finished pictures."""
+"""scripts/tool contact_sheet BEFORE AFTER OUT.png: originals next to their finished pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 @dataclass(frozen=True)
 class Shown:
-    """A file's thumbnail and what stands below it."""
+    """A file's thumbnail and the caption below it."""
 
     thumbnail: Image.Image
     caption: str
@@ -35,11 +35,11 @@ def pictures(folder: Path) -> Iterator[Path]:
 
 
 def shown(path: Path) -> Shown:
-    """A file as it is meant to be seen; a grey cell if it cannot be."""
+    """A file as it should be seen; a grey cell if it cannot be read."""
     length = path.stat().st_size
     try:
         with Image.open(path) as image:
-            # Read from the header: turning the whole picture to learn its size would be slow.
+            # Read from the header: rotating the whole picture to learn its size would be slow.
             width, height = image.size
             if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
                 width, height = height, width
@@ -71,7 +71,6 @@ def thumbnail(image: Image.Image) -> Image.Image:
 
 
 def in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Colours as the embedded profile means them."""
     if profile is None or picture.mode not in ("RGB", "RGBA", "CMYK"):
         return picture
     mode = "RGB" if picture.mode == "CMYK" else picture.mode
@@ -89,12 +88,12 @@ def amount(length: int) -> str:
 
 
 def letters(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that Pillow brings along."""
+    """Pillow's own font."""
     return ImageFont.load_default(size=size)
 
 
 def printable(text: str) -> str:
-    """The text without marks: that font has hardly a letter beyond ASCII."""
+    """The text in ASCII: that font has hardly any other characters."""
     plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
     kept = (letter for letter in plain if not unicodedata.combining(letter))
     return "".join(letter if letter.isascii() or letter == "·" else "?" for letter in kept)

@@ -1,15 +1,15 @@
-"""Sends damaged pictures through the real command, as long as one likes.
+"""Runs damaged pictures through the real command, for as long as desired.
 
-    scripts/tool fuzz                                   ten minutes, a seed of its own
+    scripts/tool fuzz                                   ten minutes, a random seed
     scripts/tool fuzz --minutes 60 --seed 7             the same files as every run with seed 7
     scripts/tool fuzz --corpus ~/Pictures --keep found  damages those too; keeps what it finds
 
-Files of every format that this Pillow writes are damaged (tests/toolkit/mutations.py says how)
-and given to `python -m imgbatch` in batches, with changing commands. After each batch: the exit
-code is 0 or 1, every input has one row, done or failed; no worker died, no failure is a mistake in
-imgbatch, no traceback was printed, no temporary file is left, and every output opens whole, as
-large as its row says. What breaks that is kept with its damage and its row, a few of each sort.
-The exit code is 1 if there was anything.
+Files of every format that this Pillow writes are damaged (see tests/toolkit/mutations.py) and given
+to `python -m imgbatch` in batches, with changing commands. After each batch, the exit code must be
+0 or 1 and every input must have one row, done or failed; no worker has died, no failure is a bug in
+imgbatch, no traceback was printed, no temporary file is left, and every output opens whole, at the
+size its row states. Whatever breaks these rules is kept with its damage and its row, a few of each
+sort. The exit code is 1 if anything was found.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ BATCH: Final = 300
 BATCH_SECONDS: Final = 900
 """After this long a run counts as hanging: each picture has a time limit of its own."""
 LARGEST: Final = 2_000_000
-"""Larger files of a corpus are left out: they would take the time of hundreds of small ones."""
+"""Larger files of a corpus are omitted: each would take the time of hundreds of small ones."""
 KEPT_OF_A_SORT: Final = 3
 
-# Every line is one run; {options} are limits, where the command has them.
+# Every line is one run; {options} are limits, if the command has them.
 COMMANDS: Final = tuple(
     line.split()
     for line in (
@@ -64,7 +64,7 @@ COMMANDS: Final = tuple(
         "convert -f jpeg --metadata no-gps",
     )
 )
-# Options that a command may not have yet, and what they are given here.
+# Options that a command may not have yet, and the values given to them here.
 LIMITS: Final = {"--timeout": "20", "--max-pixels": "20000000"}
 SALVAGE: Final = "--salvage"
 
@@ -76,7 +76,7 @@ CRASHES: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A damaged file: where it stands, from what it was made, and how."""
+    """A damaged file: its path, what it was made from, and how."""
 
     path: Path
     origin: str
@@ -85,7 +85,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that must not be: what, and of which input, where that is known."""
+    """Something that must not happen: what, and to which input, if known."""
 
     what: str
     one: Input | None = None
@@ -93,13 +93,13 @@ class Finding:
 
     @property
     def sort(self) -> str:
-        """The same for findings that have, most likely, the same cause."""
+        """A key shared by findings that most likely have the same cause."""
         return re.sub(r"0x[0-9a-fA-F]+|b?'[^']*'|/\S+|\d+", "…", self.what)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What the whole session came to."""
+    """The result of the whole session."""
 
     keep: Path
     inputs: int = 0
@@ -155,11 +155,11 @@ def main() -> int:
                 if finding.one is None:
                     kept = tally.keep / f"batch-{number}"
                     shutil.copytree(place, kept, dirs_exist_ok=True)
-                    print(f"    {' '.join(command)}: all of it is in {kept}", flush=True)
+                    print(f"    {' '.join(command)}: everything is in {kept}", flush=True)
         number += 1
         found = sum(tally.findings.values())
         print(f"{tally.inputs} inputs, {tally.done} done, {found} findings", flush=True)
-    return told(tally, number)
+    return print_summary(tally, number)
 
 
 def parsed() -> argparse.Namespace:
@@ -168,7 +168,7 @@ def parsed() -> argparse.Namespace:
         description=words, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
-    parser.add_argument("--seed", type=int, default=None, help="of the random numbers")
+    parser.add_argument("--seed", type=int, default=None, help="default: a random one")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where findings are kept")
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="further files to damage")
     options = parser.parse_args()
@@ -178,7 +178,7 @@ def parsed() -> argparse.Namespace:
 
 
 def read_corpus(folder: Path) -> list[Specimen]:
-    """The pictures below a folder, by their suffix, that are not too large."""
+    """The pictures below a folder, by suffix, that are not too large."""
     return [
         Specimen(path.name, path.read_bytes())
         for path in sorted(folder.rglob("*"))
@@ -196,7 +196,7 @@ def commands() -> list[list[str]]:
         found.append([*words, *known])
         if SALVAGE in shown and len(found) % 3 == 0:
             found[-1].append(SALVAGE)
-    # One with all limits as they are by default.
+    # One with all limits at their defaults.
     return [*found, list(COMMANDS[0])]
 
 
@@ -210,7 +210,7 @@ def plant(
 ) -> list[Input]:
     """Write the damaged files of one batch."""
     folder.mkdir()
-    # A quarter of them are made from the corpus, where there is one.
+    # A quarter of them are made from the corpus, if there is one.
     chosen = dealt(whole, BATCH - (BATCH // 4 if corpus else 0), rng)
     chosen += dealt(corpus, BATCH // 4, rng) if corpus else []
     inputs = []
@@ -225,7 +225,7 @@ def plant(
 def run(
     place: Path, command: Sequence[str], inputs: Sequence[Input], tally: Tally
 ) -> Iterator[Finding]:
-    """Send one batch through the command, and yield all that is wrong with what comes out."""
+    """Process one batch with the command, and yield everything that is wrong with the results."""
     output, report, errors = place / "out", place / "report.jsonl", place / "stderr"
     words = [*command, "--jobs", "2", "-o", str(output), "--report", str(report)]
     code = finished(words, place / "in", errors)
@@ -258,7 +258,7 @@ def run(
 
 
 def finished(words: Sequence[str], folder: Path, errors: Path) -> int | None:
-    """Run the command on a folder; its exit code, None if it had to be killed."""
+    """Run the command on a folder; return its exit code, None if it had to be killed."""
     with errors.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "imgbatch", words[0], str(folder), *words[1:]],
@@ -315,13 +315,13 @@ def broken(output: dict[str, Any]) -> str | None:
         image = opens_whole(data)
     except Exception as error:
         return f"output {path.suffix} does not open: {type(error).__name__}: {error}"
-    told = (output["width"], output["height"], output["bytes"])
-    if told != (*image.size, len(data)):
-        return f"output {path.suffix} is {(*image.size, len(data))}, its row says {told}"
+    stated = (output["width"], output["height"], output["bytes"])
+    if stated != (*image.size, len(data)):
+        return f"output {path.suffix} is {(*image.size, len(data))}, its row says {stated}"
     return None
 
 
-def told(tally: Tally, batches: int) -> int:
+def print_summary(tally: Tally, batches: int) -> int:
     failed = sum(tally.failed.values())
     print(f"\n{tally.inputs} inputs in {batches} batches: {tally.done} done, {failed} failed")
     for kind, count in tally.failed.most_common():

@@ -48,12 +48,10 @@ EXIT_CODES: Final = """\
 
 
 def page() -> str:
-    """The whole text."""
     return "\n".join([HEAD, *commands(), *options(), EXIT_CODES])
 
 
 def commands() -> Iterator[str]:
-    """What each command does."""
     yield "## Commands\n"
     for name in group.list_commands(click.Context(group)):
         command = found(name)
@@ -64,7 +62,7 @@ def commands() -> Iterator[str]:
 
 
 def options() -> Iterator[str]:
-    """All options, under the headings of help."""
+    """All options, under the headings of the help."""
     yield "## Options\n"
     for heading in GROUPS:
         yield f"### {heading}\n"
@@ -74,15 +72,15 @@ def options() -> Iterator[str]:
             yield f"{names} {'have' if ' and ' in names else 'has'} none of these.\n"
         yield "| Option | In recipes | In Python | Default | Meaning |"
         yield "|---|---|---|---|---|"
-        yield from (row(one, told=not lacking) for one in settings)
+        yield from (row(one, in_heading=not lacking) for one in settings)
         yield ""
 
 
-def row(one: Setting, *, told: bool) -> str:
-    """What is said of one setting; with `told` the commands that lack it are known already."""
+def row(one: Setting, *, in_heading: bool) -> str:
+    """The row of one setting; with `in_heading` the commands that lack it are known already."""
     spelled = ", ".join(f"`{word}`" for word in one.options)
     value = value_of(one)
-    names = "" if told else commands_without(one)
+    names = "" if in_heading else commands_without(one)
     without = f"Not for {names}." if names else ""
     keys = {it.recipe_key for it in declared(OutputSettings).values()} | {"raw-preview"}
     cells = (
@@ -96,14 +94,14 @@ def row(one: Setting, *, told: bool) -> str:
 
 
 def value_of(one: Setting) -> str:
-    """What stands for its value: its metavar, or the words that it takes."""
+    """The placeholder of its value: its metavar, or its choices."""
     if one.metavar or one.kind == Flag():
         return one.metavar
     return one.kind.allowed.replace(", ", "|")
 
 
 def for_formats(one: Setting) -> str:
-    """Which formats have it, where not all do."""
+    """The formats that have it, unless all do."""
     if one.name not in get_args(formats.Setting):
         return ""
     rows = [row.label for row in formats.FORMATS if one.name in row.settings]
@@ -111,7 +109,7 @@ def for_formats(one: Setting) -> str:
 
 
 def commands_without(one: Setting) -> str:
-    """The commands that make pictures and do not have it."""
+    """The commands that make pictures but do not have it."""
     names = [
         f"`{name}`" for name in WORKING if one.name not in {it.name for it in found(name).params}
     ]
@@ -119,14 +117,13 @@ def commands_without(one: Setting) -> str:
 
 
 def found(name: str) -> click.Command:
-    """A command by its name."""
+    """A command by name."""
     command = group.get_command(click.Context(group), name)
     assert command is not None
     return command
 
 
 def main() -> int:
-    """Write the page, or print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", action="store_true", help="print the page, write nothing")
     if parser.parse_args().text:

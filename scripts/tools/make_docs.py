@@ -40,7 +40,7 @@ profile, on 8 bits a channel (16 bits are reduced, with a warning).
 This page is written by `scripts/tool make_docs`.
 """
 
-# Pictures that show more of an operation than the landscape that is taken for the others.
+# Pictures that show an operation better than the landscape that is used for the others.
 SOURCES: Final = {
     "smart-crop": "lake-with-gps.jpg",
     "vibrance": "lake-with-gps.jpg",
@@ -49,14 +49,12 @@ SOURCES: Final = {
 
 
 def page() -> str:
-    """The whole text."""
     kinds = names()
     index = " · ".join(f"[{name}](#{name})" for name in kinds)
     return "\n".join([HEAD, index, "", *(section(name, kind) for name, kind in kinds.items())])
 
 
 def section(name: str, kind: type[Operation]) -> str:
-    """What is said of one operation."""
     words = kind.example or name
     lines = [f"## {name}", "", inspect.getdoc(kind) or "", ""]
     lines += [f"![`{words}`: before and after](operations/{name}.webp)", "", f"`{words}`", ""]

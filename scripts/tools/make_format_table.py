@@ -2,7 +2,7 @@
 
 Each cell is what another program finds in the output of a real run: Pillow, tifffile and
 imagecodecs read the pixels, exiftool the metadata (it has to be installed). The exit code is 1 if
-anything was lost without a warning. Warnings of losses that there are not are listed, too.
+anything was lost without a warning. Warnings of losses that did not occur are listed, too.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ UNFOUNDED: Final = "UNFOUNDED"
 
 EXACT: Final = 0.75
 LOSSY: Final = {"jpeg": 6, "webp": 6, "avif": 6, "heif": 6, "jpeg2000": 2, "gif": 3}
-"""How far off, in levels, the pixels of these may be; a profile that is ignored is 8 or more."""
+"""The allowed error of their pixels, in levels; an ignored profile gives 8 or more."""
 
 WITHOUT_RESOLUTION: Final = frozenset({"gif", "ppm", "qoi", "ico", "tga"})
-"""The formats that have no place for it, not even in EXIF."""
+"""The formats that cannot hold it, not even in EXIF."""
 
 ASPECTS: Final = (
     *("pixels", "alpha", "depth", "ICC", "EXIF", "XMP", "IPTC", "resolution", "comment", "frames"),
@@ -57,7 +57,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of source: its suffix, its bytes, and what it has beside 8-bit opaque pixels."""
+    """A kind of source: its suffix, its bytes, and what it has beyond opaque 8-bit pixels."""
 
     name: str
     suffix: str
@@ -80,7 +80,7 @@ def rgba() -> NDArray[np.uint8]:
 
 
 def holes() -> NDArray[np.uint8]:
-    """Transparency that is all or nothing."""
+    """Binary transparency."""
     return np.dstack([scene(*SIZE), np.where(alpha_ramp() < 128, 0, 255).astype(np.uint8)])
 
 
@@ -92,7 +92,7 @@ def moving(pixels: NDArray[np.uint8], format_name: str, **options: Any) -> bytes
 
 
 def with_everything(format_name: str) -> bytes:
-    """A JPEG, PNG, WebP, AVIF or TIFF file with all that it can hold."""
+    """A JPEG, PNG, WebP, AVIF or TIFF file with everything that it can hold."""
     colours = scene(*SIZE)
     exif = pictures.exif_block(orientation=1, thumbnail=b"", size=SIZE).block
     packet, icc = pictures.xmp_packet(), pictures.wide_gamut_profile()
@@ -141,7 +141,7 @@ def deep_file(suffix: str, channels: int, icc: bytes | None = None) -> bytes:
 
 
 def with_gamma(png: bytes, gamma: float) -> bytes:
-    """A PNG with a gAMA chunk (PNG, 11.3.2.2) behind its header."""
+    """A PNG with a gAMA chunk (PNG, 11.3.2.2) after its header."""
     chunk = b"gAMA" + struct.pack(">I", round(gamma * 100_000))
     return png[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
 
@@ -152,7 +152,6 @@ def heic(pixels: NDArray[np.uint8], **options: Any) -> bytes:
 
 
 def kinds() -> Iterator[Kind]:
-    """All of them, freshly made and always the same."""
     colours, grey = scene(*SIZE), scene(*SIZE)[:, :, 1]
     most = frozenset({"ICC", "EXIF", "XMP"})
     full = most | {"IPTC", "resolution"}
@@ -245,7 +244,7 @@ def _lab(colours: NDArray[np.uint8]) -> Image.Image:
     return transform.apply(Image.fromarray(colours))
 
 
-# Looking at files, without imgbatch
+# Reading files, without imgbatch
 
 
 @dataclass(frozen=True)
@@ -262,7 +261,7 @@ class Seen:
 
 
 def seen(data: bytes, suffix: str) -> Seen:
-    """A file as Pillow, and for 16 bits of colour tifffile and imagecodecs, read it."""
+    """A file as read by Pillow, or for 16-bit colour by tifffile and imagecodecs."""
     deep = _deep(data, suffix)
     with Image.open(BytesIO(data)) as image:
         icc = image.info.get("icc_profile")
@@ -365,13 +364,13 @@ def smaller(frame: Floats) -> Floats:
 
 
 def on_white(frame: Floats) -> Floats:
-    """Straight colours and alpha, laid over white."""
+    """Straight colours and alpha, composited over white."""
     share = frame[:, :, 3:] / 255
     return frame[:, :, :3] * share + 255 * (1 - share)
 
 
-def told_by_exiftool(folder: Path) -> dict[str, dict[str, Any]]:
-    """The tags of every file below, by its path there."""
+def exiftool_tags(folder: Path) -> dict[str, dict[str, Any]]:
+    """The tags of every file below a folder, by relative path."""
     run = subprocess.run(
         [programs.path_of("exiftool"), "-json", "-G1", "-a", "-n", "-r", "-ee", str(folder)],
         capture_output=True,
@@ -383,9 +382,10 @@ def told_by_exiftool(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _exif(key: str) -> bool:
-    """Whether a tag is of EXIF, but not on the pixels' layout or size, which are others now.
+    """Whether a tag belongs to EXIF, but does not concern the layout or size of pixels, which
+    change.
 
-    DCF's index R98 ("sRGB") is none: it goes if a profile of other colours stands beside it.
+    DCF's index R98 ("sRGB") does not: it is removed if there is a profile of other colours.
     """
     directory, _, name = key.partition(":")
     if directory == "IFD0":
@@ -399,7 +399,7 @@ _TOLD: Final[dict[str, Callable[[str], bool]]] = {
     "IPTC": lambda key: key.startswith("IPTC:"),
     "comment": lambda key: key.endswith(":Comment"),
 }
-# A format's own place for a resolution, and its unit in inches; else it is in EXIF or TIFF.
+# A format's own resolution, and its unit in inches; else it is in EXIF or TIFF.
 _RESOLUTIONS: Final = {
     "jpeg": ("JFIF:XResolution", 1),
     "png": ("PNG-pHYs:PixelsPerUnitX", 0.0254),
@@ -427,7 +427,7 @@ def at_300_dpi(tags: dict[str, Any], target: str) -> bool:
 
 @dataclass
 class Pair:
-    """What became of a kind of source in a format: a cell for each aspect."""
+    """What a kind of source became in a format: a cell for each aspect."""
 
     kind: Kind
     target: str
@@ -436,7 +436,7 @@ class Pair:
 
 
 def run(folder: Path, sources: list[Kind], targets: list[str]) -> Iterator[Pair]:
-    """Make every pair, and look at all outputs."""
+    """Make every pair, and inspect all outputs."""
     results = {}
     for number, kind in enumerate(sources):
         source = folder / "in" / f"{number:02}{kind.suffix}"
@@ -449,7 +449,7 @@ def run(folder: Path, sources: list[Kind], targets: list[str]) -> Iterator[Pair]
             (results[number, target],) = imgbatch.run(
                 recipe, [source], output=folder / "out" / target, jobs=1
             )
-    told, tags = told_by_exiftool(folder / "in"), told_by_exiftool(folder / "out")
+    told, tags = exiftool_tags(folder / "in"), exiftool_tags(folder / "out")
     for (number, target), result in results.items():
         kind = sources[number]
         warnings: list[str] = sorted({notice.kind for notice in result.notices})
@@ -471,9 +471,9 @@ def run(folder: Path, sources: list[Kind], targets: list[str]) -> Iterator[Pair]
 
 @dataclass
 class Look:
-    """A look at an output: the tags of its source and its own, as exiftool tells them.
+    """An inspection of an output: its tags and those of its source, as exiftool lists them.
 
-    `founded` are the kinds of warnings that tell of a loss there is.
+    `founded` are the kinds of warnings about losses that did occur.
     """
 
     kind: Kind
@@ -484,7 +484,7 @@ class Look:
     founded: set[str] = field(default_factory=set)
 
     def cells(self, notices: Sequence[Notice]) -> dict[str, str]:
-        """What each aspect of the source came to."""
+        """What each aspect of the source became."""
         kind, target = self.kind, self.target
         after = seen(self.path.read_bytes(), self.path.suffix)
         before = seen(kind.data, kind.suffix) if kind.suffix != ".dng" else None
@@ -509,7 +509,7 @@ class Look:
         if "ICC" in kind.has:
             if before is None or before.icc is None:
                 raise ValueError(f"{kind.name} has no profile")
-            # That colours are the same is seen in the pixels.
+            # Whether colours are the same is seen in the pixels.
             told["ICC"] = "kept" if after.icc == before.icc else "converted"
         for aspect in ("EXIF", "XMP", "IPTC", "comment"):
             if aspect in kind.has:
@@ -557,7 +557,7 @@ def _alpha(before: Seen, after: Seen, target: str) -> str:
 
 
 def _closeness(before: Seen, after: Seen, target: str) -> str:
-    """The mean error in levels of sRGB, of all frames that are there, over white."""
+    """The mean error in levels of sRGB, of all frames that exist, over white."""
     errors = []
     for frame, made in zip(before.frames, after.frames, strict=False):
         if made.shape[:2] != SMALLER[::-1]:
@@ -565,7 +565,7 @@ def _closeness(before: Seen, after: Seen, target: str) -> str:
         wanted = smaller(frame)
         off = np.abs(on_white(made) - (wanted[:, :, :3] + 255 - wanted[:, :, 3:]))
         if target == "gif":
-            # Half transparency, which it cannot have, is told of in another column.
+            # The lack of partial transparency is reported in another column.
             off = off[np.isin(np.rint(wanted[:, :, 3]), (0, 255))]
         errors.append(off.mean())
     worst = max(errors)
@@ -579,7 +579,6 @@ def _closeness(before: Seen, after: Seen, target: str) -> str:
 
 
 def page(pairs: list[Pair]) -> str:
-    """docs/formats.md."""
     lines = [
         "# What is kept from format to format",
         "",
@@ -636,7 +635,7 @@ def page(pairs: list[Pair]) -> str:
 
 
 def _bounds() -> Iterator[tuple[str, int, str]]:
-    """The bounds of `imaging/limits.py`, with what is said of them there."""
+    """The limits of `imaging/limits.py`, with their descriptions there."""
     body = ast.parse(Path(limits.__file__).read_text("utf-8")).body
     for bound, said in itertools.pairwise(body):
         if isinstance(bound, ast.AnnAssign) and isinstance(said, ast.Expr):

@@ -1,7 +1,7 @@
-"""scripts/tool make_samples [DIR]: make the sample pictures, each for one thing a folder may hold.
+"""scripts/tool make_samples [DIR]: make the sample pictures, each for one kind of file.
 
 Every picture is computed; nothing is photographed, downloaded or copied. With the same versions
-of Pillow and NumPy each run writes the same bytes. DIR is sample_images if it is left away.
+of Pillow and NumPy each run writes the same bytes. DIR defaults to sample_images.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def noise(seed: int, height: int, width: int, roughness: float) -> Array:
 
 
 def ridge(seed: int, width: int, roughness: float) -> Array:
-    """A mountain ridge: fractal noise in one dimension, without a jump between the ends."""
+    """A mountain ridge: fractal noise in one dimension, seamless at the ends."""
     row: Array = noise(seed, 1, width, roughness)[0]
     return row
 
@@ -94,10 +94,10 @@ def landscape(seed: int, width: int, height: int, *, evening: bool = False) -> I
 
 
 def detail(width: int, height: int) -> Image.Image:
-    """A zone plate, whose rings reach the finest detail, beside foliage and text."""
+    """A zone plate, whose rings reach the finest detail, next to foliage and text."""
     x = np.arange(width)[None, :] - width * 0.36
     y = np.arange(height)[:, None] - height * 0.5
-    # The rings fade out before they grow finer than pixels: no moiré in the sample itself.
+    # The rings fade out before they get finer than pixels: no moiré in the sample itself.
     radius = np.hypot(x, y)
     contrast = np.clip((height * 0.48 - radius) / (height * 0.06), 0, 1)
     rings = 127.5 + 127.5 * contrast * np.cos(np.pi * radius**2 / height)
@@ -118,7 +118,7 @@ def detail(width: int, height: int) -> Image.Image:
 
 
 def portrait(orientation: int) -> Image.Image:
-    """Somebody before a wall with skin tones and a colour chart, an arrow, and a number."""
+    """A person before a wall with skin tones and a colour chart, an arrow, and a number."""
     width, height = 800, 1200
     rows = np.linspace(0, 1, height)[:, None] + np.zeros((1, width))
     wall = np.array((150, 164, 172), float) + noise(60, height, width, 1.2)[..., None] * 7
@@ -148,7 +148,7 @@ def portrait(orientation: int) -> Image.Image:
 
 
 def logo(width: int, height: int) -> Image.Image:
-    """A badge with soft edges and text on nothing."""
+    """A badge with soft edges and text on a transparent background."""
     alpha = Image.new("L", (width * 2, height * 2))
     draw = ImageDraw.Draw(alpha)
     draw.ellipse((width * 0.4, height * 0.15, width * 1.6, height * 1.85), fill=255)
@@ -194,16 +194,16 @@ def frames(count: int, size: int) -> list[Image.Image]:
 
 
 def letters(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that Pillow brings along."""
+    """Pillow's own font."""
     return ImageFont.load_default(size=size)
 
 
 def to_image(picture: Array) -> Image.Image:
-    """Rounded and clipped to 8 bits."""
+    """Round and clip to 8 bits."""
     return Image.fromarray(np.clip(np.rint(picture), 0, 255).astype(np.uint8))
 
 
-# --- what travels with them --------------------------------------------------------------------
+# --- metadata ----------------------------------------------------------------------------------
 
 
 def exif(orientation: int = 1, *, gps: bool = False) -> Image.Exif:
@@ -241,7 +241,7 @@ def with_thumbnail(block: bytes, thumbnail: Image.Image) -> bytes:
     entries = ((0x0103, 3, 6), (0x0201, 4, second + 42), (0x0202, 4, len(buffer.getvalue())))
     tiff += struct.pack(order + "H", len(entries))
     for tag, kind, value in entries:
-        # A SHORT stands in the first half of its four bytes.
+        # A SHORT is in the first half of its four bytes.
         field = struct.pack(
             order + ("HH" if kind == 3 else "I"), *((value, 0) if kind == 3 else (value,))
         )

@@ -1,9 +1,9 @@
-"""scripts/tool measure_memory [MEGAPIXELS [WORD ...]]: peaks of memory beside their estimates.
+"""scripts/tool measure_memory [MEGAPIXELS [WORD ...]]: peaks of memory against their estimates.
 
-Prints, for what has one of the WORDs in its name, bytes per pixel as measured and as estimated by
-imgbatch, for decoding and for operations and encoding, the decoded picture included. Exits with 1
-if a peak is higher than its estimate, or the estimate of 1 MP or more higher than 2.5 times the
-peak and 5 MB. Linux only.
+Prints, for cases with one of the WORDs in their names, bytes per pixel as measured and as estimated
+by imgbatch, for decoding and for operations and encoding, including the decoded picture. Exits with
+1 if a peak exceeds its estimate, or if the estimate for 1 MP or more exceeds 2.5 times the peak
+plus 5 MB. Linux only.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def deep(image: Image.Image, mode: str = "RGB") -> np.ndarray[Any, np.dtype[np.u
 
 
 def in_16_bits(image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint16]]:
-    """With noise in the lower byte, as a camera's has it."""
+    """With noise in the lower byte, as from a camera."""
     levels = np.asarray(image).astype(np.uint16) << 8
     return (levels + np.random.default_rng(2).integers(0, 256, levels.shape)).astype(np.uint16)
 
@@ -208,7 +208,7 @@ PIXELS = ("L", "LA", "RGB", "RGBA", "CMYK", "I;16")
 FILTERS = ("brightness", "sepia", "saturation", "sharpen", "blur", "grayscale", "autocontrast")
 MOVES, GREYS = ("flip", "border", "smart-crop"), ("L", "LA", "I;16")
 WORK: dict[str, tuple[dict[str, Any], str]] = {
-    # A name, the words of the recipe, and the mode of the decoded picture.
+    # A name, the settings of the recipe, and the mode of the decoded picture.
     **{f"{f} {m}": ({"filters": [f], "format": "tga"}, m) for f in FILTERS for m in PIXELS},
     **{f"{f} to tiff {m}": ({"filters": [f], "format": "tiff"}, m) for f in MOVES for m in GREYS},
     **{f"to sRGB {m}": ({"profile": "srgb", "format": "tga"}, m) for m in ("RGB", "CMYK")},
@@ -228,7 +228,7 @@ WORK: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def scene(megapixels: float) -> Image.Image:
-    """Soft colours with a little noise, 3:2, as a photograph has it."""
+    """Soft colours with a little noise, 3:2, like a photograph."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5) // 16 * 16
     size = height * 3 // 2, height
     random = np.random.default_rng(1)
@@ -260,7 +260,7 @@ def working(name: str, scenes: Scenes) -> tuple[int, int]:
         decoded = Picture.of(in_mode(image, mode.removesuffix(";16") if mode in DEEP else mode))
         if mode in DEEP:
             decoded = decoded.with_pixels(Deep(deep(image, mode.removesuffix(";16"))))
-        # What is left of the small one is no part of it, either.
+        # What is left of the small one does not count either.
         picture, files = decoded, []
         before = reset_peak()
         for output in recipe.outputs:
@@ -291,22 +291,22 @@ def main() -> int:
     parser.add_argument("words", nargs="*", metavar="WORD")
     options = parser.parse_args()
     if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
-        # So that the C library gives back what is freed at once.
+        # So that the C library returns freed memory at once.
         os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
         os.execv(sys.executable, sys.orig_argv)
     return measured(options.megapixels, options.words)
 
 
 def measured(megapixels: float, words: list[str]) -> int:
-    """Print what is measured; 1 if a peak is higher than its estimate."""
+    """Print the measurements; return 1 if a peak is higher than its estimate."""
     missed = False
-    # A small one first, so that what is done once is no part of what is measured.
+    # A small one first, so that one-time work is not measured.
     scenes = scene(0.01), scene(megapixels)
     for measure, table in ((decoding, FILES), (working, WORK)):
         for name in table:
             if words and not any(word in name for word in words):
                 continue
-            # A process each, so that nothing that one leaves behind serves the next.
+            # A process each, so that nothing one leaves behind serves the next.
             if (child := os.fork()) == 0:
                 peak, estimate = (one / megapixels / 1e6 for one in measure(name, scenes))
                 what = f"{measure.__name__:9} {name:24}"

@@ -1,31 +1,31 @@
-"""Tortures imgbatch for long: what tests/torture does a few times is done hundreds of times here.
+"""Tortures imgbatch at length: what tests/torture does a few times is done hundreds of times here.
 
     scripts/tool torture                        everything, about ten minutes on two processors
     scripts/tool torture --kills 20 --disk 0    less of it
     scripts/tool torture --seed 7               the same moments again, as far as a machine repeats
     scripts/tool torture --faults               every system call and fault instead; half an hour
-    scripts/tool torture --faults --sample 60   so many of them
+    scripts/tool torture --faults --sample 60   only a sample of them
     scripts/tool torture --faults --only linkat:1:EIO:new-serial-job
 
-Four ordeals, each with random moments:
+Four ordeals, each at random moments:
 
-    kills      SIGKILL of the command; then a rerun, and the tree is that of an undisturbed run
+    kills      SIGKILL of the command; after a rerun, the tree is that of an undisturbed run
     in place   the same with --in-place, with and without --backup
     workers    SIGKILL of worker processes, again and again through one run of many files
     disk       an output disk that is too small, or that somebody else fills; then room again
 
-With --faults small jobs run under strace: new outputs, outputs that are remade, two of each source,
-and in place with a backup; one file in the command's own process, and four in two workers; and
-on a file system that knows no links. Each call that changes files (opening for writing, writing,
-syncing, linking, renaming, removing, …, and SQLite's and its locks) fails once with each of EIO,
-ENOSPC, EACCES and EINTR, and with what file systems say that lack something; or its process is
-killed as it makes it; or, of those that write, half is written and no file may get any larger
-(by a limit, since strace cannot write half). Then originals, outputs, backups, rows, exit code and
-words have to be true, and an ordinary rerun has to end as if nothing had been. A fault is named
+With --faults, small jobs run under strace: new outputs, remade outputs, two outputs of each source,
+in place with a backup, and on a file system without links; each with one file in the command's own
+process, and with four in two workers. Each call that changes files (opening for writing, writing,
+syncing, linking, renaming, removing, …, including SQLite's and its locks) fails once with each of
+EIO, ENOSPC, EACCES and EINTR, and with the errors of file systems that lack a feature; or its
+process is killed during the call; or a writing call writes half, after which no file may grow (by a
+limit, since strace cannot write half). Then originals, outputs, backups, rows, exit code and
+messages must be right, and an ordinary rerun must end as if nothing had happened. A fault is named
 CALL:INDEX:ERROR:WHERE, the INDEX-th such call that the thread WHERE makes.
 
-It prints what was tried, what went wrong, and exits with 1 if anything did. Linux only; the full
-disks need root, the faults need strace.
+Prints what was tried and what went wrong, and exits with 1 if anything did. Linux only; full disks
+need root, faults need strace.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ SHOWN = 5
 
 @dataclass
 class Tally:
-    """What an ordeal came to."""
+    """The result of an ordeal."""
 
     name: str
     tried: int = 0
@@ -79,7 +79,7 @@ class Tally:
     verdict: Verdict = field(default_factory=Verdict)
 
     def add(self, verdict: Verdict, what: str) -> None:
-        """Count one try, and say at once what went wrong."""
+        """Count one try, and print at once what went wrong."""
         self.tried += 1
         self.failed += bool(verdict.wrong())
         self.verdict.add(verdict)
@@ -96,7 +96,7 @@ class Tally:
 
 
 def main() -> int:
-    """Do what the arguments say; return the exit code."""
+    """Run the command line; return the exit code."""
     options = parsed()
     say(f"seed {options.seed}")
     if options.faults or options.only:
@@ -119,11 +119,11 @@ def main() -> int:
                 arena.mkdir()
                 ordeal(arena, count, chance, tallies[-1])
     except KeyboardInterrupt:
-        say("interrupted: this is what there is so far")
+        say("interrupted; results so far:")
     finally:
         wrong = sum(tally.failed for tally in tallies)
         if wrong:
-            say(f"what went wrong is kept in {place}")
+            say(f"failures are kept in {place}")
         else:
             shutil.rmtree(place, ignore_errors=True)
     heads = ("tries", "strikes", "survived", "lost", "broken", "others")
@@ -137,7 +137,6 @@ def main() -> int:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -147,15 +146,15 @@ def parsed() -> argparse.Namespace:
     add("--files", type=int, default=1000, metavar="N", help="in the run whose workers are killed")
     add("--disk", type=int, default=50, metavar="N", help="full disks (default: 50)")
     add("--seed", type=int, default=random.SystemRandom().randrange(10_000), metavar="N")
-    add("--faults", action="store_true", help="every fault of every call, instead of all that")
-    add("--sample", type=int, metavar="N", help="so many faults of all kinds, from everywhere")
+    add("--faults", action="store_true", help="every fault of every call, instead of the above")
+    add("--sample", type=int, metavar="N", help="a sample of this many faults, of all kinds")
     add("--only", type=Fault.parsed, action="append", default=[], metavar="FAULT", help="just this")
     add("--work", type=Path, metavar="DIR", help="where to work (default: the temporary folder)")
     return parser.parse_args()
 
 
 def say(text: str) -> None:
-    """To standard error: standard output has the table alone."""
+    """Print to standard error: standard output has only the table."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -165,7 +164,7 @@ def progress(tally: Tally, count: int) -> None:
 
 
 def torture_by_kills(place: Path, kills: int, chance: random.Random, tally: Tally) -> None:
-    """Kill, kill what goes on from there, and finish; again and again."""
+    """Kill, kill the run that continues, and finish; again and again."""
     arena = Arena(place)
     plant_mixed(arena, 60)
     whole = undisturbed(arena, *TWO_OUTPUTS)
@@ -203,7 +202,6 @@ def torture_in_place(place: Path, kills: int, chance: random.Random, tally: Tall
 
 
 def torture_workers(place: Path, files: int, chance: random.Random, tally: Tally) -> None:
-    """Kill workers all through one run."""
     arena = Arena(place)
     plant_innocents(arena.photos, files, side=140)
     whole = undisturbed(arena, *ONE_OUTPUT, *JOBS)
@@ -212,10 +210,10 @@ def torture_workers(place: Path, files: int, chance: random.Random, tally: Tally
 
 
 def torture_by_full_disks(place: Path, disks: int, chance: random.Random, tally: Tally) -> None:
-    """Disks of any size, and disks that get full meanwhile."""
+    """Disks of any size, and disks that fill up meanwhile."""
     problem = why_not_mount(place / "probe")
     if problem:
-        say(f"disk: left out: {problem}")
+        say(f"disk: skipped: {problem}")
         return
     arena = Arena(place)
     plant_mixed(arena, 60)
@@ -227,14 +225,14 @@ def torture_by_full_disks(place: Path, disks: int, chance: random.Random, tally:
 
 @dataclass
 class FaultsTally:
-    """What came of faults, by call and error."""
+    """Results of faults, by call and error."""
 
     tried: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: Counter[tuple[str, str]] = field(default_factory=Counter)
     astray: int = 0
 
     def add(self, trial: Trial) -> None:
-        """Count one, and say at once what went wrong."""
+        """Count one, and print at once what went wrong."""
         fault = trial.fault
         self.tried[fault.name, fault.error] += 1
         if self.tried.total() % 100 == 0:
@@ -244,7 +242,7 @@ class FaultsTally:
             say(f"astray: {fault}: {trial.astray}")
         if wrong := trial.verdict.wrong():
             self.wrong[fault.name, fault.error] += 1
-            say(f"WRONG: {trial.call}, again: scripts/tool torture --faults --only {fault}")
+            say(f"WRONG: {trial.call}; to repeat: scripts/tool torture --faults --only {fault}")
             for line in wrong[:SHOWN]:
                 say(f"  {line}")
 
@@ -281,7 +279,7 @@ def torture_by_faults(options: argparse.Namespace) -> int:
                 tally.add(trial)
             say(f"{scene.name}-{shape} is done: {tally}")
     except KeyboardInterrupt:
-        say("interrupted: this is what there is so far")
+        say("interrupted; results so far:")
     finally:
         for lane in lanes:
             lane.close()
@@ -295,9 +293,9 @@ def torture_by_faults(options: argparse.Namespace) -> int:
 def chosen(
     options: argparse.Namespace,
 ) -> Iterator[tuple[Scene, Shape, Callable[[list[Fault]], list[Fault]]]]:
-    """The scenes to play, each with those of its faults that are wanted."""
+    """The scenes to play, each with its selected faults."""
     chance = random.Random(options.seed)
-    # What is quickly done comes first.
+    # Quick ones come first.
     places = [
         (scene, shape)
         for shape in get_args(Shape)
@@ -317,10 +315,10 @@ def chosen(
 
 
 def wanted(only: list[Fault], found: list[Fault]) -> list[Fault]:
-    """Those that are named, if there are such calls."""
+    """The named faults, if there are such calls."""
     for fault in only:
         if fault not in found:
-            sys.exit(f"error: {fault}: there is no such call, or no such fault of it")
+            sys.exit(f"error: {fault}: no such call, or no such fault of it")
     return only
 
 

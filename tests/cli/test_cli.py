@@ -1,4 +1,4 @@
-"""The command line, through real processes."""
+"""The command line, run in real processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from imgbatch.imaging import formats
 
 
 @pytest.mark.slow
-def test_a_plain_resize_shrinks_to_2048_beside_the_folder_and_spares_originals(
+def test_plain_resize_shrinks_to_2048_next_to_the_folder_and_keeps_originals(
     tmp_path: Path, photos: Path
 ) -> None:
     (photos / "broken.jpg").unlink()
@@ -45,7 +45,7 @@ def test_a_plain_resize_shrinks_to_2048_beside_the_folder_and_spares_originals(
 
 
 @pytest.mark.slow
-def test_convert_changes_the_format_and_keeps_the_size(tmp_path: Path) -> None:
+def test_convert_changes_format_and_keeps_size(tmp_path: Path) -> None:
     plant(tmp_path, "photos/sub/a.jpg")
 
     run = imgbatch("convert", "photos", "-f", "webp", *ONE, cwd=tmp_path)
@@ -57,7 +57,7 @@ def test_convert_changes_the_format_and_keeps_the_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_filters_are_applied_in_order_and_the_size_stays(tmp_path: Path) -> None:
+def test_filters_apply_in_order_and_keep_size(tmp_path: Path) -> None:
     pixels = scene(60, 40)
     plant(tmp_path, "photos/a.png", data=saved(pixels, "PNG"))
 
@@ -69,7 +69,7 @@ def test_filters_are_applied_in_order_and_the_size_stays(tmp_path: Path) -> None
     assert run.returncode == 0
     made = np.asarray(opened((tmp_path / "photos-filtered/a.png").read_bytes())).astype(np.float64)
     assert made.shape == pixels.shape
-    # The other way round it would be 255 - level / 2.
+    # In the other order it would be 255 - level / 2.
     assert np.abs(made - (255 - pixels.astype(np.float64)) / 2).max() <= 1
 
 
@@ -83,7 +83,7 @@ def test_filters_are_applied_in_order_and_the_size_stays(tmp_path: Path) -> None
         ("--help", ["resize", "convert", "filter", "formats", "operations"]),
     ],
 )
-def test_what_was_asked_for_goes_to_standard_output(
+def test_requested_text_goes_to_standard_output(
     tmp_path: Path, command: str, mentioned: list[str]
 ) -> None:
     run = imgbatch(command, cwd=tmp_path)
@@ -94,7 +94,7 @@ def test_what_was_asked_for_goes_to_standard_output(
 
 
 @pytest.mark.slow
-def test_several_folders_are_mirrored_below_the_output_under_their_names(tmp_path: Path) -> None:
+def test_several_folders_are_mirrored_below_the_output_by_name(tmp_path: Path) -> None:
     plant(tmp_path, "x/one/a.jpg", "y/two/sub/a.jpg", "z.jpg")
 
     run = imgbatch("resize", "x/one", "y/two", "z.jpg", "-o", "out", *ONE, cwd=tmp_path)
@@ -104,7 +104,7 @@ def test_several_folders_are_mirrored_below_the_output_under_their_names(tmp_pat
 
 
 @pytest.mark.slow
-def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.png", "out/b.webp")
     before = tree(tmp_path)
     words = ("convert", "photos", "-f", "webp", "-o", "out", "--dry-run")
@@ -149,9 +149,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
         ("resize - -o ok", 3, "no image found in the list"),
     ],
 )
-def test_exit_codes_and_what_is_said_with_them(
-    tmp_path: Path, words: str, code: int, said: str
-) -> None:
+def test_exit_codes_and_their_messages(tmp_path: Path, words: str, code: int, said: str) -> None:
     plant(tmp_path, "photos/a.jpg", "full/a.jpg")
     plant(tmp_path, "full/broken.jpg", data=SMALL[:-100])
     (tmp_path / "empty").mkdir()
@@ -170,7 +168,7 @@ def test_exit_codes_and_what_is_said_with_them(
 
 
 @pytest.mark.slow
-def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, photos: Path) -> None:
+def test_report_has_one_row_per_source_then_the_summary(tmp_path: Path, photos: Path) -> None:
     plant(photos, "there.jpg")
     plant(tmp_path, "out/there-web.jpg", "out/there-x10.jpg")
     second = opened(saved(scene(20, 20)[::-1], "GIF"))
@@ -256,7 +254,7 @@ def test_the_report_has_one_row_a_source_and_the_summary_last(tmp_path: Path, ph
 
 
 @pytest.mark.slow
-def test_a_report_on_standard_output_has_it_to_itself(tmp_path: Path, photos: Path) -> None:
+def test_report_on_standard_output_has_it_to_itself(tmp_path: Path, photos: Path) -> None:
     run = imgbatch("resize", "photos", "-s", "30", "--report", "-", "-v", *ONE, cwd=tmp_path)
 
     by_source, summary = rows(run.stdout)
@@ -265,7 +263,7 @@ def test_a_report_on_standard_output_has_it_to_itself(tmp_path: Path, photos: Pa
 
 
 @pytest.mark.slow
-def test_a_truncated_file_fails_alone(tmp_path: Path, photos: Path) -> None:
+def test_truncated_file_fails_alone(tmp_path: Path, photos: Path) -> None:
     run = imgbatch("resize", "photos", "-s", "30", "--jobs", "2", cwd=tmp_path)
 
     assert run.returncode == 1
@@ -274,9 +272,7 @@ def test_a_truncated_file_fails_alone(tmp_path: Path, photos: Path) -> None:
 
 
 @pytest.mark.slow
-def test_one_process_or_two_make_the_same_files_and_the_same_report(
-    tmp_path: Path, photos: Path
-) -> None:
+def test_one_process_or_two_give_identical_files_and_report(tmp_path: Path, photos: Path) -> None:
     plant(photos, *(f"more/{number}.jpg" for number in range(8)))
     made, told = {}, {}
 
@@ -304,7 +300,7 @@ def test_one_process_or_two_make_the_same_files_and_the_same_report(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_any_name_that_a_file_system_takes_survives(tmp_path: Path, jobs: str) -> None:
+def test_any_name_a_file_system_allows_survives(tmp_path: Path, jobs: str) -> None:
     awkward_folder(tmp_path)
 
     run = imgbatch(
@@ -318,12 +314,12 @@ def test_any_name_that_a_file_system_takes_survives(tmp_path: Path, jobs: str) -
     assert {os.fsencode(path) for path in by_source} == {b"photos/" + name for name in AWKWARD}
     written = {os.fsencode(row["outputs"][0]["path"]) for row in by_source.values()}
     assert written == {b"out/" + name for name in AWKWARD}
-    # One line each, whatever is in the names, and the summary.
+    # One line each, whatever the names contain, and the summary.
     assert len(run.stderr.splitlines()) == len(AWKWARD) + 1
 
 
 @pytest.mark.slow
-def test_a_list_with_nul_bytes_takes_any_name(tmp_path: Path) -> None:
+def test_nul_separated_list_takes_any_name(tmp_path: Path) -> None:
     awkward_folder(tmp_path)
 
     run = imgbatch(
@@ -337,7 +333,7 @@ def test_a_list_with_nul_bytes_takes_any_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_list_of_lines_has_a_row_for_each_file_missing_ones_too(tmp_path: Path) -> None:
+def test_line_list_has_a_row_for_each_file_even_if_missing(tmp_path: Path) -> None:
     plant(tmp_path, "in/a.jpg", "in/sub/b.jpg", "in/odd name")
     os.mkfifo(tmp_path / "in/pipe.jpg")
 
@@ -361,7 +357,7 @@ def test_a_list_of_lines_has_a_row_for_each_file_missing_ones_too(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_list_with_nul_bytes_that_is_not_announced_is_a_failed_row(tmp_path: Path) -> None:
+def test_nul_separated_list_without_the_option_is_a_failed_row(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg", "b.jpg")
 
     run = imgbatch("resize", "-", "-o", "out", *ONE, cwd=tmp_path, stdin=b"a.jpg\0b.jpg\0")
@@ -373,20 +369,20 @@ def test_a_list_with_nul_bytes_that_is_not_announced_is_a_failed_row(tmp_path: P
 # Formats
 
 
-def test_formats_tells_what_is_here_and_what_it_takes_to_have_the_rest(
+def test_formats_lists_what_is_available_and_how_to_get_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def told(*missing: str) -> str:
+    def listing(*missing: str) -> str:
         monkeypatch.setattr(formats, "installed", lambda extra: extra not in missing)
         return CliRunner().invoke(group, ["formats"]).stdout
 
-    all_here, none_here = told(), told("heif", "raw", "deep")
+    all_here, none_here = listing(), listing("heif", "raw", "deep")
     assert "pip install" not in all_here
     assert "16-bit colour" in all_here
     assert "16-bit colour" not in none_here
     for extra in ("heif", "raw", "deep"):
         assert f"pip install 'imgbatch[{extra}]'" in none_here
-        assert f"pip install 'imgbatch[{extra}]'" not in told()
+        assert f"pip install 'imgbatch[{extra}]'" not in listing()
     for row in formats.FORMATS:
         assert row.label in all_here
         assert all(suffix in none_here for suffix in (*row.suffixes, *row.read_suffixes))

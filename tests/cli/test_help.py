@@ -23,7 +23,7 @@ def _options(command: str) -> list[click.Option]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_is_explained_in_the_commands_help(tmp_path: Path, command: str) -> None:
+def test_every_option_is_explained_in_help(tmp_path: Path, command: str) -> None:
     shown = " ".join(imgbatch_here(command, "--help", cwd=tmp_path).stdout.decode().split())
 
     for option in _options(command):
@@ -34,7 +34,7 @@ def test_every_option_is_explained_in_the_commands_help(tmp_path: Path, command:
     assert set(COMMANDS) == set(group.list_commands(click.Context(group)))
 
 
-def test_every_option_and_every_command_is_in_the_docs() -> None:
+def test_every_option_and_command_is_documented() -> None:
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     words = {
         f"`{word}"

@@ -1,4 +1,4 @@
-"""Signals: the first lets the files in hand finish, the second stops at once."""
+"""Signals: the first lets files in progress finish, the second stops at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SLOW: Final = (
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Begin a run that takes long, in a session of its own; return when its first file is there."""
+    """Start a long run in its own session; return once its first file exists."""
     photos = plant(tmp_path / "photos", "000.jpg", data=LARGE)
     for number in range(1, 80):
         os.link(photos / "000.jpg", photos / f"{number:03}.jpg")
@@ -60,7 +60,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_first_signal_lets_the_files_in_hand_finish(
+def test_first_signal_lets_files_in_progress_finish(
     tmp_path: Path,
     begin: Callable[..., subprocess.Popen[bytes]],
     number: signal.Signals,
@@ -68,7 +68,7 @@ def test_a_first_signal_lets_the_files_in_hand_finish(
 ) -> None:
     run = begin("--jobs", jobs)
 
-    # A terminal sends its signal to everybody in front of it, a supervisor to the one it knows.
+    # A terminal signals the whole foreground process group, a supervisor only the process it knows.
     if number == signal.SIGINT:
         os.killpg(run.pid, number)
     else:
@@ -90,7 +90,7 @@ def test_a_first_signal_lets_the_files_in_hand_finish(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_second_signal_stops_at_once_and_leaves_whole_files_only(
+def test_second_signal_stops_at_once_and_leaves_only_whole_files(
     tmp_path: Path, begin: Callable[..., subprocess.Popen[bytes]], jobs: str
 ) -> None:
     run = begin("--jobs", jobs)
@@ -101,7 +101,7 @@ def test_a_second_signal_stops_at_once_and_leaves_whole_files_only(
     os.killpg(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=300)
 
-    assert b"once more to stop at once" in first
+    assert b"interrupt again to stop at once" in first
     assert run.returncode == -signal.SIGINT
     assert b"interrupted: " in said
     assert b"Traceback" not in said

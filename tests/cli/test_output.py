@@ -1,4 +1,4 @@
-"""What the command says, and where nobody listens."""
+"""What the command prints, also where nobody is listening."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from toolkit.reports import AWKWARD, ONE, awkward_folder
     ("closing", "jobs"),
     [("2>&-", "1"), ("2>&-", "2"), (">&-", "2"), ("<&-", "2"), ("<&- >&- 2>&-", "2")],
 )
-def test_closed_streams_are_no_error(tmp_path: Path, closing: str, jobs: str) -> None:
+def test_closed_streams_are_not_an_error(tmp_path: Path, closing: str, jobs: str) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
     closed = ("sh", "-c", f'exec "$@" {closing}', "sh")
 
@@ -45,7 +45,7 @@ def test_closed_streams_are_no_error(tmp_path: Path, closing: str, jobs: str) ->
 @pytest.mark.parametrize(
     "words", ["formats", "operations", "--help", "resize photos --report - -j 1"]
 )
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None:
+def test_broken_pipe_is_not_an_error(tmp_path: Path, words: str) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
     reading, writing = os.pipe()
     os.close(reading)
@@ -69,9 +69,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None
 @pytest.mark.slow
 @pytest.mark.external("sh")
 @pytest.mark.parametrize("words", ["formats", "resize photos --report - -j 1"])
-def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
-    tmp_path: Path, words: str
-) -> None:
+def test_unwritable_output_is_an_error_without_traceback(tmp_path: Path, words: str) -> None:
     plant(tmp_path, "photos/a.jpg")
     full = (programs.path_of("sh"), "-c", 'exec "$@" >/dev/full', "sh")
 
@@ -82,7 +80,7 @@ def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
 
 
 @pytest.mark.slow
-def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
+def test_empty_environment_is_enough(tmp_path: Path) -> None:
     awkward_folder(tmp_path)
 
     run = imgbatch("resize", "photos", "-o", "out", "--jobs", "2", "-v", cwd=tmp_path, env={})
@@ -92,7 +90,7 @@ def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:
+def test_no_bar_without_a_terminal(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg")
 
     (line,) = imgbatch("resize", "photos", *ONE, cwd=tmp_path).stderr.splitlines()
@@ -101,7 +99,7 @@ def test_without_a_terminal_there_is_no_bar(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_quiet_is_quiet_but_for_failures(tmp_path: Path, photos: Path) -> None:
+def test_quiet_prints_only_failures(tmp_path: Path, photos: Path) -> None:
     failing = imgbatch("resize", "photos", "--quiet", "-o", "one", *ONE, cwd=tmp_path)
     (photos / "broken.jpg").unlink()
     working = imgbatch("resize", "photos", "--quiet", "-o", "two", *ONE, cwd=tmp_path)
@@ -113,7 +111,7 @@ def test_quiet_is_quiet_but_for_failures(tmp_path: Path, photos: Path) -> None:
 
 
 @pytest.mark.slow
-def test_verbose_has_a_line_for_each_file(tmp_path: Path, photos: Path) -> None:
+def test_verbose_prints_a_line_per_file(tmp_path: Path, photos: Path) -> None:
     run = imgbatch("resize", "photos", "-s", "30", "-v", *ONE, cwd=tmp_path)
 
     lines = run.stderr.decode().splitlines()
@@ -132,7 +130,7 @@ RED: Final = b"\x1b[31m"
 
 
 def _on_terminal(cwd: Path, *words: str, **env: str) -> bytes:
-    """What a terminal of 24 rows and 100 columns gets to see."""
+    """What a terminal of 24 rows and 100 columns receives."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     clean = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
@@ -145,7 +143,7 @@ def _on_terminal(cwd: Path, *words: str, **env: str) -> bytes:
             try:
                 seen += os.read(ours, 65_536)
             except OSError:
-                # That is how a terminal says that nobody writes to it any more.
+                # EIO is how a pty reports that its other end is closed.
                 break
         os.close(ours)
         run.wait(300)
@@ -155,12 +153,12 @@ def _on_terminal(cwd: Path, *words: str, **env: str) -> bytes:
 @pytest.mark.slow
 @pytest.mark.terminal
 @pytest.mark.parametrize("no_color", [False, True])
-def test_a_terminal_gets_a_bar_and_red_failures_unless_colour_is_unwanted(
+def test_terminal_gets_bar_and_red_failures_unless_colour_is_disabled(
     tmp_path: Path, no_color: bool
 ) -> None:
     picture = saved(scene(900, 600), "JPEG", quality=95)
     plant(tmp_path, *(f"photos/{number:02}.jpg" for number in range(8)), data=picture)
-    # The largest come first, so the failure is known when the bar is drawn.
+    # The largest files go first, so the failure is known when the bar is drawn.
     plant(tmp_path, "photos/broken.jpg", data=b"nothing" + picture)
 
     env = {"NO_COLOR": "1"} if no_color else {}
@@ -176,7 +174,7 @@ def test_a_terminal_gets_a_bar_and_red_failures_unless_colour_is_unwanted(
 
 @pytest.mark.slow
 @pytest.mark.terminal
-def test_a_quiet_run_shows_no_bar_on_a_terminal(tmp_path: Path) -> None:
+def test_quiet_run_shows_no_bar_on_a_terminal(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg")
 
     assert _on_terminal(tmp_path, "resize", "photos", "--quiet", *ONE) == b""

@@ -1,4 +1,4 @@
-"""Bars, lines and silence."""
+"""Progress as a bar, as lines, or not at all."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from imgbatch.cli import progress
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_a_line_comes_when_it_is_time_and_tells_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_appears_when_due_with_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 40.0, 50.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     stream = io.StringIO()
@@ -30,7 +30,7 @@ def test_a_line_comes_when_it_is_time_and_tells_counts(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("no_color", "red"), [(None, True), ("1", False)])
-def test_the_bar_tells_files_rates_and_failures(
+def test_bar_shows_files_rate_and_failures(
     monkeypatch: pytest.MonkeyPatch, no_color: str | None, red: bool
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -50,7 +50,7 @@ def test_the_bar_tells_files_rates_and_failures(
     assert ("\x1b[31m1 failed" in shown) is red
 
 
-def test_a_terminal_gets_a_bar_anything_else_lines_and_quiet_nothing(
+def test_terminal_gets_bar_other_streams_lines_and_quiet_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())

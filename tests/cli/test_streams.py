@@ -1,4 +1,4 @@
-"""Standard output and standard error, whatever they are connected to and whoever reads them."""
+"""Standard output and standard error, whatever they are connected to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 from toolkit import ROOT
-from toolkit.commands import COMMAND, Told, imgbatch
+from toolkit.commands import COMMAND, CompletedText, imgbatch
 from toolkit.folders import plant
 
 PACKAGE: Final = ROOT / "imgbatch"
@@ -20,7 +20,7 @@ ASKED: Final = (
 )
 
 
-def connected(words: str, redirection: str, cwd: Path, **env: str) -> Told:
+def connected(words: str, redirection: str, cwd: Path, **env: str) -> CompletedText:
     """Run the command in a shell with a redirection."""
     return subprocess.run(
         ["sh", "-c", f'"$@" {redirection}', "sh", *COMMAND, *words.split()],
@@ -40,7 +40,7 @@ def connected(words: str, redirection: str, cwd: Path, **env: str) -> Told:
 @pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", ASKED)
-def test_a_full_disk_behind_standard_output_is_one_sentence(
+def test_full_disk_behind_stdout_is_a_one_line_error(
     tmp_path: Path, words: str, unbuffered: str
 ) -> None:
     plant(tmp_path, "photos/a.jpg")
@@ -53,14 +53,14 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("report", ["-", "/dev/full"])
-def test_a_report_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, report: str) -> None:
+def test_unwritable_report_does_not_end_the_run(tmp_path: Path, report: str) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
 
     run = connected(f"resize photos -o out --report {report}", ">/dev/full", tmp_path)
 
     assert run.returncode == 1
     first, second = run.stderr.splitlines()
-    assert first == "imgbatch: the report is not whole: No space left on device"
+    assert first == "imgbatch: the report is incomplete: No space left on device"
     assert second.startswith("2 done in out")
 
 
@@ -69,7 +69,7 @@ def test_a_report_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, re
 @pytest.mark.parametrize(
     ("words", "code"), [("formats", 0), ("resize photos -o out --report -", 0), ("resize gone", 2)]
 )
-def test_closed_and_full_streams_are_no_error(
+def test_closed_and_full_streams_are_not_an_error(
     tmp_path: Path, words: str, code: int, redirection: str
 ) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
@@ -83,7 +83,7 @@ def test_closed_and_full_streams_are_no_error(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [*ASKED, "resize photos -o out --report -"])
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None:
+def test_broken_pipe_is_not_an_error(tmp_path: Path, words: str) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(30)))
     reading, writing = os.pipe()
     os.close(reading)
@@ -115,9 +115,7 @@ SMALL_ENCODINGS: Final = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("env", SMALL_ENCODINGS)
-def test_an_encoding_that_lacks_our_characters_is_no_error(
-    tmp_path: Path, env: dict[str, str]
-) -> None:
+def test_limited_encoding_is_not_an_error(tmp_path: Path, env: dict[str, str]) -> None:
     plant(tmp_path, *(f"photos/{name}" for name in AWKWARD))
 
     for words in (*ASKED, "resize photos -o out -v --report - -s 20", "resize gone→", "→"):
@@ -130,7 +128,7 @@ def test_an_encoding_that_lacks_our_characters_is_no_error(
 
 
 @pytest.mark.slow
-def test_names_go_out_as_they_are_or_spelt(tmp_path: Path) -> None:
+def test_names_are_printed_as_is_or_escaped(tmp_path: Path) -> None:
     plant(tmp_path, *(f"photos/{name}" for name in AWKWARD))
     words = ("resize", "photos", "-n", "-o", "o")
 
@@ -185,7 +183,7 @@ ESCAPE: Final = "\x1b[31mred\nnext"
         (ESCAPE,),
     ],
 )
-def test_no_name_and_no_text_plays_with_the_terminal(
+def test_names_and_messages_cannot_control_the_terminal(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
@@ -201,14 +199,14 @@ def test_no_name_and_no_text_plays_with_the_terminal(
 
 
 @pytest.mark.slow
-def test_a_preset_goes_out_as_the_file_that_it_is(tmp_path: Path) -> None:
+def test_preset_is_printed_byte_for_byte(tmp_path: Path) -> None:
     run = imgbatch("presets", "web-gallery", cwd=tmp_path)
 
     assert run.stdout == (PACKAGE / "recipes/presets/web-gallery.toml").read_bytes()
 
 
 @pytest.mark.slow
-def test_everything_is_said_in_one_place() -> None:
+def test_all_printing_goes_through_one_module() -> None:
     places = {
         file.relative_to(PACKAGE).as_posix()
         for file in PACKAGE.rglob("*.py")

@@ -1,4 +1,4 @@
-"""What is started before the command line is read, by looks alone."""
+"""What starts before the command line is parsed, judging by its look alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from imgbatch.cli import warm_up
         ((), None),
     ],
 )
-def test_workers_are_awaited_where_a_command_gets_a_folder(
+def test_server_starts_if_a_command_gets_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], numpy: bool | None
 ) -> None:
     for name in ("IN", "OUT"):

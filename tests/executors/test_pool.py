@@ -15,7 +15,7 @@ Answer = dict[str, Any]
 
 
 def ordered(place: Path, chunks: list[list[str]], **order: Any) -> Answer:
-    """Have errands run by a new interpreter; the answer of `pool_tasks.carry_out`."""
+    """Run errands in a fresh interpreter and return the answer of `pool_tasks.carry_out`."""
     run = subprocess.run(
         [sys.executable, pool_tasks.__file__],
         input=json.dumps({"place": str(place), "chunks": chunks, **order}),
@@ -51,12 +51,12 @@ def test_every_job_has_one_outcome_and_is_finished_once(tmp_path: Path, serial: 
 
 
 @pytest.mark.slow
-def test_no_jobs_are_no_outcomes(tmp_path: Path) -> None:
+def test_no_jobs_give_no_outcomes(tmp_path: Path) -> None:
     assert ordered(tmp_path, [])["outcomes"] == []
 
 
 @pytest.mark.slow
-def test_the_pool_uses_several_processes_and_the_plain_loop_none(tmp_path: Path) -> None:
+def test_pool_uses_several_processes_and_serial_none(tmp_path: Path) -> None:
     chunks = [["rest"]] * 8
 
     assert len({one["pid"] for one in ordered(tmp_path, chunks)["outcomes"]}) == 2
@@ -70,23 +70,21 @@ GUILTY: Final = {
     "end badly": ("exited", "its worker process ended with exit code 3"),
     "interrupt": ("raised", "KeyboardInterrupt: "),
     "leave": ("raised", "SystemExit: 5"),
-    "run out of memory": ("memory", "not enough memory: give fewer --jobs"),
+    "run out of memory": ("memory", "not enough memory: use fewer --jobs"),
     "return a lambda": ("raised", "Can't pickle"),
 }
 
 
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Answer:
-    """A run with everything that can go wrong: each guilty one has innocents on both sides."""
+    """A run in which everything goes wrong; each culprit has innocent jobs on both sides."""
     chunks = [["nothing", deed, "nothing"] for deed in GUILTY]
     return ordered(tmp_path_factory.mktemp("troubled"), chunks + [["nothing"]] * 4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", GUILTY)
-def test_a_job_that_takes_its_worker_along_is_lost_with_the_cause(
-    troubled: Answer, deed: str
-) -> None:
+def test_job_that_kills_its_worker_is_lost_with_the_cause(troubled: Answer, deed: str) -> None:
     number = 3 * list(GUILTY).index(deed) + 1
     (outcome,) = (one for one in troubled["outcomes"] if one["number"] == number)
 
@@ -95,7 +93,7 @@ def test_a_job_that_takes_its_worker_along_is_lost_with_the_cause(
     assert cause in outcome["cause"]
 
 
-def test_the_innocent_are_all_done_and_nothing_is_said_twice(troubled: Answer) -> None:
+def test_innocent_jobs_all_finish_and_nothing_is_reported_twice(troubled: Answer) -> None:
     guilty = {3 * place + 1 for place in range(len(GUILTY))}
     everybody = range(3 * len(GUILTY) + 4)
 
@@ -108,8 +106,8 @@ def test_the_innocent_are_all_done_and_nothing_is_said_twice(troubled: Answer) -
 
 
 @pytest.mark.slow
-def test_a_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
-    # The first was finished by the worker that then died, and its result went with it.
+def test_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
+    # The first was finished by the worker that then died, and its result was lost with it.
     chunks = [["nothing", "die the first time", "nothing"], ["nothing"]]
 
     answer = ordered(tmp_path, chunks, workers=1)
@@ -122,8 +120,8 @@ def test_a_job_that_dies_once_succeeds_the_second_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_ends_without_an_error_is_missed_as_well(tmp_path: Path) -> None:
-    # What it left behind is only looked for if somebody noticed.
+def test_worker_that_exits_cleanly_is_missed_too(tmp_path: Path) -> None:
+    # What it left behind is looked for only if its absence was noticed.
     answer = ordered(tmp_path, [["end well"], ["nothing"]])
 
     assert kinds(answer) == {0: "exited", 1: "done"}
@@ -131,7 +129,7 @@ def test_a_worker_that_ends_without_an_error_is_missed_as_well(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_killed_neighbour_that_held_the_queues_lock_costs_nothing(tmp_path: Path) -> None:
+def test_killed_worker_holding_the_queue_lock_does_no_harm(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["kill idle neighbours"], *[["nothing"]] * 9])
 
     assert kinds(answer) == dict.fromkeys(range(10), "done")
@@ -140,7 +138,7 @@ def test_a_killed_neighbour_that_held_the_queues_lock_costs_nothing(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_job_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+def test_job_over_its_time_limit_is_given_up(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["sleep long"], *[["nothing"]] * 5], timeout=3)
 
     assert kinds(answer) == {0: "timeout", **dict.fromkeys(range(1, 6), "done")}
@@ -148,7 +146,7 @@ def test_a_job_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Path) -> None:
+def test_failing_initializer_ends_the_run_with_the_reason(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"]] * 5, bad_set_up=True)
 
     assert "RuntimeError: no room for workers" in answer["error"]
@@ -159,7 +157,7 @@ def test_workers_that_cannot_be_set_up_end_the_run_with_the_reason(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("serial", [True, False], ids=["serial", "pool"])
-def test_told_to_stop_it_finishes_what_was_begun(tmp_path: Path, serial: bool) -> None:
+def test_stop_finishes_jobs_in_progress(tmp_path: Path, serial: bool) -> None:
     answer = ordered(tmp_path, [["rest"] * 30] * 4, serial=serial, stop_after=1)
 
     begun = {int(mark.name.removeprefix("begun-")) for mark in tmp_path.glob("begun-*")}
@@ -171,7 +169,7 @@ def test_told_to_stop_it_finishes_what_was_begun(tmp_path: Path, serial: bool) -
 
 
 @pytest.mark.slow
-def test_a_run_that_is_given_up_early_leaves_no_process(tmp_path: Path) -> None:
+def test_abandoned_run_leaves_no_process(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["rest"]] * 100, close_after=1)
 
     assert len(answer["outcomes"]) == 1
@@ -179,7 +177,7 @@ def test_a_run_that_is_given_up_early_leaves_no_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_consumer_is_no_reason_to_begin_anew(tmp_path: Path) -> None:
+def test_slow_consumer_does_not_rebuild_the_pool(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"]] * 12, look=1, stall=0.3)
 
     assert kinds(answer) == dict.fromkeys(range(12), "done")
@@ -188,26 +186,26 @@ def test_a_slow_consumer_is_no_reason_to_begin_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_only_a_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
+def test_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"]] * 60, look=0.5)
 
-    # Two for each of the two workers, and one for the result that came.
+    # Two for each of the two workers, and one for the result that arrived.
     assert 0 < answer["sent"] <= 5
     assert len(answer["outcomes"]) == 60
 
 
 @pytest.mark.slow
-def test_told_to_abort_no_worker_lives_when_that_is_raised(tmp_path: Path) -> None:
+def test_abort_raises_when_no_worker_is_alive(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["nothing"], *[["sleep long"]] * 4], abort_after=1)
 
     assert answer["error"] == "interrupted"
-    # The process that keeps track of semaphores is nobody's worker.
+    # The resource tracker is not a worker.
     assert len(answer["at_interruption"]) <= 1
     assert nobody_left(answer)
 
 
 @pytest.mark.slow
-def test_told_to_abort_the_plain_loop_ends_in_the_midst_of_a_job(tmp_path: Path) -> None:
+def test_abort_ends_serial_in_the_middle_of_a_job(tmp_path: Path) -> None:
     chunks = [["nothing", "count for ever", "nothing"]]
 
     answer = ordered(tmp_path, chunks, serial=True, timeout=60, abort_when="counting")

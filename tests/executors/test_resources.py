@@ -1,4 +1,4 @@
-"""What this process may use: processors and memory, by the machine and its cgroups."""
+"""What this process may use: processors and memory, limited by the machine and its cgroups."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def cgroups(folder: Path, membership: str | None, files: dict[str, str]) -> tupl
         ),
     ],
 )
-def test_the_tightest_quota_of_the_cgroups_above_counts(
+def test_tightest_cpu_quota_of_all_parent_cgroups_counts(
     tmp_path: Path, membership: str | None, files: dict[str, str], expected: int | None
 ) -> None:
     places = cgroups(tmp_path, membership, files)
@@ -76,7 +76,7 @@ def test_the_tightest_quota_of_the_cgroups_above_counts(
 @pytest.mark.parametrize(
     ("affinity", "quota", "expected"), [(4, None, 4), (4, 2, 2), (2, 8, 2), (1, 1, 1)]
 )
-def test_usable_processors_are_those_of_the_affinity_within_the_quota(
+def test_usable_processors_are_the_affinity_within_the_quota(
     monkeypatch: pytest.MonkeyPatch, affinity: int, quota: int | None, expected: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(affinity)))
@@ -115,7 +115,7 @@ NO_LIMIT_OF_V1 = "9223372036854771712\n"
         ),
     ],
 )
-def test_the_tightest_limit_of_the_cgroups_above_counts(
+def test_tightest_memory_limit_of_all_parent_cgroups_counts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     membership: str | None,
@@ -131,7 +131,9 @@ def test_the_tightest_limit_of_the_cgroups_above_counts(
     assert resources.memory() == (expected or installed)
 
 
-def test_no_limit_is_what_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_memory_is_that_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, mount = cgroups(
         tmp_path, "4:memory:/x\n", {"memory/x/memory.limit_in_bytes": NO_LIMIT_OF_V1}
     )
@@ -142,7 +144,7 @@ def test_no_limit_is_what_the_machine_has(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="only Linux tells it there")
-def test_installed_memory_is_what_the_kernel_tells() -> None:
+def test_installed_memory_is_what_the_kernel_reports() -> None:
     first, amount, _ = Path("/proc/meminfo").read_text().splitlines()[0].split()
 
     assert first == "MemTotal:"

@@ -1,4 +1,4 @@
-"""What tests of pictures ask for by name."""
+"""Fixtures for tests of imaging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are no pictures, cut short, damaged, or change while they are read."""
+"""Files that are not pictures, truncated, damaged, or that change while they are read."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ FOREIGN: Final = {
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.tga", "photo.tif"])
 @pytest.mark.parametrize("what", FOREIGN)
-def test_what_is_no_picture_is_named_in_words(tmp_path: Path, what: str, name: str) -> None:
+def test_non_picture_is_named_in_words(tmp_path: Path, what: str, name: str) -> None:
     data, words = FOREIGN[what]
     if name == "photo.tga" and words == "not a picture":
         words = "not supported"
@@ -80,7 +80,7 @@ def test_postscript_starts_no_program(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for Ghostscript is a script")
-def test_postscript_in_a_folder_of_photographs_never_reaches_ghostscript(tmp_path: Path) -> None:
+def test_postscript_among_photographs_never_reaches_ghostscript(tmp_path: Path) -> None:
     photos, programs = tmp_path / "photos", tmp_path / "programs"
     photos.mkdir()
     programs.mkdir()
@@ -104,15 +104,13 @@ def test_postscript_in_a_folder_of_photographs_never_reaches_ghostscript(tmp_pat
 
 @pytest.mark.parametrize("other", ["PCX", "SGI", "DDS", "MSP"])
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.tga"])
-def test_formats_that_are_not_in_the_table_are_not_opened(
-    tmp_path: Path, other: str, name: str
-) -> None:
-    """Pillow knows many more, and some of them are not meant for files of strangers."""
+def test_formats_outside_the_table_are_not_opened(tmp_path: Path, other: str, name: str) -> None:
+    """Pillow knows many more, some of which are not safe for untrusted files."""
     image = Image.new("1" if other == "MSP" else "RGB", SIZE)
     assert failure(tmp_path, saved(image, other), name).failure.stage == "open"
 
 
-def test_a_missing_file_and_a_folder_are_named_in_words(tmp_path: Path) -> None:
+def test_missing_file_and_folder_are_named_in_words(tmp_path: Path) -> None:
     with pytest.raises(PictureError) as missing:
         decode(str(tmp_path / "no.jpg"), all_of_it)
     assert (missing.value.failure.stage, missing.value.failure.kind) == ("open", "not-found")
@@ -128,7 +126,7 @@ def test_a_missing_file_and_a_folder_are_named_in_words(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", SUFFIX)
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_a_file_that_is_cut_short_fails_in_words(tmp_path: Path, source: str, share: float) -> None:
+def test_truncated_file_fails_with_a_message(tmp_path: Path, source: str, share: float) -> None:
     data = saved(pictures.scene(), source)
     error = failure(tmp_path, data[: int(len(data) * share)], f"photo{SUFFIX[source]}")
     assert error.failure.stage in ("open", "decode")
@@ -139,8 +137,8 @@ def test_a_file_that_is_cut_short_fails_in_words(tmp_path: Path, source: str, sh
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", SUFFIX)
-def test_a_file_cut_short_anywhere_fails_as_a_picture(tmp_path: Path, source: str) -> None:
-    """Nothing but a PictureError; the last few bytes of some formats may be missing."""
+def test_file_truncated_anywhere_raises_picture_error(tmp_path: Path, source: str) -> None:
+    """Nothing but a PictureError; some formats survive the loss of the last few bytes."""
     data = sample(source)
     lengths = {*range(60), *range(60, len(data), 1 + len(data) // 40)}
     name = f"photo{SUFFIX[source]}"
@@ -157,7 +155,7 @@ def test_a_file_cut_short_anywhere_fails_as_a_picture(tmp_path: Path, source: st
         st.tuples(st.integers(0, 200), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6
     )
 )
-def test_a_damaged_file_fails_as_a_picture_or_not_at_all(
+def test_damaged_file_raises_picture_error_or_nothing(
     tmp_path_factory: pytest.TempPathFactory, source: str, changes: list[tuple[int, bytes]]
 ) -> None:
     data = bytearray(sample(source))
@@ -170,7 +168,7 @@ def test_a_damaged_file_fails_as_a_picture_or_not_at_all(
 
 
 @pytest.mark.parametrize("raised", [KeyError("x"), IndexError("y"), TypeError(), RuntimeError("z")])
-def test_whatever_a_plugin_raises_is_a_failure_of_this_file(
+def test_any_exception_from_a_plugin_is_a_failure_of_this_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception
 ) -> None:
     def broken(*words: object) -> None:
@@ -181,9 +179,7 @@ def test_whatever_a_plugin_raises_is_a_failure_of_this_file(
     assert (error.failure.stage, error.failure.kind) == ("decode", "broken")
 
 
-def test_too_little_memory_is_said_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_out_of_memory_is_reported_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*words: object) -> None:
         raise MemoryError
 
@@ -195,7 +191,7 @@ def test_too_little_memory_is_said_in_words(
 
 
 @pytest.mark.parametrize("source", ["WEBP", "AVIF", "JPEG2000"])
-def test_a_codec_that_is_not_installed_is_named(
+def test_missing_codec_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.setattr(formats, "available", lambda row: False)
@@ -226,7 +222,7 @@ RESCUED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("what", RESCUED)
-def test_what_there_is_of_a_file_cut_short_is_kept(tmp_path: Path, what: str) -> None:
+def test_salvage_keeps_the_decoded_part_of_a_truncated_file(tmp_path: Path, what: str) -> None:
     source, options = RESCUED[what]
     path = tmp_path / f"photo{SUFFIX[source]}"
     data = saved(pictures.scene(256, 256), source, **options)
@@ -241,14 +237,14 @@ def test_what_there_is_of_a_file_cut_short_is_kept(tmp_path: Path, what: str) ->
     assert len(asked) == 1
     pixels = np.asarray(picture.image).astype(int)
     assert pixels.shape == whole.shape
-    # Some formats begin with the last row. A little is lost at the cut.
+    # Some formats start with the last row. A little is lost at the cut.
     same = (np.abs(pixels - whole).max(axis=-1) <= 8).all(axis=1)
     third = len(same) // 3
     assert same[:third].all() or same[-third:].all()
     assert not same.all()
 
 
-def test_a_progressive_jpeg_cut_short_is_kept_as_a_rough_picture(tmp_path: Path) -> None:
+def test_truncated_progressive_jpeg_is_kept_as_a_rough_picture(tmp_path: Path) -> None:
     pixels = pictures.scene(256, 256)
     (tmp_path / "photo.jpg").write_bytes(cut(saved(pixels, "JPEG", progressive=True, quality=95)))
     picture = decode(str(tmp_path / "photo.jpg"), all_of_it, salvage=True)
@@ -268,7 +264,7 @@ NOT_RESCUED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("what", NOT_RESCUED)
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95])
-def test_what_cannot_be_kept_fails_as_ever(tmp_path: Path, what: str, share: float) -> None:
+def test_unsalvageable_file_fails_as_usual(tmp_path: Path, what: str, share: float) -> None:
     source, options = NOT_RESCUED[what]
     path = tmp_path / f"photo{SUFFIX[source]}"
     path.write_bytes(cut(saved(pictures.scene(256, 256), source, **options), share))
@@ -280,7 +276,7 @@ def test_what_cannot_be_kept_fails_as_ever(tmp_path: Path, what: str, share: flo
     assert failures[0] == failures[1]
 
 
-def test_the_first_failure_is_told_where_nothing_can_be_kept(
+def test_first_failure_is_reported_if_nothing_can_be_salvaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*words: object) -> None:
@@ -295,14 +291,14 @@ def test_the_first_failure_is_told_where_nothing_can_be_kept(
 
 
 @pytest.mark.parametrize("source", SUFFIX)
-def test_a_whole_file_is_not_told_to_be_cut_short(tmp_path: Path, source: str) -> None:
+def test_whole_file_is_not_reported_as_truncated(tmp_path: Path, source: str) -> None:
     path = tmp_path / f"photo{SUFFIX[source]}"
     path.write_bytes(sample(source))
     assert decode(str(path), all_of_it, salvage=True).notices == ()
 
 
-def test_damage_is_no_reason_to_keep_a_file(tmp_path: Path) -> None:
-    """Pillow would swallow that, too, where it allows files that are cut short."""
+def test_damaged_file_is_not_salvaged(tmp_path: Path) -> None:
+    """Pillow would swallow damage as well while it allows truncated files."""
     data = bytearray(saved(pictures.scene(64, 48), "PNG"))
     middle = data.index(b"IDAT") + 40
     data[middle : middle + 20] = bytes(20)
@@ -315,14 +311,14 @@ def test_damage_is_no_reason_to_keep_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("elsewhere", [False, True])
 @pytest.mark.parametrize("salvage", [False, True])
 @pytest.mark.parametrize("source", ["PNG", "WEBP"])
-def test_files_cut_short_are_allowed_for_a_moment_alone(
+def test_truncated_files_are_allowed_only_for_the_moment(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     source: str,
     salvage: bool,
     elsewhere: bool,
 ) -> None:
-    """Whatever the program around does, and however it ends."""
+    """Whatever the surrounding program sets, and however decoding ends."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", elsewhere)
     path = tmp_path / f"photo{SUFFIX[source]}"
     path.write_bytes(cut(saved(pictures.scene(), source)))
@@ -375,10 +371,10 @@ for attempt in range(25):
         pytest.param("BMP", {}, id="bmp"),
     ],
 )
-def test_a_file_cut_short_while_it_is_read_kills_nobody(
+def test_file_truncated_while_it_is_read_kills_no_process(
     tmp_path: Path, source: str, options: dict[str, Any]
 ) -> None:
-    """libtiff maps the files it is given into memory; what is gone from a map is a SIGBUS."""
+    """libtiff maps files into memory; reading a page that is gone from the map raises SIGBUS."""
     noise = np.random.default_rng(1).integers(0, 256, (1_500, 2_000, 3), dtype=np.uint8)
     path = tmp_path / f"photo{SUFFIX[source]}"
     path.write_bytes(saved(noise, source, **options))
@@ -389,5 +385,5 @@ def test_a_file_cut_short_while_it_is_read_kills_nobody(
         check=False,
         timeout=300,
     )
-    # libtiff itself may say something there.
+    # libtiff may print a message of its own there.
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)

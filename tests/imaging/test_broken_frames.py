@@ -1,4 +1,4 @@
-"""Animations that are cut short, broken, or too much."""
+"""Animations that are truncated, broken or too large."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Pixels = NDArray[np.uint8]
 
 
 @pytest.mark.parametrize("kind", ["gif", "png", "webp"])
-def test_of_what_is_cut_short_whole_frames_are_kept_if_asked_for(tmp_path: Path, kind: str) -> None:
+def test_salvage_keeps_the_whole_frames_of_a_truncated_animation(tmp_path: Path, kind: str) -> None:
     data = source(kind)
     whole = list(composed(data))
     cut = data[: len(data) * 14 // 15]
@@ -53,7 +53,7 @@ def test_of_what_is_cut_short_whole_frames_are_kept_if_asked_for(tmp_path: Path,
 
 
 def broken_frame(kind: str) -> bytes:
-    """A whole file in which the pixels of a later frame are none."""
+    """A complete file in which the pixel data of a later frame are invalid."""
     if kind == "gif":
         parts = GIFS["all kinds of disposal"]
         data = gif_file(parts, table())
@@ -66,9 +66,7 @@ def broken_frame(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["gif", "png"])
 @pytest.mark.parametrize("salvage", [False, True])
-def test_a_file_with_a_broken_frame_fails_as_a_whole(
-    tmp_path: Path, kind: str, salvage: bool
-) -> None:
+def test_broken_frame_fails_the_whole_file(tmp_path: Path, kind: str, salvage: bool) -> None:
     result = run(tmp_path, broken_frame(kind), f"a.{kind}", sizes=["10"], salvage=salvage)
     assert result.status == "failed"
     assert result.failure is not None
@@ -76,7 +74,7 @@ def test_a_file_with_a_broken_frame_fails_as_a_whole(
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".imgbatch"]
 
 
-def test_pixels_that_are_too_many_together_are_not_begun(tmp_path: Path) -> None:
+def test_too_many_pixels_in_all_frames_are_refused_before_decoding(tmp_path: Path) -> None:
     tiny = Part(np.zeros((1, 1), np.uint8))
     data = gif_file([tiny] * 3000, table(), size=(1000, 1000))
     with pytest.raises(PictureError) as caught:
@@ -96,7 +94,7 @@ def test_pixels_that_are_too_many_together_are_not_begun(tmp_path: Path) -> None
         decoded_frames(tmp_path, data, max_pixels=190_000_000, admit=admit)
 
 
-def test_frames_that_do_not_fit_into_memory_together_are_refused(tmp_path: Path) -> None:
+def test_frames_that_exceed_the_memory_together_are_refused(tmp_path: Path) -> None:
     tiny = Part(np.zeros((1, 1), np.uint8))
     data = gif_file([tiny] * 500, table(), size=(1000, 1000))
     memory = 1_000_000_000
@@ -141,7 +139,7 @@ print(resident("VmHWM") - before, demand.bytes + working)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measured on Linux alone")
 @pytest.mark.parametrize("target", ["gif", "png"])
-def test_no_peak_is_higher_than_its_estimate(tmp_path: Path, target: str) -> None:
+def test_no_peak_exceeds_its_estimate(tmp_path: Path, target: str) -> None:
     rng = np.random.default_rng(0)
     frames = [
         Image.fromarray(rng.integers(0, 256, (400, 600, 3)).astype(np.uint8)) for _ in range(6)

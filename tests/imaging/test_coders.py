@@ -1,4 +1,4 @@
-"""The settings of encoders do what they say, and a source's own coding is kept where it can be."""
+"""Encoder settings take effect, and a source's own coding is kept where possible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imgbatch.model import Written
 
 
 def made(tmp_path: Path, data: bytes, name: str = "a.jpg", **words: Any) -> Image.Image:
-    """The one output of one file, opened by Pillow."""
+    """The single output of one file, opened with Pillow."""
     return opened(Path(written(tmp_path, data, name, **words).path).read_bytes())
 
 
@@ -52,7 +52,7 @@ ODD_TABLES = [[3 + index // 4 for index in range(64)], [4 + index // 2 for index
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_whose_size_stays_keeps_its_tables_and_subsampling(
+def test_jpeg_of_unchanged_size_keeps_tables_and_subsampling(
     tmp_path: Path, subsampling: int, progressive: bool
 ) -> None:
     data = saved(
@@ -62,26 +62,26 @@ def test_a_jpeg_whose_size_stays_keeps_its_tables_and_subsampling(
     assert tables(image) == tables(opened(data))
     assert get_sampling(image) == subsampling
     assert bool(image.info.get("progressive")) == progressive
-    # What was rounded in these very steps before hardly changes when it is again.
+    # Rounding again in the same steps changes hardly anything.
     lost_before = np.abs(pixels(opened(data)) - scene()).mean()
     assert np.abs(pixels(image) - pixels(opened(data))).mean() < lost_before / 3
 
 
-def test_a_jpeg_that_is_only_turned_keeps_its_tables(tmp_path: Path) -> None:
+def test_turned_jpeg_keeps_its_tables(tmp_path: Path) -> None:
     data = with_metadata(stored(scene(), 6), "JPEG", exif=exif_block(orientation=6).block)
     image = made(tmp_path, data)
     assert image.size == (96, 64)
     assert tables(image) == tables(opened(data))
 
 
-def test_a_grey_or_cmyk_jpeg_keeps_its_tables(tmp_path: Path) -> None:
+def test_grey_or_cmyk_jpeg_keeps_its_tables(tmp_path: Path) -> None:
     for mode in ("L", "CMYK"):
         data = saved(Image.fromarray(scene()).convert(mode), "JPEG", qtables=ODD_TABLES)
         image = made(tmp_path, data, metadata="none")
         assert (image.mode, tables(image)) == (mode, tables(opened(data)))
 
 
-def test_colour_made_grey_keeps_the_table_of_its_luma(tmp_path: Path) -> None:
+def test_grayscale_keeps_the_luma_table(tmp_path: Path) -> None:
     data = saved(scene(), "JPEG", qtables=ODD_TABLES)
     image = made(tmp_path, data, filters=["grayscale"])
     assert (image.mode, tables(image)[0]) == ("L", tables(opened(data))[0])
@@ -90,7 +90,7 @@ def test_colour_made_grey_keeps_the_table_of_its_luma(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words", [{"sizes": ["50"]}, {"sizes": ["64x64"], "fit": "cover"}, {"quality": 85}]
 )
-def test_a_jpeg_that_is_resampled_or_given_a_quality_gets_new_tables(
+def test_resampled_jpeg_or_one_with_quality_gets_new_tables(
     tmp_path: Path, words: dict[str, Any]
 ) -> None:
     image = made(tmp_path, saved(scene(), "JPEG", qtables=ODD_TABLES, subsampling=0), **words)
@@ -99,7 +99,7 @@ def test_a_jpeg_that_is_resampled_or_given_a_quality_gets_new_tables(
 
 
 @pytest.mark.parametrize(("quality", "sampling"), [(60, 2), (89, 2), (90, 0), (100, 0)])
-def test_a_quality_gives_its_tables_and_fine_colour_from_90_on(
+def test_quality_sets_tables_and_full_chroma_from_90(
     tmp_path: Path, quality: int, sampling: int
 ) -> None:
     image = made(tmp_path, saved(scene(), "PNG"), "a.png", format="jpeg", quality=quality)
@@ -111,7 +111,7 @@ def test_a_quality_gives_its_tables_and_fine_colour_from_90_on(
 
 
 @pytest.mark.parametrize(("ratio", "number"), [("4:4:4", 0), ("4:2:2", 1), ("4:2:0", 2)])
-def test_subsampling_is_what_was_asked_for(tmp_path: Path, ratio: str, number: int) -> None:
+def test_subsampling_is_as_requested(tmp_path: Path, ratio: str, number: int) -> None:
     for quality in (None, 70, 95):
         image = made(tmp_path, saved(scene(), "JPEG"), subsampling=ratio, quality=quality)
         assert get_sampling(image) == number
@@ -122,7 +122,7 @@ def test_subsampling_is_what_was_asked_for(tmp_path: Path, ratio: str, number: i
     assert (found[1][0] >> 2) & 3 == {0: 0b00, 1: 0b10, 2: 0b11}[number]
 
 
-def test_progressive_is_written_where_that_is_asked(tmp_path: Path) -> None:
+def test_progressive_is_written_on_request(tmp_path: Path) -> None:
     assert made(tmp_path, saved(scene(), "JPEG"), progressive=True).info.get("progressive")
     assert not made(tmp_path, saved(scene(), "JPEG"), sizes=["50"]).info.get("progressive")
 
@@ -135,7 +135,7 @@ def test_more_effort_makes_a_smaller_file_of_the_same_picture(tmp_path: Path, ta
         effort: written(tmp_path, data, "a.png", format=target, effort=effort).bytes
         for effort in (1, 10)
     }
-    # x265 gives what it saves back as quality.
+    # x265 spends what it saves on quality.
     assert files[10] != files[1] if target == "heif" else files[10] < files[1]
     if target in ("jpeg", "png"):
         images = [made(tmp_path, data, "a.png", format=target, effort=one) for one in (1, 10)]
@@ -144,7 +144,7 @@ def test_more_effort_makes_a_smaller_file_of_the_same_picture(tmp_path: Path, ta
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("target", ["webp", "jpeg2000"])
-def test_lossless_loses_nothing(tmp_path: Path, target: str, mode: str) -> None:
+def test_lossless_is_exact(tmp_path: Path, target: str, mode: str) -> None:
     array = np.dstack([scene(), np.tile(np.arange(96, dtype=np.uint8) * 2, (64, 1))])
     array = array[:, :, : len(mode)]
     for extra in ({"quality": 50}, {"lossless": True}):
@@ -158,14 +158,14 @@ COMPRESSION = {"none": 1, "packbits": 32_773, "lzw": 5, "deflate": 8, "zstd": 50
 
 
 @pytest.mark.parametrize("word", COMPRESSION)
-def test_a_tiff_is_compressed_as_asked(tmp_path: Path, word: str) -> None:
+def test_tiff_is_compressed_as_requested(tmp_path: Path, word: str) -> None:
     image: Any = made(tmp_path, saved(scene(), "PNG"), "a.png", format="tiff", compression=word)
     assert image.tag_v2[0x0103] == COMPRESSION[word]
     off = np.abs(pixels(image) - scene())
     assert off.mean() < 5 if word == "jpeg" else off.max() == 0
 
 
-def test_what_jpeg_cannot_hold_in_a_tiff_is_deflated(tmp_path: Path) -> None:
+def test_tiff_modes_that_jpeg_lacks_are_deflated(tmp_path: Path) -> None:
     alpha = np.dstack([scene(), np.full((64, 96), 90, np.uint8)])
     image: Any = made(
         tmp_path, saved(alpha, "PNG"), "a.png", format="tiff", compression="jpeg", quality=50
@@ -178,7 +178,7 @@ def test_what_jpeg_cannot_hold_in_a_tiff_is_deflated(tmp_path: Path) -> None:
 
 
 def indexed(colours: int, *, transparent: bool = False) -> tuple[bytes, NDArray[np.uint8]]:
-    """A PNG with a palette, and what it is seen as."""
+    """A PNG with a palette, and the colours it shows."""
     numbers = (np.arange(96 * 64).reshape(64, 96) // 7 % colours).astype(np.uint8)
     palette = np.random.default_rng(5).permutation(np.arange(256 * 3) % 251).astype(np.uint8)
     palette = palette.reshape(256, 3)
@@ -195,37 +195,37 @@ def indexed(colours: int, *, transparent: bool = False) -> tuple[bytes, NDArray[
 
 @pytest.mark.parametrize("colours", [2, 5, 200, 256])
 @pytest.mark.parametrize("transparent", [False, True])
-def test_a_palette_is_kept_where_the_pixels_are(
-    tmp_path: Path, colours: int, transparent: bool
-) -> None:
+def test_palette_is_kept_where_pixels_are(tmp_path: Path, colours: int, transparent: bool) -> None:
     data, seen = indexed(colours, transparent=transparent)
     image = made(tmp_path, data, "a.png", metadata="none")
     assert image.mode == "P"
     assert np.array_equal(np.asarray(image.convert("RGBA" if transparent else "RGB")), seen)
 
 
-def test_a_palette_is_kept_where_every_colour_changes_alike(tmp_path: Path) -> None:
+def test_palette_is_kept_where_a_filter_maps_colours(tmp_path: Path) -> None:
     data, seen = indexed(200)
     image = made(tmp_path, data, "a.png", filters=["invert"])
     assert image.mode == "P"
     assert np.array_equal(pixels(image.convert("RGB")), 255 - seen.astype(np.int16))
 
 
-def test_a_palette_gives_way_where_new_colours_come_in(tmp_path: Path) -> None:
+def test_palette_is_dropped_where_new_colours_appear(tmp_path: Path) -> None:
     data, _ = indexed(200)
     assert made(tmp_path, data, "a.png", sizes=["50"]).mode == "RGB"
     assert made(tmp_path, data, "a.png", filters=["blur"]).mode == "RGB"
 
 
 @pytest.mark.parametrize(("source", "suffix"), [("PNG", ".png"), ("TIFF", ".tif")])
-def test_black_and_white_stays_so_where_it_can(tmp_path: Path, source: str, suffix: str) -> None:
+def test_black_and_white_stays_bilevel_where_possible(
+    tmp_path: Path, source: str, suffix: str
+) -> None:
     dots = np.random.default_rng(3).random((64, 96)) > 0.7
     data = saved(Image.fromarray(dots), source)
     assert Image.open(BytesIO(data)).mode == "1"
     image: Any = made(tmp_path, data, f"a{suffix}", metadata="none")
     assert (image.mode, np.array_equal(np.asarray(image), dots)) == ("1", True)
     if source == "TIFF":
-        # CCITT Group 4 (TIFF 6.0, section 11): what scanners and fax machines write.
+        # CCITT Group 4 (TIFF 6.0, section 11), which scanners and fax machines write.
         assert image.tag_v2[0x0103] == 4
     smaller = made(tmp_path, data, f"a{suffix}", sizes=["48"])
     assert smaller.mode == "L"

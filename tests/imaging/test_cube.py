@@ -1,4 +1,4 @@
-"""Tables of colours in files: what is read, and what is refused with the line it stands in."""
+"""Colour lookup tables (.cube): what is read, and what is refused with its line number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgbatch.imaging.cube import Cube, CubeError, read
 
 
 def table(size: int, *lines: str, dimensions: int = 3) -> bytes:
-    """A file with these lines before a table whose colours are all different."""
+    """A file with these lines before a table whose colours all differ."""
     colours = [f"{n / 1000:.3f} {n / 2000:.4f} {n / 3000:.5f}" for n in range(size**dimensions)]
     return "\n".join([*lines, f"LUT_{dimensions}D_SIZE {size}", *colours]).encode()
 
@@ -28,7 +28,7 @@ def test_red_changes_fastest() -> None:
                 assert np.allclose(values[blue, green, red], expected, atol=1e-5)
 
 
-def test_a_table_of_one_dimension_is_a_curve_for_each_channel() -> None:
+def test_one_dimensional_table_is_a_curve_per_channel() -> None:
     cube = read(table(5, dimensions=1))
     assert (cube.dimensions, cube.size) == (1, 5)
     assert np.allclose(cube.array()[:, 1], np.arange(5) / 2000)
@@ -41,7 +41,7 @@ def test_a_table_of_one_dimension_is_a_curve_for_each_channel() -> None:
         (["LUT_3D_INPUT_RANGE 0.25 2"], ((0.25,) * 3, (2,) * 3)),
     ],
 )
-def test_a_domain_is_read_in_both_ways_of_saying_it(
+def test_domain_is_read_in_both_spellings(
     lines: list[str], domain: tuple[tuple[float, ...], ...]
 ) -> None:
     assert read(table(2, *lines)).domain == domain
@@ -65,7 +65,7 @@ def test_comments_between_the_colours_of_a_long_table_do_not_matter() -> None:
     assert np.array_equal(read(commented).array(), read(table(9)).array())
 
 
-def test_a_colour_may_lie_far_beyond_white() -> None:
+def test_colour_may_lie_far_beyond_white() -> None:
     values = read(table(9).replace(b"0.600 ", b"-99.5 ").replace(b"0.700 ", b"1e8 ")).array()
     assert values.reshape(-1, 3)[[600, 700], 0].tolist() == [-99.5, 1e8]
 
@@ -93,7 +93,7 @@ def test_a_colour_may_lie_far_beyond_white() -> None:
         (table(2).replace(b"0.007 ", b"nan "), "line 9: found 'nan 0.0035 0.00233', expected 3"),
         (table(2).replace(b"0.007 ", b"-inf "), "line 9: found '-inf "),
         (table(2).replace(b"0.007 ", b"1e300 "), "line 9: found '1e300 "),
-        # Far down, where lines are read many at once.
+        # Far down, where lines are parsed in bulk.
         (table(9).replace(b"0.600 ", b"nan "), "line 602: found 'nan 0.3000 0.20000', expected 3"),
         (table(9).replace(b"0.600 ", b"-inf "), "line 602: found '-inf "),
         (table(9).replace(b"0.600 ", b"0,6 "), "line 602: found '0,6 "),
@@ -108,7 +108,7 @@ def test_a_colour_may_lie_far_beyond_white() -> None:
         (table(2, "LUT_3D_INPUT_RANGE 1 0"), "a domain that ends before it begins"),
     ],
 )
-def test_what_is_no_table_is_refused_with_the_line(data: bytes, part: str) -> None:
+def test_invalid_table_is_refused_with_the_line(data: bytes, part: str) -> None:
     with pytest.raises(CubeError) as caught:
         read(data)
     assert part in str(caught.value)
@@ -127,7 +127,7 @@ def test_what_is_no_table_is_refused_with_the_line(data: bytes, part: str) -> No
         max_size=14,
     )
 )
-def test_whatever_is_in_a_file_it_is_a_table_or_refused(lines: list[str]) -> None:
+def test_any_file_is_a_table_or_refused(lines: list[str]) -> None:
     try:
         cube = read("\n".join(lines).encode(errors="replace"))
     except CubeError:

@@ -1,4 +1,4 @@
-"""From files to pictures: upright, in a known mode, and nothing hostile gets further than that."""
+"""From files to pictures: upright, in a known mode, with hostile input stopped here."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_every_mode_is_turned_exactly(tmp_path: Path, mode: str, orientation: in
 @pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
-def test_a_jpeg_shrunk_on_load_comes_out_upright(
+def test_jpeg_shrunk_on_load_comes_out_upright(
     tmp_path: Path, orientation: int, scale: int
 ) -> None:
     size = (643, 477)
@@ -94,14 +94,14 @@ def test_a_jpeg_shrunk_on_load_comes_out_upright(
     assert pictures.corners(picture.image) == pictures.UPRIGHT
     left, top, right, bottom = picture.area
     assert (right - left, bottom - top) == (size[0] / scale, size[1] / scale)
-    # The rows and columns that the decoder had to round up lie where the file's end was.
+    # The rows and columns that the decoder rounded up to are at what was the file's end.
     begins = pictures.SIDES[orientation]
     assert (top > 0) == ("bottom" in begins and scale > 1)
     assert (left > 0) == ("right" in begins and scale > 1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_resized_jpeg_comes_out_upright(tmp_path: Path, orientation: int) -> None:
+def test_resized_jpeg_comes_out_upright(tmp_path: Path, orientation: int) -> None:
     (tmp_path / "photo.jpg").write_bytes(oriented("JPEG", orientation, (640, 480), quality=95))
     recipe = imgbatch.Recipe.from_options(sizes=["60"], format="png")
     (result,) = imgbatch.run(recipe, [tmp_path / "photo.jpg"], output=tmp_path / "out", jobs=1)
@@ -113,9 +113,7 @@ def test_a_resized_jpeg_comes_out_upright(tmp_path: Path, orientation: int) -> N
     ("least", "given"),
     [((640, 480), 640), ((321, 240), 640), ((320, 240), 320), ((161, 1), 320), ((1, 1), 80)],
 )
-def test_a_jpeg_is_never_decoded_smaller_than_needed(
-    tmp_path: Path, least: Size, given: int
-) -> None:
+def test_jpeg_is_never_decoded_smaller_than_needed(tmp_path: Path, least: Size, given: int) -> None:
     data = saved(pictures.scene(640, 480), "JPEG")
     assert decoded(tmp_path, data, least=least).image.size[0] == given
 
@@ -136,7 +134,7 @@ def test_shrinking_on_load_keeps_the_picture(tmp_path: Path, scale: int) -> None
     ("least", "progressive", "given"),
     [(400, False, 400), (399, True, 800), (267, True, 800), (266, True, 400)],
 )
-def test_a_progressive_jpeg_is_shrunk_only_where_half_as_much_again_is_left(
+def test_progressive_jpeg_is_shrunk_only_with_half_as_much_to_spare(
     tmp_path: Path, least: int, progressive: bool, given: int
 ) -> None:
     data = saved(pictures.scene(800, 800), "JPEG", progressive=progressive)
@@ -147,7 +145,7 @@ def test_a_progressive_jpeg_is_shrunk_only_where_half_as_much_again_is_left(
 
 
 @pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
-def test_the_first_frame_knows_how_many_there_are(tmp_path: Path, source: str) -> None:
+def test_first_frame_knows_the_frame_count(tmp_path: Path, source: str) -> None:
     picture = decoded(tmp_path, two_frames(source), f"photo{SUFFIX[source]}")
     assert (picture.image.size, pictures.corners(picture.image)) == (SIZE, pictures.UPRIGHT)
     assert picture.series is not None
@@ -158,7 +156,7 @@ def test_the_first_frame_knows_how_many_there_are(tmp_path: Path, source: str) -
 
 @pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
 @pytest.mark.parametrize("target", ["jpeg", "bmp", "jpeg2000", "qoi"])
-def test_an_animation_becomes_one_picture_in_a_still_format_and_the_loss_is_told(
+def test_animation_becomes_one_picture_in_a_still_format_with_a_warning(
     tmp_path: Path, source: str, target: str
 ) -> None:
     path = tmp_path / f"photo{SUFFIX[source]}"
@@ -174,8 +172,8 @@ def test_an_animation_becomes_one_picture_in_a_still_format_and_the_loss_is_told
     assert "the first of 3" in notice.message
 
 
-def test_a_second_picture_behind_a_jpeg_is_told(tmp_path: Path) -> None:
-    """What a phone's HDR photograph and a drone's have: Pillow calls that MPO."""
+def test_second_picture_in_a_jpeg_is_reported(tmp_path: Path) -> None:
+    """As in HDR photographs of phones and pictures of drones: Pillow calls these MPO."""
     data = two_frames("MPO", {"quality": 90})
     assert Image.open(BytesIO(data)).format == "MPO"
     picture = decoded(tmp_path, data)
@@ -183,7 +181,7 @@ def test_a_second_picture_behind_a_jpeg_is_told(tmp_path: Path) -> None:
     assert pictures.corners(picture.image) == pictures.UPRIGHT
 
 
-def test_a_jpeg_with_a_second_picture_is_shrunk_on_load(tmp_path: Path) -> None:
+def test_jpeg_with_a_second_picture_is_shrunk_on_load(tmp_path: Path) -> None:
     first = Image.fromarray(pictures.quarters(640, 480))
     data = saved(first, "MPO", save_all=True, append_images=[first])
     picture = decoded(tmp_path, data, least=(80, 60))
@@ -191,7 +189,7 @@ def test_a_jpeg_with_a_second_picture_is_shrunk_on_load(tmp_path: Path) -> None:
     assert pictures.corners(picture.image) == pictures.UPRIGHT
 
 
-def test_the_sizes_of_an_icon_are_no_frames(tmp_path: Path) -> None:
+def test_icon_sizes_are_not_frames(tmp_path: Path) -> None:
     data = saved(pictures.quarters(64, 64), "ICO", sizes=[(16, 16), (64, 64), (32, 32)])
     picture = decoded(tmp_path, data, "photo.ico")
     assert (picture.image.size, kinds(picture)) == ((64, 64), ["sizes-dropped"])
@@ -205,13 +203,13 @@ def test_the_sizes_of_an_icon_are_no_frames(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [name for name in SUFFIX if name != "TGA"])
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.tga", "PHOTO.GIF", "photo"])
-def test_content_decides_what_a_file_is(tmp_path: Path, source: str, name: str) -> None:
+def test_content_decides_the_format(tmp_path: Path, source: str, name: str) -> None:
     picture = decoded(tmp_path, sample(source), name)
     assert picture.format == source.lower()
     assert pictures.corners(picture.image) == pictures.UPRIGHT
 
 
-def test_a_format_without_signature_goes_by_its_suffix(tmp_path: Path) -> None:
+def test_format_without_signature_is_recognised_by_suffix(tmp_path: Path) -> None:
     picture = decoded(tmp_path, sample("TGA"), "photo.TGA")
     assert (picture.format, pictures.corners(picture.image)) == ("tga", pictures.UPRIGHT)
     assert failure(tmp_path, sample("TGA"), "photo.jpg").failure.kind == "not-an-image"
@@ -228,7 +226,7 @@ def test_a_format_without_signature_goes_by_its_suffix(tmp_path: Path) -> None:
         ("TIFF", "photo.tiff", "photo.tiff"),
     ],
 )
-def test_an_output_is_named_after_what_its_source_is(
+def test_output_is_named_by_the_actual_format_of_its_source(
     tmp_path: Path, source: str, name: str, output: str
 ) -> None:
     (tmp_path / name).write_bytes(sample(source))
@@ -243,11 +241,10 @@ def test_an_output_is_named_after_what_its_source_is(
 
 
 class Refused(Exception):  # noqa: N818
-    """Nothing that decoding knows."""
+    """Stands for what decoding does not know."""
 
 
 def demands(folder: Path, data: bytes, name: str, least: Size | None = None) -> list[Demand]:
-    """What is asked for while these bytes are decoded."""
     (folder / name).write_bytes(data)
     asked: list[Demand] = []
     decode(str(folder / name), lambda size: least or size, admit=asked.append)
@@ -255,7 +252,7 @@ def demands(folder: Path, data: bytes, name: str, least: Size | None = None) -> 
 
 
 @pytest.mark.parametrize("source", SUFFIX)
-def test_it_is_asked_once_before_any_pixel_is_decoded(
+def test_demand_is_made_once_before_any_pixel_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     name = f"photo{SUFFIX[source]}"
@@ -282,7 +279,7 @@ def test_it_is_asked_once_before_any_pixel_is_decoded(
     "raised", [OSError("x"), MemoryError(), ValueError(), PictureError("open", "truncated", "y")]
 )
 @pytest.mark.parametrize("salvage", [False, True])
-def test_whatever_a_refusal_raises_is_passed_on(
+def test_exception_from_a_refusal_is_passed_on(
     tmp_path: Path, raised: Exception, salvage: bool
 ) -> None:
     (tmp_path / "photo.jpg").write_bytes(sample("JPEG"))
@@ -299,7 +296,7 @@ def test_whatever_a_refusal_raises_is_passed_on(
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_it_is_asked_for_what_the_decoder_will_give(tmp_path: Path, orientation: int) -> None:
+def test_demand_matches_what_the_decoder_returns(tmp_path: Path, orientation: int) -> None:
     size = (640, 480)
     data = oriented("JPEG", orientation, size)
     (demand,) = demands(tmp_path, data, "photo.jpg", least=(80, 60))
@@ -318,7 +315,7 @@ def test_it_is_asked_for_what_the_decoder_will_give(tmp_path: Path, orientation:
         *(("CMYK", "CMYK", None), ("YCbCr", "RGB", None), ("F", "I;16", None)),
     ],
 )
-def test_the_mode_of_the_pixels_is_told(
+def test_demand_has_the_mode_of_the_pixels(
     tmp_path: Path, mode: str, becomes: str, keyed: str | None
 ) -> None:
     source = "TIFF" if mode in ("CMYK", "YCbCr", "F") else "PNG"
@@ -332,8 +329,8 @@ def test_the_mode_of_the_pixels_is_told(
         assert demand.mode == keyed
 
 
-def test_grey_that_may_become_colours_is_told_as_such(tmp_path: Path) -> None:
-    """By its profile, or by code points for one, which a PNG has in cICP."""
+def test_grey_that_may_become_colour_is_announced_as_colour(tmp_path: Path) -> None:
+    """Because of its profile, or of code points for one, which a PNG has in cICP."""
     grey = Image.new("L", SIZE)
     wide = saved(grey, "PNG", icc_profile=pictures.wide_gamut_profile())
     start = saved(grey, "PNG")
@@ -345,7 +342,7 @@ def test_grey_that_may_become_colours_is_told_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", SUFFIX)
-def test_decoders_go_when_they_are_done(tmp_path: Path, source: str) -> None:
+def test_decoders_are_freed_when_done(tmp_path: Path, source: str) -> None:
     """WebP's would keep three times the pixels."""
     picture = decoded(tmp_path, sample(source), f"photo{SUFFIX[source]}")
     assert type(picture.image) is Image.Image
@@ -355,7 +352,7 @@ def test_decoders_go_when_they_are_done(tmp_path: Path, source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_a_header_tells_size_date_and_camera(tmp_path: Path, source: str) -> None:
+def test_header_has_size_date_and_camera(tmp_path: Path, source: str) -> None:
     pixels = pictures.stored(pictures.quarters(*SIZE), 6)
     path = tmp_path / "photo"
     path.write_bytes(
@@ -367,14 +364,14 @@ def test_a_header_tells_size_date_and_camera(tmp_path: Path, source: str) -> Non
 
 
 @pytest.mark.parametrize("source", ["JPEG", "GIF", "BMP"])
-def test_a_header_without_exif_tells_the_size_alone(tmp_path: Path, source: str) -> None:
+def test_header_without_exif_has_only_the_size(tmp_path: Path, source: str) -> None:
     path = tmp_path / "photo"
     path.write_bytes(sample(source))
     header = read_header(str(path))
     assert (header.size, header.date, header.camera) == (SIZE, None, None)
 
 
-def test_a_header_of_no_picture_is_a_picture_error(tmp_path: Path) -> None:
+def test_header_of_a_non_picture_is_a_picture_error(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(b"text")
     with pytest.raises(PictureError):

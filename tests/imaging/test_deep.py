@@ -1,7 +1,7 @@
-"""Pictures of more than 8 bits a channel, and of the odd depths: in, through, and out.
+"""Pictures of more than 8 bits a channel, and of odd depths: in, through and out.
 
-Files are made here byte by byte, or by libraries that the code under test does not read them
-with; expected levels are computed in float64. Outputs are read by ImageMagick and exiftool.
+Files are made here byte by byte, or by libraries that the code under test does not read them with;
+expected levels are computed in float64. Outputs are read by ImageMagick and exiftool.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ def test_every_bit_of_a_png_is_read(tmp_path: Path, mode: str, interlaced: bool)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 9), (8, 1)])
-def test_an_interlaced_png_may_lack_passes(
+def test_interlaced_png_may_lack_passes(
     tmp_path: Path, size: Size, capfd: pytest.CaptureFixture[str]
 ) -> None:
     array = levels(3, *size)
     np.testing.assert_array_equal(array_of(decoded(tmp_path, png(array, interlaced=True))), array)
-    # libpng writes its warnings past Python.
+    # libpng prints its warnings past Python.
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_transparent_level_of_a_png_becomes_alpha(
+def test_transparent_level_of_a_png_becomes_alpha(
     tmp_path: Path, channels: int, interlaced: bool
 ) -> None:
     array = levels(channels)
-    # Two that differ from it in the last bit only, which 8 bits would not tell apart.
+    # Two that differ from it only in the last bit, which 8 bits could not distinguish.
     key = array[5, 5].copy()
     array[5, 6], array[5, 7] = key ^ 1, key
     key_chunk = chunk(b"tRNS", key.astype(">u2").tobytes())
@@ -84,7 +84,7 @@ def test_a_transparent_level_of_a_png_becomes_alpha(
     assert found[5, 6, -1] == 65_535
 
 
-def test_what_stands_behind_the_pixels_of_a_png_is_read(tmp_path: Path) -> None:
+def test_chunks_after_the_pixels_of_a_png_are_read(tmp_path: Path) -> None:
     upright = levels(3)
     block = pictures.exif_block(orientation=6).block
     text = b"XML:com.adobe.xmp\0\0\0\0\0" + pictures.xmp_packet()
@@ -128,7 +128,7 @@ def test_every_bit_of_a_tiff_is_read(tmp_path: Path, mode: str, options: dict[st
 
 
 @pytest.mark.parametrize("mode", ["LA;16", "RGBA;16"])
-def test_premultiplied_colours_are_divided_by_their_alpha(tmp_path: Path, mode: str) -> None:
+def test_premultiplied_colours_are_divided_by_alpha(tmp_path: Path, mode: str) -> None:
     straight = levels(CHANNELS[mode]).astype(np.float64)
     straight[3, :, -1] = 0
     alpha = straight[..., -1:]
@@ -137,13 +137,13 @@ def test_premultiplied_colours_are_divided_by_their_alpha(tmp_path: Path, mode: 
     )
     data = tiff(stored.astype(np.uint16), extrasamples=["assocalpha"])
     found = array_of(decoded(tmp_path, data, ".tif"))
-    # From what is stored, as a quotient rounded once.
+    # From the stored values, as a quotient rounded once.
     expected = np.minimum(np.floor(stored[..., :-1] * 65_535 / np.maximum(alpha, 1) + 0.5), 65_535)
     np.testing.assert_array_equal(found[..., -1:], alpha)
     np.testing.assert_array_equal(found[..., :-1], np.where(alpha > 0, expected, 0))
 
 
-def test_a_channel_that_means_nothing_is_left_out(tmp_path: Path) -> None:
+def test_unspecified_extra_channel_is_dropped(tmp_path: Path) -> None:
     array = levels(4)
     picture = decoded(tmp_path, tiff(array, extrasamples=["unspecified"]), ".tif")
     assert picture.mode == "RGB;16"
@@ -151,7 +151,7 @@ def test_a_channel_that_means_nothing_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_tiff_is_upright(tmp_path: Path, orientation: int) -> None:
+def test_rotated_tiff_comes_out_upright(tmp_path: Path, orientation: int) -> None:
     upright = levels(3)
     tags = [(0x0112, 3, 1, orientation, True)]
     data = tiff(pictures.stored(upright, orientation), extratags=tags)
@@ -187,13 +187,13 @@ def test_colours_of_32_bits_keep_their_upper_16(tmp_path: Path) -> None:
     np.testing.assert_array_equal(array_of(picture), levels(3))
 
 
-def test_a_kind_that_pillow_has_no_mode_for_names_the_extra(tmp_path: Path, no_extra: None) -> None:
+def test_kind_without_a_pillow_mode_names_the_extra(tmp_path: Path, no_extra: None) -> None:
     with pytest.raises(PictureError, match=r"imgbatch\[deep\]") as caught:
         decoded(tmp_path, tiff(levels(2)), ".tif")
     assert caught.value.failure.kind == "no-codec"
 
 
-def test_pillow_is_left_as_it_was(tmp_path: Path) -> None:
+def test_pillow_is_left_unchanged(tmp_path: Path) -> None:
     from PIL import TiffImagePlugin
 
     before = dict(TiffImagePlugin.OPEN_INFO)
@@ -226,7 +226,7 @@ def small_tiff(
 
 
 def packed_bits(values: NDArray[Any], bits: int) -> bytes:
-    """Rows of samples of `bits` bits, the first one uppermost, each row filled up to bytes."""
+    """Rows of samples of `bits` bits, most significant first, each row padded to whole bytes."""
     shifts = np.arange(bits - 1, -1, -1)
     return b"".join(
         np.packbits(((row[:, None] >> shifts) & 1).astype(np.uint8)).tobytes() for row in values
@@ -253,7 +253,7 @@ def test_grey_of_12_bits_fills_16(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
-def test_grey_of_16_bits_in_either_order_and_sense(
+def test_grey_of_16_bits_in_either_byte_order_and_polarity(
     tmp_path: Path, photometric: str, order: str
 ) -> None:
     values = levels(1)[..., 0]
@@ -280,7 +280,7 @@ def test_grey_of_16_bits_in_either_order_and_sense(
     ],
     ids=lambda value: f"{value.dtype} to {value.max():g}" if hasattr(value, "dtype") else None,
 )
-def test_wide_grey_is_scaled_if_it_has_to_be(
+def test_wide_grey_is_scaled_if_necessary(
     tmp_path: Path, values: NDArray[Any], warned: bool
 ) -> None:
     picture = decoded(tmp_path, tiff(values.reshape(25, 40)), ".tif")
@@ -310,7 +310,7 @@ def test_every_bit_of_a_jpeg_2000_is_read(tmp_path: Path, mode: str, codec: str,
     np.testing.assert_array_equal(array_of(picture), expected)
 
 
-def test_grey_jpeg_2000_of_16_bits_keeps_them(tmp_path: Path) -> None:
+def test_grey_jpeg_2000_of_16_bits_is_kept(tmp_path: Path) -> None:
     array = levels(1)[..., 0]
     data = jpeg2000(array, codecformat="jp2")
     picture = decoded(tmp_path, data, ".jp2")
@@ -320,20 +320,20 @@ def test_grey_jpeg_2000_of_16_bits_keeps_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("maximum", [65_535, 1023, 300])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_netpbm_file_fills_16_bits(tmp_path: Path, channels: int, maximum: int) -> None:
+def test_netpbm_file_fills_16_bits(tmp_path: Path, channels: int, maximum: int) -> None:
     array = (levels(channels).astype(np.uint32) % (maximum + 1)).astype(np.uint16)
     head = f"P{5 if channels == 1 else 6} {WIDTH} {HEIGHT} {maximum}\n".encode()
     picture = decoded(tmp_path, head + array.astype(">u2").tobytes(), ".ppm")
     assert (picture.mode, kinds(picture)) == ("I;16" if channels == 1 else "RGB;16", [])
     expected = np.floor(array / maximum * 65_535 + 0.5).reshape(array_of(picture).shape)
-    # Pillow, which reads grey, rounds a half to the even number.
+    # Pillow, which reads grey, rounds halves to even.
     assert np.abs(array_of(picture) - expected).max() <= (1 if channels == 1 else 0)
 
 
 @pytest.mark.parametrize("bits", [10, 12])
 def test_every_bit_of_an_avif_is_read(tmp_path: Path, bits: int) -> None:
     array = levels(3) >> (16 - bits)
-    # Without loss: the identity matrix, in 4:4:4.
+    # Lossless: the identity matrix, in 4:4:4.
     data = avif(array, bits, matrix=0)
     picture = decoded(tmp_path, data, ".avif")
     assert (picture.mode, kinds(picture)) == ("RGB;16", [])
@@ -342,13 +342,13 @@ def test_every_bit_of_an_avif_is_read(tmp_path: Path, bits: int) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm", ".avif"])
-def test_without_the_extra_8_bits_are_left_with_a_warning(
+def test_without_the_extra_8_bits_are_read_with_a_warning(
     tmp_path: Path, no_extra: None, suffix: str
 ) -> None:
     picture = decoded(tmp_path, deep_files()[suffix], suffix)
     assert (picture.mode, kinds(picture)) == ("RGB", ["depth-reduced"])
     assert "imgbatch[deep]" in picture.notices[0].message
-    # Pillow cuts the lower bits off, where it does not round.
+    # Pillow truncates the lower bits where it does not round.
     difference = array_of(picture) - levels(3).astype(np.float64) / 257
     assert np.abs(difference).max() <= (1 if suffix != ".avif" else 3)
 
@@ -375,7 +375,7 @@ def test_without_the_extra_a_transparent_grey_level_is_kept_in_8_bits(
     np.testing.assert_array_equal(array_of(picture)[..., 1:], 255 * (array != array[5, 5]))
 
 
-def test_what_pillow_keeps_whole_is_left_to_it(tmp_path: Path) -> None:
+def test_files_that_pillow_reads_whole_are_left_to_it(tmp_path: Path) -> None:
     for name, options in {
         "PNG": {},
         "TIFF": {},
@@ -392,7 +392,7 @@ def test_what_pillow_keeps_whole_is_left_to_it(tmp_path: Path) -> None:
         assert (picture.mode, kinds(picture)) == ("RGB", [])
 
 
-def test_cmyk_of_16_bits_says_that_it_is_reduced(tmp_path: Path) -> None:
+def test_cmyk_of_16_bits_is_reduced_with_a_warning(tmp_path: Path) -> None:
     data = tiff(levels(4), photometric="separated", extrasamples=None)
     picture = decoded(tmp_path, data, ".tif")
     assert (picture.mode, kinds(picture)) == ("CMYK", ["depth-reduced"])
@@ -404,24 +404,24 @@ def test_cmyk_of_16_bits_says_that_it_is_reduced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jp2", ".ppm"])
 @pytest.mark.parametrize("part", [0.5, 0.9])
-def test_a_file_that_is_cut_short_says_so(tmp_path: Path, suffix: str, part: float) -> None:
+def test_truncated_file_is_reported_as_such(tmp_path: Path, suffix: str, part: float) -> None:
     data = deep_files()[suffix]
     if suffix == ".tif":
-        # tifffile writes its directory first, so that the pixels are what is missing.
+        # tifffile writes its directory first, so it is the pixels that are missing.
         assert struct.unpack_from("<I", data, 4)[0] < len(data) // 4
     with pytest.raises(PictureError) as caught:
         decoded(tmp_path, data[: int(len(data) * part)], suffix)
     assert (caught.value.failure.stage, caught.value.failure.kind) == ("decode", "truncated")
 
 
-def test_an_interlaced_png_that_is_cut_short_says_so(tmp_path: Path) -> None:
+def test_truncated_interlaced_png_is_reported_as_such(tmp_path: Path) -> None:
     data = png(levels(3), interlaced=True)
     with pytest.raises(PictureError) as caught:
         decoded(tmp_path, data[: len(data) // 2])
     assert caught.value.failure.kind == "truncated"
 
 
-def test_what_there_is_of_a_png_that_is_cut_short_is_kept_in_8_bits(tmp_path: Path) -> None:
+def test_salvage_keeps_a_truncated_png_in_8_bits(tmp_path: Path) -> None:
     array = np.random.default_rng(3).integers(0, 65_536, (60, 50, 3), dtype=np.uint16)
     data = png(array)
     picture = decoded(tmp_path, data[: len(data) // 2], salvage=True)
@@ -430,7 +430,7 @@ def test_what_there_is_of_a_png_that_is_cut_short_is_kept_in_8_bits(tmp_path: Pa
     np.testing.assert_array_equal(array_of(picture)[:25], array[:25] >> 8)
 
 
-def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
+def test_damage_raises_nothing_but_picture_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
     outcomes = set()
     for suffix, whole in deep_files().items():
@@ -438,7 +438,7 @@ def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
             data = bytearray(whole)
             for place in rng.integers(0, len(data), 3):
                 data[place] = rng.integers(0, 256)
-            # Half of them are hit where the sizes stand.
+            # Half of them are hit where the sizes are.
             if rng.random() < 0.5:
                 data[rng.integers(8, 120)] = rng.integers(0, 256)
             try:
@@ -450,19 +450,19 @@ def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
     assert {"broken", "truncated", "RGB;16"} <= outcomes
 
 
-def test_a_header_with_too_many_pixels_is_refused_before_they_are_decoded(tmp_path: Path) -> None:
+def test_header_with_too_many_pixels_is_refused_before_decoding(tmp_path: Path) -> None:
     for suffix, data in deep_files().items():
         with pytest.raises(PictureError) as caught:
             decoded(tmp_path, data, suffix, max_pixels=WIDTH * HEIGHT - 1)
         assert caught.value.failure.kind == "too-large"
 
 
-def test_the_memory_it_takes_is_told_before(tmp_path: Path) -> None:
+def test_memory_demand_is_made_before_decoding(tmp_path: Path) -> None:
     asked: list[Demand] = []
     for suffix, data in deep_files().items():
         decoded(tmp_path, data, suffix, admit=asked.append)
     pixels = WIDTH * HEIGHT
     assert {demand.mode for demand in asked} == {"RGB;16"}
-    # The array and the file are the least that is there.
+    # The array and the file are the minimum.
     for demand, data in zip(asked, deep_files().values(), strict=True):
         assert demand.bytes - 4_000_000 > pixels * 6 + len(data)

@@ -1,4 +1,4 @@
-"""Colours of 16 bits a channel are written whole, and go through the whole program."""
+"""Colours of 16 bits a channel are written whole, and survive the whole program."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def deep_picture(mode: str = "RGB;16", *, icc: bytes | None = None) -> Picture:
 
 
 def read_by_imagemagick(path: Path, mode: str) -> Levels:
-    """The samples of an image as 16 bits; grey ones come as three equal channels."""
+    """The samples of an image as 16 bits; grey comes as three equal channels."""
     kind = "rgba" if "A" in mode else "rgb"
     options = ["-depth", "16", "-endian", "LSB", f"{kind}:-"]
     command = [programs.path_of("imagemagick"), f"{path}[0]", *options]
@@ -92,7 +92,7 @@ def test_zstd_is_written_and_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(array_of(decoded(tmp_path, encoded.data, ".tif")), levels(3))
 
 
-def test_compression_makes_it_smaller() -> None:
+def test_compression_makes_the_file_smaller() -> None:
     sizes = {
         compression: len(encode(deep_picture(), Encoding("tiff", compression=compression)).data)
         for compression in ("none", "lzw", "deflate", "zstd")
@@ -106,8 +106,8 @@ def test_compression_makes_it_smaller() -> None:
     assert png_sizes[9] <= png_sizes[1] < WIDTH * HEIGHT * 6
 
 
-def told(path: Path) -> dict[str, Any]:
-    """What exiftool finds in a file, without what must differ between 8 and 16 bits."""
+def exif_tags(path: Path) -> dict[str, Any]:
+    """What exiftool reads from a file, without what has to differ between 8 and 16 bits."""
     run = subprocess.run(
         [programs.path_of("exiftool"), "-j", "-G1", "-n", "-b", str(path)],
         capture_output=True,
@@ -128,7 +128,7 @@ def told(path: Path) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.external("exiftool")
 @pytest.mark.parametrize("target", ["png", "tiff"])
-def test_all_that_travels_is_written_as_it_is_with_8_bits(tmp_path: Path, target: str) -> None:
+def test_metadata_are_written_as_with_8_bits(tmp_path: Path, target: str) -> None:
     icc = pictures.wide_gamut_profile()
     deep = deep_picture("RGBA;16", icc=icc)
     assert deep.deep is not None
@@ -138,7 +138,7 @@ def test_all_that_travels_is_written_as_it_is_with_8_bits(tmp_path: Path, target
         encoded = encode(picture, Encoding(target))
         path = tmp_path / f"{name}.{target}"
         path.write_bytes(encoded.data)
-        found.append((told(path), {notice.kind for notice in encoded.notices}))
+        found.append((exif_tags(path), {notice.kind for notice in encoded.notices}))
     assert found[0] == found[1]
     tags = found[0][0]
     assert tags["IFD0:Model"] == pictures.MODEL
@@ -149,25 +149,25 @@ def test_all_that_travels_is_written_as_it_is_with_8_bits(tmp_path: Path, target
 
 
 @pytest.mark.parametrize("target", ["jpeg", "webp", "avif", "bmp", "gif", "jpeg2000", "heif"])
-def test_a_format_of_fewer_bits_warns_and_rounds(target: str) -> None:
+def test_format_of_fewer_bits_rounds_with_a_warning(target: str) -> None:
     encoded = encode(deep_picture(), Encoding(target, metadata="none"))
     assert [notice.kind for notice in encoded.notices] == ["depth-reduced"]
 
 
-def test_8_bits_are_rounded_and_white_stays_white() -> None:
+def test_reduction_to_8_bits_rounds_and_keeps_white() -> None:
     every = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
     np.testing.assert_array_equal(rounded_to_8_bit(every), np.rint(every / 257))
     bmp = encode(deep_picture(), Encoding("bmp", metadata="none")).data
     np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(bmp))), np.rint(levels(3) / 257))
 
 
-def test_jpeg_inside_a_tiff_has_8_bits() -> None:
+def test_jpeg_in_a_tiff_has_8_bits() -> None:
     encoded = encode(deep_picture(), Encoding("tiff", compression="jpeg"))
     assert "depth-reduced" in [notice.kind for notice in encoded.notices]
     assert Image.open(BytesIO(encoded.data)).info["compression"] == "jpeg"
 
 
-def test_without_the_extra_nothing_of_16_bits_is_written(no_extra: None) -> None:
+def test_without_the_extra_16_bits_are_not_written(no_extra: None) -> None:
     encoded = encode(deep_picture(), Encoding("png", metadata="none"))
     assert [notice.kind for notice in encoded.notices] == ["depth-reduced"]
     assert "imgbatch[deep]" in encoded.notices[0].message
@@ -202,12 +202,12 @@ def test_halving_averages_in_16_bits(tmp_path: Path, suffix: str, target: str) -
     path, warned = run(tmp_path, data, suffix, sizes=[f"{WIDTH}"], kernel="box", format=target)
     assert warned == []
     mean = array.astype(np.float64).reshape(HEIGHT, 2, WIDTH, 2, 3).mean(axis=(1, 3))
-    # The average of four is rounded twice, across and down.
+    # The average of four is rounded twice, horizontally and vertically.
     assert np.abs(read_by_imagemagick(path, "RGB;16") - mean).max() <= 1
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_a_file_of_16_bits_that_needs_nothing_is_copied(tmp_path: Path, suffix: str) -> None:
+def test_unchanged_file_of_16_bits_is_copied(tmp_path: Path, suffix: str) -> None:
     data = deep_files()[suffix]
     path, warned = run(tmp_path, data, suffix)
     assert warned == []
@@ -230,7 +230,7 @@ def test_all_pages_of_16_bits_are_kept(tmp_path: Path) -> None:
             np.testing.assert_array_equal(written.asarray(key=number), page)
 
 
-def test_grey_of_16_bits_stays_so_where_the_output_can_hold_it(tmp_path: Path) -> None:
+def test_grey_keeps_16_bits_where_the_output_can_hold_them(tmp_path: Path) -> None:
     array = levels(1, 2 * WIDTH, 2 * HEIGHT)
     path, warned = run(tmp_path, png(array), ".png", sizes=[f"{WIDTH}"], kernel="box")
     assert warned == []

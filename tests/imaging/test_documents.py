@@ -1,4 +1,4 @@
-"""TIFFs of several pages: every page keeps all that is its own."""
+"""TIFFs of several pages: every page keeps its own metadata."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from imgbatch.imaging.decode import Demand
 
 @dataclass(frozen=True)
 class Sheet:
-    """A page: what it shows, and what travels with it."""
+    """A page: its pixels and its metadata."""
 
     image: Image.Image
     dpi: tuple[int, int]
@@ -62,7 +62,7 @@ def tiff_file(pages: Sequence[Sheet], **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("compression", ["none", "lzw", "deflate"])
-def test_every_page_keeps_all_that_is_its_own(tmp_path: Path, compression: str) -> None:
+def test_every_page_keeps_its_own_metadata(tmp_path: Path, compression: str) -> None:
     given = sheets()
     data = made(tmp_path, tiff_file(given), "a.tif", sizes=["40"], compression=compression)
     with Image.open(BytesIO(data)) as image:
@@ -89,7 +89,7 @@ def test_every_page_keeps_all_that_is_its_own(tmp_path: Path, compression: str) 
                 assert np.abs(np.asarray(image) - expected).max() <= 2 * 257
             else:
                 expected = np.asarray(upright.resize(size, Image.Resampling.LANCZOS))
-                # Pillow rounds and clips between across and down, which shows at sharp edges.
+                # Pillow rounds and clips between the two passes, which shows at sharp edges.
                 difference = np.abs(np.asarray(image).astype(int) - expected)
                 assert difference.mean() < 0.5
                 assert difference.max() <= 12
@@ -97,8 +97,8 @@ def test_every_page_keeps_all_that_is_its_own(tmp_path: Path, compression: str) 
 
 @pytest.mark.slow
 @pytest.mark.external("exiftool")
-def test_exiftool_finds_nothing_wrong_with_pages(tmp_path: Path) -> None:
-    """Each has a directory of EXIF of its own, and all places in the file are right."""
+def test_exiftool_finds_no_fault_with_pages(tmp_path: Path) -> None:
+    """Each has its own EXIF directory, and all offsets in the file are right."""
     pages = []
     for number in range(3):
         block = pictures.exif_block(orientation=None, gps=True).block
@@ -141,7 +141,7 @@ def test_exiftool_finds_nothing_wrong_with_pages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["gif", "png", "jpeg", "webp"])
-def test_pages_are_no_frames(tmp_path: Path, target: str) -> None:
+def test_pages_are_not_frames(tmp_path: Path, target: str) -> None:
     data = tiff_file([sheets()[0], *sheets()[1:3]])
     result = run(tmp_path, data, "a.tif", format=target)
     assert ("frames-dropped", "only the first of 3 pages was kept") in [
@@ -151,18 +151,18 @@ def test_pages_are_no_frames(tmp_path: Path, target: str) -> None:
         assert (getattr(image, "n_frames", 1), image.size) == (1, (80, 60))
 
 
-def test_a_later_page_that_is_too_large_or_broken_fails_the_file(tmp_path: Path) -> None:
+def test_oversized_or_broken_later_page_fails_the_file(tmp_path: Path) -> None:
     small = Sheet(Image.new("L", (8, 8)), (72, 72))
     large = Sheet(Image.new("L", (300, 200)), (72, 72))
     data = tiff_file([small, large])
     with pytest.raises(PictureError) as caught:
         decoded_frames(tmp_path, data, max_pixels=50_000)
     assert caught.value.failure.kind == "too-large"
-    assert "page 2 of 300 x 200" in caught.value.failure.message
+    assert "page 2 with 300 x 200" in caught.value.failure.message
     for compression in (None, "tiff_lzw"):
         whole = tiff_file([small, large], compression=compression)
         if compression:
-            # The first code of a strip is the one to clear (TIFF 6.0, section 13).
+            # The first code of a strip is the Clear code (TIFF 6.0, section 13).
             at = whole.rindex(b"\x80\x00")
             cut = whole[:at] + b"\xff" * 8 + whole[at + 8 :]
         else:
@@ -172,7 +172,7 @@ def test_a_later_page_that_is_too_large_or_broken_fails_the_file(tmp_path: Path)
         assert not (tmp_path / "out" / "a.tif").exists()
 
 
-def test_pages_that_are_too_many_pixels_together_are_not_begun(tmp_path: Path) -> None:
+def test_pages_with_too_many_pixels_in_all_are_refused_before_decoding(tmp_path: Path) -> None:
     """Sixteen times the limit: the first is the smallest."""
     small, large = (Sheet(Image.new("L", size), (72, 72)) for size in ((8, 8), (100, 100)))
     data = tiff_file([small, *[large] * 20])
@@ -180,10 +180,10 @@ def test_pages_that_are_too_many_pixels_together_are_not_begun(tmp_path: Path) -
     with pytest.raises(PictureError) as caught:
         decoded_frames(tmp_path, data, max_pixels=12_400, admit=pytest.fail)
     assert caught.value.failure.kind == "too-large"
-    assert "pages of" in caught.value.failure.message
+    assert "pages with" in caught.value.failure.message
 
 
-def test_the_demand_is_of_the_largest_page(tmp_path: Path) -> None:
+def test_memory_demand_is_that_of_the_largest_page(tmp_path: Path) -> None:
     small = Sheet(Image.new("L", (8, 8)), (72, 72))
     large = Sheet(Image.new("RGB", (300, 200)), (72, 72))
     asked: list[Demand] = []

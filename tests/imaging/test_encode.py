@@ -1,4 +1,4 @@
-"""From pictures to files: every format, every mode, exact where a format is and close elsewhere."""
+"""From pictures to files: every format and mode, exact where the format is and close elsewhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIZE: Final = (96, 64)
 MODES: Final = ("L", "LA", "RGB", "RGBA", "CMYK", "I;16")
 
 HOLDS: Final[dict[str, dict[str, str]]] = {
-    # The mode that each format gives back for one that it cannot hold; all others are kept.
+    # The mode that each format returns for one that it cannot hold; all others are kept.
     "jpeg": {"LA": "L", "RGBA": "RGB", "I;16": "L"},
     "png": {"CMYK": "RGB"},
     "webp": {"L": "RGB", "LA": "RGBA", "CMYK": "RGB", "I;16": "RGB"},
@@ -43,7 +43,7 @@ HOLDS: Final[dict[str, dict[str, str]]] = {
     "tga": {"CMYK": "RGB", "I;16": "L"},
 }
 LOSSY: Final = {"jpeg": 5.0, "webp": 5.0, "avif": 5.0, "heif": 5.0, "jpeg2000": 2.0, "gif": 6.0}
-"""The mean error of a channel that these are allowed, in levels of 8 bits; others are exact."""
+"""The allowed mean error of a channel, in 8-bit levels; other formats are exact."""
 
 each_format: Final = pytest.mark.parametrize("target", HOLDS)
 
@@ -53,12 +53,12 @@ def test_every_format_is_tested_here() -> None:
 
 
 def alpha_channel() -> NDArray[np.uint8]:
-    """Nothing, then a ramp, then everything; GIF has only the ends."""
+    """Transparent, then a ramp, then opaque; for GIF only the two ends."""
     return np.tile(np.clip(np.linspace(-128, 383, SIZE[0]), 0, 255).astype(np.uint8), (SIZE[1], 1))
 
 
 def picture(mode: str, **more: Any) -> Picture:
-    """A picture-like picture in a mode."""
+    """A photograph-like picture in a mode."""
     colours = pictures.scene(*SIZE)
     grey = colours[..., 1]
     arrays: dict[str, NDArray[Any]] = {
@@ -74,12 +74,12 @@ def picture(mode: str, **more: Any) -> Picture:
 
 
 def planes(image: Image.Image) -> Floats:
-    """The channels of an image, the last axis, as numbers."""
+    """The channels of an image as numbers, along the last axis."""
     return np.asarray(image).astype(np.float64).reshape(*image.size[::-1], -1)
 
 
 def converted(values: Floats, mode: str, wanted: str) -> Floats:
-    """What pixels of a mode are in another one, computed by hand; transparent ones on white."""
+    """Pixels converted to another mode, computed by hand; transparent ones on white."""
     if mode == "I;16" and wanted != mode:
         return converted(values * 255 / 65_535, "L", wanted)
     if mode == "CMYK" and wanted != mode:
@@ -93,7 +93,7 @@ def converted(values: Floats, mode: str, wanted: str) -> Floats:
 
 
 def shown(values: Floats, mode: str) -> Floats:
-    """Colours as they are seen on black, and alpha: what nobody sees may be anything."""
+    """Colours as seen on black, and alpha: invisible colours may be anything."""
     if not mode.endswith("A"):
         return values
     return np.concatenate([values[..., :-1] * values[..., -1:] / 255, values[..., -1:]], axis=-1)
@@ -115,16 +115,16 @@ def encoded(target: str, mode: str = "RGB", **more: Any) -> Encoded:
 @pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", MODES)
-def test_a_picture_comes_back_as_it_was(target: str, mode: str) -> None:
+def test_encoded_picture_is_read_back(target: str, mode: str) -> None:
     given = picture(mode)
     result = encoded(target, mode)
     wanted = HOLDS[target].get(mode, mode)
     image = opened(result.data)
     if target == "gif":
-        # GIF keeps a palette, of colours where there are any.
+        # GIF keeps a palette, of colours if there are any.
         image = image.convert(wanted)
     if image.mode == "I":
-        # What Pillow makes of PPM's 16 bits.
+        # What Pillow makes of 16-bit PPM.
         image = image.convert("I;16")
     assert (image.size, image.mode) == (SIZE, wanted)
     assert (result.size, result.format.name) == (SIZE, target)
@@ -135,19 +135,19 @@ def test_a_picture_comes_back_as_it_was(target: str, mode: str) -> None:
     if target in LOSSY:
         assert off.mean() <= LOSSY[target] * (257 if wanted == "I;16" else 1)
     else:
-        # One level for the rounding of a conversion; nothing where there was none.
+        # One level for the rounding of a conversion; none without one.
         assert off.max() <= (0 if wanted == mode else 1)
 
 
 @pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", MODES)
-def test_a_loss_is_told_and_nothing_else(target: str, mode: str) -> None:
+def test_every_loss_is_reported_and_nothing_else(target: str, mode: str) -> None:
     wanted = HOLDS[target].get(mode, mode)
     told = []
     if mode == "I;16" and wanted != mode:
         told.append("depth-reduced")
-    # GIF has transparency, but no half one, which these have, too.
+    # GIF has transparency, but only on or off, and these have partial alpha, too.
     if mode in ("LA", "RGBA") and (target == "gif" or not wanted.endswith("A")):
         told.append("alpha-flattened")
     assert [notice.kind for notice in encoded(target, mode).notices] == told
@@ -157,9 +157,7 @@ def test_a_loss_is_told_and_nothing_else(target: str, mode: str) -> None:
 @each_format
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (250, 2)])
-def test_the_smallest_pictures_can_be_written(
-    target: str, mode: str, size: tuple[int, int]
-) -> None:
+def test_smallest_pictures_can_be_written(target: str, mode: str, size: tuple[int, int]) -> None:
     available(target)
     result = encode(Picture.of(Image.new(mode, size)), Encoding(format=target))
     assert opened(result.data).size == size
@@ -168,7 +166,7 @@ def test_the_smallest_pictures_can_be_written(
 @pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_the_same_picture_gives_the_same_bytes(target: str, mode: str) -> None:
+def test_encoding_is_deterministic(target: str, mode: str) -> None:
     def once() -> bytes:
         given = picture(mode, icc=pictures.wide_gamut_profile())
         metadata = Metadata(pictures.exif_block().block, pictures.xmp_packet(), dpi=(300.0, 300.0))
@@ -182,7 +180,7 @@ def test_the_same_picture_gives_the_same_bytes(target: str, mode: str) -> None:
 @pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("mode", MODES)
-def test_encoding_changes_nothing_in_the_picture(target: str, mode: str) -> None:
+def test_encoding_does_not_change_the_picture(target: str, mode: str) -> None:
     available(target)
     given, same = picture(mode), picture(mode)
     encode(given, Encoding(format=target))
@@ -190,7 +188,7 @@ def test_encoding_changes_nothing_in_the_picture(target: str, mode: str) -> None
 
 
 @pytest.mark.parametrize("source", HOLDS)
-def test_without_a_format_the_pictures_own_is_kept(source: str) -> None:
+def test_format_defaults_to_that_of_the_picture(source: str) -> None:
     available(source)
     result = encode(picture("RGB", format=source), Encoding())
     assert result.format.name == source
@@ -199,7 +197,7 @@ def test_without_a_format_the_pictures_own_is_kept(source: str) -> None:
 
 
 @each_format
-def test_what_an_image_remembers_of_another_file_is_not_saved(target: str) -> None:
+def test_leftover_image_info_is_not_saved(target: str) -> None:
     available(target)
     given = picture("RGB")
     given.image.info.update(
@@ -217,8 +215,8 @@ def test_what_an_image_remembers_of_another_file_is_not_saved(target: str) -> No
     assert encode(given, Encoding(format=target)).data == encoded(target).data
 
 
-def test_the_image_of_an_opened_file_brings_nothing_along(tmp_path: Path) -> None:
-    """A TIFF's object has tags of its own, and Pillow would write them again."""
+def test_image_of_an_opened_file_leaks_no_metadata(tmp_path: Path) -> None:
+    """A TIFF image object has tags of its own, and Pillow would write them again."""
     tags = Image.Exif()
     tags[0x02BC], tags[0x83BB] = b"<x>Testa</x>", b"Testa"
     image = opened(pictures.saved(pictures.scene(*SIZE), "TIFF", exif=tags))
@@ -230,7 +228,7 @@ def test_the_image_of_an_opened_file_brings_nothing_along(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("target", ["bmp", "ppm"])
-def test_transparency_is_laid_on_the_background(target: str) -> None:
+def test_transparency_is_flattened_onto_the_background(target: str) -> None:
     given = picture("RGBA")
     result = encode(given, Encoding(format=target, background=(30, 144, 255, 255)))
     values = planes(given.image)
@@ -253,7 +251,7 @@ def test_transparency_is_laid_on_the_background(target: str) -> None:
     ],
 )
 @pytest.mark.parametrize("across", [True, False])
-def test_a_side_that_a_format_cannot_hold_fails_with_the_remedy(
+def test_side_too_long_for_the_format_fails_with_a_remedy(
     target: str, longest: int, label: str, across: bool
 ) -> None:
     available(target)
@@ -271,7 +269,7 @@ def test_a_side_that_a_format_cannot_hold_fails_with_the_remedy(
             assert word in failure.message
 
 
-def test_a_picture_that_does_not_fit_is_a_failure_and_no_file(tmp_path: Path) -> None:
+def test_oversized_picture_is_a_failure_and_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "wide.png").write_bytes(pictures.saved(Image.new("L", (300, 2)), "PNG"))
     recipe = imgbatch.Recipe.from_options(format="ico")
     (result,) = imgbatch.run(recipe, [tmp_path / "wide.png"], output=tmp_path / "out", jobs=1)
@@ -283,7 +281,7 @@ def test_a_picture_that_does_not_fit_is_a_failure_and_no_file(tmp_path: Path) ->
 # Quality
 
 
-# ITU-T T.81, table K.1: what quality 50 divides the luma's 8 x 8 frequencies by.
+# ITU-T T.81, table K.1: quality 50 divides the luma's 8 x 8 frequencies by these.
 LUMA_50: Final = (
     *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55),
     *(14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62),
@@ -293,28 +291,28 @@ LUMA_50: Final = (
 
 
 def scaled(quality: int) -> list[int]:
-    """That table for another quality, as the Independent JPEG Group defines it."""
+    """That table at another quality, as the Independent JPEG Group defines it."""
     percent = 5_000 // quality if quality < 50 else 200 - 2 * quality
     return [min(255, max(1, (one * percent + 50) // 100)) for one in LUMA_50]
 
 
 def segment(jpeg: bytes, marker: bytes) -> bytes:
-    """The payload of a JPEG's first segment of a kind."""
+    """The payload of the first segment of a kind in a JPEG."""
     at = jpeg.index(b"\xff" + marker)
     return jpeg[at + 4 : at + 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]]
 
 
 def luma_table(jpeg: bytes) -> list[int]:
-    """The first quantisation table of a file, sorted (a file keeps it in zigzag order)."""
+    """The first quantisation table of a file, sorted (files keep it in zigzag order)."""
     return sorted(segment(jpeg, b"\xdb")[1:65])
 
 
 @pytest.mark.parametrize("quality", [1, 30, 50, 75, 84, 85, 90, 100])
-def test_jpeg_quality_is_what_everybody_means_by_it(quality: int) -> None:
+def test_jpeg_quality_follows_the_ijg_scale(quality: int) -> None:
     assert luma_table(encoded("jpeg", quality=quality).data) == sorted(scaled(quality))
 
 
-def test_jpeg_quality_is_85_where_nobody_says() -> None:
+def test_jpeg_quality_defaults_to_85() -> None:
     assert luma_table(encoded("jpeg").data) == sorted(scaled(85))
 
 
@@ -328,21 +326,19 @@ def test_jpeg_quality_is_85_where_nobody_says() -> None:
         (100, [0x11, 0x11, 0x11]),
     ],
 )
-def test_jpeg_keeps_whole_colour_from_quality_90_on(
-    quality: int | None, factors: list[int]
-) -> None:
-    """4:2:0 below: the luma has twice the samples of the colours, both ways."""
+def test_jpeg_keeps_full_chroma_from_quality_90(quality: int | None, factors: list[int]) -> None:
+    """Below, 4:2:0: twice as many luma samples as chroma samples in both directions."""
     frame = segment(encoded("jpeg", quality=quality).data, b"\xc0")
     assert frame[5] == 3
     assert [frame[6 + 3 * component + 1] for component in range(3)] == factors
 
 
-def test_jpeg_keeps_grey_in_one_component() -> None:
+def test_grey_jpeg_has_one_component() -> None:
     assert segment(encoded("jpeg", "L").data, b"\xc0")[5] == 1
 
 
 @pytest.mark.parametrize("target", ["jpeg", "webp", "avif", "jpeg2000"])
-def test_less_quality_is_a_smaller_and_a_worse_file(target: str) -> None:
+def test_lower_quality_is_smaller_and_worse(target: str) -> None:
     original = planes(picture("RGB").image)
     sizes, errors = [], []
     for quality in (20, 60, 95):
@@ -363,14 +359,14 @@ def test_jpeg_2000_is_exact_at_quality_100() -> None:
 @pytest.mark.parametrize(
     ("target", "word"), [("png", "PNG"), ("gif", "GIF"), ("tiff", "TIFF"), ("bmp", "BMP")]
 )
-def test_quality_for_a_format_that_has_none_is_refused_at_once(target: str, word: str) -> None:
+def test_quality_for_a_format_without_it_is_refused_at_once(target: str, word: str) -> None:
     with pytest.raises(imgbatch.UsageError, match=word):
         imgbatch.Recipe.from_options(format=target, quality=80)
 
 
 @pytest.mark.parametrize("target", ["png", "gif", "bmp", "tiff"])
-def test_quality_does_not_touch_a_format_that_keeps_its_own(target: str) -> None:
-    """`--quality 60` with `--format keep` is for those files that have a quality."""
+def test_quality_is_ignored_by_kept_formats_without_it(target: str) -> None:
+    """`--quality 60` with `--format keep` applies to those files that have a quality."""
     given = picture("RGB", format=target)
     assert encode(given, Encoding(quality=5)).data == encode(given, Encoding()).data
 
@@ -391,7 +387,7 @@ def failing(
 
 
 @pytest.mark.parametrize("raised", [OSError("no"), ValueError("no"), SystemError("no"), KeyError()])
-def test_whatever_an_encoder_raises_is_a_failure_of_this_file(
+def test_any_exception_from_an_encoder_is_a_failure_of_this_file(
     monkeypatch: pytest.MonkeyPatch, raised: Exception
 ) -> None:
     failure = failing(monkeypatch, raised).failure
@@ -400,16 +396,14 @@ def test_whatever_an_encoder_raises_is_a_failure_of_this_file(
     assert not re.search(r"\b\w*(Error|Exception)\b", failure.message)
 
 
-def test_too_little_memory_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_is_reported_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     failure = failing(monkeypatch, MemoryError()).failure
     assert (failure.stage, failure.kind) == ("encode", "memory")
     assert "memory" in failure.message
 
 
 @pytest.mark.parametrize("target", ["webp", "avif", "jpeg2000"])
-def test_a_codec_that_is_not_installed_is_named(
-    monkeypatch: pytest.MonkeyPatch, target: str
-) -> None:
+def test_missing_codec_is_named(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     monkeypatch.setattr(formats, "available", lambda row: False)
     with pytest.raises(PictureError, match=formats.BY_NAME[target].label) as caught:
         encode(picture("RGB"), Encoding(format=target))

@@ -1,4 +1,4 @@
-"""Backgrounds and transparency: words for colours, no fringes, flattening."""
+"""Backgrounds and transparency: names of colours, no fringes, flattening."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ Floats = NDArray[np.float64]
         (" Transparent ", (255, 255, 255, 0)),
     ],
 )
-def test_css_colours_are_understood(word: str, meant: Colour) -> None:
+def test_css_colours_are_accepted(word: str, meant: Colour) -> None:
     assert colour.parse_colour(word) == meant
 
 
 @pytest.mark.parametrize("word", ["", "whit", "#12", "#gggggg", "rgb(1,2)", "12", "rgb(300,a,b)"])
-def test_other_words_are_refused_with_an_example(word: str) -> None:
+def test_invalid_colour_is_refused_with_an_example(word: str) -> None:
     with pytest.raises(UsageError, match="#1e90ff"):
         colour.parse_colour(word)
 
@@ -70,7 +70,7 @@ BLUE: Final[Colour] = (30, 144, 255, 255)
 
 @pytest.mark.parametrize("space", PRIMARIES)
 @pytest.mark.parametrize("kind", ["flatten", "pad"])
-def test_a_background_is_the_colour_that_was_asked_for_in_any_space(space: str, kind: str) -> None:
+def test_background_is_the_requested_colour_in_any_space(space: str, kind: str) -> None:
     clear = Image.new("RGBA", (16, 8), (255, 0, 0, 0 if kind == "flatten" else 255))
     picture = Picture.of(clear, icc=profile_of(space))
     if kind == "flatten":
@@ -79,12 +79,12 @@ def test_a_background_is_the_colour_that_was_asked_for_in_any_space(space: str, 
         after = Resize(SizeSpec(16, 16), "pad", background=BLUE).apply(picture)
     assert after.icc == profile_of(space)
     found = np.asarray(after.image.convert("RGB"))[0, 0].astype(np.float64)
-    # Rounded to whole levels, of which one of ProPhoto's is up to three of sRGB's.
+    # Rounded to whole levels; one level of ProPhoto is up to three of sRGB.
     assert np.abs(seen_as_srgb(found, space) - BLUE[:3]).max() <= (3 if space == "ProPhoto" else 2)
     assert np.abs(found - BLUE[:3]).max() > 5
 
 
-def test_a_background_of_grey_is_the_grey_that_was_asked_for() -> None:
+def test_grey_background_is_the_requested_grey() -> None:
     """Level 100 of sRGB is 0.1274 of the light; at gamma 461/256, level 81.1."""
     for mode in ("LA", "LA;16"):
         pixels = np.zeros((4, 4, 2), np.uint8)
@@ -101,7 +101,7 @@ def test_a_background_of_grey_is_the_grey_that_was_asked_for() -> None:
         assert flat.icc == GREY
 
 
-def test_a_background_under_a_broken_profile_keeps_its_numbers() -> None:
+def test_background_under_a_broken_profile_keeps_its_numbers() -> None:
     broken = WIDE[:132] + bytes(len(WIDE) - 132)
     picture = Picture.of(Image.new("RGB", (4, 4)), icc=broken)
     assert colour.levels_of(BLUE, picture) == BLUE[:3]
@@ -116,9 +116,7 @@ def test_a_background_under_a_broken_profile_keeps_its_numbers() -> None:
         ((100, 50, 25, 255), (0, 127, 191, 155)),
     ],
 )
-def test_a_background_of_inks_looks_like_its_colour(
-    background: Colour, inks: tuple[int, ...]
-) -> None:
+def test_cmyk_background_looks_like_its_colour(background: Colour, inks: tuple[int, ...]) -> None:
     picture = Picture.of(Image.new("CMYK", (4, 4)))
     assert colour.levels_of(background, picture) == inks
     back = colour.to_srgb(Picture.of(Image.new("CMYK", (1, 1), inks))).image.getpixel((0, 0))
@@ -162,7 +160,7 @@ def test_16_bit_colours_are_flattened_and_padded_in_16_bits(channels: int) -> No
 
 
 def red_on_clear_green(kind: str) -> bytes:
-    """A red square that is opaque, on green that is not to be seen."""
+    """An opaque red square on invisible green."""
     red = np.zeros((64, 64), bool)
     red[17:47, 17:47] = True
     if kind == "RGBA":
@@ -196,8 +194,8 @@ HOW: Final[dict[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("kind", KINDS_OF_ALPHA)
 @pytest.mark.parametrize("how", HOW)
-def test_what_is_hidden_leaves_no_fringe(tmp_path: Path, kind: str, how: str) -> None:
-    """Colours weighted by alpha: all that is seen is red, however little of it."""
+def test_hidden_colours_leave_no_fringe(tmp_path: Path, kind: str, how: str) -> None:
+    """Colours are weighted by alpha: every visible pixel is red, however faint."""
     data, warnings = made(tmp_path, red_on_clear_green(kind), ".png", **HOW[how])
     image = opened(data).convert("RGBA")
     pixels = np.asarray(image).astype(np.float64)
@@ -214,7 +212,7 @@ def test_what_is_hidden_leaves_no_fringe(tmp_path: Path, kind: str, how: str) ->
     if how != "blur":
         whole = (0.0, 0.0, 64.0, 64.0)
         exact = np.clip(convolved(exact[..., None], (24, 24), "lanczos", whole)[..., 0], 0, 255)
-        # In 8 bits what overshoots is clipped between the two directions: at the corners.
+        # In 8 bits, overshoots are clipped between the two passes: at the corners.
         assert np.quantile(np.abs(pixels[..., 3] - exact), 0.97) <= 1
     else:
         assert abs(pixels[..., 3].mean() - exact.mean()) <= 0.5
@@ -230,7 +228,7 @@ def see_through() -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("background", [(255, 255, 255, 255), (30, 144, 255, 255), (0, 0, 0, 0)])
-def test_flattening_lays_colours_over_the_background(background: Colour) -> None:
+def test_flattening_composites_over_the_background(background: Colour) -> None:
     pixels = see_through()
     flat = colour.flatten(Picture.of(Image.fromarray(pixels)), background)
     share = pixels[..., 3:].astype(np.float64) / 255
@@ -243,7 +241,7 @@ def test_flattening_lays_colours_over_the_background(background: Colour) -> None
 @pytest.mark.parametrize(
     ("background", "mode"), [((200, 200, 200, 255), "L"), ((30, 144, 255, 255), "RGB")]
 )
-def test_grey_stays_grey_over_a_grey_background_alone(background: Colour, mode: str) -> None:
+def test_grey_stays_grey_only_over_a_grey_background(background: Colour, mode: str) -> None:
     grey, alpha = see_through()[..., 0], see_through()[..., 3]
     image = Image.merge("LA", (Image.fromarray(grey), Image.fromarray(alpha)))
     flat = colour.flatten(Picture.of(image), background)
@@ -255,21 +253,21 @@ def test_grey_stays_grey_over_a_grey_background_alone(background: Colour, mode: 
 
 
 @pytest.mark.parametrize(("mode", "opaque"), [("RGBA", "RGB"), ("LA", "L")])
-def test_an_alpha_channel_that_hides_nothing_goes_without_a_word(mode: str, opaque: str) -> None:
+def test_opaque_alpha_channel_is_dropped_without_a_warning(mode: str, opaque: str) -> None:
     image = Image.fromarray(pictures.scene()).convert(mode)
     flat = colour.flatten(Picture.of(image), (255, 0, 0, 255))
     assert flat.image.tobytes() == image.convert(opaque).tobytes()
     assert flat.notices == ()
 
 
-def test_what_was_hidden_does_not_shine_through(tmp_path: Path) -> None:
+def test_hidden_colours_do_not_show_through(tmp_path: Path) -> None:
     hidden = pictures.saved(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), "PNG")
     data, warnings = made(tmp_path, hidden, ".png", format="bmp", background="#1e90ff")
     assert opened(data).getpixel((4, 4)) == (30, 144, 255)
     assert warnings == ["alpha-flattened"]
 
 
-def test_flattening_keeps_the_profile_of_its_pixels(tmp_path: Path) -> None:
+def test_flattening_keeps_the_profile(tmp_path: Path) -> None:
     source = pictures.saved(see_through(), "PNG", icc_profile=WIDE)
     data, _ = made(tmp_path, source, ".png", format="jpeg")
     assert opened(data).info["icc_profile"] == WIDE

@@ -1,4 +1,4 @@
-"""docs/formats.md is what `scripts/tool make_format_table` makes of this version."""
+"""docs/formats.md is what `scripts/tool make_format_table` writes for this version."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from imgbatch.model import NOTICES
 PAGE = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
 
 
-def test_nothing_is_lost_in_silence_and_nothing_failed() -> None:
+def test_nothing_is_lost_silently_and_nothing_failed() -> None:
     assert "SILENT" not in PAGE
     assert "failed:" not in PAGE
 
 
 @pytest.mark.slow
-def test_the_page_names_every_kind_of_source_format_and_warning() -> None:
+def test_page_names_every_kind_of_source_format_and_warning() -> None:
     sections = PAGE.split("\n## ")
     names = ["Formats", "Warnings", *(kind.name for kind in make_format_table.kinds())]
     assert [one.partition("\n")[0] for one in sections[1:]] == names
@@ -47,7 +47,7 @@ SOME = {
 
 @pytest.mark.slow
 @pytest.mark.external("exiftool")
-def test_some_pairs_come_out_as_the_page_says(tmp_path: Path) -> None:
+def test_sample_pairs_match_the_page(tmp_path: Path) -> None:
     chosen = [kind for kind in make_format_table.kinds() if kind.name in SOME]
     assert len(chosen) == len(SOME)
     for number, kind in enumerate(chosen):
@@ -59,13 +59,13 @@ def test_some_pairs_come_out_as_the_page_says(tmp_path: Path) -> None:
             (line,) = [one for one in section.splitlines() if one.startswith(f"| {pair.target} |")]
             cells = [cell.strip() for cell in line.strip("|").split("|")[1:]]
             told = [pair.cells[one] for one in make_format_table.ASPECTS[1:] if one in pair.cells]
-            # How far lossy codecs are off varies with their versions.
+            # The error of lossy codecs varies with their versions.
             assert [cell for cell in cells[1:-1] if cell] == told
             assert cells[-1] == ", ".join(pair.warnings)
             assert ("off" in cells[0]) == ("off" in pair.cells["pixels"])
 
 
-def test_what_is_lost_without_a_warning_stands_out(tmp_path: Path) -> None:
+def test_loss_without_a_warning_is_marked(tmp_path: Path) -> None:
     kinds = {kind.name: kind for kind in make_format_table.kinds()}
 
     def look(name: str, made: bytes, suffix: str, target: str, **tags: str) -> dict[str, str]:
@@ -80,12 +80,12 @@ def test_what_is_lost_without_a_warning_stands_out(tmp_path: Path) -> None:
 
     def small(name: str, mode: str) -> Image.Image:
         image = opened(kinds[name].data).convert(mode).resize(make_format_table.SMALLER)
-        # Pillow would save the profile along.
+        # Pillow would save the profile as well.
         image.info.clear()
         return image
 
     plain = look("JPEG with everything", saved(small("JPEG with everything", "RGB"), "PNG"), *PNG)
-    # The profile was ignored: other colours.
+    # The profile was ignored: the colours differ.
     assert "off, SILENT" in plain["pixels"]
     for aspect in ("EXIF", "XMP", "IPTC", "comment", "resolution"):
         assert plain[aspect] == "dropped, SILENT"
@@ -101,7 +101,7 @@ def test_what_is_lost_without_a_warning_stands_out(tmp_path: Path) -> None:
     wrong.putalpha(wrong.getchannel("A").point(lambda level: level // 2))
     assert "off, SILENT" in look("PNG with alpha", saved(wrong, "PNG"), *PNG)["alpha"]
 
-    # 16 bits by name, but with the levels of 8.
+    # 16 bits in name, but with only the levels of 8.
     grey = np.asarray(small("BMP", "L")).astype(np.uint16) * 257
     assert look("PNG, 16-bit grey", saved(grey, "PNG"), *PNG)["depth"] == "8 bits, SILENT"
 

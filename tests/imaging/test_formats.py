@@ -1,4 +1,4 @@
-"""The table of formats: files are recognised by their content."""
+"""The table of formats: files are recognised by content."""
 
 from __future__ import annotations
 
@@ -57,15 +57,13 @@ def _made(row: Format) -> list[bytes]:
 
 @pytest.mark.parametrize("suffix", ["", ".jpg", ".png", ".tga", ".txt"])
 @pytest.mark.parametrize("row", BY_CONTENT, ids=lambda row: row.name)
-def test_a_file_is_recognised_by_its_content_whatever_it_is_called(
-    row: Format, suffix: str
-) -> None:
+def test_file_is_recognised_by_content_whatever_its_name(row: Format, suffix: str) -> None:
     for data in _made(row):
         assert formats.recognise(data[: formats.HEAD_BYTES], suffix) is row
 
 
 @pytest.mark.parametrize("name", ["png", "webp", "gif", "tiff", "avif"])
-def test_an_animation_is_recognised_as_well(name: str) -> None:
+def test_animation_is_recognised_too(name: str) -> None:
     row = BY_NAME[name]
     formats.load_plugin(row)
     if not formats.available(row):
@@ -89,23 +87,23 @@ def test_a_jpeg_with_a_second_picture_is_a_jpeg() -> None:
         (b"GIF87a\1\0\1\0", "gif"),
     ],
 )
-def test_what_pillow_does_not_write_is_recognised_too(head: bytes, name: str) -> None:
+def test_formats_that_pillow_cannot_write_are_recognised_too(head: bytes, name: str) -> None:
     assert formats.recognise(head, "") is BY_NAME[name]
 
 
 def test_every_format_is_made_here() -> None:
-    # A camera's raw files have tests of their own.
+    # Raw files of cameras have tests of their own.
     assert set(_MADE) == set(formats.WRITABLE)
 
 
 @pytest.mark.parametrize("suffix", [".tga", ".icb", ".vda", ".vst"])
-def test_a_targa_file_which_has_no_signature_goes_by_its_suffix(suffix: str) -> None:
+def test_targa_without_signature_is_recognised_by_suffix(suffix: str) -> None:
     for data in _made(BY_NAME["tga"]):
         assert formats.recognise(data[: formats.HEAD_BYTES], suffix) is BY_NAME["tga"]
 
 
 @pytest.mark.parametrize("suffix", ["", ".jpg", ".txt"])
-def test_without_a_signature_or_such_a_suffix_nothing_is_recognised(suffix: str) -> None:
+def test_without_signature_or_such_a_suffix_nothing_is_recognised(suffix: str) -> None:
     for data in [*_made(BY_NAME["tga"]), b"", b"just words", b"RIFF\0\1\0\0WAVEfmt "]:
         assert formats.recognise(data[: formats.HEAD_BYTES], suffix) is None
 
@@ -128,14 +126,12 @@ FOREIGN: Final = [
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tga", ""])
 @pytest.mark.parametrize(("head", "what"), FOREIGN, ids=lambda value: str(value)[:20])
-def test_a_foreign_file_is_never_taken_for_a_picture_and_called_by_its_name(
-    head: bytes, what: str, suffix: str
-) -> None:
+def test_foreign_file_is_not_recognised_but_named(head: bytes, what: str, suffix: str) -> None:
     assert formats.recognise(head, suffix) is None
     assert what in (formats.describe_foreign(head) or "")
 
 
-def test_what_nobody_knows_is_not_given_a_name() -> None:
+def test_unknown_content_is_given_no_name() -> None:
     assert formats.describe_foreign(b"") is None
     assert formats.describe_foreign(b"hello") is None
 
@@ -145,7 +141,7 @@ def test_what_nobody_knows_is_not_given_a_name() -> None:
 def test_any_bytes_are_recognised_or_not_without_an_error(head: bytes) -> None:
     row = formats.recognise(head, ".jpg")
     assert row is None or row.matches(head)
-    # A signature that is not whole is none.
+    # An incomplete signature does not count.
     assert not any(row.matches(head[:1]) for row in FORMATS)
 
 
@@ -159,7 +155,7 @@ def test_any_bytes_are_recognised_or_not_without_an_error(head: bytes) -> None:
         *(("pgm", "ppm"), (".png", "png")),
     ],
 )
-def test_a_format_is_found_under_all_its_spellings(word: str, name: str) -> None:
+def test_format_is_found_by_all_its_spellings(word: str, name: str) -> None:
     assert formats.lookup(word) is BY_NAME[name]
 
 
@@ -175,7 +171,7 @@ def test_a_format_is_found_under_all_its_spellings(word: str, name: str) -> None
         ("document", ["'document'", "one of: keep, jpeg, png"]),
     ],
 )
-def test_an_unknown_format_is_refused_with_the_nearest_or_all(word: str, parts: list[str]) -> None:
+def test_unknown_format_is_refused_with_the_nearest_or_all(word: str, parts: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         formats.lookup(word)
     for part in parts:
@@ -202,13 +198,13 @@ def test_an_unknown_format_is_refused_with_the_nearest_or_all(word: str, parts: 
         ("webp", ".jpg", ".webp"),
     ],
 )
-def test_an_output_keeps_its_suffix_only_if_that_fits_the_format(
+def test_output_keeps_its_suffix_only_if_it_fits_the_format(
     name: str, before: str, after: str
 ) -> None:
     assert BY_NAME[name].suffix_for(before) == after
 
 
-def test_every_suffix_belongs_to_one_format_and_is_written_in_lower_case() -> None:
+def test_every_suffix_is_lower_case_and_belongs_to_one_format() -> None:
     suffixes = [one for row in FORMATS for one in (*row.suffixes, *row.read_suffixes)]
     assert len(set(suffixes)) == len(suffixes)
     assert all(one == one.lower() and one.startswith(".") for one in suffixes)
@@ -224,7 +220,7 @@ def test_enough_of_a_file_is_read_to_recognise_it(row: Format) -> None:
 
 
 @pytest.mark.parametrize("row", WRITTEN_FORMATS, ids=lambda row: row.name)
-def test_pillow_writes_every_mode_that_the_table_says_and_reads_it_back(row: Format) -> None:
+def test_pillow_writes_and_reads_back_every_mode_in_the_table(row: Format) -> None:
     formats.load_plugin(row)
     if not formats.available(row):
         pytest.skip(f"Pillow was built without {row.label}")

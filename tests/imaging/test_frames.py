@@ -1,8 +1,8 @@
-"""Animations and pages: every frame is seen as it was, for as long, in every format that has them.
+"""Animations and pages: every frame looks the same, for as long, in every format that has them.
 
-The files are put together byte by byte here, and composed by NumPy with the words of the
-specifications (GIF89a, 23; PNG third edition, 13.3), once more by ImageMagick, and by Pillow where
-that is right.
+The files are put together byte by byte here, and composed in NumPy by the letter of the
+specifications (GIF89a, 23; PNG third edition, 13.3), again by ImageMagick, and by Pillow where it
+is right.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ FORMATS: Final = ("gif", "webp", "png", "avif")
 
 
 def gif_seen(parts: Sequence[Part], colours: Pixels) -> list[Pixels]:
-    """What is to be seen of it, as browsers show it: RGBA, transparent at first."""
+    """The frames as browsers show them: RGBA, initially transparent."""
     canvas = np.zeros((*CANVAS[::-1], 4), np.uint8)
     seen = []
     for part in parts:
@@ -84,7 +84,7 @@ def gif_seen(parts: Sequence[Part], colours: Pixels) -> list[Pixels]:
 
 
 def apng_seen(layers: Sequence[Layer]) -> list[NDArray[np.float64]]:
-    """What is to be seen of it: RGBA in floats, by Porter and Duff's over."""
+    """The frames composed by Porter and Duff's over: RGBA in floats."""
     canvas = np.zeros((*CANVAS[::-1], 4))
     seen = []
     for index, layer in enumerate(layers):
@@ -100,7 +100,7 @@ def apng_seen(layers: Sequence[Layer]) -> list[NDArray[np.float64]]:
             new = np.concatenate([colours, alpha * 255], axis=2)
         place[:] = new
         seen.append(canvas.copy())
-        # The first frame has nothing before it that could come back.
+        # The first frame has no previous one to be restored.
         if layer.disposal == 1 or (layer.disposal == 2 and index == 0):
             place[:] = 0
         elif layer.disposal == 2:
@@ -112,7 +112,7 @@ def apng_seen(layers: Sequence[Layer]) -> list[NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("kind", GIFS)
-def test_frames_of_a_gif_are_composed_as_they_are_to_be_seen(tmp_path: Path, kind: str) -> None:
+def test_gif_frames_are_composed_as_displayed(tmp_path: Path, kind: str) -> None:
     found = decoded_frames(tmp_path, gif_file(GIFS[kind], table(), background=7))
     expected = gif_seen(GIFS[kind], table())
     assert len(found) == len(expected)
@@ -134,13 +134,13 @@ def test_imagemagick_composes_the_same(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
-def test_frames_of_an_apng_are_composed_as_they_are_to_be_seen(tmp_path: Path, first: int) -> None:
+def test_apng_frames_are_composed_as_displayed(tmp_path: Path, first: int) -> None:
     layers = [Layer(half(1), (0, 0), first), *LAYERS[1:]]
     found = decoded_frames(tmp_path, apng_file(layers, plays=4))
     expected = apng_seen(layers)
     assert len(found) == len(expected)
     for frame, seen in zip(found, expected, strict=True):
-        # Colours are rounded once a layer, and three lie upon another at most.
+        # Colours are rounded once per layer, and at most three layers overlap.
         assert off(frame.image, seen) <= 2
     # A denominator of 0 stands for 100.
     times = [100, 30, 70, 1000 / 30, 0, 100, 100]
@@ -149,7 +149,7 @@ def test_frames_of_an_apng_are_composed_as_they_are_to_be_seen(tmp_path: Path, f
     assert (found[0].series.count, found[0].series.plays) == (7, 4)
 
 
-def test_an_apng_that_is_taken_apart_can_be_joined_again(tmp_path: Path) -> None:
+def test_apng_frames_can_be_taken_apart_and_joined_again(tmp_path: Path) -> None:
     found = apng.read(apng_file(LAYERS, plays=4))
     assert found is not None
     again = decoded_frames(tmp_path, apng.join(found, plays=4))
@@ -157,7 +157,7 @@ def test_an_apng_that_is_taken_apart_can_be_joined_again(tmp_path: Path) -> None
         assert off(frame.image, seen) <= 2
 
 
-def test_a_default_image_is_no_frame_and_dropping_it_is_told(tmp_path: Path) -> None:
+def test_default_image_is_not_a_frame_and_dropping_it_is_reported(tmp_path: Path) -> None:
     data = apng_file(LAYERS, still=half(99))
     found = decoded_frames(tmp_path, data)
     assert len(found) == len(LAYERS)
@@ -165,7 +165,7 @@ def test_a_default_image_is_no_frame_and_dropping_it_is_told(tmp_path: Path) -> 
     assert [notice.kind for notice in found[0].notices] == ["gain-map-dropped"]
 
 
-def test_metadata_behind_the_frames_of_an_apng_are_found(tmp_path: Path) -> None:
+def test_metadata_after_apng_frames_are_found(tmp_path: Path) -> None:
     block = pictures.exif_block(orientation=None).block
     found = decoded_frames(tmp_path, apng_file(LAYERS, behind=chunk(b"eXIf", block)))
     assert found[0].metadata.exif is not None
@@ -173,7 +173,7 @@ def test_metadata_behind_the_frames_of_an_apng_are_found(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("loops", "plays"), [(None, 1), (0, 0), (1, 2), (6, 7)])
-def test_how_often_a_gif_is_played(tmp_path: Path, loops: int | None, plays: int) -> None:
+def test_gif_loop_count(tmp_path: Path, loops: int | None, plays: int) -> None:
     found = decoded_frames(tmp_path, gif_file(GIFS["interlaced"], table(), loops=loops))
     assert found[0].series is not None
     assert found[0].series.plays == plays
@@ -188,7 +188,7 @@ def test_opaque_animations_have_no_alpha_and_grey_ones_no_colours(tmp_path: Path
     assert {one.mode for one in decoded_frames(tmp_path, gif_file(cleared, grey))} == {"LA"}
 
 
-def test_the_first_frame_alone_is_the_same(tmp_path: Path) -> None:
+def test_first_frame_alone_is_the_same(tmp_path: Path) -> None:
     kind = "the first one smaller than the canvas"
     (alone,) = decoded_frames(tmp_path, gif_file(GIFS[kind], table()), every=lambda *asked: False)
     assert off(alone.image, gif_seen(GIFS[kind], table())[0]) == 0
@@ -198,7 +198,6 @@ def test_the_first_frame_alone_is_the_same(tmp_path: Path) -> None:
 
 
 def on_black(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Colours as they are seen there."""
     return pixels[..., :3] * pixels[..., 3:] / 255
 
 
@@ -207,8 +206,8 @@ def reduced(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float64]:
     return rgba(image.convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA"))
 
 
-# The mean error of a channel, in levels: of two ways to resize; of 256 colours; of AVIF's coarser
-# colours at the edges of the square. Frames differ by 5 and more from those beside them.
+# Mean error of a channel, in levels: of two ways to resize; of 256 colours; of AVIF's coarser
+# chroma at the edges of the square. Neighbouring frames differ by 5 or more.
 ALLOWED: Final = {"png": 0.6, "webp": 0.6, "avif": 4.5, "gif": 3.0}
 
 
@@ -216,7 +215,9 @@ ALLOWED: Final = {"png": 0.6, "webp": 0.6, "avif": 4.5, "gif": 3.0}
 @pytest.mark.parametrize("alpha", [True, False], ids=["with a hole", "opaque"])
 @pytest.mark.parametrize("target", FORMATS)
 @pytest.mark.parametrize("kind", FORMATS)
-def test_every_frame_comes_through(tmp_path: Path, kind: str, target: str, alpha: bool) -> None:
+def test_every_frame_survives_conversion(
+    tmp_path: Path, kind: str, target: str, alpha: bool
+) -> None:
     data = source(kind, alpha=alpha)
     jobs = 2 if kind == target else 1
     options: dict[str, Any] = {"sizes": ["60"], "format": target}
@@ -244,8 +245,8 @@ def test_every_frame_comes_through(tmp_path: Path, kind: str, target: str, alpha
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["gif", "png", "webp"])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_it_is_played_as_often(tmp_path: Path, kind: str, target: str) -> None:
-    """Three times; Pillow's AVIF is played for ever."""
+def test_loop_count_survives_conversion(tmp_path: Path, kind: str, target: str) -> None:
+    """Three times; Pillow's AVIF loops forever."""
     data = made(tmp_path, source(kind), f"a.{kind}", sizes=["30"], format=target)
     with Image.open(BytesIO(data)) as image:
         loop = image.info["loop"]
@@ -255,7 +256,9 @@ def test_it_is_played_as_often(tmp_path: Path, kind: str, target: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("alpha", [True, False])
 @pytest.mark.parametrize("loops", [None, 0, 2])
-def test_an_avif_is_played_as_often(tmp_path: Path, loops: int | None, alpha: bool) -> None:
+def test_avif_loop_count_survives_conversion(
+    tmp_path: Path, loops: int | None, alpha: bool
+) -> None:
     """From a GIF, and from there back again."""
     more: dict[str, Any] = {} if loops is None else {"loop": loops}
     frames = moving(alpha=alpha)
@@ -295,8 +298,8 @@ def test_webpmux_sees_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.external("exiftool")
-def test_an_avif_does_not_tell_when_it_was_written(tmp_path: Path) -> None:
-    """Or one picture would come out in other bytes each second."""
+def test_avif_does_not_record_when_it_was_written(tmp_path: Path) -> None:
+    """Otherwise the same picture would have different bytes every second."""
     data = made(tmp_path, source("gif"), "a.gif", sizes=["30"], format="avif")
     (tmp_path / "seen.avif").write_bytes(data)
     times = [f"-{of}{kind}Date" for of in ("", "Track", "Media") for kind in ("Create", "Modify")]
@@ -314,7 +317,7 @@ def test_an_avif_does_not_tell_when_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["png", "webp", "avif"])
-def test_what_travels_with_an_animation_goes_along(tmp_path: Path, target: str) -> None:
+def test_metadata_of_an_animation_are_kept(tmp_path: Path, target: str) -> None:
     frames = moving(alpha=False)
     profile = pictures.wide_gamut_profile()
     data = saved(
@@ -335,7 +338,7 @@ def test_what_travels_with_an_animation_goes_along(tmp_path: Path, target: str) 
 
 
 @pytest.mark.slow
-def test_a_profile_that_a_gif_cannot_hold_is_converted_in_every_frame(tmp_path: Path) -> None:
+def test_profile_that_a_gif_cannot_hold_is_converted_in_every_frame(tmp_path: Path) -> None:
     frames = moving(alpha=False)
     more: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "duration": 50}
     wide = saved(frames[0], "PNG", icc_profile=pictures.wide_gamut_profile(), **more)
@@ -346,11 +349,11 @@ def test_a_profile_that_a_gif_cannot_hold_is_converted_in_every_frame(tmp_path: 
         (tmp_path / "out" / "still.png").unlink()
         reference = rgba(Image.open(BytesIO(expected)))
         assert np.abs(rgba(image) - reference).mean() < 3
-        # Its numbers taken as they were would be seen as other colours.
+        # Taken as sRGB, its numbers would be other colours.
         assert np.abs(rgba(image) - rgba(plain)).mean() > 4
 
 
-def test_an_operation_is_done_to_every_frame(tmp_path: Path) -> None:
+def test_operation_applies_to_every_frame(tmp_path: Path) -> None:
     data = source("png")
     result = made(tmp_path, data, "a.png", filters=["invert"])
     for (image, _), (meant, _) in zip(composed(result), composed(data), strict=True):
@@ -360,8 +363,8 @@ def test_an_operation_is_done_to_every_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", ["no", "yes"])
-def test_a_stretch_of_the_levels_does_not_flicker(tmp_path: Path, channels: str) -> None:
-    """A light goes on in the second frame: what stands still keeps its levels."""
+def test_stretched_levels_do_not_flicker(tmp_path: Path, channels: str) -> None:
+    """A light goes on in the second frame: static parts keep their levels."""
     dim = (pictures.scene(60, 40) // 3 + 30).astype(np.uint8)
     lit = dim.copy()
     lit[5:20, 5:30] = (255, 250, 0)
@@ -380,7 +383,7 @@ def test_a_stretch_of_the_levels_does_not_flicker(tmp_path: Path, channels: str)
     assert dim.max() < 200
 
 
-def test_an_animation_that_needs_nothing_is_copied(tmp_path: Path) -> None:
+def test_unchanged_animation_is_copied(tmp_path: Path) -> None:
     for kind in FORMATS:
         data = source(kind)
         result = run(tmp_path, data, f"a.{kind}", sizes=["2000"])
@@ -391,7 +394,9 @@ def test_an_animation_that_needs_nothing_is_copied(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["jpeg", "tiff", "bmp"])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_still_format_gets_the_first_and_says_so(tmp_path: Path, kind: str, target: str) -> None:
+def test_still_format_gets_the_first_frame_with_a_warning(
+    tmp_path: Path, kind: str, target: str
+) -> None:
     data = source(kind, alpha=False)
     result = run(tmp_path, data, f"a.{kind}", format=target)
     assert [(one.kind, one.message) for one in result.notices] == [
@@ -419,7 +424,7 @@ def test_one_output_may_have_all_frames_and_another_the_first(tmp_path: Path) ->
     assert [one.kind for one in result.notices] == ["frames-dropped"]
 
 
-def test_an_apngs_times_are_the_nearest_there_are(tmp_path: Path) -> None:
+def test_apng_durations_are_rounded_to_the_nearest(tmp_path: Path) -> None:
     frames = moving(alpha=False)[:5]
     times = [1000 / 30, 0, 70_001, 700_003, 9_000_000]
     data = animated.encode(frames, times, 1, formats.BY_NAME["png"], {})

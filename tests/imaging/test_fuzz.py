@@ -1,6 +1,6 @@
-"""Damaged files of every format: each is done or failed, and what is done is whole.
+"""Damaged files of every format are done or failed, and finished files are whole.
 
-A short version of scripts/tool fuzz, in this process: the same damage each time.
+A short version of scripts/tool fuzz, in this process, with the same damage each time.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def of_format(name: str) -> list[Specimen]:
 
 
 def made(data: bytes, suffix: str, recipe: Recipe, folder: Path) -> Result:
-    """Send one file through the worker; nothing is left in the folder but it and the output."""
+    """Process one file; nothing may be left in the folder except it and the output."""
     for name in left(folder):
         (folder / name).unlink()
-    # The journal makes this, which no worker knows of.
+    # The journal makes this, which the worker does not know.
     (folder / worker_log.FOLDER).mkdir(exist_ok=True)
     path = folder / f"in{suffix}"
     path.write_bytes(data)
     (output,) = recipe.outputs
     target = Target(output.name, str(folder), "out", any_suffix=True)
     job = Job(Source(str(folder), path.name, len(data), 0), (target,))
-    # Some damage makes a header claim much; what that takes is not the question here.
+    # Some damage makes a header claim a huge size; memory is not what is tested here.
     run = Run("word", str(folder), Limits(max_pixels=4_000_000))
     result = worker.process(job, 1.0, recipe, run)
     assert result is not None
@@ -66,7 +66,7 @@ def left(folder: Path) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
 def test_whole_files_are_done(tmp_path: Path, specimen: Specimen) -> None:
-    # Otherwise damage to them would show nothing.
+    # Otherwise damage to them would prove nothing.
     result = made(specimen.data, specimen.suffix, RECIPES[0], tmp_path)
 
     assert result.status == "done"
@@ -75,7 +75,7 @@ def test_whole_files_are_done(tmp_path: Path, specimen: Specimen) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_damaged_files_are_done_or_failed_and_what_is_done_is_whole(
+def test_damaged_files_are_done_or_failed_and_finished_files_are_whole(
     tmp_path: Path, name: str
 ) -> None:
     rng = Random(f"imgbatch {name}")
@@ -92,26 +92,24 @@ def test_damaged_files_are_done_or_failed_and_what_is_done_is_whole(
     assert statuses == {"done", "failed"}
 
 
-# Resolution and its unit, XMP, the profile: what Pillow gives of them depends on their type.
+# Resolution and its unit, XMP, profile: what Pillow returns for them depends on their type.
 @pytest.mark.slow
 @pytest.mark.parametrize("tag", [0x011A, 0x0128, 0x02BC, 0x8773])
 @pytest.mark.parametrize("recipe", [RECIPES[0], RECIPES[1], RECIPES[5]])
-def test_a_tag_of_any_type_is_no_mistake_in_imgbatch(
-    tmp_path: Path, tag: int, recipe: Recipe
-) -> None:
+def test_tag_of_any_type_is_not_an_internal_error(tmp_path: Path, tag: int, recipe: Recipe) -> None:
     (tiff,) = (one.data for one in SPECIMENS if one.name == "everything.tif")
 
     for kind in range(15):
         for count in (0, 1, 2):
             result = made(retyped(tiff, tag, kind, count), ".tif", recipe, tmp_path)
 
-            # The pixels are whole, whatever is beside them.
+            # The pixels are intact, whatever the metadata are.
             assert result.status == "done", f"type {kind}, {count} values: {result.failure}"
             assert_sane(result, tmp_path, f"type {kind}, {count} values")
 
 
-def test_a_broken_profile_is_found_in_a_file_of_several_pages(tmp_path: Path) -> None:
-    # To count the pages their headers are read, and the first one's once more.
+def test_broken_profile_in_a_file_of_several_pages_is_found(tmp_path: Path) -> None:
+    # Counting the pages reads their headers, and the first one's once more.
     page, file = Image.new("RGB", (60, 40), "teal"), BytesIO()
     page.save(file, "TIFF", save_all=True, append_images=[page], icc_profile=b"profile")
 

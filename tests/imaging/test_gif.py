@@ -43,7 +43,7 @@ def psnr(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 
 def blurred(pixels: Pixels) -> Pixels:
-    """As it is seen from afar, where dots run together."""
+    """As seen from a distance, where dots blend."""
     return np.asarray(image(pixels[..., :3]).filter(ImageFilter.GaussianBlur(2)))
 
 
@@ -72,20 +72,20 @@ def colourful(count: int, size: tuple[int, int] = SIZE) -> Pixels:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 200, 255, 256])
 @pytest.mark.parametrize("dither", [True, False])
-def test_no_more_than_256_colours_stay_as_they_are(count: int, dither: bool) -> None:
+def test_256_colours_or_fewer_are_kept(count: int, dither: bool) -> None:
     pixels = colourful(count)
     result = encode(Picture.of(image(pixels)), Encoding(format="gif", dither=dither))
     assert np.array_equal(np.asarray(opened(result.data).convert("RGB")), pixels)
 
 
-def test_every_grey_level_stays() -> None:
+def test_every_grey_level_is_kept() -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
     result = encode(Picture.of(image(ramp)), Encoding(format="gif"))
     assert np.array_equal(np.asarray(opened(result.data).convert("L")), ramp)
 
 
 @pytest.mark.parametrize("count", [255, 254, 1])
-def test_255_colours_stay_beside_what_is_transparent(count: int) -> None:
+def test_255_colours_are_kept_next_to_transparency(count: int) -> None:
     pixels = np.dstack([colourful(count), np.full(SIZE[::-1], 255, np.uint8)])
     pixels[40:60, 30:90, 3] = 0
     (seen,) = shown(gif_frames.encode([image(pixels)]))
@@ -94,8 +94,8 @@ def test_255_colours_stay_beside_what_is_transparent(count: int) -> None:
     assert np.array_equal(seen[opaque], pixels[opaque])
 
 
-def test_a_photo_is_closer_to_its_source_than_by_pillows_own_palette() -> None:
-    """Both as it is seen from afar, and pixel by pixel although it is dithered."""
+def test_photo_is_closer_to_its_source_than_with_pillows_palette() -> None:
+    """Both seen from a distance, and pixel by pixel although it is dithered."""
     pixels = smooth(np.random.default_rng(2))
     (ours,) = shown(gif_frames.encode([image(pixels)]))
     (theirs,) = shown(saved(pixels, "GIF"))
@@ -113,7 +113,7 @@ def test_dithering_mixes_and_without_it_pixels_are_nearest() -> None:
     (plain,) = shown(gif_frames.encode([image(slope)], dither=False))
     assert psnr(blurred(mixed), blurred(slope)) > psnr(blurred(plain), blurred(slope)) + 3
     assert psnr(plain[..., :3], slope) > psnr(mixed[..., :3], slope) + 1
-    # Bands: without dithering, a row changes its colour in few places.
+    # Bands: without dithering, the colour changes at few places in a row.
     assert np.any(np.diff(plain[7].astype(int), axis=0), axis=1).sum() < 60
     assert np.any(np.diff(mixed[7].astype(int), axis=0), axis=1).sum() > 120
 
@@ -121,7 +121,7 @@ def test_dithering_mixes_and_without_it_pixels_are_nearest() -> None:
 # Transparency
 
 
-def test_alpha_is_cut_at_the_half_and_one_number_is_transparent() -> None:
+def test_alpha_is_cut_at_half_and_one_index_is_transparent() -> None:
     alpha = np.tile(np.arange(256, dtype=np.uint8), (8, 1))
     pixels = np.dstack([photo((256, 8)), alpha])
     data = gif_frames.encode([image(pixels)])
@@ -131,11 +131,11 @@ def test_alpha_is_cut_at_the_half_and_one_number_is_transparent() -> None:
     numbers = np.asarray(opened(data))
     assert set(numbers[alpha < 128].tolist()) == {block.transparent}
     assert block.transparent not in numbers[alpha >= 128]
-    # No fringe: what is opaque now has its own colour, not one mixed with what lay around.
+    # No fringe: opaque pixels have their own colour, not one mixed with their surroundings.
     assert psnr(seen[:, 128:, :3], pixels[:, 128:, :3]) > 36
 
 
-def test_what_nobody_sees_changes_nothing() -> None:
+def test_invisible_colours_make_no_difference() -> None:
     first = np.dstack([photo(), np.full(SIZE[::-1], 255, np.uint8)])
     first[30:80, 20:100, 3] = 100
     second = first.copy()
@@ -144,7 +144,7 @@ def test_what_nobody_sees_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0, 127])
-def test_a_picture_with_nothing_to_see_is_no_trouble(alpha: int) -> None:
+def test_fully_transparent_picture_is_written(alpha: int) -> None:
     (seen,) = shown(gif_frames.encode([Image.new("RGBA", (9, 5), (200, 10, 10, alpha))]))
     assert not seen[..., 3].any()
 
@@ -164,7 +164,7 @@ def moving_square(background: Pixels, steps: int = 5) -> list[Pixels]:
     return frames
 
 
-def test_nothing_is_left_where_a_frame_becomes_transparent() -> None:
+def test_pixels_are_cleared_where_a_frame_becomes_transparent() -> None:
     given = moving_square(np.zeros((*SIZE[::-1], 4), np.uint8))
     data = gif_frames.encode([image(one) for one in given], [50] * 5, plays=0)
     for seen, meant in zip(shown(data), given, strict=True):
@@ -172,8 +172,8 @@ def test_nothing_is_left_where_a_frame_becomes_transparent() -> None:
         assert np.array_equal(seen[meant[..., 3] > 0], meant[meant[..., 3] > 0])
 
 
-def test_nothing_is_left_of_what_stood_still_and_then_goes() -> None:
-    """It is in no box of what changed in the frame before."""
+def test_static_part_that_disappears_is_cleared() -> None:
+    """It is outside the box of changes of the frame before."""
     one = np.zeros((*SIZE[::-1], 4), np.uint8)
     one[100:115, 130:150] = (10, 200, 30, 255)
     two = one.copy()
@@ -188,8 +188,8 @@ def test_nothing_is_left_of_what_stood_still_and_then_goes() -> None:
 
 
 @pytest.mark.slow
-def test_what_stands_still_does_not_flicker_beside_new_colours() -> None:
-    """Also where each frame has a palette of its own."""
+def test_static_parts_do_not_flicker_when_new_colours_appear() -> None:
+    """Also where each frame has its own palette."""
     rng = np.random.default_rng(4)
     given = []
     for tint in ((1, 0.1, 0.1), (0.1, 0.1, 1), (0.1, 1, 0.1)):
@@ -205,8 +205,8 @@ def test_what_stands_still_does_not_flicker_beside_new_colours() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", [0, 1])
-def test_what_stands_still_does_not_flicker(noise: int) -> None:
-    """Also with the noise of a lossy source: a level or so from frame to frame."""
+def test_static_parts_do_not_flicker(noise: int) -> None:
+    """Not even with the noise of a lossy source: a level or so from frame to frame."""
     rng = np.random.default_rng(5)
     still = photo()
     frames = moving_square(still)
@@ -224,8 +224,8 @@ def test_what_stands_still_does_not_flicker(noise: int) -> None:
 
 
 @pytest.mark.slow
-def test_small_steps_do_not_add_up_unseen() -> None:
-    """A slow fade, each step of which is less than what is taken for noise."""
+def test_small_changes_do_not_accumulate_unseen() -> None:
+    """A slow fade, each step of which is below what is taken for noise."""
     given = [np.clip(photo().astype(int) + 2 * step, 0, 255) for step in range(12)]
     seen = shown(gif_frames.encode([image(one) for one in given], [50] * 12))
     assert len(seen) == 12
@@ -234,7 +234,7 @@ def test_small_steps_do_not_add_up_unseen() -> None:
 
 
 @pytest.mark.slow
-def test_a_scene_of_its_own_has_a_palette_of_its_own() -> None:
+def test_different_scene_gets_its_own_palette() -> None:
     rng = np.random.default_rng(1)
     tints = np.array([(1, 0.2, 0.1), (0.1, 0.3, 1), (0.2, 1, 0.2), (1, 1, 0.1)])
     scenes = [(smooth(rng) * tint).astype(np.uint8) for tint in tints]
@@ -244,14 +244,14 @@ def test_a_scene_of_its_own_has_a_palette_of_its_own() -> None:
         assert psnr(one[..., :3], meant) > psnr(best[..., :3], meant) - 2
 
 
-def test_one_palette_serves_for_all_frames_that_are_alike() -> None:
+def test_similar_frames_share_one_palette() -> None:
     big = photo((260, 200))
     frames = [image(big[step : step + 120, step : step + 160]) for step in range(0, 60, 10)]
     found = gif.read(gif_frames.encode(frames, [40] * 6))
     assert len({block.colours for block in found.frames}) == 1
 
 
-def test_frames_that_are_the_same_are_one_and_their_times_add_up() -> None:
+def test_identical_frames_are_merged_and_their_durations_added() -> None:
     first, second = image(photo()), image(photo()[::-1])
     data = gif_frames.encode([first, first, second, second, first], [10, 20, 30, 40, 50])
     assert [block.delay for block in gif.read(data).frames] == [3, 7, 5]
@@ -267,17 +267,17 @@ def test_frames_that_are_the_same_are_one_and_their_times_add_up() -> None:
         ([4, 4, 4, 8], [1, 1, 1, 1]),
     ],
 )
-def test_times_are_rounded_so_that_their_sum_stays_right(
+def test_durations_are_rounded_so_that_their_sum_is_right(
     durations: Sequence[float], expected: Sequence[int]
 ) -> None:
     told = gif_frames.delays(durations)
     assert told == list(expected)
-    # Half a hundredth at most, and what frames that would have none were given.
+    # Half a hundredth at most, and the minimum given to frames that would have none.
     given = sum(1 for one in durations if 0 < one < 5)
     assert abs(sum(told) - sum(durations) / 10) <= 0.5 + given
 
 
-def test_a_frame_can_stay_longer_than_a_number_can_tell() -> None:
+def test_frame_can_last_longer_than_the_field_allows() -> None:
     frames = [image(photo()), image(photo()[::-1])]
     data = gif_frames.encode(frames, [1_400_000, 500])
     blocks = gif.read(data).frames
@@ -290,8 +290,8 @@ def test_a_frame_can_stay_longer_than_a_number_can_tell() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plays", [0, 1, 2, 7, 100_000])
-def test_how_often_it_is_played(plays: int) -> None:
-    """NETSCAPE2.0 tells the times after the first; without it there is no other."""
+def test_loop_count(plays: int) -> None:
+    """NETSCAPE2.0 counts the repeats after the first time; without it there is none."""
     frames = [image(photo()), image(photo()[::-1])]
     data = gif_frames.encode(frames, [40, 40], plays=plays)
     loop = opened(data).info.get("loop")
@@ -299,7 +299,7 @@ def test_how_often_it_is_played(plays: int) -> None:
     assert gif.read(data).plays == min(plays, 65_536)
 
 
-def test_a_comment_of_any_length_stays() -> None:
+def test_comment_of_any_length_is_kept() -> None:
     words = "Ada Licht: " + "Ufer " * 200
     data = gif_frames.encode([image(photo())], comment=words.encode())
     assert opened(data).info["comment"] == words.encode()
@@ -307,7 +307,7 @@ def test_a_comment_of_any_length_stays() -> None:
 
 @pytest.mark.slow
 @pytest.mark.external("gifsicle")
-def test_another_program_finds_nothing_wrong(tmp_path: Path) -> None:
+def test_another_program_finds_no_fault(tmp_path: Path) -> None:
     given = moving_square(np.zeros((*SIZE[::-1], 4), np.uint8))
     data = gif_frames.encode([image(one) for one in given], [50, 60, 70, 80, 90], plays=3)
     (tmp_path / "a.gif").write_bytes(data)
@@ -324,6 +324,6 @@ def test_another_program_finds_nothing_wrong(tmp_path: Path) -> None:
     assert "logical screen 160x120" in done.stdout
     for delay in ("0.05s", "0.06s", "0.07s", "0.08s", "0.09s"):
         assert f"delay {delay}" in done.stdout
-    # All but the last have to be cleared; the colours are told once.
+    # All but the last are cleared; the palette is stored once.
     assert done.stdout.count("disposal background") == 4
     assert done.stdout.count("local color table") == 0

@@ -1,4 +1,4 @@
-"""HEIC through the extra `heif`: what comes in, what goes out, and what is said of the rest."""
+"""HEIC through the extra `heif`: reading, writing, and what is reported."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def test_pixels_are_read(tmp_path: Path, mode: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_come_upright(tmp_path: Path, orientation: int) -> None:
+def test_pictures_come_out_upright(tmp_path: Path, orientation: int) -> None:
     stored = pictures.stored(pictures.quarters(*SIZE), orientation)
     block = pictures.exif_block(orientation=orientation).block
-    # The encoder puts what EXIF says into the properties that count for HEIC, too.
+    # The encoder puts the EXIF orientation into the properties that count for HEIC, too.
     picture = decoded(tmp_path, heic(stored, exif=block, xmp=pictures.xmp_packet()))
     assert picture.orientation == 1
     assert picture.full_size == picture.size == SIZE
@@ -69,7 +69,7 @@ def test_pictures_come_upright(tmp_path: Path, orientation: int) -> None:
     assert (header.size, header.camera, header.date) == (SIZE, pictures.MODEL, pictures.TAKEN)
 
 
-def test_what_travels_is_read(tmp_path: Path) -> None:
+def test_metadata_are_read(tmp_path: Path) -> None:
     icc = pictures.wide_gamut_profile()
     data = heic(
         pictures.scene(*SIZE),
@@ -85,7 +85,7 @@ def test_what_travels_is_read(tmp_path: Path) -> None:
     assert b"Ada Licht" in picture.metadata.xmp
 
 
-def test_of_several_pictures_the_main_one_is_kept(tmp_path: Path) -> None:
+def test_main_picture_of_several_is_kept(tmp_path: Path) -> None:
     first, main = (
         Image.fromarray(pictures.scene(*SIZE)),
         Image.fromarray(pictures.quarters(*SIZE)),
@@ -99,8 +99,8 @@ def test_of_several_pictures_the_main_one_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["aux", "depth_images"])
-def test_maps_that_belong_to_the_picture_are_told_of(key: str) -> None:
-    # There is nothing that writes such files.
+def test_auxiliary_maps_are_reported(key: str) -> None:
+    # No program at hand writes such files.
     image = Image.open(BytesIO(heic(pictures.scene(*SIZE))))
     assert heif.dropped(image) == ()
     image.info[key] = {"urn:com:apple:photo:2020:aux:hdrgainmap": [2]}
@@ -115,7 +115,7 @@ def levels(channels: int) -> NDArray[np.uint16]:
 
 
 @pytest.mark.parametrize("mode", ["RGB;16", "RGBA;16"])
-def test_10_bits_are_written_and_read_again(tmp_path: Path, mode: str) -> None:
+def test_10_bits_are_written_and_read_back(tmp_path: Path, mode: str) -> None:
     array = levels(3 if mode == "RGB;16" else 4)
     picture = Picture(Deep(array), "png", SIZE, (0, 0, *SIZE))
     encoded = encode(picture, Encoding("heif", lossless=True))
@@ -131,7 +131,7 @@ def test_10_bits_are_written_and_read_again(tmp_path: Path, mode: str) -> None:
     assert (again.mode, again.notices) == (mode, ())
     assert again.deep is not None
     np.testing.assert_array_equal(again.deep.array, np.floor(ten * 65_535 / 1023 + 0.5))
-    # What had 10 bits loses nothing in a HEIC.
+    # 10 bits lose nothing in a HEIC.
     assert encode(again, Encoding("heif", lossless=True)).notices == ()
 
 
@@ -143,7 +143,7 @@ def test_grey_of_10_bits_fills_16(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(picture.image), expected)
 
 
-def test_without_the_extra_for_depth_10_bits_become_8(
+def test_without_the_deep_extra_10_bits_become_8(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     array = levels(3)
@@ -166,7 +166,7 @@ def scene_picture(mode: str = "RGB", **options: Any) -> Picture:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_lossless_loses_nothing(mode: str) -> None:
+def test_lossless_is_exact(mode: str) -> None:
     picture = scene_picture(mode)
     encoded = encode(picture, Encoding("heif", lossless=True))
     assert encoded.notices == ()
@@ -176,7 +176,7 @@ def test_lossless_loses_nothing(mode: str) -> None:
     np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
 
 
-def test_quality_and_effort_count() -> None:
+def test_quality_and_effort_take_effect() -> None:
     wanted = (
         Encoding("heif", quality=30),
         Encoding("heif", quality=65),
@@ -198,7 +198,7 @@ def test_quality_and_effort_count() -> None:
 
 @pytest.mark.slow
 @pytest.mark.external("exiftool")
-def test_what_travels_is_written(tmp_path: Path) -> None:
+def test_metadata_are_written(tmp_path: Path) -> None:
     icc = pictures.wide_gamut_profile()
     block = pictures.exif_block(orientation=1).block
     travelling = Metadata(exif=block, xmp=pictures.xmp_packet())
@@ -218,7 +218,7 @@ def test_what_travels_is_written(tmp_path: Path) -> None:
         assert image.info["icc_profile"] == icc
 
 
-def test_through_the_program_and_back(tmp_path: Path) -> None:
+def test_round_trip_through_the_program(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     block = pictures.exif_block(orientation=6).block
@@ -242,14 +242,14 @@ def test_through_the_program_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [0.3, 0.9])
-def test_a_file_that_is_cut_short_says_so(tmp_path: Path, part: float) -> None:
+def test_truncated_file_is_reported_as_such(tmp_path: Path, part: float) -> None:
     data = heic(pictures.scene(*SIZE))
     with pytest.raises(PictureError) as caught:
         decoded(tmp_path, data[: int(len(data) * part)])
     assert caught.value.failure.kind == "truncated"
 
 
-def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
+def test_damage_raises_nothing_but_picture_error(tmp_path: Path) -> None:
     whole = heic(pictures.scene(*SIZE), exif=pictures.exif_block().block)
     rng = np.random.default_rng(2)
     failures = set()
@@ -264,7 +264,7 @@ def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
     assert "broken" in failures
 
 
-def test_a_picture_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
+def test_picture_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError) as caught:
         decoded(tmp_path, heic(pictures.scene(*SIZE)), max_pixels=SIZE[0] * SIZE[1] - 1)
     assert caught.value.failure.kind == "too-large"
@@ -282,7 +282,7 @@ def test_without_the_extra_the_message_names_it(
         encode(scene_picture(), Encoding("heif"))
 
 
-def test_a_build_that_can_only_read_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_build_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pillow_heif, "libheif_info", lambda: {"HEIF": ""})
     with pytest.raises(PictureError, match="encoder") as caught:
         encode(scene_picture(), Encoding("heif"))

@@ -1,10 +1,10 @@
 """Resampling in linear light, against a convolution of float64 light.
 
-Expected levels are computed from the curves' own definitions: levels to light, premultiplied by
+Expected levels are computed from the definitions of the curves: levels to light, premultiplied by
 alpha, convolved (`test_resample.convolved`), and back. In 8 bits the way through 16-bit light is
-rounded and clipped twice (between the two directions, as in all resampling of integers), so most
-pixels are within a level, and a few at hard black edges farther off: the bounds are an RMSE of 0.5
-levels, as for plain resampling, and 1 level for all but one in a thousand.
+rounded and clipped twice (between the two passes, as in any integer resampling), so most pixels are
+within a level, and a few at hard black edges are farther off: the bounds are an RMSE of 0.5 levels,
+as for plain resampling, and 1 level for all but one in a thousand.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ PROFILES: Final[dict[str, tuple[bytes | None, tuple[Curve, Curve]]]] = {
 
 
 def as_picture(mode: str) -> Picture:
-    """`picture_like`, and its like in 16 bits."""
+    """`picture_like`, and its 16-bit counterpart."""
     if not mode.endswith(";16") or mode == "I;16":
         return Picture.of(picture_like(mode))
     eight = planes(picture_like(mode.removesuffix(";16")))
@@ -92,7 +92,7 @@ def with_profile(picture: Picture, profile: bytes | None) -> Picture:
 def expected_levels(
     picture: Picture, size: Size, kernel: str, box: Box, curves: tuple[Curve, Curve]
 ) -> Floats:
-    """Levels, not rounded; those of colours multiplied by alpha, which is how they are seen."""
+    """Levels, not rounded; colours are multiplied by alpha, as they are seen."""
     decoded, encoded = curves
     levels = levels_of(picture) / most(picture.mode)
     if not picture.has_alpha:
@@ -125,7 +125,7 @@ def resized(picture: Picture, size: Size, kernel: str, box: Box) -> Picture:
 def assert_right(found: Floats, expected: Floats, mode: str) -> None:
     off = np.abs(found - expected)
     if mode.endswith(";16"):
-        # float32 has 24 bits; sRGB's curve in the dark takes 4 of them, and roundings add up.
+        # float32 has 24 bits; sRGB's curve takes 4 of them in the dark, and roundings add up.
         assert rmse(found, expected) <= 1
         assert np.quantile(off, 0.999) <= 4
     else:
@@ -172,7 +172,7 @@ def test_16_bit_pictures_are_averaged_as_light_and_stay_16_bits(mode: str, kerne
 
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGB;16"])
-def test_the_curve_is_that_of_the_pictures_own_profile(mode: str, name: str) -> None:
+def test_curve_comes_from_the_pictures_own_profile(mode: str, name: str) -> None:
     profile, curves = PROFILES[name]
     picture = with_profile(as_picture(mode), profile)
     found = seen_levels(resized(picture, (63, 47), "lanczos", WHOLE))
@@ -180,18 +180,18 @@ def test_the_curve_is_that_of_the_pictures_own_profile(mode: str, name: str) -> 
 
 
 @pytest.mark.parametrize("mode", ["L", "I;16"])
-def test_grey_has_the_curve_of_its_own_profile(mode: str) -> None:
+def test_grey_uses_the_curve_of_its_own_profile(mode: str) -> None:
     picture = with_profile(as_picture(mode), icc.grey_profile("test", icc.gamma(1.25)))
     found = seen_levels(resized(picture, (63, 47), "lanczos", WHOLE))
     curves = power(1.25)
     exact = expected_levels(picture, (63, 47), "lanczos", WHOLE, curves)
     assert_right(found, exact, mode)
-    # The test would notice sRGB's.
+    # The test would notice sRGB's curve.
     others = expected_levels(picture, (63, 47), "lanczos", WHOLE, SRGB)
     assert rmse(found, others) > 2 * rmse(found, exact)
 
 
-def test_channels_with_curves_of_their_own_are_each_averaged_by_theirs() -> None:
+def test_channels_with_different_curves_are_averaged_by_their_own() -> None:
     exponents = (1.0, 1.8, 2.5)
     tags = {
         name: icc.gamma(exponent)
@@ -221,8 +221,8 @@ def test_black_and_white_lines_become_the_grey_of_half_the_light() -> None:
 
 
 @pytest.mark.usefixtures("_path")
-def test_beside_the_sharpest_edges_the_dark_is_right_too() -> None:
-    """What a kernel overshoots to in one direction counts in the other, and is not cut off."""
+def test_dark_sides_of_the_sharpest_edges_are_right_too() -> None:
+    """Overshoots in one direction count in the other, and are not clipped."""
     rows, columns = np.mgrid[0:96, 0:96] - 48
     ring = np.where(np.abs(np.hypot(rows, columns) - 30) < 2, 255, 0)
     noise = np.random.default_rng(8).integers(0, 256, (96, 96, 3))
@@ -231,20 +231,20 @@ def test_beside_the_sharpest_edges_the_dark_is_right_too() -> None:
         found = levels_of(resized(picture, (40, 48), "lanczos", (0, 0, 96, 96)))
         averaged = convolved(srgb_decoded(levels / 255), (40, 48), "lanczos", (0, 0, 96, 96))
         wanted = 255 * srgb_encoded(np.clip(averaged, 0, 1))
-        # Half a level of rounding, and what 16 bits of light are off.
+        # Half a level of rounding, and the error of 16-bit light.
         assert np.abs(found - wanted).max() <= 0.6
 
 
 @pytest.mark.parametrize("name", PROFILES)
 @pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
 @pytest.mark.usefixtures("_path")
-def test_every_flat_level_stays_exactly_what_it_is(mode: str, name: str) -> None:
-    """Of 16-bit light the darkest levels of gamma 2.2 are less than a step apart."""
+def test_flat_levels_are_unchanged(mode: str, name: str) -> None:
+    """In 16-bit light the darkest levels of gamma 2.2 are less than a step apart."""
     profile = PROFILES[name][0]
     if mode.startswith("L"):
         profile = None if name == "none" else pictures.grey_profile()
     bands = len(mode)
-    # Sixteen rows of each level would take long: the columns are stretched, not mixed.
+    # Sixteen rows per level would be slow: the columns are stretched, not mixed.
     rows = np.repeat(np.arange(256, dtype=np.uint8), bands).reshape(1, 256, bands)
     pixels = np.repeat(rows, 40, axis=0)
     if mode in ("LA", "RGBA"):
@@ -256,7 +256,7 @@ def test_every_flat_level_stays_exactly_what_it_is(mode: str, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["none", "Adobe RGB", "gamma 1.8"])
-def test_every_flat_level_of_16_bits_stays_what_it_is(name: str) -> None:
+def test_flat_16_bit_levels_are_unchanged(name: str) -> None:
     pixels = np.arange(65_536, dtype=np.uint16).reshape(1, -1, 1)
     pixels = np.repeat(np.repeat(pixels, 8, axis=0), 3, axis=2)
     deep = Deep(pixels)
@@ -269,7 +269,7 @@ def test_every_flat_level_of_16_bits_stays_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "RGBA;16"])
 @pytest.mark.usefixtures("_path")
-def test_the_hidden_colour_of_transparent_pixels_never_shows(mode: str, kernel: str) -> None:
+def test_hidden_colour_of_transparent_pixels_never_shows(mode: str, kernel: str) -> None:
     full = most(mode)
     hidden = (full, 0) if mode == "LA" else (0, full, 0, 0)
     visible = (0, full) if mode == "LA" else (full, 0, 0, full)
@@ -287,16 +287,16 @@ def test_the_hidden_colour_of_transparent_pixels_never_shows(mode: str, kernel: 
         assert 0 < len(seen) < size[0] * size[1]
         # Nothing of the green; of grey, nothing of the white.
         assert seen[:, 1 if mode.startswith("RGB") else 0].max() == 0
-        # What is not seen has no colour at all.
+        # Invisible pixels have no colour at all.
         assert found[found[..., -1] == 0].max() == 0
 
 
-def test_strips_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strips_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = as_picture("RGB")
     whole = levels_of(resized(picture, (97, 83), "lanczos", PART))
     assert len(resample.strips(picture.size, (97, 83), PART)) == 1
     monkeypatch.setattr(resample, "_STRIP_PIXELS", 2000)
-    monkeypatch.setattr(resample, "_LEAST_ROWS", 5)
+    monkeypatch.setattr(resample, "_MIN_ROWS", 5)
     assert len(resample.strips(picture.size, (97, 83), PART)) > 8
     assert np.abs(levels_of(resized(picture, (97, 83), "lanczos", PART)) - whole).max() <= 1
 
@@ -330,7 +330,7 @@ def test_white_stays_white_where_a_curve_ends_flat() -> None:
         ),
     ],
 )
-def test_without_simple_curves_it_is_resampled_plainly_with_a_warning(
+def test_without_simple_curves_resampling_is_plain_with_a_warning(
     mode: str, profile: bytes | None
 ) -> None:
     picture = with_profile(Picture.of(picture_like(mode)), profile)
@@ -342,7 +342,7 @@ def test_without_simple_curves_it_is_resampled_plainly_with_a_warning(
 
 @pytest.mark.parametrize("kernel", ["nearest", "lanczos"])
 @pytest.mark.parametrize("mode", ["CMYK", "RGB"])
-def test_where_nothing_is_averaged_there_is_no_warning(mode: str, kernel: str) -> None:
+def test_no_warning_where_nothing_is_averaged(mode: str, kernel: str) -> None:
     picture = Picture.of(picture_like(mode))
     size = SizeSpec(100, 75) if kernel == "nearest" else SizeSpec(211, 157)
     linear = Resize(size, "cover", kernel=kernel, linear=True).apply(picture)  # type: ignore[arg-type]
@@ -366,7 +366,7 @@ def made(folder: Path, data: bytes, suffix: str, **options: Any) -> tuple[NDArra
 
 @pytest.mark.parametrize(("linear", "level"), [(True, 188), (False, 128)])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_the_option_reaches_the_pixels(
+def test_option_reaches_the_pixels(
     tmp_path: Path, linear: bool, level: int, orientation: int
 ) -> None:
     lines = np.zeros((64, 48), np.uint8)
@@ -381,7 +381,7 @@ def test_the_option_reaches_the_pixels(
     assert warnings == []
 
 
-def test_16_bit_grey_stays_so(tmp_path: Path) -> None:
+def test_16_bit_grey_stays_16_bit(tmp_path: Path) -> None:
     lines = np.zeros((64, 64), np.uint16)
     lines[::2] = 65_535
     data = pictures.saved(lines, "PNG")
@@ -392,14 +392,14 @@ def test_16_bit_grey_stays_so(tmp_path: Path) -> None:
     assert warnings == []
 
 
-def test_inks_are_resampled_as_they_are_with_a_warning(tmp_path: Path) -> None:
+def test_cmyk_is_resampled_plainly_with_a_warning(tmp_path: Path) -> None:
     data = pictures.saved(Image.new("CMYK", (64, 64), (200, 20, 40, 60)), "TIFF")
     _, warnings = made(tmp_path, data, ".tif", sizes=["32"], linear=True)
     assert warnings == ["not-linear"]
 
 
 @pytest.mark.slow
-def test_a_plain_resize_of_a_jpeg_loads_neither_numpy_nor_this(tmp_path: Path) -> None:
+def test_plain_resize_of_a_jpeg_loads_neither_numpy_nor_linear_light(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(pictures.saved(pictures.scene(), "JPEG"))
     program = f"""
 import sys

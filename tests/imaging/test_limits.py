@@ -1,4 +1,4 @@
-"""What a hostile file can have beside its pixels: it is bounded, told, and the picture is made."""
+"""Hostile metadata are bounded and reported, and the picture is still made."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def packet(inside: str = "", attributes: str = "", declared: str = "") -> bytes:
 
 
 def in_two_packets(extended: bytes) -> bytes:
-    """A JPEG whose XMP goes on in segments of its own (XMP specification, part 3, 1.1.3.1)."""
+    """A JPEG whose XMP continues in segments of its own (XMP specification, part 3, 1.1.3.1)."""
     guid = hashlib.md5(extended).hexdigest().upper()
     note = 'xmlns:xmpNote="http://ns.adobe.com/xmp/note/"'
     first = packet(attributes=f'{note} xmpNote:HasExtendedXMP="{guid}" q:first="here"')
@@ -78,7 +78,7 @@ def made(folder: Path, name: str, data: bytes, **options: Any) -> tuple[Result, 
     return result, after
 
 
-def told(result: Result) -> list[tuple[str, str]]:
+def warnings_of(result: Result) -> list[tuple[str, str]]:
     return [(notice.kind, notice.message) for notice in result.notices]
 
 
@@ -101,7 +101,7 @@ ORIENTATION: Final = 'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientatio
 
 
 @pytest.mark.parametrize("kind", MANY)
-def test_xmp_of_more_parts_than_are_read_is_dropped(
+def test_xmp_with_too_many_elements_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     lowered(monkeypatch, XMP_PARTS=200)
@@ -110,9 +110,9 @@ def test_xmp_of_more_parts_than_are_read_is_dropped(
         for n in (150, 220)
     )
     result, after = made(tmp_path, "few.tif", tiff_with(few))
-    assert (told(result), b"Orientation" in after, b"rdf:RDF" in after) == ([], False, True)
+    assert (warnings_of(result), b"Orientation" in after, b"rdf:RDF" in after) == ([], False, True)
     result, after = made(tmp_path, "many.tif", tiff_with(many))
-    ((notice, message),) = told(result)
+    ((notice, message),) = warnings_of(result)
     assert notice == "metadata-dropped"
     assert message.startswith("XMP dropped: it has 2")
     assert message.endswith("parts, and at most 200 are read")
@@ -123,7 +123,7 @@ def test_xmp_of_more_parts_than_are_read_is_dropped(
     ("bound", "inside", "declared", "words"),
     [
         ("XMP_BYTES", "<q:a>" + "b" * 900 + "</q:a>", "", "bytes, and at most 1,000 are read"),
-        ("XMP_DEPTH", "<q:a>" * 60 + "</q:a>" * 60, "", "more than 60 elements within"),
+        ("XMP_DEPTH", "<q:a>" * 60 + "</q:a>" * 60, "", "more than 60 nested elements"),
         (
             "XMP_NAMESPACES",
             "<q:a/>",
@@ -132,7 +132,7 @@ def test_xmp_of_more_parts_than_are_read_is_dropped(
         ),
     ],
 )
-def test_xmp_is_bounded_in_every_direction(
+def test_xmp_is_bounded_in_every_respect(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     bound: str,
@@ -141,28 +141,28 @@ def test_xmp_is_bounded_in_every_direction(
     words: str,
 ) -> None:
     data = tiff_with(packet(inside, ORIENTATION, declared))
-    assert told(made(tmp_path, "a.tif", data)[0]) == []
+    assert warnings_of(made(tmp_path, "a.tif", data)[0]) == []
     lowered(monkeypatch, **{bound: 1000 if bound == "XMP_BYTES" else 60})
     result, after = made(tmp_path, "b.tif", data)
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert words in message
     assert b"rdf:RDF" not in after
 
 
-def test_of_xmp_in_two_packets_the_first_is_kept_if_the_second_is_too_much(
+def test_first_xmp_packet_is_kept_if_the_second_is_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lowered(monkeypatch, XMP_PARTS=200)
     result, after = made(tmp_path, "a.jpg", in_two_packets(packet("<q:a/>" * 300)))
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert message.startswith("a part of XMP dropped: it has 3")
     assert b'q:first="here"' in after
     assert b"<q:a/>" not in after
-    # Who wants none misses nothing.
+    # Without metadata, nothing is lost.
     result, _ = made(tmp_path, "a.jpg", in_two_packets(packet("<q:a/>" * 300)), metadata="none")
-    assert told(result) == []
+    assert warnings_of(result) == []
 
 
 @pytest.mark.slow
@@ -186,7 +186,7 @@ def test_namespaces_are_declared_once_however_many_elements_use_them(tmp_path: P
     assert len(after) < 1.2 * len(whole)
 
 
-def test_a_prefix_that_means_two_things_is_declared_where_it_is_used() -> None:
+def test_prefix_with_two_meanings_is_declared_where_it_is_used() -> None:
     first = packet('<q:a/><p:b xmlns:p="u:p"/>')
     second = packet("<q:c/>").replace(b'"u:q"', b'"u:other"')
     merged = xml_tree.parsed(xmp.merged(first, second))
@@ -198,7 +198,7 @@ def test_a_prefix_that_means_two_things_is_declared_where_it_is_used() -> None:
     assert names == {("u:q", "a"), ("u:p", "b"), ("u:other", "c")}
 
 
-def test_what_an_element_needs_goes_along_and_nothing_else() -> None:
+def test_moved_element_takes_only_the_declarations_it_needs() -> None:
     parent, scope = xml_tree.Element(("", "p"), "p"), {"a": "u:a"}
     plain = xml_tree.Element(("u:a", "b"), "a:b", [], [xml_tree.Element(("u:z", "y"), "z:y")])
     xml_tree.adopt(parent, scope, plain, {"a": "u:a", "z": "u:z", "unused": "u:u"})
@@ -210,7 +210,7 @@ def no_xml(data: bytes) -> xml_tree.Element:
 
 
 @pytest.mark.parametrize("policy", ["all", "none"])
-def test_xmp_is_taken_apart_only_for_who_keeps_it(
+def test_xmp_is_parsed_only_if_it_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
     data = in_two_packets(packet("<q:a/>", ORIENTATION.replace('"1"', '"6"')))
@@ -224,13 +224,11 @@ def test_xmp_is_taken_apart_only_for_who_keeps_it(
     recipe = imgbatch.Recipe.from_options(sizes=["30"], metadata=policy)
     (result,) = imgbatch.run(recipe, [tmp_path / "in"], output=tmp_path / "out", jobs=1)
     assert (result.failure, result.notices) == (None, ())
-    # What it says of orientation counts all the same.
+    # Its orientation still counts.
     assert pictures.opened(Path(result.written[0].path).read_bytes()).size == (20, 30)
 
 
-def test_no_name_needs_xmp_to_be_taken_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_never_require_parsing_xmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xml_tree, "parsed", no_xml)
     (tmp_path / "a.jpg").write_bytes(in_two_packets(packet("<q:a/>")))
     recipe = imgbatch.Recipe.from_options(
@@ -255,7 +253,7 @@ def test_no_name_needs_xmp_to_be_taken_apart(
     ],
     ids=["la", "lo", "gps", "video", "orientation", "size", "extended"],
 )
-def test_no_pattern_begins_anew_at_each_letter(
+def test_no_pattern_restarts_at_every_character(
     tmp_path: Path, text: str, options: dict[str, str]
 ) -> None:
     (tmp_path / "a.tif").write_bytes(tiff_with(packet(f"<q:a>{text}</q:a>")))
@@ -265,7 +263,7 @@ def test_no_pattern_begins_anew_at_each_letter(
 
 
 @pytest.mark.slow
-def test_metadata_count_for_the_memory_that_a_picture_may_take(tmp_path: Path) -> None:
+def test_metadata_count_towards_memory(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(tiff_with(packet("<q:a>" + "QUJD" * 4_000_000 + "</q:a>")))
     words = ("resize", "a.tif", "-s", "30", "-o", "out", "--memory", "150MB")
     done = command(*words, cwd=tmp_path)
@@ -289,26 +287,28 @@ def exif_segments(data: bytes) -> list[tuple[int, bytes]]:
 
 
 @pytest.mark.slow
-def test_exif_of_more_tags_than_are_read_is_dropped(tmp_path: Path) -> None:
+def test_exif_with_too_many_tags_is_dropped(tmp_path: Path) -> None:
     few = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES))
     many = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES + 1))
     result, after = made(tmp_path, "a.jpg", with_segments(SMALL, exif_segments(few)))
-    assert (told(result), exif.PREFIX in after) == ([], True)
+    assert (warnings_of(result), exif.PREFIX in after) == ([], True)
     result, after = made(tmp_path, "b.jpg", with_segments(SMALL, exif_segments(many)))
-    assert told(result) == [
+    assert warnings_of(result) == [
         ("exif-broken", "EXIF dropped, it is broken: it has more than 5,000 tags")
     ]
     assert exif.PREFIX not in after
 
 
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright"])
-def test_values_that_overlap_do_not_add_up(tmp_path: Path, policy: str) -> None:
+def test_overlapping_values_do_not_add_up(tmp_path: Path, policy: str) -> None:
     """Each of a thousand tags claims the whole block."""
     data = block(((number + 1, 7, 50_000, 8) for number in range(1_000)), bytes(45_000))
     result, after = made(
         tmp_path, "a.jpg", with_segments(SMALL, exif_segments(data)), metadata=policy
     )
-    assert told(result) == [("exif-broken", "EXIF dropped, it is broken: its values overlap")]
+    assert warnings_of(result) == [
+        ("exif-broken", "EXIF dropped, it is broken: its values overlap")
+    ]
     assert exif.PREFIX not in after
 
 
@@ -316,13 +316,13 @@ def test_exif_that_is_too_long_is_dropped(tmp_path: Path, monkeypatch: pytest.Mo
     lowered(monkeypatch, EXIF_BYTES=10_000)
     data = block([(0x0110, 2, 6, 26)], b"Testa\0".ljust(12_000, b"\0"))
     result, after = made(tmp_path, "a.png", png_with((b"eXIf", data)))
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "exif-broken"
     assert "it has 12,026 bytes, and at most 10,000 are read" in message
     assert b"eXIf" not in after
 
 
-def test_all_of_a_tag_go_at_once() -> None:
+def test_all_duplicates_of_a_tag_are_removed_at_once() -> None:
     tags = [0x0110, 0x0112, 0x0111, 0x0112, 0x013B, 0x0112]
     edited = exif.Exif(block((tag, 3, 1, number) for number, tag in enumerate(tags)))
     edited.remove_orientation()
@@ -331,7 +331,7 @@ def test_all_of_a_tag_go_at_once() -> None:
     assert edited.tobytes() == left + bytes(3 * 12)
 
 
-def test_a_segment_for_each_byte_of_exif_is_no_more_than_its_bytes() -> None:
+def test_one_byte_exif_segments_cost_no_more_than_their_bytes() -> None:
     data = pictures.exif_block().block
     payloads = [segments.EXIF + data[:4], *(segments.EXIF + bytes([one]) for one in data[4:])]
     assert segments.joined_exif(payloads) == (data, False)
@@ -341,17 +341,17 @@ def test_a_segment_for_each_byte_of_exif_is_no_more_than_its_bytes() -> None:
 
 
 @pytest.mark.parametrize("marker", [COM, APP9, APP1])
-def test_of_too_many_segments_the_first_are_kept(
+def test_first_of_too_many_segments_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marker: int
 ) -> None:
     lowered(monkeypatch, SEGMENTS=100)
     monkeypatch.setattr(segments, "_FEW_BYTES", 0)
     first = [(COM, b"the first")]
     few = with_segments(SMALL, [*first, *[(marker, b"x")] * 80])
-    assert told(made(tmp_path, "a.jpg", few)[0]) == []
+    assert warnings_of(made(tmp_path, "a.jpg", few)[0]) == []
     many = with_segments(SMALL, [*first, *[(marker, b"x")] * 150])
     result, after = made(tmp_path, "b.jpg", many)
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert "segments before the picture dropped: there are too many to read" in message
     assert b"the first" in after
@@ -360,10 +360,10 @@ def test_of_too_many_segments_the_first_are_kept(
 def test_segments_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lowered(monkeypatch, SEGMENT_BYTES=200_000)
     result, _ = made(tmp_path, "a.jpg", with_segments(SMALL, [(APP9, bytes(60_000))] * 9))
-    assert [kind for kind, _ in told(result)] == ["metadata-dropped"]
+    assert [kind for kind, _ in warnings_of(result)] == ["metadata-dropped"]
 
 
-def test_records_in_many_resources_are_joined_once() -> None:
+def test_iptc_spread_over_many_resources_is_joined_once() -> None:
     one = pictures.image_resource(0x0404, pictures.data_set(2, 25, b"a"))
     assert iptc.from_resources(one * 3) == pictures.data_set(2, 25, b"a") * 3
 
@@ -377,7 +377,7 @@ def test_iptc_is_bounded(
         records = pictures.data_set(2, 25, b"a") * count
         segment = pictures.photoshop_segment(pictures.image_resource(0x0404, records))
         result, _ = made(tmp_path, f"{count}.jpg", with_segments(SMALL, [segment]))
-        assert [kind for kind, _ in told(result)] == expected
+        assert [kind for kind, _ in warnings_of(result)] == expected
 
 
 # PNG
@@ -399,31 +399,31 @@ def packed(size: int) -> bytes:
         ((b"iCCP", b"icc\0\0"), "profile-dropped", "profile dropped"),
     ],
 )
-def test_what_is_packed_from_too_much_is_left_out(
+def test_chunk_that_unpacks_to_too_much_is_omitted(
     tmp_path: Path, chunk: tuple[bytes, bytes], kind: str, words: str, behind: bool
 ) -> None:
     bomb = chunk[0], chunk[1] + packed(100_000_000)
     data = png_with(bomb, (b"tEXt", b"Author\0me"), behind=behind)
     result, after = made(tmp_path, "a.png", data)
-    ((found, message),) = told(result)
+    ((found, message),) = warnings_of(result)
     assert found == kind
     assert words in message
     assert b"Author\0me" in after
 
 
-def test_of_many_texts_the_first_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_of_too_many_texts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lowered(monkeypatch, TEXTS=20)
     monkeypatch.setattr(png_texts, "_FEW_TEXTS", 10)
     data = png_with(*((b"tEXt", b"key%d\0said" % number) for number in range(30)))
     result, after = made(tmp_path, "a.png", data)
-    ((_, message),) = told(result)
+    ((_, message),) = warnings_of(result)
     assert message.startswith("10 of its texts dropped")
     assert b"key19\0said" in after
     assert b"key20\0said" not in after
 
 
 def test_large_profiles_and_packets_of_a_png_are_read(tmp_path: Path) -> None:
-    """Pillow alone refuses the picture where they are longer than 1 MB."""
+    """Pillow alone refuses the picture where they exceed 1 MB."""
     profile = pictures.wide_gamut_profile()
     profile = struct.pack(">I", 3_000_000) + profile[4:].ljust(2_999_996, b"\0")
     long = packet("<q:a>" + "QUJD" * 500_000 + "</q:a>")
@@ -445,23 +445,23 @@ def test_large_profiles_and_packets_of_a_png_are_read(tmp_path: Path) -> None:
 # Profiles, comments
 
 
-def test_a_profile_of_absurd_length_is_dropped(
+def test_profile_of_absurd_length_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profile = pictures.wide_gamut_profile()
     lowered(monkeypatch, ICC_BYTES=len(profile))
     data = saved(scene(60, 40), "WEBP", icc_profile=profile)
-    assert told(made(tmp_path, "a.webp", data)[0]) == []
+    assert warnings_of(made(tmp_path, "a.webp", data)[0]) == []
     lowered(monkeypatch, ICC_BYTES=len(profile) - 1)
     result, after = made(tmp_path, "b.webp", data)
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "profile-dropped"
     assert f"it has {len(profile)} bytes" in message
     assert b"ICCP" not in after
 
 
 @pytest.mark.parametrize("bounds", [{"TEXTS": 50}, {"TEXT_BYTES": 5_000}])
-def test_comments_of_a_gif_are_bounded(
+def test_gif_comments_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int]
 ) -> None:
     lowered(monkeypatch, **bounds)
@@ -470,13 +470,13 @@ def test_comments_of_a_gif_are_bounded(
     first = b"!\xfe\x09the first\0"
     many = b"!\xfe" + (b"\xff" + b"a" * 255) * 100 + b"\0"
     result, after = made(tmp_path, "a.gif", whole[:at] + first + many + whole[at:])
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert "comments of 25,603 bytes dropped" in message
     assert b"the first" in after
 
 
-def test_further_frames_of_an_animation_carry_no_texts() -> None:
+def test_later_frames_of_an_animation_carry_no_texts() -> None:
     from imgbatch.imaging.series import apng
 
     images = [pictures.opened(saved(scene(16, 16), "PNG")).rotate(90 * n) for n in range(3)]
@@ -495,14 +495,14 @@ def test_further_frames_of_an_animation_carry_no_texts() -> None:
     assert [b"tEXt" in frame.png for frame in found] == [True, False, False]
 
 
-def test_every_bound_says_why_it_is_there() -> None:
+def test_every_bound_gives_its_reason() -> None:
     source = Path(limits.__file__).read_text("utf-8")
     for name in (name for name in dir(limits) if name.isupper()):
         assert f"{name}: Final = " in source
         assert source.partition(f"{name}: Final = ")[2].splitlines()[1].startswith('"""'), name
 
 
-def test_directories_of_a_tiff_that_claim_more_than_there_is_are_lost_and_told(
+def test_truncated_tiff_directories_are_dropped_with_a_warning(
     tmp_path: Path,
 ) -> None:
     whole = saved(scene(60, 40), "TIFF")
@@ -516,7 +516,7 @@ def test_directories_of_a_tiff_that_claim_more_than_there_is_are_lost_and_told(
     data += bytes(at - len(data)) + block(sorted(own + more))[8:]
     struct.pack_into("<I", data, 4, at)
     result, after = made(tmp_path, "a.tif", bytes(data))
-    ((kind, message),) = told(result)
+    ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
     assert "cannot be read" in message
     assert len(after) < limits.EXIF_BYTES + 100_000

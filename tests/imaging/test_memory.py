@@ -1,4 +1,4 @@
-"""What pictures take in memory: estimates are never below the peak, and not far above."""
+"""Memory for pictures: estimates are never below the peak, and not far above it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def demand(folder: Path, data: bytes, name: str = "photo", scale: int = 1) -> De
 
 
 def per_pixel(folder: Path, data: bytes, name: str = "photo", scale: int = 1) -> float:
-    """Bytes that are estimated for each pixel of the file, without the constant part."""
+    """Bytes estimated for each pixel of the file, without the constant part."""
     return (demand(folder, data, name, scale).bytes - AROUND) / PIXELS / 1.05
 
 
@@ -62,8 +62,8 @@ def scene() -> Image.Image:
     ],
     ids=["decoding", "operations", "encoding"],
 )
-def test_an_estimate_is_one_to_two_and_a_half_times_the_peak(words: tuple[str, ...]) -> None:
-    """The script says so by its exit code; what it does not hold is told line by line."""
+def test_estimate_is_one_to_two_and_a_half_times_the_peak(words: tuple[str, ...]) -> None:
+    """The script's exit code says so; what is out of bounds is printed line by line."""
     done = tool("tools.measure_memory", "1", *words)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
@@ -77,18 +77,16 @@ def test_an_estimate_is_one_to_two_and_a_half_times_the_peak(words: tuple[str, .
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
-def test_a_baseline_jpeg_takes_what_is_decoded_of_it_and_the_file(
-    tmp_path: Path, scale: int
-) -> None:
+def test_baseline_jpeg_takes_its_decoded_part_and_the_file(tmp_path: Path, scale: int) -> None:
     data = saved(scene(), "JPEG")
     expected = 4 / scale**2 + len(data) / PIXELS
     assert per_pixel(tmp_path, data, scale=scale) == pytest.approx(expected, 0.01)
 
 
-# What is left of the size is half as much again as is asked for, at least.
+# At least half as much again as requested is left of the size.
 @pytest.mark.parametrize(("scale", "given"), [(1, 1), (8, 4)])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
-def test_a_progressive_jpeg_takes_its_full_size_at_any_scale(
+def test_progressive_jpeg_takes_its_full_size_at_any_scale(
     tmp_path: Path, scale: int, given: int, subsampling: int
 ) -> None:
     data = saved(scene(), "JPEG", progressive=True, subsampling=subsampling)
@@ -97,8 +95,8 @@ def test_a_progressive_jpeg_takes_its_full_size_at_any_scale(
 
 
 @pytest.mark.parametrize("fill", [b"", b"\xff", b"\xff\xff\xff"])
-def test_a_jpeg_in_several_scans_is_like_a_progressive_one(tmp_path: Path, fill: bytes) -> None:
-    """A baseline JPEG, too, may have a scan for each component."""
+def test_jpeg_in_several_scans_counts_as_progressive(tmp_path: Path, fill: bytes) -> None:
+    """A baseline JPEG may have a scan for each component, too."""
     data = saved(scene(), "JPEG", subsampling=0)
     at = data.index(b"\xff\xda")
     alone = struct.pack(">HHBBBBBB", 0xFFDA, 8, 1, 1, 0, 0, 63, 0)
@@ -132,19 +130,19 @@ def test_a_jpeg_in_several_scans_is_like_a_progressive_one(tmp_path: Path, fill:
         ("I;16", {"transparency": 257}, 16),
     ],
 )
-def test_a_change_of_mode_is_counted(
+def test_mode_change_is_counted(
     tmp_path: Path, mode: str, options: dict[str, Any], least: int
 ) -> None:
     data = saved(Image.new(mode, SIZE), "PNG", **options)
     assert least <= per_pixel(tmp_path, data) < 1.1 * least + 0.1
 
 
-def test_grey_under_a_profile_is_counted_as_what_it_may_become(tmp_path: Path) -> None:
+def test_grey_with_a_profile_is_counted_as_what_it_may_become(tmp_path: Path) -> None:
     data = saved(scene().convert("L"), "PNG", icc_profile=pictures.wide_gamut_profile())
     assert 5 < per_pixel(tmp_path, data) < 7
 
 
-# What is held at once, by the format's own words: see `Format.decoding`.
+# What is held at once, by the format's declaration: see `Format.decoding`.
 LEAST: Final[tuple[tuple[str, str, dict[str, Any], float], ...]] = (
     ("WEBP", "RGB", {"lossless": True}, 16),
     ("AVIF", "RGB", {"subsampling": "4:2:0"}, 9.2),
@@ -162,19 +160,19 @@ LEAST: Final[tuple[tuple[str, str, dict[str, Any], float], ...]] = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "mode", "options", "least"), LEAST)
-def test_what_a_decoder_holds_is_counted(
+def test_decoder_memory_is_counted(
     tmp_path: Path, kind: str, mode: str, options: dict[str, Any], least: float
 ) -> None:
     image = scene().convert(mode)
     if mode == "RGBA":
-        # What is opaque would be written without alpha.
+        # Opaque pictures would be written without alpha.
         image.putalpha(image.getchannel("G"))
     data = saved(image, kind, **options)
     taken = least + len(data) / PIXELS
     assert 0.999 * taken < per_pixel(tmp_path, data) < 2.5 * taken
 
 
-def test_a_tiff_that_is_turned_is_there_twice(tmp_path: Path) -> None:
+def test_rotated_tiff_is_held_twice(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = per_pixel(tmp_path, saved(scene(), "TIFF", exif=exif))
@@ -183,7 +181,7 @@ def test_a_tiff_that_is_turned_is_there_twice(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "JPEG2000", "QOI"])
-def test_an_estimate_leaves_the_file_where_it_was(tmp_path: Path, source: str) -> None:
+def test_estimating_does_not_move_the_file_position(tmp_path: Path, source: str) -> None:
     path = tmp_path / "photo"
     path.write_bytes(saved(scene(), source))
     row = formats.BY_NAME[source.lower()]
@@ -206,7 +204,7 @@ def bytes_of(size: Size, per_pixel: float) -> int:
     return int(size[0] * size[1] * per_pixel)
 
 
-def test_every_figure_is_in_order() -> None:
+def test_every_figure_is_plausible() -> None:
     for row in formats.FORMATS:
         assert 0 < row.encoding[0] <= row.encoding[1] < 80
         assert 0 <= row.decoding <= 6
@@ -214,11 +212,11 @@ def test_every_figure_is_in_order() -> None:
         assert 4 < operation.memory < 15
 
 
-def test_without_a_resize_all_is_done_at_the_full_size() -> None:
+def test_without_a_resize_everything_is_at_full_size() -> None:
     recipe = Recipe.from_options(filters=["sharpen"], format="jpeg")
     figure = names()["sharpen"].memory
     assert recipe.working_bytes(FULL, FULL, mode="RGB") == bytes_of(FULL, 4 + figure) + AROUND
-    # Of 16 bits a channel in colour, a picture that is turned takes twice as much.
+    # A rotated picture of 16 bits a channel in colour takes twice as much.
     deep = recipe.working_bytes(FULL, FULL)
     assert deep >= bytes_of(FULL, 8 + figure + 8)
     inks = recipe.working_bytes(FULL, FULL, mode="CMYK")
@@ -227,7 +225,7 @@ def test_without_a_resize_all_is_done_at_the_full_size() -> None:
     assert grey == pytest.approx(bytes_of(FULL, 1 + figure * 2 / 3) + AROUND)
 
 
-def test_after_a_resize_all_is_done_at_the_new_size() -> None:
+def test_after_a_resize_everything_is_at_the_new_size() -> None:
     recipe = Recipe.from_options(sizes=["600"], filters=["sharpen"], format="avif")
     made = (600, 400)
     encoding = bytes_of(made, 8 + formats.BY_NAME["avif"].encoding[0])
@@ -236,8 +234,8 @@ def test_after_a_resize_all_is_done_at_the_new_size() -> None:
     assert encoding < bytes_of(FULL, 1)
 
 
-def test_what_a_photo_of_24_megapixels_takes() -> None:
-    """Two of them are made at once in 1 GB, a process of 60 MB each: so many workers have it."""
+def test_memory_of_a_24_megapixel_photo() -> None:
+    """Two are made at once in 1 GB, by processes of 60 MB each: so many workers have it."""
     recipes: list[dict[str, Any]] = [{}, {"sizes": ["5000"]}]
     recipes += [{"filters": [word]} for word in ("sharpen", "sepia", "rotate", "border")]
     for words in recipes:
@@ -247,7 +245,7 @@ def test_what_a_photo_of_24_megapixels_takes() -> None:
     assert resized < 40_000_000
 
 
-def test_a_format_that_is_kept_is_the_one_of_the_source() -> None:
+def test_kept_format_is_that_of_the_source() -> None:
     recipe = Recipe.from_options()
     taken = {
         row.name: recipe.working_bytes(FULL, FULL, row.name, mode="RGB") for row in formats.FORMATS
@@ -260,18 +258,18 @@ def test_a_format_that_is_kept_is_the_one_of_the_source() -> None:
         assert given.working_bytes(FULL, FULL, "jpeg", mode="RGB") == value
 
 
-def test_the_most_demanding_output_counts_and_the_files_that_wait_for_it() -> None:
+def test_most_demanding_output_and_the_finished_files_are_counted() -> None:
     def taken(*sizes: str) -> int:
         recipe = Recipe.from_options(sizes=sizes, format="avif")
         return recipe.working_bytes(FULL, FULL, mode="RGB")
 
     assert taken("300") < taken("3000")
-    # The larger one is made first, wherever it stands.
+    # The larger one is made first, whatever the order.
     assert taken("3000", "300") == taken("3000") == taken("300", "3000")
     assert taken("a=3000", "b=3000") == taken("3000") + bytes_of((3000, 2000), 4)
 
 
-def test_buffers_of_the_resampler_are_counted_to_the_end() -> None:
+def test_resampler_buffers_are_counted_to_the_end() -> None:
     made = (1500, 1000)
     kept = Resize(SizeSpec.parse("1500")).kept_bytes(HALF, made, mode="RGB")
     assert kept == 4 * 3000 * 1000
@@ -287,13 +285,13 @@ def test_buffers_of_the_resampler_are_counted_to_the_end() -> None:
     assert smart.kept_bytes(HALF, made, mode="RGBA") == 4 * 3000 * 2000
 
 
-# Operations once and for an output, and how many pictures are there beside the decoded one while
-# the last of them is done: what it is given, and the prepared one, and that of the first step.
+# Prepared operations, those of an output, and how many pictures exist beside the decoded one while
+# the last of them runs: its input, the prepared picture, and that of the first step.
 NEEDED: Final = ((0, 1, 1), (0, 2, 1), (0, 3, 2), (1, 1, 1), (1, 2, 2), (1, 3, 3))
 
 
-def test_what_is_needed_again_is_counted_while_others_are_done() -> None:
-    """The first step's picture stays until the last one is done, the prepared one to the end."""
+def test_pictures_needed_later_are_counted_meanwhile() -> None:
+    """The first step's picture is kept until the last one is done, the prepared one to the end."""
 
     class Large(Operation):
         name = "large"
@@ -325,5 +323,5 @@ def test_resizing_takes_more_with_alpha_and_with_numpy(monkeypatch: pytest.Monke
     assert mitchell.working_bytes(before, after, mode="RGB") > 48 * 3000 * 1500
 
 
-def test_an_operation_that_says_nothing_is_taken_to_need_much() -> None:
+def test_operation_without_a_figure_is_assumed_to_need_much() -> None:
     assert Operation.memory >= max(12, names()["sharpen"].memory)

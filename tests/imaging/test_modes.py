@@ -1,4 +1,4 @@
-"""Every mode of a file becomes one of the modes that are worked in."""
+"""Every mode of a file becomes one of the working modes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def grey_ramp() -> NDArray[np.uint8]:
 
 
 def indexed() -> Image.Image:
-    """An image of four indices: red, green, blue, yellow."""
+    """A palette image of four indices: red, green, blue, yellow."""
     image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 4).convert("P")
     image.putpalette([*pictures.RED, *pictures.GREEN, *pictures.BLUE, *pictures.YELLOW])
     return image
@@ -61,7 +61,7 @@ def see_through_where(mask: NDArray[np.bool_], pixels: NDArray[np.uint8]) -> NDA
 BLACK_OR_WHITE: Final = np.where(GREYS > 100, 255, 0).astype(np.uint8)
 
 MODES: Final[dict[str, tuple[bytes, str, str, NDArray[Any]]]] = {
-    # What it is: the file, its suffix, the mode it is decoded to, and the pixels expected.
+    # The case: the file, its suffix, the mode it is decoded to, and the pixels expected.
     "1": (saved(Image.fromarray(GREYS > 100), "PNG"), ".png", "L", BLACK_OR_WHITE),
     "1 with a transparent level": (
         saved(Image.fromarray(GREYS > 100), "PNG", transparency=0),
@@ -122,7 +122,7 @@ MODES: Final[dict[str, tuple[bytes, str, str, NDArray[Any]]]] = {
 
 
 @pytest.mark.parametrize("what", MODES)
-def test_every_mode_of_a_file_becomes_a_working_mode(tmp_path: Path, what: str) -> None:
+def test_every_mode_becomes_a_working_mode(tmp_path: Path, what: str) -> None:
     data, suffix, mode, expected = MODES[what]
     picture = decoded(tmp_path, data, f"photo{suffix}")
     assert picture.image.mode == mode
@@ -130,8 +130,8 @@ def test_every_mode_of_a_file_becomes_a_working_mode(tmp_path: Path, what: str) 
     assert picture.notices == ()
 
 
-def test_inks_of_a_jpeg_are_not_inverted(tmp_path: Path) -> None:
-    """Adobe stores them inverted, and says so."""
+def test_jpeg_cmyk_is_not_inverted(tmp_path: Path) -> None:
+    """Adobe stores it inverted, and says so."""
     image = Image.new("CMYK", (16, 16), (250, 10, 60, 0))
     picture = decoded(tmp_path, saved(image, "JPEG", quality=95))
     assert picture.image.mode == "CMYK"
@@ -139,7 +139,7 @@ def test_inks_of_a_jpeg_are_not_inverted(tmp_path: Path) -> None:
     assert np.abs(off).max() <= 3
 
 
-def test_luma_and_chroma_become_colours(tmp_path: Path) -> None:
+def test_ycbcr_becomes_rgb(tmp_path: Path) -> None:
     """A TIFF of YCbCr: the full-range matrix of JFIF (ITU-T T.871)."""
     luma, blue, red = (plane.astype(np.float64) for plane in np.moveaxis(SCENE, 2, 0))
     expected = np.stack(
@@ -155,7 +155,7 @@ def test_luma_and_chroma_become_colours(tmp_path: Path) -> None:
     assert np.abs(np.asarray(picture.image) - np.clip(expected, 0, 255)).max() <= 1
 
 
-def test_lab_becomes_colours_without_its_profile(tmp_path: Path) -> None:
+def test_lab_becomes_rgb_without_its_profile(tmp_path: Path) -> None:
     lab = np.array([[[255, 0, 0], [128, 0, 0]]] * 2, np.uint8)
     image = Image.frombytes("LAB", (2, 2), lab.tobytes())
     data = saved(image, "TIFF", icc_profile=pictures.wide_gamut_profile())
@@ -190,7 +190,7 @@ def test_integers_beyond_16_bits_are_scaled_with_a_warning(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "value", [np.nan, np.inf, -np.inf, -3.0, 1e30], ids=["nan", "inf", "-inf", "-3", "1e30"]
 )
-def test_plain_floats_of_any_value_are_no_failure(tmp_path: Path, value: float) -> None:
+def test_floats_of_any_value_do_not_fail(tmp_path: Path, value: float) -> None:
     values = np.full((8, 8), value, np.float32)
     picture = decoded(tmp_path, saved(values, "TIFF"), "photo.tif")
     assert picture.image.mode == "I;16"

@@ -61,7 +61,7 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_page_alone_is_what_it_was(form: str) -> None:
+def test_extracted_page_is_identical(form: str) -> None:
     whole = document(**FORMS[form])
     pages = Pages(BytesIO(whole))
     before = tifffile.TiffFile(BytesIO(whole)).pages
@@ -79,8 +79,8 @@ def test_each_page_alone_is_what_it_was(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["plain", "strips", "LZW", "deflate"])
-def test_of_what_is_cut_short_nothing_else_is_shown_instead(form: str) -> None:
-    """Parts that are missing are missing in the page alone, too."""
+def test_truncated_page_shows_no_other_data(form: str) -> None:
+    """Missing parts are missing from the extracted page, too."""
     whole = document(1, **FORMS[form])
     page = tifffile.TiffFile(BytesIO(whole)).pages[0]
     cut = whole[: max(page.dataoffsets) - 1]
@@ -107,8 +107,8 @@ def test_16_bits_a_channel_are_kept_on_every_page(tmp_path: Path) -> None:
         )
 
 
-def test_lengths_that_are_missing_or_wrong_are_known_from_the_size() -> None:
-    """Of what is not compressed nobody needs them, so some writers have them wrong."""
+def test_missing_or_wrong_lengths_are_derived_from_the_size() -> None:
+    """Uncompressed data need no lengths, so some writers get them wrong."""
     whole = bytearray(document(2))
     (first,) = struct.unpack_from("<I", whole, 4)
     (count,) = struct.unpack_from("<H", whole, first)
@@ -120,7 +120,7 @@ def test_lengths_that_are_missing_or_wrong_are_known_from_the_size() -> None:
 
 
 @pytest.mark.slow
-def test_pages_that_overlap_are_broken(tmp_path: Path) -> None:
+def test_overlapping_pages_are_broken(tmp_path: Path) -> None:
     """All pages have the directory's own strips, so together they are longer than the file."""
     whole = bytearray(document(1))
     (first,) = struct.unpack_from("<I", whole, 4)
@@ -136,7 +136,7 @@ def test_pages_that_overlap_are_broken(tmp_path: Path) -> None:
     done = command("convert", "in.tif", "-f", "tiff", "-o", "out", cwd=tmp_path)
     assert done.returncode == 1
     assert b"its pages overlap" in done.stderr
-    # Of the first alone that is no matter.
+    # For the first page alone that is no problem.
     done = command("convert", "in.tif", "-f", "jpeg", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0
     assert b"1 warning" in done.stderr
@@ -158,7 +158,7 @@ def test_more_pages_than_are_read_are_refused(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", [None, "lzw", "adobe_deflate"])
-def test_reading_pages_takes_the_file_a_few_times_however_many_there_are(
+def test_reading_many_pages_reads_the_file_only_a_few_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str | None
 ) -> None:
     whole = document(120, compression=compression)
@@ -184,12 +184,12 @@ def test_reading_pages_takes_the_file_a_few_times_however_many_there_are(
     assert [np.asarray(one.image)[0, 0].tolist() for one in found] == [
         array[0, 0].tolist() for array in arrays(120)
     ]
-    # A buffer's length for each jump, too.
+    # And a buffer's length for each seek.
     assert len(whole) < read < 12 * len(whole) + 120 * 8 * io.DEFAULT_BUFFER_SIZE
 
 
 @pytest.mark.slow
-def test_metadata_of_every_page_stay_its_own(tmp_path: Path) -> None:
+def test_pages_keep_their_own_metadata(tmp_path: Path) -> None:
     images = [Image.fromarray(array) for array in arrays(3)]
     data = [
         pictures.saved(image, "TIFF", tiffinfo={0x013B: f"artist {n}", 700: b"<x n='%d'/>" % n})

@@ -84,7 +84,7 @@ def lying_tiff() -> bytes:
         (lying_tiff, "photo.tif"),
     ],
 )
-def test_a_header_that_claims_too_much_is_refused_before_decoding(
+def test_header_that_claims_too_much_is_refused_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: Callable[[], bytes], name: str
 ) -> None:
     """At 10,000 megapixels a decoder would ask for 30 GB."""
@@ -96,12 +96,12 @@ def test_a_header_that_claims_too_much_is_refused_before_decoding(
     assert loaded == []
 
 
-def test_a_webp_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+def test_webp_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     assert failure(tmp_path, lying_webp(), "photo.webp").failure.kind in ("too-large", "broken")
 
 
 @pytest.mark.parametrize("source", SUFFIX)
-def test_pillows_own_limit_does_not_get_in_the_way(
+def test_pillows_own_limit_does_not_interfere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     """It warns at 89 megapixels and fails at 179; ours is 250. Here it is made tiny."""
@@ -112,7 +112,7 @@ def test_pillows_own_limit_does_not_get_in_the_way(
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-def test_an_icon_with_a_huge_picture_inside_is_refused(tmp_path: Path) -> None:
+def test_icon_with_a_huge_picture_inside_is_refused(tmp_path: Path) -> None:
     """Its own header says 16 x 16."""
     inside = lying_png()
     entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(inside), 22)
@@ -121,13 +121,13 @@ def test_an_icon_with_a_huge_picture_inside_is_refused(tmp_path: Path) -> None:
 
 
 def icon(inside: bytes, side: int = 16) -> bytes:
-    """An icon of one picture, PNG or bitmap, that says to be so large."""
+    """An icon of one picture, PNG or bitmap, that claims this size."""
     entry = struct.pack("<BBBBHHII", side, side, 0, 0, 1, 32, len(inside), 22)
     return struct.pack("<HHH", 0, 1, 1) + entry + inside
 
 
 def bitmap_of_icon(width: int, height: int) -> bytes:
-    """As icons hold them: upside down, with a mask behind that counts as twice the height."""
+    """As icons hold bitmaps: upside down, followed by a mask that counts as twice the height."""
     pixels = Image.fromarray(pictures.quarters(width, height)).convert("RGBA")
     data = bytearray(saved(pixels, "DIB"))
     struct.pack_into("<i", data, 8, height * 2)
@@ -138,7 +138,7 @@ def bitmap_of_icon(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     "inside", [saved(pictures.quarters(64, 48), "PNG"), bitmap_of_icon(64, 48)], ids=["png", "bmp"]
 )
-def test_an_icon_counts_as_the_picture_inside(tmp_path: Path, inside: bytes, limit: int) -> None:
+def test_icon_counts_as_the_picture_inside(tmp_path: Path, inside: bytes, limit: int) -> None:
     """Its own header says 16 x 16; Pillow decodes the picture when it opens the icon."""
     (tmp_path / "photo.ico").write_bytes(icon(inside))
     if limit == 64 * 48:
@@ -153,7 +153,7 @@ def test_an_icon_counts_as_the_picture_inside(tmp_path: Path, inside: bytes, lim
             read_header(str(tmp_path / "photo.ico"), limit)
 
 
-def test_a_huge_bitmap_in_an_icon_is_refused(tmp_path: Path) -> None:
+def test_huge_bitmap_in_an_icon_is_refused(tmp_path: Path) -> None:
     inside = bytearray(bitmap_of_icon(16, 16))
     struct.pack_into("<ii", inside, 4, 100_000, 200_000)
     error = failure(tmp_path, icon(bytes(inside)), "photo.ico")
@@ -161,7 +161,7 @@ def test_a_huge_bitmap_in_an_icon_is_refused(tmp_path: Path) -> None:
     assert "100000 x 100000" in error.failure.message
 
 
-def test_a_webp_allocates_nothing_for_a_canvas_beyond_the_limit(
+def test_webp_allocates_nothing_for_a_canvas_beyond_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []
@@ -171,7 +171,7 @@ def test_a_webp_allocates_nothing_for_a_canvas_beyond_the_limit(
 
 
 @pytest.mark.parametrize("source", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
-def test_frames_together_may_be_more_than_the_limit(tmp_path: Path, source: str) -> None:
+def test_frames_together_may_exceed_the_limit(tmp_path: Path, source: str) -> None:
     name = f"photo{SUFFIX[source]}"
     picture = decoded(tmp_path, two_frames(source), name, max_pixels=SIZE[0] * SIZE[1])
     assert picture.image.size == SIZE
@@ -180,7 +180,7 @@ def test_frames_together_may_be_more_than_the_limit(tmp_path: Path, source: str)
 
 
 @pytest.mark.parametrize("source", SUFFIX)
-def test_a_header_is_held_to_the_same_limit(tmp_path: Path, source: str) -> None:
+def test_header_is_held_to_the_same_limit(tmp_path: Path, source: str) -> None:
     path = tmp_path / f"photo{SUFFIX[source]}"
     path.write_bytes(sample(source))
     assert read_header(str(path), SIZE[0] * SIZE[1]).size == SIZE

@@ -1,6 +1,6 @@
-"""PNG by other libraries than Pillow: the same pixels, and nothing lost that travels with them.
+"""PNG through libraries other than Pillow: the same pixels, and no metadata lost.
 
-What is expected is what Pillow reads; and zlib and the specification's own words for filters.
+Expected values are those of Pillow, zlib, and the specification's text on filters.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def scanlines(data: bytes) -> tuple[bytes, bytes]:
 
 
 def unfiltered(rows: bytes, width: int, bands: int) -> NDArray[np.uint8]:
-    """Filters undone byte by byte, as PNG 9.2 says it."""
+    """Undo filters byte by byte, as in PNG 9.2."""
     stride = 1 + width * bands
     before = [0] * (width * bands)
     out = []
@@ -86,7 +86,7 @@ def unfiltered(rows: bytes, width: int, bands: int) -> NDArray[np.uint8]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_pixels_come_back_as_they_were(tmp_path: Path, mode: str) -> None:
+def test_pixels_survive(tmp_path: Path, mode: str) -> None:
     image = picture(mode)
 
     made = written(tmp_path, saved(image, "PNG"), filters=["flip"])
@@ -108,7 +108,7 @@ def test_pixels_come_back_as_they_were(tmp_path: Path, mode: str) -> None:
 
 
 def rows_for(kind: int) -> NDArray[np.uint8]:
-    """Rows that one filter leaves nothing but bits of, and no other does."""
+    """Rows that one filter reduces to a few bits, and no other does."""
     random = np.random.default_rng(kind)
     bits = random.integers(0, 2, (HIGH, WIDE, 3), np.uint8)
     if kind == 0:
@@ -120,7 +120,7 @@ def rows_for(kind: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2])
-def test_each_part_of_a_picture_has_the_filter_that_suits_it(kind: int) -> None:
+def test_each_part_of_a_picture_gets_its_best_filter(kind: int) -> None:
     array = rows_for(kind)
 
     _, rows = scanlines(png.encoded(Image.fromarray(array), {}))
@@ -131,7 +131,7 @@ def test_each_part_of_a_picture_has_the_filter_that_suits_it(kind: int) -> None:
     assert set(rows[:: 1 + WIDE * 3]) == {kind, (kind + 1) % 3}
 
 
-def test_what_travels_with_the_pixels_is_written_too(tmp_path: Path) -> None:
+def test_metadata_are_written_too(tmp_path: Path) -> None:
     told = PngInfo()
     told.add_text("Author", "Ada Licht")
     data = saved(picture(), "PNG", pnginfo=told, exif=exif_block().block, dpi=(300, 300))
@@ -163,9 +163,7 @@ def test_more_effort_is_left_to_zlib(tmp_path: Path, effort: int | None, level: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_pixels_are_what_pillow_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
+def test_pixels_match_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     data = saved(picture(mode), "PNG")
     (tmp_path / "a.png").write_bytes(data)
     asked = []
@@ -179,7 +177,7 @@ def test_pixels_are_what_pillow_reads(
     assert np.array_equal(np.asarray(found.image), np.asarray(Image.open(BytesIO(data))))
 
 
-def test_what_stands_behind_the_pixels_is_read(tmp_path: Path) -> None:
+def test_chunks_after_the_pixels_are_read(tmp_path: Path) -> None:
     data = saved(picture(), "PNG")
     text = b"tEXtAuthor\0Ada Licht"
     behind = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
@@ -211,7 +209,7 @@ def test_other_kinds_are_left_to_pillow(kind: str) -> None:
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed"])
-def test_of_what_is_broken_pillow_has_to_judge(tmp_path: Path, harm: str) -> None:
+def test_broken_files_are_left_to_pillow(tmp_path: Path, harm: str) -> None:
     data = bytearray(saved(picture(), "PNG"))
     if harm == "cut":
         del data[len(data) // 2 :]
@@ -226,7 +224,7 @@ def test_of_what_is_broken_pillow_has_to_judge(tmp_path: Path, harm: str) -> Non
     assert result.failure.kind == ("truncated" if harm == "cut" else "broken")
 
 
-def test_salvage_keeps_what_there_is(tmp_path: Path) -> None:
+def test_salvage_keeps_the_decoded_part(tmp_path: Path) -> None:
     data = saved(picture(), "PNG")
     (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
 

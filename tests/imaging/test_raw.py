@@ -1,4 +1,4 @@
-"""Camera raw through the extra `raw`, from DNG files that are made here (`toolkit.raw`)."""
+"""Camera raw through the extra `raw`, from DNG files made here (`toolkit.raw`)."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def far(image: Image.Image) -> int:
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_raw_file_is_developed_upright_and_balanced(tmp_path: Path, orientation: int) -> None:
+def test_raw_file_is_developed_upright_and_balanced(tmp_path: Path, orientation: int) -> None:
     picture = decoded(tmp_path, dng(orientation=orientation))
     assert (picture.size, picture.full_size, picture.orientation) == (SIZE, SIZE, 1)
     assert (picture.mode, picture.format, picture.icc) == ("RGB", "jpeg", None)
     assert picture.notices == ()
-    # LibRaw's curve is a table, and its scaling to white is to a thousandth.
+    # LibRaw's curve is a table, and it scales to white to within a thousandth.
     assert far(picture.image) <= 1
     assert picture.image.getpixel((SIZE[0] // 2, SIZE[1] // 2)) == (255, 255, 255)
 
@@ -50,7 +50,9 @@ def test_a_raw_file_is_developed_upright_and_balanced(tmp_path: Path, orientatio
     ("least", "given"),
     [((96, 64), (96, 64)), ((97, 64), SIZE), ((10, 10), (96, 64)), ((96, 65), SIZE)],
 )
-def test_half_is_developed_where_that_is_enough(tmp_path: Path, least: Size, given: Size) -> None:
+def test_half_size_is_developed_where_that_is_enough(
+    tmp_path: Path, least: Size, given: Size
+) -> None:
     asked: list[Demand] = []
     picture = decoded(tmp_path, dng(orientation=3), least=least, admit=asked.append)
     assert (picture.size, picture.full_size) == (given, SIZE)
@@ -66,7 +68,7 @@ def test_half_of_odd_sizes_knows_where_the_picture_ends(tmp_path: Path) -> None:
     assert picture.area == (0, 0, 95.5, 63.5)
 
 
-def test_what_the_file_says_is_kept_but_for_maker_notes(tmp_path: Path) -> None:
+def test_metadata_are_kept_without_maker_notes(tmp_path: Path) -> None:
     note = b"TESTA" + bytes(range(100))
     data = dng(orientation=6, exif=note, xmp=pictures.xmp_packet())
     picture = decoded(tmp_path, data)
@@ -77,13 +79,13 @@ def test_what_the_file_says_is_kept_but_for_maker_notes(tmp_path: Path) -> None:
     assert exif.text(0x9003) == pictures.TAKEN
     assert exif.orientation == 1
     assert note not in picture.metadata.exif
-    # What the file says of its samples is not said of what is developed from them.
+    # Tags about the samples do not apply to the developed picture.
     assert exif.text(0xC614) is None
     assert picture.metadata.xmp is not None
     assert b"Ada Licht" in picture.metadata.xmp
 
 
-def test_a_header_is_read_without_the_samples(tmp_path: Path) -> None:
+def test_header_is_read_without_the_samples(tmp_path: Path) -> None:
     path = tmp_path / "photo.nef"
     path.write_bytes(dng(orientation=6, exif=b"note"))
     header = read_header(str(path))
@@ -103,7 +105,7 @@ def preview(size: Size, orientation: int = 1, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_the_largest_preview_is_taken_with_the_raw_files_metadata(
+def test_largest_preview_is_taken_with_the_metadata_of_the_raw_file(
     tmp_path: Path, orientation: int
 ) -> None:
     small, large = preview((48, 32), orientation), preview((144, 96), orientation)
@@ -115,17 +117,17 @@ def test_the_largest_preview_is_taken_with_the_raw_files_metadata(
     assert picture.metadata.exif is not None
     exif = Exif(picture.metadata.exif)
     assert (exif.text(0x0110), exif.orientation) == (pictures.MODEL, 1)
-    # Developed it is another picture.
+    # Developed, it is another picture.
     assert decoded(tmp_path, data).size == SIZE
 
 
-def test_a_preview_is_decoded_smaller_where_that_is_enough(tmp_path: Path) -> None:
+def test_preview_is_decoded_smaller_where_that_is_enough(tmp_path: Path) -> None:
     data = dng(previews=(preview((160, 96)),))
     picture = decoded(tmp_path, data, least=(40, 24), raw_preview=True)
     assert (picture.full_size, picture.size) == ((160, 96), (40, 24))
 
 
-def test_a_preview_that_knows_its_own_orientation_is_believed(tmp_path: Path) -> None:
+def test_preview_orientation_takes_precedence(tmp_path: Path) -> None:
     block = pictures.exif_block(orientation=1).block
     upright = preview((96, 144), exif=b"Exif\0\0" + block)
     picture = decoded(tmp_path, dng(orientation=6, previews=(upright,)), raw_preview=True)
@@ -140,8 +142,8 @@ def test_without_a_preview_the_message_says_so(tmp_path: Path) -> None:
     assert "broken" not in caught.value.failure.message
 
 
-def test_a_darker_exposure_comes_out_darker(tmp_path: Path) -> None:
-    """Two of a series, two stops apart: nothing brightens each to its own liking."""
+def test_darker_exposure_comes_out_darker(tmp_path: Path) -> None:
+    """Two of a series, two stops apart: neither is brightened automatically."""
     light = np.empty((SIZE[1], SIZE[0], 3))
     shares = np.array([0.05, 0.1, 0.2, 0.4, 0.6, 0.9])
     light[:] = np.repeat(shares, -(-SIZE[0] // 6))[: SIZE[0], None]
@@ -170,19 +172,19 @@ def run(folder: Path, data: bytes, **options: Any) -> tuple[Image.Image, Path]:
     return image, path
 
 
-def test_a_raw_file_becomes_a_jpeg(tmp_path: Path) -> None:
+def test_raw_file_becomes_a_jpeg(tmp_path: Path) -> None:
     image, path = run(tmp_path, dng(orientation=8), quality=95)
     assert (path.name, image.format, image.size) == ("photo.jpg", "JPEG", SIZE)
     assert far(image) <= 3  # JPEG
 
 
-def test_a_raw_file_in_another_format_and_size(tmp_path: Path) -> None:
+def test_raw_file_in_another_format_and_size(tmp_path: Path) -> None:
     image, path = run(tmp_path, dng(orientation=6), sizes=["64"], format="png")
     assert (path.name, image.format, image.size) == ("photo.png", "PNG", (64, 43))
     assert far(image) <= 1
 
 
-def test_a_preview_through_the_program_is_never_the_raw_file_itself(tmp_path: Path) -> None:
+def test_preview_output_never_replaces_the_raw_file(tmp_path: Path) -> None:
     data = dng(previews=(preview((144, 96)),))
     image, path = run(tmp_path, data, raw_preview=True)
     assert (path.name, image.format, image.size) == ("photo.jpg", "JPEG", (144, 96))
@@ -192,27 +194,27 @@ def test_a_preview_through_the_program_is_never_the_raw_file_itself(tmp_path: Pa
 # Damage, and what only looks like one
 
 
-def test_a_jpeg_under_a_raw_files_name_is_a_jpeg(tmp_path: Path) -> None:
+def test_jpeg_with_a_raw_suffix_is_a_jpeg(tmp_path: Path) -> None:
     path = tmp_path / "photo.nef"
     path.write_bytes(preview((48, 32)))
     picture = decode(str(path), lambda size: size)
     assert (picture.format, picture.size, picture.as_stored) == ("jpeg", (48, 32), True)
 
 
-def test_a_raw_file_that_is_cut_short_says_so(tmp_path: Path) -> None:
+def test_truncated_file_is_reported_as_such(tmp_path: Path) -> None:
     data = dng()
     with pytest.raises(PictureError) as caught:
         decoded(tmp_path, data[: len(data) // 2])
     assert caught.value.failure.kind == "truncated"
 
 
-def test_what_is_no_raw_file_is_broken(tmp_path: Path) -> None:
+def test_file_that_is_not_raw_is_broken(tmp_path: Path) -> None:
     with pytest.raises(PictureError) as caught:
         decoded(tmp_path, b"II*\0" + bytes(3000))
     assert (caught.value.failure.stage, caught.value.failure.kind) == ("open", "broken")
 
 
-def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
+def test_damage_raises_nothing_but_picture_error(tmp_path: Path) -> None:
     whole = dng(previews=(preview((48, 32)),), exif=b"note")
     rng = np.random.default_rng(4)
     failed = 0
@@ -231,7 +233,7 @@ def test_damage_never_gets_further_than_an_error(tmp_path: Path) -> None:
     assert 0 < failed < 40
 
 
-def test_a_raw_file_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
+def test_raw_file_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError) as caught:
         decoded(tmp_path, dng(), max_pixels=SIZE[0] * SIZE[1] - 1)
     assert caught.value.failure.kind == "too-large"

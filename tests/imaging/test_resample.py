@@ -1,4 +1,4 @@
-"""Resampling, both ways, against a float64 convolution written here from the definitions."""
+"""Resampling, by both libraries, against a float64 convolution written from the definitions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _premultiplied(pixels: Floats, mode: str) -> Floats:
 
 @functools.cache
 def exact_picture(mode: str, size: Size, kernel: str, box: Box) -> Floats:
-    """What `picture_like` comes to, premultiplied."""
+    """The pixels of `picture_like`, premultiplied."""
     pixels = convolved(_premultiplied(planes(picture_like(mode)), mode), size, kernel, box)
     return np.clip(pixels, 0, 65_535 if mode == "I;16" else 255)
 
@@ -117,9 +117,9 @@ def _array_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def test_16_bit_colours_are_resampled_in_16_bits(
     mode: str, kernel: str, size: Size, box: Box
 ) -> None:
-    """Within an RMSE of 1 of 65535: each of three roundings has 0.29 of its own.
+    """Within an RMSE of 1 of 65535: each of three roundings contributes 0.29.
 
-    They come when alpha is multiplied, between the two directions, and at the end.
+    They occur when multiplying by alpha, between the two passes, and at the end.
     """
     deep = Deep(deep_like(mode))
     resized = resample.resize(deep, size, kernel, box)
@@ -128,12 +128,12 @@ def test_16_bit_colours_are_resampled_in_16_bits(
     floats = deep.array.astype(np.float64)
     exact = np.clip(convolved(_deeply_premultiplied(floats), size, kernel, box), 0, 65_535)
     found = _deeply_premultiplied(resized.array.astype(np.float64))
-    # Of alpha that is nearly nothing, a level is much for the colour and nothing to see.
+    # At nearly no alpha, a level is much for the colour and invisible.
     assert rmse(found, exact) <= 1
 
 
 @pytest.mark.parametrize("mode", DEEP_CHANNELS)
-def test_nearest_takes_16_bit_pixels_as_they_are(mode: str) -> None:
+def test_nearest_copies_16_bit_pixels(mode: str) -> None:
     deep = Deep(deep_like(mode))
     columns = np.floor((np.arange(53) + 0.5) * WIDTH / 53).astype(int)
     rows = np.floor((np.arange(39) + 0.5) * HEIGHT / 39).astype(int)
@@ -141,7 +141,7 @@ def test_nearest_takes_16_bit_pixels_as_they_are(mode: str) -> None:
     assert np.array_equal(found.array, deep.array[rows][:, columns])
 
 
-def test_a_part_of_whole_pixels_of_16_bits_is_cut_out_unchanged() -> None:
+def test_crop_at_whole_16_bit_pixels_is_unchanged() -> None:
     deep = Deep(deep_like("RGBA;16"))
     cut = resample.resize(deep, (100, 61), "lanczos", (11.0, 7.0, 111.0, 68.0))
     assert np.array_equal(cut.array, deep.array[7:68, 11:111])
@@ -149,14 +149,14 @@ def test_a_part_of_whole_pixels_of_16_bits_is_cut_out_unchanged() -> None:
 
 @pytest.mark.parametrize("box", [WHOLE, PART])
 @pytest.mark.parametrize("size", [(63, 47), (301, 211), (1, 157), (211, 1)])
-def test_strips_give_what_the_whole_gives(
+def test_strips_give_the_same_as_the_whole(
     monkeypatch: pytest.MonkeyPatch, size: Size, box: Box
 ) -> None:
     deep = Deep(deep_like("RGB;16"))
     assert len(resample.strips(deep.size, size, box)) == 1
     whole = resample.resize(deep, size, "lanczos", box).array.astype(int)
     monkeypatch.setattr(resample, "_STRIP_PIXELS", 500)
-    monkeypatch.setattr(resample, "_LEAST_ROWS", 3)
+    monkeypatch.setattr(resample, "_MIN_ROWS", 3)
     strips = resample.strips(deep.size, size, box)
     assert [strip.first for strip in strips[1:]] == [strip.last for strip in strips[:-1]]
     assert (strips[0].first, strips[-1].last) == (0, size[1])
@@ -170,7 +170,7 @@ def test_strips_give_what_the_whole_gives(
     ("size", "box"), [((53, 39), WHOLE), ((423, 315), WHOLE), ((31, 29), PART), ((201, 199), PART)]
 )
 @pytest.mark.parametrize("mode", MODES)
-def test_nearest_takes_the_very_pixel_under_each_centre(
+def test_nearest_takes_the_pixel_under_each_centre(
     resize_path: Resample, mode: str, size: Size, box: Box
 ) -> None:
     image = picture_like(mode)
@@ -192,7 +192,7 @@ def test_nearest_takes_the_very_pixel_under_each_centre(
         ("LA", (255, 0), (0, 255), [0]),
     ],
 )
-def test_the_hidden_colour_of_transparent_pixels_never_shows(
+def test_hidden_colour_of_transparent_pixels_never_shows(
     resize_path: Resample,
     mode: str,
     hidden: tuple[int, ...],
@@ -201,7 +201,7 @@ def test_the_hidden_colour_of_transparent_pixels_never_shows(
     kernel: str,
     size: Size,
 ) -> None:
-    """Red hides where nothing is seen, all that is seen is blue: so no red comes out."""
+    """The hidden pixels are red, the visible ones blue: no red may come out."""
     pixels = np.empty((71, 91, len(hidden)), np.uint8)
     pixels[:] = hidden
     pixels[20:50, 25:70] = visible
@@ -215,9 +215,7 @@ def test_the_hidden_colour_of_transparent_pixels_never_shows(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kernel", resample.KERNELS)
-def test_one_flat_colour_stays_exactly_that_colour(
-    resize_path: Resample, mode: str, kernel: str
-) -> None:
+def test_flat_colour_is_unchanged(resize_path: Resample, mode: str, kernel: str) -> None:
     colour = [200, 90, 31, 255][: BANDS[mode]] if mode != "LA" else [200, 255]
     dtype = np.uint16 if mode == "I;16" else np.uint8
     pixels = np.broadcast_to(np.array(colour, dtype), (45, 61, len(colour)))
@@ -230,7 +228,7 @@ def test_one_flat_colour_stays_exactly_that_colour(
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 81), (91, 1), (3, 3)])
-def test_one_pixel_and_one_pixel_wide_pictures_are_resampled(
+def test_single_pixels_and_single_lines_are_resampled(
     resize_path: Resample, kernel: str, size: Size
 ) -> None:
     for before in ((1, 1), (1, 99), (99, 1)):
@@ -242,7 +240,7 @@ def test_one_pixel_and_one_pixel_wide_pictures_are_resampled(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_resampling_leaves_the_given_image_alone(resize_path: Resample, mode: str) -> None:
+def test_resampling_does_not_modify_its_input(resize_path: Resample, mode: str) -> None:
     image = picture_like(mode)
     before = image.tobytes()
     for kernel in resample.KERNELS:
@@ -252,25 +250,21 @@ def test_resampling_leaves_the_given_image_alone(resize_path: Resample, mode: st
 
 @pytest.mark.parametrize("kernel", resample.KERNELS)
 @pytest.mark.parametrize("box", [None, WHOLE, (0, 0, WIDTH, HEIGHT)])
-def test_the_same_image_comes_back_when_there_is_nothing_to_do(
-    kernel: str, box: Box | None
-) -> None:
+def test_same_image_is_returned_when_there_is_nothing_to_do(kernel: str, box: Box | None) -> None:
     image = picture_like("RGB")
     assert resample.resize(image, image.size, kernel, box) is image
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kernel", resample.KERNELS)
-def test_a_part_of_whole_pixels_at_its_own_size_is_cut_out_unchanged(
-    mode: str, kernel: str
-) -> None:
+def test_crop_at_whole_pixels_and_own_size_is_unchanged(mode: str, kernel: str) -> None:
     image = picture_like(mode)
     cut = resample.resize(image, (100, 61), kernel, (11.0, 7.0, 111.0, 68.0))
     assert cut.mode == mode
     assert np.array_equal(planes(cut), planes(image)[7:68, 11:111])
 
 
-def test_a_part_between_pixels_is_resampled_even_at_its_own_size() -> None:
+def test_crop_between_pixels_is_resampled_even_at_its_own_size() -> None:
     image = picture_like("RGB")
     box = (10.5, 7.25, 110.5, 68.25)
     shifted = resample.resize(image, (100, 61), "lanczos", box)
@@ -278,21 +272,21 @@ def test_a_part_between_pixels_is_resampled_even_at_its_own_size() -> None:
     assert rmse(planes(shifted), np.clip(exact, 0, 255)) <= 0.5
 
 
-def test_a_part_is_enlarged_to_the_size_of_the_whole() -> None:
+def test_part_is_enlarged_to_the_size_of_the_whole() -> None:
     image = picture_like("RGB")
     exact = convolved(planes(image), image.size, "bicubic", PART)
     enlarged = resample.resize(image, image.size, "bicubic", PART)
     assert rmse(planes(enlarged), np.clip(exact, 0, 255)) <= 0.5
 
 
-def test_without_a_box_the_whole_image_is_resampled() -> None:
+def test_box_defaults_to_the_whole_image() -> None:
     image = picture_like("RGB")
     exact = convolved(planes(image), (63, 47), "lanczos", WHOLE)
     resized = resample.resize(image, (63, 47), "lanczos")
     assert rmse(planes(resized), np.clip(exact, 0, 255)) <= 0.5
 
 
-def test_all_kernels_that_can_be_asked_for_are_tested_here() -> None:
+def test_all_kernels_are_tested_here() -> None:
     assert {*SMOOTH_KERNELS, "nearest"} == set(resample.KERNELS) == set(geometry.KERNELS)
 
 
@@ -303,7 +297,7 @@ def test_simd_is_used_where_it_is_installed() -> None:
     box = (0.0, 0.0, 301.0, 203.0)
     chosen = planes(resample.resize(image, (97, 61), "lanczos"))
     assert np.array_equal(chosen, planes(resample.resize_simd(image, (97, 61), "lanczos", box)))
-    # The two round differently here and there, so this tells them apart.
+    # The two occasionally round differently, so this tells them apart.
     other = planes(resample.resize_pillow(image, (97, 61), "lanczos", box))
     assert not np.array_equal(chosen, other)
 

@@ -48,7 +48,7 @@ def outcome(error: Exception) -> PictureError:
 
 
 @pytest.mark.parametrize("error", TOLD, ids=repr)
-def test_all_the_words_for_a_want_of_memory_are_known(error: Exception) -> None:
+def test_every_message_for_lack_of_memory_is_recognised(error: Exception) -> None:
     failure = outcome(error).failure
     assert (failure.stage, failure.kind) == ("decode", "memory")
     assert failure.message == f"not enough memory to decode it: {MORE_MEMORY}"
@@ -60,12 +60,12 @@ def test_all_the_words_for_a_want_of_memory_are_known(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", NOT, ids=repr)
-def test_other_words_are_not_taken_for_it(error: Exception) -> None:
+def test_other_messages_are_not_mistaken_for_it(error: Exception) -> None:
     assert outcome(error).failure.kind != "memory"
     assert raised(error)[0] == "raised"
 
 
-def test_an_error_that_comes_from_one_is_one() -> None:
+def test_error_caused_by_one_counts_too() -> None:
     error = ValueError("no luck")
     error.__context__ = OSError("nor here")
     error.__context__.__cause__ = MemoryError()
@@ -77,10 +77,10 @@ def test_an_error_that_comes_from_one_is_one() -> None:
     assert not is_short_of_memory(error)
 
 
-def test_what_fails_is_broken_if_there_was_memory_for_it(
+def test_failure_is_broken_data_if_there_was_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """libjpeg says the same of both."""
+    """libjpeg gives the same message for both."""
     whole = saved(Image.linear_gradient("L").resize((400, 300)).convert("RGB"), "JPEG")
     path = tmp_path / "a.jpg"
     path.write_bytes(whole[: len(whole) // 2])
@@ -105,7 +105,7 @@ def test_what_fails_is_broken_if_there_was_memory_for_it(
 @pytest.mark.parametrize(
     "options", [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0"}], ids=["VP8", "VP8L", "VP8X"]
 )
-def test_what_it_takes_to_open_a_webp_is_known_from_its_header(
+def test_memory_to_open_a_webp_is_known_from_its_header(
     tmp_path: Path, options: dict[str, object]
 ) -> None:
     path = tmp_path / "a.webp"
@@ -168,7 +168,7 @@ for step in map(int, steps):
         ("a.tif", "TIFF", {"compression": "tiff_lzw"}),
     ],
 )
-def test_with_less_and_less_memory_it_is_always_memory(
+def test_shrinking_memory_always_gives_the_memory_error(
     tmp_path: Path, name: str, format_name: str, options: dict[str, object]
 ) -> None:
     size = (1600, 1200) if format_name == "JPEG2000" else (3200, 2400)

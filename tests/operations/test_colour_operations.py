@@ -1,4 +1,4 @@
-"""Vibrance, hue and tables of colours against float64 NumPy."""
+"""Vibrance, hue and colour lookup tables against float64 NumPy."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _vibrance(colours: Floats, amount: float) -> Floats:
     most, least = colours.max(axis=2), colours.min(axis=2)
     strength = (most - least) / 255
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    # Degrees of the hue where red is the greatest: 60 (g - b) / (max - min).
+    # Degrees of the hue where red is the largest: 60 (g - b) / (max - min).
     spread = np.where(most > least, most - least, 1)
     degrees = 60 * (green - blue) / spread
     skin = np.clip(1 - np.abs(degrees - 25) / 25, 0, 1) * (red == most)
@@ -90,18 +90,18 @@ NEUTRAL: Final = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.words)
-def test_hue_and_vibrance_do_what_their_definitions_say(row: Row, mode: str) -> None:
+def test_hue_and_vibrance_match_their_definitions(row: Row, mode: str) -> None:
     check(row, mode)
 
 
-def test_hue_turns_red_to_where_green_is_and_keeps_greys() -> None:
+def test_hue_rotates_red_to_green_and_keeps_greys() -> None:
     pixels = np.array([[[200, 40, 40], [90, 90, 90]]], np.uint8)
     after = planes_of(parse("hue:angle=120").apply(Picture.of(image_of("RGB", pixels))).image)
     assert after[0, 0].argmax() == 1
     assert after[0, 1].tolist() == [90, 90, 90]
 
 
-def test_vibrance_spares_skin_and_strong_colours() -> None:
+def test_vibrance_spares_skin_and_saturated_colours() -> None:
     #           skin             sky              pure red       grey
     pixels = np.array([[[200, 160, 140], [140, 160, 200], [255, 0, 0], [80, 80, 80]]], np.uint8)
     after = planes_of(parse("vibrance:amount=1").apply(Picture.of(image_of("RGB", pixels))).image)
@@ -115,7 +115,7 @@ def test_vibrance_spares_skin_and_strong_colours() -> None:
 
 
 def written(folder: Path, values: NDArray[np.float64], *head: str) -> Path:
-    """A .cube of (size, size, size, 3), or (size, 3), blue first and red last."""
+    """A .cube from (size, size, size, 3), or (size, 3), blue first and red last."""
     size, dimensions = len(values), values.ndim - 1
     rows = [" ".join(f"{part:.8f}" for part in row) for row in values.reshape(-1, 3)]
     path = folder / "table.cube"
@@ -124,7 +124,7 @@ def written(folder: Path, values: NDArray[np.float64], *head: str) -> Path:
 
 
 def any_table(size: int) -> NDArray[np.float64]:
-    """A look without any order, so that a wrong place shows."""
+    """A random look, so that a wrong index shows."""
     chance = np.random.default_rng(size)
     values: NDArray[np.float64] = chance.uniform(-0.1, 1.1, (size, size, size, 3))
     return values
@@ -142,7 +142,7 @@ def trilinear(
     low: tuple[float, ...] = (0, 0, 0),
     high: tuple[float, ...] = (1, 1, 1),
 ) -> Floats:
-    """Of the eight neighbours, each by the volume of the box opposite to it."""
+    """The eight neighbours, each weighted by the volume of the box opposite to it."""
     size = len(values)
     places = (colours / 255 - low) / (np.array(high) - low) * (size - 1)
     places = np.clip(places, 0, size - 1)
@@ -156,8 +156,8 @@ def trilinear(
     return 255 * found
 
 
-# To the half that rounding takes, Pillow adds 1/128 of a level for what its table holds, 1/64 for
-# each of three axes, and 1/2048 of a step of the table: in one without any order, 0.15 of a level.
+# To the half of rounding, Pillow adds 1/128 of a level for its table's precision, 1/64 for each of
+# three axes, and 1/2048 of a step of the table: in a random one, 0.15 of a level.
 NEARLY: Final = 0.71
 
 
@@ -165,7 +165,7 @@ NEARLY: Final = 0.71
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("amount", [1.0, 0.35])
 @pytest.mark.parametrize("size", [2, 7, 33])
-def test_a_table_is_interpolated_between_its_eight_neighbours(
+def test_table_is_interpolated_between_its_eight_neighbours(
     tmp_path: Path, size: int, amount: float, mode: str
 ) -> None:
     values = any_table(size)
@@ -183,13 +183,13 @@ def test_a_table_is_interpolated_between_its_eight_neighbours(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 17, 65])
-def test_a_table_that_changes_nothing_changes_nothing(tmp_path: Path, size: int) -> None:
+def test_identity_table_changes_nothing(tmp_path: Path, size: int) -> None:
     picture = picture_of("RGB")
     after = Lut(str(written(tmp_path, identity(size)))).apply(picture)
     assert np.array_equal(planes_of(after.image), planes_of(picture.image))
 
 
-def test_what_lies_beyond_white_counts_until_all_is_interpolated(tmp_path: Path) -> None:
+def test_values_beyond_white_are_clipped_after_interpolation(tmp_path: Path) -> None:
     # 0.5 lies midway between -0.25 and 1.25, and 0.75 a quarter before the latter.
     values = identity(2) * 1.5 - 0.25
     greys = np.array([[[0, 0, 0], [64, 64, 64], [127, 128, 191], [255, 255, 255]]], np.uint8)
@@ -199,7 +199,7 @@ def test_what_lies_beyond_white_counts_until_all_is_interpolated(tmp_path: Path)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_a_grey_picture_gets_the_colours_that_its_greys_have(tmp_path: Path, mode: str) -> None:
+def test_grey_picture_gets_the_colours_of_its_greys(tmp_path: Path, mode: str) -> None:
     lut = Lut(str(written(tmp_path, any_table(6))), 0.7)
     picture = picture_of(mode)
     wanted = lut.apply(Picture.of(picture.image.convert("RGB" if mode == "L" else "RGBA")))
@@ -209,8 +209,8 @@ def test_a_grey_picture_gets_the_colours_that_its_greys_have(tmp_path: Path, mod
 
 
 @pytest.mark.slow
-def test_a_large_table_is_resampled(tmp_path: Path) -> None:
-    # Smooth, as a look is: between its steps 70 and 65 colours a side say the same.
+def test_large_table_is_resampled(tmp_path: Path) -> None:
+    # Smooth, as looks are: between its steps, 70 and 65 colours a side are equivalent.
     values = identity(70) ** np.array([0.8, 1.3, 1.1])
     picture = picture_of("RGB")
     after = planes_of(Lut(str(written(tmp_path, values))).apply(picture).image)
@@ -218,7 +218,7 @@ def test_a_large_table_is_resampled(tmp_path: Path) -> None:
     assert np.abs(after - expected)[planes_of(picture.image) > 8].max() <= 1
 
 
-def test_a_domain_says_for_which_colours_a_table_is(tmp_path: Path) -> None:
+def test_domain_gives_the_range_of_a_table(tmp_path: Path) -> None:
     values = identity(5) ** 2
     head = ("DOMAIN_MIN 0 -0.5 0.25", "DOMAIN_MAX 2 1 0.75")
     picture = picture_of("RGB")
@@ -229,7 +229,7 @@ def test_a_domain_says_for_which_colours_a_table_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("amount", [1.0, 0.5])
-def test_a_table_of_one_dimension_is_a_curve_for_each_channel(
+def test_one_dimensional_table_is_a_curve_per_channel(
     tmp_path: Path, amount: float, mode: str
 ) -> None:
     steps = np.linspace(0, 1, 10)
@@ -244,7 +244,7 @@ def test_a_table_of_one_dimension_is_a_curve_for_each_channel(
         assert np.abs(planes_of(after.image)[..., band] - expected).max() <= NEAREST
 
 
-def test_a_picture_in_another_profile_is_converted_first(tmp_path: Path) -> None:
+def test_picture_in_another_profile_is_converted_first(tmp_path: Path) -> None:
     wide = pictures.wide_gamut_profile()
     picture = picture_of("RGB", wide)
     after = Lut(str(written(tmp_path, any_table(5)))).apply(picture)
@@ -263,11 +263,11 @@ def test_a_picture_in_another_profile_is_converted_first(tmp_path: Path) -> None
         ("vibrance:amount=2", ["vibrance: amount: found '2'", "from -1 to 1"]),
     ],
 )
-def test_a_wrong_setting_is_refused_with_what_is_right(words: str, parts: list[str]) -> None:
+def test_wrong_setting_is_refused_with_the_right_one(words: str, parts: list[str]) -> None:
     check_refused(words, parts)
 
 
-def test_a_broken_table_is_refused_with_its_line_before_anything_is_made(tmp_path: Path) -> None:
+def test_broken_table_is_refused_with_its_line_before_any_work(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg")
     (tmp_path / "bad.cube").write_text("LUT_3D_SIZE 2\n0 0 0\nx 1\n")
     run = imgbatch_here("filter", "photos", "--filter", "lut:file=bad.cube", cwd=tmp_path)
@@ -276,7 +276,7 @@ def test_a_broken_table_is_refused_with_its_line_before_anything_is_made(tmp_pat
     assert not (tmp_path / "photos-filtered").exists()
 
 
-def test_a_table_is_its_bytes_wherever_it_lies(tmp_path: Path) -> None:
+def test_table_is_identified_by_its_bytes_not_its_path(tmp_path: Path) -> None:
     other = tmp_path / "other.cube"
     other.write_bytes(FILM.read_bytes())
     one, same = Lut(str(FILM)), Lut(str(other))

@@ -1,8 +1,7 @@
-"""Crop, smart-crop and trim: exactly the pixels that were to be kept, in every mode."""
+"""Crop, smart-crop and trim: exactly the right pixels are kept, in every mode."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from fractions import Fraction
 from io import BytesIO
@@ -14,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -54,7 +54,7 @@ Box = tuple[int, int, int, int]
 
 
 def kept(words: str, picture: Picture) -> Box:
-    """Which part an operation keeps, told by pixels that say where they are."""
+    """The part that an operation keeps, read from pixels that encode their positions."""
     width, height = picture.size
     rows, columns = np.mgrid[0:height, 0:width].astype(np.uint16)
     marked = picture.with_pixels(Deep(np.dstack([columns, rows])))
@@ -71,9 +71,7 @@ def kept(words: str, picture: Picture) -> Box:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("words", WORDS)
-def test_what_is_left_are_pixels_of_the_given_picture_which_stays_as_it_is(
-    words: str, mode: str
-) -> None:
+def test_pixels_come_from_the_given_picture_which_is_unchanged(words: str, mode: str) -> None:
     picture = picture_in(mode)
     before = levels_in(picture).copy()
     after = parse(words).apply(picture)
@@ -81,7 +79,7 @@ def test_what_is_left_are_pixels_of_the_given_picture_which_stays_as_it_is(
     assert (after.mode, after.notices) == (mode, ())
     assert after.full_size == after.size
     assert after.area == (0, 0, *after.size)
-    # Noise at the top tells where a part begins; without it, any place where the rest fits.
+    # Noise at the top shows where a part begins; without it, any place where the rest fits.
     width, height = after.size
     found = levels_in(after)
     assert any(
@@ -122,13 +120,13 @@ def test_what_is_left_are_pixels_of_the_given_picture_which_stays_as_it_is(
         ("trim:margin=101", "trim: margin: found '101', expected a number from 0 to 100 %"),
     ],
 )
-def test_what_makes_no_sense_is_refused(words: str, message: str) -> None:
+def test_invalid_settings_are_refused(words: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(words)
     assert str(caught.value).startswith(message)
 
 
-def test_a_recipe_may_give_a_ratio_as_a_number_but_nothing_else_as_a_word() -> None:
+def test_recipe_accepts_a_ratio_as_a_number_but_nothing_else_instead_of_text() -> None:
     assert build("crop", {"ratio": 1.91}) == parse("crop:ratio=1.91")
     assert build("crop", {"ratio": 2}) == parse("crop:ratio=2")
     for wrong in (True, [3, 2], b"3:2"):
@@ -142,7 +140,7 @@ def test_a_recipe_may_give_a_ratio_as_a_number_but_nothing_else_as_a_word() -> N
 @pytest.mark.parametrize(
     ("words", "box"),
     [
-        # Of 83 x 61 pixels; what can be halves is computed by hand.
+        # Of 83 x 61 pixels; fractions are computed by hand.
         ("geometry=40x30+5+7", (5, 7, 45, 37)),
         ("geometry=40×30+0+0", (0, 0, 40, 30)),
         ("geometry=40x30-5+7", (0, 7, 35, 37)),
@@ -176,13 +174,13 @@ def test_a_recipe_may_give_a_ratio_as_a_number_but_nothing_else_as_a_word() -> N
         ("ratio=0.000001,gravity=west", (0, 0, 1, 61)),
     ],
 )
-def test_a_crop_keeps_the_part_computed_by_hand(words: str, box: Box) -> None:
+def test_crop_keeps_the_part_computed_by_hand(words: str, box: Box) -> None:
     assert kept(f"crop:{words}", picture_in("L")) == box
     left, top, right, bottom = box
     assert parse(f"crop:{words}").output_size((83, 61)) == (right - left, bottom - top)
 
 
-def test_a_ratio_follows_a_picture_that_is_higher_than_wide() -> None:
+def test_ratio_can_follow_a_portrait_picture() -> None:
     assert parse("crop:ratio=3:2,follow=yes").output_size((100, 300)) == (100, 150)
     assert parse("crop:ratio=3:2").output_size((100, 300)) == (100, 67)
     assert parse("smart-crop:ratio=3:2,follow=yes").output_size((100, 300)) == (100, 150)
@@ -190,7 +188,7 @@ def test_a_ratio_follows_a_picture_that_is_higher_than_wide() -> None:
 
 
 @pytest.mark.parametrize("gravity", GRAVITIES)
-def test_gravity_says_which_part_is_kept(gravity: str) -> None:
+def test_gravity_selects_the_part(gravity: str) -> None:
     across = 0 if gravity.endswith("west") else 43 if gravity.endswith("east") else 22
     down = 0 if gravity.startswith("north") else 31 if gravity.startswith("south") else 16
     # Of 43 x 31 pixels to the left and above, half is 21.5 and 15.5: rounded to even ones.
@@ -199,19 +197,19 @@ def test_gravity_says_which_part_is_kept(gravity: str) -> None:
 
 
 @pytest.mark.parametrize("geometry", ["10x10+83+0", "10x10+0+61", "10x10-10+0", "5x5+0-9"])
-def test_a_crop_that_leaves_nothing_fails(geometry: str) -> None:
+def test_crop_that_leaves_nothing_fails(geometry: str) -> None:
     operation = parse(f"crop:geometry={geometry}")
     with pytest.raises(PictureError) as caught:
         operation.apply(picture_in("RGB"))
     assert str(caught.value) == f"crop: {geometry} leaves nothing of 83 x 61 pixels"
     assert (caught.value.failure.stage, caught.value.failure.kind) == ("operate", "crop")
-    # Until then it is not told: names and estimates come before pixels.
+    # Not before: names and estimates come before pixels.
     assert min(operation.output_size((83, 61))) == 1
     assert operation.needed_size((83, 61), (1, 1)) <= (83, 61)
 
 
 @pytest.mark.parametrize("words", ["geometry=100%x100%", "geometry=999x999", "ratio=83:61"])
-def test_a_crop_of_everything_returns_the_very_picture(words: str) -> None:
+def test_crop_of_everything_returns_the_same_picture(words: str) -> None:
     picture = picture_in("RGBA")
     assert parse(f"crop:{words}").apply(picture) is picture
 
@@ -226,7 +224,7 @@ def exact_ratio(size: Size, across: int, down: int) -> tuple[Fraction, Fraction]
 @pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, across=st.integers(1, 40), down=st.integers(1, 40), follow=st.booleans())
-def test_a_ratio_is_met_as_nearly_as_whole_pixels_can(
+def test_ratio_is_met_to_the_nearest_whole_pixel(
     size: Size, across: int, down: int, follow: bool
 ) -> None:
     crop = Crop(ratio=f"{across}:{down}", follow=follow)
@@ -247,7 +245,7 @@ def test_a_ratio_is_met_as_nearly_as_whole_pixels_can(
     gravity=st.sampled_from(GRAVITIES),
     mode=st.sampled_from(ALL_MODES),
 )
-def test_a_crop_is_within_the_picture_and_of_the_size_that_was_told(
+def test_crop_lies_within_the_picture_and_has_the_announced_size(
     size: Size, wanted: Size, corner: Size | None, gravity: str, mode: str
 ) -> None:
     place = "" if corner is None else f"{corner[0]:+d}{corner[1]:+d}"
@@ -277,7 +275,7 @@ def test_a_crop_is_within_the_picture_and_of_the_size_that_was_told(
     wanted=st.tuples(st.integers(1, 9_000), st.integers(1, 9_000)),
     words=st.sampled_from(["crop:ratio=3:2", "crop:geometry=500x400", "smart-crop:zoom=2"]),
 )
-def test_enough_pixels_are_asked_for_and_never_more_than_there_are(
+def test_enough_pixels_are_requested_and_never_more_than_exist(
     size: Size, wanted: Size, words: str
 ) -> None:
     operation = parse(words)
@@ -291,8 +289,8 @@ def test_enough_pixels_are_asked_for_and_never_more_than_there_are(
         assert need[side] - 1 < Fraction(size[side] * wanted[side], part[side])
 
 
-def test_pixels_of_a_palette_stay_in_one(tmp_path: Path) -> None:
-    """They are still those of the file (`Picture.coding`)."""
+def test_palette_is_kept(tmp_path: Path) -> None:
+    """The pixels are still those of the file (`Picture.coding`)."""
     image = Image.fromarray(pictures.scene(60, 40)).quantize(20)
     image.save(tmp_path / "few.png")
     run(tmp_path / "few.png", "crop:geometry=20x10+3+4")
@@ -337,7 +335,7 @@ def rmse(one: Floats, other: Floats) -> float:
         ("crop:ratio=1:1,gravity=east", (168, 0, 501, 333), (41, 41), 8),
     ],
 )
-def test_a_crop_of_a_jpeg_decoded_small_shows_what_one_of_the_whole_file_does(
+def test_crop_of_a_jpeg_shrunk_on_load_matches_that_of_the_whole(
     tmp_path: Path, words: str, box: Box, size: Size, scale: int, orientation: int
 ) -> None:
     """Waves of ten pixels after the resize: a fifth of a pixel off would make five levels."""
@@ -361,10 +359,10 @@ def test_a_crop_of_a_jpeg_decoded_small_shows_what_one_of_the_whole_file_does(
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_a_picture_on_its_side_is_cropped_as_it_is_seen(orientation: int) -> None:
+def test_rotated_picture_is_cropped_upright(orientation: int) -> None:
     upright = levels_of_all_kinds(3)
     stored = np.ascontiguousarray(pictures.stored(upright, orientation))
-    picture = dataclasses.replace(
+    picture = replace(
         Picture.of(Image.fromarray(stored)), full_size=(83, 61), orientation=orientation
     )
     part = parse("crop:geometry=40x30+5+7").apply(picture)
@@ -373,7 +371,7 @@ def test_a_picture_on_its_side_is_cropped_as_it_is_seen(orientation: int) -> Non
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_the_command_line_crops_before_it_resizes(tmp_path: Path, orientation: int) -> None:
+def test_command_line_crops_before_it_resizes(tmp_path: Path, orientation: int) -> None:
     full = camera_file(tmp_path / "camera.jpg", orientation, wave=60)
     run(
         tmp_path / "camera.jpg",
@@ -389,7 +387,7 @@ def test_the_command_line_crops_before_it_resizes(tmp_path: Path, orientation: i
     assert rmse(found, np.asarray(expected, np.float64)) <= 1
 
 
-def test_without_a_shrinking_decoder_crop_and_resize_are_equal_to_the_pixel() -> None:
+def test_without_shrinking_on_load_crop_and_resize_are_exact() -> None:
     picture = picture_in("RGB")
     part = Picture.of(picture.image.crop((5, 7, 45, 37)))
     resize = Resize(SizeSpec(20, 20))
@@ -433,8 +431,8 @@ def frames_of(path: Path) -> list[NDArray[Any]]:
         ("trim", (45, 12, 55, 22)),
     ],
 )
-def test_all_frames_of_an_animation_are_cut_alike(tmp_path: Path, words: str, box: Box) -> None:
-    """What draws the eye in the first one is elsewhere in the others."""
+def test_all_frames_of_an_animation_are_cropped_alike(tmp_path: Path, words: str, box: Box) -> None:
+    """What draws the eye in the first frame is elsewhere in the others."""
     levels = [np.full((30, 60), 40, np.uint8) for _ in range(3)]
     levels[0][12:22, 45:55] = 200
     levels[1][5:15, 5:15] = 220
@@ -449,7 +447,7 @@ def test_all_frames_of_an_animation_are_cut_alike(tmp_path: Path, words: str, bo
         assert np.abs(frame.astype(int) - before[top:bottom, left:right]).max() <= 1
 
 
-def test_an_animation_that_begins_with_one_colour_is_not_trimmed(tmp_path: Path) -> None:
+def test_animation_that_starts_with_one_colour_is_not_trimmed(tmp_path: Path) -> None:
     levels = [np.full((30, 60), 40, np.uint8) for _ in range(2)]
     levels[1][5:15, 5:15] = 220
     (tmp_path / "moving.gif").write_bytes(moving(levels))

@@ -48,19 +48,19 @@ NEAR: Final = NEAREST + 0.005
 """Levels: a variance is the difference of sums of squares in 24 bits, of which noise is a part."""
 
 MARGIN: Final = 10
-"""More than what windows of 5 x 5 cells of two pixels reach, twice, and interpolation."""
+"""More than the reach of windows of 5 x 5 cells of two pixels, twice, and interpolation."""
 
 
 # The definitions
 
 
 def _around(plane: Floats) -> Floats:
-    """The 25 values around each, but not of the outermost two."""
+    """The 25 values around each pixel, except for the outermost two."""
     return sliding_window_view(plane, (5, 5))
 
 
 def _estimates(planes: list[Floats], cell: int, deviation: float) -> tuple[Floats, list[Floats]]:
-    """Of the windows a cell is in, the means of u and of u * m, weighted by u; 4 cells in."""
+    """For the windows containing a cell, the means of u and u * m, weighted by u; 4 cells in."""
     windows = [sliding_window_view(plane, (5 * cell, 5 * cell))[::cell, ::cell] for plane in planes]
     means = [window.mean(axis=(2, 3)) for window in windows]
     variance = np.mean([window.var(axis=(2, 3)) for window in windows], axis=0)
@@ -71,7 +71,7 @@ def _estimates(planes: list[Floats], cell: int, deviation: float) -> tuple[Float
 
 
 def _between_cells(cells: Floats, first: int, height: int, width: int) -> Floats:
-    """Pixels from the upper left of cell `first` on, between the middles of cells."""
+    """Pixels from the upper left of cell `first` on, interpolated between cell centres."""
     down, across = (
         np.stack([np.interp(np.arange(2 * first, 2 * first + length), middles, row) for row in eye])
         for length, middles, eye in (
@@ -85,7 +85,7 @@ def _between_cells(cells: Floats, first: int, height: int, width: int) -> Floats
 
 def _smooth(colours: Floats, luma_deviation: float, colour_deviation: float) -> Floats:
     height, width, _ = colours.shape
-    # As many more as make it even, too.
+    # Padded to an even number, too.
     after = [(MARGIN, MARGIN + side % 2) for side in (height, width)]
     wide = np.pad(colours, [*after, (0, 0)], mode="edge")
     inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
@@ -147,7 +147,7 @@ def _wide(mode: str, width: int, height: int) -> Picture:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("words", WORDS)
-def test_as_defined(words: str, mode: str) -> None:
+def test_matches_the_definition(words: str, mode: str) -> None:
     _hold(parse(words), picture_of(mode))
 
 
@@ -156,7 +156,7 @@ SHAPES: Final = [(1, 1), (1, 2), (2, 1), (1, 90), (90, 1), (2, 203), (5, 4), (7,
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_of_any_shape(shape: tuple[int, int], mode: str) -> None:
+def test_any_shape_works(shape: tuple[int, int], mode: str) -> None:
     for words in ("denoise:strength=0.5", "denoise:method=median,radius=3"):
         _hold(parse(words), _wide(mode, *shape))
 
@@ -172,14 +172,14 @@ def test_tiles_of_any_size_leave_no_seams(pixels: int, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-def test_a_picture_of_several_tiles() -> None:
+def test_picture_of_several_tiles() -> None:
     picture = _wide("RGB", 1039, 131)
     _hold(Denoise(), picture)
     _hold(Denoise("median"), picture)
 
 
 @pytest.mark.parametrize("level", [1, 128, 252])
-def test_faint_noise_is_seen_at_any_level(level: int) -> None:
+def test_faint_noise_is_measured_at_any_level(level: int) -> None:
     """Its variance is the small difference of large sums."""
     pixels = np.full((60, 60, 1), level, np.uint8)
     pixels += np.random.RandomState(4).randint(0, 3, pixels.shape).astype(np.uint8)
@@ -192,15 +192,15 @@ def test_faint_noise_is_seen_at_any_level(level: int) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("radius", [1, 2, 3])
-def test_the_median_is_that_of_pillow(radius: int, mode: str) -> None:
+def test_median_matches_pillow(radius: int, mode: str) -> None:
     """Up to the edges."""
     picture = _wide(mode, 211, 157)
     expected = picture.image.filter(ImageFilter.MedianFilter(2 * radius + 1))
     assert Denoise("median", radius=radius).apply(picture).image == expected
 
 
-def test_the_median_of_all_that_nine_pixels_can_be() -> None:
-    """A network of exchanges that is right on all zeros and ones is right on everything."""
+def test_median_of_every_pattern_of_nine_pixels() -> None:
+    """A sorting network that is right for all zeros and ones is right for everything."""
     windows = np.array(list(itertools.product((0, 255), repeat=9)), np.uint8)
     pixels = np.ascontiguousarray(windows.reshape(16 * 32, 3, 3).swapaxes(0, 1).reshape(3, -1, 1))
     found = planes_of(Denoise("median").apply(Picture.of(image_of("L", pixels))).image)
@@ -208,8 +208,8 @@ def test_the_median_of_all_that_nine_pixels_can_be() -> None:
 
 
 @pytest.mark.parametrize("radius", [2, 3])
-def test_the_median_of_windows_that_are_nearly_undecided(radius: int) -> None:
-    """Half of the pixels and one are white, or black: in every order that chance gives."""
+def test_median_of_nearly_balanced_windows(radius: int) -> None:
+    """Half of the pixels and one are white, or black, in random order."""
     side = 2 * radius + 1
     chance = np.random.RandomState(5)
     half = side * side // 2
@@ -224,7 +224,7 @@ def test_the_median_of_windows_that_are_nearly_undecided(radius: int) -> None:
 
 
 @pytest.mark.parametrize(("side", "most"), [(3, 20), (5, 132), (7, 390)])
-def test_networks_do_no_more_than_is_needed(side: int, most: int) -> None:
+def test_networks_have_no_needless_exchanges(side: int, most: int) -> None:
     assert sum(len(network.steps) for network in medians._networks(side)) <= most
 
 
@@ -256,7 +256,7 @@ def _decibels(found: Picture, colours: Floats) -> float:
 
 
 @pytest.mark.parametrize(("deviation", "strength", "gain"), [(5, 0.15, 3.0), (10, 0.33, 5.0)])
-def test_a_noisy_photo_gets_nearer_to_the_clean_one(
+def test_noisy_photo_gets_closer_to_the_clean_one(
     deviation: float, strength: float, gain: float
 ) -> None:
     """The noise of each channel by itself has 0.67 of its deviation left in the luma."""
@@ -268,15 +268,15 @@ def test_a_noisy_photo_gets_nearer_to_the_clean_one(
     assert _decibels(after, clean) > _decibels(median, clean) + 1
 
 
-def test_the_default_does_a_noisy_photo_good_and_a_clean_one_little_harm() -> None:
+def test_default_improves_a_noisy_photo_and_hardly_harms_a_clean_one() -> None:
     clean = _photo()
     noisy = _noisy(clean, 8)
     assert _decibels(Denoise().apply(noisy), clean) - _decibels(noisy, clean) > 4
     assert _decibels(Denoise().apply(_noisy(clean, 0)), clean) > 34
 
 
-def test_even_parts_lose_nearly_all_noise_and_edges_little() -> None:
-    """An edge of the luma, and one that is nearly of the colours alone, in the midst of a cell."""
+def test_flat_areas_lose_nearly_all_noise_and_edges_little() -> None:
+    """An edge in the luma, and one that is almost only in the colours, in the middle of a cell."""
     for left, right in (((60, 60, 60), (180, 180, 180)), ((200, 40, 40), (40, 40, 200))):
         colours = np.full((60, 90, 3), left, np.float64)
         colours[:, 45:] = right
@@ -311,7 +311,7 @@ def test_colour_leaves_the_luma_and_strength_the_colours() -> None:
     assert np.array_equal(lighter[inside], np.broadcast_to(lighter[..., :1], before.shape)[inside])
 
 
-def test_flat_pictures_stay() -> None:
+def test_flat_pictures_are_unchanged() -> None:
     for level in range(0, 256, 5):
         pixels = np.full((14, 13, 3), (level, 255 - level, 90), np.uint8)
         picture = Picture.of(image_of("RGB", pixels))
@@ -323,21 +323,21 @@ def test_flat_pictures_stay() -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_a_grey_picture_in_colour_stays_grey(words: str) -> None:
+def test_grey_picture_in_rgb_stays_grey(words: str) -> None:
     picture = picture_of("L")
     after = parse(words).apply(Picture.of(picture.image.convert("RGB")))
     alone = parse(words).apply(picture)
     assert after.image == alone.image.convert("RGB")
 
 
-def test_colours_alone_leave_a_grey_picture_as_it_is() -> None:
+def test_colour_alone_leaves_a_grey_picture_unchanged() -> None:
     grey, with_alpha = picture_of("L"), picture_of("LA")
     operation = Denoise(strength=0.0, colour=1.0)
     assert operation.apply(grey).image is grey.image
     assert operation.apply(with_alpha).image == with_alpha.image
 
 
-def test_alpha_is_neither_looked_at_nor_changed() -> None:
+def test_alpha_is_neither_used_nor_changed() -> None:
     for words in ("denoise", "denoise:method=median"):
         seen = parse(words).apply(picture_of("RGBA")).image
         opaque = picture_of("RGBA").image
@@ -347,7 +347,7 @@ def test_alpha_is_neither_looked_at_nor_changed() -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_16_bits_and_inks_are_converted_first(words: str) -> None:
+def test_16_bits_and_cmyk_are_converted_first(words: str) -> None:
     grey = picture_of("L").image
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     after = parse(words).apply(Picture.of(deep))
@@ -357,7 +357,7 @@ def test_16_bits_and_inks_are_converted_first(words: str) -> None:
     assert parse(words).apply(inks).image.mode == "RGB"
 
 
-def test_the_profile_and_the_area_stay() -> None:
+def test_profile_and_area_are_kept() -> None:
     profile = pictures.wide_gamut_profile()
     for words in WORDS:
         after = parse(words).apply(picture_of("RGB", profile))

@@ -32,8 +32,8 @@ from imgbatch.operations import parse, words_of
 from imgbatch.operations.base import Operation
 from imgbatch.operations.detail import Blur, OutputSharpen, Sharpen, Unsharp
 
-# The last radius that is blurred at every pixel is 3.8; of the two blurs of the first that is not,
-# each has the least spread there is.
+# 3.8 is the last radius that is blurred at every pixel; of the two blurs of the first one that is
+# not, each has the least spread possible.
 DIRECT: Final = (0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 3.8)
 IN_TWO: Final = (3.82, 5.0, 8.0, 20.0, 100.0, 1000.0)
 
@@ -64,12 +64,12 @@ NEUTRAL: Final = {
 }
 
 CUT: Final = 0.02
-"""Levels: more than what a Gaussian has beyond four standard deviations, 2 * 3.2e-5 * 255."""
+"""Levels: more than the tails of a Gaussian beyond four standard deviations, 2 * 3.2e-5 * 255."""
 
 
 @cache
 def _along(length: int, sigma: float) -> Floats:
-    """What each pixel of a row takes from each, out to six sigma; the outermost pixels go on."""
+    """The weights of each pixel of a row, out to six sigma; edge pixels are repeated."""
     reach = math.ceil(6 * sigma)
     taps = np.arange(-reach, reach + 1)
     weights = np.exp(-(taps**2) / (2 * sigma**2))
@@ -129,12 +129,12 @@ def _output_sharpen(colours: Floats, medium: str, strength: str) -> Floats:
 
 
 def _expected(operation: Operation, colours: Floats) -> tuple[Floats, float]:
-    """What has to come out, within 0 to 255, and how far from it is near enough."""
+    """The expected result, within 0 to 255, and the tolerance."""
     match operation:
         case Blur(radius=radius):
             found, amount = (_gaussian(colours, radius) if radius else colours), 1.0
         case Sharpen(amount=amount):
-            # In whole numbers up to the one rounding.
+            # In integers up to the single rounding.
             return np.clip(_sharpen(colours, amount), 0, 255), NEAREST
         case Unsharp(radius=radius, amount=amount, threshold=threshold):
             found = _unsharp(colours, radius, amount, threshold)
@@ -147,7 +147,7 @@ def _expected(operation: Operation, colours: Floats) -> tuple[Floats, float]:
 
 
 def _hold(operation: Operation, picture: Picture) -> None:
-    """Hold what is made of a picture without alpha to the reference."""
+    """Compare the result on a picture without alpha with the reference."""
     before = planes_of(picture.image)
     after = operation.apply(picture)
     expected, near = _expected(operation, before)
@@ -168,13 +168,13 @@ def _noise(mode: str, width: int, height: int) -> Picture:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("words", WORDS)
-def test_what_is_made_is_what_the_definition_says(words: str, mode: str) -> None:
+def test_result_matches_the_definition(words: str, mode: str) -> None:
     _hold(parse(words), picture_of(mode))
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 @pytest.mark.parametrize("words", [words for words in WORDS if not words.startswith("blur")])
-def test_sharpening_leaves_alpha_as_it_is(words: str, mode: str) -> None:
+def test_sharpening_keeps_alpha(words: str, mode: str) -> None:
     picture = picture_of(mode)
     operation = parse(words)
     after = operation.apply(picture)
@@ -186,7 +186,7 @@ def test_sharpening_leaves_alpha_as_it_is(words: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_sixteen_bit_grey_is_worked_on_in_eight_bits_with_a_notice(words: str) -> None:
+def test_16_bit_grey_is_processed_in_8_bits_with_a_warning(words: str) -> None:
     picture = sixteen_bits()
     operation = parse(words)
     after = operation.apply(picture)
@@ -196,7 +196,7 @@ def test_sixteen_bit_grey_is_worked_on_in_eight_bits_with_a_notice(words: str) -
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_cmyk_is_worked_on_in_rgb(words: str) -> None:
+def test_cmyk_is_processed_in_rgb(words: str) -> None:
     inks = levels_of_all_kinds(4)
     operation = parse(words)
     after = operation.apply(Picture.of(image_of("CMYK", inks)))
@@ -209,7 +209,7 @@ def test_cmyk_is_worked_on_in_rgb(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_the_profile_and_the_area_stay(words: str) -> None:
+def test_profile_and_area_are_kept(words: str) -> None:
     profile = pictures.wide_gamut_profile()
     after = parse(words).apply(picture_of("RGB", profile))
     assert after.icc == profile
@@ -245,7 +245,7 @@ def test_strips_of_any_height_leave_no_seams(
     operation: Operation, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blurring, "STRIP_PIXELS", 83 * rows)
-    monkeypatch.setattr(blurring, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(blurring, "_MIN_ROWS", 1)
     _hold(operation, picture_of("RGB"))
 
 
@@ -279,15 +279,15 @@ def test_every_frame_of_an_animation_is_changed_by_itself(tmp_path: Path, words:
 @pytest.mark.slow
 @pytest.mark.parametrize("radius", [*DIRECT, *IN_TWO])
 def test_blur_is_a_true_gaussian_rounded_once(radius: float) -> None:
-    """On noise, whose every frequency is there, too: of what the coarse grid adds least shows."""
+    """On noise, which has every frequency: what the coarse grid adds shows least there."""
     for picture in (_noise("RGB", 163, 141), picture_of("RGB")):
         _hold(Blur(radius), picture)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("radius", [3.82, 5.0, 8.0, 20.0])
-def test_blur_keeps_the_frequency_that_its_grid_could_confuse_most(radius: float) -> None:
-    """A wave as long as two of the grid's steps, or one, looks like another one there."""
+def test_blur_does_not_alias_on_its_grid(radius: float) -> None:
+    """A wave as long as two of the grid's steps, or one, looks like a different one there."""
     half = radius / math.sqrt(2)
     step = int(half / 0.9)
     for length in (step, 2 * step):
@@ -303,7 +303,7 @@ def test_blur_keeps_the_frequency_that_its_grid_could_confuse_most(radius: float
 
 
 @pytest.mark.parametrize("radius", [0.3, 0.5, 1.0, 5.0, 20.0])
-def test_blur_is_nearer_to_a_gaussian_than_boxes_are(radius: float) -> None:
+def test_blur_is_closer_to_a_gaussian_than_box_blurs(radius: float) -> None:
     """Pillow's is three box blurs, each rounded."""
     picture = picture_of("RGB")
     expected = _gaussian(planes_of(picture.image), radius)
@@ -320,13 +320,13 @@ def _premultiplied(image: Image.Image) -> Floats:
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 @pytest.mark.parametrize("radius", [0.5, 2.0, 8.0, 1000.0])
-def test_blur_weighs_colours_by_their_alpha(radius: float, mode: str) -> None:
+def test_blur_weights_colours_by_alpha(radius: float, mode: str) -> None:
     picture = Picture.of(image_of(mode, levels_of_all_kinds(len(mode), 163, 141)))
     after = Blur(radius).apply(picture)
     assert after.image.mode == mode
     found = planes_of(after.image)
     expected = _gaussian(_premultiplied(picture.image), radius)
-    # Alpha is rounded once. Colours are once more, or cut, when they are divided by it.
+    # Alpha is rounded once. Colours are rounded again, or clipped, when divided by it.
     assert np.abs(found[..., -1] - expected[..., -1]).max() <= NEAREST + CUT
     colours = found[..., :-1] * found[..., -1:] / 255
     assert np.abs(colours - expected[..., :-1]).max() <= NEAREST + CUT + 1
@@ -363,14 +363,14 @@ def test_blur_never_shows_the_hidden_colour_of_transparent_pixels(
 
 @pytest.mark.parametrize("radius", [0.5, 5.0, 1000.0])
 @pytest.mark.parametrize("level", [0, 1, 90, 254, 255])
-def test_blur_leaves_a_flat_picture_flat_up_to_its_edges(level: int, radius: float) -> None:
+def test_blur_keeps_a_flat_picture_flat_up_to_its_edges(level: int, radius: float) -> None:
     pixels = np.full((30, 40, 3), (level, 90, 255 - level), np.uint8)
     after = Blur(radius).apply(Picture.of(image_of("RGB", pixels)))
     assert np.array_equal(planes_of(after.image), pixels)
 
 
-def test_blur_of_less_than_a_fifth_of_a_pixel_changes_nothing() -> None:
-    """Nor would it: the same, computed, is less than half a level away."""
+def test_blur_below_a_fifth_of_a_pixel_changes_nothing() -> None:
+    """Computed, it would be less than half a level."""
     checkers = (np.indices((20, 20)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None]
     picture = Picture.of(image_of("L", checkers))
     for radius in (1e-300, 0.1, 0.199):
@@ -399,8 +399,8 @@ def test_products_are_small_enough_for_a_single_thread(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "operation", [Sharpen(2.0), Unsharp(1.0, 2.0), OutputSharpen("matte", "high")], ids=words_of
 )
-def test_a_coloured_edge_gets_no_fringe(operation: Operation) -> None:
-    """Every channel gets the same addition, so the differences between them stay."""
+def test_coloured_edge_gets_no_fringe(operation: Operation) -> None:
+    """Every channel gets the same addition, so the differences between them are kept."""
     pixels = np.full((20, 20, 3), (90, 120, 100), np.uint8)
     pixels[:, 10:] = (110, 140, 120)
     after = planes_of(operation.apply(Picture.of(image_of("RGB", pixels))).image)
@@ -409,8 +409,8 @@ def test_a_coloured_edge_gets_no_fringe(operation: Operation) -> None:
     assert after[10, 10, 0] > 110
 
 
-def test_sharpen_of_a_step_is_as_large_as_its_weights_say() -> None:
-    """A step of 20 levels, whose 3 x 3 blur differs from it by a quarter of that at either side."""
+def test_sharpen_of_a_step_follows_its_weights() -> None:
+    """A step of 20 levels, whose 3 x 3 blur differs from it by a quarter of that on either side."""
     pixels = np.full((20, 20, 1), 90, np.uint8)
     pixels[:, 10:] = 110
     after = planes_of(Sharpen(2.0).apply(Picture.of(image_of("L", pixels))).image)
@@ -418,15 +418,15 @@ def test_sharpen_of_a_step_is_as_large_as_its_weights_say() -> None:
 
 
 @pytest.mark.parametrize("words", ["sharpen:amount=8", "unsharp:radius=3,amount=10"])
-def test_what_goes_beyond_black_and_white_stops_there(words: str) -> None:
-    """Also by more than a byte holds, and each channel by itself."""
+def test_overshoot_is_clipped_at_black_and_white(words: str) -> None:
+    """Even where it exceeds a byte, and each channel by itself."""
     pixels = np.zeros((9, 9, 3), np.uint8)
     pixels[4, 4] = (255, 254, 250)
     pixels[:, 8] = (3, 200, 0)
     _hold(parse(words), Picture.of(image_of("RGB", pixels)))
 
 
-def test_unsharp_leaves_alone_what_is_within_the_threshold() -> None:
+def test_unsharp_leaves_differences_within_the_threshold_alone() -> None:
     chance = np.random.RandomState(2)
     pixels = (100 + chance.randint(-2, 3, (40, 50, 1))).astype(np.uint8)
     picture = Picture.of(image_of("L", pixels))
@@ -436,8 +436,8 @@ def test_unsharp_leaves_alone_what_is_within_the_threshold() -> None:
     assert not np.array_equal(planes_of(after.image), pixels)
 
 
-def test_beyond_the_threshold_nothing_jumps() -> None:
-    """Of a faint dot that grows by a level, no sharpened one grows by more than its amount does."""
+def test_no_jump_at_the_threshold() -> None:
+    """When a faint dot grows by a level, its sharpened version grows by at most its amount."""
     seen = []
     for level in range(100, 130):
         pixels = np.full((15, 15, 1), 100, np.uint8)
@@ -461,7 +461,7 @@ def test_output_sharpen_follows_the_long_edge(size: tuple[int, int], medium: str
     _hold(OutputSharpen(medium), Picture.of(image_of("RGB", levels_of_all_kinds(3, *size))))
 
 
-def test_output_sharpen_gives_an_edge_a_narrow_halo_and_texture_all_of_it() -> None:
+def test_output_sharpen_gives_edges_a_narrow_halo_and_texture_the_full_effect() -> None:
     pixels = np.full((40, 60, 1), 60, np.uint8)
     pixels[:, 30:] = 180
     pixels[20, 10] = 65

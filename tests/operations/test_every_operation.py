@@ -1,7 +1,7 @@
-"""What holds for every registered operation, with the words that the tests of each have.
+"""What holds for every registered operation, with the settings from each one's own tests.
 
-A new operation needs its words in `WORDS` of a test module that is named here, at least one value
-of its own for each setting, and in `NEUTRAL` the words with which it changes nothing (or None).
+A new operation needs `WORDS` in a test module that is named here, with at least one value of its
+own for each setting, and in `NEUTRAL` the settings with which it changes nothing (or None).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from toolkit import ROOT
 from toolkit.reference import (
     MODES,
@@ -56,13 +57,13 @@ NEUTRAL: Final[dict[str, str | None]] = {
     for module in MODULES
     for name, words in import_module(f"operations.{module}").NEUTRAL.items()
 }
-# One of each, and the shortest, for what takes its time.
+# One of each, and the shortest, for slow tests.
 SHORTEST: Final = {
     name: min((w for w in WORDS if w.partition(":")[0] == name), key=len) for name in NEUTRAL
 }
 
 
-def test_every_registered_operation_is_tried_with_a_value_for_every_setting() -> None:
+def test_every_operation_is_tried_with_a_value_for_every_setting() -> None:
     tried = {
         (words.partition(":")[0], key)
         for words in WORDS
@@ -89,7 +90,7 @@ def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [*MODES, "CMYK", "I;16"])
 @pytest.mark.parametrize("words", WORDS)
-def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
+def test_given_picture_is_not_changed(words: str, mode: str) -> None:
     picture = sixteen_bits() if mode == "I;16" else picture_of(mode)
     before = (picture.image.tobytes(), picture.image.mode, picture.image.size)
     parse(words).apply(picture)
@@ -98,10 +99,10 @@ def test_the_given_picture_is_not_changed(words: str, mode: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [one for one in WORDS if parse(one).pixelwise])
-def test_a_picture_shrunk_on_load_has_the_size_that_the_file_leads_to(words: str) -> None:
+def test_picture_shrunk_on_load_gets_the_size_derived_from_the_file(words: str) -> None:
     whole = picture_of("RGB")
     operation = parse(words)
-    picture = dataclasses.replace(whole, full_size=(329, 241), area=(0.0, 0.0, 82.25, 60.25))
+    picture = replace(whole, full_size=(329, 241), area=(0.0, 0.0, 82.25, 60.25))
     after = operation.apply(picture)
     assert after.full_size == operation.output_size((329, 241))
     if after.full_size == picture.full_size:
@@ -111,14 +112,14 @@ def test_a_picture_shrunk_on_load_has_the_size_that_the_file_leads_to(words: str
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2)])
 @pytest.mark.parametrize("words", WORDS)
-def test_tiny_pictures_have_the_size_that_was_told(words: str, size: tuple[int, int]) -> None:
+def test_tiny_pictures_get_the_announced_size(words: str, size: tuple[int, int]) -> None:
     operation = parse(words)
     for mode in MODES:
         picture = Picture.of(image_of(mode, levels_of_all_kinds(len(mode), *size)))
         try:
             after = operation.apply(picture)
         except PictureError:
-            # A cut may lie outside a picture that is so small.
+            # A crop may lie outside a picture this small.
             assert operation.name == "crop"
             continue
         if operation.sizes_known:
@@ -127,7 +128,7 @@ def test_tiny_pictures_have_the_size_that_was_told(words: str, size: tuple[int, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", WORDS)
-def test_an_operation_is_a_value(words: str) -> None:
+def test_operations_are_values(words: str) -> None:
     operation = parse(words)
     assert operation == parse(words) == parse(words_of(operation))
     assert hash(operation) == hash(parse(words))
@@ -141,7 +142,7 @@ def test_an_operation_is_a_value(words: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", WORDS)
-def test_what_is_needed_is_enough_and_no_more_than_there_is(words: str) -> None:
+def test_needed_pixels_are_sufficient_and_no_more_than_exist(words: str) -> None:
     operation = parse(words)
     full = (640, 480)
     made = operation.output_size(full)
@@ -153,7 +154,7 @@ def test_what_is_needed_is_enough_and_no_more_than_there_is(words: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
-def test_the_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not(name: str) -> None:
+def test_bounds_of_every_range_are_allowed_and_values_beyond_are_not(name: str) -> None:
     for key, declared in parameters_of(names()[name]).items():
         kind = declared.kind
         if not isinstance(kind, Number):
@@ -165,7 +166,7 @@ def test_the_ends_of_every_range_are_allowed_and_what_lies_beyond_is_not(name: s
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
-def test_settings_are_checked_as_well_when_an_operation_is_made_in_python(name: str) -> None:
+def test_settings_are_also_checked_when_constructed_in_python(name: str) -> None:
     kind = names()[name]
     for key, declared in parameters_of(kind).items():
         for wrong in (math.nan, [1], *([] if declared.default is None else [None])):
@@ -174,7 +175,7 @@ def test_settings_are_checked_as_well_when_an_operation_is_made_in_python(name: 
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
-def test_every_field_is_declared_with_help_and_a_default_in_its_range(name: str) -> None:
+def test_every_field_is_declared_with_help_and_a_default_in_range(name: str) -> None:
     kind = names()[name]
     declared = parameters_of(kind)
     assert list(declared) == [field.name for field in dataclasses.fields(kind)]
@@ -185,14 +186,14 @@ def test_every_field_is_declared_with_help_and_a_default_in_its_range(name: str)
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
-def test_the_example_of_the_documentation_works(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_documented_example_works(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(ROOT)
     kind = names()[name]
     operation = parse(kind.example or name)
     assert type(operation) is kind
 
 
-def test_the_list_of_operations_shows_every_setting_with_default_range_and_help() -> None:
+def test_list_of_operations_shows_every_setting_with_default_range_and_help() -> None:
     shown = CliRunner().invoke(command)
     assert shown.exit_code == 0
     lines = shown.stdout.splitlines()
@@ -207,7 +208,7 @@ def test_the_list_of_operations_shows_every_setting_with_default_range_and_help(
     assert any("channels=no" in line and "yes or no" in line for line in lines)
 
 
-def test_everything_about_one_operation_is_shown_by_its_name() -> None:
+def test_single_operation_is_shown_by_name() -> None:
     shown = CliRunner().invoke(command, ["sharpen"])
     assert "Meant for the finished size" in shown.stdout
     assert "invert" not in shown.stdout
@@ -218,7 +219,7 @@ def test_everything_about_one_operation_is_shown_by_its_name() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [2, 3, 4])
 @pytest.mark.parametrize("name", NEUTRAL)
-def test_16_bits_in_colour_are_reduced_with_a_warning_where_that_is_needed(
+def test_16_bit_colours_are_reduced_with_a_warning_where_necessary(
     name: str, channels: int
 ) -> None:
     levels = np.random.default_rng(channels).integers(0, 65_536, (9, 11, channels))
@@ -229,6 +230,6 @@ def test_16_bits_in_colour_are_reduced_with_a_warning_where_that_is_needed(
         assert after.notices == ()
         return
     assert [notice.kind for notice in after.notices] == ["depth-reduced"]
-    # The same as for what has 8 bits, but for the rounding that comes first.
+    # The same as from 8 bits, apart from the rounding that comes first.
     eight = operation.apply(Picture.of(pixels.to_8_bit()))
     assert np.array_equal(np.asarray(after.image), np.asarray(eight.image))

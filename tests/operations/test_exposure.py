@@ -68,7 +68,7 @@ def _exposure(stops: float, *, protect: bool = False) -> Reference:
 
 
 def _in_channel(reference: Reference, channel: int) -> Reference:
-    """Only there; grey has no such channel."""
+    """Only in that channel, which grey does not have."""
 
     def one(colours: Floats, seen: Flags) -> Floats:
         changed = colours.copy()
@@ -90,7 +90,7 @@ def _levels(
 
 
 def fritsch_carlson(points: list[tuple[float, float]], x: Floats) -> Floats:
-    """As the paper has it: by the ratios alpha and beta of the slopes to the secant."""
+    """By the paper: from the ratios alpha and beta of the slopes to the secant."""
     knots, values = np.array(points, np.float64).T
     delta = np.diff(values) / np.diff(knots)
     m = np.concatenate([delta[:1], (delta[:-1] + delta[1:]) / 2, delta[-1:]])
@@ -153,7 +153,7 @@ def _equalize(amount: float, *, channels: bool = False) -> Reference:
 
 
 def otsu(counted: Floats) -> int:
-    """The first level of the light part, by means and shares."""
+    """The first level of the light part, from means and shares."""
     between = np.zeros(256)
     for level in range(1, 256):
         dark, light = counted[counted < level], counted[counted >= level]
@@ -228,7 +228,7 @@ ROWS: Final[dict[str, Reference]] = {
 
 WORDS: Final = tuple(ROWS)
 
-# Parameters with which an operation changes nothing; None where there are none.
+# Settings with which an operation changes nothing; None if there are none.
 NEUTRAL: Final = {
     "curves": "curves:points=0/0 255/255",
     "equalize": "equalize:amount=0",
@@ -249,9 +249,7 @@ def expected_of(words: str, picture: Picture) -> Floats:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("words", WORDS)
-def test_an_operation_does_what_its_definition_says_and_leaves_alpha_alone(
-    words: str, mode: str
-) -> None:
+def test_operation_matches_its_definition_and_keeps_alpha(words: str, mode: str) -> None:
     picture = picture_of(mode)
     before = picture.image.tobytes()
     after = parse(words).apply(picture)
@@ -267,7 +265,7 @@ def test_an_operation_does_what_its_definition_says_and_leaves_alpha_alone(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", WORDS)
-def test_other_modes_are_worked_on_in_eight_bits(words: str) -> None:
+def test_other_modes_are_processed_in_8_bits(words: str) -> None:
     fine = np.random.RandomState(3).randint(0, 65_536, (61, 83, 3)).astype(np.uint16)
     check_depth_reduced(
         words, lambda grey: expected_of(words, Picture.of(image_of("L", grey.astype(np.uint8))))
@@ -311,9 +309,7 @@ def test_other_modes_are_worked_on_in_eight_bits(words: str) -> None:
         ("equalize:amount=2", ["equalize: amount", "'2'", "from 0 to 1"]),
     ],
 )
-def test_wrong_settings_are_refused_with_what_was_found_and_expected(
-    words: str, parts: list[str]
-) -> None:
+def test_wrong_settings_are_refused_with_found_and_expected(words: str, parts: list[str]) -> None:
     check_refused(words, parts)
 
 
@@ -321,7 +317,7 @@ def test_wrong_settings_are_refused_with_what_was_found_and_expected(
 
 
 def ramp(words: str, mode: str = "L", icc: bytes | None = None) -> Floats:
-    """What becomes of each of 256 levels."""
+    """What each of 256 levels becomes."""
     levels = np.repeat(np.arange(256, dtype=np.uint8), len(mode)).reshape(1, 256, -1)
     picture = Picture.of(image_of(mode, levels), icc=icc)
     made: Floats = planes_of(parse(words).apply(picture).image)[0]
@@ -329,7 +325,7 @@ def ramp(words: str, mode: str = "L", icc: bytes | None = None) -> Floats:
 
 
 @pytest.mark.parametrize("stops", [0.3, 1, 2, 5])
-def test_protected_highlights_are_not_clipped_and_the_rest_is_as_without(stops: float) -> None:
+def test_protected_highlights_are_not_clipped_and_the_rest_is_unaffected(stops: float) -> None:
     kept, clipped = (ramp(f"exposure:stops={stops},protect={p}")[:, 0] for p in ("yes", "no"))
     assert kept[-1] == 255
     assert np.all(np.diff(kept) >= 0)
@@ -339,16 +335,16 @@ def test_protected_highlights_are_not_clipped_and_the_rest_is_as_without(stops: 
 
 
 @pytest.mark.parametrize("stops", [-1.5, 0.8])
-def test_exposure_goes_by_the_curve_of_the_picture_s_own_profile(stops: float) -> None:
+def test_exposure_uses_the_curve_of_the_profile(stops: float) -> None:
     words = f"exposure:stops={stops},protect=no"
     for mode, icc, gamma in (
         ("RGB", pictures.wide_gamut_profile(), pictures.WIDE_GAMMA),
         ("L", pictures.grey_profile(), pictures.GREY_GAMMA),
     ):
-        # A power of light is a power of levels, so the factor is one of levels.
+        # A power of light is a power of levels, so the factor applies to levels.
         factor = 2 ** (stops / gamma)
         levels = np.arange(256.0)[:, None]
-        # The curve is followed in steps of 1/16 level, which are straight.
+        # The curve is followed in linear steps of 1/16 level.
         expected = np.clip(levels * factor, 0, 255)
         assert np.abs(ramp(words, mode, icc) - expected).max() <= NEAREST + 0.01
 
@@ -356,7 +352,7 @@ def test_exposure_goes_by_the_curve_of_the_picture_s_own_profile(stops: float) -
 # Curves
 
 
-def test_a_curve_goes_through_its_points_and_stays_between_them() -> None:
+def test_curve_passes_through_its_points_and_stays_between_them() -> None:
     chance = np.random.RandomState(1)
     for _ in range(40):
         number = chance.randint(2, 8)
@@ -384,13 +380,13 @@ def test_presets_are_monotone_and_keep_the_middle() -> None:
 
 
 @pytest.mark.parametrize("number", range(2, 65))
-def test_each_step_of_a_posterized_picture_begins_at_its_level(number: int) -> None:
+def test_posterize_steps_start_at_their_levels(number: int) -> None:
     levels = np.arange(256.0).reshape(1, 256, 1)
     expected = _posterize(number)(levels, np.ones((1, 256), bool))[0]
     made = ramp(f"posterize:levels={number}")
     assert np.abs(made - expected).max() <= NEAREST
     assert len(np.unique(made)) == number
-    # Also where what comes before leaves a number a bit off, there and back.
+    # Also if a preceding operation leaves a value slightly off.
     (chain,) = joined([parse("invert"), parse("invert"), parse(f"posterize:levels={number}")])
     plain_ramp = Picture.of(image_of("L", levels.astype(np.uint8)))
     assert np.array_equal(planes_of(chain.apply(plain_ramp).image)[0], made)
@@ -407,7 +403,7 @@ CHAINS: Final = (
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("chain", CHAINS)
-def test_neighbours_are_rounded_only_once(chain: tuple[str, ...], mode: str) -> None:
+def test_neighbouring_operations_are_rounded_only_once(chain: tuple[str, ...], mode: str) -> None:
     picture = picture_of(mode)
     operations = joined(parse(words) for words in chain)
     assert len(operations) == 1
@@ -422,7 +418,7 @@ def test_neighbours_are_rounded_only_once(chain: tuple[str, ...], mode: str) -> 
     assert np.array_equal(planes_of(settled.apply(picture).image), found)
 
 
-def test_what_is_measured_begins_anew() -> None:
+def test_measuring_operations_start_a_new_lookup() -> None:
     kinds = [type(one) for one in joined(parse(w) for w in ("exposure", "equalize", "curves"))]
     assert kinds == [type(parse("exposure")), Joined]
 
@@ -431,7 +427,7 @@ def test_what_is_measured_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("words", ["equalize:amount=1", "equalize:channels=yes"])
-def test_one_level_alone_is_left_alone(words: str) -> None:
+def test_single_level_is_left_alone(words: str) -> None:
     for mode in MODES:
         flat = np.full((9, 7, len(mode)), 77, np.uint8)
         after = parse(words).apply(Picture.of(image_of(mode, flat)))
@@ -441,7 +437,7 @@ def test_one_level_alone_is_left_alone(words: str) -> None:
 @pytest.mark.parametrize(
     ("levels", "first_white"),
     [
-        # The middle of all that part them as well; and nothing to part.
+        # And the middle of all levels that separate them; and nothing to separate.
         ([50, 50, 200], 126),
         ([0, 255], 128),
         ([10, 11], 11),
@@ -449,7 +445,7 @@ def test_one_level_alone_is_left_alone(words: str) -> None:
         ([200], 128),
     ],
 )
-def test_otsu_s_level_lies_in_the_middle_of_what_it_parts(
+def test_otsu_threshold_lies_midway_between_the_classes(
     levels: list[int], first_white: int
 ) -> None:
     picture = Picture.of(image_of("L", np.array(levels, np.uint8)[None, :, None]))
@@ -457,7 +453,7 @@ def test_otsu_s_level_lies_in_the_middle_of_what_it_parts(
 
 
 def test_levels_beyond_all_luma_are_mixed_with_black_and_white() -> None:
-    """The luma of these colours goes from 79 to 100, their levels from 0 to 255."""
+    """The luma of these colours ranges from 79 to 100, their levels from 0 to 255."""
     colours = np.array([[(255, 0, 24), (0, 134, 0), (100, 100, 100)]], np.uint8)
     after = planes_of(
         parse("equalize:amount=0.4").apply(Picture.of(image_of("RGB", colours))).image
@@ -466,7 +462,7 @@ def test_levels_beyond_all_luma_are_mixed_with_black_and_white() -> None:
     assert after[0, 2].tolist() == [162, 162, 162]
 
 
-def test_curves_by_channel_are_taken_to_grey_frames_and_one_to_those_in_colour() -> None:
+def test_per_channel_curves_expand_grey_frames_and_a_single_one_fits_colour() -> None:
     colour, grey = picture_of("RGB"), picture_of("L")
     equalize = parse("equalize:amount=1,channels=yes")
     red = Picture.of(colour.image.getchannel("R"))
@@ -479,7 +475,7 @@ def test_curves_by_channel_are_taken_to_grey_frames_and_one_to_those_in_colour()
     assert made.image.tobytes() == equalize.settled(red).apply(grey).image.tobytes()
 
 
-def test_what_nobody_sees_is_not_measured() -> None:
+def test_transparent_pixels_are_not_measured() -> None:
     hidden = np.zeros((20, 20, 2), np.uint8)
     hidden[::2, :, 0] = 255
     hidden[5:10, :, 0] = np.arange(100, 120)
@@ -495,7 +491,7 @@ def test_what_nobody_sees_is_not_measured() -> None:
     assert parse("threshold").settled(picture) == parse("threshold:level=128")
 
 
-def test_a_threshold_goes_by_srgb_and_leaves_no_profile() -> None:
+def test_threshold_uses_srgb_and_drops_the_profile() -> None:
     old = pictures.grey_profile()
     made = ramp("threshold:level=100", icc=old)[:, 0]
     light = (np.arange(256) / 255) ** pictures.GREY_GAMMA
@@ -511,7 +507,7 @@ def test_a_threshold_goes_by_srgb_and_leaves_no_profile() -> None:
 
 
 def test_every_frame_is_changed_alike(tmp_path: Path) -> None:
-    """A light goes on in the second frame: what stands still keeps its levels."""
+    """A light goes on in the second frame: static parts keep their levels."""
     dim = np.full((30, 40, 3), (60, 70, 20), np.uint8)
     dim[10:20, :20] = (90, 110, 40)
     dim[20:, :] = (30, 20, 50)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -67,7 +67,7 @@ def picture_in(mode: str, size: tuple[int, int] = (83, 61)) -> Picture:
         picture = Picture.of(Image.new("L", size)).with_pixels(
             Image.fromarray(fine[..., 0]) if mode == "I;16" else Deep(fine)
         )
-    return dataclasses.replace(picture, origin=Origin("meadow", ".jpg"))
+    return replace(picture, origin=Origin("meadow", ".jpg"))
 
 
 def levels_in(picture: Picture) -> Floats:
@@ -84,7 +84,7 @@ def applied(words: str, picture: Picture) -> Picture:
     [
         ("border:size=101", "border: size: found '101', expected a number from 0 to 100 %"),
         ("border:bottom=0.5", "border: bottom: found '0.5', expected a number from 1 to 10"),
-        ("border:line=6", "border: found line=6 and size=5, expected a line that is no wider"),
+        ("border:line=6", "border: found line=6 and size=5, expected a line no wider than"),
         ("border:colour=whit", "border: colour: unknown colour 'whit'"),
         ("vignette:amount=2", "vignette: amount: found '2', expected a number from -1 to 1"),
         ("vignette:feather=0", "vignette: feather: found '0', expected a number from 0.01 to 2"),
@@ -94,7 +94,7 @@ def applied(words: str, picture: Picture) -> Picture:
         ("grain:color=yes", "grain: found 'color=yes', expected colour=…"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(words: str, message: str) -> None:
+def test_invalid_settings_are_refused(words: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(words)
     assert message in str(caught.value)
@@ -104,7 +104,7 @@ def test_settings_that_make_no_sense_are_refused(words: str, message: str) -> No
 
 
 def framed(levels: Floats, widths: tuple[int, int, int], fill: tuple[int, ...]) -> Floats:
-    """With so many pixels at the sides and above, and below, in a colour."""
+    """Add so many pixels at the sides, above and below, in a colour."""
     side, bottom = widths[0], widths[1]
     height, width, bands = levels.shape
     made = np.empty((height + side + bottom, width + 2 * side, bands))
@@ -114,7 +114,7 @@ def framed(levels: Floats, widths: tuple[int, int, int], fill: tuple[int, ...]) 
 
 
 @pytest.mark.parametrize("mode", ALL_MODES)
-def test_a_border_surrounds_every_kind_of_pixels_and_changes_none(mode: str) -> None:
+def test_border_surrounds_every_mode_and_changes_no_pixel(mode: str) -> None:
     picture = picture_in(mode)
     after = applied("border:size=10,bottom=2.5,line=3,line_colour=black", picture)
     # Of 61 pixels: 6.1, 15.25 and 1.83.
@@ -131,14 +131,14 @@ def test_a_border_surrounds_every_kind_of_pixels_and_changes_none(mode: str) -> 
 
 
 @pytest.mark.parametrize("size", [(83, 61), (61, 83), (4000, 3001), (7, 7)])
-def test_the_size_with_a_border_is_told_before(size: tuple[int, int]) -> None:
+def test_size_with_a_border_is_announced(size: tuple[int, int]) -> None:
     shorter = min(size)
     side, bottom = round(0.07 * shorter), round(0.14 * shorter)
     operation = parse("border:size=7,bottom=2")
     assert operation.output_size(size) == (size[0] + 2 * side, size[1] + side + bottom)
 
 
-def test_a_border_of_a_colour_makes_grey_a_picture_in_colours() -> None:
+def test_coloured_border_turns_grey_into_rgb() -> None:
     for mode in ("L", "LA", "I;16"):
         picture = picture_in(mode)
         after = applied("border:colour=#c02040", picture)
@@ -149,7 +149,7 @@ def test_a_border_of_a_colour_makes_grey_a_picture_in_colours() -> None:
         assert np.array_equal(inside, np.broadcast_to(levels_in(picture)[..., :1], inside.shape))
 
 
-def test_a_transparent_border_gives_the_picture_an_alpha_channel() -> None:
+def test_transparent_border_adds_an_alpha_channel() -> None:
     for mode, expected in (("L", "LA"), ("RGB", "RGBA"), ("CMYK", "RGBA"), ("RGB;16", "RGBA;16")):
         after = applied("border:colour=#ffffff80", picture_in(mode))
         found = levels_in(after)
@@ -158,7 +158,7 @@ def test_a_transparent_border_gives_the_picture_an_alpha_channel() -> None:
         assert found[5, 5, -1] == (65_535 if ";" in mode else 255)
 
 
-def test_a_border_has_its_colour_in_the_profile_of_the_picture() -> None:
+def test_border_colour_is_converted_to_the_profile_of_the_picture() -> None:
     picture = picture_of("RGB", pictures.wide_gamut_profile())
     after = applied("border:colour=#d03010", picture)
     told = Picture.of(Image.new("RGB", (1, 1), levels_of(after, 0, 0)), icc=after.icc)
@@ -197,9 +197,7 @@ SHADES: Final = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("words", SHADES)
-def test_a_vignette_is_what_its_definition_says_and_leaves_alpha_alone(
-    words: str, mode: str
-) -> None:
+def test_vignette_matches_its_definition_and_keeps_alpha(words: str, mode: str) -> None:
     picture = picture_of(mode)
     before, after = levels_in(picture), levels_in(applied(words, picture))
     bands = before.shape[2] - picture.has_alpha
@@ -209,14 +207,14 @@ def test_a_vignette_is_what_its_definition_says_and_leaves_alpha_alone(
 
 
 @pytest.mark.parametrize("size", [(400, 613), (401, 499), (60_001, 3), (100_003, 2), (2, 300)])
-def test_a_vignette_has_no_seams_between_its_strips(size: tuple[int, int]) -> None:
+def test_vignette_leaves_no_seams_between_strips(size: tuple[int, int]) -> None:
     pixels = np.full((size[1], size[0], 1), 200, np.uint8)
     after = levels_in(applied("vignette", Picture.of(image_of("L", pixels))))
     expected = vignette(pixels.astype(np.float64), *SHADES["vignette"])
     assert np.abs(after - expected).max() <= NEAREST
 
 
-def test_a_vignette_spares_the_centre_and_darkens_the_corners_alike() -> None:
+def test_vignette_spares_the_centre_and_darkens_the_corners_equally() -> None:
     pixels = np.full((201, 301, 3), 180, np.uint8)
     after = levels_in(applied("vignette:amount=0.5", Picture.of(image_of("RGB", pixels))))
     assert after[100, 150].tolist() == [180] * 3
@@ -225,10 +223,10 @@ def test_a_vignette_spares_the_centre_and_darkens_the_corners_alike() -> None:
 
 
 @pytest.mark.parametrize("words", ["vignette", "grain", "grain:colour=yes"])
-def test_sixteen_bits_are_worked_on_in_eight_with_a_notice(words: str) -> None:
+def test_16_bits_are_processed_in_8_with_a_warning(words: str) -> None:
     deep = picture_in("I;16")
     eight = Picture.of(colour.to_8_bit(deep.image))
-    eight = dataclasses.replace(eight, origin=deep.origin)
+    eight = replace(eight, origin=deep.origin)
     after = applied(words, deep)
     assert np.array_equal(levels_in(after), levels_in(applied(words, eight)))
     assert after.notices == (DEPTH_NOTICE,)
@@ -238,7 +236,7 @@ def test_sixteen_bits_are_worked_on_in_eight_with_a_notice(words: str) -> None:
 
 
 def counts(size: tuple[int, int], seeds: tuple[int, ...]) -> Floats:
-    """How many of 32 bits are set, of PCG64's numbers in order, with one more at each side."""
+    """How many of 32 bits are set, of PCG64's numbers in order, with one more on each side."""
     width, height = size[0] + 2, size[1] + 2
     words = (width + 1) // 2
     stream = np.random.PCG64(np.random.SeedSequence(seeds))
@@ -251,7 +249,7 @@ def counts(size: tuple[int, int], seeds: tuple[int, ...]) -> Floats:
 
 
 def weighed(numbers: Floats, aside: float) -> Floats:
-    """Standard normal, each with its neighbours across and down."""
+    """Standard normal, each mixed with its neighbours in both directions."""
     normal = (numbers - 16) / np.sqrt(8)
     taps = np.array([aside, 1 - 2 * aside, aside])
     height, width = numbers.shape[0] - 2, numbers.shape[1] - 2
@@ -292,7 +290,7 @@ GRAIN: Final = (
 
 
 def grained(picture: Picture, amount: float, grain: float, coloured: bool, seed: int) -> Floats:
-    """The colours with grain, unrounded, and cut off at white and black."""
+    """The colours with grain, unrounded, and clipped at white and black."""
     levels = levels_in(picture)
     colours = levels[..., : levels.shape[2] - picture.has_alpha]
     name = zlib.crc32(f"{picture.origin.stem}{picture.origin.ext}".encode())
@@ -307,16 +305,16 @@ def grained(picture: Picture, amount: float, grain: float, coloured: bool, seed:
 
 
 def tolerance(amount: float) -> float:
-    """Noise is kept in whole levels of which a standard deviation has 28, and then rounded once."""
+    """Noise is stored in whole levels, 28 per standard deviation, and then rounded once."""
     return NEAREST + 0.501 * 32 / 28 * amount
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("words", "amount", "grain", "coloured", "seed"), GRAIN)
-def test_grain_is_what_its_definition_says_and_leaves_alpha_alone(
+def test_grain_matches_its_definition_and_keeps_alpha(
     words: str, amount: float, grain: float, coloured: bool, seed: int, mode: str
 ) -> None:
-    picture = dataclasses.replace(picture_of(mode), origin=Origin("Müritz am Abend", ".jpg"))
+    picture = replace(picture_of(mode), origin=Origin("Müritz am Abend", ".jpg"))
     expected = grained(picture, amount, grain, coloured and mode[:3] == "RGB", seed)
     after = levels_in(applied(words, picture))
     bands = expected.shape[2]
@@ -328,26 +326,26 @@ def test_grain_is_what_its_definition_says_and_leaves_alpha_alone(
 @pytest.mark.parametrize(
     ("size", "grain"), [(1.0, 1.0), (1.5, 1.5), (2.0, 2.0), (3.0, 3.0), (7.0, 7.0)]
 )
-def test_grains_are_as_large_as_they_are_said_to_be(size: float, grain: float) -> None:
+def test_grains_have_the_stated_size(size: float, grain: float) -> None:
     picture = Picture.of(Image.new("L", (2000, 9), 128))
     expected = grained(picture, 0.5, grain, False, 3)
     after = levels_in(applied(f"grain:amount=0.5,size={size},seed=3", picture))
-    # Enlarging rounds twice more, to the levels of the noise. Its weights each way come to 1.27 if
-    # they are all taken as positive, so much an error before it may grow.
+    # Enlarging rounds twice more, to the levels of the noise. Its absolute weights sum to 1.27 in
+    # each direction, the factor by which an earlier error may grow.
     extra = 0.501 * (1.27**2 + 1.27) * 32 / 28 * 0.5 if grain > 2 else 0
     assert np.abs(after - expected).max() <= tolerance(0.5) + extra
 
 
 @pytest.mark.slow
-def test_noise_has_no_seams_between_its_strips() -> None:
+def test_noise_leaves_no_seams_between_strips() -> None:
     for size, grain in (((70_001, 3), 1.5), ((300, 701), 1.2), ((100_003, 1), 1.0)):
         found = planes_of(noise.field(size, grain, (1, 2, 3)))[..., 0]
         expected = 28 * normal_field(size, grain, (1, 2, 3)) + 128
         assert np.abs(found - np.clip(expected, 1, 255)).max() <= NEAREST
 
 
-def test_the_same_noise_comes_out_on_every_machine() -> None:
-    # Made once, by the definition above with Python's own integers.
+def test_noise_is_the_same_on_every_machine() -> None:
+    # Computed once, by the definition above, with Python's own integers.
     assert counts((2, 1), (0, 1, 0)).astype(int).tolist() == PINNED
     assert noise._counts((2, 1), (0, 1, 0)).tolist() == PINNED
 
@@ -361,21 +359,19 @@ def even(level: int, size: tuple[int, int] = (400, 300), mode: str = "L") -> Pic
 
 @pytest.mark.parametrize("grain", [1.0, 10.0, 18.0])
 @pytest.mark.parametrize("amount", [0.1, 0.4])
-def test_grain_is_as_strong_as_it_is_said_to_be_and_leaves_the_mean(
-    amount: float, grain: float
-) -> None:
+def test_grain_has_the_stated_strength_and_keeps_the_mean(amount: float, grain: float) -> None:
     found = levels_in(applied(f"grain:amount={amount},size={grain}", even(128)))
     assert found.std() == pytest.approx(32 * amount, rel=0.05)
     assert abs(found.mean() - 128) < 0.05 * 32 * amount
 
 
-def test_grain_is_strongest_in_the_middle_tones_and_spares_black_and_white() -> None:
+def test_grain_is_strongest_in_midtones_and_spares_black_and_white() -> None:
     spread = [levels_in(applied("grain", even(level))).std() for level in (0, 32, 128, 224, 255)]
     assert spread[0] == spread[4] == 0
     assert 0 < spread[1] < 0.6 * spread[2] > spread[3] > 0
 
 
-def test_grain_is_the_same_on_all_channels_unless_it_is_in_colours() -> None:
+def test_grain_is_the_same_in_all_channels_unless_coloured() -> None:
     picture = Picture.of(Image.new("RGB", (200, 200), (140, 120, 90)))
     grey, coloured = (
         levels_in(applied(words, picture)) - [140, 120, 90]
@@ -387,13 +383,13 @@ def test_grain_is_the_same_on_all_channels_unless_it_is_in_colours() -> None:
     assert np.abs(between - np.eye(3)).max() < 0.03
 
 
-def test_grain_is_repeatable_and_other_for_another_name_or_seed() -> None:
-    picture = dataclasses.replace(even(128), origin=Origin("a", ".jpg"))
+def test_grain_is_repeatable_and_differs_by_name_and_seed() -> None:
+    picture = replace(even(128), origin=Origin("a", ".jpg"))
     found = {
         (stem, ext, seed): levels_in(
             applied(
                 f"grain:seed={seed}",
-                dataclasses.replace(picture, origin=Origin(stem, ext, "b", 9, 3, "web")),
+                replace(picture, origin=Origin(stem, ext, "b", 9, 3, "web")),
             )
         ).tobytes()
         for stem in ("a", "b\udcff")
@@ -408,7 +404,7 @@ def test_grain_is_repeatable_and_other_for_another_name_or_seed() -> None:
 
 
 def moving(frames: int = 3) -> bytes:
-    """A GIF of frames of their own."""
+    """A GIF of distinct frames."""
     levels: list[NDArray[np.uint8]] = [
         np.full((30, 40), 90 + 40 * number, np.uint8) for number in range(frames)
     ]
@@ -421,7 +417,7 @@ def moving(frames: int = 3) -> bytes:
 @pytest.mark.parametrize(
     "words", ["border:size=10", "vignette:amount=1,radius=0", "grain:amount=0.5"]
 )
-def test_each_frame_of_an_animation_is_worked_on_alike(tmp_path: Path, words: str) -> None:
+def test_every_frame_of_an_animation_is_changed_alike(tmp_path: Path, words: str) -> None:
     (tmp_path / "moving.gif").write_bytes(moving())
     out = tmp_path / "out"
     ran = CliRunner().invoke(
@@ -436,7 +432,7 @@ def test_each_frame_of_an_animation_is_worked_on_alike(tmp_path: Path, words: st
             found.append(image.convert("L"))
     assert len(found) == 3
     for number, seen in enumerate(found):
-        picture = dataclasses.replace(
+        picture = replace(
             Picture.of(Image.new("L", (40, 30), 90 + 40 * number)),
             origin=Origin("moving", ".gif"),
         )

@@ -65,7 +65,7 @@ def test_every_form_of_a_size_is_read(word: str, spec: SizeSpec) -> None:
         *("2M", "2 MP", "MP2", "50%x", "1600x50%", "1600,1200", "1600;1200", "inf", "nan%"),
     ],
 )
-def test_what_is_no_size_is_refused_with_the_forms_there_are(word: str) -> None:
+def test_invalid_size_is_refused_with_the_valid_forms(word: str) -> None:
     with pytest.raises(UsageError) as caught:
         SizeSpec.parse(word)
     for part in (repr(word), "1600x1200", "1600x,", "x1200", "50%", "2MP"):
@@ -75,7 +75,7 @@ def test_what_is_no_size_is_refused_with_the_forms_there_are(word: str) -> None:
 @pytest.mark.parametrize(
     "word", ["0", "00", "0x100", "100x0", "0x", "x0", "0x0", "0%", "0.0%", "0MP", "0.00mp"]
 )
-def test_a_size_of_nothing_is_refused(word: str) -> None:
+def test_size_of_zero_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="more than 0"):
         SizeSpec.parse(word)
 
@@ -93,16 +93,14 @@ def test_a_size_of_nothing_is_refused(word: str) -> None:
     ],
     ids=lambda word: word if len(word) < 20 else f"400 digits{word[400:]}",
 )
-def test_a_size_beyond_all_pictures_is_refused(word: str) -> None:
+def test_absurdly_large_size_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="too large"):
         SizeSpec.parse(word)
 
 
 @PROPERTY
 @given(width=st.integers(1, MAX_SIDE), height=st.integers(1, MAX_SIDE))
-def test_sizes_in_pixels_mean_what_they_say_and_are_shown_as_they_are_typed(
-    width: int, height: int
-) -> None:
+def test_pixel_sizes_are_parsed_and_shown_as_typed(width: int, height: int) -> None:
     for word, spec in {
         f"{width}": SizeSpec(width, width),
         f"{width}x{height}": SizeSpec(width, height),
@@ -118,7 +116,7 @@ def test_sizes_in_pixels_mean_what_they_say_and_are_shown_as_they_are_typed(
 
 @PROPERTY
 @given(number=st.decimals(min_value="0.01", max_value=9999, places=2))
-def test_shares_and_megapixels_mean_what_they_say(number: object) -> None:
+def test_percentages_and_megapixels_are_parsed(number: object) -> None:
     assert SizeSpec.parse(f"{number}%") == SizeSpec(percent=float(str(number)))
     assert SizeSpec.parse(f"{number}MP") == SizeSpec(megapixels=float(str(number)))
 
@@ -126,14 +124,14 @@ def test_shares_and_megapixels_mean_what_they_say(number: object) -> None:
 @pytest.mark.parametrize(
     ("spec", "word"), [("12.50%", "12.5%"), ("2MP", "2MP"), ("0.5mp", "0.5MP")]
 )
-def test_shares_and_megapixels_are_shown_short(spec: str, word: str) -> None:
+def test_percentages_and_megapixels_are_shown_briefly(spec: str, word: str) -> None:
     assert str(SizeSpec.parse(spec)) == word
 
 
 @pytest.mark.slow
 @PROPERTY
 @given(word=st.text(max_size=12))
-def test_any_word_is_read_or_refused_and_nothing_else_happens(word: str) -> None:
+def test_any_text_is_parsed_or_refused(word: str) -> None:
     try:
         spec = SizeSpec.parse(word)
     except UsageError:
@@ -218,7 +216,7 @@ def test_any_word_is_read_or_refused_and_nothing_else_happens(word: str) -> None
         ((65_535, 3), "1000", "inside", False, (1000, 1)),
     ],
 )
-def test_a_picture_comes_to_the_size_computed_by_hand(
+def test_size_matches_the_one_computed_by_hand(
     size: Size, word: str, fit: Fit, enlarge: bool, result: Size
 ) -> None:
     spec = SizeSpec.parse(word)
@@ -240,9 +238,7 @@ def test_a_picture_comes_to_the_size_computed_by_hand(
         ("southeast", (80, 200)),
     ],
 )
-def test_gravity_says_where_a_padded_picture_lies(
-    gravity: Gravity, offset: tuple[int, int]
-) -> None:
+def test_gravity_places_a_padded_picture(gravity: Gravity, offset: tuple[int, int]) -> None:
     placement = place((120, 100), SizeSpec(200, 300), "pad", gravity=gravity)
     assert placement == Placement((0, 0, 120, 100), (120, 100), (200, 300), offset)
 
@@ -265,7 +261,7 @@ def test_gravity_says_where_a_padded_picture_lies(
         ((300, 600), "southwest", (0, 300, 300, 600)),
     ],
 )
-def test_gravity_says_what_cover_keeps(size: Size, gravity: Gravity, box: Box) -> None:
+def test_gravity_selects_what_cover_keeps(size: Size, gravity: Gravity, box: Box) -> None:
     placement = place(size, SizeSpec(100, 100), "cover", gravity=gravity)
     assert placement.box == pytest.approx(box)
     assert (placement.scaled, placement.canvas, placement.offset) == (
@@ -275,7 +271,7 @@ def test_gravity_says_what_cover_keeps(size: Size, gravity: Gravity, box: Box) -
     )
 
 
-def test_cover_cuts_between_pixels_only_if_it_has_to_resample_anyway() -> None:
+def test_cover_cuts_between_pixels_only_if_it_resamples_anyway() -> None:
     assert place((301, 100), SizeSpec(100, 100), "cover").box == (100, 0, 200, 100)
     assert place((301, 100), SizeSpec(50, 50), "cover").box == (100.5, 0, 200.5, 100)
 
@@ -294,7 +290,7 @@ def test_cover_cuts_between_pixels_only_if_it_has_to_resample_anyway() -> None:
         ((1, 10_000), "100", "inside", (1, 100)),
     ],
 )
-def test_the_decoder_is_asked_for_no_more_than_is_needed(
+def test_decoder_is_asked_for_no_more_than_necessary(
     size: Size, word: str, fit: Fit, need: Size
 ) -> None:
     assert needs(Resize(SizeSpec.parse(word), fit))(size) == need
@@ -304,7 +300,7 @@ def test_the_decoder_is_asked_for_no_more_than_is_needed(
 
 
 def _others(size: Size, wanted: Size) -> tuple[Size, Size]:
-    """The two sizes of the same proportions that have one side of `wanted`."""
+    """The two sizes of the same proportions that share one side with `wanted`."""
     width, height = size
     return (
         (wanted[0], max(1, round(Fraction(height * wanted[0], width)))),
@@ -315,7 +311,7 @@ def _others(size: Size, wanted: Size) -> tuple[Size, Size]:
 @pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, fit=ANY_FIT, gravity=ANY_GRAVITY, enlarge=st.booleans())
-def test_whatever_is_asked_a_placement_makes_sense(
+def test_any_placement_is_consistent(
     size: Size, wanted: Size, fit: Fit, gravity: Gravity, enlarge: bool
 ) -> None:
     placement = place(size, SizeSpec(*wanted), fit, enlarge=enlarge, gravity=gravity)
@@ -324,7 +320,7 @@ def test_whatever_is_asked_a_placement_makes_sense(
     assert min(*placement.scaled, *placement.canvas) >= 1
     assert 0 <= left < right <= size[0]
     assert 0 <= top < bottom <= size[1]
-    # The scaled picture lies on the canvas, and only pad leaves anything of it free.
+    # The scaled picture lies on the canvas, and only pad leaves any of it free.
     assert min(placement.offset) >= 0
     assert placement.offset[0] + placement.scaled[0] <= placement.canvas[0]
     assert placement.offset[1] + placement.scaled[1] <= placement.canvas[1]
@@ -379,7 +375,7 @@ def test_outside_meets_one_side_exactly_and_the_other_is_no_smaller(
 @pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, side=st.integers(1, 6_000), fit=ANY_FIT, enlarge=st.booleans())
-def test_one_wanted_side_is_met_exactly_whatever_the_fit(
+def test_single_wanted_side_is_met_exactly_whatever_the_fit(
     size: Size, side: int, fit: Fit, enlarge: bool
 ) -> None:
     by_width, by_height = _others(size, (side, side))
@@ -401,7 +397,7 @@ def test_exact_meets_both_sides(size: Size, wanted: Size, enlarge: bool) -> None
 @pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, gravity=ANY_GRAVITY, enlarge=st.booleans())
-def test_pad_is_inside_on_a_canvas_of_just_the_wanted_size(
+def test_pad_is_inside_on_a_canvas_of_the_wanted_size(
     size: Size, wanted: Size, gravity: Gravity, enlarge: bool
 ) -> None:
     spec = SizeSpec(*wanted)
@@ -419,7 +415,7 @@ def test_pad_is_inside_on_a_canvas_of_just_the_wanted_size(
 @pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, gravity=ANY_GRAVITY, enlarge=st.booleans())
-def test_cover_keeps_the_largest_part_of_the_right_shape_at_the_right_place(
+def test_cover_keeps_the_largest_part_of_the_right_shape_and_place(
     size: Size, wanted: Size, gravity: Gravity, enlarge: bool
 ) -> None:
     placement = place(size, SizeSpec(*wanted), "cover", enlarge=enlarge, gravity=gravity)
@@ -428,13 +424,13 @@ def test_cover_keeps_the_largest_part_of_the_right_shape_at_the_right_place(
     if enlarge or not grows:
         assert placement.canvas == wanted
     else:
-        # The largest box of the asked shape that fits in, and so at least one side whole.
+        # The largest box of the requested shape that fits, so at least one side is whole.
         scale = max(Fraction(wanted[0], size[0]), Fraction(wanted[1], size[1]))
         for side, whole, found in zip(wanted, size, placement.canvas, strict=True):
             assert found == 1 or abs(found - side / scale) <= 0.5 + 1e-6
             assert found <= whole
         assert placement.canvas[0] == size[0] or placement.canvas[1] == size[1]
-    # The part that is kept has the canvas's shape and spans the picture one way.
+    # The part that is kept has the shape of the canvas and spans the picture in one direction.
     assert (right - left) * placement.canvas[1] == pytest.approx(
         (bottom - top) * placement.canvas[0], rel=1e-9
     )
@@ -446,7 +442,7 @@ def test_cover_keeps_the_largest_part_of_the_right_shape_at_the_right_place(
 def _lies_at(
     gravity: Gravity, before: tuple[float, float], behind: tuple[float, float], slack: float
 ) -> None:
-    """What is free at the left and top, at the right and bottom, is as `gravity` says."""
+    """Check that the free space on the left and top, right and bottom agrees with `gravity`."""
     near = 1e-6
     ends = (("west", "east"), ("north", "south"))
     for (first, last), ahead, after in zip(ends, before, behind, strict=True):
@@ -461,7 +457,7 @@ def _lies_at(
 @pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, percent=st.floats(0.01, 400), enlarge=st.booleans())
-def test_a_share_scales_both_sides(size: Size, percent: float, enlarge: bool) -> None:
+def test_percentage_scales_both_sides(size: Size, percent: float, enlarge: bool) -> None:
     scaled = place(size, SizeSpec(percent=percent), enlarge=enlarge).scaled
     scale = Fraction(percent) / 100
     if not enlarge:
@@ -495,7 +491,7 @@ def test_megapixels_are_an_area_of_the_same_shape(
 @pytest.mark.slow
 @PROPERTY
 @given(size=SIZES, wanted=WANTED, fit=ANY_FIT, gravity=ANY_GRAVITY, enlarge=st.booleans())
-def test_what_the_decoder_is_asked_for_is_enough_and_no_more_than_there_is(
+def test_decoder_is_asked_for_enough_and_no_more_than_exists(
     size: Size, wanted: Size, fit: Fit, gravity: Gravity, enlarge: bool
 ) -> None:
     resize = Resize(SizeSpec(*wanted), fit, enlarge, gravity)
@@ -510,7 +506,7 @@ def test_what_the_decoder_is_asked_for_is_enough_and_no_more_than_there_is(
 
 
 @pytest.mark.parametrize("word", ["101%", "100.5%", "400%"])
-def test_a_share_of_more_than_all_needs_enlarge(word: str) -> None:
+def test_more_than_100_percent_needs_enlarge(word: str) -> None:
     with pytest.raises(UsageError, match="--enlarge"):
         Resize(SizeSpec.parse(word))
     assert Resize(SizeSpec.parse(word), enlarge=True).output_size((1000, 200))[0] > 1000

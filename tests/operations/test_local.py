@@ -49,14 +49,14 @@ NEUTRAL: Final = {
 }
 
 NEAR: Final = NEAREST + 0.002
-"""Levels: a base of 255 has 24 bits, and is the difference of what is as large."""
+"""Levels: a base of 255 has 24 bits, and is a difference of values as large."""
 
 
 # The definition
 
 
 def _averages(length: int, step: int) -> Floats:
-    """From pixels to the means of cells; the last one may have fewer."""
+    """From pixels to the means of cells; the last cell may have fewer pixels."""
     cells = np.arange(length) // step
     matrix: Floats = (np.arange(cells[-1] + 1)[:, None] == cells).astype(np.float64)
     matrix /= matrix.sum(axis=1, keepdims=True)
@@ -64,7 +64,7 @@ def _averages(length: int, step: int) -> Floats:
 
 
 def _windows(length: int, reach: int) -> Floats:
-    """From cells to the means of those around each."""
+    """From cells to the means of their neighbourhoods."""
     apart = np.abs(np.subtract.outer(np.arange(length), np.arange(length)))
     near = (apart <= reach).astype(np.float64)
     near /= near.sum(axis=1, keepdims=True)
@@ -72,7 +72,7 @@ def _windows(length: int, reach: int) -> Floats:
 
 
 def _between(length: int, cells: int, step: int) -> Floats:
-    """From cells, whose middles are `step` pixels apart, to pixels."""
+    """From cells, whose centres are `step` pixels apart, to pixels."""
     middles = (np.arange(cells) + 0.5) * step - 0.5
     return np.stack(
         [np.interp(np.arange(length), middles, row) for row in np.eye(cells)], axis=1
@@ -142,7 +142,7 @@ def _wide(mode: str, width: int, height: int) -> Picture:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("words", WORDS)
-def test_as_defined(words: str, mode: str) -> None:
+def test_matches_the_definition(words: str, mode: str) -> None:
     """Cells of one pixel and, with the largest radius, of two."""
     _hold(parse(words), picture_of(mode))
 
@@ -150,8 +150,8 @@ def test_as_defined(words: str, mode: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("words", WORDS)
-def test_as_defined_with_larger_cells(words: str, mode: str) -> None:
-    """Up to ten pixels, the last one cut off; several strips and blocks, the last one shorter."""
+def test_matches_the_definition_with_larger_cells(words: str, mode: str) -> None:
+    """Up to ten pixels, the last one partial; several strips and blocks, the last one shorter."""
     _hold(parse(words), _wide(mode, 417, 303))
 
 
@@ -161,7 +161,7 @@ SHAPES: Final = [(1, 1), (1, 2), (2, 1), (1, 90), (90, 1), (2, 203), (5, 4), (19
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_of_any_shape(shape: tuple[int, int], mode: str) -> None:
+def test_any_shape_works(shape: tuple[int, int], mode: str) -> None:
     for words in ("clarity:amount=1", "shadows-highlights:shadows=1,radius=10"):
         _hold(parse(words), _wide(mode, *shape))
 
@@ -174,8 +174,8 @@ def test_strips_of_any_height_leave_no_seams(rows: int, monkeypatch: pytest.Monk
     _hold(ShadowsHighlights(1.0, 1.0, 10.0), picture_of("RGB"))
 
 
-def test_a_tall_strip_of_pixels_takes_little_memory() -> None:
-    """Interpolation is by matrices, which must not grow with the height."""
+def test_tall_strip_of_pixels_takes_little_memory() -> None:
+    """Interpolation uses matrices, which must not grow with the height."""
     picture = _wide("L", 1, 30_000)
     Clarity().apply(picture)
     tracemalloc.start()
@@ -200,7 +200,7 @@ def test_products_are_small_enough_for_a_single_thread(monkeypatch: pytest.Monke
     assert max(sizes) <= 2**18
 
 
-# What that means for pictures
+# Effects on pictures
 
 
 def _flat(level: int) -> Picture:
@@ -217,7 +217,7 @@ def test_clarity_leaves_flat_pictures_alone() -> None:
 @pytest.mark.parametrize("shadows", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("highlights", [0.0, 0.5, 1.0])
 def test_brighter_bases_stay_brighter(shadows: float, highlights: float) -> None:
-    """From black, which stays, to white, which stays: as a curve of flat pictures."""
+    """From black, which is fixed, to white, which is fixed: as a curve of flat pictures."""
     operation = ShadowsHighlights(shadows, highlights)
     levels = [planes_of(operation.apply(_flat(level)).image)[0, 0, 0] for level in range(256)]
     assert (levels[0], levels[255]) == (0, 255)
@@ -228,7 +228,7 @@ def test_brighter_bases_stay_brighter(shadows: float, highlights: float) -> None
         assert 200 - levels[200] > 20 * highlights > 40 - levels[40] >= 0
 
 
-def test_a_positive_amount_gives_contrast_and_a_negative_one_takes_it() -> None:
+def test_positive_amount_adds_contrast_and_negative_removes_it() -> None:
     """A wave of ±6 levels around the middle, far smaller than what counts as an edge."""
     wave = 128 + 6 * np.sin(np.arange(400) / 400 * 2 * np.pi * 40)
     pixels = np.broadcast_to(np.rint(wave).astype(np.uint8)[None, :, None], (50, 400, 1))
@@ -263,8 +263,8 @@ def test_clarity_fades_out_towards_black_and_white() -> None:
         ("shadows-highlights:shadows=1,highlights=1", 12),
     ],
 )
-def test_an_edge_gets_hardly_a_halo(words: str, most: int) -> None:
-    """Of a step of 130 levels, what is beside it is little darker or brighter than far from it.
+def test_edge_gets_hardly_any_halo(words: str, most: int) -> None:
+    """At a step of 130 levels, its surroundings are hardly darker or brighter than far away.
 
     An unsharp mask with the amount of the first two would add 19 and 97 levels.
     """
@@ -278,7 +278,7 @@ def test_an_edge_gets_hardly_a_halo(words: str, most: int) -> None:
 
 
 def test_shadows_keep_their_texture() -> None:
-    """It is multiplied as its surroundings are: a tone curve alone would flatten it."""
+    """It is multiplied like its surroundings; a tone curve alone would flatten it."""
     chance = np.random.RandomState(3)
     pixels = np.rint(50 + chance.normal(0, 4, (90, 120, 1))).astype(np.uint8)
     after = planes_of(ShadowsHighlights(1.0, 0.0).apply(Picture.of(image_of("L", pixels))).image)
@@ -295,8 +295,8 @@ def test_colours_keep_their_ratios() -> None:
     assert green / blue == pytest.approx(2, abs=0.06)
 
 
-def test_a_light_in_the_dark_keeps_its_colour() -> None:
-    """Its brightest channel gets to 255 at most, and takes the others with it."""
+def test_light_in_the_dark_keeps_its_colour() -> None:
+    """Its brightest channel reaches 255 at most, and takes the others with it."""
     pixels = np.full((40, 40, 3), 8, np.uint8)
     pixels[20, 20] = (240, 120, 60)
     after = planes_of(ShadowsHighlights(1.0, 0.0).apply(Picture.of(image_of("RGB", pixels))).image)
@@ -304,7 +304,7 @@ def test_a_light_in_the_dark_keeps_its_colour() -> None:
 
 
 @pytest.mark.parametrize("words", [words for words in WORDS if "radius=1," not in words])
-def test_a_grey_picture_in_colour_stays_grey(words: str) -> None:
+def test_grey_picture_in_rgb_stays_grey(words: str) -> None:
     picture = picture_of("L")
     after = parse(words).apply(Picture.of(picture.image.convert("RGB")))
     alone = parse(words).apply(picture)
@@ -312,8 +312,8 @@ def test_a_grey_picture_in_colour_stays_grey(words: str) -> None:
     assert after.image == alone.image.convert("RGB")
 
 
-def test_the_same_is_seen_on_a_picture_that_was_shrunk_before() -> None:
-    """So that a decoder may shrink: the same as far as eyes see, a bit over a level."""
+def test_shrinking_first_looks_the_same() -> None:
+    """So that a decoder may shrink: the same to the eye, a bit over a level."""
     levels = levels_of_all_kinds(3, 960, 640)
     levels[:160] = levels[160:320]
     image = image_of("RGB", levels)
@@ -327,8 +327,8 @@ def test_the_same_is_seen_on_a_picture_that_was_shrunk_before() -> None:
         assert np.sqrt(np.mean((after - before) ** 2)) < 1.2
 
 
-def test_cells_show_what_every_pixel_would() -> None:
-    """The base of means differs from the plain guided filter by less than eyes see."""
+def test_cells_look_like_per_pixel_filtering() -> None:
+    """The base from means differs from the plain guided filter by less than eyes see."""
     with Image.open(ROOT / "sample_images" / "mountains.jpg") as photo:
         image = photo.convert("L").resize((480, 320))
     grey = planes_of(image)[:, :, 0] / 255
@@ -341,7 +341,7 @@ def test_cells_show_what_every_pixel_would() -> None:
 # As every operation
 
 
-def test_alpha_is_neither_looked_at_nor_changed() -> None:
+def test_alpha_is_neither_used_nor_changed() -> None:
     for words in ("clarity:amount=1", "shadows-highlights:shadows=1"):
         seen = parse(words).apply(picture_of("RGBA")).image
         opaque = picture_of("RGBA").image
@@ -351,7 +351,7 @@ def test_alpha_is_neither_looked_at_nor_changed() -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_16_bits_and_inks_are_converted_first(words: str) -> None:
+def test_16_bits_and_cmyk_are_converted_first(words: str) -> None:
     grey = picture_of("L").image
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     after = parse(words).apply(Picture.of(deep))
@@ -362,7 +362,7 @@ def test_16_bits_and_inks_are_converted_first(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_the_profile_and_the_area_stay(words: str) -> None:
+def test_profile_and_area_are_kept(words: str) -> None:
     profile = pictures.wide_gamut_profile()
     after = parse(words).apply(picture_of("RGB", profile))
     assert (after.icc, after.area) == (profile, (0, 0, 83, 61))

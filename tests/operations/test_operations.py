@@ -1,6 +1,6 @@
 """Every registered operation against float64 NumPy written from its documented definition.
 
-A new operation needs a row in TONE, or, if it looks at more than colours, tests of its own.
+A new operation needs a row in TONE, or, if it depends on more than colours, tests of its own.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ TONE: Final = (
     Row("saturation:amount=10", _saturation(10)),
 )
 
-# Parameters with which an operation changes nothing; None where there are none.
+# Settings with which an operation changes nothing; None if there are none.
 NEUTRAL: Final = {
     "autocontrast": None,
     "brightness": "brightness:amount=1",
@@ -139,14 +139,12 @@ WORDS: Final = tuple(row.words for row in TONE)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("row", TONE, ids=lambda row: row.words)
-def test_a_tone_operation_does_what_its_definition_says_and_leaves_alpha_alone(
-    row: Row, mode: str
-) -> None:
+def test_tone_operation_matches_its_definition_and_keeps_alpha(row: Row, mode: str) -> None:
     check(row, mode)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_grayscale_leaves_a_grey_picture_as_it_is(mode: str) -> None:
+def test_grayscale_leaves_a_grey_picture_unchanged(mode: str) -> None:
     picture = picture_of(mode)
     assert parse("grayscale").apply(picture) is picture
 
@@ -159,15 +157,13 @@ def test_grayscale_leaves_a_grey_picture_as_it_is(mode: str) -> None:
         (10, [0, 0, 20, 59, 78, 118, 157, 216, 255, 255]),
     ],
 )
-def test_autocontrast_clips_just_the_share_that_is_allowed(
-    cutoff: int, stretched: list[int]
-) -> None:
+def test_autocontrast_clips_exactly_the_allowed_share(cutoff: int, stretched: list[int]) -> None:
     pixels = np.array([[0], [40], [50], [70], [80], [100], [120], [150], [170], [200]], np.uint8)
     after = parse(f"autocontrast:cutoff={cutoff}").apply(Picture.of(image_of("L", pixels[None])))
     assert planes_of(after.image).ravel().tolist() == stretched
 
 
-def test_autocontrast_leaves_a_picture_alone_that_has_all_levels_or_only_one() -> None:
+def test_autocontrast_leaves_full_range_and_flat_pictures_alone() -> None:
     every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     flat = np.full((16, 16, 1), 77, np.uint8)
     for pixels in (every, flat):
@@ -180,18 +176,18 @@ def test_autocontrast_leaves_a_picture_alone_that_has_all_levels_or_only_one() -
     [row for row in TONE if row.name not in ("grayscale", "saturation")],
     ids=lambda r: r.words,
 )
-def test_sixteen_bit_grey_is_worked_on_in_eight_bits_with_a_notice(row: Row) -> None:
+def test_16_bit_grey_is_processed_in_8_bits_with_a_warning(row: Row) -> None:
     check_depth_reduced(row.words, row.reference)
 
 
 @pytest.mark.parametrize("words", ["grayscale", "saturation", "saturation:amount=0"])
-def test_sixteen_bit_grey_keeps_its_depth_where_there_is_nothing_to_do(words: str) -> None:
+def test_16_bit_grey_keeps_its_depth_if_nothing_is_done(words: str) -> None:
     picture = sixteen_bits()
     assert parse(words).apply(picture) is picture
 
 
 @pytest.mark.parametrize("row", TONE, ids=lambda row: row.words)
-def test_cmyk_is_worked_on_in_rgb(row: Row) -> None:
+def test_cmyk_is_processed_in_rgb(row: Row) -> None:
     inks = levels_of_all_kinds(4)
     after = parse(row.words).apply(Picture.of(image_of("CMYK", inks)))
     paper = 255 - inks.astype(np.float64)
@@ -264,7 +260,7 @@ def _said_in_srgb(colours: Floats) -> Floats:
     [row for row in TONE if row.to_srgb],
     ids=lambda r: r.words,
 )
-def test_what_is_defined_in_srgb_converts_a_wide_gamut_picture_and_drops_its_profile(
+def test_operation_defined_in_srgb_converts_wide_gamut_and_drops_the_profile(
     row: Row, mode: str
 ) -> None:
     picture = picture_of(mode, _wide_gamut())
@@ -276,7 +272,7 @@ def test_what_is_defined_in_srgb_converts_a_wide_gamut_picture_and_drops_its_pro
     difference = np.abs(found[:, :, : expected.shape[2]] - expected)
     # LittleCMS works with 8 bits and a table for the curves, hence the second level.
     assert difference.max() <= 2
-    # The same numbers taken as sRGB are far away from that.
+    # The same numbers taken as sRGB are far from that.
     naive = np.clip(row.reference(before[:, :, :3]), 0, 255)
     assert np.abs(naive - expected).max() > 10
     if mode == "RGBA":
@@ -324,7 +320,7 @@ def test_sepia_converts_a_grey_picture_from_its_own_profile() -> None:
         ("grayscale", "grayscale", {}),
     ],
 )
-def test_words_become_an_operation(words: str, kind: str, values: dict[str, object]) -> None:
+def test_text_is_parsed_into_an_operation(words: str, kind: str, values: dict[str, object]) -> None:
     operation = parse(words)
     assert type(operation) is names()[kind]
     assert {key: getattr(operation, key) for key in values} == values
@@ -355,13 +351,11 @@ def test_words_become_an_operation(words: str, kind: str, values: dict[str, obje
         ("autocontrast:channels=maybe", ["autocontrast: channels", "'maybe'", "yes or no"]),
     ],
 )
-def test_a_wrong_word_is_refused_with_what_was_found_and_what_was_expected(
-    words: str, parts: list[str]
-) -> None:
+def test_invalid_text_is_refused_with_found_and_expected(words: str, parts: list[str]) -> None:
     check_refused(words, parts)
 
 
-def test_operations_are_listed_by_name_in_order() -> None:
+def test_operations_are_listed_by_name() -> None:
     assert list(names()) == sorted(names())
     assert all(kind.name == name for name, kind in names().items())
 
@@ -370,7 +364,7 @@ def test_two_operations_of_one_name_are_refused() -> None:
     class Other(Sharpen):
         """Something else under the same name."""
 
-    with pytest.raises(ValueError, match="two operations called sharpen"):
+    with pytest.raises(ValueError, match="two operations are called sharpen"):
         register(Other)
     assert names()["sharpen"] is Sharpen
 
@@ -390,7 +384,7 @@ def declared(default: Any, **words: Any) -> Parameter:
         (declared("soft", choices=("soft", "hard")), "hard", "hard"),
     ],
 )
-def test_a_word_is_read_as_the_kind_of_its_default(
+def test_value_is_parsed_by_the_type_of_its_default(
     setting: Parameter, word: str, value: object
 ) -> None:
     read = setting.read("here", word)
@@ -409,7 +403,7 @@ def test_a_word_is_read_as_the_kind_of_its_default(
         (declared("soft", choices=("soft", "hard")), "medium", "one of soft, hard"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_refused_with_what_is(
+def test_invalid_value_is_refused_with_the_allowed_ones(
     setting: Parameter, word: str, expected: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -418,7 +412,7 @@ def test_a_value_that_is_not_allowed_is_refused_with_what_is(
     assert f"expected {expected}" in str(caught.value)
 
 
-def test_a_new_operation_needs_its_class_and_nothing_else() -> None:
+def test_new_operation_needs_only_its_class() -> None:
     @dataclass(frozen=True, slots=True)
     class Twice(Operation):
         """Nothing, twice."""
@@ -442,7 +436,7 @@ def test_a_new_operation_needs_its_class_and_nothing_else() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Odd(PointOperation):
-    """A point operation of somebody who made a mistake."""
+    """A buggy point operation."""
 
     name = "odd"
     made: Any = None
@@ -457,7 +451,7 @@ def _raises(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Blind(PointOperation):
-    """One that cannot see."""
+    """One that does not look at the picture."""
 
     name = "blind"
     measures = True
@@ -477,19 +471,19 @@ class Empty(PointOperation):
     ("odd", "message"),
     [
         (Odd(_raises), "odd: OverflowError: too much"),
-        (Odd(lambda value: math.nan), "odd: ValueError: a level became no number (NaN)"),
-        (Odd(lambda value: value or math.nan), "odd: ValueError: a level became no number (NaN)"),
+        (Odd(lambda value: math.nan), "odd: ValueError: a level became NaN"),
+        (Odd(lambda value: value or math.nan), "odd: ValueError: a level became NaN"),
         (Odd(lambda value: None), "odd: TypeError: must be real number, not NoneType"),
         (Empty(), "empty: TypeError: Empty has neither `level` nor `curves`"),
         (Blind(), "blind: LookupError: nothing to see"),
     ],
 )
-def test_a_mistake_in_one_of_several_point_operations_is_told_by_its_name(
+def test_bug_in_one_of_several_point_operations_is_reported_by_its_name(
     odd: PointOperation, message: str
 ) -> None:
     failure = Failure("operate", odd.name, message)
     for others in ((odd,), (odd, parse("invert")), (parse("gamma"), odd, parse("invert"))):
-        # What looks at the picture starts over, so the mistake is always in the last one.
+        # Operations that look at the picture start over, so the bug is always in the last one.
         *before, last = joined(others)
         assert len(before) == (odd.measures and others[0] is not odd)
         with pytest.raises(PictureError) as caught:
@@ -497,12 +491,12 @@ def test_a_mistake_in_one_of_several_point_operations_is_told_by_its_name(
         assert caught.value.failure == failure
     run = joined((odd, parse("invert")))[0]
     if odd.measures:
-        # So it is for the first frame of an animation.
+        # This is what happens for the first frame of an animation.
         with pytest.raises(PictureError, match="nothing to see"):
             run.settled(picture_of("RGB"))
 
 
-def test_what_is_beyond_black_and_white_is_clipped_and_no_mistake() -> None:
+def test_values_beyond_black_and_white_are_clipped_without_error() -> None:
     for level, expected in ((math.inf, 255), (-math.inf, 0), (2.0, 255), (-1, 0)):
         after = Odd(lambda value, level=level: level).apply(picture_of("L"))
         assert after.image.getextrema() == (expected, expected)
@@ -517,7 +511,7 @@ def deep(channels: int) -> Deep:
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
-def test_grey_of_16_bits_is_their_luma(channels: int) -> None:
+def test_grey_of_16_bits_is_its_luma(channels: int) -> None:
     pixels = deep(channels)
     after = parse("grayscale").apply(Picture(pixels, "png", (11, 9), (0, 0, 11, 9)))
     assert after.mode == ("I;16" if channels == 3 else "LA;16")

@@ -1,4 +1,4 @@
-"""Watermarks and text, against float64 NumPy."""
+"""Watermarks and text against float64 NumPy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NEUTRAL: Final = {
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_sixteen_bits_and_inks_are_worked_on_in_eight_bits_and_light(words: str) -> None:
+def test_16_bits_and_cmyk_are_processed_in_8_bits_rgb(words: str) -> None:
     fine = levels_of_all_kinds(1).astype(np.uint16) * 257
     after = applied(words, named(Picture.of(Image.fromarray(fine[..., 0]))))
     plainly = applied(words, named(Picture.of(image_of("L", levels_of_all_kinds(1)))))
@@ -88,7 +88,7 @@ def test_sixteen_bits_and_inks_are_worked_on_in_eight_bits_and_light(words: str)
         ("text:size=0", "text: size: found '0', expected a number from 0.5 to 50 %"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(words: str, message: str) -> None:
+def test_invalid_settings_are_refused(words: str, message: str) -> None:
     files = {"logo": LOGO, "own": Path(__file__)}
     for key, path in files.items():
         words = words.replace(f"{{{key}}}", str(path))
@@ -98,7 +98,7 @@ def test_settings_that_make_no_sense_are_refused(words: str, message: str) -> No
 
 
 @pytest.mark.parametrize("words", [f"{WORDS[0]},scale=50,opacity=1", "text:text={stem},size=20"])
-def test_each_frame_of_an_animation_gets_it(tmp_path: Path, words: str) -> None:
+def test_every_frame_of_an_animation_gets_it(tmp_path: Path, words: str) -> None:
     frames = [Image.new("L", (80, 60), level) for level in (60, 110, 160)]
     data = pictures.saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
     (tmp_path / "photo.gif").write_bytes(data)
@@ -126,19 +126,19 @@ def mark_of(folder: Path, mode: str = "RGBA", size: tuple[int, int] = (25, 18)) 
 
 
 def on_page(mark: Floats, left: int, top: int, size: tuple[int, int] = (83, 61)) -> Floats:
-    """A layer as large as the picture, with the mark at a place and nothing around it."""
+    """A layer as large as the picture, with the mark in place and nothing around it."""
     page = np.zeros((size[1], size[0], mark.shape[2]))
     page[top : top + mark.shape[0], left : left + mark.shape[1]] = mark
     return page
 
 
-# 30 % of 83 pixels are the 25 of the mark, so it is not resampled; 10 % of 61 are a margin of 6.
+# 30 % of 83 pixels are the 25 of the mark, so it is not resampled; 10 % of 61 is a margin of 6.
 AS_IT_IS: Final = "scale=30,margin=10"
 
 
 @pytest.mark.parametrize("opacity", [0.5, 1, 0.3])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_mark_is_laid_over_the_picture(tmp_path: Path, mode: str, opacity: float) -> None:
+def test_mark_is_composited_over_the_picture(tmp_path: Path, mode: str, opacity: float) -> None:
     grey = mode in ("L", "LA")
     path = mark_of(tmp_path, "LA" if grey else "RGBA")
     picture = picture_of(mode)
@@ -148,13 +148,13 @@ def test_a_mark_is_laid_over_the_picture(tmp_path: Path, mode: str, opacity: flo
     assert after.mode == mode
     check_laid(picture, after, page[..., :-1], in_8_bits(page[..., -1:], opacity))
     if not picture.has_alpha:
-        # Opacity in whole levels costs half a level more, at most.
+        # Opacity in whole levels costs half a level more at most.
         exact, _ = over(planes_of(picture.image), page[..., :-1], page[..., -1:] / 255 * opacity)
         assert np.abs(planes_of(after.image) - exact).max() <= 1
 
 
 @pytest.mark.parametrize("gravity", GRAVITIES)
-def test_a_mark_lies_where_gravity_and_margin_say(tmp_path: Path, gravity: str) -> None:
+def test_mark_is_placed_by_gravity_and_margin(tmp_path: Path, gravity: str) -> None:
     path = mark_of(tmp_path, "RGB")
     picture = picture_of("RGB")
     words = f"watermark:file={path},{AS_IT_IS},opacity=1,gravity={gravity}"
@@ -174,7 +174,7 @@ def covered(words: str, size: tuple[int, int]) -> tuple[int, int, int, int]:
     return box
 
 
-def test_a_mark_is_as_large_on_a_portrait_as_on_a_landscape(tmp_path: Path) -> None:
+def test_mark_has_the_same_size_on_portrait_and_landscape(tmp_path: Path) -> None:
     path = tmp_path / "white.png"
     Image.new("RGB", (40, 20), "white").save(path)
     words = f"watermark:file={path},gravity=northwest"
@@ -184,7 +184,7 @@ def test_a_mark_is_as_large_on_a_portrait_as_on_a_landscape(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (600, 60), (60, 600)])
-def test_a_mark_that_is_too_large_is_made_to_fit(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_oversized_mark_is_shrunk_to_fit(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "white.png"
     Image.new("L", (30, 20), 255).save(path)
     left, top, right, bottom = covered(f"watermark:file={path},scale=100,margin=10", size)
@@ -193,8 +193,8 @@ def test_a_mark_that_is_too_large_is_made_to_fit(tmp_path: Path, size: tuple[int
     assert (right - left) / (bottom - top) == pytest.approx(1.5, rel=0.02)
 
 
-def test_a_scaled_mark_keeps_the_colours_of_its_edges(tmp_path: Path) -> None:
-    """What is transparent is green here; nothing of that may show."""
+def test_scaled_mark_keeps_the_colours_of_its_edges(tmp_path: Path) -> None:
+    """Transparent pixels are green here; none of that may show."""
     path = tmp_path / "mark.png"
     mark = np.zeros((60, 60, 4), np.uint8)
     mark[:] = (0, 255, 0, 0)
@@ -208,12 +208,12 @@ def test_a_scaled_mark_keeps_the_colours_of_its_edges(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_tiles_cover_all_of_the_picture_in_rows_set_off_by_half(tmp_path: Path, mode: str) -> None:
+def test_tiles_cover_the_picture_in_rows_offset_by_half(tmp_path: Path, mode: str) -> None:
     path = mark_of(tmp_path, "RGB")
     picture = picture_of(mode)
     words = f"watermark:file={path},{AS_IT_IS},tile=yes,opacity=0.4"
     mark = np.dstack([planes_of(Image.open(path)), np.full((18, 25), 255.0)])
-    # Around a mark in the centre, each 25 x 18 pixels and 6 between them.
+    # Around a mark in the centre, each 25 x 18 pixels with 6 between them.
     page = np.zeros((61 + 400, 83 + 400, 4))
     for row, column in itertools.product(range(-6, 7), range(-5, 6)):
         left = 200 + (83 - 25) // 2 + 31 * column + (15 if row % 2 else 0)
@@ -223,7 +223,7 @@ def test_tiles_cover_all_of_the_picture_in_rows_set_off_by_half(tmp_path: Path, 
     check_laid(picture, applied(words, picture), page[..., :3], in_8_bits(page[..., 3:], 0.4))
 
 
-def test_a_mark_has_its_colours_in_the_profile_of_the_picture(tmp_path: Path) -> None:
+def test_mark_is_converted_to_the_profile_of_the_picture(tmp_path: Path) -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     wide = pictures.wide_gamut_profile()
     red = (200, 40, 30)
@@ -241,13 +241,13 @@ def test_a_mark_has_its_colours_in_the_profile_of_the_picture(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("icc", [None, pictures.grey_profile()])
-def test_on_a_grey_picture_a_mark_is_as_light_in_grey(tmp_path: Path, icc: bytes | None) -> None:
+def test_mark_on_a_grey_picture_keeps_its_lightness(tmp_path: Path, icc: bytes | None) -> None:
     path = tmp_path / "red.png"
     Image.new("RGB", (9, 9), (200, 40, 30)).save(path)
     picture = Picture.of(Image.new("L", (60, 60), 255), icc=icc)
     after = applied(f"watermark:file={path},gravity=center,opacity=1", picture)
     light = [((part / 255 + 0.055) / 1.055) ** 2.4 for part in (200, 40, 30)]
-    # Of sRGB's primaries as profiles have them, adapted to D50.
+    # sRGB's primaries as profiles have them, adapted to D50.
     luminance = 0.2225 * light[0] + 0.7169 * light[1] + 0.0606 * light[2]
     level = 255 * (1.055 * luminance ** (1 / 2.4) - 0.055)
     assert after.mode == "L"
@@ -257,7 +257,7 @@ def test_on_a_grey_picture_a_mark_is_as_light_in_grey(tmp_path: Path, icc: bytes
         assert abs(planes_of(after.image)[30, 30, 0] - level) > 3
 
 
-def test_a_broken_profile_of_the_picture_does_not_matter(tmp_path: Path) -> None:
+def test_broken_profile_of_the_picture_does_not_matter(tmp_path: Path) -> None:
     path = mark_of(tmp_path)
     broken = bytearray(pictures.wide_gamut_profile())
     broken[200:] = bytes(len(broken) - 200)
@@ -266,7 +266,7 @@ def test_a_broken_profile_of_the_picture_does_not_matter(tmp_path: Path) -> None
     assert after.image.tobytes() == applied(words, picture_of("RGB")).image.tobytes()
 
 
-def test_marks_may_be_of_any_kind_of_picture(tmp_path: Path) -> None:
+def test_marks_may_have_any_mode_and_orientation(tmp_path: Path) -> None:
     scene = Image.fromarray(pictures.scene(50, 50))
     keyed = Image.new("P", (50, 50))
     keyed.putpalette([0, 0, 0, 200, 30, 40])
@@ -296,12 +296,12 @@ def test_marks_may_be_of_any_kind_of_picture(tmp_path: Path) -> None:
     assert found["keyed.png"][28, 28].tolist() == [9, 9, 9]
     assert found["fine.png"][50, 50].tolist() == [round(40_000 / 257)] * 3
     assert np.array_equal(found["lossless.webp"][25:75, 25:75], planes_of(scene))
-    # It is upright: as high as 50 pixels are wide, with what was left above.
+    # It is upright: as high as 50 pixels are wide, at the top what was on the left.
     assert found["turned.jpg"][30, 50].max() < 30
     assert found["turned.jpg"][70, 50].min() > 230
 
 
-def test_a_mark_that_is_cut_short_is_named(tmp_path: Path) -> None:
+def test_truncated_mark_is_named(tmp_path: Path) -> None:
     path = tmp_path / "half.png"
     data = pictures.saved(pictures.scene(50, 50), "PNG")
     path.write_bytes(data[: len(data) // 2])

@@ -1,4 +1,4 @@
-"""Pictures are resized, padded and cut as their placement says."""
+"""Pictures are resized, padded and cut according to their placement."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _quarters(width: int, height: int) -> Picture:
 
 
 def _smooth(width: int, height: int, wave: float) -> Floats:
-    """Waves of `wave` pixels across and down, each channel shifted against the others."""
+    """Waves of `wave` pixels in both directions, each channel shifted against the others."""
     x, y, band = np.arange(width)[:, None], np.arange(height)[:, None], np.arange(3)[None, :]
     across = 55 * np.sin(x * 2 * np.pi / wave + band)
     down = 50 * np.sin(y * 2.2 * np.pi / wave + 2 * band)
@@ -100,7 +100,7 @@ def test_cover_keeps_the_part_that_gravity_points_to(
     ("size", "word", "result"),
     [((301, 200), "100", (100, 66)), ((200, 301), "100", (66, 100)), ((211, 157), "40%", (84, 63))],
 )
-def test_a_picture_is_resampled_whole(size: Size, word: str, result: Size) -> None:
+def test_whole_picture_is_resampled(size: Size, word: str, result: Size) -> None:
     pixels = np.rint(_smooth(*size, wave=40))
     after = Resize(SizeSpec.parse(word)).apply(Picture.of(Image.fromarray(pixels.astype(np.uint8))))
     assert after.image.size == after.full_size == result
@@ -110,7 +110,7 @@ def test_a_picture_is_resampled_whole(size: Size, word: str, result: Size) -> No
 
 
 @pytest.mark.parametrize("kernel", [kernel for kernel in KERNELS if kernel != "nearest"])
-def test_the_asked_kernel_is_used(kernel: str) -> None:
+def test_requested_kernel_is_used(kernel: str) -> None:
     pixels = np.random.RandomState(2).randint(40, 200, (61, 91, 3)).astype(np.uint8)
     resize = Resize(SizeSpec(31, 21), "exact", kernel=kernel)  # type: ignore[arg-type]
     found = planes(resize.apply(Picture.of(Image.fromarray(pixels))).image)
@@ -123,13 +123,13 @@ def test_the_asked_kernel_is_used(kernel: str) -> None:
     assert min(errors.values()) > 0.5
 
 
-def test_a_picture_that_is_small_enough_keeps_its_very_pixels() -> None:
+def test_small_enough_picture_keeps_its_pixels() -> None:
     picture = _quarters(50, 40)
     assert Resize(SizeSpec(50, 40)).apply(picture).image is picture.image
     assert Resize(SizeSpec(1600, 1600)).apply(picture).image is picture.image
 
 
-def test_the_given_picture_is_not_changed() -> None:
+def test_given_picture_is_not_changed() -> None:
     picture = _quarters(120, 60)
     before = picture.image.tobytes()
     for fit in FITS:
@@ -147,9 +147,7 @@ def test_the_given_picture_is_not_changed() -> None:
         ("southeast", 0, 40),
     ],
 )
-def test_pad_fills_up_with_background_above_and_below(
-    gravity: Gravity, left: int, top: int
-) -> None:
+def test_pad_adds_background_above_and_below(gravity: Gravity, left: int, top: int) -> None:
     picture = Picture.of(_solid("RGB", (160, 80), RED))
     resize = Resize(SizeSpec(80, 80), "pad", gravity=gravity, background=(0, 0, 255, 255))
     expected = np.empty((80, 80, 3))
@@ -159,7 +157,7 @@ def test_pad_fills_up_with_background_above_and_below(
 
 
 @pytest.mark.parametrize(("gravity", "left"), [("west", 0), ("center", 20), ("northeast", 40)])
-def test_pad_fills_up_with_background_at_the_sides(gravity: Gravity, left: int) -> None:
+def test_pad_adds_background_at_the_sides(gravity: Gravity, left: int) -> None:
     picture = Picture.of(_solid("RGB", (80, 160), RED))
     resize = Resize(SizeSpec(80, 80), "pad", gravity=gravity)
     expected = np.full((80, 80, 3), 255.0)
@@ -180,13 +178,13 @@ def test_pad_fills_up_with_background_at_the_sides(gravity: Gravity, left: int) 
         ("RGB", (1, 2, 3), (7, 8, 9, 10), "RGBA", (1, 2, 3, 255), (7, 8, 9, 10)),
         ("RGBA", (1, 2, 3, 0), (7, 8, 9, 255), "RGBA", (1, 2, 3, 0), (7, 8, 9, 255)),
         ("RGBA", (1, 2, 3, 50), (0, 0, 0, 0), "RGBA", (1, 2, 3, 50), (0, 0, 0, 0)),
-        # As much black as there can be: 9 of 255 is its light, and 7/9 of that the red.
+        # As much black as possible: 9 of 255 is its light, and 7/9 of that the red.
         ("CMYK", (51, 0, 255, 102), (7, 8, 9, 255), "CMYK", (51, 0, 255, 102), (57, 28, 0, 246)),
         # (1 - 0.2) * (1 - 0.4) of 255
         ("CMYK", (51, 0, 255, 102), (7, 8, 9, 0), "RGBA", (122, 153, 0, 255), (7, 8, 9, 0)),
     ],
 )
-def test_pad_changes_the_mode_only_as_far_as_the_background_needs_it(
+def test_pad_changes_the_mode_only_as_far_as_the_background_needs(
     mode: str,
     colour: tuple[int, ...],
     background: Colour,
@@ -203,7 +201,7 @@ def test_pad_changes_the_mode_only_as_far_as_the_background_needs_it(
     assert np.array_equal(planes(after.image), expected)
 
 
-def test_pad_keeps_sixteen_bit_grey() -> None:
+def test_pad_keeps_16_bit_grey() -> None:
     picture = Picture.of(_solid("I;16", (40, 20), (12_345,)))
     after = Resize(SizeSpec(40, 40), "pad", background=(7, 7, 7, 255)).apply(picture)
     assert (after.image.mode, after.notices) == ("I;16", ())
@@ -212,7 +210,7 @@ def test_pad_keeps_sixteen_bit_grey() -> None:
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "I;16"])
-def test_pad_leaves_the_mode_alone_where_nothing_is_to_fill_up(mode: str) -> None:
+def test_pad_keeps_the_mode_if_there_is_nothing_to_fill(mode: str) -> None:
     colour = (9, 8, 7, 6) if mode == "CMYK" else (12_345,)
     picture = Picture.of(_solid(mode, (80, 40), colour))
     after = Resize(SizeSpec(40, 20), "pad").apply(picture)
@@ -235,10 +233,10 @@ def _grey_profile(gamma_in_256ths: int) -> bytes:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_a_grey_picture_on_a_coloured_background_is_converted_from_its_own_profile(
+def test_grey_picture_on_a_coloured_background_is_converted_from_its_own_profile(
     mode: str,
 ) -> None:
-    """Level 100 at gamma 1.8 is 0.1854 of the light, and that is level 119.4 of sRGB."""
+    """Level 100 at gamma 1.8 is 0.1854 of the light, which is level 119.4 of sRGB."""
     grey = _solid(mode, (40, 20), (100, 255)[: len(mode)])
     picture = Picture.of(grey, icc=_grey_profile(461))
     after = Resize(SizeSpec(40, 40), "pad", background=(255, 0, 0, 255)).apply(picture)
@@ -260,7 +258,7 @@ def test_a_grey_picture_on_a_coloured_background_is_converted_from_its_own_profi
     kernel=st.sampled_from(KERNELS),
     mode=st.sampled_from(["L", "LA", "RGB", "RGBA", "CMYK", "I;16"]),
 )
-def test_any_small_picture_comes_to_the_size_that_was_announced_and_keeps_its_one_colour(
+def test_any_small_picture_gets_the_announced_size_and_keeps_its_one_colour(
     size: Size, wanted: Size, fit: Fit, gravity: Gravity, enlarge: bool, kernel: str, mode: str
 ) -> None:
     colour = {"LA": (90, 255), "RGBA": (90, 90, 90, 255), "CMYK": (0, 0, 0, 165)}.get(
@@ -282,10 +280,10 @@ def test_any_small_picture_comes_to_the_size_that_was_announced_and_keeps_its_on
     assert found == {expected[after.image.mode]}
 
 
-# Pictures that were decoded small, or lie on their side
+# Pictures that were shrunk on load, or are stored rotated
 
 
-# From an upright picture to what a camera stores beside that orientation (CIPA DC-008).
+# From an upright picture to what a camera stores with that orientation (CIPA DC-008).
 STORED: Final[dict[int, Callable[[Floats], Floats]]] = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -330,7 +328,7 @@ def _camera_file(path: Path, orientation: int, wave: float) -> Floats:
         ),
     ],
 )
-def test_a_jpeg_decoded_small_gives_the_same_picture_as_one_decoded_in_full(
+def test_jpeg_shrunk_on_load_gives_the_same_picture_as_decoded_in_full(
     tmp_path: Path,
     word: str,
     fit: Fit,
@@ -349,7 +347,7 @@ def test_a_jpeg_decoded_small_gives_the_same_picture_as_one_decoded_in_full(
     picture = decode(str(path), needs(resize))
     if turned == "before":
         picture = picture.upright()
-    # It was indeed decoded small; without that this test would show nothing.
+    # It was indeed shrunk on load; otherwise this test would prove nothing.
     sides = (math.ceil(ODD_WIDTH / scale), math.ceil(ODD_HEIGHT / scale))
     assert sorted(picture.image.size) == sorted(sides)
     assert picture.full_size == (ODD_WIDTH, ODD_HEIGHT)
@@ -359,13 +357,13 @@ def test_a_jpeg_decoded_small_gives_the_same_picture_as_one_decoded_in_full(
     exact = convolved(full, result, "lanczos", box or (0, 0, ODD_WIDTH, ODD_HEIGHT))
     found = planes(after.image)
     assert rmse(found, exact) <= 2
-    # A shift would be seen best at the edges, where the last pixels are only half there.
+    # A shift would show most at the edges, where the last pixels are only half there.
     for edge in (np.s_[:4], np.s_[-4:], np.s_[:, :4], np.s_[:, -4:]):
         assert rmse(found[edge], exact[edge]) <= 3
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_a_picture_on_its_side_is_padded_upright(tmp_path: Path, orientation: int) -> None:
+def test_rotated_picture_is_padded_upright(tmp_path: Path, orientation: int) -> None:
     path = tmp_path / "camera.jpg"
     full = _camera_file(path, orientation, wave=100)
     resize = Resize(SizeSpec(100, 100), "pad", gravity="south", background=(0, 0, 0, 255))
@@ -378,12 +376,12 @@ def test_a_picture_on_its_side_is_padded_upright(tmp_path: Path, orientation: in
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_a_picture_on_its_side_is_turned_even_if_its_size_stays(orientation: int) -> None:
+def test_rotated_picture_is_turned_even_if_its_size_is_kept(orientation: int) -> None:
     upright = np.random.RandomState(4).randint(0, 256, (30, 50, 3)).astype(np.float64)
     stored = np.ascontiguousarray(STORED[orientation](upright)).astype(np.uint8)
     image = Image.fromarray(stored)
     picture = Picture(image, "jpeg", (50, 30), (0, 0, *image.size), orientation)
-    # With nothing to resample it is left as it is, for whoever needs it upright.
+    # With nothing to resample it is left alone, for whoever needs it upright.
     same = Resize(SizeSpec(50, 50)).apply(picture)
     assert same is picture
     for after in (same.upright(), Resize(SizeSpec(50, 30), "exact", True).apply(same.upright())):
@@ -391,7 +389,7 @@ def test_a_picture_on_its_side_is_turned_even_if_its_size_stays(orientation: int
         assert np.array_equal(planes(after.image), upright)
 
 
-def test_pictures_decoded_small_for_a_larger_output_serve_a_smaller_one_as_well(
+def test_picture_shrunk_on_load_for_a_larger_output_serves_a_smaller_one(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "camera.jpg"
@@ -402,7 +400,7 @@ def test_pictures_decoded_small_for_a_larger_output_serve_a_smaller_one_as_well(
     assert rmse(planes(after.image), exact) <= 2
 
 
-def test_every_kernel_and_fit_has_its_word() -> None:
+def test_every_kernel_and_fit_has_a_name() -> None:
     assert FITS == ("inside", "outside", "cover", "pad", "exact")
     assert set(KERNELS) == {
         *("lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Final
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -35,7 +35,7 @@ def scene_with(patch: NDArray[np.uint8], left: int, top: int, size: Size = (240,
 
 
 def textured() -> NDArray[np.uint8]:
-    """A checkerboard of greys, which has detail and no colour."""
+    """A checkerboard of greys, which has detail but no colour."""
     board = np.indices((40, 40)).sum(axis=0) // 5 % 2 * 120 + 60
     return np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
 
@@ -43,14 +43,14 @@ def textured() -> NDArray[np.uint8]:
 PATCHES: Final = {
     "texture": textured(),
     "colour": np.full((40, 40, 3), (40, 90, 200), np.uint8),
-    # As bright as what is around it.
+    # As bright as its surroundings.
     "skin": np.full((40, 40, 3), (160, 115, 95), np.uint8),
 }
 
 
 @pytest.mark.parametrize("patch", PATCHES)
 @pytest.mark.parametrize(("left", "top"), [(5, 60), (190, 20), (100, 115), (0, 0), (200, 120)])
-def test_what_draws_the_eye_is_found(patch: str, left: int, top: int) -> None:
+def test_salient_patch_is_found(patch: str, left: int, top: int) -> None:
     picture = scene_with(PATCHES[patch], left, top)
     box = kept_of("smart-crop:zoom=2", picture)
     assert box[0] - 2 <= left
@@ -60,7 +60,7 @@ def test_what_draws_the_eye_is_found(patch: str, left: int, top: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ALL_MODES)
-def test_it_is_found_in_every_mode(mode: str) -> None:
+def test_salient_patch_is_found_in_every_mode(mode: str) -> None:
     levels = np.asarray(scene_with(PATCHES["texture"], 180, 60).image)
     bands = {1: levels[..., :1], 2: levels[..., :2].copy(), 3: levels, 4: np.dstack([levels] * 2)}
     of_bands = bands[bands_of(mode)][..., : bands_of(mode)].copy()
@@ -72,7 +72,7 @@ def test_it_is_found_in_every_mode(mode: str) -> None:
     assert box == (80, 0, 240, 160)
 
 
-def test_what_cannot_be_seen_draws_no_eye() -> None:
+def test_transparent_pixels_are_ignored() -> None:
     left, right = scene_with(textured(), 20, 60), scene_with(textured(), 180, 60)
     both = np.where(np.arange(240)[:, None] < 120, np.asarray(left.image), np.asarray(right.image))
     alpha = np.where(np.arange(240) < 120, 0, 255)[None].repeat(160, axis=0)
@@ -80,14 +80,14 @@ def test_what_cannot_be_seen_draws_no_eye() -> None:
     assert kept_of("smart-crop", picture)[2] == 240
 
 
-def test_where_nothing_draws_the_eye_the_centre_is_kept() -> None:
+def test_centre_is_kept_if_nothing_stands_out() -> None:
     plain_one = Picture.of(Image.new("RGB", (241, 160), (90, 130, 70)))
     left, top, right, bottom = kept_of("smart-crop", plain_one)
     assert abs(left - 40.5) <= 2
     assert (top, right - left, bottom) == (0, 160, 160)
 
 
-def test_it_is_the_profile_that_tells_the_colours() -> None:
+def test_colours_are_judged_in_the_profile() -> None:
     """Levels that are grey in sRGB are colours where red is brighter than it seems."""
     levels = np.full((160, 240, 3), 128, np.uint8)
     levels[60:100, 180:220] = (128, 128, 40)
@@ -97,12 +97,12 @@ def test_it_is_the_profile_that_tells_the_colours() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_a_picture_on_its_side_and_shrunk_is_cut_as_the_whole_one_is(orientation: int) -> None:
+def test_rotated_and_shrunk_picture_is_cropped_like_the_whole_one(orientation: int) -> None:
     picture = Picture.of(Image.fromarray(pictures.scene(960, 640)))
     expected = kept_of("smart-crop:ratio=1:1,zoom=1.5", picture)
     upright = np.asarray(picture.image.reduce(4))
     stored = np.ascontiguousarray(pictures.stored(upright, orientation))
-    shrunk = dataclasses.replace(
+    shrunk = replace(
         Picture.of(Image.fromarray(stored)), full_size=(960, 640), orientation=orientation
     )
     found = kept_of("smart-crop:ratio=1:1,zoom=1.5", shrunk)
@@ -114,7 +114,7 @@ def test_a_picture_on_its_side_and_shrunk_is_cut_as_the_whole_one_is(orientation
 
 
 def attention_by_definition(levels: NDArray[np.uint8]) -> Floats:
-    """The module's words, pixel by pixel."""
+    """The module's definition, pixel by pixel."""
     height, width = levels.shape[:2]
     ycc = np.asarray(Image.fromarray(levels).convert("YCbCr"), np.float64)
     mean = ycc[..., 1:].mean(axis=(0, 1))
@@ -144,7 +144,7 @@ def attention_by_definition(levels: NDArray[np.uint8]) -> Floats:
     return np.sum([np.maximum(0, one - one.mean()) for one in measures], axis=0)  # type: ignore[no-any-return]
 
 
-def test_attention_is_as_it_is_defined() -> None:
+def test_attention_matches_its_definition() -> None:
     levels = pictures.scene(40, 30)
     levels[10:20, 5:15] = (224, 172, 140)
     levels[3:9, 25:33] = (200, 20, 30)
@@ -155,7 +155,7 @@ def test_attention_is_as_it_is_defined() -> None:
     assert attention.attention(clear).max() == 0
 
 
-def test_the_best_place_is_the_best_of_all() -> None:
+def test_best_position_is_the_best_of_all() -> None:
     drawn = np.random.RandomState(5).random_sample((30, 40)) ** 8
     drawn[12:15, 28:31] += 1
     share = 0.5, 0.6
@@ -196,7 +196,7 @@ def around_thirds(length: int) -> list[slice]:
     ratio=st.sampled_from(["1:1", "16:9", "4:5", "1:9", "30"]),
     zoom=st.floats(1, 8),
 )
-def test_any_smart_crop_has_the_size_that_was_told(size: Size, ratio: str, zoom: float) -> None:
+def test_any_smart_crop_has_the_announced_size(size: Size, ratio: str, zoom: float) -> None:
     operation = build("smart-crop", {"ratio": ratio, "zoom": zoom})
     after = operation.apply(picture_in("RGB", size))
     assert after.size == operation.output_size(size)

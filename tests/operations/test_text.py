@@ -1,8 +1,7 @@
-"""Text is drawn over the picture, in any font that has its letters."""
+"""Text is drawn over the picture, in any font that has its characters."""
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image, ImageCms, ImageDraw, ImageFont
 from toolkit import pictures
 from toolkit.overlays import ORIGIN, applied, check_laid, converted, in_8_bits, named, over
@@ -48,19 +48,19 @@ def blank(mode: str = "RGB", level: int = 120, size: tuple[int, int] = (240, 120
 
 
 def metrics(size: float) -> tuple[int, int]:
-    """How far capitals reach above the baseline, and descenders below it."""
+    """Height of capitals above the baseline, and of descenders below it."""
     _, top, _, bottom = ImageFont.load_default(size).getbbox("Hg", anchor="ls")
     return round(-top), round(bottom)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("opacity", [1, 0.6])
-def test_text_is_laid_over_the_picture_in_its_colour(mode: str, opacity: float) -> None:
+def test_text_is_drawn_over_the_picture_in_its_colour(mode: str, opacity: float) -> None:
     picture = blank(mode)
     colour = "#b0b0b0" if mode in ("L", "LA") else "#f0a020"
     words = f"text:text=Hug,size=20,margin=10,shadow=no,colour={colour},opacity={opacity}"
     after = applied(words, picture)
-    # 20 % of 120 pixels is the font, 10 % the margin.
+    # The font is 20 % of 120 pixels, the margin 10 %.
     _, below = metrics(24)
     mask = drawn("Hug", 24, 12, 120 - 12 - below)
     levels = (0xB0,) if mode in ("L", "LA") else (0xF0, 0xA0, 0x20)
@@ -70,7 +70,7 @@ def test_text_is_laid_over_the_picture_in_its_colour(mode: str, opacity: float) 
     check_laid(picture, after, colours, in_8_bits(mask, opacity))
 
 
-def test_the_alpha_of_a_colour_is_an_opacity_too() -> None:
+def test_alpha_of_a_colour_acts_as_opacity() -> None:
     words = "text:text=x,size=30,shadow=no"
     half = applied(f"{words},colour=#ffffff80", blank())
     same = applied(f"{words},opacity={128 / 255}", blank())
@@ -85,7 +85,7 @@ def extent(words: str, size: tuple[int, int] = (240, 120)) -> tuple[int, int, in
 
 
 @pytest.mark.parametrize("gravity", GRAVITIES)
-def test_text_lies_where_gravity_and_margin_say(gravity: str) -> None:
+def test_text_is_placed_by_gravity_and_margin(gravity: str) -> None:
     left, top, right, bottom = extent(f"text:text=Hg,size=20,margin=5,gravity={gravity}")
     if "west" in gravity:
         assert left == 6
@@ -101,7 +101,7 @@ def test_text_lies_where_gravity_and_margin_say(gravity: str) -> None:
         assert abs(top + bottom - 120) <= 2
 
 
-def test_texts_stand_on_the_same_line_whatever_their_letters() -> None:
+def test_texts_share_a_baseline_whatever_their_letters() -> None:
     above, below = metrics(24)
     for text in ("xxx", "xgx", "HHH", "x_x"):
         found = extent(f"text:text={text},size=20,margin=5")
@@ -111,7 +111,7 @@ def test_texts_stand_on_the_same_line_whatever_their_letters() -> None:
 
 
 @pytest.mark.parametrize(("gravity", "left"), [("west", [6, 6]), ("east", None), ("center", None)])
-def test_lines_are_aligned_as_gravity_says(gravity: str, left: list[int] | None) -> None:
+def test_lines_are_aligned_by_gravity(gravity: str, left: list[int] | None) -> None:
     after = applied(
         f"text:text=HHHHHH\\nHH,size=15,margin=5,gravity={gravity},shadow=no", blank("L", 0)
     )
@@ -129,7 +129,7 @@ def test_lines_are_aligned_as_gravity_says(gravity: str, left: list[int] | None)
         assert abs(first[2] - second[2]) <= 0
     else:
         assert abs(first[0] + first[2] - second[0] - second[2]) <= 2
-    # From baseline to baseline are one and a quarter of the font's 18 pixels.
+    # Baselines are one and a quarter of the font's 18 pixels apart.
     assert second[3] + middle - first[3] == round(1.25 * 18)
 
 
@@ -143,12 +143,12 @@ def test_text_that_does_not_fit_is_made_smaller(text: str, size: tuple[int, int]
     assert min(left, top) >= margin
     assert right <= size[0] - margin
     assert bottom <= size[1] - margin
-    # But no smaller than need be.
+    # But no smaller than necessary.
     assert right - left > 0.85 * (size[0] - 2 * margin) or bottom - top > 0.7 * size[1]
 
 
 @pytest.mark.slow
-def test_a_text_without_end_takes_no_more_than_the_picture() -> None:
+def test_endless_text_takes_no_more_memory_than_the_picture() -> None:
     after = applied(f"text:text={'endless ' * 2000},size=50", blank())
     assert after.size == (240, 120)
 
@@ -174,8 +174,8 @@ def exif_of(date: str = "2019:08:07 06:05:04", model: str = "Box 3") -> bytes:
         ("{parent}", "lake"),
     ],
 )
-def test_fields_become_what_they_are_of_this_picture(template: str, text: str) -> None:
-    picture = dataclasses.replace(blank(), metadata=Metadata(exif=exif_of()))
+def test_fields_are_filled_in_for_this_picture(template: str, text: str) -> None:
+    picture = replace(blank(), metadata=Metadata(exif=exif_of()))
     escaped = text.replace("{", "{{").replace("}", "}}")
     after, plainly = (
         build("text", {"text": words, "size": 9.0}).apply(picture) for words in (template, escaped)
@@ -185,20 +185,20 @@ def test_fields_become_what_they_are_of_this_picture(template: str, text: str) -
 
 
 @pytest.mark.parametrize("exif", [None, b"broken", exif_of("0000:00:00 00:00:00", "")])
-def test_what_exif_does_not_tell_falls_back(exif: bytes | None) -> None:
-    picture = dataclasses.replace(blank(), metadata=Metadata(exif=exif))
+def test_missing_exif_fields_fall_back(exif: bytes | None) -> None:
+    picture = replace(blank(), metadata=Metadata(exif=exif))
     changed = datetime.fromtimestamp(ORIGIN.mtime_ns / 1e9, UTC).astimezone()
     text = f"{changed:%Y-%m-%d %H:%M} unknown"
     after = applied("text:text={date:%Y-%m-%d %H:%M} {camera}", picture)
     assert after.image.tobytes() == applied(f"text:text={text}", picture).image.tobytes()
 
 
-def test_every_field_of_names_can_be_written() -> None:
+def test_every_field_of_names_can_be_drawn() -> None:
     for field in FIELDS:
         assert applied(f"text:text=.{{{field}}}", blank()).notices == ()
 
 
-def test_a_template_needs_no_name_for_a_file() -> None:
+def test_template_need_not_be_a_valid_file_name() -> None:
     for text in ("..", "/", "C:\\\\", "ends in/", "../x"):
         assert applied(f"text:text={text}", blank()).image.tobytes() != blank().image.tobytes()
 
@@ -212,10 +212,10 @@ def gaussian(mask: Floats, sigma: float) -> Floats:
 
 
 @pytest.mark.parametrize(("colour", "shadow"), [("white", 0), ("black", 255), ("#e04020", 0)])
-def test_a_shadow_is_a_blurred_copy_that_sets_the_text_off(colour: str, shadow: int) -> None:
+def test_shadow_is_a_blurred_copy_behind_the_text(colour: str, shadow: int) -> None:
     picture = blank()
     words = f"text:text=Hug,size=20,gravity=center,opacity=0.8,colour={colour}"
-    # The letters themselves, from what they look like on black without a shadow.
+    # The letters themselves, from their appearance on black without a shadow.
     white = "text:text=Hug,size=20,gravity=center,shadow=no"
     mask = planes_of(applied(white, blank("L", 0)).image)
     halo = np.minimum(255, 1.5 * gaussian(mask[..., 0], 2.4))[..., None]
@@ -232,7 +232,7 @@ def test_white_text_on_white_is_legible_by_its_shadow() -> None:
     assert planes_of(applied("text:text=Hug,size=20,shadow=no", picture).image).min() == 255
 
 
-def test_text_in_a_colour_makes_a_grey_picture_one_in_colours() -> None:
+def test_coloured_text_turns_grey_into_rgb() -> None:
     for mode, expected in (("L", "RGB"), ("LA", "RGBA")):
         after = applied("text:text=Hug,size=30,colour=red", blank(mode))
         found = planes_of(after.image)
@@ -241,10 +241,10 @@ def test_text_in_a_colour_makes_a_grey_picture_one_in_colours() -> None:
         assert applied("text:text=Hug,colour=#808080", blank(mode)).mode == mode
 
 
-def test_text_has_its_colour_in_the_profile_of_the_picture() -> None:
+def test_text_colour_is_converted_to_the_profile_of_the_picture() -> None:
     wide = pictures.wide_gamut_profile()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = dataclasses.replace(blank(), icc=wide)
+    picture = replace(blank(), icc=wide)
     after = applied("text:text=HHH,size=50,colour=#d03010,shadow=no", picture)
     told = converted((0xD0, 0x30, 0x10), srgb, wide)
     near = np.abs(planes_of(after.image) - told).max(axis=2) <= 1
@@ -265,13 +265,13 @@ def test_text_has_its_colour_in_the_profile_of_the_picture() -> None:
         "\n\n",
     ],
 )
-def test_odd_names_are_written_as_far_as_the_font_goes(text: str) -> None:
-    picture = dataclasses.replace(blank(), origin=Origin(text))
+def test_unusual_names_are_drawn_as_far_as_the_font_goes(text: str) -> None:
+    picture = replace(blank(), origin=Origin(text))
     for words in ("text", "text:size=40,gravity=center", "text:text={stem}\\n{stem}"):
         assert applied(words, picture).size == (240, 120)
 
 
-def test_what_cannot_be_drawn_is_left_away() -> None:
+def test_undrawable_characters_are_omitted() -> None:
     assert lettering.readable("a\tb\x00c") == "a b c"
     assert lettering.readable("a\r\nb\rc\u2028d") == "a\nb\nc\nd"
     assert lettering.readable("e\u0301\udcff") == "é\ufffd"
@@ -282,7 +282,6 @@ def test_what_cannot_be_drawn_is_left_away() -> None:
 
 @pytest.fixture
 def bundled(tmp_path: Path) -> Path:
-    """The bundled font as a file."""
     stream: Any = ImageFont.load_default(10)
     path = tmp_path / "fonts" / "Own Sans.ttf"
     path.parent.mkdir()
@@ -292,7 +291,7 @@ def bundled(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that is all that the system has of fonts."""
+    """A folder that holds all the fonts of the system."""
     folder = tmp_path / "share"
     (folder / "fonts").mkdir(parents=True)
     monkeypatch.setenv("XDG_DATA_HOME", str(folder))
@@ -305,7 +304,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         cache.cache_clear()
 
 
-def test_a_font_can_be_a_file(bundled: Path) -> None:
+def test_font_can_be_a_file(bundled: Path) -> None:
     words = f"text:text=Hug,font={bundled}"
     assert (
         applied(words, blank()).image.tobytes() == applied("text:text=Hug", blank()).image.tobytes()
@@ -314,46 +313,46 @@ def test_a_font_can_be_a_file(bundled: Path) -> None:
         parse(f"text:text=Café,font={bundled}")
 
 
-def test_a_font_beside_a_recipe_is_found(bundled: Path) -> None:
+def test_font_next_to_a_recipe_is_found(bundled: Path) -> None:
     operation = parse("text:text=Hug,font=Own Sans.ttf", str(bundled.parent))
     assert operation == parse(f"text:text=Hug,font={bundled}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
-def test_a_font_can_be_one_of_the_system_by_its_name(bundled: Path, system: Path) -> None:
+def test_font_can_be_a_system_font_by_name(bundled: Path, system: Path) -> None:
     (system / "Own-Sans.ttf").write_bytes(bundled.read_bytes())
     assert parse("text:text=Hug,font=Own-Sans") == parse(f"text:text=Hug,font={bundled}")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
-def test_letters_that_no_font_has_are_refused_in_a_text_and_replaced_in_a_name(
+def test_missing_letters_are_refused_in_a_text_and_replaced_in_a_name(
     system: Path,
 ) -> None:
     with pytest.raises(UsageError, match="found 'ü日', expected letters that the bundled font"):
         parse("text:text=Müritz 日")
     assert parse("text:text=© “Müller”".replace("ü", "u"))
-    picture = dataclasses.replace(blank(), origin=Origin("Müritz"))
+    picture = replace(blank(), origin=Origin("Müritz"))
     after = applied("text", picture)
     assert after.image.tobytes() == applied("text:text=Muritz", blank()).image.tobytes()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
-def test_letters_that_the_bundled_font_lacks_are_drawn_in_one_of_the_system(
+def test_letters_missing_from_the_bundled_font_are_drawn_in_a_system_font(
     bundled: Path, system: Path
 ) -> None:
     assert lettering.suitable("Müri", None) is None
-    # A font that has them: the bundled one, which says of its » that it is an ü.
+    # A font that has them: the bundled one, with » mapped to ü.
     (system / "DejaVuSans.ttf").write_bytes(with_letter(bundled.read_bytes(), "»", "ü"))
     lettering.suitable.cache_clear()
     lettering._system_font.cache_clear()
-    picture = dataclasses.replace(blank(), origin=Origin("Müri"))
+    picture = replace(blank(), origin=Origin("Müri"))
     after = applied("text", picture)
     assert after.image.tobytes() == applied("text:text=M»ri", blank()).image.tobytes()
     assert lettering.suitable("Muri", None) is None
 
 
 def with_letter(font: bytes, old: str, new: str) -> bytes:
-    """A font that has `new` in place of `old` (OpenType, cmap, format 4); both alone in a range."""
+    """A font with `new` in place of `old` (OpenType, cmap, format 4), each alone in a range."""
     made = bytearray(font)
     tables = struct.unpack(">H", font[4:6])[0]
     records = (

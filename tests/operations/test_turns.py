@@ -1,8 +1,7 @@
-"""Rotate and flip: by quarters to the pixel, by other angles against float64 interpolation."""
+"""Rotate and flip: by quarter turns exactly, by other angles against float64 interpolation."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from io import BytesIO
@@ -14,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
@@ -48,7 +48,7 @@ PROPERTY: Final = settings(max_examples=150, deadline=None, database=None, deran
 ORIENTATIONS: Final = range(1, 9)
 ANY_ANGLE: Final = st.floats(-360, 360).map(lambda angle: round(angle, 6))
 
-# From an upright picture to what is seen after it, by NumPy's own words.
+# From an upright picture to the result, in terms of NumPy.
 LOSSLESS: Final[dict[str, Callable[[NDArray[Any]], NDArray[Any]]]] = {
     "rotate": lambda levels: np.rot90(levels, -1),
     "rotate:angle=90": lambda levels: np.rot90(levels, -1),
@@ -92,7 +92,7 @@ def on_its_side(upright: NDArray[np.uint8], orientation: int) -> Picture:
     stored = np.ascontiguousarray(pictures.stored(upright, orientation))
     size = upright.shape[1], upright.shape[0]
     picture = Picture.of(Image.fromarray(stored))
-    return dataclasses.replace(picture, full_size=size, orientation=orientation)
+    return replace(picture, full_size=size, orientation=orientation)
 
 
 # What holds for all
@@ -110,7 +110,7 @@ def on_its_side(upright: NDArray[np.uint8], orientation: int) -> Picture:
         ("flip:direction=both", "flip: direction: found 'both', expected one of horizontal, vert"),
     ],
 )
-def test_what_makes_no_sense_is_refused(words: str, message: str) -> None:
+def test_invalid_settings_are_refused(words: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(words)
     assert str(caught.value).startswith(message)
@@ -118,7 +118,7 @@ def test_what_makes_no_sense_is_refused(words: str, message: str) -> None:
 
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("angle", [0, 360, -360])
-def test_a_whole_turn_returns_the_very_picture(angle: int, mode: str) -> None:
+def test_full_turn_returns_the_same_picture(angle: int, mode: str) -> None:
     picture = picture_in(mode)
     assert build("rotate", {"angle": angle}).apply(picture) is picture
 
@@ -131,9 +131,7 @@ def test_a_whole_turn_returns_the_very_picture(angle: int, mode: str) -> None:
     fit=st.sampled_from(["expand", "crop"]),
     mode=st.sampled_from(ALL_MODES),
 )
-def test_any_picture_comes_to_the_size_that_was_told(
-    size: Size, angle: float, fit: str, mode: str
-) -> None:
+def test_any_picture_gets_the_announced_size(size: Size, angle: float, fit: str, mode: str) -> None:
     operation = build("rotate", {"angle": angle, "fit": fit})
     after = operation.apply(picture_in(mode, size))
     assert after.size == after.full_size == operation.output_size(size)
@@ -145,8 +143,8 @@ def test_any_picture_comes_to_the_size_that_was_told(
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("words", LOSSLESS)
-def test_quarters_and_flips_move_pixels_and_change_none(words: str, mode: str) -> None:
-    picture = dataclasses.replace(picture_in(mode), icc=b"any")
+def test_quarter_turns_and_flips_move_pixels_and_change_none(words: str, mode: str) -> None:
+    picture = replace(picture_in(mode), icc=b"any")
     after = parse(words).apply(picture)
     expected = LOSSLESS[words](levels_in(picture))
     assert np.array_equal(levels_in(after), expected)
@@ -156,7 +154,7 @@ def test_quarters_and_flips_move_pixels_and_change_none(words: str, mode: str) -
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", LOSSLESS)
-def test_a_picture_on_its_side_is_turned_as_it_is_seen(words: str, orientation: int) -> None:
+def test_rotated_picture_is_turned_as_displayed(words: str, orientation: int) -> None:
     upright = levels_of_all_kinds(3)
     after = parse(words).apply(on_its_side(upright, orientation)).upright()
     assert np.array_equal(levels_in(after), LOSSLESS[words](upright))
@@ -167,25 +165,23 @@ def test_a_picture_on_its_side_is_turned_as_it_is_seen(words: str, orientation: 
 @pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", LOSSLESS)
-def test_a_shrunk_picture_is_turned_with_its_area_and_size(words: str, orientation: int) -> None:
-    """Of 330 x 242 pixels a quarter, the last column and row half empty."""
+def test_shrunk_picture_is_turned_with_its_area_and_size(words: str, orientation: int) -> None:
+    """A quarter of 330 x 242 pixels, the last column and row half empty."""
     upright = levels_of_all_kinds(3)
     stored_area = {True: (0.0, 0.0, 82.5, 60.5), False: (0.0, 0.0, 60.5, 82.5)}[orientation < 5]
-    shrunk = dataclasses.replace(
-        on_its_side(upright, orientation), full_size=(330, 242), area=stored_area
-    )
+    shrunk = replace(on_its_side(upright, orientation), full_size=(330, 242), area=stored_area)
     resize = Resize(SizeSpec(30, 30), "exact")
     before = resize.apply(shrunk)
     after = resize.apply(parse(words).apply(shrunk))
     expected = LOSSLESS[words](levels_in(before).astype(np.float64))
-    # Kernels are the same backwards; but what comes first, rows or columns, is rounded first.
+    # Kernels are symmetric, but the pass that comes first, rows or columns, is rounded first.
     difference = levels_in(after) - expected
     assert np.abs(difference).max() <= 3
     assert np.sqrt((difference**2).mean()) <= 0.6
     assert parse(words).apply(shrunk).full_size == parse(words).output_size((330, 242))
 
 
-def test_no_more_is_decoded_than_is_needed() -> None:
+def test_no_more_is_decoded_than_necessary() -> None:
     assert parse("rotate").needed_size((6000, 4000), (400, 600)) == (600, 400)
     assert parse("rotate:angle=180").needed_size((6000, 4000), (600, 400)) == (600, 400)
     assert parse("flip").needed_size((6000, 4000), (600, 400)) == (600, 400)
@@ -195,9 +191,7 @@ def test_no_more_is_decoded_than_is_needed() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", ["rotate", "flip", "rotate:angle=10,fit=crop"])
-def test_the_command_line_turns_before_it_resizes(
-    tmp_path: Path, words: str, orientation: int
-) -> None:
+def test_command_line_turns_before_it_resizes(tmp_path: Path, words: str, orientation: int) -> None:
     upright = np.asarray(Image.fromarray(smooth(3)).resize((501, 333), Image.Resampling.BICUBIC))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -225,7 +219,7 @@ def test_the_command_line_turns_before_it_resizes(
 
 
 def corners_of(size: Size, angle: float) -> tuple[list[float], list[float]]:
-    """Of a turned rectangle, from its centre."""
+    """The corners of a rotated rectangle, from its centre."""
     width, height = size
     radians = math.radians(angle)
     across, down = [], []
@@ -238,7 +232,7 @@ def corners_of(size: Size, angle: float) -> tuple[list[float], list[float]]:
 
 @PROPERTY
 @given(size=st.tuples(st.integers(1, 9_000), st.integers(1, 9_000)), angle=ANY_ANGLE)
-def test_expanded_there_is_room_for_every_corner(size: Size, angle: float) -> None:
+def test_expanded_canvas_has_room_for_every_corner(size: Size, angle: float) -> None:
     found = build("rotate", {"angle": angle}).output_size(size)
     for side, places in zip(found, corners_of(size, angle), strict=True):
         extent = max(places) - min(places)
@@ -247,9 +241,7 @@ def test_expanded_there_is_room_for_every_corner(size: Size, angle: float) -> No
 
 @PROPERTY
 @given(size=st.tuples(st.integers(20, 9_000), st.integers(20, 9_000)), angle=ANY_ANGLE)
-def test_cropped_there_is_no_corner_and_no_larger_rectangle_without(
-    size: Size, angle: float
-) -> None:
+def test_cropped_rectangle_has_no_empty_corner_and_is_the_largest(size: Size, angle: float) -> None:
     width, height = build("rotate", {"angle": angle, "fit": "crop"}).output_size(size)
     # Turned back, its corners are in the picture.
     across, down = corners_of((width, height), -angle)
@@ -281,7 +273,7 @@ def test_cropped_there_is_no_corner_and_no_larger_rectangle_without(
         ("rotate:angle=45", (708, 708)),
     ],
 )
-def test_sizes_computed_by_hand(words: str, size: Size) -> None:
+def test_sizes_match_those_computed_by_hand(words: str, size: Size) -> None:
     assert parse(words).output_size((600, 400)) == size
 
 
@@ -294,7 +286,7 @@ def interpolated(levels: Floats, size: Size, angle: float) -> Floats:
     y, x = np.mgrid[0 : size[1], 0 : size[0]].astype(np.float64)
     x, y = x + 0.5 - size[0] / 2, y + 0.5 - size[1] / 2
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    # Clockwise as it is seen, so each pixel comes from counterclockwise.
+    # Clockwise as seen, so each pixel comes from counterclockwise.
     across, down = x * c + y * s + width / 2 - 0.5, y * c - x * s + height / 2 - 0.5
     left, top = np.floor(across).astype(int), np.floor(down).astype(int)
     found = np.zeros((*across.shape, levels.shape[2]))
@@ -314,7 +306,7 @@ def keys(distance: Floats) -> Floats:
 
 
 def smooth(bands: int, width: int = 120, height: int = 90) -> NDArray[np.uint8]:
-    """Waves of some twenty pixels, of which any good interpolation makes the same."""
+    """Waves of some twenty pixels, on which all good interpolations agree."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     layers = [
         127 + 60 * np.sin(x / (3 + band) + band) + 50 * np.cos(y / 4 - x / 9)
@@ -325,7 +317,7 @@ def smooth(bands: int, width: int = 120, height: int = 90) -> NDArray[np.uint8]:
 
 
 def within(size: Size, after: Size, angle: float, margin: float) -> NDArray[np.bool_]:
-    """Which pixels of the result lie in the picture, so far from its edges."""
+    """Which pixels of the result lie in the picture, at this distance from its edges."""
     y, x = np.mgrid[0 : after[1], 0 : after[0]].astype(np.float64)
     x, y = x + 0.5 - after[0] / 2, y + 0.5 - after[1] / 2
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -341,7 +333,7 @@ ANGLES: Final = (0.2, 3, -7.5, 30, 45, -45, 60, 97, 135, -135, 181, 300, -359)
 @pytest.mark.parametrize("fit", ["expand", "crop"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("angle", ANGLES)
-def test_any_angle_is_as_bicubic_interpolation_in_float64(
+def test_any_angle_matches_bicubic_interpolation_in_float64(
     angle: float, mode: str, fit: str
 ) -> None:
     levels = smooth(bands_of(mode))
@@ -351,7 +343,7 @@ def test_any_angle_is_as_bicubic_interpolation_in_float64(
     inside = within((120, 90), after.size, angle, 6)
     assert inside.sum() > 1_000
     difference = (levels_in(after) - exact)[inside]
-    # Each of three shears rounds levels, and places to 1/32 of a pixel, worth 0.5 levels here.
+    # Each of three shears rounds levels, and offsets to 1/32 of a pixel, worth 0.5 levels here.
     assert np.abs(difference).max() <= 3
     assert np.sqrt((difference**2).mean()) <= 0.8
     assert abs(difference.mean()) <= 0.05
@@ -369,12 +361,12 @@ def test_alpha_is_premultiplied(mode: str, angle: float) -> None:
     exact = interpolated(premultiplied, after.size, angle)
     exact[..., :-1] /= exact[..., -1:] / 255
     difference = (levels_in(after) - exact)[within((120, 90), after.size, angle, 6)]
-    # One level of what is premultiplied is up to four where alpha is 65.
+    # One premultiplied level is up to four where alpha is 65.
     assert np.abs(difference).max() <= 2.5 * 255 / 65
     assert np.sqrt((difference**2).mean()) <= 1.5
 
 
-def test_colours_that_cannot_be_seen_are_not_mixed_in() -> None:
+def test_invisible_colours_are_not_mixed_in() -> None:
     levels = np.zeros((60, 60, 4), np.uint8)
     levels[:] = (255, 0, 0, 0)
     levels[20:40, 20:40] = (0, 0, 255, 255)
@@ -385,7 +377,7 @@ def test_colours_that_cannot_be_seen_are_not_mixed_in() -> None:
     assert after[seen][:, 2].min() >= 247
 
 
-def test_angles_are_clockwise_and_around_the_centre() -> None:
+def test_angles_are_clockwise_around_the_centre() -> None:
     levels = np.zeros((101, 101, 1), np.uint8)
     # To the right of the centre; after 30 degrees it is below, at 40 cos 30° and 40 sin 30°.
     levels[49:52, 89:92] = 255
@@ -400,8 +392,8 @@ def test_angles_are_clockwise_and_around_the_centre() -> None:
 
 @pytest.mark.parametrize("angle", [12.5, -40, 100])
 @pytest.mark.parametrize("size", [(90, 70), (40, 3), (1, 30)])
-def test_pixels_on_an_edge_are_mixed_with_the_background(size: Size, angle: float) -> None:
-    """White on black tells how much of a pixel is covered, if it is turned with the picture."""
+def test_edge_pixels_are_mixed_with_the_background(size: Size, angle: float) -> None:
+    """White on black shows how much of a pixel is covered, if it is turned with the picture."""
     white = of_mode("L", np.full((size[1], size[0], 1), 255, np.uint8))
     after = build("rotate", {"angle": angle, "background": "black"}).apply(white)
     width, height = after.size
@@ -416,14 +408,14 @@ def test_pixels_on_an_edge_are_mixed_with_the_background(size: Size, angle: floa
 
     share = covered(x * c + y * s, size[0]) * covered(y * c - x * s, size[1])
     assert np.abs(levels_in(after)[..., 0] - 255 * share).max() <= 1.01
-    # None of it is lost, and nothing is gained.
+    # Nothing is lost, and nothing is gained.
     assert levels_in(after).sum() / 255 == pytest.approx(size[0] * size[1], rel=0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("angle", [1, 14, -44, 75, 200])
-def test_cropped_nothing_of_the_background_is_seen(angle: float, mode: str) -> None:
+def test_cropped_result_shows_no_background(angle: float, mode: str) -> None:
     levels = np.full((60, 90, bands_of(mode)), 200, np.uint8)
     words = f"rotate:angle={angle},fit=crop,background=#ff000000"
     after = parse(words).apply(of_mode(mode, levels))
@@ -451,7 +443,7 @@ def test_cropped_nothing_of_the_background_is_seen(angle: float, mode: str) -> N
         ("RGB;16", "#102030", "RGB", (16, 32, 48)),
     ],
 )
-def test_the_corners_have_the_background(
+def test_corners_have_the_background_colour(
     mode: str, background: str, after: str, corner: tuple[int, ...]
 ) -> None:
     made = build("rotate", {"angle": 20, "background": background}).apply(picture_in(mode))
@@ -461,13 +453,13 @@ def test_the_corners_have_the_background(
         if corner[-1] == 0 and after == "RGBA":
             assert found[-1] == 0
         else:
-            # Premultiplied and back, a level of few is a little off.
+            # Premultiplied and back, a level at low alpha is slightly off.
             assert np.abs(found - corner).max() <= 2
     assert not np.array_equal(levels[len(levels) // 2, 40], corner)
 
 
-def test_the_background_is_meant_in_srgb() -> None:
-    picture = dataclasses.replace(picture_in("RGB"), icc=pictures.wide_gamut_profile())
+def test_background_is_given_in_srgb() -> None:
+    picture = replace(picture_in("RGB"), icc=pictures.wide_gamut_profile())
     made = parse("rotate:angle=20,background=#c02040").apply(picture)
     expected = colour.levels_of((192, 32, 64, 255), picture)
     assert expected != (192, 32, 64)
@@ -476,7 +468,7 @@ def test_the_background_is_meant_in_srgb() -> None:
 
 
 @pytest.mark.parametrize("mode", ["I;16", "LA;16", "RGB;16", "RGBA;16"])
-def test_sixteen_bits_are_reduced_with_a_warning_unless_by_quarters(mode: str) -> None:
+def test_16_bits_are_reduced_with_a_warning_except_by_quarter_turns(mode: str) -> None:
     picture = picture_in(mode)
     for fit in ("crop", "expand"):
         made = build("rotate", {"angle": 20, "fit": fit}).apply(picture)
@@ -493,7 +485,7 @@ def test_sixteen_bits_are_reduced_with_a_warning_unless_by_quarters(mode: str) -
 @pytest.mark.slow
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", ["rotate:angle=20", "rotate:angle=-100,fit=crop"])
-def test_any_angle_starts_from_a_picture_on_its_side_as_well(words: str, orientation: int) -> None:
+def test_any_angle_works_on_a_picture_stored_rotated(words: str, orientation: int) -> None:
     upright = levels_of_all_kinds(3)
     expected = parse(words).apply(Picture.of(Image.fromarray(upright)))
     found = parse(words).apply(on_its_side(upright, orientation))
@@ -504,7 +496,7 @@ def test_any_angle_starts_from_a_picture_on_its_side_as_well(words: str, orienta
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("words", ["rotate:angle=33", "rotate:angle=-4,fit=crop"])
-def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch, words: str, mode: str) -> None:
+def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch, words: str, mode: str) -> None:
     whole = parse(words).apply(picture_in(mode, (150, 110)))
     monkeypatch.setattr(rotation, "_TILE", 32)
     monkeypatch.setattr(rotation, "_PIECE", 11)
@@ -512,7 +504,7 @@ def test_tiles_do_not_show(monkeypatch: pytest.MonkeyPatch, words: str, mode: st
     assert np.array_equal(levels_in(whole), levels_in(tiled))
 
 
-def test_it_is_the_same_without_simd(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_is_the_same_without_simd(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = of_mode("RGB", smooth(3))
     found = levels_in(parse("rotate:angle=20").apply(picture)).astype(int)
     monkeypatch.setattr(resample, "_resize", resample.resize_pillow)
@@ -520,7 +512,7 @@ def test_it_is_the_same_without_simd(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.abs(found - plainly).max() <= 2
 
 
-def test_one_colour_stays_that_colour() -> None:
+def test_flat_colour_is_unchanged() -> None:
     for level in (0, 1, 127, 254, 255):
         picture = of_mode("RGB", np.full((50, 70, 3), level, np.uint8))
         for angle in (3, 45, -77):
@@ -528,7 +520,7 @@ def test_one_colour_stays_that_colour() -> None:
             assert np.unique(levels_in(made)).tolist() == [level]
 
 
-def test_what_is_turned_and_turned_back_is_nearly_what_it_was() -> None:
+def test_turning_back_nearly_restores_the_picture() -> None:
     """Sharper than by two-dimensional bicubic interpolation, on noise that is a little soft."""
     noise = np.random.RandomState(2).randint(0, 256, (60, 80, 3)).astype(np.uint8)
     image = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
@@ -551,7 +543,7 @@ def test_what_is_turned_and_turned_back_is_nearly_what_it_was() -> None:
 # Memory
 
 
-def test_what_is_converted_and_the_tile_are_counted() -> None:
+def test_conversion_and_tile_are_counted_as_memory() -> None:
     size = (4000, 3000)
     quarter, slight = parse("rotate:angle=90"), parse("rotate:angle=1")
     first = quarter.working_bytes(size, (3000, 4000), mode="RGB")
@@ -574,7 +566,7 @@ def run(path: Path, *words: str, command: tuple[str, ...] = ("filter",)) -> None
 @pytest.mark.parametrize(
     "words", ["rotate", "flip:direction=vertical", "rotate:angle=30,background=black"]
 )
-def test_each_frame_of_an_animation_is_turned_alike(tmp_path: Path, words: str) -> None:
+def test_every_frame_of_an_animation_is_turned_alike(tmp_path: Path, words: str) -> None:
     frames = [np.full((30, 40), 40, np.uint8) for _ in range(3)]
     for number, frame in enumerate(frames):
         frame[5:15, 5 + 10 * number : 15 + 10 * number] = 200

@@ -43,7 +43,7 @@ WORDS: Final = (
     "white-balance:temperature=6500,tint=-100",
 )
 
-# Parameters with which an operation changes nothing; None where there are none.
+# Settings with which an operation changes nothing; None if there are none.
 NEUTRAL: Final = {"white-balance": "white-balance:amount=0"}
 
 # sRGB (IEC 61966-2-1), in columns of red, green and blue, under its own white and under D50.
@@ -72,7 +72,7 @@ def encoded(light: Floats) -> Floats:
 
 
 def kim(kelvin: float) -> tuple[float, float]:
-    """The locus of Kim et al. (2002), as they print it."""
+    """The locus of Kim et al. (2002), as printed there."""
     t = kelvin
     if t <= 4000:
         x = -0.2661239e9 / t**3 - 0.2343589e6 / t**2 + 0.8776956e3 / t + 0.179910
@@ -93,7 +93,7 @@ def srgb_light(kelvin: float) -> Floats:
 
 
 def gains_for(light: Floats, amount: float, tint: float, luminance: Floats) -> Floats:
-    """By the definition: green over red and blue, at most two stops, and a grey's luminance."""
+    """Green over red and blue, at most two stops, and the luminance of a grey kept."""
     gains = np.clip(light[1] / np.maximum(light, 1e-9), 1 / 4, 4) ** amount
     gains[1] = 0.5 ** (tint / 200)
     return np.asarray(gains / (luminance @ gains * (1 / luminance.sum())), np.float64)
@@ -123,12 +123,12 @@ def expected_of(words: str, picture: Picture) -> Floats:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("words", WORDS)
-def test_it_does_what_its_definition_says_and_leaves_alpha_alone(words: str, mode: str) -> None:
+def test_result_matches_the_definition_and_keeps_alpha(words: str, mode: str) -> None:
     picture = picture_of(mode)
     before = picture.image.tobytes()
     after = parse(words).apply(picture)
     found = planes_of(after.image)
-    # The published matrices have four digits and are not quite each other's inverse.
+    # The published matrices have four digits and are not exact inverses.
     assert np.abs(found[..., :3] - expected_of(words, picture)).max() <= NEAREST + 0.02
     assert after.mode == mode
     if mode == "RGBA":
@@ -139,7 +139,7 @@ def test_it_does_what_its_definition_says_and_leaves_alpha_alone(words: str, mod
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_grey_pictures_stay_as_they_are_in_all_their_bits(words: str) -> None:
+def test_grey_pictures_are_unchanged_in_all_their_bits(words: str) -> None:
     fine = np.arange(9 * 7 * 2, dtype=np.uint16).reshape(9, 7, 2) * 500
     for picture in (
         picture_of("L"),
@@ -153,7 +153,7 @@ def test_grey_pictures_stay_as_they_are_in_all_their_bits(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_cmyk_and_sixteen_bits_are_worked_on_in_eight_bits_of_rgb(words: str) -> None:
+def test_cmyk_and_16_bits_are_processed_in_8_bit_rgb(words: str) -> None:
     inks = levels_of_all_kinds(4)
     paper = 255 - inks.astype(np.float64)
     rgb = np.rint(paper[..., :3] * paper[..., 3:] / 255).astype(np.uint8)
@@ -180,9 +180,7 @@ def test_cmyk_and_sixteen_bits_are_worked_on_in_eight_bits_of_rgb(words: str) ->
         ),
     ],
 )
-def test_wrong_settings_are_refused_with_what_was_found_and_expected(
-    words: str, parts: list[str]
-) -> None:
+def test_wrong_settings_are_refused_with_found_and_expected(words: str, parts: list[str]) -> None:
     check_refused(f"white-balance:{words}", parts)
 
 
@@ -207,23 +205,21 @@ def black_body(kelvin: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("kelvin", [2000, 2222, 2223, 2856, 4000, 4001, 5000, 6500, 9000, 12_000])
-def test_the_locus_is_that_of_black_bodies(kelvin: float) -> None:
+def test_locus_is_that_of_black_bodies(kelvin: float) -> None:
     assert _planckian(kelvin) == pytest.approx(kim(kelvin), abs=1e-9)
-    # The observer's fit is that far off itself, in the red.
+    # The fit of the observer is that far off itself, in the red.
     assert _planckian(kelvin) == pytest.approx(black_body(kelvin), abs=0.003)
 
 
-def test_a_light_bulb_is_illuminant_a() -> None:
+def test_light_bulb_is_illuminant_a() -> None:
     """ISO 11664-2."""
     assert _planckian(2856) == pytest.approx((0.44758, 0.40745), abs=0.0006)
 
 
 @pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("kelvin", [3000, 4200, 9000])
-def test_a_grey_card_in_that_light_becomes_neutral_in_any_profile(
-    kelvin: float, wide: bool
-) -> None:
-    """Its levels are those of a camera that is balanced for 6500 K, in the picture's profile."""
+def test_grey_card_in_that_light_becomes_neutral_in_any_profile(kelvin: float, wide: bool) -> None:
+    """Its levels are those of a camera balanced for 6500 K, in the picture's profile."""
     icc = pictures.wide_gamut_profile() if wide else None
     to_d50 = np.linalg.inv(pictures.WIDE_TO_XYZ) @ SRGB_TO_D50 if wide else np.eye(3)
     light = (to_d50 @ srgb_light(kelvin)) / (to_d50 @ srgb_light(6500))
@@ -240,7 +236,7 @@ def test_a_grey_card_in_that_light_becomes_neutral_in_any_profile(
 
 @pytest.mark.parametrize("tint", [-40, 0, 40])
 @pytest.mark.parametrize("kelvin", [2500, 4000, 10_000])
-def test_a_grey_keeps_its_luminance(kelvin: int, tint: int) -> None:
+def test_grey_keeps_its_luminance(kelvin: int, tint: int) -> None:
     grey = np.full((1, 1, 3), 90, np.uint8)
     words = f"white-balance:temperature={kelvin},tint={tint}"
     after = planes_of(parse(words).apply(Picture.of(image_of("RGB", grey))).image)
@@ -248,7 +244,7 @@ def test_a_grey_keeps_its_luminance(kelvin: int, tint: int) -> None:
     assert encoded(np.array(seen)) == pytest.approx(90, abs=0.6)
 
 
-def test_lower_is_bluer_higher_more_yellow_and_tint_goes_from_green_to_magenta() -> None:
+def test_lower_is_bluer_higher_yellower_and_tint_goes_from_green_to_magenta() -> None:
     grey = Picture.of(image_of("RGB", np.full((1, 1, 3), 90, np.uint8)))
 
     def shown(settings: str) -> list[float]:
@@ -266,7 +262,7 @@ def test_lower_is_bluer_higher_more_yellow_and_tint_goes_from_green_to_magenta()
     assert red == blue < 90 < green
 
 
-def test_red_and_blue_are_changed_by_two_stops_against_green_at_most() -> None:
+def test_red_and_blue_change_by_at_most_two_stops_against_green() -> None:
     light = np.array(_light_of(2000, None)) / _light_of(6500, None)
     assert light[1] / light[2] > 8
     grey = Picture.of(image_of("RGB", np.full((1, 1, 3), 60, np.uint8)))
@@ -292,12 +288,12 @@ def cast(pixels: NDArray[np.uint8], gains: tuple[float, float, float]) -> NDArra
     return np.rint(encoded(decoded(pixels.astype(np.float64)) * gains)).astype(np.uint8)
 
 
-def test_a_cast_is_taken_out_of_a_grey_scene() -> None:
+def test_cast_is_removed_from_a_grey_scene() -> None:
     levels = np.arange(40, 180, dtype=np.uint8).reshape(10, 14, 1)
     grey = np.broadcast_to(levels, (10, 14, 3))
     warm = cast(grey, (1.3, 1.0, 0.6))
     after = parse("white-balance:amount=1").apply(Picture.of(image_of("RGB", warm)))
-    # What was rounded is multiplied.
+    # Rounding errors are multiplied.
     assert np.ptp(planes_of(after.image), axis=2).max() <= 2
     assert np.ptp(warm, axis=2).max() > 40
 
@@ -318,7 +314,7 @@ def test_clipped_and_hidden_pixels_do_not_count() -> None:
     assert parse("white-balance").settled(Picture.of(image_of("RGBA", seen))) != settled
 
 
-def test_a_picture_that_is_all_clipped_is_left_alone() -> None:
+def test_fully_clipped_picture_is_left_alone() -> None:
     stark = np.zeros((6, 6, 3), np.uint8)
     stark[::2] = (255, 0, 255)
     for mode in ("RGB", "RGBA"):
@@ -327,7 +323,7 @@ def test_a_picture_that_is_all_clipped_is_left_alone() -> None:
         assert after.image.tobytes() == picture.image.tobytes()
 
 
-def test_a_grey_world_is_measured_in_the_profile_s_own_light() -> None:
+def test_grey_world_is_measured_in_the_light_of_the_profile() -> None:
     picture = picture_of("RGB", pictures.wide_gamut_profile())
     levels = planes_of(picture.image)
     light = mean_light(levels, np.ones(levels.shape[:2], bool), pictures.WIDE_GAMMA)
@@ -337,13 +333,13 @@ def test_a_grey_world_is_measured_in_the_profile_s_own_light() -> None:
     )
     after = parse("white-balance:amount=1").apply(picture)
     assert after.icc == picture.icc
-    # The curve is followed in steps of 1/16 level, which are straight.
+    # The curve is followed in linear steps of 1/16 level.
     assert np.abs(planes_of(after.image) - expected).max() <= NEAREST + 0.02
 
 
 @pytest.mark.parametrize("broken", [b"not a profile", pictures.wide_gamut_profile()[:300]])
 @pytest.mark.parametrize("words", ["white-balance", "white-balance:temperature=4000"])
-def test_a_broken_profile_counts_as_srgb(words: str, broken: bytes) -> None:
+def test_broken_profile_counts_as_srgb(words: str, broken: bytes) -> None:
     plain_one = parse(words).apply(picture_of("RGB"))
     assert parse(words).apply(picture_of("RGB", broken)).image.tobytes() == (
         plain_one.image.tobytes()
@@ -355,7 +351,7 @@ def with_primaries(to_xyz: Floats) -> bytes:
 
 
 def short_tag() -> bytes:
-    """A profile whose red has only one number of three."""
+    """A profile whose red has only one of three numbers."""
     profile = with_primaries(SRGB_TO_D50)
     at = profile.index(b"rXYZ") + 8
     return profile[:at] + struct.pack(">I", 12) + profile[at + 4 :]
@@ -370,7 +366,7 @@ def short_tag() -> bytes:
         pytest.param(short_tag(), id="too short"),
     ],
 )
-def test_primaries_of_no_use_count_as_srgb_s_and_only_their_shares_matter(profile: bytes) -> None:
+def test_unusable_primaries_count_as_srgb_and_only_their_ratios_matter(profile: bytes) -> None:
     words = "white-balance:temperature=4000"
     profiles = (profile, with_primaries(SRGB_TO_D50))
     made = [planes_of(parse(words).apply(picture_of("RGB", icc)).image) for icc in profiles]
@@ -386,7 +382,7 @@ def test_primaries_of_negative_luminance_make_no_negative_light() -> None:
 
 
 def test_light_beyond_narrow_primaries_meets_the_limit() -> None:
-    """Candle light has less than no blue in colours that are all half grey."""
+    """Candle light has less than no blue in primaries that are all half grey."""
     narrow = 0.5 * SRGB_TO_D50 + 0.5 * SRGB_TO_D50.sum(axis=1, keepdims=True) / 3
     grey = image_of("RGB", np.full((1, 1, 3), 90, np.uint8))
     after = parse("white-balance:temperature=2000").apply(
@@ -397,7 +393,7 @@ def test_light_beyond_narrow_primaries_meets_the_limit() -> None:
 
 
 @pytest.mark.slow
-def test_some_of_the_pixels_of_a_large_picture_tell_its_light() -> None:
+def test_light_is_measured_on_a_sample_of_a_large_picture() -> None:
     scene = Image.fromarray(pictures.scene(300, 200)).resize((1500, 1000))
     width, height = _sampled(scene).size
     assert 60_000 <= width * height <= 120_000
@@ -412,10 +408,10 @@ def test_some_of_the_pixels_of_a_large_picture_tell_its_light() -> None:
         assert np.ptp(planes_of(after.image)[0, 0]) == 0
 
 
-# In company
+# With other operations
 
 
-def test_only_a_grey_world_begins_anew() -> None:
+def test_only_a_grey_world_starts_a_new_lookup() -> None:
     for words, number in (("temperature=4000", 1), ("tint=20", 2)):
         chain = [parse("exposure"), parse(f"white-balance:{words}"), parse("curves")]
         assert len(joined(chain)) == number
@@ -460,6 +456,6 @@ def test_every_frame_gets_the_gains_of_the_first(tmp_path: Path) -> None:
         assert not np.array_equal(made[0], dim)
         grey = Picture.of(frames[0].convert("L"))
         assert settled.apply(grey).image.tobytes() == grey.image.tobytes()
-        # And what begins in grey does not begin to be measured later.
+        # And a series that starts in grey is not measured later.
         begun = parse("white-balance").settled(grey)
         assert begun.apply(Picture.of(frames[1])).image.tobytes() == frames[1].tobytes()

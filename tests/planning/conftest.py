@@ -1,4 +1,4 @@
-"""What tests of plans ask for by name."""
+"""Fixtures for tests of planning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolkit.shoots import set_zone
 
 @pytest.fixture
 def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In no season's time, wherever the tests run."""
+    """Run in UTC, without daylight saving time, wherever the tests run."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC0")
         set_zone()

@@ -1,4 +1,4 @@
-"""Packed sequences give back what was put in, and are small."""
+"""Packed sequences return what was put in, and are small."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TARGETS: Final = st.builds(
     st.sets(st.integers(0, 10)),
 )
 @settings(deadline=None, database=None)
-def test_jobs_come_out_as_they_went_in(jobs: list[Job], dropped: set[int]) -> None:
+def test_jobs_survive_packing(jobs: list[Job], dropped: set[int]) -> None:
     packed = Jobs()
     for job in jobs:
         packed.append(job)
@@ -62,7 +62,7 @@ def test_jobs_come_out_as_they_went_in(jobs: list[Job], dropped: set[int]) -> No
 @pytest.mark.slow
 @given(st.lists(st.tuples(SOURCES, st.one_of(TEXT, st.just("a/b.jpg goes to c")))))
 @settings(deadline=None, database=None)
-def test_skipped_results_come_out_as_they_went_in(skipped: list[tuple[Source, str]]) -> None:
+def test_skipped_results_survive_packing(skipped: list[tuple[Source, str]]) -> None:
     packed = Skips()
     for source, reason in skipped:
         packed.append(source, reason)
@@ -73,7 +73,7 @@ def test_skipped_results_come_out_as_they_went_in(skipped: list[tuple[Source, st
 
 
 @pytest.mark.slow
-def test_a_job_takes_less_than_two_hundred_bytes() -> None:
+def test_packed_job_takes_less_than_two_hundred_bytes() -> None:
     packed = Jobs()
     tracemalloc.start()
     for number in range(10_000):

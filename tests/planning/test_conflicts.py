@@ -1,4 +1,4 @@
-"""Targets that are taken: by another source, by a file that exists, by an original."""
+"""Conflicting targets: with another source, an existing file or an original."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TWINS = [
 
 @pytest.mark.parametrize(("names", "options", "target"), TWINS)
 class TestTwoSourcesWithOneTarget:
-    def test_are_refused_by_name(
+    def test_colliding_targets_are_refused_by_name(
         self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
     ) -> None:
         folder = plant(tmp_path / "in", *names)
@@ -58,7 +58,7 @@ class TestTwoSourcesWithOneTarget:
         assert ("Put {seq} or {stem} into --name" in message) == ("{stem}" not in template)
         assert dated_tree(tmp_path) == before
 
-    def test_the_first_stays_with_skip(
+    def test_skip_keeps_the_first(
         self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
     ) -> None:
         folder = plant(tmp_path / "in", *names)
@@ -71,7 +71,7 @@ class TestTwoSourcesWithOneTarget:
         assert f"{folder}/{names[0]}" in reasons(made)[names[1]]
         assert "--on-conflict skip" in reasons(made)[names[1]]
 
-    def test_the_last_stays_with_overwrite(
+    def test_overwrite_keeps_the_last(
         self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
     ) -> None:
         folder = plant(tmp_path / "in", *names)
@@ -84,7 +84,7 @@ class TestTwoSourcesWithOneTarget:
         assert list(reasons(made)) == [names[0]]
         assert f"{folder}/{names[1]}" in reasons(made)[names[0]]
 
-    def test_both_are_made_with_rename(
+    def test_rename_keeps_both(
         self, tmp_path: Path, names: tuple[str, str], options: dict[str, Any], target: str
     ) -> None:
         folder = plant(tmp_path / "in", *names)
@@ -107,7 +107,7 @@ class TestTwoSourcesWithOneTarget:
         (["60", "small=x9", "thumb=x9"], "{stem}-{height}{ext}", ("small", "thumb")),
     ],
 )
-def test_two_outputs_of_one_source_with_one_name_are_always_refused(
+def test_two_outputs_of_a_source_with_one_name_are_always_refused(
     tmp_path: Path,
     on_conflict: OnConflict,
     sizes: list[str],
@@ -127,7 +127,7 @@ def test_two_outputs_of_one_source_with_one_name_are_always_refused(
 
 
 @pytest.mark.parametrize("on_conflict", get_args(OnConflict))
-def test_a_file_that_is_given_twice_is_made_once(tmp_path: Path, on_conflict: OnConflict) -> None:
+def test_file_given_twice_is_processed_once(tmp_path: Path, on_conflict: OnConflict) -> None:
     file = str(plant(tmp_path / "in", "a.jpg") / "a.jpg")
     sources = scan([file, file], Selection())
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_given_twice_is_made_once(tmp_path: Path, on_conflict: On
 # A target that exists
 
 
-def test_an_existing_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_existing_file_is_refused_by_name(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
     plant(tmp_path / "out", "a.jpg")
     before = dated_tree(tmp_path)
@@ -155,7 +155,7 @@ def test_an_existing_file_is_refused_by_name(tmp_path: Path) -> None:
     assert dated_tree(tmp_path) == before
 
 
-def test_an_existing_file_is_skipped_if_asked(tmp_path: Path) -> None:
+def test_existing_file_is_skipped_on_request(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
     plant(tmp_path / "out", "a.jpg")
 
@@ -166,7 +166,7 @@ def test_an_existing_file_is_skipped_if_asked(tmp_path: Path) -> None:
     assert reasons(made) == {"a.jpg": f"already there: {tmp_path}/out/a.jpg"}
 
 
-def test_only_existing_files_may_be_replaced_and_only_if_asked(tmp_path: Path) -> None:
+def test_only_existing_files_are_replaced_and_only_on_request(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "b.jpg")
     plant(tmp_path / "out", "a.jpg")
 
@@ -179,7 +179,7 @@ def test_only_existing_files_may_be_replaced_and_only_if_asked(tmp_path: Path) -
     ]
 
 
-def test_renaming_finds_the_first_free_number(tmp_path: Path) -> None:
+def test_rename_finds_the_first_free_number(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpe", "a.jpg", "b.jpg", "b-2.jpg")
     plant(tmp_path / "out", "a.jpg", "a-3.jpg", "b.jpg")
 
@@ -195,7 +195,7 @@ def test_renaming_finds_the_first_free_number(tmp_path: Path) -> None:
     assert not any(one.replace for job in made.jobs for one in job.targets)
 
 
-def test_a_dangling_link_counts_as_an_existing_file(tmp_path: Path) -> None:
+def test_dangling_link_counts_as_an_existing_file(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpg")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.jpg").symlink_to("nowhere")
@@ -204,7 +204,7 @@ def test_a_dangling_link_counts_as_an_existing_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite"])
-def test_a_folder_with_a_targets_name_is_never_replaced(
+def test_folder_with_the_name_of_a_target_is_never_replaced(
     tmp_path: Path, on_conflict: OnConflict
 ) -> None:
     folder = plant(tmp_path / "in", "a.jpg")
@@ -267,7 +267,7 @@ WAYS_TO_AN_ORIGINAL = [_by_name, _by_folder_link, _by_link, _by_hard_link, _by_a
 
 @pytest.mark.parametrize("on_conflict", ["error", "overwrite"])
 @pytest.mark.parametrize("way", WAYS_TO_AN_ORIGINAL)
-def test_a_target_that_is_an_original_is_refused_whatever_the_options(
+def test_target_that_is_an_original_is_always_refused(
     tmp_path: Path, way: Any, on_conflict: OnConflict
 ) -> None:
     folder = plant(tmp_path / "in", "a.jpg", "z.jpg")
@@ -285,7 +285,7 @@ def test_a_target_that_is_an_original_is_refused_whatever_the_options(
 
 
 @pytest.mark.parametrize("way", WAYS_TO_AN_ORIGINAL)
-def test_beside_an_original_there_is_place_with_rename(tmp_path: Path, way: Any) -> None:
+def test_rename_puts_a_file_next_to_an_original(tmp_path: Path, way: Any) -> None:
     folder = plant(tmp_path / "in", "a.jpg")
     if way is _by_another_ones_link:
         plant(folder, "z.jpg")
@@ -299,7 +299,7 @@ def test_beside_an_original_there_is_place_with_rename(tmp_path: Path, way: Any)
 
 
 @pytest.mark.parametrize("way", [_by_name, _by_folder_link, _by_link, _by_hard_link])
-def test_an_original_in_the_way_is_skipped_with_skip(tmp_path: Path, way: Any) -> None:
+def test_skip_skips_an_original_in_the_way(tmp_path: Path, way: Any) -> None:
     folder = plant(tmp_path / "in", "a.jpg")
 
     made = planned(folder, way(folder), on_conflict="skip")
@@ -309,8 +309,8 @@ def test_an_original_in_the_way_is_skipped_with_skip(tmp_path: Path, way: Any) -
     assert list(reasons(made)) == ["a.jpg"]
 
 
-def test_an_original_whose_own_target_went_to_another_is_not_overwritten(tmp_path: Path) -> None:
-    # a.jpg gives its name up to a.png, which would then be written over a.jpg itself.
+def test_original_whose_target_went_to_another_source_is_not_overwritten(tmp_path: Path) -> None:
+    # a.jpg yields its name to a.png, whose output would then overwrite a.jpg itself.
     folder = plant(tmp_path / "in", "a.jpg", "a.png")
 
     made = planned(folder, folder, format="jpeg", on_conflict="overwrite")

@@ -1,4 +1,4 @@
-"""Who reads headers for names and numbers, in what process, and for how long."""
+"""Who reads headers for names and numbers, in which process, and for how long."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_headers_are_read_only_where_a_number_or_a_name_needs_them(
     assert asked == ([2] if reads else [])
 
 
-def test_a_recipe_knows_which_fields_it_uses(tmp_path: Path) -> None:
+def test_recipe_knows_which_fields_it_uses(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text(
         '[prepare]\noperations = ["text:text={parent}"]\n'
@@ -96,7 +96,7 @@ def test_without_headers_sources_are_passed_on_as_they_come() -> None:
 
 
 @pytest.mark.slow
-def test_a_source_that_waits_takes_little_memory() -> None:
+def test_waiting_source_takes_little_memory() -> None:
     count = 10_000
 
     def sources() -> Iterator[Source]:
@@ -148,7 +148,7 @@ def test_several_processes_find_what_one_finds(
     assert [facts.seq for facts in alone if numbering.is_unread(facts)] == [46]
 
 
-def test_of_a_header_whose_reader_died_the_files_time_is_known(tmp_path: Path) -> None:
+def test_file_time_is_used_if_the_header_reader_died(tmp_path: Path) -> None:
     photograph(tmp_path / "a.jpg", "2024:05:17 10:00:01", changed=1_600_000_000)
 
     lost = numbering.unread(
@@ -159,7 +159,7 @@ def test_of_a_header_whose_reader_died_the_files_time_is_known(tmp_path: Path) -
     assert numbering.is_unread(lost)
 
 
-def test_a_picture_with_more_pixels_than_allowed_is_not_read(tmp_path: Path) -> None:
+def test_header_of_a_picture_with_too_many_pixels_is_not_read(tmp_path: Path) -> None:
     photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
     (job,) = planned_jobs(tmp_path)
 
@@ -179,7 +179,7 @@ def _with_limit(pixels: int) -> Settings:
 
 
 def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many jobs are given to processes, each time."""
+    """Record the number of jobs given to processes, each time."""
     calls: list[int] = []
 
     def run(*arguments: Any) -> Iterator[Facts]:
@@ -191,7 +191,7 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_header_that_hangs_costs_its_file_alone(
+def test_hanging_header_affects_only_its_own_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b", "c"):
@@ -213,11 +213,11 @@ def test_a_header_that_hangs_costs_its_file_alone(
     assert calls == []
 
 
-def test_headers_that_a_library_reads_are_read_in_a_process_that_can_be_ended(
+def test_headers_read_by_c_libraries_are_read_in_a_killable_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
-    # What it is, not what it is called.
+    # Judged by content, not by name.
     plant(tmp_path, "b.jpg", "c.webp", data=saved(scene(48, 32), "WEBP"))
     calls = _counted(monkeypatch)
     jobs = planned_jobs(tmp_path)
@@ -232,7 +232,7 @@ def test_headers_that_a_library_reads_are_read_in_a_process_that_can_be_ended(
     assert all(size == (48, 32) for size in known.values())
 
 
-def test_a_header_that_takes_more_memory_than_is_allowed_is_not_read(tmp_path: Path) -> None:
+def test_header_that_takes_too_much_memory_is_not_read(tmp_path: Path) -> None:
     plant(tmp_path, "a.webp", data=saved(scene(3000, 2000), "WEBP", method=0))
     (job,) = planned_jobs(tmp_path)
     enough, little = Limits(memory=200_000_000), Limits(memory=50_000_000)

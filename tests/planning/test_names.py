@@ -1,4 +1,4 @@
-"""Any name that a file system takes: in files, in the report, on the screen, in lists.
+"""Any name that a file system allows: in files, in the report, on the screen, in lists.
 
 All of it through the real command in a real process.
 """
@@ -31,7 +31,7 @@ LONGEST: Final = b"L" * 251 + b".jpg"
 NOT_UTF_8: Final = b"latin-1 \xe9\xff.jpg"
 
 NAMES: Final = {
-    # The bytes of a name, and how it stands in a line on standard error.
+    # The bytes of a name, and how a line on standard error shows it.
     b"new\nline.jpg": r"new\nline.jpg",
     b"\nfirst.jpg": r"\nfirst.jpg",
     b"back\rover.jpg": r"back\rover.jpg",
@@ -64,13 +64,13 @@ NAMES: Final = {
 }
 
 TURNING: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""What makes the rest of a line run the other way."""
+"""Characters that reverse the direction of the rest of a line."""
 
 
 def imgbatch(
     *words: str | bytes, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> Completed:
-    """Run the command. Whatever it prints is fit to be shown, and no traceback."""
+    """Run the command and check that its output is safe to display and has no traceback."""
     run = subprocess.run(
         [sys.executable, "-m", "imgbatch", *words],
         cwd=cwd,
@@ -85,7 +85,7 @@ def imgbatch(
 
 
 def fit_to_be_shown(run: Completed) -> Completed:
-    """Of a command that moves no cursor and rings no bell."""
+    """Whether output neither moves the cursor nor rings the bell."""
     for text in (run.stdout, run.stderr):
         bad = [one for one in text.decode(errors="surrogateescape") if _moves(one)]
         assert bad == [], text
@@ -98,7 +98,7 @@ def _moves(character: str) -> bool:
 
 
 def files(folder: bytes | Path) -> set[bytes]:
-    """The files below a folder, by their very bytes, without what imgbatch keeps for itself."""
+    """The files below a folder by the bytes of their names, without imgbatch's own."""
     top = os.fsencode(folder)
     paths = (os.path.join(path, name) for path, _, names in os.walk(top) for name in names)
     below = {os.path.relpath(path, top) for path in paths}
@@ -106,7 +106,7 @@ def files(folder: bytes | Path) -> set[bytes]:
 
 
 def report_of(text: bytes) -> tuple[dict[bytes, dict[str, Any]], dict[str, Any]]:
-    """A report's rows by the bytes of their source, and its summary."""
+    """The rows of a report by the bytes of their source, and its summary."""
     found = [json.loads(line) for line in text.splitlines()]
     rows = {os.fsencode(line["source"]): line for line in found[:-1]}
     assert len(rows) == len(found) - 1, "a source has two rows"
@@ -121,7 +121,7 @@ def outputs_of(rows: Mapping[bytes, dict[str, Any]]) -> dict[bytes, list[bytes]]
 
 
 def lines(text: bytes) -> list[str]:
-    # Not splitlines, to which a form feed or a line separator is an end, too.
+    # Not splitlines, which also splits at form feeds and line separators.
     return text.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
 
 
@@ -158,7 +158,7 @@ def test_every_name_is_right_in_files_messages_and_report_and_then_up_to_date(
     assert files(tmp_path / "out") == set(NAMES)
 
 
-def test_a_dry_run_has_one_line_for_each_name_and_keeps_bytes_that_are_not_utf_8(
+def test_dry_run_has_one_line_per_name_and_keeps_bytes_that_are_not_utf_8(
     tmp_path: Path,
 ) -> None:
     plant(tmp_path / "photos", *NAMES)
@@ -166,7 +166,7 @@ def test_a_dry_run_has_one_line_for_each_name_and_keeps_bytes_that_are_not_utf_8
     run = fit_to_be_shown(imgbatch_here("resize", "photos", "-o", "out", "--dry-run", cwd=tmp_path))
 
     assert run.returncode == 0
-    # Standard output is for other programs: there such bytes stay what they are.
+    # Standard output is read by other programs, so such bytes are kept there.
     shown = [
         re.sub(r"\\udc([89a-f]\w)", lambda byte: chr(0xDC00 + int(byte[1], 16)), text)
         for text in NAMES.values()
@@ -177,8 +177,8 @@ def test_a_dry_run_has_one_line_for_each_name_and_keeps_bytes_that_are_not_utf_8
 
 
 @pytest.mark.slow
-def test_every_name_can_be_a_folders(tmp_path: Path) -> None:
-    # A template that names the folders must not take them for templates, either.
+def test_every_name_works_for_a_folder(tmp_path: Path) -> None:
+    # A template that names the folders must not take their names for templates either.
     plant(tmp_path / "photos", *(name + b"/a.jpg" for name in NAMES))
     words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-", "--jobs", "2")
 
@@ -193,7 +193,7 @@ def test_every_name_can_be_a_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
+def test_folder_named_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     plant(tmp_path / "photos", b"a.jpg/inside.jpg", b"a.jpg/b.png/deep.jpg", b"b.jpg")
 
     run = imgbatch("resize", "photos", "-o", "out", "--jobs", "1", cwd=tmp_path)
@@ -218,7 +218,7 @@ def test_a_folder_called_like_a_picture_is_a_folder(tmp_path: Path) -> None:
         b"-out",
     ],
 )
-def test_the_output_folder_may_have_any_name(tmp_path: Path, output: bytes) -> None:
+def test_output_folder_may_have_any_name(tmp_path: Path, output: bytes) -> None:
     plant(tmp_path / "photos", b"a.jpg", b"b.jpg")
     words = ("resize", "photos", "-s", "20", "--jobs", "1", "--report")
 
@@ -239,7 +239,7 @@ def test_the_output_folder_may_have_any_name(tmp_path: Path, output: bytes) -> N
 
 
 @pytest.mark.slow
-def test_names_are_taken_as_they_are_behind_a_double_dash(tmp_path: Path) -> None:
+def test_names_after_a_double_dash_are_taken_literally(tmp_path: Path) -> None:
     plant(tmp_path / "in", *NAMES)
     words = ("resize", "-s", "20", "-o", "../out", "--report", "-", "--jobs", "2")
 
@@ -253,9 +253,7 @@ def test_names_are_taken_as_they_are_behind_a_double_dash(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("separator", [b"\0", b"\n"])
-def test_a_list_takes_every_name_that_its_separator_allows(
-    tmp_path: Path, separator: bytes
-) -> None:
+def test_list_takes_every_name_that_its_separator_allows(tmp_path: Path, separator: bytes) -> None:
     plant(tmp_path / "in", *NAMES)
     names = [name for name in NAMES if separator not in name]
     words = ("resize", "-", "-s", "20", "-o", "../out", "--report", "-", "--jobs", "2")
@@ -270,7 +268,7 @@ def test_a_list_takes_every_name_that_its_separator_allows(
 
 
 @pytest.mark.slow
-def test_a_trailing_dot_is_part_of_a_name_and_no_suffix_of_a_picture(tmp_path: Path) -> None:
+def test_trailing_dot_is_part_of_a_name_and_not_a_suffix(tmp_path: Path) -> None:
     plant(tmp_path / "in", b"a.jpg.", b"b.jpg")
 
     folder = imgbatch("resize", "in", "-o", "out", "--jobs", "1", cwd=tmp_path)
@@ -287,7 +285,7 @@ def test_a_trailing_dot_is_part_of_a_name_and_no_suffix_of_a_picture(tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite", "rename"])
-def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
+def test_name_that_would_become_too_long_is_refused_before_any_work(
     tmp_path: Path, on_conflict: str
 ) -> None:
     # 253 and 255 bytes become 254 and 256.
@@ -301,7 +299,9 @@ def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
     assert run.returncode == 2
     first, said, remedy = lines(run.stderr)
     assert first.startswith("imgbatch: nothing was written")
-    assert f"{LONGEST.decode()} would get a name of 256 bytes, and the most is 255: L" in said
+    assert (
+        f"{LONGEST.decode()} would get a name of 256 bytes, but at most 255 are allowed: L" in said
+    )
     assert "'{stem:.60}{ext}'" in remedy
     assert "--exclude" in remedy
     assert shorter.returncode == 2, "251 and .webp are 256"
@@ -314,7 +314,7 @@ def test_a_name_that_would_become_too_long_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("letter", "most", "folder"), [("L", 251, False), ("é", 125, False), ("🎞", 63, True)]
 )
-def test_the_bytes_of_a_name_count_and_not_its_letters(
+def test_name_length_is_counted_in_bytes(
     tmp_path: Path, letter: str, most: int, folder: bool
 ) -> None:
     plant(tmp_path / "photos", b"a.jpg")
@@ -325,14 +325,14 @@ def test_the_bytes_of_a_name_count_and_not_its_letters(
     done = imgbatch(*words, letter * most + rest, cwd=tmp_path)
 
     assert refused.returncode == 2
-    assert "and the most is 255" in lines(refused.stderr)[1]
+    assert "but at most 255 are allowed" in lines(refused.stderr)[1]
     assert done.returncode == 0
     assert len(files(tmp_path / "out")) == 1
 
 
 @pytest.mark.slow
-def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
-    # The second one of these would be renamed to 257 bytes.
+def test_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
+    # The second one would be renamed to 257 bytes.
     plant(tmp_path / "photos", LONGEST, LONGEST.lower())
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "2", "--on-conflict")
 
@@ -346,8 +346,8 @@ def test_a_name_that_a_number_makes_too_long_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) -> None:
-    # They are one file on some systems, so one of them would get lost there.
+def test_names_equal_in_unicode_normalization_are_refused_or_numbered(tmp_path: Path) -> None:
+    # Some systems take them for one file, so one of them would get lost there.
     plant(tmp_path / "photos", NFC, NFD)
     words = ("resize", "photos", "-s", "20", "-o", "out", "--jobs", "2")
 
@@ -367,7 +367,7 @@ def test_twins_in_two_unicode_forms_are_refused_or_told_apart(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_failures_are_told_in_one_line_and_the_report_has_the_very_names(tmp_path: Path) -> None:
+def test_failures_take_one_line_each_and_the_report_has_the_exact_names(tmp_path: Path) -> None:
     plant(tmp_path / "photos", *NAMES, data=SMALL[:-200])
     words = ("resize", "photos", "-o", "out", "--report", "-", "--jobs", "2")
 
@@ -384,7 +384,7 @@ def test_failures_are_told_in_one_line_and_the_report_has_the_very_names(tmp_pat
     assert closing.startswith("failed: photos/")
 
 
-def test_what_is_in_the_way_is_told_in_one_line_each(tmp_path: Path) -> None:
+def test_conflicts_take_one_line_each(tmp_path: Path) -> None:
     awkward = [name for name, shown in NAMES.items() if name != os.fsencode(shown)][:5]
     plant(tmp_path / "photos", *awkward)
     plant(tmp_path / "out", *awkward, data=b"somebody's own")
@@ -432,9 +432,7 @@ TO: Final = ("photos", "-o", "out")
         (*TO, "-f", ODD),
     ],
 )
-def test_mistakes_on_the_command_line_are_told_in_one_line(
-    tmp_path: Path, words: tuple[bytes | str, ...]
-) -> None:
+def test_usage_errors_take_one_line(tmp_path: Path, words: tuple[bytes | str, ...]) -> None:
     plant(tmp_path, b"photos/a.jpg", b"file-" + ODD, b"empty-" + ODD + b"/no-picture.txt")
 
     run = fit_to_be_shown(imgbatch_here("resize", *words, "--jobs", "1", cwd=tmp_path))
@@ -445,7 +443,7 @@ def test_mistakes_on_the_command_line_are_told_in_one_line(
 
 
 def _without_usage(stderr: bytes) -> list[str]:
-    """Without click's own three lines on how a command is used."""
+    """Omit click's own three lines of usage."""
     return [line for line in lines(stderr) if line and not line.startswith(("Usage: ", "Try '"))]
 
 
@@ -453,7 +451,7 @@ def _without_usage(stderr: bytes) -> list[str]:
 
 
 @pytest.mark.slow
-def test_names_survive_where_the_terminal_knows_ascii_only(tmp_path: Path) -> None:
+def test_names_survive_an_ascii_terminal(tmp_path: Path) -> None:
     plant(tmp_path / "photos", *NAMES)
     words = ("resize", "photos", "-s", "20", "-o", "out")
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -472,7 +470,7 @@ def test_names_survive_where_the_terminal_knows_ascii_only(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_template_is_only_what_the_option_says(tmp_path: Path) -> None:
+def test_only_the_option_is_taken_for_a_template(tmp_path: Path) -> None:
     plant(tmp_path / "photos", b"{ext}{seq}.jpg", b"%Y {date:%Y}.jpg", b"{stem!r:>99}.jpg")
     words = ("resize", "photos", "-s", "%s=20", "-o", "out", "--jobs", "1")
 

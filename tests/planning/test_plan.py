@@ -1,4 +1,4 @@
-"""Targets, what stands in their way, and how jobs are cut into chunks."""
+"""Targets, what is in their way, and how jobs are cut into chunks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from imgbatch.recipes.recipe import Recipe
         ("a.jpg", {"sizes": ["web=9"], "template": "{output!u}/{stem!u:>3}{ext}"}, ["WEB/  A.jpg"]),
     ],
 )
-def test_a_target_is_named_by_the_template_below_the_mirrored_folder(
+def test_target_is_named_by_the_template_below_the_mirrored_folder(
     tmp_path: Path, source: str, options: dict[str, Any], expected: list[str]
 ) -> None:
     made = planned(plant(tmp_path / "in", source), tmp_path / "out", **options)
@@ -65,7 +65,7 @@ def test_a_target_is_named_by_the_template_below_the_mirrored_folder(
     made.check()
 
 
-def test_a_running_number_follows_the_order_of_names(tmp_path: Path) -> None:
+def test_running_number_follows_the_order_of_names(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "c.jpg", "a.jpg", "sub/b.jpg")
 
     made = planned(folder, tmp_path / "out", template="{seq:03d}{ext}")
@@ -77,7 +77,7 @@ def test_a_running_number_follows_the_order_of_names(tmp_path: Path) -> None:
     }
 
 
-def test_only_a_kept_format_lets_the_suffix_follow_the_picture(tmp_path: Path) -> None:
+def test_suffix_follows_the_picture_only_if_the_format_is_kept(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpg")
 
     for word, follows in (("keep", True), ("png", False)):
@@ -85,10 +85,10 @@ def test_only_a_kept_format_lets_the_suffix_follow_the_picture(tmp_path: Path) -
         assert [one.any_suffix for one in job.targets] == [follows]
 
 
-def test_header_fields_come_from_the_upright_picture(tmp_path: Path) -> None:
+def test_header_fields_describe_the_upright_picture(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    # 96 x 64 as stored, seen as 64 x 96; shrunk to 48 on the long edge that is 32 x 48.
+    # 96 x 64 as stored, 64 x 96 upright; shrunk to 48 on the long edge that is 32 x 48.
     exif = exif_block(orientation=6).block
     (folder / "a.jpg").write_bytes(with_metadata(scene(96, 64), "JPEG", exif=exif))
 
@@ -102,7 +102,7 @@ def test_header_fields_come_from_the_upright_picture(tmp_path: Path) -> None:
     assert targets(made) == {"a.jpg": ["2024/05-17_180309/Testa 7_32x48_2024-05-17.jpg"]}
 
 
-def test_what_a_header_does_not_tell_has_stated_fallbacks(tmp_path: Path) -> None:
+def test_missing_header_fields_have_documented_fallbacks(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "plain.jpg")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xffnothing")
     changed = datetime(2019, 3, 4, 12, 30)
@@ -145,13 +145,13 @@ def test_no_file_is_opened_for_names_that_need_no_header(
     "template",
     ["../{stem}{ext}", "x/../../{stem}{ext}", "/elsewhere/{stem}{ext}", "..\\{stem}{ext}"],
 )
-def test_a_template_that_leaves_the_folder_is_refused_by_name(template: str) -> None:
+def test_template_outside_the_folder_is_refused_by_name(template: str) -> None:
     with pytest.raises(UsageError, match=r"leaves the output folder: use --output"):
         Recipe.from_options(template=template)
 
 
 @pytest.mark.parametrize("on_conflict", get_args(OnConflict))
-def test_a_field_cannot_lead_out_of_the_folder(tmp_path: Path, on_conflict: OnConflict) -> None:
+def test_field_cannot_lead_out_of_the_folder(tmp_path: Path, on_conflict: OnConflict) -> None:
     file = plant(tmp_path / "in", ".a.jpg") / ".a.jpg"
     recipe = Recipe.from_options(template=".{stem:.1}/{seq}{ext}")
 
@@ -171,7 +171,7 @@ def test_a_field_cannot_lead_out_of_the_folder(tmp_path: Path, on_conflict: OnCo
         *(("a:b", "a_b.jpg"), ("Aux", "_Aux.jpg"), ("Inc.", "Inc_.jpg")),
     ],
 )
-def test_a_field_cannot_add_folders(tmp_path: Path, camera: str, name: str) -> None:
+def test_field_cannot_add_folders(tmp_path: Path, camera: str, name: str) -> None:
     _photograph(tmp_path / "in/1.jpg", camera=camera)
 
     made = planned(tmp_path / "in", tmp_path / "out", template="{camera}{ext}")
@@ -195,7 +195,7 @@ def _parents(paths: Sequence[Path], output: Path) -> dict[str, list[str]]:
     return targets(plan(sources, ToFolder(recipe, str(output))))
 
 
-def test_the_parent_is_the_folder_of_the_file_whatever_was_given(tmp_path: Path) -> None:
+def test_parent_is_the_folder_of_the_file_whatever_was_given(tmp_path: Path) -> None:
     plant(tmp_path, "one/a.jpg", "one/sub/b.jpg", "two/c.jpg")
     one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
 
@@ -211,7 +211,7 @@ def test_the_parent_is_the_folder_of_the_file_whatever_was_given(tmp_path: Path)
     }
 
 
-def test_the_parent_has_a_name_where_the_user_gave_none(
+def test_parent_has_a_name_for_relative_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path / "shoot", "a.jpg")
@@ -221,7 +221,7 @@ def test_the_parent_has_a_name_where_the_user_gave_none(
     assert _parents([Path("a.jpg")], tmp_path / "out") == {"a.jpg": ["shoot+a.jpg"]}
 
 
-def test_at_the_top_of_a_disk_the_parent_is_unknown() -> None:
+def test_parent_at_the_root_is_unknown() -> None:
     top = Source("/", "a.jpg", 1, 1)
 
     policy = ToFolder(Recipe.from_options(template="{parent}{ext}"), "/out")
@@ -243,7 +243,7 @@ def test_at_the_top_of_a_disk_the_parent_is_unknown() -> None:
         ("{date!u:%d %b}{ext}", "17 MAY.jpg"),
     ],
 )
-def test_only_a_slash_in_the_format_of_a_date_makes_a_folder(
+def test_date_makes_folders_only_by_a_slash_in_its_format(
     tmp_path: Path, template: str, name: str
 ) -> None:
     folder = tmp_path / "in"
@@ -266,7 +266,7 @@ SIZES = st.lists(
 @pytest.mark.slow
 @given(sizes=SIZES, workers=st.integers(1, 64))
 @settings(deadline=None, database=None)
-def test_chunks_hold_every_job_once_the_largest_first_and_shrink_with_what_is_left(
+def test_chunks_hold_every_job_once_largest_first_and_shrink_towards_the_end(
     sizes: list[int], workers: int
 ) -> None:
     def cost(chunk: Sequence[int]) -> int:
@@ -302,20 +302,20 @@ def _without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
     monkeypatch.setattr(formats, "installed", lambda extra: extra not in missing)
 
 
-def test_what_cannot_be_read_here_is_refused_at_once_and_not_file_by_file(
+def test_unreadable_format_is_refused_at_once_and_not_file_by_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "b.NEF", "c.nef", "d.heic")
     _without(monkeypatch, "raw", "heif")
     refused = refusal(planned(photos, tmp_path / "out"))
     assert refused.count("needs: pip install") == 2
-    assert f"2 files as {photos / 'b.NEF'}: reading .nef needs: pip install " in refused
+    assert f"2 files such as {photos / 'b.NEF'}: reading .nef needs: pip install " in refused
     assert "'imgbatch[raw]'" in refused
     assert f"{photos / 'd.heic'}: reading .heic needs: pip install 'imgbatch[heif]'" in refused
     assert "--exclude '*.nef'" in refused
 
 
-def test_only_the_missing_package_is_asked_for(
+def test_only_the_missing_package_is_requested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "b.nef", "d.heic")
@@ -325,7 +325,7 @@ def test_only_the_missing_package_is_asked_for(
     assert len(planned(photos, tmp_path / "out").jobs) == 3
 
 
-def test_a_raw_file_becomes_a_jpeg_or_what_was_asked_for(
+def test_raw_file_becomes_a_jpeg_or_the_requested_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = plant(tmp_path / "photos", "a.NEF", "b.dng", "c.heic")
@@ -339,7 +339,7 @@ def test_a_raw_file_becomes_a_jpeg_or_what_was_asked_for(
     assert list(as_png.values()) == [["a.png"], ["b.png"], ["c.png"]]
 
 
-def test_a_raw_file_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raw_file_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = plant(tmp_path / "photos", "a.jpg", "b.cr3")
     _without(monkeypatch)
     sources = scan([str(photos)], Selection(), in_place=True)
@@ -350,7 +350,7 @@ def test_a_raw_file_is_never_replaced(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "--output" in refused
 
 
-def test_in_place_also_asks_for_what_is_missing(
+def test_in_place_also_requests_missing_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = plant(tmp_path / "photos", "b.heic")

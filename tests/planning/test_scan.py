@@ -1,4 +1,4 @@
-"""From paths to Sources: real trees, real links, pipes and sockets."""
+"""From paths to Sources: real trees, links, pipes and sockets."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mirrored(sources: Sequence[Source]) -> list[str]:
     return [source.mirrored for source in sources]
 
 
-def test_a_tree_is_walked_in_order_each_folders_own_files_first(tmp_path: Path) -> None:
+def test_tree_is_walked_in_order_each_folders_own_files_first(tmp_path: Path) -> None:
     plant(tmp_path, "z.jpg", "b.jpg", "a.png", "m/n/2.jpg", "m/1.jpg", "o/4.jpg", "c/3.jpg")
 
     assert mirrored(found(tmp_path)) == [
@@ -49,13 +49,13 @@ def test_a_tree_is_walked_in_order_each_folders_own_files_first(tmp_path: Path) 
     ]
 
 
-def test_without_recursion_subfolders_are_left_out(tmp_path: Path) -> None:
+def test_subfolders_are_omitted_without_recursion(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg", "sub/b.jpg")
 
     assert mirrored(found(tmp_path, selection=Selection(recursive=False))) == ["a.jpg"]
 
 
-def test_a_source_knows_its_path_size_and_time(tmp_path: Path) -> None:
+def test_source_has_path_size_and_time(tmp_path: Path) -> None:
     file = planted(tmp_path, b"twelve bytes", "sub/four.jpg")
     os.utime(file, ns=(1, 1_600_000_000_123_456_789))
 
@@ -66,9 +66,7 @@ def test_a_source_knows_its_path_size_and_time(tmp_path: Path) -> None:
     assert found(tmp_path)[0].path == str(file)
 
 
-def test_relative_paths_stay_as_they_were_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_paths_stay_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(tmp_path, "photos/a.jpg")
     monkeypatch.chdir(tmp_path)
 
@@ -93,7 +91,7 @@ def test_relative_paths_stay_as_they_were_given(
         ("sub/.cache/deep/a.jpg", False),
     ],
 )
-def test_a_folder_gives_visible_files_with_known_suffixes(
+def test_folder_yields_visible_files_with_known_suffixes(
     tmp_path: Path, name: str, taken: bool
 ) -> None:
     plant(tmp_path, name)
@@ -101,13 +99,13 @@ def test_a_folder_gives_visible_files_with_known_suffixes(
     assert mirrored(found(tmp_path)) == ([name] if taken else [])
 
 
-def test_a_hidden_folder_is_walked_when_it_is_given_itself(tmp_path: Path) -> None:
+def test_hidden_folder_is_walked_if_given_explicitly(tmp_path: Path) -> None:
     plant(tmp_path, ".secret/a.jpg")
 
     assert mirrored(found(tmp_path / ".secret")) == ["a.jpg"]
 
 
-def test_loops_of_links_come_to_an_end(tmp_path: Path) -> None:
+def test_link_loops_terminate(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg", "sub/b.jpg")
     (tmp_path / "sub/again").symlink_to(tmp_path)
     (tmp_path / "sub/itself").symlink_to("itself")
@@ -115,7 +113,7 @@ def test_loops_of_links_come_to_an_end(tmp_path: Path) -> None:
     assert mirrored(found(tmp_path)) == ["a.jpg", "sub/b.jpg"]
 
 
-def test_a_folder_with_several_names_is_visited_once(tmp_path: Path) -> None:
+def test_folder_with_several_names_is_visited_once(tmp_path: Path) -> None:
     plant(tmp_path, "elsewhere/a.jpg", "photos/b.jpg")
     for link in ("first", "second"):
         (tmp_path / "photos" / link).symlink_to(tmp_path / "elsewhere")
@@ -123,7 +121,7 @@ def test_a_folder_with_several_names_is_visited_once(tmp_path: Path) -> None:
     assert mirrored(found(tmp_path / "photos")) == ["b.jpg", "first/a.jpg"]
 
 
-def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
+def test_link_to_a_file_is_followed(tmp_path: Path) -> None:
     there = planted(tmp_path, b"some bytes", "elsewhere/long name.jpg")
     plant(tmp_path, "photos/b.jpg")
     (tmp_path / "photos/link.jpg").symlink_to(there)
@@ -133,7 +131,7 @@ def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
     assert (link.relative, link.size) == ("link.jpg", len(b"some bytes"))
 
 
-def test_pipes_sockets_and_devices_are_passed_over(
+def test_pipes_sockets_and_devices_are_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path, "real.jpg")
@@ -146,7 +144,7 @@ def test_pipes_sockets_and_devices_are_passed_over(
 
 
 @pytest.mark.parametrize("spelling", ["photos/out", "photos/./out", "photos/sub/../out", "link"])
-def test_the_output_folder_below_a_source_is_passed_over(
+def test_output_folder_below_a_source_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
 ) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/out/a.jpg", "photos/out/deep/b.jpg", "photos/sub/c.jpg")
@@ -156,7 +154,7 @@ def test_the_output_folder_below_a_source_is_passed_over(
     assert mirrored(found("photos", output=spelling)) == ["a.jpg", "sub/c.jpg"]
 
 
-def test_an_output_folder_that_is_the_source_itself_is_still_scanned(tmp_path: Path) -> None:
+def test_output_folder_that_is_the_source_is_still_scanned(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg")
 
     assert mirrored(found(tmp_path, output=tmp_path)) == ["a.jpg"]
@@ -182,7 +180,7 @@ TREE = ("IMG_1.JPG", "a.png", "sub/IMG_2.jpg", "sub/deep/c.png", "[x].jpg")
         ([""], [], []),
     ],
 )
-def test_globs_match_the_whole_path_below_the_folder_in_any_case(
+def test_globs_match_the_path_below_the_folder_case_insensitively(
     tmp_path: Path, include: list[str], exclude: list[str], expected: list[str]
 ) -> None:
     # The folder's own name must not count.
@@ -192,7 +190,7 @@ def test_globs_match_the_whole_path_below_the_folder_in_any_case(
     assert mirrored(found(folder, selection=selection)) == expected
 
 
-def test_globs_hold_for_named_files_too(tmp_path: Path) -> None:
+def test_globs_apply_to_named_files_too(tmp_path: Path) -> None:
     plant(tmp_path, "a.jpg", "b.png")
 
     taken = found(tmp_path / "a.jpg", tmp_path / "b.png", selection=Selection(exclude=("*.PNG",)))
@@ -200,19 +198,19 @@ def test_globs_hold_for_named_files_too(tmp_path: Path) -> None:
     assert mirrored(taken) == ["a.jpg"]
 
 
-def test_a_named_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
+def test_named_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
     plant(tmp_path, "scan.xyz", ".hidden")
 
     assert mirrored(found(tmp_path / "scan.xyz")) == ["scan.xyz"]
     assert mirrored(found(listed=[tmp_path / ".hidden"])) == [".hidden"]
 
 
-def test_a_given_path_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_missing_path_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no file or folder '.*gone\.jpg'"):
         found(tmp_path, tmp_path / "gone.jpg")
 
 
-def test_a_given_pipe_is_an_error(tmp_path: Path) -> None:
+def test_named_pipe_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
 
     with pytest.raises(UsageError, match=r"pipe\.jpg' is neither a file nor a folder"):
@@ -220,7 +218,7 @@ def test_a_given_pipe_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", "no/such/folder/a.jpg", "a.jpg\0b.jpg"])
-def test_a_listed_file_that_is_missing_has_a_source_all_the_same(tmp_path: Path, name: str) -> None:
+def test_missing_file_in_a_list_still_has_a_source(tmp_path: Path, name: str) -> None:
     there = planted(tmp_path, b"bytes")
 
     sources = found(listed=[there, tmp_path / name])
@@ -231,14 +229,14 @@ def test_a_listed_file_that_is_missing_has_a_source_all_the_same(tmp_path: Path,
     ]
 
 
-def test_a_listed_folder_is_walked(tmp_path: Path) -> None:
+def test_folder_in_a_list_is_walked(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "photos/sub/b.jpg", "photos/notes.txt")
 
     assert mirrored(found(listed=[tmp_path / "photos"])) == ["a.jpg", "sub/b.jpg"]
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/."])
-def test_several_folders_stand_under_their_own_names(
+def test_several_folders_are_mirrored_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     plant(tmp_path, "x/one/a.jpg", "x/one/sub/b.jpg", "y/two/a.jpg")
@@ -250,7 +248,7 @@ def test_several_folders_stand_under_their_own_names(
     assert [source.relative for source in sources] == ["a.jpg", "sub/b.jpg", "a.jpg"]
 
 
-def test_a_folder_with_a_named_file_stands_under_its_own_name(tmp_path: Path) -> None:
+def test_folder_given_with_a_file_is_mirrored_by_name(tmp_path: Path) -> None:
     plant(tmp_path, "photos/a.jpg", "single.jpg")
 
     assert mirrored(found(tmp_path / "photos", tmp_path / "single.jpg")) == [
@@ -266,11 +264,11 @@ def test_a_folder_with_a_named_file_stands_under_its_own_name(tmp_path: Path) ->
         (["x/1.jpg", "x/sub/2.jpg"], ["1.jpg", "sub/2.jpg"]),
         (["x/sub/2.jpg", "y/3.jpg"], ["x/sub/2.jpg", "y/3.jpg"]),
         (["0.jpg", "x/1.jpg"], ["0.jpg", "x/1.jpg"]),
-        # Nobody can tell the folder that these share as the user writes it.
+        # The folder that these share cannot be found from the paths as the user writes them.
         (["x/../0.jpg", "x/sub/2.jpg"], ["0.jpg", "2.jpg"]),
     ],
 )
-def test_named_files_are_mirrored_below_the_folder_they_share(
+def test_named_files_are_mirrored_below_their_common_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paths: list[str], expected: list[str]
 ) -> None:
     plant(tmp_path, "0.jpg", "x/1.jpg", "x/sub/2.jpg", "y/3.jpg")
@@ -281,9 +279,7 @@ def test_named_files_are_mirrored_below_the_folder_they_share(
         assert [source.path for source in sources] == paths
 
 
-def test_absolute_and_relative_names_go_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_absolute_and_relative_names_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(tmp_path, "x/1.jpg", "y/3.jpg")
     monkeypatch.chdir(tmp_path)
 
@@ -321,7 +317,7 @@ def test_no_file_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(sources) == 4
 
 
-def test_the_first_source_comes_before_the_rest_is_listed(
+def test_first_source_is_yielded_before_the_rest_is_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path, "a.jpg", "b/1.jpg", "c/2.jpg")
@@ -341,14 +337,14 @@ def test_the_first_source_comes_before_the_rest_is_listed(
     assert listed == [tmp_path.name, "b"]
 
 
-def test_a_folder_that_cannot_be_listed_becomes_a_source_of_its_own(
+def test_unlistable_folder_becomes_a_source_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(tmp_path, "a.jpg", "closed/1.jpg", "open/2.jpg")
     real = os.scandir
 
     def guarded(path: str) -> Any:
-        # The superuser, who often runs tests, may list every folder.
+        # Root, who often runs tests, may list every folder.
         if os.path.basename(path) == "closed":
             raise PermissionError(13, "Permission denied", path)
         return real(path)

@@ -1,4 +1,4 @@
-"""In which order sources are numbered, and how their headers are read."""
+"""The order in which sources are numbered, and how their headers are read for it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ posix_only = pytest.mark.skipif(not hasattr(time, "tzset"), reason="time zones a
 
 
 def names_of(folder: Path, *paths: Path, **options: Any) -> dict[str, str]:
-    """The output's name of each source, numbered by date."""
+    """The name of each source's output, numbered by date."""
     recipe = Recipe.from_options(template=options.pop("template", "{seq}{ext}"))
     sources = scan([str(path) for path in paths or (folder,)], Selection())
     made = plan(sources, ToFolder(recipe, str(folder / "out"), flat=True), sort="date", **options)
@@ -53,7 +53,7 @@ def names_of(folder: Path, *paths: Path, **options: Any) -> dict[str, str]:
 
 
 def _ns(*moment: int, fraction: int = 0) -> int:
-    """Nanoseconds since 1970, counted from the calendar alone."""
+    """Nanoseconds since 1970, computed from the calendar alone."""
     year, month, day, hour, minute, second = moment
     days = datetime(year, month, day).toordinal() - datetime(1970, 1, 1).toordinal()
     return (days * 86400 + hour * 3600 + minute * 60 + second) * 10**9 + fraction
@@ -89,14 +89,14 @@ def _ns(*moment: int, fraction: int = 0) -> int:
         ),
     ],
 )
-def test_exif_tells_when_a_picture_was_taken(
+def test_exif_date_is_parsed(
     date: str | None, subsec: str | None, offset: str | None, expected: int | None
 ) -> None:
     assert taken_ns(date, subsec, offset) == expected
 
 
 @posix_only
-def test_without_an_offset_it_was_in_the_time_zone_of_this_machine(
+def test_date_without_an_offset_is_in_local_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TZ", BERLIN)
@@ -110,7 +110,7 @@ def test_without_an_offset_it_was_in_the_time_zone_of_this_machine(
 # The numbers
 
 
-def test_the_shots_of_two_cameras_interleave(tmp_path: Path) -> None:
+def test_shots_of_two_cameras_interleave(tmp_path: Path) -> None:
     photograph(tmp_path / "a/DSC_1.jpg", "2024:05:17 10:00:00")
     photograph(tmp_path / "a/DSC_2.jpg", "2024:05:17 10:00:20")
     photograph(tmp_path / "b/IMG_1.jpg", "2024:05:17 10:00:10")
@@ -135,7 +135,7 @@ def test_fractions_of_seconds_and_time_zones_count(tmp_path: Path) -> None:
     ]
 
 
-def test_what_was_taken_in_one_moment_is_in_the_order_of_names(tmp_path: Path) -> None:
+def test_equal_dates_are_ordered_by_name(tmp_path: Path) -> None:
     for name in ("c", "a", "b", "sub/a"):
         photograph(tmp_path / f"in/{name}.jpg", "2024:05:17 10:00:00")
     photograph(tmp_path / "in/z.jpg", "2024:05:17 09:59:59")
@@ -149,7 +149,7 @@ def test_what_was_taken_in_one_moment_is_in_the_order_of_names(tmp_path: Path) -
     }
 
 
-def test_without_a_date_the_files_own_time_counts(tmp_path: Path) -> None:
+def test_without_a_date_the_file_time_counts(tmp_path: Path) -> None:
     moment = datetime(2024, 5, 17, 10, 0, 0, tzinfo=UTC).timestamp()
     photograph(tmp_path / "in/a.jpg", None, changed=moment + 0.25)
     photograph(tmp_path / "in/b.jpg", "2024:05:17 10:00:00")
@@ -170,7 +170,7 @@ def test_without_a_date_the_files_own_time_counts(tmp_path: Path) -> None:
     }
 
 
-def test_numbers_by_name_are_those_of_before(tmp_path: Path) -> None:
+def test_numbers_by_name_have_not_changed(tmp_path: Path) -> None:
     photograph(tmp_path / "in/a.jpg", "2024:05:17 10:00:01")
     photograph(tmp_path / "in/b.jpg", "2024:05:17 10:00:00")
     recipe = Recipe.from_options(template="{seq}-{date:%S}{ext}")
@@ -184,7 +184,7 @@ def test_numbers_by_name_are_those_of_before(tmp_path: Path) -> None:
     ]
 
 
-def test_names_and_numbers_are_of_the_same_source(tmp_path: Path) -> None:
+def test_name_and_number_belong_to_the_same_source(tmp_path: Path) -> None:
     """Whatever the order in which headers are read."""
     count = 40
     numbers = random.Random(5).sample(range(count), count)
@@ -203,7 +203,7 @@ def test_names_and_numbers_are_of_the_same_source(tmp_path: Path) -> None:
     ]
 
 
-def test_the_source_is_numbered_even_if_nothing_is_made_of_it(tmp_path: Path) -> None:
+def test_source_is_numbered_even_if_no_output_is_made(tmp_path: Path) -> None:
     for name, second in (("a", 3), ("b", 1), ("c", 2)):
         photograph(tmp_path / f"in/{name}.jpg", f"2024:05:17 10:00:0{second}")
     plant(tmp_path / "out", "1.jpg")
@@ -220,7 +220,7 @@ def test_the_source_is_numbered_even_if_nothing_is_made_of_it(tmp_path: Path) ->
 # In place
 
 
-def test_in_place_sources_have_their_numbers_too(tmp_path: Path) -> None:
+def test_in_place_sources_are_numbered_too(tmp_path: Path) -> None:
     for name, second in (("a", 3), ("b", 1), ("c", 2)):
         photograph(tmp_path / f"{name}.jpg", f"2024:05:17 10:00:0{second}")
     recipe = Recipe.from_options(filters=["text:text={seq}"])
@@ -251,7 +251,7 @@ def shoot(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_command_sorts_by_name_unless_told_otherwise(shoot: Path) -> None:
+def test_command_sorts_by_name_by_default(shoot: Path) -> None:
     words = ("resize", "shoot", "-o", "out", "-n", "--name", "{seq:03d}_{stem}{ext}")
 
     usual = imgbatch_here(*words, cwd=shoot)
@@ -274,7 +274,7 @@ def test_the_command_sorts_by_name_unless_told_otherwise(shoot: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_whole_run_by_date_into_folders_of_months(shoot: Path) -> None:
+def test_whole_run_by_date_into_monthly_folders(shoot: Path) -> None:
     plant(shoot / "shoot", "moving.gif", data=_moving())
     os.utime(shoot / "shoot/moving.gif", (1_600_000_000, 1_600_000_000))
     name = "{date:%Y/%m}/{parent!u}_{seq:02d}{ext}"
@@ -302,7 +302,7 @@ def _moving() -> bytes:
 
 
 @pytest.mark.slow
-def test_a_number_in_the_picture_follows_the_date(shoot: Path) -> None:
+def test_number_drawn_into_the_picture_follows_the_date(shoot: Path) -> None:
     words = ("filter", "shoot", "-f", "png", "--jobs", "1", "--filter")
     numbers = imgbatch(*words, "text:text={seq},size=50", "--sort", "date", "-o", "a", cwd=shoot)
     assert numbers.returncode == 0, numbers.stderr.decode()
@@ -315,7 +315,7 @@ def test_a_number_in_the_picture_follows_the_date(shoot: Path) -> None:
         assert got.tobytes() == expected.tobytes()
 
 
-def test_the_api_sorts_too_and_refuses_other_orders(shoot: Path) -> None:
+def test_api_sorts_too_and_refuses_other_orders(shoot: Path) -> None:
     recipe = api.Recipe.from_options(sizes=["20"], template="{seq}{ext}")
 
     results = list(api.run(recipe, [shoot / "shoot"], output=shoot / "out", jobs=1, sort="date"))
@@ -331,7 +331,7 @@ def test_the_api_sorts_too_and_refuses_other_orders(shoot: Path) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None:
+def test_shifted_numbers_overwrite_nothing_silently(shoot: Path) -> None:
     words = ("resize", "shoot", "-s", "20", "-o", "out", "--sort", "date", "--jobs", "1")
     numbers = ("--name", "{seq}{ext}")
     assert imgbatch(*words, *numbers, cwd=shoot).returncode == 0
@@ -359,7 +359,7 @@ def test_numbers_that_moved_on_overwrite_nothing_in_silence(shoot: Path) -> None
 
 
 @pytest.mark.slow
-def test_fewer_files_leave_the_highest_numbers_where_they_are(shoot: Path) -> None:
+def test_fewer_files_leave_the_highest_numbers_alone(shoot: Path) -> None:
     words = ("resize", "shoot", "-s", "20", "-o", "out", "--name", "{seq}{ext}", "--jobs", "1")
     assert imgbatch(*words, cwd=shoot).returncode == 0
     (shoot / "shoot/c.jpg").unlink()
@@ -376,9 +376,7 @@ def test_fewer_files_leave_the_highest_numbers_where_they_are(shoot: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["{date}{ext}", "{date:%Y}/{camera}_{width}x{height}{ext}"])
-def test_names_without_a_number_or_a_stem_are_refused_and_told_what_helps(
-    shoot: Path, name: str
-) -> None:
+def test_names_without_number_or_stem_are_refused_with_a_remedy(shoot: Path, name: str) -> None:
     words = ("resize", "shoot", "-s", "20", "-o", "out", "--jobs", "1", "--name")
 
     refused = imgbatch_here(*words, name, cwd=shoot)
@@ -393,7 +391,7 @@ def test_names_without_a_number_or_a_stem_are_refused_and_told_what_helps(
 
 
 @pytest.mark.slow
-def test_outputs_of_one_source_and_of_two_are_told_apart_by_case_and_by_format(
+def test_colliding_outputs_are_distinguished_by_case_and_format(
     tmp_path: Path,
 ) -> None:
     plant(tmp_path / "in", "a.png", "B/A.jpg")
@@ -406,11 +404,11 @@ def test_outputs_of_one_source_and_of_two_are_told_apart_by_case_and_by_format(
 
     assert cases.returncode == outputs.returncode == 2
     assert b"would both become out/a.webp" in cases.stderr
-    assert b"a --name that tells them apart" in cases.stderr
+    assert b"a --name that distinguishes them" in cases.stderr
     assert b"the outputs a and A of in/a.png would both become out/1A.png" in outputs.stderr
 
 
-def test_the_manual_has_every_field_and_what_stands_for_one_that_is_missing() -> None:
+def test_docs_list_every_field_and_its_fallback() -> None:
     manual = (ROOT / "docs/naming.md").read_text("utf-8")
     table = manual.partition("## Fields")[2].partition("\n## ")[0]
 
@@ -419,14 +417,14 @@ def test_the_manual_has_every_field_and_what_stands_for_one_that_is_missing() ->
         (row,) = (
             one for one in table.splitlines() if one.startswith("|") and f"{{{field}}}" in one
         )
-        for fallback in ("`unknown`", "; 0 if", "when the file was changed"):
+        for fallback in ("`unknown`", "; 0 if", "when the file was modified"):
             assert (fallback in meant) == (fallback in row), (field, fallback)
 
 
 # Captions
 
 
-def test_a_caption_takes_any_value_as_it_is() -> None:
+def test_caption_keeps_any_value_unchanged() -> None:
     values = {"camera": "A:/b.", "stem": "Été", "date": datetime(2024, 5, 17, 18, 3, tzinfo=UTC)}
 
     caption = Caption.parse("{stem!u} {camera} {date:%d/%m %H:%M} {date}")
@@ -436,7 +434,7 @@ def test_a_caption_takes_any_value_as_it_is() -> None:
     assert caption.literal == "   "
 
 
-def test_facts_are_asked_for_by_any_executor(tmp_path: Path) -> None:
+def test_any_executor_can_read_headers(tmp_path: Path) -> None:
     photograph(tmp_path / "a.jpg", "2024:05:17 10:00:00")
     task: Task[Job, Facts] = Task(
         function=partial(numbering.read, limits=Limits(max_pixels=10_000)),
@@ -451,9 +449,9 @@ def test_facts_are_asked_for_by_any_executor(tmp_path: Path) -> None:
     assert facts == Facts(1, (48, 32), "2024:05:17 10:00:00", "Testa 7", _ns(2024, 5, 17, 10, 0, 0))
 
 
-def test_a_plan_error_is_raised_for_names_that_are_too_long(tmp_path: Path) -> None:
+def test_names_that_are_too_long_raise_plan_error(tmp_path: Path) -> None:
     folder = plant(tmp_path / "in", "a.jpg")
     recipe = api.Recipe.from_options(template="x" * 252 + "{ext}")
 
-    with pytest.raises(PlanError, match="would get a name of 256 bytes, and the most is 255"):
+    with pytest.raises(PlanError, match="would get a name of 256 bytes, but at most 255 are"):
         api.run(recipe, [folder], output=tmp_path / "out", jobs=1)

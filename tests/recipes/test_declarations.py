@@ -1,14 +1,14 @@
-"""Each setting is declared once; the command line, recipes and Python have it from there."""
+"""Each setting is declared once; the command line, recipes and Python derive from that."""
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import pytest
+from msgspec import structs
 
 import imgbatch
 from imgbatch.cli.commands import group
@@ -42,7 +42,7 @@ def types_of(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def test_arguments_of_python_are_told_to_type_checkers_as_they_are_declared() -> None:
+def test_python_arguments_are_typed_as_declared() -> None:
     assert types_of(RecipeWords) == {
         name: kind
         for name, kind in types_of(RecipeSettings).items()
@@ -55,9 +55,9 @@ def test_arguments_of_python_are_told_to_type_checkers_as_they_are_declared() ->
         assert types_of(RunWords)[name] == types_of(Settings)[name], name
 
 
-def test_an_encoding_has_only_what_is_declared_of_outputs_and_the_same_defaults() -> None:
+def test_encoding_has_only_declared_output_settings_with_their_defaults() -> None:
     usual = {"format": "keep", "background": "white"}
-    for field in dataclasses.fields(Encoding):
+    for field in structs.fields(Encoding):
         if field.name not in usual:
             assert OUTPUTS[field.name].default == field.default, field.name
 
@@ -71,12 +71,12 @@ def test_every_option_of_a_command_is_declared(name: str) -> None:
             assert [*parameter.opts, *parameter.secondary_opts] == list(one.options)
 
 
-def test_resize_has_every_option_there_is() -> None:
+def test_resize_has_every_option() -> None:
     options = {one.name for one in command("resize").params if isinstance(one, click.Option)}
     assert options == {one.name for one in every_setting()} - {"explain"}
 
 
-def test_help_has_the_options_under_the_headings_of_their_groups() -> None:
+def test_help_groups_options_under_their_headings() -> None:
     resize = command("resize")
     shown = resize.get_help(click.Context(resize, info_name="resize", max_content_width=100))
     places = [shown.index(f"\n{name}:\n") for name in (*GROUPS, "Other")]
@@ -87,7 +87,7 @@ def test_help_has_the_options_under_the_headings_of_their_groups() -> None:
         assert (one.options[-1] in section) == (one.name != "explain"), one.name
 
 
-def test_no_two_settings_have_one_option_or_one_key() -> None:
+def test_no_two_settings_share_an_option_or_key() -> None:
     options = [word for one in every_setting() for word in one.options]
     assert len(options) == len(set(options))
     keys = [one.recipe_key for one in declared(OutputSettings).values()]
@@ -122,15 +122,15 @@ SAID: Final[dict[str, tuple[list[str], Any]]] = {
 """Each setting of outputs on the command line, and its value in Python and in recipes."""
 
 NEEDED: Final = {"intent": {"profile": "srgb"}}
-"""What else has to be said for a setting to make a difference."""
+"""Other options needed for a setting to take effect."""
 
 
-def test_every_setting_of_outputs_is_said_here() -> None:
+def test_every_output_setting_is_tested_here() -> None:
     assert set(SAID) == set(OUTPUTS)
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_options_python_and_recipes_mean_the_same(name: str, tmp_path: Path) -> None:
+def test_options_python_and_recipes_are_equivalent(name: str, tmp_path: Path) -> None:
     words, value = SAID[name]
     more: dict[str, Any] = NEEDED.get(name, {})
     python = Recipe.from_options("x", sizes=["400x300"], **{**more, name: value})
@@ -151,7 +151,7 @@ def test_options_python_and_recipes_mean_the_same(name: str, tmp_path: Path) -> 
     assert load(tmp_path / "x.toml") == python
 
 
-def test_what_click_reads_is_what_python_says_of_a_run() -> None:
+def test_click_parses_what_python_declares_for_a_run() -> None:
     words = "in -o out -j 3 --sort date --flat --on-conflict skip --force --timeout 9 --memory 2GB"
     words += " --max-pixels 3MP --strict --preserve-dates --salvage --no-recursive --include a"
     words += " --include b --exclude c"
@@ -180,7 +180,7 @@ def test_what_click_reads_is_what_python_says_of_a_run() -> None:
 
 
 @pytest.mark.parametrize("name", ["in_place", "listed", "backup", "qualty"])
-def test_python_refuses_what_is_not_for_it(name: str) -> None:
+def test_python_refuses_unknown_arguments(name: str) -> None:
     words: dict[str, Any] = {name: "x"}
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
         imgbatch.run(Recipe.from_options(), ["photos"], **words)
@@ -202,7 +202,7 @@ def test_python_refuses_what_is_not_for_it(name: str) -> None:
         ({"max_pixels": 0}, "found a limit of 0 pixels, expected 1 or more"),
     ],
 )
-def test_a_run_refuses_values_that_are_not_allowed(words: dict[str, Any], message: str) -> None:
+def test_run_refuses_values_out_of_range(words: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
         Settings(("in",), **words).check()
     Settings(("in",), timeout=None).check()
@@ -218,21 +218,21 @@ def test_a_run_refuses_values_that_are_not_allowed(words: dict[str, Any], messag
         (Seconds(), ""),
     ],
 )
-def test_a_kind_says_what_it_allows(kind: Any, allowed: str) -> None:
+def test_kind_states_what_it_allows(kind: Any, allowed: str) -> None:
     assert kind.allowed == allowed
 
 
 @pytest.mark.parametrize("number", [1, 999, 1000, 1500, 250_000_000, 2 * 10**9, 3 * 10**12])
-def test_an_amount_in_words_is_read_as_the_same(number: int) -> None:
+def test_amount_with_units_is_parsed(number: int) -> None:
     assert amount(in_words(number, "B"), "B") == number
     assert Amount("B").word(number) == in_words(number, "B")
 
 
-def test_an_amount_is_told_in_the_largest_unit_that_leaves_it_whole() -> None:
+def test_amount_is_shown_in_the_largest_unit_that_keeps_it_whole() -> None:
     assert [in_words(n, "P") for n in (250_000_000, 1500, 20)] == ["250MP", "1500P", "20P"]
 
 
-def test_a_program_may_give_amounts_in_words() -> None:
+def test_python_accepts_amounts_with_units() -> None:
     settings = settings_of(["photos"], {"memory": "2GB", "max_pixels": "1.5MP"})
 
     settings.check()

@@ -1,4 +1,4 @@
-"""Recipes from the words users type, the plain values they are made of, formats and names."""
+"""Recipes from options, the plain values they are made of, formats and names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
+from msgspec import Struct, structs
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
@@ -35,7 +36,7 @@ WHITE: Final = (255, 255, 255, 255)
 # From words
 
 
-def test_without_any_words_a_recipe_changes_nothing() -> None:
+def test_recipe_without_options_changes_nothing() -> None:
     recipe = Recipe.from_options()
     assert recipe.name == "resized"
     assert recipe.prepare == ()
@@ -45,7 +46,7 @@ def test_without_any_words_a_recipe_changes_nothing() -> None:
     assert output.encoding == Encoding(None, None, "all", WHITE)
 
 
-def test_a_single_size_keeps_the_plain_name() -> None:
+def test_single_size_keeps_the_plain_name() -> None:
     (output,) = Recipe.from_options("resized", sizes=["1600"]).outputs
     assert output.name == "1600"
     assert output.template.text == "{stem}{ext}"
@@ -54,7 +55,7 @@ def test_a_single_size_keeps_the_plain_name() -> None:
     )
 
 
-def test_every_word_arrives_where_it_belongs() -> None:
+def test_every_option_reaches_its_field() -> None:
     recipe = Recipe.from_options(
         "gallery",
         sizes=["300x200"],
@@ -85,7 +86,7 @@ def test_every_word_arrives_where_it_belongs() -> None:
     )
 
 
-def test_several_sizes_give_one_output_each_that_share_all_other_words() -> None:
+def test_several_sizes_give_one_output_each_with_shared_options() -> None:
     recipe = Recipe.from_options(
         sizes=["web=1600", "50%", " x200", "thumb=120x80", "a=b=2MP"], filters=["sharpen"]
     )
@@ -104,19 +105,19 @@ def test_several_sizes_give_one_output_each_that_share_all_other_words() -> None
 
 
 @pytest.mark.parametrize("sizes", [["1600"], ["web=1600", "400"]])
-def test_a_given_name_template_is_used_for_one_size_and_for_several(sizes: list[str]) -> None:
+def test_given_name_template_is_used_for_one_size_and_for_several(sizes: list[str]) -> None:
     recipe = Recipe.from_options(sizes=sizes, template="{output}/{stem}{ext}")
     assert {output.template.text for output in recipe.outputs} == {"{output}/{stem}{ext}"}
 
 
 @pytest.mark.parametrize("word", ["keep", "KEEP"])
-def test_keep_is_no_format_of_its_own(word: str) -> None:
+def test_keep_is_not_a_format_of_its_own(word: str) -> None:
     (output,) = Recipe.from_options(format=word, quality=90).outputs
     assert output.encoding == Encoding(format=None, quality=90)
 
 
 @pytest.mark.parametrize("row", WRITTEN_FORMATS, ids=lambda row: row.name)
-def test_a_quality_is_taken_where_the_format_has_one_and_refused_elsewhere(row: Format) -> None:
+def test_quality_is_accepted_only_for_formats_that_have_one(row: Format) -> None:
     if row.quality is None:
         with pytest.raises(UsageError, match=f"{row.label} has (no|a) quality"):
             Recipe.from_options(format=row.name, quality=80)
@@ -127,7 +128,7 @@ def test_a_quality_is_taken_where_the_format_has_one_and_refused_elsewhere(row: 
     assert Recipe.from_options(format=row.name).outputs[0].encoding == Encoding(row.name)
 
 
-def test_formats_with_a_quality_are_those_that_lose_something() -> None:
+def test_formats_with_a_quality_are_the_lossy_ones() -> None:
     assert {row.name for row in FORMATS if row.quality} == {
         *("jpeg", "webp", "avif", "heif", "jpeg2000")
     }
@@ -146,13 +147,13 @@ SETTINGS: Final[dict[str, Any]] = {
 }
 
 
-def test_every_setting_of_an_encoder_is_tried_here() -> None:
+def test_every_encoder_setting_is_tested_here() -> None:
     assert set(SETTINGS) == set(get_args(formats.Setting))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("row", WRITTEN_FORMATS, ids=lambda row: row.name)
-def test_a_setting_is_refused_for_a_format_that_does_not_have_it(row: Format, setting: str) -> None:
+def test_setting_is_refused_for_a_format_without_it(row: Format, setting: str) -> None:
     words = {"format": row.name, setting: SETTINGS[setting]}
     if (row.name, setting) == ("tiff", "quality"):
         words["compression"] = "jpeg"
@@ -166,12 +167,12 @@ def test_a_setting_is_refused_for_a_format_that_does_not_have_it(row: Format, se
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_where_formats_are_kept_a_setting_counts_for_those_that_have_it(setting: str) -> None:
+def test_with_kept_formats_a_setting_applies_to_those_that_have_it(setting: str) -> None:
     (output,) = Recipe.from_options(**{setting: SETTINGS[setting]}).outputs
     assert output.encoding == Encoding(**{setting: SETTINGS[setting]})
 
 
-def test_a_format_whose_package_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_format_whose_package_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "installed", lambda extra: False)
     with pytest.raises(UsageError, match=r"writing heif needs: pip install 'imgbatch\[heif\]'"):
         Recipe.from_options(format="heic")
@@ -191,7 +192,7 @@ def test_a_format_whose_package_is_missing_is_refused(monkeypatch: pytest.Monkey
         (" Transparent ", (255, 255, 255, 0)),
     ],
 )
-def test_the_background_is_a_css_colour(word: str, colour: tuple[int, int, int, int]) -> None:
+def test_background_is_a_css_colour(word: str, colour: tuple[int, int, int, int]) -> None:
     (output,) = Recipe.from_options(sizes=["10"], background=word).outputs
     assert output.encoding.background == colour
     assert isinstance(output.operations[0], Resize)
@@ -237,9 +238,7 @@ def test_the_background_is_a_css_colour(word: str, colour: tuple[int, int, int, 
         ({"profile": "sgrb"}, ["unknown profile 'sgrb'", "srgb", "ICC file", "No such file"]),
     ],
 )
-def test_a_word_that_makes_no_sense_is_refused_with_help(
-    words: dict[str, Any], parts: list[str]
-) -> None:
+def test_invalid_option_is_refused_with_help(words: dict[str, Any], parts: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
         Recipe.from_options(**words)
     for part in parts:
@@ -247,12 +246,12 @@ def test_a_word_that_makes_no_sense_is_refused_with_help(
 
 
 @pytest.mark.parametrize("character", list('/\\{}"<>|*?:'))
-def test_a_size_name_with_a_character_that_no_file_name_may_have_is_refused(character: str) -> None:
+def test_size_name_with_an_invalid_file_name_character_is_refused(character: str) -> None:
     with pytest.raises(UsageError, match="file name"):
         Recipe.from_options(sizes=[f"a{character}b=1600"])
 
 
-def test_an_icc_file_becomes_a_conversion_to_it(tmp_path: Path) -> None:
+def test_icc_file_becomes_a_conversion_to_it(tmp_path: Path) -> None:
     icc = bytes(16) + b"CMYK" + bytes(16) + b"acsp" + bytes(100)
     path = tmp_path / "press.icc"
     path.write_bytes(icc)
@@ -270,19 +269,19 @@ def test_an_icc_file_becomes_a_conversion_to_it(tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "without the signature", "of a Lab space"],
 )
-def test_a_file_that_is_no_usable_profile_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_unusable_profile_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "profile.icc"
     path.write_bytes(data)
     with pytest.raises(UsageError, match=r"profile\.icc: not an ICC profile"):
         Recipe.from_options(profile=str(path))
 
 
-def test_a_folder_given_as_profile_is_refused(tmp_path: Path) -> None:
+def test_folder_given_as_profile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown profile"):
         Recipe.from_options(profile=str(tmp_path))
 
 
-# What it needs and gives
+# What it needs and produces
 
 
 @pytest.mark.parametrize(
@@ -300,13 +299,11 @@ def test_a_folder_given_as_profile_is_refused(tmp_path: Path) -> None:
         ({"filters": ["sharpen"]}, (6000, 4000)),
     ],
 )
-def test_a_recipe_needs_the_most_that_any_of_its_outputs_needs(
-    words: dict[str, Any], need: Size
-) -> None:
+def test_recipe_needs_the_most_of_any_output(words: dict[str, Any], need: Size) -> None:
     assert Recipe.from_options(**words).needed_size((6000, 4000)) == need
 
 
-def test_a_size_that_nobody_knows_yet_is_no_part_of_a_name() -> None:
+def test_unknown_size_is_refused_in_a_name() -> None:
     @dataclasses.dataclass(frozen=True, slots=True)
     class Guess(Sharpen):
         name = "guess"
@@ -315,24 +312,24 @@ def test_a_size_that_nobody_knows_yet_is_no_part_of_a_name() -> None:
     output = Output("web", Template("{stem}-{width}{ext}"))
     Recipe("x", (output,))
     for prepare, steps in (((Guess(),), ()), ((), (Guess(),))):
-        with pytest.raises(UsageError, match=r"\{width\} .* of web: what guess leaves"):
+        with pytest.raises(UsageError, match=r"\{width\} .* of web: the size after guess"):
             Recipe("x", (dataclasses.replace(output, operations=steps),), prepare)
     Recipe("x", (Output("web", Template("{stem}"), (Guess(),)),))
 
 
-def test_what_is_done_once_before_all_outputs_needs_the_whole_picture() -> None:
+def test_preparation_needs_the_whole_picture() -> None:
     plain = Recipe.from_options(sizes=["1600"])
     recipe = dataclasses.replace(plain, prepare=(Blur(2.0),))
     assert recipe.needed_size((6000, 4000)) == (6000, 4000)
 
 
-def test_an_output_whose_first_operation_is_no_resize_needs_the_whole_picture() -> None:
+def test_output_that_does_not_start_with_a_resize_needs_the_whole_picture() -> None:
     resize = Resize(SizeSpec(100, 100))
     output = Output("late", Template("{stem}"), (Sharpen(), resize))
     assert output.needed_size((6000, 4000)) == (6000, 4000)
 
 
-def test_an_output_tells_its_size_through_all_its_operations() -> None:
+def test_output_size_follows_from_all_its_operations() -> None:
     operations = (Resize(SizeSpec(1000, 1000)), Sharpen(), Resize(SizeSpec(percent=50)))
     assert Output("x", Template("{stem}"), operations).output_size((6000, 4000)) == (500, 334)
     assert Output("x", Template("{stem}")).output_size((6000, 4000)) == (6000, 4000)
@@ -359,8 +356,13 @@ def _rich_recipe() -> Recipe:
 
 
 def _variations(value: Any) -> Iterator[tuple[str, Any]]:
-    """The same value with one thing in it changed, for every thing in it."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    """The same value with one thing changed, for every thing in it."""
+    if isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            for place, changed in _variations(getattr(value, name)):
+                where = f"{type(value).__name__}.{name}{place}"
+                yield where, structs.replace(value, **{name: changed})
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             if not field.compare:
                 continue
@@ -386,7 +388,7 @@ def _variations(value: Any) -> Iterator[tuple[str, Any]]:
         yield "", value + {int: 1, float: 0.25, str: "x"}[type(value)]
 
 
-def test_the_digest_changes_with_every_field() -> None:
+def test_digest_changes_with_every_field() -> None:
     recipe = _rich_recipe()
     variations = dict(_variations(recipe))
     assert len(variations) > 60
@@ -395,7 +397,7 @@ def test_the_digest_changes_with_every_field() -> None:
     assert len(set(digests.values())) == len(digests)
 
 
-def test_the_digest_tells_operations_with_the_same_fields_apart() -> None:
+def test_digest_distinguishes_operations_with_the_same_fields() -> None:
     digests = {
         Recipe("x", (Output("x", Template("{stem}"), (operation,)),)).digest
         for operation in (Invert(0.5), Sepia(0.5), Sharpen(0.5), Blur(0.5))
@@ -413,7 +415,7 @@ def test_the_digest_tells_operations_with_the_same_fields_apart() -> None:
         ({"sizes": ["web=1600"]}, {"sizes": ["web=1600x1600"]}),
     ],
 )
-def test_the_same_thing_said_in_other_words_has_the_same_digest(
+def test_equivalent_options_have_the_same_digest(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     assert Recipe.from_options(**one) == Recipe.from_options(**other)
@@ -450,18 +452,18 @@ def test_the_same_thing_said_in_other_words_has_the_same_digest(
         ),
     ],
 )
-def test_a_digest_is_what_it_was_in_versions_before(words: dict[str, Any], digest: str) -> None:
-    """Another one means that every existing output would be remade."""
+def test_digest_matches_earlier_versions(words: dict[str, Any], digest: str) -> None:
+    """A different one would remake every existing output."""
     assert Recipe.from_options(**words).digest == digest
 
 
-def test_the_digest_of_an_output_is_what_it_was_in_versions_before() -> None:
+def test_output_digest_matches_earlier_versions() -> None:
     recipe = Recipe.from_options(format="jpeg", quality=80)
     assert recipe.digest_of(recipe.outputs[0]) == "c9763bef9362d447"
 
 
 @pytest.mark.slow
-def test_the_digest_is_short_and_the_same_in_every_process() -> None:
+def test_digest_is_short_and_the_same_in_every_process() -> None:
     words = "'r', sizes=['web=1600', '50%'], fit='pad', filters=['sharpen', 'sepia'], format='webp'"
     program = (
         f"from imgbatch.recipes.recipe import Recipe; print(Recipe.from_options({words}).digest)"
@@ -483,7 +485,7 @@ def test_the_digest_is_short_and_the_same_in_every_process() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_recipe_survives_pickling_with_its_digest(protocol: int) -> None:
+def test_recipe_survives_pickling_with_its_digest(protocol: int) -> None:
     recipe = _rich_recipe()
     copy = pickle.loads(pickle.dumps(recipe, protocol))
     assert copy == recipe
@@ -492,7 +494,10 @@ def test_a_recipe_survives_pickling_with_its_digest(protocol: int) -> None:
 
 def test_recipes_and_outputs_are_frozen() -> None:
     recipe = _rich_recipe()
-    for thing in (recipe, recipe.outputs[0], recipe.outputs[0].template):
+    template = recipe.outputs[0].template
+    for thing in (recipe, recipe.outputs[0]):
         for field in dataclasses.fields(thing):
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(thing, field.name, None)
+    with pytest.raises(AttributeError, match="immutable"):
+        template.text = "{stem}"  # type: ignore[misc]

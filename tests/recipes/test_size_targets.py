@@ -1,16 +1,16 @@
-"""`--max-bytes` finds the highest quality that fits, and `--keep-smaller` keeps what is smaller."""
+"""`--max-bytes` finds the best quality that fits, `--keep-smaller` keeps the smaller file."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 from toolkit import ROOT
 from toolkit.limited import by_pillow, grainy
@@ -34,7 +34,7 @@ from imgbatch.model import Encoding, Size
 SAMPLES: Final = ROOT / "sample_images"
 
 MOST_ENCODES: Final = 14
-"""Seven along the curve, and the halvings of what is then left of 56 qualities, and one more."""
+"""Seven along the curve, then bisection of the rest of 56 qualities, and one more."""
 
 
 def detail(edge: int) -> Image.Image:
@@ -64,7 +64,7 @@ def limited(
 @pytest.mark.slow
 @pytest.mark.parametrize("format_name", ["jpeg", "webp"])
 @pytest.mark.parametrize("name", PICTURES)
-def test_it_is_the_highest_quality_of_all_that_fit(name: str, format_name: str) -> None:
+def test_highest_quality_that_fits_is_found(name: str, format_name: str) -> None:
     image = PICTURES[name]
     files = {quality: by_pillow(image, format_name, quality) for quality in range(40, 96)}
     least, most = len(files[40]), len(files[95])
@@ -74,7 +74,7 @@ def test_it_is_the_highest_quality_of_all_that_fit(name: str, format_name: str) 
         best = max(quality for quality, data in files.items() if len(data) <= limit)
         quality = max(one for one, data in files.items() if data == found.data)
         assert len(files.get(quality + 1, bytes(most + 1))) > limit
-        # Where files only grow with the quality there is no better one.
+        # Where size only grows with quality, there is no better one.
         sizes = [len(data) for data in files.values()]
         if sizes == sorted(sizes):
             assert len(files[best]) == len(found.data)
@@ -84,7 +84,7 @@ def test_it_is_the_highest_quality_of_all_that_fit(name: str, format_name: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_name", ["avif", "heif"])
-def test_slow_encoders_come_near_the_limit(format_name: str) -> None:
+def test_slow_encoders_come_close_to_the_limit(format_name: str) -> None:
     image = PICTURES["photograph"]
     bare = Encoding(format=format_name)
     files = {
@@ -101,7 +101,7 @@ def test_slow_encoders_come_near_the_limit(format_name: str) -> None:
 
 @pytest.mark.parametrize("quality", [40, 66, 89, 90, 95])
 @pytest.mark.parametrize("format_name", ["jpeg", "webp"])
-def test_a_file_of_exactly_the_limit_fits_and_one_byte_more_does_not(
+def test_file_of_exactly_the_limit_fits_and_one_byte_more_does_not(
     format_name: str, quality: int
 ) -> None:
     exact = by_pillow(PICTURES["grainy"], format_name, quality)
@@ -111,7 +111,7 @@ def test_a_file_of_exactly_the_limit_fits_and_one_byte_more_does_not(
     assert (short.size != PICTURES["grainy"].size) == (quality == LOWEST)
 
 
-def test_a_generous_limit_takes_quality_95_or_the_one_that_is_given() -> None:
+def test_generous_limit_uses_quality_95_or_the_given_one() -> None:
     image = PICTURES["grainy"]
     assert limited(image, "jpeg", 10**9).data == by_pillow(image, "jpeg", HIGHEST)
     for quality in (30, 60, 99):
@@ -119,7 +119,7 @@ def test_a_generous_limit_takes_quality_95_or_the_one_that_is_given() -> None:
         assert found.data == by_pillow(image, "jpeg", quality)
 
 
-def test_the_given_quality_is_the_highest_and_one_below_40_the_only_one() -> None:
+def test_given_quality_is_the_maximum_and_below_40_the_only_one() -> None:
     image = PICTURES["grainy"]
     limit = len(by_pillow(image, "jpeg", 70))
     assert limited(image, "jpeg", limit, quality=80).data == by_pillow(image, "jpeg", 70)
@@ -131,7 +131,7 @@ def test_the_given_quality_is_the_highest_and_one_below_40_the_only_one() -> Non
     assert opened(smaller.data).quantization == opened(tables).quantization  # type: ignore[attr-defined]
 
 
-def test_other_settings_stay_as_they_are_asked_for() -> None:
+def test_other_settings_are_kept() -> None:
     image = PICTURES["photograph"]
     found = limited(image, "jpeg", 9_000, subsampling="4:4:4", progressive=True)
     again = opened(found.data)
@@ -143,7 +143,7 @@ def test_other_settings_stay_as_they_are_asked_for() -> None:
     assert found.data == max((one for one in expected if len(one) <= 9_000), key=len)
 
 
-def test_the_same_picture_always_gives_the_same_bytes() -> None:
+def test_search_is_deterministic() -> None:
     assert limited(grainy(), "webp", 5_000).data == limited(grainy(), "webp", 5_000).data
 
 
@@ -183,13 +183,13 @@ def test_photographs_take_few_encodes(
     assert sum(counts) / len(counts) <= 4.5
 
 
-def test_a_generous_limit_takes_one_encode(encodes: list[tuple[Size, int | None]]) -> None:
+def test_generous_limit_takes_one_encode(encodes: list[tuple[Size, int | None]]) -> None:
     limited(PICTURES["photograph"], "jpeg", 10**6)
     assert encodes == [(PICTURES["photograph"].size, 95)]
 
 
 def search(sizes: Callable[[int], int], limit: int, name: str, **words: Any) -> tuple[int, int]:
-    """The quality that is found where a quality gives so many bytes, and in how many encodes."""
+    """The quality found for a given size at each quality, and the number of encodes."""
     asked: list[int] = []
 
     def coded(size: Size, quality: int) -> bytes:
@@ -210,7 +210,7 @@ def search(sizes: Callable[[int], int], limit: int, name: str, **words: Any) -> 
     st.sampled_from(sorted(CURVES)),
     st.booleans(),
 )
-def test_any_encoder_comes_to_an_end_where_the_next_quality_does_not_fit(
+def test_search_terminates_where_the_next_quality_does_not_fit(
     drawn: list[int], limit: int, name: str, grows: bool
 ) -> None:
     sizes = dict(enumerate(sorted(drawn) if grows else drawn, LOWEST))
@@ -225,7 +225,7 @@ def test_any_encoder_comes_to_an_end_where_the_next_quality_does_not_fit(
 @pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.floats(0.5, 2), st.floats(6, 9), st.sampled_from(sorted(CURVES)), st.floats(0.05, 1.2))
-def test_files_that_grow_as_photographs_do_take_at_most_seven_encodes(
+def test_sizes_that_grow_like_photographs_take_at_most_seven_encodes(
     steepness: float, height: float, name: str, share: float
 ) -> None:
     def size(quality: int) -> int:
@@ -237,13 +237,13 @@ def test_files_that_grow_as_photographs_do_take_at_most_seven_encodes(
     assert quality == max(one for one in range(LOWEST, HIGHEST + 1) if size(one) <= limit)
 
 
-def test_what_is_no_pixels_does_not_lead_astray() -> None:
+def test_overhead_does_not_mislead_the_search() -> None:
     def size(quality: int) -> int:
         return 50_000 + round(math.exp(5 + CURVES["jpeg"].height(quality)))
 
     limit = size(77)
     assert search(size, limit, "jpeg", fixed=50_000) == (77, 3)
-    # Without the knowledge it takes longer, and comes to the same.
+    # Without knowing it, the search takes longer and gives the same.
     quality, encodes = search(size, limit, "jpeg")
     assert (quality, encodes > 3) == (77, True)
 
@@ -255,7 +255,7 @@ def test_several_frames_are_expected_to_take_more() -> None:
         asked.append(quality)
         return bytes(100)
 
-    # 4 bits a pixel of one frame, or 0.4 of each of ten, which are those of quality 70.
+    # 4 bits a pixel of one frame, or 0.4 of each of ten, which is quality 70.
     for frames in (1, 10):
         fitted(coded, (100, 10), 500, CURVES["webp"], frames=frames)
         asked.append(0)
@@ -263,7 +263,7 @@ def test_several_frames_are_expected_to_take_more() -> None:
     assert asked[asked.index(0) + 1] in (69, 70)
 
 
-def test_an_animation_is_expected_to_take_more(encodes: list[tuple[Size, int | None]]) -> None:
+def test_animation_is_expected_to_take_more(encodes: list[tuple[Size, int | None]]) -> None:
     pictures = [Picture.of(PICTURES["grainy"], "webp") for _ in range(4)]
     pictures = [replace(one, series=Series("animation", 4)) for one in pictures]
     tried = []
@@ -276,7 +276,7 @@ def test_an_animation_is_expected_to_take_more(encodes: list[tuple[Size, int | N
     assert tried[1] < 85
 
 
-def test_after_the_size_was_chosen_95_percent_of_the_limit_are_enough() -> None:
+def test_after_choosing_the_size_95_percent_of_the_limit_suffice() -> None:
     qualities: list[int] = []
 
     def coded(size: Size, quality: int) -> bytes:
@@ -288,15 +288,15 @@ def test_after_the_size_was_chosen_95_percent_of_the_limit_are_enough() -> None:
     assert qualities[-2:] == [LOWEST, LOWEST]
 
 
-def test_what_is_lossless_has_no_quality_to_find() -> None:
+def test_lossless_output_has_no_quality_to_find() -> None:
     image = PICTURES["smooth"]
     found = limited(image, "webp", 10**6, lossless=True)
     assert np.array_equal(np.asarray(opened(found.data)), np.asarray(image))
-    with pytest.raises(PictureError, match="has no quality to find"):
+    with pytest.raises(PictureError, match="has no quality to adjust"):
         limited(image, "webp", len(found.data) - 1, lossless=True)
 
 
-def test_every_format_with_this_setting_has_a_curve_that_grows() -> None:
+def test_every_format_with_this_setting_has_an_increasing_curve() -> None:
     assert set(CURVES) == {row.name for row in formats.FORMATS if "max_bytes" in row.settings}
     for curve in CURVES.values():
         heights = [curve.height(quality) for quality in range(1, 101)]
@@ -330,7 +330,7 @@ def coloured(mode: str) -> tuple[Image.Image, bytes | None]:
         ("heif", "RGBA"),
     ],
 )
-def test_where_no_quality_fits_the_picture_is_made_smaller(format_name: str, mode: str) -> None:
+def test_picture_is_shrunk_if_no_quality_fits(format_name: str, mode: str) -> None:
     image, icc = coloured(mode)
     before = image.tobytes()
     at_40 = encode.encode(
@@ -354,7 +354,7 @@ def test_where_no_quality_fits_the_picture_is_made_smaller(format_name: str, mod
     assert np.abs(off).mean() < 12
 
 
-def test_a_smaller_picture_still_has_the_best_quality_that_fits_it() -> None:
+def test_shrunk_picture_still_has_the_best_quality_that_fits() -> None:
     image = PICTURES["grainy"]
     for limit in range(900, len(by_pillow(image, "jpeg", 40)), 300):
         found = limited(image, "jpeg", limit)
@@ -362,7 +362,7 @@ def test_a_smaller_picture_still_has_the_best_quality_that_fits_it() -> None:
         assert len(found.data) >= 0.85 * limit
 
 
-def test_colours_of_16_bits_are_made_smaller_as_well() -> None:
+def test_16_bit_colours_are_shrunk_too() -> None:
     levels = np.asarray(grainy(160, 80)).astype(np.uint16) * 257
     picture = Picture(Deep(levels), "png", (160, 80), (0, 0, 160, 80))
     whole = encode.encode(picture, Encoding(format="heif", quality=40))
@@ -378,17 +378,17 @@ def test_tiny_pictures_fit_or_fail_but_do_not_shrink(size: Size) -> None:
     image = grainy(64, 64).crop((0, 0, *size))
     exact = by_pillow(image, "jpeg", 40)
     assert limited(image, "jpeg", len(exact)).size == size
-    with pytest.raises(PictureError, match=rf"even {size[0]} x {size[1]} pixels of low quality"):
+    with pytest.raises(PictureError, match=rf"even {size[0]} x {size[1]} pixels at low quality"):
         limited(image, "jpeg", len(exact) - 1)
 
 
-def test_no_picture_becomes_smaller_than_a_small_icon() -> None:
+def test_no_picture_shrinks_below_a_small_icon() -> None:
     with pytest.raises(PictureError) as caught:
         limited(grainy(400, 100), "jpeg", 300)
     failure = caught.value.failure
     assert (failure.stage, failure.kind) == ("encode", "too-large")
     assert f"even {SMALLEST} x 8 pixels" in failure.message
-    assert "not at most 300 (--max-bytes)" in failure.message
+    assert "expected at most 300 (--max-bytes)" in failure.message
     assert "metadata" not in failure.message
 
 
@@ -400,9 +400,7 @@ def test_no_picture_becomes_smaller_than_a_small_icon() -> None:
     st.floats(0.01, 3),
     st.integers(0, 2000),
 )
-def test_any_size_comes_to_an_end(
-    width: int, height: int, limit: int, bits: float, fixed: int
-) -> None:
+def test_any_size_terminates(width: int, height: int, limit: int, bits: float, fixed: int) -> None:
     tried: list[Size] = []
 
     def coded(size: Size, quality: int) -> bytes:
@@ -436,21 +434,21 @@ def test_metadata_and_profile_count() -> None:
     assert opened(found.data).getexif()[0x0110]
 
 
-def test_metadata_that_alone_are_too_large_are_said_to_be(
+def test_metadata_that_alone_exceed_the_limit_are_blamed(
     encodes: list[tuple[Size, int | None]],
 ) -> None:
     picture = replace(
         Picture.of(PICTURES["grainy"], "jpeg"), metadata=Metadata(exif=exif_block().block * 3)
     )
     limit = len(exif_block().block)
-    with pytest.raises(PictureError, match=r"are metadata and profile: give --metadata none"):
+    with pytest.raises(PictureError, match=r"are metadata and profile: use --metadata none"):
         encode.encode(picture, Encoding(max_bytes=limit))
     assert len(encodes) == 2
     found = encode.encode(picture, Encoding(max_bytes=limit, metadata="none"))
     assert len(found.data) <= limit
 
 
-def test_what_metadata_say_of_the_size_is_that_of_the_smaller_picture() -> None:
+def test_metadata_record_the_shrunk_size() -> None:
     exif = exif_block(orientation=1, size=(160, 120), thumbnail=b"").block
     picture = replace(Picture.of(grainy(), "jpeg"), metadata=Metadata(exif=exif))
     found = encode.encode(picture, Encoding(max_bytes=len(exif) + 1_500))

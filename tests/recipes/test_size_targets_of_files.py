@@ -1,4 +1,4 @@
-"""Limits in bytes and the smaller one of two, for whole files and by the command."""
+"""Limits in bytes and --keep-smaller, for whole files and on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 from PIL import Image
-from toolkit.commands import imgbatch_here, told
+from toolkit.commands import imgbatch_here, imgbatch_text
 from toolkit.folders import planted
 from toolkit.limited import by_pillow, grainy, made
 from toolkit.pictures import (
@@ -32,7 +32,7 @@ from imgbatch.model import Encoding, Notice, Result
 
 
 def only(path: Path, out: Path, *, strict: bool = False, **words: Any) -> Result:
-    """What becomes of one file."""
+    """Run one file and return its result."""
     recipe = imgbatch.Recipe.from_options(**words)
     (result,) = imgbatch.run(recipe, [path], output=out, jobs=1, strict=strict)
     return result
@@ -41,7 +41,7 @@ def only(path: Path, out: Path, *, strict: bool = False, **words: Any) -> Result
 JPEG: Final = saved(grainy(), "JPEG", quality=92)
 
 
-def test_a_source_that_is_small_enough_and_needs_nothing_is_copied(tmp_path: Path) -> None:
+def test_source_that_is_small_enough_and_unchanged_is_copied(tmp_path: Path) -> None:
     path = planted(tmp_path, JPEG)
     exact = only(path, tmp_path / "a", max_bytes=len(JPEG))
     assert (exact.written[0].copied, made(exact)) == (True, JPEG)
@@ -50,7 +50,7 @@ def test_a_source_that_is_small_enough_and_needs_nothing_is_copied(tmp_path: Pat
     assert len(made(short)) < len(JPEG)
 
 
-def test_a_jpeg_that_fits_in_its_own_steps_keeps_them(tmp_path: Path) -> None:
+def test_jpeg_that_fits_with_its_own_tables_keeps_them(tmp_path: Path) -> None:
     exif = b"Exif\0\0" + exif_block(orientation=1).block
     data = saved(grainy(), "JPEG", quality=75, exif=exif)
     path = planted(tmp_path, data)
@@ -66,7 +66,7 @@ def test_a_jpeg_that_fits_in_its_own_steps_keeps_them(tmp_path: Path) -> None:
 def test_formats_without_a_quality_pass_or_fail(tmp_path: Path) -> None:
     png = saved(grainy(), "PNG")
     path = planted(tmp_path, png, "a.png")
-    # Remade because of the effort.
+    # Encoded again because of the effort.
     small = saved(grainy(), "PNG", compress_level=9)
     asked: dict[str, dict[str, Any]] = {"same": {}, "effort": {"effort": 9}}
     for name, words in asked.items():
@@ -74,13 +74,13 @@ def test_formats_without_a_quality_pass_or_fail(tmp_path: Path) -> None:
         result = only(path, tmp_path / f"{name}-less", max_bytes=len(small) - 1, **words)
         assert result.failure is not None
         assert (result.failure.stage, result.failure.kind) == ("encode", "too-large")
-        assert "PNG has no quality to find: give --format jpeg, webp or avif" in (
+        assert "PNG has no quality to adjust: use --format jpeg, webp or avif" in (
             result.failure.message
         )
         assert not (tmp_path / f"{name}-less/a.png").exists()
 
 
-def test_all_pages_together_count(tmp_path: Path) -> None:
+def test_all_pages_count_together(tmp_path: Path) -> None:
     pages = saved(grainy(), "TIFF", save_all=True, append_images=[grainy()] * 2)
     path = planted(tmp_path, pages, "a.tif")
     words: dict[str, Any] = {"compression": "deflate"}
@@ -94,7 +94,7 @@ def test_all_pages_together_count(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["webp", "avif"])
-def test_an_animation_fits_as_a_whole(tmp_path: Path, suffix: str) -> None:
+def test_animation_fits_as_a_whole(tmp_path: Path, suffix: str) -> None:
     frames = [grainy(120, 80), grainy(120, 80).rotate(180), grainy(120, 80).rotate(180)]
     frames[2].paste("red", (0, 0, 60, 40))
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=[50, 90, 70])
@@ -122,7 +122,7 @@ def test_several_outputs_have_the_same_limit(tmp_path: Path) -> None:
     assert small.quantization == tables.quantization  # type: ignore[attr-defined]
 
 
-def test_strict_fails_what_had_to_be_made_smaller(tmp_path: Path) -> None:
+def test_strict_fails_what_had_to_be_shrunk(tmp_path: Path) -> None:
     path = planted(tmp_path, JPEG)
     result = only(path, tmp_path / "a", max_bytes=2_000)
     assert len(made(result)) <= 2_000
@@ -148,13 +148,13 @@ WRONG: Final[dict[str, tuple[dict[str, Any], str]]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_makes_no_sense_is_refused(wrong: str) -> None:
+def test_contradictory_settings_are_refused(wrong: str) -> None:
     words, message = WRONG[wrong]
     with pytest.raises(UsageError, match=message):
         imgbatch.Recipe.from_options(**words)
 
 
-def test_limits_are_words_or_numbers_and_make_other_recipes() -> None:
+def test_limits_are_text_or_numbers_and_change_the_digest() -> None:
     said = {
         word: imgbatch.Recipe.from_options(max_bytes=word)
         for word in (500_000, "500KB", "0.5MB", "500000", "499KB", None)
@@ -171,7 +171,7 @@ def test_limits_are_words_or_numbers_and_make_other_recipes() -> None:
     assert kept.digest != said[None].digest
 
 
-def test_a_limit_is_reckoned_with_in_memory() -> None:
+def test_limit_is_included_in_the_memory_estimate() -> None:
     plain, bounded = (
         imgbatch.Recipe.from_options(format="jpeg", max_bytes=limit) for limit in (None, 9_000)
     )
@@ -212,7 +212,7 @@ FILES: Final[dict[str, tuple[str, bytes, dict[str, Any]]]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", FILES)
-def test_the_source_is_kept_where_the_result_would_be_larger(tmp_path: Path, what: str) -> None:
+def test_source_is_kept_if_the_result_would_be_larger(tmp_path: Path, what: str) -> None:
     name, data, words = FILES[what]
     path = planted(tmp_path, data, name)
     plain = only(path, tmp_path / "a", **words)
@@ -224,12 +224,12 @@ def test_the_source_is_kept_where_the_result_would_be_larger(tmp_path: Path, wha
     assert (kept.written[0].width, kept.written[0].height) == opened(data).size
 
 
-def test_a_result_that_is_not_larger_is_taken(tmp_path: Path) -> None:
+def test_result_that_is_not_larger_is_used(tmp_path: Path) -> None:
     path = planted(tmp_path, JPEG)
     result = only(path, tmp_path / "a", keep_smaller=True, quality=50)
     assert not result.written[0].copied
     assert made(result) == by_pillow(opened(JPEG), "jpeg", 50)
-    # What is as large is what was asked for.
+    # If it is as large, it is what was requested.
     again = planted(tmp_path, made(result), "b.jpg")
     same = only(again, tmp_path / "b", keep_smaller=True, quality=50)
     if len(made(same)) == len(made(result)):
@@ -269,21 +269,19 @@ ASKED: Final[dict[str, tuple[bytes, dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("asked", ASKED)
-def test_the_source_is_not_kept_where_it_is_not_what_was_asked_for(
-    tmp_path: Path, asked: str
-) -> None:
+def test_source_is_not_kept_if_it_is_not_what_was_requested(tmp_path: Path, asked: str) -> None:
     data, words = ASKED[asked]
     result = only(planted(tmp_path, data), tmp_path / "out", keep_smaller=True, **words)
     assert not result.written[0].copied
     assert made(result) != data
-    # In all of these it was the result's own quality that counted.
+    # In all of these the result's own quality counted.
     if words.get("metadata") in ("no-gps", "copyright", "none"):
         assert traces_of_position(made(result)) == []
         if data is POSITION:
             assert traces_of_position(data) != []
 
 
-def test_a_broken_source_is_not_kept(tmp_path: Path) -> None:
+def test_broken_source_is_not_kept(tmp_path: Path) -> None:
     path = planted(tmp_path, LOW[:-200])
     recipe = imgbatch.Recipe.from_options(keep_smaller=True, quality=95)
     for salvage in (False, True):
@@ -293,18 +291,18 @@ def test_a_broken_source_is_not_kept(tmp_path: Path) -> None:
         assert not any(one.copied for one in result.written)
 
 
-def test_a_source_that_fits_is_kept_where_what_is_made_of_it_does_not(tmp_path: Path) -> None:
+def test_source_that_fits_is_kept_if_the_result_does_not(tmp_path: Path) -> None:
     path = planted(tmp_path, PNG, "a.png")
     words: dict[str, Any] = {"effort": 1, "max_bytes": len(PNG)}
     assert only(path, tmp_path / "a", **words).failure is not None
     result = only(path, tmp_path / "b", keep_smaller=True, **words)
     assert (result.written[0].copied, made(result)) == (True, PNG)
-    # It is not where it is too large itself.
+    # Not if it is too large itself.
     words["max_bytes"] -= 1
     assert only(path, tmp_path / "c", keep_smaller=True, **words).failure is not None
 
 
-def test_a_source_above_the_limit_is_not_kept(tmp_path: Path) -> None:
+def test_source_above_the_limit_is_not_kept(tmp_path: Path) -> None:
     path = planted(tmp_path, JPEG)
     result = only(path, tmp_path / "a", keep_smaller=True, max_bytes=len(JPEG) // 2)
     assert not result.written[0].copied
@@ -315,30 +313,30 @@ def test_a_source_above_the_limit_is_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_keeps_to_a_limit(tmp_path: Path) -> None:
+def test_command_respects_a_limit(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", JPEG)
     planted(tmp_path / "in", saved(grainy(40, 30), "PNG"), "b.png")
     words = ("resize", "in", "-s", "100", "-o", "out", "--max-bytes", "3.2KB")
-    run = told(*words, "--report", "r", cwd=tmp_path)
+    run = imgbatch_text(*words, "--report", "r", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
     sizes = {row["source"]: row["outputs"][0]["bytes"] for row in rows}
     assert 2_900 < sizes["in/a.jpg"] <= 3_200
     assert sizes["in/a.jpg"] == (tmp_path / "out/a.jpg").stat().st_size
-    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
-    other = told(*words[:-1], "3.1KB", cwd=tmp_path)
+    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    other = imgbatch_text(*words[:-1], "3.1KB", cwd=tmp_path)
     assert "2 done" in other.stderr
     assert (tmp_path / "out/a.jpg").stat().st_size <= 3_100
 
 
 @pytest.mark.slow
-def test_the_command_says_what_it_made_smaller_and_what_it_could_not(tmp_path: Path) -> None:
+def test_command_reports_what_was_shrunk_and_what_failed(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", JPEG)
     planted(tmp_path / "in", saved(grainy(), "PNG"), "b.png")
     words = ("resize", "in", "-o", "out", "-v", "--max-bytes", "2000")
-    run = told(*words, cwd=tmp_path)
+    run = imgbatch_text(*words, cwd=tmp_path)
     assert run.returncode == 1
     assert "pixels instead of 160 x 120: at quality 40" in run.stderr
     assert "in/b.png failed: it has" in run.stderr
@@ -346,7 +344,7 @@ def test_the_command_says_what_it_made_smaller_and_what_it_could_not(tmp_path: P
     assert not (tmp_path / "out/b.png").exists()
 
 
-def test_the_command_refuses_a_limit_that_is_none(tmp_path: Path) -> None:
+def test_command_refuses_an_invalid_limit(tmp_path: Path) -> None:
     planted(tmp_path, JPEG)
     for word, message in (
         ("big", "'--max-bytes': found 'big', expected a number, as in 500MB"),
@@ -358,7 +356,7 @@ def test_the_command_refuses_a_limit_that_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_in_place_what_is_smaller_is_left_alone(tmp_path: Path) -> None:
+def test_in_place_smaller_original_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     low = planted(tmp_path / "in", LOW, "low.jpg")
     high = planted(tmp_path / "in", JPEG, "high.jpg")
@@ -373,7 +371,7 @@ def test_in_place_what_is_smaller_is_left_alone(tmp_path: Path) -> None:
         "keep",
     )
     words += ("-q", "60", "--keep-smaller", "-v")
-    run = told(*words, cwd=tmp_path)
+    run = imgbatch_text(*words, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert (low.stat().st_ino, low.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert low.read_bytes() == LOW
@@ -381,17 +379,17 @@ def test_in_place_what_is_smaller_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "keep/high.jpg").read_bytes() == JPEG
     assert not (tmp_path / "keep/low.jpg").exists()
     assert "low.jpg (160 x 120" in run.stderr
-    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
+    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
 
 
 @pytest.mark.slow
-def test_a_limit_holds_in_place(tmp_path: Path) -> None:
+def test_limit_applies_in_place(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     path = planted(tmp_path / "in", JPEG)
     words = ("resize", "in", "-s", "2048", "--in-place", "--no-backup", "--max-bytes", "6KB")
-    assert told(*words, cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*words, cwd=tmp_path).returncode == 0
     first = path.read_bytes()
     assert 5_000 < len(first) <= 6_000
     assert opened(first).size == (160, 120)
-    assert "1 skipped" in told(*words, cwd=tmp_path).stderr
+    assert "1 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
     assert path.read_bytes() == first

@@ -1,4 +1,4 @@
-"""Recipes as files: what they mean, what is said of a mistake in them, and how they are written."""
+"""Recipe files: what they mean, how errors in them are reported, and how they are written."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def recipe_at(folder: Path, text: str, name: str = "delivery.toml") -> Path:
     return path
 
 
-def test_a_recipe_means_what_its_words_mean_on_the_command_line(tmp_path: Path) -> None:
+def test_recipe_matches_the_equivalent_options(tmp_path: Path) -> None:
     assert load(recipe_at(tmp_path, DELIVERY)) == Recipe(
         "delivery",
         (
@@ -78,7 +78,7 @@ def test_a_recipe_means_what_its_words_mean_on_the_command_line(tmp_path: Path) 
     )
 
 
-def test_one_output_keeps_the_names_of_its_sources(tmp_path: Path) -> None:
+def test_single_output_keeps_the_names_of_its_sources(tmp_path: Path) -> None:
     path = recipe_at(tmp_path, 'name = "small"\n[[output]]\nsize = 800\n')
     recipe = load(path)
     assert recipe == Recipe(
@@ -86,7 +86,7 @@ def test_one_output_keeps_the_names_of_its_sources(tmp_path: Path) -> None:
     )
 
 
-def test_resize_among_the_operations_is_its_place(tmp_path: Path) -> None:
+def test_resize_among_the_operations_sets_its_position(tmp_path: Path) -> None:
     words = (
         '[[output]]\nsize = 80\nprofile = "srgb"\noperations = ["invert", "resize", "sharpen"]\n'
     )
@@ -98,7 +98,7 @@ def test_resize_among_the_operations_is_its_place(tmp_path: Path) -> None:
     assert by_options.outputs[0].operations == output.operations
 
 
-def test_files_are_looked_for_beside_the_recipe(tmp_path: Path) -> None:
+def test_files_are_relative_to_the_recipe(tmp_path: Path) -> None:
     icc = wide_gamut_profile()
     (tmp_path / "wide.icc").write_bytes(icc)
     (output,) = load(recipe_at(tmp_path, '[[output]]\nprofile = "wide.icc"\n')).outputs
@@ -165,7 +165,7 @@ def test_files_are_looked_for_beside_the_recipe(tmp_path: Path) -> None:
         (f"[[output]]\nmax-bytes = '{'9' * 400}'\n", ["max-bytes", "expected bytes"]),
     ],
 )
-def test_a_mistake_is_told_with_file_key_what_was_found_and_what_was_expected(
+def test_error_names_file_key_found_and_expected(
     tmp_path: Path, text: str, parts: list[str]
 ) -> None:
     path = recipe_at(tmp_path, text)
@@ -184,7 +184,7 @@ def test_a_mistake_is_told_with_file_key_what_was_found_and_what_was_expected(
         ("huge.toml", b"#" * 1_000_001, "expected a recipe of at most 1 MB"),
     ],
 )
-def test_a_file_that_cannot_be_a_recipe_is_refused(
+def test_file_that_cannot_be_a_recipe_is_refused(
     tmp_path: Path, name: str, data: bytes | str | None, part: str
 ) -> None:
     path = tmp_path / name
@@ -233,7 +233,7 @@ OPTIONS: Final = st.fixed_dictionaries(
 @pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(options=OPTIONS)
-def test_what_is_written_is_read_as_the_same_recipe(
+def test_written_recipe_is_read_back_equal(
     tmp_path_factory: pytest.TempPathFactory, options: dict[str, Any]
 ) -> None:
     recipe = Recipe.from_options("delivery", **options, format="jpeg")
@@ -242,7 +242,7 @@ def test_what_is_written_is_read_as_the_same_recipe(
     assert load(path).digest == recipe.digest
 
 
-def test_a_saved_recipe_is_not_written_over(tmp_path: Path) -> None:
+def test_saved_recipe_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     save(Recipe.from_options(sizes=["100"]), path)
     before = path.read_bytes()
@@ -252,7 +252,7 @@ def test_a_saved_recipe_is_not_written_over(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_recipe_is_saved_to_new_files_alone(tmp_path: Path) -> None:
+def test_recipe_is_saved_only_to_new_files(tmp_path: Path) -> None:
     recipe = Recipe.from_options(sizes=["100"])
     for path, part in ((tmp_path, "exists already"), (tmp_path / "none/r.toml", "cannot write")):
         with pytest.raises(UsageError, match=part):
@@ -275,7 +275,7 @@ def test_a_recipe_is_saved_to_new_files_alone(tmp_path: Path) -> None:
         "text:text=it's",
     ],
 )
-def test_every_digit_and_every_letter_is_kept(tmp_path: Path, words: str) -> None:
+def test_every_digit_and_every_character_is_kept(tmp_path: Path, words: str) -> None:
     recipe = Recipe.from_options(
         "x", sizes=["12.3456789%", "12345678.5MP", "0.00001MP"], filters=[words]
     )
@@ -284,7 +284,7 @@ def test_every_digit_and_every_letter_is_kept(tmp_path: Path, words: str) -> Non
     assert load(path) == recipe
 
 
-def test_what_no_words_are_for_is_not_written() -> None:
+def test_recipe_that_toml_cannot_express_is_not_written() -> None:
     twice = (Resize(SizeSpec(9, 9)), Resize(SizeSpec(8, 8)))
     with pytest.raises(UsageError, match="resized twice"):
         written(Recipe("x", (Output("x", Template("{stem}"), twice),)))
@@ -296,7 +296,7 @@ def test_what_no_words_are_for_is_not_written() -> None:
 
 
 @pytest.mark.slow
-def test_a_recipe_makes_all_its_outputs(tmp_path: Path) -> None:
+def test_recipe_makes_all_its_outputs(tmp_path: Path) -> None:
     photo = saved(scene(900, 600), "JPEG", quality=92)
     plant(tmp_path / "photos", "a.jpg", "day/b.jpg", data=photo)
     recipe_at(tmp_path, DELIVERY.replace('"2048"', '"600"'))
@@ -315,7 +315,7 @@ def test_a_recipe_makes_all_its_outputs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_recipe_and_the_options_it_was_saved_from_are_one(tmp_path: Path) -> None:
+def test_saved_recipe_is_equivalent_to_its_options(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg")
     words = ("-s", "a=30", "-s", "b=20x20", "--fit", "cover", "--filter", "sharpen:amount=0.5")
     first = imgbatch(
@@ -328,12 +328,12 @@ def test_a_recipe_and_the_options_it_was_saved_from_are_one(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
+def test_options_apply_to_every_output_of_a_recipe(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg", "b.jpg")
     recipe_at(tmp_path, "[[output]]\nsize = 30\nquality = 90\n[[output]]\nsize = 20\n", "r.toml")
     said = ("--format", "png", "--name", "{output}/{stem}{ext}", "-o", "out", "-j", "2")
     run = imgbatch_here("run", "r.toml", "photos", *said, cwd=tmp_path)
-    # PNG has no quality: that is said of the recipe, not found out by the encoder.
+    # PNG has no quality: the recipe is refused, before the encoder finds out.
     assert run.returncode == 2
     assert b"r.toml: output 1: PNG has no quality" in run.stderr
     run = imgbatch("run", "r.toml", "photos", *said, "--format", "webp", cwd=tmp_path)
@@ -382,7 +382,7 @@ def test_options_count_for_every_output_of_a_recipe(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_words_that_do_not_suit_are_blamed_on_who_said_them(
+def test_invalid_settings_are_blamed_on_their_origin(
     tmp_path: Path, text: str, said: dict[str, Any], expected: str
 ) -> None:
     path = recipe_at(tmp_path, f"[[output]]\n{text}\n")
@@ -391,7 +391,7 @@ def test_words_that_do_not_suit_are_blamed_on_who_said_them(
     assert str(caught.value) == f"{path}: output 1: {expected}"
 
 
-def test_what_does_not_suit_a_preset_is_taken_out_of_a_copy(tmp_path: Path) -> None:
+def test_preset_with_an_unsuitable_setting_suggests_a_copy(tmp_path: Path) -> None:
     run = imgbatch_here("run", "print-proof", "photos", "-f", "png", cwd=tmp_path)
     assert run.returncode == 2
     assert run.stderr.decode().strip() == (
@@ -405,7 +405,7 @@ def test_what_does_not_suit_a_preset_is_taken_out_of_a_copy(tmp_path: Path) -> N
     "word",
     ["fit = 'cover'", "enlarge = true", "gravity = 'north'", "kernel = 'box'", "linear = true"],
 )
-def test_how_a_size_is_reached_needs_a_size(tmp_path: Path, word: str) -> None:
+def test_fit_needs_a_size(tmp_path: Path, word: str) -> None:
     key, _, value = word.partition(" = ")
     found = value.replace("true", "True")
     path = recipe_at(tmp_path, f"[[output]]\n{word}\n")
@@ -421,7 +421,7 @@ def test_how_a_size_is_reached_needs_a_size(tmp_path: Path, word: str) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "a"), ("caf\u00e9", "cafe\u0301")])
-def test_names_that_differ_in_case_or_accents_alone_are_refused_where_files_have_them(
+def test_names_that_differ_only_in_case_or_accents_are_refused_in_one_folder(
     tmp_path: Path, one: str, other: str
 ) -> None:
     path = recipe_at(tmp_path, f"[[output]]\nname = '{one}'\n[[output]]\nname = '{other}'\n")
@@ -437,13 +437,13 @@ def test_names_that_differ_in_case_or_accents_alone_are_refused_where_files_have
     assert [output.name for output in load(recipe_at(tmp_path, apart)).outputs] == [one, other]
 
 
-def test_what_no_name_can_tell_is_said_with_the_file(tmp_path: Path) -> None:
+def test_impossible_name_field_is_reported_with_the_file(tmp_path: Path) -> None:
     path = recipe_at(tmp_path, "[[output]]\noperations = ['trim']\npath = '{width}{ext}'\n")
     with pytest.raises(UsageError, match=r"delivery\.toml: \{width\} cannot be in the name"):
         load(path)
 
 
-def test_explain_tells_the_recipe_its_digest_and_the_steps(tmp_path: Path) -> None:
+def test_explain_shows_the_recipe_its_digest_and_the_steps(tmp_path: Path) -> None:
     path = recipe_at(tmp_path, DELIVERY)
     run = imgbatch_here("run", "delivery.toml", "--explain", cwd=tmp_path)
     assert run.returncode == 0
@@ -458,20 +458,20 @@ def test_explain_tells_the_recipe_its_digest_and_the_steps(tmp_path: Path) -> No
         "fit into 2048",
         "fill 400x300",
         "sharpen:amount=0.5 (Make fine detail crisper",
-        "save as JPEG, quality 84, with metadata but GPS",
+        "save as JPEG, quality 84, with metadata except GPS",
         "save as WebP, at most 20,000 bytes, with all metadata",
     ):
         assert part in told
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_recipe_needs_something_to_make_pictures_of(tmp_path: Path) -> None:
+def test_recipe_needs_input_paths(tmp_path: Path) -> None:
     run = imgbatch_here("run", "thumbnails", cwd=tmp_path)
     assert run.returncode == 2
     assert b"found no PATH" in run.stderr
 
 
-def test_a_name_that_is_neither_file_nor_preset_gets_a_suggestion(tmp_path: Path) -> None:
+def test_unknown_recipe_name_gets_a_suggestion(tmp_path: Path) -> None:
     run = imgbatch_here("run", "web-galery", "photos", cwd=tmp_path)
     assert run.returncode == 2
     assert b"did you mean web-gallery?" in run.stderr
@@ -479,7 +479,7 @@ def test_a_name_that_is_neither_file_nor_preset_gets_a_suggestion(tmp_path: Path
 
 # Presets
 
-# The sizes that a picture of 3000 x 2000 comes to, in order; of 750 x 500 where the size stays.
+# The sizes that a picture of 3000 x 2000 gets, in order; of 750 x 500 where the size is kept.
 PRESETS: Final = {
     "archive-avif": [(750, 500)],
     "instagram": [(1080, 1350)],
@@ -489,7 +489,7 @@ PRESETS: Final = {
 }
 
 
-def test_presets_are_listed_with_what_they_are_for(tmp_path: Path) -> None:
+def test_presets_are_listed_with_their_purpose(tmp_path: Path) -> None:
     told = imgbatch_here("presets", cwd=tmp_path).stdout.decode().splitlines()
     assert [line.partition(":")[0] for line in told] == sorted(PRESETS) == list(presets())
     assert all(len(line.partition(": ")[2]) > 30 for line in told)
@@ -502,7 +502,7 @@ def large() -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_a_recipe_that_works(tmp_path: Path, name: str, large: bytes) -> None:
+def test_preset_is_a_working_recipe(tmp_path: Path, name: str, large: bytes) -> None:
     stays = PRESETS[name] == [(750, 500)]
     data = saved(scene(750, 500), "JPEG") if stays else large
     plant(tmp_path / "photos", "a.jpg", data=data)
@@ -515,13 +515,13 @@ def test_a_preset_is_a_recipe_that_works(tmp_path: Path, name: str, large: bytes
         assert one["path"].startswith(f"photos-{name}/")
 
 
-def test_a_folder_called_like_a_preset_is_not_in_its_way(tmp_path: Path) -> None:
+def test_folder_named_like_a_preset_does_not_hide_it(tmp_path: Path) -> None:
     (tmp_path / "thumbnails").mkdir()
     assert imgbatch_here("run", "thumbnails", "--explain", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.slow
-def test_a_caption_with_the_name_of_its_output_is_made_anew_under_another(tmp_path: Path) -> None:
+def test_caption_with_the_output_name_is_remade_under_another_name(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg")
     for name in ("one", "two"):
         recipe_at(
@@ -534,7 +534,7 @@ def test_a_caption_with_the_name_of_its_output_is_made_anew_under_another(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_profile_that_is_named_to_run_is_not_looked_for_beside_the_recipe(
+def test_profile_option_of_run_is_not_relative_to_the_recipe(
     tmp_path: Path,
 ) -> None:
     plant(tmp_path / "photos", "a.jpg")
@@ -546,7 +546,7 @@ def test_a_profile_that_is_named_to_run_is_not_looked_for_beside_the_recipe(
     assert run.returncode == 0, run.stderr.decode()
 
 
-def test_a_preset_can_be_copied_and_changed(tmp_path: Path) -> None:
+def test_preset_can_be_copied_and_changed(tmp_path: Path) -> None:
     shown = imgbatch_here("presets", "thumbnails", cwd=tmp_path).stdout
     path = recipe_at(tmp_path, shown.decode(), "thumbnails.toml")
     assert load(path) == load("thumbnails")

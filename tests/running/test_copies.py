@@ -1,4 +1,4 @@
-"""What needs nothing done is copied byte for byte, and nothing else is."""
+"""Files that need no change are copied byte for byte, and no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from toolkit.commands import told
+from toolkit.commands import imgbatch_text
 from toolkit.folders import planted
 from toolkit.pictures import exif_block, opened, saved, scene, stored, with_metadata
 
@@ -20,7 +20,7 @@ PLAIN = saved(scene(60, 40), "JPEG", quality=70)
 
 
 def only(path: Path, out: Path, *, strict: bool = False, **words: Any) -> Result:
-    """What becomes of one file."""
+    """Run one file and return its result."""
     recipe = imgbatch.Recipe.from_options(**words)
     (result,) = imgbatch.run(recipe, [path], output=out, jobs=1, strict=strict)
     return result
@@ -51,7 +51,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_picture_that_is_small_enough_keeps_its_very_bytes(tmp_path: Path, kind: str) -> None:
+def test_small_enough_picture_keeps_its_bytes(tmp_path: Path, kind: str) -> None:
     name, data = FILES[kind]
     result = only(planted(tmp_path, data, name), tmp_path / "out", sizes=["2048"], strict=True)
     assert result.failure is None
@@ -77,21 +77,21 @@ ASKED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("asked", ASKED)
-def test_a_picture_to_which_something_is_done_is_no_copy(tmp_path: Path, asked: str) -> None:
+def test_changed_picture_is_not_a_copy(tmp_path: Path, asked: str) -> None:
     result = only(planted(tmp_path, PLAIN), tmp_path / "out", **ASKED[asked])
     assert result.failure is None
     assert not result.written[0].copied
     assert Path(result.written[0].path).read_bytes() != PLAIN
 
 
-def test_a_filter_that_changes_nothing_and_a_profile_that_it_has_do_not_count(
+def test_no_op_filter_and_own_profile_do_not_prevent_a_copy(
     tmp_path: Path,
 ) -> None:
     result = only(planted(tmp_path, PLAIN), tmp_path / "out", profile="srgb", background="red")
     assert result.written[0].copied
 
 
-def test_a_setting_that_the_format_does_not_have_does_not_count(tmp_path: Path) -> None:
+def test_setting_that_the_format_lacks_does_not_prevent_a_copy(tmp_path: Path) -> None:
     png = planted(tmp_path, saved(scene(60, 40), "PNG"), "a.png")
     jpeg = planted(tmp_path, PLAIN)
     words: dict[str, Any] = {"quality": 80, "subsampling": "4:4:4", "compression": "lzw"}
@@ -100,7 +100,7 @@ def test_a_setting_that_the_format_does_not_have_does_not_count(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])
-def test_a_picture_that_is_not_upright_is_turned(tmp_path: Path, suffix: str) -> None:
+def test_picture_that_is_not_upright_is_turned(tmp_path: Path, suffix: str) -> None:
     pixels = stored(scene(60, 40), 6)
     data = {
         ".jpg": with_metadata(pixels, "JPEG", exif=exif_block(orientation=6).block),
@@ -112,7 +112,7 @@ def test_a_picture_that_is_not_upright_is_turned(tmp_path: Path, suffix: str) ->
 
 
 @pytest.mark.parametrize("kind", ["exif", "xmp", "icc_profile"])
-def test_what_is_broken_is_mended_instead(tmp_path: Path, kind: str) -> None:
+def test_broken_metadata_are_repaired_instead(tmp_path: Path, kind: str) -> None:
     data = {
         "exif": saved(scene(60, 40), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
         "xmp": saved(scene(60, 40), "JPEG", xmp=b"<x tiff:Orientation="),
@@ -125,7 +125,7 @@ def test_what_is_broken_is_mended_instead(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("salvage", [False, True])
-def test_a_broken_picture_is_not_passed_on(tmp_path: Path, salvage: bool) -> None:
+def test_broken_picture_is_not_copied(tmp_path: Path, salvage: bool) -> None:
     path = planted(tmp_path, saved(scene(60, 40), "JPEG")[:-200])
     recipe = imgbatch.Recipe.from_options()
     (result,) = imgbatch.run(recipe, [path], output=tmp_path / "out", jobs=1, salvage=salvage)
@@ -138,7 +138,7 @@ def test_each_output_is_a_copy_or_not(tmp_path: Path) -> None:
     assert [one.copied for one in result.written] == [True, False]
 
 
-def test_a_page_that_is_too_large_is_made_smaller(tmp_path: Path) -> None:
+def test_oversized_page_is_resized(tmp_path: Path) -> None:
     pages = saved(
         scene(60, 40), "TIFF", save_all=True, append_images=[Image.fromarray(scene(120, 80))]
     )
@@ -150,44 +150,46 @@ def test_a_page_that_is_too_large_is_made_smaller(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_copies_are_told_in_the_report_the_summary_and_the_lines(tmp_path: Path) -> None:
+def test_copies_are_reported_in_rows_summary_and_lines(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     planted(tmp_path / "in", PLAIN)
     planted(tmp_path / "in", saved(scene(120, 80), "JPEG"), "b.jpg")
-    run = told(*("resize", "in", "-s", "60", "-o", "out", "-v", "--report", "r"), cwd=tmp_path)
+    run = imgbatch_text(
+        *("resize", "in", "-s", "60", "-o", "out", "-v", "--report", "r"), cwd=tmp_path
+    )
     assert run.returncode == 0
     rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
     copied = {row["source"]: row["outputs"][0].get("copied", False) for row in rows}
     assert copied == {"in/a.jpg": True, "in/b.jpg": False}
     lines = run.stderr.splitlines()
-    assert [line for line in lines if "copied as it is" in line and "a.jpg" in line]
-    assert "2 done in out · 1 copied as it is" in lines[-1]
+    assert [line for line in lines if "copied unchanged" in line and "a.jpg" in line]
+    assert "2 done in out · 1 copied unchanged" in lines[-1]
 
 
 @pytest.mark.slow
-def test_in_place_what_needs_nothing_is_left_alone_and_not_looked_at_again(tmp_path: Path) -> None:
+def test_in_place_an_unchanged_file_is_left_alone_and_not_read_again(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     path = planted(tmp_path / "in", PLAIN)
     os.utime(path, (1_600_000_000, 1_600_000_000))
     before = path.stat()
     words = ("resize", "in", "-s", "60", "--in-place", "--backup", "keep", "-v")
 
-    first = told(*words, cwd=tmp_path)
+    first = imgbatch_text(*words, cwd=tmp_path)
 
     assert (first.returncode, path.read_bytes()) == (0, PLAIN)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert not (tmp_path / "keep/a.jpg").exists()
-    assert "copied as it is" in first.stderr
-    assert "0 done, 1 skipped" in told(*words, cwd=tmp_path).stderr
-    # It is still made when another size is asked for.
-    assert told(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0
+    assert "copied unchanged" in first.stderr
+    assert "0 done, 1 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    # It is still processed when another size is requested.
+    assert imgbatch_text(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0
     assert opened(path.read_bytes()).size == (30, 20)
     assert (tmp_path / "keep/a.jpg").read_bytes() == PLAIN
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("in_place", [False, True])
-def test_dates_are_preserved_where_that_is_asked(tmp_path: Path, in_place: bool) -> None:
+def test_dates_are_preserved_on_request(tmp_path: Path, in_place: bool) -> None:
     (tmp_path / "in").mkdir()
     names = ("copied.jpg", "made.jpg")
     for name, pixels in zip(names, (scene(30, 20), scene(60, 40)), strict=True):
@@ -196,15 +198,15 @@ def test_dates_are_preserved_where_that_is_asked(tmp_path: Path, in_place: bool)
     where = ("--in-place", "--no-backup") if in_place else ("-o", "out")
     words = ("resize", "in", "-s", "30", "--preserve-dates", *where)
 
-    assert told(*words, cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*words, cwd=tmp_path).returncode == 0
 
     made = tmp_path / ("in" if in_place else "out")
     assert {(made / name).stat().st_mtime_ns for name in names} == {10**18 + 123_456_700}
     assert opened((made / "made.jpg").read_bytes()).size == (30, 20)
-    assert "2 skipped" in told(*words, cwd=tmp_path).stderr
+    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
 
 
-def test_dates_are_those_of_the_run_otherwise(tmp_path: Path) -> None:
+def test_dates_are_those_of_the_run_by_default(tmp_path: Path) -> None:
     path = planted(tmp_path, PLAIN)
     os.utime(path, (10**9, 10**9))
     result = only(path, tmp_path / "out")

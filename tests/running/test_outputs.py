@@ -1,4 +1,4 @@
-"""Several outputs from one decode: which picture each starts from, and all of them or none."""
+"""Several outputs from one decode: which picture each starts from, and all or none of them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Pixels = NDArray[np.uint8]
 
 
 def noise() -> Pixels:
-    """The worst there is: every pixel a surprise."""
+    """The worst case: every pixel is random."""
     chance = np.random.RandomState(11)
     return chance.randint(0, 256, (400, 600, 3)).astype(np.uint8)
 
 
 def zone_plate() -> Pixels:
-    """Rings of all frequencies, in strange colours."""
+    """Rings of all frequencies in unnatural colours."""
     y, x = np.mgrid[0:400, 0:600].astype(np.float64)
     rings: NDArray[np.float64] = 127.5 + 127.5 * np.cos((x * x + y * y) * (math.pi / 750))
     layers = [rings, 255 - rings, np.roll(rings, 5, 1)]
@@ -37,7 +37,7 @@ def zone_plate() -> Pixels:
 
 
 def letters() -> Pixels:
-    """Black marks on white, whose overshoots are clipped when they are resampled."""
+    """Black marks on white, whose overshoots are clipped on resampling."""
     return np.where(noise()[..., :1] < 60, 0, 255).astype(np.uint8).repeat(3, axis=2)
 
 
@@ -52,7 +52,7 @@ def made(folder: Path, sizes: list[str], **options: Any) -> dict[str, Pixels]:
     return {one.output: np.array(opened(Path(one.path).read_bytes())) for one in result.written}
 
 
-# A reserve of its own for each, so that what starts from what is just large enough.
+# Each has its own margin, so that a picture that is just large enough is tested.
 THRESHOLDS: Final = {
     "lanczos": ["500", "200", "80", "32"],
     "bicubic": ["500", "200", "80", "32"],
@@ -63,7 +63,7 @@ THRESHOLDS: Final = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", THRESHOLDS)
 @pytest.mark.parametrize("kind", PICTURES)
-def test_what_starts_from_a_larger_output_is_within_a_level_of_the_direct_way(
+def test_output_started_from_a_larger_one_is_within_a_level_of_the_direct_way(
     tmp_path: Path, kind: str, kernel: Kernel
 ) -> None:
     (tmp_path / "a.png").write_bytes(saved(PICTURES[kind](), "PNG"))
@@ -78,7 +78,7 @@ def test_what_starts_from_a_larger_output_is_within_a_level_of_the_direct_way(
 
 
 def starts(*sizes: str, **options: Any) -> list[tuple[str, str | None]]:
-    """Each output and the one that it starts from, in the order in which they are made."""
+    """Each output and the one it starts from, in the order they are made."""
     recipe = Recipe.from_options(sizes=sizes, **options)
     names = [output.name for output in recipe.outputs]
     return [
@@ -104,34 +104,34 @@ def starts(*sizes: str, **options: Any) -> list[tuple[str, str | None]]:
         (["2400", "801"], {"kernel": "mitchell"}, [("2400", None), ("801", None)]),
         (["2400", "10"], {"kernel": "box"}, [("2400", None), ("10", None)]),
         (["2400", "10"], {"kernel": "nearest"}, [("2400", None), ("10", None)]),
-        # What was cut or filled up does not have all of the picture.
+        # A crop or a padded picture does not hold the whole picture.
         (
             ["3000x3000", "100x100"],
             {"fit": "cover"},
             [("3000x3000", None), ("100x100", None)],
         ),
         (["3000x3000", "100"], {"fit": "pad"}, [("3000x3000", None), ("100", None)]),
-        # Enlarged pixels are none of its own.
+        # Enlarged pixels add no detail.
         (["9000", "100"], {"enlarge": True}, [("9000", None), ("100", None)]),
         (["9000", "100"], {}, [("9000", None), ("100", "9000")]),
         (["2400", "200"], {"filters": ["sharpen"]}, [("2400", None), ("200", "2400")]),
         (["2400", "200"], {"filters": ["sharpen", "resize"]}, [("2400", None), ("200", None)]),
     ],
 )
-def test_an_output_starts_from_the_smallest_that_is_large_enough(
+def test_output_starts_from_the_smallest_that_is_large_enough(
     sizes: list[str], options: dict[str, Any], expected: list[tuple[str, str | None]]
 ) -> None:
     assert starts(*sizes, **options) == expected
 
 
-def test_different_kernels_and_light_do_not_follow_each_other() -> None:
+def test_different_kernels_and_light_do_not_share_a_start() -> None:
     large = Resize(SizeSpec(2400, 2400))
     assert Resize(SizeSpec(100, 100)).may_follow(large, (6000, 4000))
     assert not Resize(SizeSpec(100, 100), kernel="bicubic").may_follow(large, (6000, 4000))
     assert not Resize(SizeSpec(100, 100), linear=True).may_follow(large, (6000, 4000))
 
 
-def test_an_output_tells_whether_it_serves_others() -> None:
+def test_output_knows_whether_others_may_start_from_it() -> None:
     recipe = Recipe.from_options(sizes=["200", "1600", "80"])
     assert recipe.starts((6000, 4000)) == (
         Start(1, None, serves=True),
@@ -141,7 +141,7 @@ def test_an_output_tells_whether_it_serves_others() -> None:
 
 
 @pytest.mark.slow
-def test_what_an_output_comes_to_does_not_depend_on_which_others_are_made(tmp_path: Path) -> None:
+def test_output_does_not_depend_on_which_others_are_made(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg", data=saved(scene(1200, 800), "JPEG", quality=95))
     words = ("-s", "l=800", "-s", "m=400", "-s", "s=60", "-f", "png", "-o", "out")
     assert imgbatch("resize", "photos", *words, cwd=tmp_path).returncode == 0

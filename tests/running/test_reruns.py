@@ -1,4 +1,4 @@
-"""Second runs, in one folder or two: nothing is lost, taken for another, or made in vain."""
+"""Second runs, in one folder or two: nothing is lost, mistaken for another or made needlessly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from toolkit.commands import imgbatch as imgbatch_run
-from toolkit.commands import imgbatch_here, told
+from toolkit.commands import imgbatch_here, imgbatch_text
 from toolkit.folders import planted
 from toolkit.pictures import opened, saved, scene
 
@@ -26,7 +26,7 @@ RECIPE = imgbatch.Recipe.from_options(sizes=["30"], format="jpeg")
 
 
 def bitmap(folder: Path, name: str, shade: int = 0) -> Path:
-    """An uncompressed picture: all of them have the same size in bytes, and the same time."""
+    """An uncompressed picture, so all have the same size in bytes; and all get the same time."""
     data = saved((scene(60, 40) // 2 + shade).astype("uint8"), "BMP")
     file = planted(folder, data, name)
     os.utime(file, (1_700_000_000, 1_700_000_000))
@@ -34,7 +34,7 @@ def bitmap(folder: Path, name: str, shade: int = 0) -> Path:
 
 
 def made(folder: Path, out: Path, **options: Any) -> dict[str, str]:
-    """What became of each source, by its name below the folder."""
+    """The outcome of each source by its path below the folder."""
     results = imgbatch.run(RECIPE, [folder], output=out, jobs=1, **options)
     return {result.source.relative: result.reason or result.status for result in results}
 
@@ -45,7 +45,7 @@ def pixel(file: Path) -> int:
     return value
 
 
-def test_another_picture_of_the_same_size_and_time_is_not_up_to_date(tmp_path: Path) -> None:
+def test_other_picture_of_same_size_and_time_is_not_up_to_date(tmp_path: Path) -> None:
     bitmap(tmp_path / "a", "1.bmp")
     bitmap(tmp_path / "b", "1.bmp", 100)
     made(tmp_path / "a", tmp_path / "out")
@@ -54,7 +54,7 @@ def test_another_picture_of_the_same_size_and_time_is_not_up_to_date(tmp_path: P
         made(tmp_path / "b", tmp_path / "out")
 
 
-def test_a_running_number_that_moved_on_is_not_up_to_date(tmp_path: Path) -> None:
+def test_shifted_running_number_is_not_up_to_date(tmp_path: Path) -> None:
     recipe = imgbatch.Recipe.from_options(sizes=["30"], format="jpeg", template="{seq}{ext}")
     for number in range(3):
         bitmap(tmp_path / "in", f"{number}.bmp", 50 * number)
@@ -65,7 +65,7 @@ def test_a_running_number_that_moved_on_is_not_up_to_date(tmp_path: Path) -> Non
         imgbatch.run(recipe, [tmp_path / "in"], output=tmp_path / "out", jobs=1)
 
 
-def test_a_folder_that_was_moved_is_up_to_date_and_is_made_anew_if_need_be(tmp_path: Path) -> None:
+def test_moved_folder_is_up_to_date_and_remade_if_necessary(tmp_path: Path) -> None:
     bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     (tmp_path / "in").rename(tmp_path / "moved")
@@ -75,7 +75,7 @@ def test_a_folder_that_was_moved_is_up_to_date_and_is_made_anew_if_need_be(tmp_p
 
 
 @pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite", "rename"])
-def test_a_copied_output_folder_is_up_to_date(tmp_path: Path, on_conflict: Any) -> None:
+def test_copied_output_folder_is_up_to_date(tmp_path: Path, on_conflict: Any) -> None:
     bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     shutil.copytree(tmp_path / "out", tmp_path / "copy", copy_function=shutil.copyfile)
@@ -85,7 +85,7 @@ def test_a_copied_output_folder_is_up_to_date(tmp_path: Path, on_conflict: Any) 
     assert again == {"a.bmp": "up to date"}
 
 
-def test_an_edit_that_keeps_the_time_is_not_overwritten(tmp_path: Path) -> None:
+def test_edit_that_keeps_the_time_is_not_overwritten(tmp_path: Path) -> None:
     bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     output = tmp_path / "out/a.jpg"
@@ -97,11 +97,11 @@ def test_an_edit_that_keeps_the_time_is_not_overwritten(tmp_path: Path) -> None:
         made(tmp_path / "in", tmp_path / "out")
 
 
-def test_what_a_power_cut_left_is_made_once_more_and_then_known(tmp_path: Path) -> None:
+def test_output_left_by_a_power_cut_is_remade_and_then_known(tmp_path: Path) -> None:
     for name in ("a.bmp", "b.bmp"):
         bitmap(tmp_path / "in", name)
     made(tmp_path / "in", tmp_path / "out")
-    # The outputs of this run were on the disk; what the journal and the logs knew of it was not.
+    # The outputs of this run were on disk; what the journal and the logs knew of it was not.
     with closing(connect(tmp_path / "out/.imgbatch/journal.sqlite")) as journal:
         journal.execute(
             "UPDATE output SET next_source = source, next_source_size = source_size,"
@@ -115,7 +115,7 @@ def test_what_a_power_cut_left_is_made_once_more_and_then_known(tmp_path: Path) 
     assert set(made(tmp_path / "in", tmp_path / "out").values()) == {"up to date"}
 
 
-def test_a_source_of_the_distant_future_is_made_and_known(tmp_path: Path) -> None:
+def test_source_dated_in_the_far_future_is_processed_and_known(tmp_path: Path) -> None:
     file = bitmap(tmp_path / "in", "a.bmp")
     os.utime(file, (13_569_465_600, 13_569_465_600))
 
@@ -124,7 +124,7 @@ def test_a_source_of_the_distant_future_is_made_and_known(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
+def test_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
     bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     words = ("resize", "-", "-o", "out", "--force", "-f", "jpeg")
@@ -134,7 +134,7 @@ def test_a_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
     assert b"1 done, 1 failed" in run.stderr
 
 
-def test_a_spoilt_journal_beside_the_logs_of_dead_runs_is_set_aside(tmp_path: Path) -> None:
+def test_corrupt_journal_next_to_logs_of_dead_runs_is_set_aside(tmp_path: Path) -> None:
     bitmap(tmp_path / "in", "a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     keep = tmp_path / "out/.imgbatch"
@@ -147,7 +147,7 @@ def test_a_spoilt_journal_beside_the_logs_of_dead_runs_is_set_aside(tmp_path: Pa
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "up to date"}
 
 
-def test_the_lock_outlives_the_journal(tmp_path: Path) -> None:
+def test_lock_outlives_the_journal(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("run", [("a.jpg", b"/a.jpg", FileState(1, 1), "digest")])
     assert journal._connection is not None
@@ -162,7 +162,7 @@ def test_the_lock_outlives_the_journal(tmp_path: Path) -> None:
     journal.finish()
 
 
-def test_what_was_discarded_does_not_touch_what_was_opened_since(tmp_path: Path) -> None:
+def test_discarding_old_logs_spares_files_opened_since(tmp_path: Path) -> None:
     staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run")
     staged.publish()
     with open(tmp_path / "other", "wb"):
@@ -175,12 +175,14 @@ def test_what_was_discarded_does_not_touch_what_was_opened_since(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_a_backup_that_is_the_original_itself_is_none(tmp_path: Path) -> None:
+def test_hard_link_to_the_original_is_not_a_backup(tmp_path: Path) -> None:
     original = bitmap(tmp_path / "in/sub", "a.bmp").read_bytes()
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep/sub").symlink_to("../in/sub")
 
-    run = told(*("resize", "in", "-s", "30", "--in-place", "--backup", "keep"), cwd=tmp_path)
+    run = imgbatch_text(
+        *("resize", "in", "-s", "30", "--in-place", "--backup", "keep"), cwd=tmp_path
+    )
 
     assert run.returncode == 1
     assert "where the original itself is" in run.stderr
@@ -188,27 +190,27 @@ def test_a_backup_that_is_the_original_itself_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_originals_that_were_put_below_are_no_sources(tmp_path: Path) -> None:
+def test_originals_in_a_backup_below_the_folder_are_not_sources(tmp_path: Path) -> None:
     original = bitmap(tmp_path / "in", "a.bmp").read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
-    assert told(*shrink, "--backup", "in/originals", cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*shrink, "--backup", "in/originals", cwd=tmp_path).returncode == 0
 
-    assert told(*shrink, "--no-backup", cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*shrink, "--no-backup", cwd=tmp_path).returncode == 0
 
     assert (tmp_path / "in/originals/a.bmp").read_bytes() == original
     assert opened((tmp_path / "in/a.bmp").read_bytes()).size == (30, 20)
 
 
 @pytest.mark.slow
-def test_a_failed_run_of_another_recipe_makes_nobody_forget_what_was_made(tmp_path: Path) -> None:
+def test_failed_run_of_another_recipe_does_not_forget_what_was_made(tmp_path: Path) -> None:
     bitmap(tmp_path / "in", "a.bmp")
     shrink = ("resize", "in", "-s", "30", "--in-place", "--no-backup")
-    told(*shrink, cwd=tmp_path)
+    imgbatch_text(*shrink, cwd=tmp_path)
     result = (tmp_path / "in/a.bmp").read_bytes()
     other = ("filter", "in", "--filter", "invert", "--in-place", "--no-backup")
-    assert told(*other, "--max-pixels", "10", cwd=tmp_path).returncode == 1
+    assert imgbatch_text(*other, "--max-pixels", "10", cwd=tmp_path).returncode == 1
 
-    run = told(*shrink, cwd=tmp_path)
+    run = imgbatch_text(*shrink, cwd=tmp_path)
 
     assert "1 skipped" in run.stderr
     assert (tmp_path / "in/a.bmp").read_bytes() == result
@@ -221,13 +223,13 @@ def test_names_that_differ_in_case_are_two_files(tmp_path: Path) -> None:
     if len(os.listdir(tmp_path / "in")) < 2:
         pytest.skip("this file system does not tell upper from lower case")
 
-    run = told("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
+    run = imgbatch_text("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
 
     assert "2 done" in run.stderr
 
 
 @pytest.mark.slow
-def test_what_cannot_be_carried_over_needs_a_backup(tmp_path: Path) -> None:
+def test_file_attributes_that_cannot_be_kept_require_a_backup(tmp_path: Path) -> None:
     views = [opened(saved(scene(60, 40), "PNG")), opened(saved(scene(60, 40) // 2, "PNG"))]
     pair = tmp_path / "in/a.jpg"
     pair.parent.mkdir()
@@ -235,25 +237,25 @@ def test_what_cannot_be_carried_over_needs_a_backup(tmp_path: Path) -> None:
     before = pair.read_bytes()
     shrink = ("resize", "in", "-s", "30", "--in-place")
 
-    refused = told(*shrink, "--no-backup", cwd=tmp_path)
+    refused = imgbatch_text(*shrink, "--no-backup", cwd=tmp_path)
     assert refused.returncode == 1
     assert "needs a --backup" in refused.stderr
     assert pair.read_bytes() == before
 
-    assert told(*shrink, "--backup", "keep", cwd=tmp_path).returncode == 0
+    assert imgbatch_text(*shrink, "--backup", "keep", cwd=tmp_path).returncode == 0
     assert (tmp_path / "keep/a.jpg").read_bytes() == before
 
 
 @pytest.mark.slow
-def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) -> None:
+def test_in_place_a_later_recipe_warns_that_it_works_on_a_result(tmp_path: Path) -> None:
     original = bitmap(tmp_path / "in", "a.bmp").read_bytes()
     words = ("resize", "in", "--in-place", "--backup", "keep", "-v")
-    told(*words, "-s", "30", cwd=tmp_path)
+    imgbatch_text(*words, "-s", "30", cwd=tmp_path)
 
-    run = told(*words, "-s", "20", cwd=tmp_path)
+    run = imgbatch_text(*words, "-s", "20", cwd=tmp_path)
 
     assert run.returncode == 0
-    assert "now again from that, not from the original" in run.stderr
+    assert "now remade from that, not from the original" in run.stderr
     assert (tmp_path / "keep/a.bmp").read_bytes() == original
     assert opened((tmp_path / "in/a.bmp").read_bytes()).size == (20, 13)
 
@@ -267,10 +269,10 @@ def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) 
         (("--max-pixels", "0"), "pixels"),
         (("--memory", "0"), "memory"),
         (("--memory", "lots"), "expected a number"),
-        (("--backup", "x"), "belong to --in-place"),
-        (("--in-place",), "say --backup DIR"),
+        (("--backup", "x"), "only go with --in-place"),
+        (("--in-place",), "give --backup DIR"),
         (("--in-place", "--backup", "x", "--no-backup"), "not both"),
-        (("--in-place", "--backup", "in"), "give another"),
+        (("--in-place", "--backup", "in"), "use another"),
         (("--in-place", "--no-backup", "-f", "png"), "keeps the format"),
         (("--in-place", "--no-backup", "-s", "1", "-s", "2"), "one output"),
         (("--in-place", "--no-backup", "-o", "x"), "no --output"),
@@ -278,7 +280,7 @@ def test_in_place_a_later_recipe_says_that_it_works_on_a_result(tmp_path: Path) 
         (("--in-place", "--no-backup", "--on-conflict", "skip"), "no --on-conflict"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_done(
+def test_contradictory_options_are_refused_before_any_work(
     tmp_path: Path, words: tuple[str, ...], complaint: str
 ) -> None:
     before = bitmap(tmp_path / "in", "a.bmp").read_bytes()
@@ -295,7 +297,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(
 
 
 def test_paths_that_are_too_long_do_not_stop_a_run(tmp_path: Path) -> None:
-    # No name is, but all of them together are: what a system takes of those only it can tell.
+    # No single name is too long, only the whole path; the limit is known only to the system.
     template = "/".join(["{stem}"] * 20) + "-{output}{ext}"
     recipe = imgbatch.Recipe.from_options(
         sizes=["one=30", "two=20"], format="jpeg", template=template
@@ -317,9 +319,7 @@ def test_paths_that_are_too_long_do_not_stop_a_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("published", [0, 1, 2])
-def test_a_job_that_was_lost_is_done_if_it_had_published_everything(
-    tmp_path: Path, published: int
-) -> None:
+def test_lost_job_is_done_if_it_had_published_everything(tmp_path: Path, published: int) -> None:
     recipe = imgbatch.Recipe.from_options(sizes=["one=30", "two=20"], format="jpeg")
     bitmap(tmp_path / "in", "a.bmp")
     settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)

@@ -57,7 +57,7 @@ def exif_that_is(*, broken: bool) -> bytes:
 
 
 def motion_photo() -> bytes:
-    """A JPEG with a video behind it, as the XMP of Google's phones tells it."""
+    """A JPEG followed by a video, declared in XMP as Google's phones do."""
     packet = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -71,7 +71,7 @@ def motion_photo() -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """What brings a warning about, and what is nearly the same and does not."""
+    """What triggers a warning, and what nearly does."""
 
     name: str
     warns: bytes
@@ -191,13 +191,13 @@ def only(tmp_path: Path, case: Case, *, quiet: bool = False, strict: bool = Fals
     return result
 
 
-def test_every_kind_is_known_documented_and_tried_here() -> None:
+def test_every_kind_is_known_documented_and_tested_here() -> None:
     assert set(NOTICES) == set(get_args(NoticeKind)) == set(CASES)
-    # What only happens in place is in test_reruns.
+    # What happens only in place is in test_reruns.
     assert [kind for kind, cases in CASES.items() if not cases] == ["made-again"]
     table = (ROOT / "docs/formats.md").read_text(encoding="utf-8")
     assert [kind for kind in NOTICES if f"`{kind}`" not in table] == []
-    # Nothing in the code invents another: every place is typed, and tells one of these.
+    # The code emits no others: each place is typed, and names one of these.
     package = Path(imgbatch.__file__).parent
     told = {
         kind
@@ -210,7 +210,7 @@ def test_every_kind_is_known_documented_and_tried_here() -> None:
 
 
 @pytest.mark.parametrize(("kind", "case"), EVERY)
-def test_a_warning_appears_when_it_should(tmp_path: Path, kind: NoticeKind, case: Case) -> None:
+def test_warning_appears_when_it_should(tmp_path: Path, kind: NoticeKind, case: Case) -> None:
     result = only(tmp_path, case)
     assert result.failure is None
     assert [notice.kind for notice in result.notices] == [kind]
@@ -219,13 +219,13 @@ def test_a_warning_appears_when_it_should(tmp_path: Path, kind: NoticeKind, case
 
 
 @pytest.mark.parametrize(("kind", "case"), EVERY)
-def test_and_not_when_it_should_not(tmp_path: Path, kind: NoticeKind, case: Case) -> None:
+def test_no_warning_when_it_should_not_appear(tmp_path: Path, kind: NoticeKind, case: Case) -> None:
     result = only(tmp_path, case, quiet=True, strict=True)
     assert (result.failure, result.notices) == (None, ())
 
 
 @pytest.mark.parametrize(("kind", "case"), EVERY)
-def test_with_strict_it_is_a_failure_and_nothing_is_written(
+def test_strict_turns_a_warning_into_a_failure_and_writes_nothing(
     tmp_path: Path, kind: NoticeKind, case: Case
 ) -> None:
     result = only(tmp_path, case, strict=True)

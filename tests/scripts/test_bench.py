@@ -1,4 +1,4 @@
-"""The parts of scripts/tool bench that can be wrong without anybody noticing."""
+"""The parts of scripts/tool bench that could be wrong without anybody noticing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_lanczos_is_the_sum_over_all_source_pixels() -> None:
 
 
 @pytest.mark.parametrize("size", [(70, 41), (200, 110), (300, 25)])
-def test_lanczos_is_what_pillow_does(size: tuple[int, int]) -> None:
+def test_lanczos_matches_pillow(size: tuple[int, int]) -> None:
     values = noise(90, 210)
     image = Image.fromarray(values.astype(np.float32))
 
@@ -69,12 +69,12 @@ def test_reference_is_upright_and_on_white(tmp_path: Path) -> None:
 
     assert cut[2].max() < 1
     assert cut[-2].min() > 254
-    # A quarter turn clockwise: what was left is above.
+    # A quarter turn clockwise: the left side is on top.
     assert turned[:25].max() < 10
     assert turned[-25:].min() > 245
 
 
-def test_ssim_is_that_of_the_definition() -> None:
+def test_ssim_matches_the_definition() -> None:
     one, other = noise(23, 31), noise(23, 31) * 0.5 + noise(24, 31)[:23] * 0.5
     across = np.arange(-5, 6)
     window = np.exp(-(across[:, None] ** 2 + across[None, :] ** 2) / (2 * 1.5**2))
@@ -147,7 +147,7 @@ def test_good_outputs_pass(sources: tuple[Path, ...], tmp_path: Path) -> None:
     assert verdict.least_ssim > 0.97
 
 
-def test_what_a_tool_saves_itself_is_told(sources: tuple[Path, ...], tmp_path: Path) -> None:
+def test_shortcuts_of_a_tool_are_noted(sources: tuple[Path, ...], tmp_path: Path) -> None:
     verdict = checked(sources, tmp_path / "out", exif=b"", subsampling=0)
 
     assert verdict.notes == ("not 4:2:0", "drops EXIF")
@@ -176,7 +176,7 @@ def test_rows_are_chosen_by_name() -> None:
         works.chosen("1,14")
 
 
-def test_every_tool_of_every_row_is_known() -> None:
+def test_every_tool_of_every_row_exists() -> None:
     assert {name for work in works.WORKS for name in work.tools} <= set(BY_NAME)
     assert all(name in work.peers for work in works.WORKS for name, _ in work.unfair)
 
@@ -199,7 +199,7 @@ def test_imgbatch_does_the_work_of_every_row(
     assert wanted <= {path.name for path in task.out.iterdir()}
 
 
-def test_the_best_peer_is_fair_and_fast() -> None:
+def test_best_peer_is_fair_and_fast() -> None:
     found = row(imgbatch=[2.0, 3.0], sharp=[4.0, 4.0], gm=[1.0, 1.0], imgp=[0.5, 0.5])
     found.tools[2].unfair = "drops EXIF"
     found.tools[3].problem = "exit code 1"
@@ -234,7 +234,7 @@ def test_larger_files_reach_no_goal() -> None:
     assert "no (size 1.040)" in tables.summary(Results(rows={"6a": found}), markdown=False)
 
 
-def test_results_survive_a_file_and_are_joined(tmp_path: Path) -> None:
+def test_results_survive_saving_and_can_be_merged(tmp_path: Path) -> None:
     first = Results(["a machine"], {"1": row(imgbatch=[1.0]), "2": row("2", imgbatch=[2.0])})
     second = Results(["a machine"], {"2": row("2", imgbatch=[3.0], sharp=[4.0])})
     for number, one in enumerate((first, second)):
@@ -248,7 +248,7 @@ def test_results_survive_a_file_and_are_joined(tmp_path: Path) -> None:
         results.read([tmp_path / "bad.json"])
 
 
-def test_a_chart_has_a_bar_for_each_tool(tmp_path: Path) -> None:
+def test_chart_has_a_bar_for_each_tool(tmp_path: Path) -> None:
     found = Results(rows={"1": row(imgbatch=[5.0], sharp=[10.0], gm=[20.0])})
     plot.draw(found, tmp_path / "chart.png")
 
@@ -265,7 +265,7 @@ def test_a_chart_has_a_bar_for_each_tool(tmp_path: Path) -> None:
 # Photos and memory --------------------------------------------------------------------------
 
 
-def test_photos_come_again_where_there_are_too_few(
+def test_photos_are_repeated_if_there_are_too_few(
     sources: tuple[Path, ...], tmp_path: Path
 ) -> None:
     chosen = photos.select(sources[0].parent, 5, tmp_path)
@@ -273,14 +273,14 @@ def test_photos_come_again_where_there_are_too_few(
     assert len(chosen) == 5
     assert len({photo.stat().st_ino for photo in chosen}) == 2
     assert photos.select(sources[0].parent, 5, tmp_path) == chosen
-    # The user's own files are no part of it.
+    # The user's own files are not counted.
     assert not {photo.stat().st_ino for photo in chosen} & {one.stat().st_ino for one in sources}
 
 
 @pytest.mark.slow
 @pytest.mark.external("sh")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_of_a_session_counts_its_children() -> None:
+def test_memory_of_a_session_includes_its_children() -> None:
     code = "import time; block = bytearray(80_000_000); print(flush=True); time.sleep(600)"
     script = f'"{sys.executable}" -c "{code}"; true'
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""scripts/compare: that its table covers everything, and that it finds what differs."""
+"""scripts/compare: its table covers everything, and it finds what differs."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ ROW: Final[Row] = {
 # The table
 
 
-def test_the_table_covers_all_that_there_is() -> None:
+def test_table_covers_everything() -> None:
     assert lacking() == []
 
 
-def test_what_the_table_does_not_cover_is_told() -> None:
+def test_gap_in_the_table_is_reported() -> None:
     missing = lacking([entry for entry in TABLE if "gif" not in entry.name])
     assert {"format of format gif", "dither of format gif"} & set(missing)
     assert "operation blur" in lacking([ENTRY])
@@ -47,14 +47,14 @@ def test_what_the_table_does_not_cover_is_told() -> None:
     assert {f"operation {name}" for name in own_operations()} <= set(lacking([ENTRY]))
 
 
-def test_names_of_entries_are_their_own() -> None:
+def test_entry_names_are_unique() -> None:
     names = [entry.name for entry in TABLE]
     assert len(set(names)) == len(names) >= 15
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", TABLE, ids=lambda entry: entry.name)
-def test_every_entry_means_what_this_version_understands(entry: Entry, tmp_path: Path) -> None:
+def test_every_entry_is_valid_in_this_version(entry: Entry, tmp_path: Path) -> None:
     place = tmp_path / "entry"
     plant(place, "in/a.jpg", "in/b.dng")
     sources.plant_assets(tmp_path / "assets")
@@ -68,12 +68,12 @@ def test_every_entry_means_what_this_version_understands(entry: Entry, tmp_path:
         assert (run.returncode == 2) == entry.refused, (given, run.stderr.decode())
 
 
-def test_the_pictures_are_always_the_same_and_no_two_have_one_stem() -> None:
+def test_pictures_are_deterministic_and_have_unique_stems() -> None:
     made = list(sources.made())
     stems = [one.name.rpartition(".")[0] for one in made]
     assert len(set(stems)) == len(stems)
     again = {one.name: one.data for one in sources.made()}
-    # An animated AVIF holds the moment at which it was written.
+    # An animated AVIF records when it was written.
     assert all(again[one.name] == one.data for one in made if one.name != "moving-avif.avif")
 
 
@@ -121,7 +121,7 @@ def _append(file: Path) -> None:
         (lambda file: file.write_bytes(b"no picture"), "only the old one decodes"),
     ],
 )
-def test_a_file_that_differs_is_told(
+def test_file_that_differs_is_reported(
     two: tuple[Path, Path], change: Callable[[Path], Any], words: str
 ) -> None:
     old, new = two
@@ -135,7 +135,7 @@ def test_a_file_that_differs_is_told(
     assert words in line
 
 
-def test_a_file_that_only_the_tree_makes_is_told(two: tuple[Path, Path]) -> None:
+def test_file_made_only_by_the_tree_is_reported(two: tuple[Path, Path]) -> None:
     old, new = two
     plant(new, "out/c.jpg")
     found = compared(ENTRY, outcome(old), outcome(new))
@@ -149,33 +149,33 @@ def test_dates_count_where_they_are_promised(two: tuple[Path, Path]) -> None:
     assert "out/a.jpg: other date" in found.lines["files"]
 
 
-def test_metadata_that_differ_are_named() -> None:
+def test_differing_metadata_are_named() -> None:
     plain = with_metadata(scene(), "PNG")
     profiled = with_metadata(scene(), "PNG", icc=wide_gamut_profile(), dpi=(300, 300))
-    words = pixels.told(plain, profiled)
+    words = pixels.summary(plain, profiled)
     assert "same pixels" in words
     assert "ICC only in the new one, resolution only in the new one" in words
     tagged, other, longer = (
         with_metadata(scene(), "TIFF", xmp=packet) for packet in (b"<x/>", b"<y/>", b"<long/>")
     )
-    assert "XMP only in the old one" in pixels.told(tagged, with_metadata(scene(), "TIFF"))
-    assert "other XMP (from byte 1 on)" in pixels.told(tagged, other)
-    assert "other XMP (4 → 7 bytes)" in pixels.told(tagged, longer)
+    assert "XMP only in the old one" in pixels.summary(tagged, with_metadata(scene(), "TIFF"))
+    assert "other XMP (from byte 1 on)" in pixels.summary(tagged, other)
+    assert "other XMP (4 → 7 bytes)" in pixels.summary(tagged, longer)
     texts = [with_metadata(scene(), "PNG", xmp=packet) for packet in (b"<x/>", b"<y/>")]
-    assert "other XMP (from byte 1 on)" in pixels.told(*texts)
+    assert "other XMP (from byte 1 on)" in pixels.summary(*texts)
 
 
-def test_a_level_that_differs_is_measured() -> None:
+def test_difference_in_levels_is_measured() -> None:
     before = Image.new("L", (16, 16), 100)
     after = before.copy()
     after.putpixel((3, 3), 104)
-    words = pixels.told(saved(before, "PNG"), saved(after, "PNG"))
-    # Of 256 pixels one is 4 levels off: 10 log10(255² · 256 / 16).
+    words = pixels.summary(saved(before, "PNG"), saved(after, "PNG"))
+    # One of 256 pixels is 4 levels off: 10 log10(255² · 256 / 16).
     assert "PSNR 60.2 dB, at most 4 levels" in words
 
 
-def test_texts_that_differ_show_their_first_line() -> None:
-    assert "line 2: 'b' → 'c'" in pixels.told(b"a\nb\n", b"a\nc\n")
+def test_differing_texts_show_their_first_differing_line() -> None:
+    assert "line 2: 'b' → 'c'" in pixels.summary(b"a\nb\n", b"a\nc\n")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_texts_that_differ_show_their_first_line() -> None:
         (ran(2, err=["Error: no such option: --new"]), "refused", "no such option: --new", 0),
     ],
 )
-def test_a_command_that_differs_is_told(after: Ran, kind: str, words: str, warnings: int) -> None:
+def test_command_that_differs_is_reported(after: Ran, kind: str, words: str, warnings: int) -> None:
     keeps_rows = kind == "rows"
     before = ran(rows={"a.jpg": ROW} if keeps_rows else {})
     found = compared(ENTRY, Outcome((before,), {}), Outcome((after,), {}))
@@ -211,7 +211,7 @@ def test_a_command_that_differs_is_told(after: Ran, kind: str, words: str, warni
     assert not compared(ENTRY, Outcome((before,), {}), Outcome((before,), {})).differs
 
 
-def test_what_both_refuse_is_noted_unless_it_is_meant() -> None:
+def test_refusal_by_both_is_noted_unless_expected() -> None:
     both = Outcome((ran(2, err=["Error: no"]),), {})
     found = compared(ENTRY, both, both)
     assert not found.differs
@@ -219,12 +219,12 @@ def test_what_both_refuse_is_noted_unless_it_is_meant() -> None:
     assert not compared(dataclasses.replace(ENTRY, refused=True), both, both).notes
 
 
-def test_a_source_that_was_changed_is_told() -> None:
+def test_changed_source_is_reported() -> None:
     found = compared(ENTRY, Outcome((), {}), Outcome((), {}, ("a.jpg",)))
     assert found.lines == {"sources": ["new changed a.jpg"]}
 
 
-def test_times_places_versions_and_the_order_of_workers_do_not_count(tmp_path: Path) -> None:
+def test_times_paths_versions_and_the_order_of_workers_do_not_count(tmp_path: Path) -> None:
     said = [
         f"b in {tmp_path}\n  warning: w\na\n3 done · 1.2 s, 10.2 images/s\nfailed: a: no; b: no\n",
         "5 of 9 images, 1.2 images/s, 1 failed\na\n3 done · 0.4 s, 1,234 images/s\n"
@@ -236,7 +236,7 @@ def test_times_places_versions_and_the_order_of_workers_do_not_count(tmp_path: P
     assert lines_of(b"imgbatch, version 0.1.0\n", tmp_path, ordered=True) == ["imgbatch, version V"]
 
 
-def test_rows_are_named_by_their_sources_and_have_no_times(tmp_path: Path) -> None:
+def test_rows_are_identified_by_source_and_have_no_times(tmp_path: Path) -> None:
     report = tmp_path / "report.jsonl"
     report.write_text(
         '{"source": "a", "status": "done", "seconds": 1}\n{"summary": {"done": 1, "seconds": 2}}\n'
@@ -245,7 +245,7 @@ def test_rows_are_named_by_their_sources_and_have_no_times(tmp_path: Path) -> No
     assert rows_of(tmp_path / "none", tmp_path) == {}
 
 
-def test_the_table_counts_and_marks() -> None:
+def test_table_counts_and_marks() -> None:
     one = Comparison("web", 2.0, 3.0, files=5, identical=4, warnings=1)
     one.tell("files", "a.jpg: 1 → 2 bytes")
     head, web, total = table.table([one])
@@ -260,8 +260,8 @@ def test_the_table_counts_and_marks() -> None:
 # The sides
 
 
-def test_code_that_is_not_the_sides_own_is_refused(tmp_path: Path) -> None:
-    """The installed package, or that of the folder it runs in, must not stand in for it."""
+def test_code_from_elsewhere_is_refused(tmp_path: Path) -> None:
+    """Neither the installed package nor that of the working folder may stand in for the side's."""
     side = Side("old", tmp_path, ".")
     side.code.mkdir()
     with pytest.raises(CompareError, match="not its own code"):
@@ -270,7 +270,7 @@ def test_code_that_is_not_the_sides_own_is_refused(tmp_path: Path) -> None:
     side.check()
 
 
-def test_an_entry_leaves_the_sources_where_they_were(tmp_path: Path) -> None:
+def test_entry_leaves_the_sources_unchanged(tmp_path: Path) -> None:
     side = Side("new", tmp_path, ".")
     copy_tree(ROOT, side.code)
     plant(side.place, "in/a.jpg")
@@ -293,7 +293,7 @@ def compare(*words: str | Path, tmp: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def checkout() -> None:
-    """Skips the test where there is no history to compare with."""
+    """Skip the test if there is no history to compare with."""
     if not (ROOT / ".git").exists():
         pytest.skip("not in a git checkout")
     try:
@@ -304,11 +304,11 @@ def checkout() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("checkout")
-def test_a_revision_and_the_tree_are_compared(tmp_path: Path) -> None:
+def test_revision_and_tree_are_compared(tmp_path: Path) -> None:
     folder, tmp = plant(tmp_path / "shoot", "a.jpg", "deep/b.jpg"), tmp_path / "tmp"
     tmp.mkdir()
     run = compare("HEAD", folder, "--recipe", "reruns", tmp=tmp)
-    # A tree that was changed may well differ; then this says so.
+    # A tree with changes may well differ; then this reports it.
     assert run.returncode in (0, 1), run.stderr
     assert run.stdout.splitlines()[-1].startswith("all")
     assert run.stdout.splitlines()[-1].split()[1] == "4"
@@ -318,7 +318,7 @@ def test_a_revision_and_the_tree_are_compared(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("checkout")
-def test_nothing_is_left_of_a_comparison_that_is_interrupted(tmp_path: Path) -> None:
+def test_interrupted_comparison_leaves_nothing_behind(tmp_path: Path) -> None:
     folder, tmp = plant(tmp_path / "shoot", "a.jpg"), tmp_path / "tmp"
     tmp.mkdir()
     process = subprocess.Popen(
@@ -342,14 +342,14 @@ def test_nothing_is_left_of_a_comparison_that_is_interrupted(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("no-such-revision",), "no-such-revision is no revision"),
-        (("--", "--all"), "--all is no revision"),
-        (("HEAD", "no-such-folder"), "no-such-folder is no folder"),
-        (("HEAD", "--recipe", "no-such"), "no recipe is called no-such; there are default, web"),
+        (("no-such-revision",), "no-such-revision is not a revision"),
+        (("--", "--all"), "--all is not a revision"),
+        (("HEAD", "no-such-folder"), "no-such-folder is not a folder"),
+        (("HEAD", "--recipe", "no-such"), "no recipe is named no-such; known are default, web"),
         ((), "the following arguments are required: REV"),
     ],
 )
-def test_wrong_usage_is_told(words: tuple[str, ...], complaint: str, tmp_path: Path) -> None:
+def test_wrong_usage_is_reported(words: tuple[str, ...], complaint: str, tmp_path: Path) -> None:
     run = compare(*words, tmp=tmp_path)
     assert run.returncode == 2
     assert complaint in run.stderr

@@ -1,7 +1,7 @@
-"""What a small file costs beside its pixels, counted: it may not grow unnoticed.
+"""The overhead of a small file, counted in function calls: it may not grow unnoticed.
 
-Function calls are counted instead of seconds, which a busy machine would spoil. If a change is
-meant: `scripts/tool bench --calls --update` writes the new figures to tests/scripts/overhead.json.
+Calls are counted instead of seconds, which a busy machine would distort. If a change is intended,
+`scripts/tool bench --calls --update` writes new figures to tests/scripts/overhead.json.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ TOLERANCE: Final = 0.1
 
 
 @pytest.mark.slow
-def test_calls_of_a_small_file_are_the_committed_ones() -> None:
+def test_calls_of_a_small_file_match_the_committed_figures() -> None:
     known = overhead.figures()
     found = overhead.calls(sys.executable)
 
     committed = known.get(overhead.version())
     if committed is None:
-        # Another Python calls other functions, but should not need more than any that is known.
+        # Another Python calls other functions, but should not need more than any known one.
         most = {name: max(one[name] for one in known.values()) for name in found}
         assert all(found[name] <= most[name] * (1 + TOLERANCE) for name in found), found
         return

@@ -22,7 +22,7 @@ def module_of(name: str) -> str:
     return name if name.startswith("bench") else f"tools.{name}"
 
 
-def test_the_launcher_lists_every_tool() -> None:
+def test_launcher_lists_every_tool() -> None:
     below = {
         path.stem
         for path in (ROOT / "scripts" / "tools").iterdir()
@@ -37,14 +37,14 @@ def test_the_launcher_lists_every_tool() -> None:
 
 
 @pytest.mark.slow
-def test_every_tool_tells_what_it_does() -> None:
+def test_every_tool_has_help() -> None:
     for name in listed():
         run = tool(module_of(name), "--help")
         assert (run.returncode, run.stderr) == (0, ""), name
         assert run.stdout.startswith("usage: "), name
 
 
-def test_the_launcher_hands_words_and_the_exit_code_on() -> None:
+def test_launcher_passes_on_arguments_and_exit_code() -> None:
     if not (ROOT / ".venv" / "bin" / "python").exists():
         pytest.skip("the launcher calls the interpreter of scripts/setup")
     run = subprocess.run(

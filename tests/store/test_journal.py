@@ -1,4 +1,4 @@
-"""The journal, the logs it learns from, and what a plan makes of both."""
+"""The journal, the logs it learns from, and how a plan uses both."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def publish(output: Path, target: str, run: str, data: bytes = b"picture") -> Fi
 
 
 def made_row(source: bytes, output: Path) -> Made:
-    """What is to be known of an output whose source was in `STATE`."""
+    """The row of an output whose source was in `STATE`."""
     size, mtime_ns, ctime_ns, inode = local_files.state(str(output)) or STATE
     return Made(
         *(source, STATE.size, STATE.mtime_ns, "digest", size, mtime_ns),
@@ -65,14 +65,14 @@ def made_before(output: Path, *targets: str) -> None:
     journal.finish()
 
 
-def test_a_folder_without_a_journal_remembers_nothing_and_is_not_touched(tmp_path: Path) -> None:
+def test_folder_without_a_journal_has_no_records_and_is_not_touched(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path / "out"))
 
     assert journal.lookup("a.jpg") is None
     assert not (tmp_path / "out").exists()
 
 
-def test_what_a_run_made_is_known_to_the_next(tmp_path: Path) -> None:
+def test_outputs_of_one_run_are_known_to_the_next(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("run", [claim("a.jpg"), claim("b/c.jpg"), claim("never.jpg")])
     publish(tmp_path, "a.jpg", "run")
@@ -89,12 +89,12 @@ def test_what_a_run_made_is_known_to_the_next(tmp_path: Path) -> None:
 
 @pytest.fixture
 def _named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Temporary files have names, as they have in place, and on some file systems."""
+    """Temporary files have names, as in place and on some file systems."""
     monkeypatch.setattr(local_files, "_NAMELESS", False)
 
 
 @pytest.mark.usefixtures("_named")
-def test_what_a_killed_run_had_published_is_learnt_from_its_logs(tmp_path: Path) -> None:
+def test_outputs_of_a_killed_run_are_learnt_from_its_logs(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("killed", [claim("a.jpg"), claim("b.jpg"), claim("c.jpg")])
     publish(tmp_path, "a.jpg", "killed")
@@ -119,7 +119,7 @@ def test_what_a_killed_run_had_published_is_learnt_from_its_logs(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("_named")
-def test_only_the_temporary_files_of_dead_runs_are_swept(tmp_path: Path) -> None:
+def test_only_temporary_files_of_dead_runs_are_swept(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("dead", [claim("a.jpg")])
     journal.close()
@@ -134,7 +134,7 @@ def test_only_the_temporary_files_of_dead_runs_are_swept(tmp_path: Path) -> None
     assert os.path.exists(other.temporary)
 
 
-def test_a_file_that_is_not_in_the_logged_state_is_nobodys_proof(tmp_path: Path) -> None:
+def test_file_not_in_the_logged_state_is_not_adopted(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("killed", [claim("a.jpg")])
     publish(tmp_path, "a.jpg", "killed")
@@ -155,7 +155,7 @@ def test_a_file_that_is_not_in_the_logged_state_is_nobodys_proof(tmp_path: Path)
         b'["b.jpg",12',
         b"\0\0\0\0\0\0",
         b"nonsense\n[1,2]\n",
-        # Of other types, or with what no file has; each of them once ended a run.
+        # Of wrong types, or with values that no file has; each of them once ended a run.
         *(
             json.dumps(fields).encode() + b"\n"
             for fields in (
@@ -190,7 +190,7 @@ def test_a_file_that_is_not_in_the_logged_state_is_nobodys_proof(tmp_path: Path)
         b'{"target": 1}\n',
     ],
 )
-def test_a_torn_log_is_read_as_far_as_it_goes(tmp_path: Path, torn: bytes) -> None:
+def test_torn_log_is_read_up_to_the_tear(tmp_path: Path, torn: bytes) -> None:
     runlog_folder = tmp_path / FOLDER
     runlog_folder.mkdir()
     state = STATE._replace(ctime_ns=0)
@@ -206,7 +206,7 @@ def test_a_torn_log_is_read_as_far_as_it_goes(tmp_path: Path, torn: bytes) -> No
     assert list(worker_log.read_all(path)) == entries
 
 
-def test_a_log_is_read_on_from_where_it_was_read_to(tmp_path: Path) -> None:
+def test_log_is_read_on_from_the_last_position(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     state = STATE._replace(ctime_ns=0)
     worker_log.write(str(tmp_path), "run", [Entry("a", state)])
@@ -220,14 +220,12 @@ def test_a_log_is_read_on_from_where_it_was_read_to(tmp_path: Path) -> None:
     assert worker_log.read(path, end) == ([], end, 0)
 
 
-def test_the_journal_grows_while_the_run_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_journal_grows_during_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgbatch.store.journal.COLLECT_SECONDS", 0)
     journal = Journal.open(str(tmp_path))
     journal.begin("run", [claim("a.jpg"), claim("b.jpg")])
     publish(tmp_path, "a.jpg", "run")
-    # Logged in time, published behind the next look.
+    # Logged in time, published after the next look.
     staged = local_files.stage(str(tmp_path / "b.jpg"), b"picture", "run")
     worker_log.write(str(tmp_path), "run", [Entry("b.jpg", staged.state)])
     journal.collect()
@@ -246,7 +244,7 @@ def rows(journal: Journal, *targets: str) -> list[Made]:
     return [made for made in found if made is not None]
 
 
-def test_what_was_to_be_made_anew_and_was_not_is_still_known_as_ours(tmp_path: Path) -> None:
+def test_output_that_was_not_remade_in_time_is_still_ours(tmp_path: Path) -> None:
     made_before(tmp_path, "a.jpg")
     journal = Journal.open(str(tmp_path))
     (before,) = rows(journal, "a.jpg")
@@ -270,7 +268,7 @@ def test_what_was_to_be_made_anew_and_was_not_is_still_known_as_ours(tmp_path: P
     assert found == before
 
 
-def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
+def test_second_run_is_refused_until_the_first_has_ended(tmp_path: Path) -> None:
     first = Journal.open(str(tmp_path))
     first.begin("first", [])
 
@@ -281,7 +279,7 @@ def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path: Path) -> No
     Journal.open(str(tmp_path)).close()
 
 
-def test_two_runs_that_both_found_no_journal_do_not_both_begin(tmp_path: Path) -> None:
+def test_two_runs_that_find_no_journal_do_not_both_start(tmp_path: Path) -> None:
     first, second = Journal.open(str(tmp_path)), Journal.open(str(tmp_path))
     first.begin("first", [])
 
@@ -297,7 +295,7 @@ NAMES: Final = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), m
 @pytest.mark.slow
 @given(known=st.sets(NAMES, max_size=60), asked=st.lists(NAMES, max_size=60), data=st.data())
 @settings(deadline=None, database=None, max_examples=60)
-def test_lookups_find_the_same_in_any_order(
+def test_lookups_give_the_same_in_any_order(
     tmp_path_factory: pytest.TempPathFactory,
     known: set[str],
     asked: list[str],
@@ -315,7 +313,7 @@ def test_lookups_find_the_same_in_any_order(
     journal.close()
 
 
-def test_a_long_row_of_names_is_read_in_few_pages(tmp_path: Path) -> None:
+def test_long_range_of_names_is_read_in_few_pages(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     names = [f"{number:05}.jpg" for number in range(5000)]
     journal.begin("run", map(claim, names))
@@ -359,9 +357,7 @@ def _a_folder(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [_random_bytes, _cut_short, _foreign, _of_a_later_version, _a_folder]
 )
-def test_a_journal_that_cannot_be_read_is_set_aside(
-    tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
+def test_unreadable_journal_is_set_aside(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     made_before(tmp_path, *(f"{number}.jpg" for number in range(200)))
     damage(database(tmp_path))
 
@@ -383,7 +379,7 @@ def test_a_journal_that_cannot_be_read_is_set_aside(
     assert Journal.open(str(tmp_path)).lookup("a.jpg") is not None
 
 
-def test_an_empty_file_is_a_journal_that_was_just_begun(tmp_path: Path) -> None:
+def test_empty_file_is_a_journal_just_created(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     database(tmp_path).touch()
 
@@ -394,7 +390,7 @@ def test_an_empty_file_is_a_journal_that_was_just_begun(tmp_path: Path) -> None:
     assert journal.lookup("a.jpg") is not None
 
 
-def test_where_no_journal_can_be_kept_the_run_goes_on_without(
+def test_run_goes_on_where_no_journal_can_be_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connect(*arguments: object, **options: object) -> sqlite3.Connection:
@@ -412,7 +408,7 @@ def test_where_no_journal_can_be_kept_the_run_goes_on_without(
     assert "locking protocol" in notice
 
 
-def test_a_journal_that_fails_half_way_leaves_the_logs_to_the_next_run(tmp_path: Path) -> None:
+def test_journal_that_fails_midway_leaves_the_logs_to_the_next_run(tmp_path: Path) -> None:
     journal = Journal.open(str(tmp_path))
     journal.begin("run", [claim("a.jpg")])
     state = publish(tmp_path, "a.jpg", "run")
@@ -426,7 +422,7 @@ def test_a_journal_that_fails_half_way_leaves_the_logs_to_the_next_run(tmp_path:
     assert rows(again, "a.jpg")[0][4:6] == state[:2]
 
 
-# What a plan makes of it
+# How a plan uses it
 
 RECIPE: Final = Recipe.from_options(sizes=["100"], format="jpeg")
 DIGEST: Final = RECIPE.digest_of(RECIPE.outputs[0])
@@ -443,7 +439,7 @@ def decided(
     force: bool = False,
     sources: Iterable[str] = ("a.png",),
 ) -> Plan:
-    """A plan for photos/a.png with a target out/a.jpg, of which the journal tells `made`."""
+    """A plan for photos/a.png with a target out/a.jpg, which the journal records as `made`."""
     out, photos = tmp_path / "out", tmp_path / "photos"
     out.mkdir()
     photos.mkdir()
@@ -466,7 +462,7 @@ def decided(
 
 
 def row_of(original: Source, output: Path, /, **changes: Any) -> Made:
-    """The row of an output of seven bytes that was made just so."""
+    """The row of an output of seven bytes made this way."""
     _, mtime_ns, *_ = local_files.state(str(output)) or (7, 1)
     path = os.fsencode(os.path.abspath(original.path))
     told = (path, original.size, original.mtime_ns, DIGEST)
@@ -479,7 +475,7 @@ def row_of(original: Source, output: Path, /, **changes: Any) -> Made:
 
 
 def outcome(planned: Plan) -> str:
-    """In a word: what becomes of the one source."""
+    """The outcome of the single source as one word."""
     if planned.conflicts:
         return planned.conflicts[0].message.rpartition("out/a.jpg ")[2].partition(",")[0]
     if len(planned.skipped):
@@ -509,7 +505,7 @@ CHANGED: Final = "was changed since imgbatch made it"
         ({"recipe": "another", "mtime_ns": 5}, b"picture", CHANGED),
         ({"recipe": "another", "mtime_ns": 5}, b"", "replace 0 bytes"),
         ({"source_mtime_ns": 5, "mtime_ns": 5}, b"picture", CHANGED),
-        # Shorter than it was: whoever remakes it sees whether a power cut did that.
+        # Shorter than it was: whoever remakes it checks whether a power cut did that.
         ({"size": 99, "mtime_ns": 5}, b"picture", "make a.jpg"),
         ({"size": 99}, b"picture", "make a.jpg"),
         ({"size": 99, "recipe": "another"}, b"picture", CHANGED),
@@ -535,7 +531,7 @@ CHANGED: Final = "was changed since imgbatch made it"
         ({"pending": 1, "mtime_ns": 5, "next_recipe": "x"}, b"picture", CHANGED),
     ],
 )
-def test_what_becomes_of_a_target_that_the_journal_knows(
+def test_outcome_of_a_target_known_to_the_journal(
     tmp_path: Path, changes: dict[str, Any], there: bytes | None, expected: str
 ) -> None:
     planned = decided(tmp_path, lambda *where: row_of(*where, **changes), there=there)
@@ -552,7 +548,7 @@ def test_what_becomes_of_a_target_that_the_journal_knows(
         ("rename", "make a-2.jpg"),
     ],
 )
-def test_an_output_that_somebody_changed_is_like_anybody_elses(
+def test_changed_output_counts_as_foreign(
     tmp_path: Path, on_conflict: OnConflict, expected: str
 ) -> None:
     planned = decided(
@@ -565,7 +561,7 @@ def test_an_output_that_somebody_changed_is_like_anybody_elses(
 
 
 @pytest.mark.parametrize("on_conflict", ["error", "skip", "overwrite", "rename"])
-def test_what_is_ours_is_up_to_date_or_replaced_whatever_becomes_of_others(
+def test_own_output_is_up_to_date_or_replaced_whatever_happens_to_others(
     tmp_path: Path, on_conflict: OnConflict
 ) -> None:
     (tmp_path / "1").mkdir()
@@ -578,7 +574,7 @@ def test_what_is_ours_is_up_to_date_or_replaced_whatever_becomes_of_others(
     assert outcome(changed) == "replace 7 bytes"
 
 
-def test_force_makes_what_is_up_to_date_but_not_what_somebody_changed(tmp_path: Path) -> None:
+def test_force_remakes_what_is_up_to_date_but_not_what_was_changed(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "2").mkdir()
 
@@ -589,7 +585,7 @@ def test_force_makes_what_is_up_to_date_but_not_what_somebody_changed(tmp_path: 
     assert outcome(theirs) == CHANGED
 
 
-def test_one_picture_of_two_sources_is_not_taken_from_the_one_it_was_made_of(
+def test_output_of_one_of_two_sources_is_not_given_to_the_other(
     tmp_path: Path,
 ) -> None:
     planned = decided(tmp_path, row_of, sources=["a.png", "a.webp"])
@@ -598,7 +594,7 @@ def test_one_picture_of_two_sources_is_not_taken_from_the_one_it_was_made_of(
     assert "was made from another picture" in planned.conflicts[0].message
 
 
-def test_an_output_that_became_a_source_is_not_replaced(tmp_path: Path) -> None:
+def test_output_that_became_a_source_is_not_replaced(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "a.jpg").write_bytes(b"original")
@@ -628,7 +624,7 @@ def test_an_output_that_became_a_source_is_not_replaced(tmp_path: Path) -> None:
         (None, False, "make"),
     ],
 )
-def test_in_place_what_was_made_before_is_not_made_again(
+def test_in_place_nothing_is_made_twice(
     tmp_path: Path, changes: dict[str, Any] | None, hashed: bool, expected: str
 ) -> None:
     file = tmp_path / "a.jpg"
@@ -655,7 +651,7 @@ def test_in_place_what_was_made_before_is_not_made_again(
     assert target.again == ("again" in expected)
 
 
-def test_in_place_links_and_files_given_twice_are_left(tmp_path: Path) -> None:
+def test_in_place_links_and_files_given_twice_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"original")
     (tmp_path / "link.jpg").symlink_to("a.jpg")
     sources = [Source(str(tmp_path), name, 8, 1) for name in ("a.jpg", "a.jpg", "link.jpg")]

@@ -27,7 +27,7 @@ DISK_TROUBLE = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES]
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["nameless", "named"])
 def staging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Everything holds with Linux's files without a name, and with temporary names."""
+    """Everything holds with Linux's unnamed files, and with temporary names."""
     monkeypatch.setattr(local_files, "_NAMELESS", request.param and local_files._NAMELESS)
     return "nameless" if local_files._NAMELESS else "named"
 
@@ -53,7 +53,7 @@ def umask(mask: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_a_staged_file_is_hidden_beside_its_target_until_it_is_published(
+def test_staged_file_is_hidden_next_to_its_target_until_published(
     tmp_path: Path, replace: bool, staging: str
 ) -> None:
     target = tmp_path / "a.jpg"
@@ -72,7 +72,7 @@ def test_a_staged_file_is_hidden_beside_its_target_until_it_is_published(
     assert target.read_bytes() == b"picture"
 
 
-def test_two_runs_have_different_words() -> None:
+def test_two_runs_have_different_tags() -> None:
     assert len({local_files.new_run() for _ in range(100)}) == 100
 
 
@@ -90,7 +90,7 @@ def _folder(target: Path) -> None:
 
 @pytest.fixture(params=[True, False], ids=["renamed", "by a placeholder"])
 def _exclusively(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are no links: a call that renames without overwriting, or none of that either."""
+    """Without links: a call that renames without overwriting, or not even that."""
     if not request.param:
         monkeypatch.setattr(local_files, "_rename_exclusively", lambda *names: False)
 
@@ -98,7 +98,7 @@ def _exclusively(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("_exclusively")
 @pytest.mark.parametrize("link_error", [None, *NO_LINKS])
 @pytest.mark.parametrize("occupy", [_file, _dangling_link, _folder])
-def test_publishing_never_overwrites_what_came_meanwhile(
+def test_publishing_never_overwrites_a_file_that_appeared_meanwhile(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     occupy: Callable[[Path], None],
@@ -122,7 +122,7 @@ def test_publishing_never_overwrites_what_came_meanwhile(
     )
 
 
-def test_replacing_leaves_other_names_of_the_old_file_alone(tmp_path: Path) -> None:
+def test_replacing_leaves_other_links_to_the_old_file_alone(tmp_path: Path) -> None:
     original, linked, soft = (tmp_path / name for name in ("original", "linked", "soft"))
     original.write_bytes(b"old")
     os.link(original, linked)
@@ -137,7 +137,7 @@ def test_replacing_leaves_other_names_of_the_old_file_alone(tmp_path: Path) -> N
     assert names(tmp_path) == ["linked", "original", "soft"]
 
 
-def test_of_many_that_publish_one_name_exactly_one_wins(tmp_path: Path) -> None:
+def test_exactly_one_of_many_publishers_of_one_name_wins(tmp_path: Path) -> None:
     target = tmp_path / "a.jpg"
 
     def attempt(number: int) -> int | None:
@@ -159,7 +159,7 @@ def test_of_many_that_publish_one_name_exactly_one_wins(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_exclusively")
 @pytest.mark.parametrize("link_error", NO_LINKS)
-def test_where_there_are_no_links_files_are_published_all_the_same(
+def test_without_links_files_are_still_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link_error: int
 ) -> None:
     monkeypatch.setattr(os, "link", raising(OSError(link_error, "no links here")))
@@ -172,7 +172,7 @@ def test_where_there_are_no_links_files_are_published_all_the_same(
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
 @pytest.mark.parametrize("way", ["link", "replace", "no links"])
-def test_permissions_are_what_the_umask_gives(
+def test_permissions_follow_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, mask: int, mode: int
 ) -> None:
     if way == "no links":
@@ -184,7 +184,7 @@ def test_permissions_are_what_the_umask_gives(
     assert stat.S_IMODE((tmp_path / "a.jpg").stat().st_mode) == mode
 
 
-def test_folders_above_a_target_are_made(tmp_path: Path) -> None:
+def test_parent_folders_are_created(tmp_path: Path) -> None:
     for name in ("x/y/a.jpg", "x/y/b.jpg", "x/c.jpg"):
         local_files.stage(str(tmp_path / name), b"picture", "run").publish(replace=False)
 
@@ -195,7 +195,7 @@ def test_folders_above_a_target_are_made(tmp_path: Path) -> None:
     ]
 
 
-def test_a_target_may_stand_in_the_current_folder(
+def test_target_may_be_in_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -224,7 +224,7 @@ class _FullDisk(io.FileIO):
         return _take_some(self.fileno(), data)
 
 
-def test_a_disk_that_is_full_while_writing_leaves_nothing(
+def test_disk_full_while_writing_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(b"old")
@@ -244,7 +244,7 @@ TROUBLE = [*(OSError(number, os.strerror(number)) for number in DISK_TROUBLE), K
 
 @pytest.mark.parametrize("error", TROUBLE, ids=repr)
 @pytest.mark.parametrize("replace", [False, True])
-def test_a_file_that_cannot_be_published_leaves_nothing(
+def test_file_that_cannot_be_published_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool, error: BaseException
 ) -> None:
     target = tmp_path / "a.jpg"
@@ -261,7 +261,7 @@ def test_a_file_that_cannot_be_published_leaves_nothing(
 
 
 @pytest.mark.parametrize("number", DISK_TROUBLE)
-def test_where_there_are_no_links_a_failed_publish_leaves_nothing_either(
+def test_without_links_a_failed_publish_leaves_nothing_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     staged = local_files.stage(str(tmp_path / "a.jpg"), b"new", "run")
@@ -276,7 +276,7 @@ def test_where_there_are_no_links_a_failed_publish_leaves_nothing_either(
     assert names(tmp_path) == []
 
 
-def test_a_discarded_file_is_gone_and_may_be_discarded_again(tmp_path: Path) -> None:
+def test_discarded_file_is_gone_and_may_be_discarded_again(tmp_path: Path) -> None:
     staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run")
 
     staged.discard()
@@ -287,7 +287,7 @@ def test_a_discarded_file_is_gone_and_may_be_discarded_again(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("link_error", [*NO_LINKS, errno.EXDEV, errno.ENOENT])
 @pytest.mark.parametrize("replace", [False, True])
-def test_a_file_that_cannot_be_given_a_name_is_copied_to_one(
+def test_file_that_cannot_be_linked_is_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link_error: int, replace: bool
 ) -> None:
     monkeypatch.setattr(local_files, "_NAMELESS", True)
@@ -307,7 +307,7 @@ def test_a_file_that_cannot_be_given_a_name_is_copied_to_one(
     assert staged.state.equals(local_files.state(str(tmp_path / "a.jpg")))
 
 
-def test_what_is_published_is_in_the_state_that_was_staged(tmp_path: Path) -> None:
+def test_published_file_is_in_the_staged_state(tmp_path: Path) -> None:
     for name, replace in (("a.jpg", False), ("b.jpg", True)):
         staged = local_files.stage(str(tmp_path / name), b"picture", "run")
         staged.publish(replace=replace)
@@ -315,10 +315,10 @@ def test_what_is_published_is_in_the_state_that_was_staged(tmp_path: Path) -> No
         assert staged.state.inode == (tmp_path / name).stat().st_ino
 
 
-def test_a_known_file_is_replaced_only_as_long_as_it_is_that_file(tmp_path: Path) -> None:
+def test_known_file_is_replaced_only_while_unchanged(tmp_path: Path) -> None:
     target = tmp_path / "a.jpg"
     target.write_bytes(b"old")
-    # Before what comes now, even for a clock that ticks a hundred times a second.
+    # Before what follows, even for a clock that ticks a hundred times a second.
     os.utime(target, (1e9, 1e9))
     known = local_files.state(str(target))
 
@@ -344,7 +344,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_sweeping_removes_the_files_of_its_own_run_alone(
+def test_sweeping_removes_only_files_of_its_own_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_files, "_NAMELESS", False)
@@ -363,7 +363,7 @@ def test_sweeping_removes_the_files_of_its_own_run_alone(
     assert before - after == {one.temporary for one in staged["mine"]}
 
 
-# A whole run against a limit of the system
+# A whole run against a system limit
 
 
 LIMITED = """
@@ -375,7 +375,7 @@ os.execv(sys.executable, [sys.executable, "-m", "imgbatch", *sys.argv[1:]])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_file_the_system_refuses_is_one_failed_row_and_leaves_nothing(
+def test_file_refused_by_the_system_is_one_failed_row_and_leaves_nothing(
     tmp_path: Path, jobs: str
 ) -> None:
     photos, output = tmp_path / "photos", tmp_path / "out"
@@ -404,6 +404,6 @@ def test_a_file_the_system_refuses_is_one_failed_row_and_leaves_nothing(
         "kind": "file-too-large",
         "message": f"the file system or a limit does not allow the size of {output}/large-full.png",
     }
-    # The thumbnail would have fitted: all outputs of a source are published, or none.
+    # The thumbnail would have fitted, but all outputs of a source are published, or none.
     assert names(output) == ["large-full.png", "plain-full.png", "plain-thumb.png"]
     assert (output / "large-full.png").read_bytes() == b"old"

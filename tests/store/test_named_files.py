@@ -1,4 +1,4 @@
-"""Files that options and recipes name: regular ones, of a size that makes sense."""
+"""Files named in options and recipes: regular ones, of a sensible size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECIPE: Final = '[[output]]\nsize = "30"\n'
 
 
 def words_for(kind: str, path: str, folder: Path) -> list[str]:
-    """The command that reads the file at `path` as this."""
+    """The command that reads the file at `path` as this kind."""
     after = ["in.jpg", "-o", "out"]
     if kind == "recipe":
         return ["run", path, *after]
@@ -91,7 +91,7 @@ OTHERS: Final[dict[Callable[[Path], str], str]] = {
 
 
 def cases() -> Iterator[tuple[str, Callable[[Path], str]]]:
-    """All for one kind, and for all kinds those that would be waited for."""
+    """All for one kind, and for every kind those that would be waited for."""
     for kind in KINDS:
         for other in OTHERS:
             if kind == "profile" or other in (pipe, device):
@@ -101,7 +101,7 @@ def cases() -> Iterator[tuple[str, Callable[[Path], str]]]:
 @pytest.mark.slow
 @linux_alone
 @pytest.mark.parametrize(("kind", "other"), list(cases()))
-def test_what_is_no_regular_file_is_refused_at_once(
+def test_non_regular_file_is_refused_at_once(
     tmp_path: Path, kind: str, other: Callable[[Path], str]
 ) -> None:
     (tmp_path / "in.jpg").write_bytes(SMALL)
@@ -117,7 +117,7 @@ def test_what_is_no_regular_file_is_refused_at_once(
 @linux_alone
 @pytest.mark.parametrize("kind", ["recipe", "profile", "font"])
 @pytest.mark.parametrize("fed", [False, True])
-def test_standard_input_and_substituted_processes_are_pipes(
+def test_standard_input_and_process_substitution_are_pipes(
     tmp_path: Path, kind: str, fed: bool
 ) -> None:
     """As in a shell's `run <(generate) …` and `run /dev/stdin …`."""
@@ -143,7 +143,7 @@ def test_standard_input_and_substituted_processes_are_pipes(
 
 @pytest.mark.slow
 @linux_alone
-def test_standard_input_from_a_file_is_that_file(tmp_path: Path) -> None:
+def test_standard_input_redirected_from_a_file_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(SMALL)
     (tmp_path / "recipe").write_text(RECIPE)
     with (tmp_path / "recipe").open() as given:
@@ -160,7 +160,7 @@ def test_standard_input_from_a_file_is_that_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @linux_alone
-def test_a_recipe_is_not_saved_over_a_pipe(tmp_path: Path) -> None:
+def test_recipe_is_not_saved_to_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(SMALL)
     words = ("resize", "in.jpg", "-s", "30", "-o", "out", "--save-recipe", pipe(tmp_path))
     done = command(*words, cwd=tmp_path)
@@ -170,7 +170,7 @@ def test_a_recipe_is_not_saved_over_a_pipe(tmp_path: Path) -> None:
 
 @contextmanager
 def said_to_be_regular(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As if the file became something else between the look at it and its opening."""
+    """As if the file were replaced between the check and its opening."""
     (path.parent / "regular").touch()
     with monkeypatch.context() as patched:
         found = os.stat(path.parent / "regular")
@@ -179,7 +179,7 @@ def said_to_be_regular(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @linux_alone
-def test_what_takes_a_files_place_meanwhile_is_not_waited_for(
+def test_replacement_of_a_checked_file_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / pipe(tmp_path)
@@ -190,7 +190,7 @@ def test_what_takes_a_files_place_meanwhile_is_not_waited_for(
             regular.descriptor(f"{path}")
 
 
-def test_no_descriptor_is_left_of_what_is_refused(
+def test_refused_file_leaves_no_descriptor_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not Path("/proc/self/fd").exists():
@@ -202,7 +202,7 @@ def test_no_descriptor_is_left_of_what_is_refused(
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_file_may_be_as_long_as_is_said_and_no_longer(tmp_path: Path) -> None:
+def test_file_may_be_as_long_as_the_limit_and_no_longer(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(1_000_000))
     assert regular.read(f"{path}", "a thing", 1_000_000) == bytes(1_000_000)
@@ -213,7 +213,7 @@ def test_a_file_may_be_as_long_as_is_said_and_no_longer(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
-def test_a_file_that_tells_no_size_is_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_without_a_size_is_not_read_endlessly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.stat("/proc/self/maps").st_size == 0
     with pytest.raises(regular.UnreadableError, match="found a file, expected a thing of"):
         regular.read("/proc/self/maps", "a thing", 100)
@@ -222,14 +222,14 @@ def test_a_file_that_tells_no_size_is_not_read_on(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("path", "cause"), [("nothing", "No such file or directory"), ("a\0b", "embedded null byte")]
 )
-def test_why_a_file_cannot_be_read_is_said(path: str, cause: str) -> None:
+def test_reason_for_an_unreadable_file_is_given(path: str, cause: str) -> None:
     with pytest.raises(regular.UnreadableError) as refused:
         regular.read(path, "a thing", 9)
     assert refused.value.cause == cause
 
 
 @pytest.mark.slow
-def test_profiles_that_are_named_are_as_long_as_those_that_are_embedded(tmp_path: Path) -> None:
+def test_named_profiles_have_the_limit_of_embedded_ones(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(SMALL)
     (tmp_path / "long.icc").write_bytes(bytes(limits.ICC_BYTES + 1))
     done = command(*words_for("profile", "long.icc", tmp_path), cwd=tmp_path)
@@ -239,7 +239,7 @@ def test_profiles_that_are_named_are_as_long_as_those_that_are_embedded(tmp_path
 
 @pytest.mark.slow
 @linux_alone
-def test_a_source_that_became_a_pipe_costs_that_file_alone(tmp_path: Path) -> None:
+def test_source_replaced_by_a_pipe_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(SMALL)
     (tmp_path / "list").write_text("a.jpg\nit.toml\n")
     pipe(tmp_path)

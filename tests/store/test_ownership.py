@@ -1,4 +1,4 @@
-"""What is not imgbatch's is never taken for its own, and what is its own is known again."""
+"""Foreign files are never taken for imgbatch's own, and its own are recognised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toolkit.commands import told
+from toolkit.commands import imgbatch_text
 from toolkit.pictures import opened, saved, scene
 from toolkit.runs import JOURNAL, SMALLER, copy_tree, in_place, outcomes, picture, rewrite
 
@@ -28,7 +28,7 @@ from imgbatch.store.journal import NAME, Journal
 
 
 def made(folder: Path, out: Path, recipe: Recipe = SMALLER, **options: Any) -> dict[str, str]:
-    """What became of each source, by its name below the folder."""
+    """The outcome of each source by its path below the folder."""
     results = imgbatch.run(recipe, [folder], output=out, jobs=1, **options)
     return outcomes(results)
 
@@ -41,7 +41,7 @@ def known(out: Path, target: str) -> Made:
     return row
 
 
-# Files of somebody else
+# Foreign files
 
 
 TWO = """
@@ -56,14 +56,14 @@ path = "two/{stem}{ext}"
 
 @pytest.fixture
 def liar(tmp_path: Path) -> Path:
-    """A folder with a PNG whose name says JPEG: what becomes of it is named by the worker."""
+    """A folder with a PNG whose name says JPEG, so the worker decides on the output's name."""
     picture(tmp_path / "in/a.jpg", format_name="PNG")
     (tmp_path / "two.toml").write_text(TWO)
     return tmp_path / "in"
 
 
 @pytest.mark.slow
-def test_a_file_with_the_same_bytes_stays_when_a_later_output_fails(
+def test_file_with_the_same_bytes_survives_a_failing_later_output(
     tmp_path: Path, liar: Path
 ) -> None:
     out = tmp_path / "out"
@@ -71,7 +71,7 @@ def test_a_file_with_the_same_bytes_stays_when_a_later_output_fails(
     shutil.copy(liar / "a.jpg", out / "a-w.png")
     (out / "two/a.png").write_bytes(b"somebody's")
 
-    done = told("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 1
     assert (out / "a-w.png").read_bytes() == (liar / "a.jpg").read_bytes()
@@ -79,34 +79,34 @@ def test_a_file_with_the_same_bytes_stays_when_a_later_output_fails(
 
 
 @pytest.mark.slow
-def test_an_original_with_the_same_bytes_stays_when_a_later_output_fails(
+def test_original_with_the_same_bytes_survives_a_failing_later_output(
     tmp_path: Path, liar: Path
 ) -> None:
     shutil.copy(liar / "a.jpg", liar / "a-w.png")
     (liar / "two").mkdir()
     (liar / "two/a.png").write_bytes(b"somebody's")
 
-    done = told("run", "two.toml", "in", "-o", "in", "--exclude", "two/*", cwd=tmp_path)
+    done = imgbatch_text("run", "two.toml", "in", "-o", "in", "--exclude", "two/*", cwd=tmp_path)
 
     assert done.returncode == 1
     assert (liar / "a-w.png").read_bytes() == (liar / "a.jpg").read_bytes()
 
 
 @pytest.mark.slow
-def test_what_was_published_is_taken_back_when_a_later_output_fails(
+def test_published_outputs_are_taken_back_when_a_later_one_fails(
     tmp_path: Path, liar: Path
 ) -> None:
     (tmp_path / "out/two").mkdir(parents=True)
     (tmp_path / "out/two/a.png").write_bytes(b"somebody's")
 
-    done = told("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("run", "two.toml", "in", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 1
     assert "the suffix of this picture is wrong" in done.stderr
     assert not (tmp_path / "out/a-w.png").exists()
 
 
-def test_a_file_with_the_same_bytes_is_not_adopted(tmp_path: Path, liar: Path) -> None:
+def test_file_with_the_same_bytes_is_not_adopted(tmp_path: Path, liar: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     shutil.copy(liar / "a.jpg", out / "a.png")
@@ -120,10 +120,10 @@ def test_a_file_with_the_same_bytes_is_not_adopted(tmp_path: Path, liar: Path) -
     assert (out / "a.png").read_bytes() == before
 
 
-def test_a_file_of_the_same_size_and_time_is_no_proof_of_a_lost_jobs_output(
+def test_file_of_the_same_size_and_time_is_not_taken_for_a_lost_output(
     tmp_path: Path,
 ) -> None:
-    """As `cp -p` and --preserve-dates together make one."""
+    """As `cp -p` and --preserve-dates can produce one."""
     (tmp_path / worker_log.FOLDER).mkdir()
     staged = local_files.stage(str(tmp_path / "a.jpg"), b"picture", "run", mtime_ns=10**18)
     worker_log.write(str(tmp_path), "run", [worker_log.Entry("a.jpg", staged.state)])
@@ -143,7 +143,7 @@ def test_a_file_of_the_same_size_and_time_is_no_proof_of_a_lost_jobs_output(
 
 
 @pytest.mark.parametrize("what", ["pipe", "socket"])
-def test_what_is_no_file_is_not_taken_for_an_empty_one_of_ours(tmp_path: Path, what: str) -> None:
+def test_non_file_is_not_taken_for_an_empty_output_of_ours(tmp_path: Path, what: str) -> None:
     picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     output = tmp_path / "out/a.bmp"
@@ -158,7 +158,7 @@ def test_what_is_no_file_is_not_taken_for_an_empty_one_of_ours(tmp_path: Path, w
 # Sources that were corrected, touched, copied
 
 
-def test_a_source_that_was_edited_with_its_time_kept_is_made_anew(tmp_path: Path) -> None:
+def test_source_edited_with_its_time_kept_is_remade(tmp_path: Path) -> None:
     source = picture(tmp_path / "in/a.bmp")
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "done"}
     before = opened((tmp_path / "out/a.bmp").read_bytes()).getpixel((3, 3))
@@ -170,13 +170,13 @@ def test_a_source_that_was_edited_with_its_time_kept_is_made_anew(tmp_path: Path
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "up to date"}
 
 
-def test_one_byte_in_the_middle_of_a_large_file_makes_it_another(tmp_path: Path) -> None:
+def test_one_changed_byte_in_a_large_file_is_noticed(tmp_path: Path) -> None:
     source = tmp_path / "in/a.bmp"
     source.parent.mkdir()
     source.write_bytes(saved(scene(600, 400), "BMP"))
     made(tmp_path / "in", tmp_path / "out")
     before = source.stat()
-    # Written into, so the inode stays.
+    # Overwritten in place, so the inode stays.
     with open(source, "r+b") as file:
         file.seek(before.st_size // 2)
         byte = file.read(1)
@@ -187,8 +187,8 @@ def test_one_byte_in_the_middle_of_a_large_file_makes_it_another(tmp_path: Path)
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "done"}
 
 
-def test_what_a_first_attempt_published_is_taken_back_with_the_rest(tmp_path: Path) -> None:
-    """The worker died behind its first output; somebody puts a file in the second one's place."""
+def test_outputs_of_a_failed_first_attempt_are_taken_back_with_the_rest(tmp_path: Path) -> None:
+    """The worker dies after its first output; then a file appears in the second one's place."""
     picture(tmp_path / "in/a.bmp")
     recipe = Recipe.from_options(sizes=["one=30", "two=20"])
     settings = Settings((str(tmp_path / "in"),), str(tmp_path / "out"), jobs=1)
@@ -216,7 +216,7 @@ def _restore(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("touch", [_chmod, copy_tree, _restore])
-def test_a_source_that_was_only_touched_is_up_to_date_and_compared_once(
+def test_touched_source_is_up_to_date_and_compared_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, touch: Callable[[Path], None]
 ) -> None:
     picture(tmp_path / "in/a.bmp")
@@ -225,7 +225,7 @@ def test_a_source_that_was_only_touched_is_up_to_date_and_compared_once(
     row = known(tmp_path / "out", "a.bmp")
     touch(tmp_path / "in")
 
-    dry = told("resize", "in", "-s", "30", "-o", "out", "-n", cwd=tmp_path)
+    dry = imgbatch_text("resize", "in", "-s", "30", "-o", "out", "-n", cwd=tmp_path)
     again = made(tmp_path / "in", tmp_path / "out")
 
     assert "up to date" in dry.stdout
@@ -241,7 +241,7 @@ def test_a_source_that_was_only_touched_is_up_to_date_and_compared_once(
     assert made(tmp_path / "in", tmp_path / "out") == {"a.bmp": "up to date"}
 
 
-def test_a_copied_tree_with_its_outputs_is_up_to_date(tmp_path: Path) -> None:
+def test_copied_tree_with_its_outputs_is_up_to_date(tmp_path: Path) -> None:
     for name in ("a.bmp", "b/c.bmp"):
         picture(tmp_path / "old/in" / name)
     made(tmp_path / "old/in", tmp_path / "old/out")
@@ -253,7 +253,7 @@ def test_a_copied_tree_with_its_outputs_is_up_to_date(tmp_path: Path) -> None:
     assert again == {"a.bmp": "up to date", "b/c.bmp": "up to date"}
 
 
-def test_of_several_outputs_those_that_are_missing_are_made_beside_a_touched_source(
+def test_missing_outputs_of_a_touched_source_are_made(
     tmp_path: Path,
 ) -> None:
     recipe = Recipe.from_options(sizes=["a=30", "b=20"])
@@ -268,7 +268,7 @@ def test_of_several_outputs_those_that_are_missing_are_made_beside_a_touched_sou
     assert made(tmp_path / "in", tmp_path / "out", recipe) == {"a.bmp": "up to date"}
 
 
-def test_a_row_of_before_the_marks_were_recorded_is_as_good_as_it_was(tmp_path: Path) -> None:
+def test_row_without_ctime_and_inode_still_counts(tmp_path: Path) -> None:
     source = picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     added = [*("source_ctime_ns", "source_inode", "source_hash", "ctime_ns", "inode")]
@@ -285,7 +285,7 @@ def test_a_row_of_before_the_marks_were_recorded_is_as_good_as_it_was(tmp_path: 
     assert known(tmp_path / "out", "a.bmp").source_inode == source.stat().st_ino
 
 
-def test_an_output_that_was_edited_with_its_time_kept_is_not_replaced(tmp_path: Path) -> None:
+def test_output_edited_with_its_time_kept_is_not_replaced(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     output = tmp_path / "out/a.bmp"
@@ -301,7 +301,7 @@ def test_an_output_that_was_edited_with_its_time_kept_is_not_replaced(tmp_path: 
     assert again == {"a.bmp": "done"}
 
 
-def test_an_edited_output_beside_a_touched_source_is_neither_adopted_nor_removed(
+def test_edited_output_of_a_touched_source_is_neither_adopted_nor_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.from_options(sizes=["a=30", "b=20"])
@@ -333,10 +333,10 @@ def test_an_edited_output_beside_a_touched_source_is_neither_adopted_nor_removed
     assert edited.read_bytes() == whole
 
 
-def test_in_place_an_edit_in_the_midst_of_a_run_stays(
+def test_in_place_an_edit_during_the_run_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the same size, in the same file, with its time kept: only its ctime tells."""
+    """Of the same size, in the same file, with its time kept: only its ctime shows it."""
     for backup in (None, str(tmp_path / "kept")):
         file = picture(tmp_path / "in/a.bmp")
         edited = bytes([*file.read_bytes()[:-1], 77])
@@ -349,11 +349,11 @@ def test_in_place_an_edit_in_the_midst_of_a_run_stays(
             return finished
 
         monkeypatch.setattr(worker, "make", edit)
-        assert "was changed meanwhile" in in_place(tmp_path / "in", backup=backup)["a.bmp"]
+        assert "was changed in the meantime" in in_place(tmp_path / "in", backup=backup)["a.bmp"]
         assert file.read_bytes() == edited
 
 
-def test_an_output_that_was_only_copied_is_replaced(tmp_path: Path) -> None:
+def test_output_that_was_merely_copied_is_replaced(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     rewrite(tmp_path / "out/a.bmp", (tmp_path / "out/a.bmp").read_bytes())
@@ -375,7 +375,7 @@ def _with_a_hole(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("tear", [_cut, _with_a_hole])
-def test_what_a_power_cut_tore_is_made_anew(tmp_path: Path, tear: Callable[[bytes], bytes]) -> None:
+def test_file_torn_by_a_power_cut_is_remade(tmp_path: Path, tear: Callable[[bytes], bytes]) -> None:
     for name in ("a.bmp", "b.bmp"):
         picture(tmp_path / "in" / name)
     made(tmp_path / "in", tmp_path / "out")
@@ -390,7 +390,7 @@ def test_what_a_power_cut_tore_is_made_anew(tmp_path: Path, tear: Callable[[byte
     )
 
 
-def test_what_somebody_made_smaller_is_left_alone(tmp_path: Path) -> None:
+def test_file_that_somebody_truncated_is_left_alone(tmp_path: Path) -> None:
     for name in ("a.bmp", "b.bmp"):
         picture(tmp_path / "in" / name)
     made(tmp_path / "in", tmp_path / "out")
@@ -405,12 +405,12 @@ def test_what_somebody_made_smaller_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "out/a.bmp").read_bytes() == smaller
 
 
-def test_what_a_power_cut_tore_is_replaced_by_another_recipe_too(tmp_path: Path) -> None:
+def test_file_torn_by_a_power_cut_is_replaced_by_another_recipe_too(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     output = tmp_path / "out/a.bmp"
     os.truncate(output, 100)
-    # A power cut leaves all marks as they were; nothing else can.
+    # A power cut leaves all attributes unchanged; nothing else can.
     state = local_files.state(str(output))
     assert state is not None
     with closing(sqlite3.connect(tmp_path / "out" / JOURNAL)) as journal:
@@ -422,7 +422,7 @@ def test_what_a_power_cut_tore_is_replaced_by_another_recipe_too(tmp_path: Path)
     assert again == {"a.bmp": "done"}
 
 
-def test_in_place_new_folders_and_logs_are_on_the_disk_before_an_original_goes(
+def test_in_place_new_folders_and_logs_are_synced_before_an_original_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture(tmp_path / "in/deep/er/a.bmp")
@@ -451,12 +451,12 @@ def test_in_place_new_folders_and_logs_are_on_the_disk_before_an_original_goes(
     assert any(name.endswith(".log") for name in before)
 
 
-# What is put into imgbatch's own folder
+# Intruders in imgbatch's own folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
-def test_a_link_in_the_journals_place_is_set_aside_and_not_written_through(
+def test_link_in_place_of_the_journal_is_set_aside_and_not_followed(
     tmp_path: Path, suffix: str
 ) -> None:
     picture(tmp_path / "in/a.bmp")
@@ -468,20 +468,22 @@ def test_a_link_in_the_journals_place_is_set_aside_and_not_written_through(
         made(tmp_path / "in", tmp_path / "out")
     place.with_name(place.name + suffix).symlink_to(victim)
 
-    done = told("resize", "in", "-s", "20", "-o", "out", "--on-conflict", "skip", cwd=tmp_path)
+    done = imgbatch_text(
+        "resize", "in", "-s", "20", "-o", "out", "--on-conflict", "skip", cwd=tmp_path
+    )
 
     assert "set aside" in done.stderr
     assert victim.read_bytes() == b"precious" * 1000
 
 
 @pytest.mark.slow
-def test_a_link_in_the_place_of_the_journals_folder_is_refused(tmp_path: Path) -> None:
+def test_link_in_place_of_the_journal_folder_is_refused(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / worker_log.FOLDER).symlink_to(tmp_path / "elsewhere")
 
-    done = told("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 2
     assert "is a link or a file" in done.stderr
@@ -489,7 +491,7 @@ def test_a_link_in_the_place_of_the_journals_folder_is_refused(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_log_that_nobody_wrote_is_ignored_with_a_word(tmp_path: Path) -> None:
+def test_forged_log_is_ignored_with_a_warning(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     made(tmp_path / "in", tmp_path / "out")
     folder = tmp_path / "out" / worker_log.FOLDER
@@ -499,7 +501,7 @@ def test_a_log_that_nobody_wrote_is_ignored_with_a_word(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe-1.log")
     (folder / "link-1.log").symlink_to("/dev/zero")
 
-    done = told("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
+    done = imgbatch_text("resize", "in", "-s", "20", "-o", "out", cwd=tmp_path)
 
     assert done.returncode == 0
     assert "3 lines of the logs" in done.stderr
@@ -507,14 +509,18 @@ def test_a_log_that_nobody_wrote_is_ignored_with_a_word(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", [".imgbatch", ".IMGBATCH", "x/.imgbatch"])
-def test_nothing_is_written_into_the_journals_folder(tmp_path: Path, folder: str) -> None:
+def test_nothing_is_written_into_the_journal_folder(tmp_path: Path, folder: str) -> None:
     picture(tmp_path / "in/a.bmp")
 
-    named = told("resize", "in", "-o", "out", "--name", f"{folder}/{{stem}}{{ext}}", cwd=tmp_path)
-    output = told("resize", "in", "-o", f"out/{folder}", cwd=tmp_path)
-    backup = told(*("resize", "in", "--in-place", "--backup", f"kept/{folder}"), cwd=tmp_path)
+    named = imgbatch_text(
+        "resize", "in", "-o", "out", "--name", f"{folder}/{{stem}}{{ext}}", cwd=tmp_path
+    )
+    output = imgbatch_text("resize", "in", "-o", f"out/{folder}", cwd=tmp_path)
+    backup = imgbatch_text(
+        *("resize", "in", "--in-place", "--backup", f"kept/{folder}"), cwd=tmp_path
+    )
 
-    report = told(
+    report = imgbatch_text(
         *("resize", "in", "-o", "out", "--report", f"out/{folder}/journal.sqlite"), cwd=tmp_path
     )
 
@@ -527,10 +533,10 @@ def test_nothing_is_written_into_the_journals_folder(tmp_path: Path, folder: str
 # Journals that cannot be written
 
 
-def test_what_a_run_without_a_journal_made_is_known_to_the_next(
+def test_outputs_of_a_run_without_a_journal_are_known_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the disk failed just once: what was to be made stands in the log then."""
+    """As if the disk failed just once: the log then holds what was to be made."""
     picture(tmp_path / "in/a.bmp")
     picture(tmp_path / "in/b.bmp")
 

@@ -1,4 +1,4 @@
-"""Whose file it is where the target is the source: links, other runs, rights."""
+"""Who owns a file when the target is the source: links, other runs, permissions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from toolkit.commands import imgbatch as command
-from toolkit.commands import told
+from toolkit.commands import imgbatch_text
 from toolkit.runs import JOURNAL, copy_tree, in_place, picture, rewrite
 
 from imgbatch.errors import UsageError
@@ -23,16 +23,16 @@ from imgbatch.store.journal import Journal
 
 
 @pytest.mark.slow
-def test_in_place_what_lies_behind_a_link_is_refused_by_name(tmp_path: Path) -> None:
+def test_in_place_files_behind_a_link_are_refused_by_name(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     outside = picture(tmp_path / "elsewhere/b.bmp")
     before = outside.read_bytes()
     (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
 
-    refused = told("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
+    refused = imgbatch_text("resize", "in", "-s", "30", "--in-place", "--no-backup", cwd=tmp_path)
 
     assert refused.returncode == 2
-    assert "in/linked/b.bmp lies behind the link in/linked" in refused.stderr
+    assert "in/linked/b.bmp is reached by the link in/linked" in refused.stderr
     assert "--exclude 'linked/*'" in refused.stderr
     assert outside.read_bytes() == before
     assert in_place(tmp_path / "in", exclude=("linked/*",)) == {"a.bmp": "done"}
@@ -40,7 +40,7 @@ def test_in_place_what_lies_behind_a_link_is_refused_by_name(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_in_place_a_list_does_not_lead_through_a_link_either(tmp_path: Path) -> None:
+def test_in_place_a_list_does_not_follow_a_link_either(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     outside = picture(tmp_path / "elsewhere/b.bmp")
     (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
@@ -53,12 +53,12 @@ def test_in_place_a_list_does_not_lead_through_a_link_either(tmp_path: Path) -> 
     )
 
     assert refused.returncode == 2
-    assert b"lies behind the link" in refused.stderr
+    assert b"is reached by the link" in refused.stderr
     assert outside.read_bytes() == before
 
 
 def test_in_place_a_link_to_a_folder_inside_hides_nothing(tmp_path: Path) -> None:
-    """It comes before the folder it leads to, which is worked on under its own name."""
+    """It sorts before the folder it leads to, which is processed under its own name."""
     picture(tmp_path / "in/real/b.bmp")
     (tmp_path / "in/alias").symlink_to("real")
 
@@ -72,8 +72,8 @@ def test_in_place_the_given_folder_may_be_a_link(tmp_path: Path) -> None:
     assert in_place(tmp_path / "in") == {"b.bmp": "done"}
 
 
-def test_in_place_an_edited_result_is_not_replaced_without_a_backup_of_it(tmp_path: Path) -> None:
-    """Its time was kept; and what the backup folder has is what it was before the first run."""
+def test_in_place_an_edited_result_is_not_replaced_without_a_backup(tmp_path: Path) -> None:
+    """Its time was kept; and the backup folder holds the file from before the first run."""
     file = picture(tmp_path / "in/a.bmp")
     in_place(tmp_path / "in", backup=str(tmp_path / "kept"))
     edited = bytes([*file.read_bytes()[:-1], 77])
@@ -84,13 +84,13 @@ def test_in_place_an_edited_result_is_not_replaced_without_a_backup_of_it(tmp_pa
         tmp_path / "in", Recipe.from_options(sizes=["20"]), backup=str(tmp_path / "kept")
     )
 
-    # It is small enough, so nothing has to be done to it.
+    # It is small enough, so nothing needs to be done.
     assert same == {"a.bmp": "done"}
     assert "use another --backup folder" in other["a.bmp"]
     assert file.read_bytes() == edited
 
 
-def test_in_place_a_copied_tree_is_up_to_date_and_may_be_made_again(tmp_path: Path) -> None:
+def test_in_place_a_copied_tree_is_up_to_date_and_may_be_remade(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     in_place(tmp_path / "in", backup=str(tmp_path / "kept"))
     copy_tree(tmp_path / "in")
@@ -106,14 +106,14 @@ def test_in_place_a_copied_tree_is_up_to_date_and_may_be_made_again(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_in_place_twins_are_told_before_they_part(tmp_path: Path) -> None:
+def test_in_place_hard_links_are_reported_before_they_part(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     os.link(tmp_path / "in/a.bmp", tmp_path / "in/b.bmp")
     picture(tmp_path / "in/c.bmp")
     options = ("resize", "in", "-s", "30", "--in-place", "--no-backup")
 
-    dry = told(*options, "-n", cwd=tmp_path)
-    done = told(*options, cwd=tmp_path)
+    dry = imgbatch_text(*options, "-n", cwd=tmp_path)
+    done = imgbatch_text(*options, cwd=tmp_path)
 
     for run in (dry, done):
         assert run.returncode == 0
@@ -122,11 +122,11 @@ def test_in_place_twins_are_told_before_they_part(tmp_path: Path) -> None:
     assert (tmp_path / "in/a.bmp").stat().st_nlink == 1
 
 
-# In place, beside other runs
+# In place, alongside other runs
 
 
 @pytest.mark.parametrize("other", [".", "a", "a/b/c"])
-def test_two_runs_in_place_are_never_at_work_on_the_same_files(tmp_path: Path, other: str) -> None:
+def test_two_runs_in_place_never_work_on_the_same_files(tmp_path: Path, other: str) -> None:
     (tmp_path / "a/b/c").mkdir(parents=True)
     file = picture(tmp_path / "a/b/c/a.bmp")
     before = file.read_bytes()
@@ -142,7 +142,7 @@ def test_two_runs_in_place_are_never_at_work_on_the_same_files(tmp_path: Path, o
     assert not list(tmp_path.rglob("*.log"))
 
 
-def test_journals_of_others_that_are_at_rest_are_left_as_they_are(tmp_path: Path) -> None:
+def test_idle_journals_of_others_are_left_alone(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.bmp")
     for folder in (tmp_path, tmp_path / "in/below"):
         folder.mkdir(exist_ok=True)
@@ -191,7 +191,7 @@ def _no_links(*names: Any, **options: Any) -> None:
     ("mode", "expected"),
     [(0o640, 0o600), (0o664, 0o644), (0o660, 0o600), (0o644, 0o644), (0o2755, 0o755)],
 )
-def test_rights_of_a_group_are_not_handed_to_another(
+def test_group_permissions_are_not_given_to_another_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, expected: int
 ) -> None:
     file = tmp_path / "a.bmp"
@@ -208,7 +208,7 @@ def test_rights_of_a_group_are_not_handed_to_another(
     assert stat.S_IMODE(os.stat(staged.temporary).st_mode) == expected
 
 
-def test_a_member_of_the_group_keeps_its_rights(tmp_path: Path) -> None:
+def test_group_member_keeps_its_permissions(tmp_path: Path) -> None:
     file = tmp_path / "a.bmp"
     file.write_bytes(b"original")
     os.chown(file, -1, 54321)

@@ -1,4 +1,4 @@
-"""What tests share: pictures, the command, programs from outside."""
+"""Shared by the tests: pictures, the command, external programs."""
 
 from pathlib import Path
 from typing import Final

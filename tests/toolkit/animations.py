@@ -1,4 +1,4 @@
-"""GIF and APNG written byte by byte, and how their frames are to be seen."""
+"""GIF and APNG written byte by byte, and how their frames look."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CANVAS: Final = (24, 16)
 
 @dataclass(frozen=True)
 class Part:
-    """A frame of a GIF: numbers of colours, where, and what becomes of it."""
+    """A frame of a GIF: colour indices, position and disposal."""
 
     numbers: NDArray[np.uint8]
     at: tuple[int, int] = (0, 0)
@@ -41,7 +41,7 @@ class Part:
 
 
 def lzw(numbers: Sequence[int]) -> bytes:
-    """Numbers below 256 as GIF's LZW, each by itself, with a clear code before codes grow."""
+    """Indices below 256 as GIF's LZW, uncompressed, with a clear code before codes grow."""
     bits, count = 0, 0
     out = bytearray()
     for index, number in enumerate([*numbers, 257]):
@@ -94,7 +94,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Layer:
-    """A frame of an APNG: RGBA pixels, where, and how it is laid there."""
+    """A frame of an APNG: RGBA pixels, position, and how it is blended."""
 
     pixels: Pixels
     at: tuple[int, int] = (0, 0)
@@ -106,7 +106,7 @@ class Layer:
 def apng_file(
     layers: Sequence[Layer], *, plays: int = 0, still: Pixels | None = None, behind: bytes = b""
 ) -> bytes:
-    """An APNG of 8-bit RGBA; `still` is a default image that is no frame."""
+    """An APNG of 8-bit RGBA; `still` is a default image that is not a frame."""
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">2I5B", *CANVAS, 8, 6, 0, 0, 0))
     data += chunk(b"acTL", struct.pack(">2I", len(layers), plays))
     number = 0
@@ -120,7 +120,7 @@ def apng_file(
         if index == 0 and still is None:
             data += chunk(b"IDAT", compressed(layer.pixels))
             continue
-        # In two pieces, as it may be.
+        # In two pieces, which is allowed.
         whole = compressed(layer.pixels)
         for piece in (whole[:9], whole[9:]):
             data += chunk(b"fdAT", struct.pack(">I", number) + piece)
@@ -147,7 +147,7 @@ def rgba(image: Image.Image) -> NDArray[np.float64]:
 
 
 def off(image: Image.Image, expected: NDArray[Any]) -> float:
-    """The largest difference, of colours as they are seen on black, and of alpha."""
+    """The largest difference, in colours as seen on black and in alpha."""
     one, other = rgba(image), expected.astype(np.float64)
     colours = one[..., :3] * one[..., 3:] / 255 - other[..., :3] * other[..., 3:] / 255
     return float(max(np.abs(colours).max(), np.abs(one[..., 3] - other[..., 3]).max()))
@@ -201,7 +201,7 @@ GIFS: Final[dict[str, list[Part]]] = {
 
 
 def half(seed: int, width: int = CANVAS[0], height: int = CANVAS[1]) -> Pixels:
-    """Noise with every alpha there is."""
+    """Noise with every level of alpha."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 4)).astype(np.uint8)
 
 
@@ -217,7 +217,7 @@ LAYERS: Final = [
 
 
 def moving(seed: int = 0, *, alpha: bool = True) -> list[Image.Image]:
-    """Six frames of a square that moves over a picture with a hole, or without."""
+    """Six frames of a square that moves over a picture with or without a hole."""
     scene = pictures.scene(120, 80)
     frames = []
     for step in range(6):
@@ -243,7 +243,7 @@ QUALITY: Final[dict[str, dict[str, Any]]] = {
 
 
 def source(kind: str, *, alpha: bool = True) -> bytes:
-    """Those frames in a file, by Pillow."""
+    """Those frames in a file, written by Pillow."""
     frames = moving(alpha=alpha)
     more: dict[str, Any] = {"loop": {"gif": 2}.get(kind, 3)} | QUALITY[kind]
     if kind == "gif":
@@ -254,7 +254,7 @@ def source(kind: str, *, alpha: bool = True) -> bytes:
 
 
 def composed(data: bytes) -> Iterator[tuple[Image.Image, float]]:
-    """Each frame as Pillow composes it, with its time."""
+    """Each frame as Pillow composes it, with its duration."""
     with Image.open(BytesIO(data)) as image:
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)

@@ -1,4 +1,4 @@
-"""Profiles, and what their colours are in sRGB, computed in float64."""
+"""Profiles, and their colours in sRGB, computed in float64."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def lab_to_srgb(lab: Sequence[float]) -> Floats:
 
 
 def many_colours() -> NDArray[np.uint8]:
-    """Every eighth level of each channel with some others, and a picture."""
+    """Every eighth level of each channel combined with some others, and a picture."""
     levels = np.array([0, 1, 3, 8, 20, 40, 64, 96, 128, 160, 192, 224, 240, 254, 255], np.uint8)
     cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(45, 75, 3)
     return np.concatenate([cube, pictures.scene(75, 50)])
@@ -79,7 +79,7 @@ def assert_close(image: Image.Image, expected: Floats) -> None:
 
 
 def made(folder: Path, data: bytes, suffix: str, **options: Any) -> tuple[bytes, list[str]]:
-    """An output's bytes and the kinds of its warnings, through the whole program."""
+    """An output's bytes and the kinds of its warnings, made by the whole program."""
     source = folder / f"photo{suffix}"
     source.write_bytes(data)
     recipe = imgbatch.Recipe.from_options(**options)
@@ -123,7 +123,7 @@ def matrix_of(primaries: icc.Primaries) -> Floats:
 
 
 def seen_as_srgb(levels: NDArray[Any], space: str) -> Floats:
-    """What levels of 0 to 255 in a space look like, in levels of sRGB."""
+    """Convert levels of 0 to 255 in a space to levels of sRGB."""
     exponent = EXPONENTS[space]
     light = srgb_decoded(levels / 255) if exponent is None else (levels / 255) ** exponent
     xyz = light @ matrix_of(PRIMARIES[space]).T
@@ -131,7 +131,7 @@ def seen_as_srgb(levels: NDArray[Any], space: str) -> Floats:
 
 
 def profile_of(space: str) -> bytes:
-    """Not `icc.rgb_profile`'s: from the matrix here, with the builder of the tests."""
+    """Unlike `icc.rgb_profile`: from the matrix here, with the builder of the tests."""
     exponent = EXPONENTS[space]
     table = pictures.table_curve(srgb_decoded(np.linspace(0, 1, 4096)))
     curve = table if exponent is None else pictures.gamma_curve(exponent)

@@ -19,7 +19,7 @@ from toolkit import ROOT, forked
 COMMAND: Final = (sys.executable, "-m", "imgbatch")
 Word = str | bytes | Path
 Completed = subprocess.CompletedProcess[bytes]
-Told = subprocess.CompletedProcess[str]
+CompletedText = subprocess.CompletedProcess[str]
 
 
 def imgbatch(
@@ -29,7 +29,7 @@ def imgbatch(
     env: dict[str, str] | None = None,
     before: Sequence[str] = (),
 ) -> Completed:
-    """Run the command; whatever it says is no traceback."""
+    """Run the command and check that it prints no traceback."""
     forkable = sys.platform == "linux" and env is None and not before
     run = forked.run([os.fsencode(word) for word in words], cwd, stdin, 300) if forkable else None
     run = run or subprocess.run(
@@ -46,7 +46,7 @@ def imgbatch(
 
 
 def imgbatch_here(*words: Word, cwd: Path, stdin: bytes = b"") -> Completed:
-    """The command in this process, a tenth of the time: for what is said before any work begins.
+    """Run the command in this process, ten times as fast: for output before any work begins.
 
     Nothing that it raises is caught.
     """
@@ -70,14 +70,14 @@ def imgbatch_here(*words: Word, cwd: Path, stdin: bytes = b"") -> Completed:
     return Completed(arguments, code, said, complained)
 
 
-def told(*words: Word, cwd: Path) -> Told:
-    """The same, with what it says as text."""
+def imgbatch_text(*words: Word, cwd: Path) -> CompletedText:
+    """The same, with its output as text."""
     run = imgbatch(*words, cwd=cwd)
-    return Told(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
+    return CompletedText(run.args, run.returncode, run.stdout.decode(), run.stderr.decode())
 
 
-def tool(*words: Word, env: Mapping[str, str] | None = None) -> Told:
-    """`python -m WORDS` with the packages below scripts/, as `scripts/tool` has them."""
+def tool(*words: Word, env: Mapping[str, str] | None = None) -> CompletedText:
+    """Run `python -m WORDS` with the packages below scripts/, as `scripts/tool` does."""
     return subprocess.run(
         [sys.executable, "-P", "-m", *words],
         env=tool_environment(env),

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 
 class Part(NamedTuple):
-    """A chunk, segment or box; `claims` is a length that it tells instead of its own."""
+    """A chunk, segment or box; `claims` is a length that it declares instead of its own."""
 
     kind: bytes
     payload: bytes
@@ -22,7 +22,7 @@ class Part(NamedTuple):
 
 
 class Container(NamedTuple):
-    """How a family of formats is cut into parts, and put together from them again."""
+    """How a family of formats is split into parts and joined again."""
 
     label: str
     split: Callable[[bytes], list[Part]]
@@ -56,7 +56,7 @@ _SCAN: Final = b""
 
 
 def _split_jpeg(data: bytes) -> list[Part]:
-    """Segments by their marker, and what stands between two of them as parts of no kind."""
+    """Segments by marker, and what is between two of them as parts of no kind."""
     parts, at = [], 2
     while at + 4 <= len(data):
         if data[at] == 0xFF and data[at + 1] not in (0x00, 0xFF, *range(0xD0, 0xDA)):
@@ -106,7 +106,7 @@ def _join_riff(parts: Sequence[Part]) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
-# Boxes that hold boxes, and how many bytes come before those (ISO 14496-12; ISO 15444-1, I).
+# Boxes that contain boxes, and the number of bytes before those (ISO 14496-12; ISO 15444-1, I).
 NESTS: Final = {
     **dict.fromkeys((b"iprp", b"ipco", b"jp2h", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0),
     b"meta": 4,
@@ -118,7 +118,7 @@ def split_boxes(data: bytes) -> list[Part]:
     parts, at = [], 0
     while at + 8 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
-        # 0 goes to the end of the file.
+        # 0 extends to the end of the file.
         length = length if length >= 8 else len(data) - at
         parts.append(Part(data[at + 4 : at + 8], data[at + 8 : at + length]))
         at += length
@@ -154,7 +154,7 @@ CODESTREAM: Final = Container("codestream", _split_codestream, _join_codestream)
 
 
 def container_of(data: bytes) -> Container | None:
-    """How this file is cut into parts; None if it is not made of any."""
+    """How this file is split into parts; None if it does not consist of any."""
     for magic, container in (
         (_PNG_MAGIC, PNG),
         (b"\xff\xd8\xff", JPEG),

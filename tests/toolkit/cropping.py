@@ -1,11 +1,11 @@
-"""What a crop keeps of a picture."""
+"""The part of a picture that a crop keeps."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,9 +27,7 @@ def of_mode(mode: str, levels: NDArray[np.uint8]) -> Picture:
         return Picture.of(image)
     if mode.endswith(";16"):
         deep = Deep(levels.astype(np.uint16) * 257)
-        return dataclasses.replace(
-            Picture.of(Image.new("L", deep.size)).with_pixels(deep), full_size=deep.size
-        )
+        return replace(Picture.of(Image.new("L", deep.size)).with_pixels(deep), full_size=deep.size)
     return Picture.of(image_of(mode, np.ascontiguousarray(levels)))
 
 
@@ -48,7 +46,7 @@ def levels_in(picture: Picture) -> NDArray[Any]:
 
 
 def kept_of(words: str, picture: Picture) -> Box:
-    """Which part is kept of a picture, told by what it does to all frames that begin with it."""
+    """Which part of a picture is kept, found from the effect on all frames that begin with it."""
     width, height = picture.full_size
     settled = parse(words).settled(picture)
     rows, columns = np.mgrid[0:height, 0:width].astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Decoding what a test made."""
+"""Decode files that a test made."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def decoded(
 def failure(
     folder: Path, data: bytes, name: str = "photo.jpg", max_pixels: int = MAX_PIXELS
 ) -> PictureError:
-    """How these bytes fail; they must."""
+    """The error on decoding these bytes; there must be one."""
     with pytest.raises(PictureError) as caught:
         decoded(folder, data, name, max_pixels=max_pixels)
     return caught.value

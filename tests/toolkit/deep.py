@@ -22,7 +22,7 @@ PNG_COLOUR: Final = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def levels(channels: int, width: int = WIDTH, height: int = HEIGHT) -> Levels:
-    """Smooth colours with noise in the lower bits, and the ends of the range."""
+    """Smooth colours with noise in the lower bits, and both ends of the range."""
     rng = np.random.default_rng(channels)
     rows, columns = np.mgrid[0:height, 0:width]
     ramp = (rows[..., None] * 900 + columns[..., None] * (600 + 250 * np.arange(channels))) % 65_536
@@ -49,12 +49,12 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def png(
     array: Levels, *, interlaced: bool = False, before: bytes = b"", behind: bytes = b""
 ) -> bytes:
-    """A PNG of 16 bits a channel, its rows unfiltered; with chunks before and behind its pixels."""
+    """A PNG of 16 bits a channel, its rows unfiltered; with chunks before and after its pixels."""
     height, width = array.shape[:2]
     channels = array.reshape(height, width, -1)
     passes = [channels]
     if interlaced:
-        # Adam7 (PNG, 8.2): where each pass begins, and its steps, down and across.
+        # Adam7 (PNG, 8.2): where each pass begins, and its steps, vertical and horizontal.
         places = (
             *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2)),
             *((0, 1, 2, 2), (1, 0, 2, 1)),

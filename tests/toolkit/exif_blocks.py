@@ -1,4 +1,4 @@
-"""Looking into blocks of EXIF."""
+"""Read EXIF blocks independently of the code under test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EDITS: Final[dict[str, Callable[[Exif], None]]] = {
 
 
 def entry_of(block: bytes, order: str, ifd: int, tag: int) -> int | None:
-    """Where the entry of a tag stands in a directory, read without the code under test."""
+    """The offset of a tag's entry in a directory."""
     (count,) = struct.unpack_from(order + "H", block, ifd)
     for at in range(ifd + 2, ifd + 2 + 12 * count, 12):
         if struct.unpack_from(order + "H", block, at) == (tag,):
@@ -37,7 +37,7 @@ def entry_of(block: bytes, order: str, ifd: int, tag: int) -> int | None:
 
 
 def value_of(block: bytes, order: str, ifd: int, tag: int) -> int:
-    """A SHORT or LONG value that stands in its entry."""
+    """A SHORT or LONG value that is stored in its entry."""
     at = entry_of(block, order, ifd, tag)
     assert at is not None, f"tag 0x{tag:04X} is missing"
     (kind,) = struct.unpack_from(order + "H", block, at + 2)
@@ -46,7 +46,7 @@ def value_of(block: bytes, order: str, ifd: int, tag: int) -> int:
 
 
 def tiny(order: Order, *directories: tuple[int, list[pictures.Field], int]) -> bytes:
-    """A block of directories, each given with the offset it stands at and the link to the next."""
+    """A block of directories, each given with its own offset and the link to the next."""
     block = bytearray(pictures.tiff_header(order))
     for at, fields, link in directories:
         block += bytes(at - len(block))

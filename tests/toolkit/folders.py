@@ -1,4 +1,4 @@
-"""Folders: what is put into them, and what is found there."""
+"""Fill folders, and read what is in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SMALL: Final = saved(scene(60, 40), "JPEG")
 
 
 def plant(folder: Path, *names: str | bytes, data: bytes = SMALL) -> Path:
-    """Files of these names, in folders that are made for them; return the folder."""
+    """Write files with these names, creating folders; return the folder."""
     for name in names:
         file = folder / os.fsdecode(name)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -21,14 +21,13 @@ def plant(folder: Path, *names: str | bytes, data: bytes = SMALL) -> Path:
 
 
 def planted(folder: Path, data: bytes, name: str = "a.jpg") -> Path:
-    """One file."""
     return plant(folder, name, data=data) / name
 
 
 def files(folder: Path) -> list[str]:
-    """The files below by their names, but for what imgbatch keeps for itself; sorted.
+    """The sorted names of the files below, without imgbatch's own.
 
-    A folder that is not there has none.
+    A missing folder has none.
     """
     return sorted(
         path.relative_to(folder).as_posix()
@@ -38,12 +37,12 @@ def files(folder: Path) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """What those files hold."""
+    """The content of those files."""
     return {name: (folder / name).read_bytes() for name in files(folder)}
 
 
 def dated_tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """The same, each with the time it was written."""
+    """The same, each with its modification time."""
     return {
         name: ((folder / name).lstat().st_mtime_ns, data) for name, data in tree(folder).items()
     }

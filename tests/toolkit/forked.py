@@ -1,9 +1,9 @@
-"""The command in a process forked from one that has loaded it, as its workers' server may be.
+"""The command in a process forked from one that has loaded it, as the server of its workers may be.
 
-Most of what a short command costs is the start of four interpreters. From the first line of
-`imgbatch.__main__` on it is the same, with processes and workers of its own, and in a session of
-its own; but interpreters are not started, so what matters from there (encodings, `-W`) needs a
-real one.
+Most of the cost of a short command is the start of four interpreters. From the first line of
+`imgbatch.__main__` on it is the same, with processes and workers of its own, and in its own
+session; but no interpreter is started, so tests of what matters there (encodings, `-W`) need a real
+one.
 
 This module is the script of that process, and its client (`Forks`). Linux only.
 """
@@ -28,24 +28,34 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-# What an interpreter looks at when it starts.
+# What an interpreter reads when it starts.
 _AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OPENBLAS_")
 _LOADED: Final = (
+    "imgbatch.cli.commands",
+    "imgbatch.cli.output",
+    "imgbatch.cli.progress",
     "imgbatch.cli.resize",
-    "imgbatch.running.batch",
+    "imgbatch.cli.session",
     "imgbatch.executors.pool",
     "imgbatch.executors.serial",
-    "imgbatch.store.journal",
-    "imgbatch.cli.progress",
+    "imgbatch.recipes.memory",
+    "imgbatch.running.batch",
     "imgbatch.running.report",
-    "imgbatch.running.worker_tasks",
     "imgbatch.running.worker",
+    "imgbatch.running.worker_tasks",
+    "imgbatch.store.journal",
     "multiprocessing.popen_forkserver",
+    "multiprocessing.queues",
     "multiprocessing.sharedctypes",
+    "multiprocessing.synchronize",
     "numpy",
+    "PIL.BmpImagePlugin",
+    "PIL.GifImagePlugin",
     "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin",
 )
 _STREAMS: Final = 3
 _NUMBER_BYTES: Final = 8
@@ -59,9 +69,9 @@ class HangsError(Exception):
 class Forks:
     """A process that forks commands, one at a time.
 
-    `environment` is what its interpreter starts with. Without `servers` the servers of workers are
-    interpreters of their own, as usual. `entered` ("module:function") is called in each fork,
-    right before it becomes the command.
+    `environment` is that of its interpreter. Without `servers` the servers of workers are
+    interpreters of their own, as usual. `entered` ("module:function") is called in each fork, right
+    before it becomes the command.
     """
 
     def __init__(
@@ -89,7 +99,7 @@ class Forks:
         timeout: float,
         begun: Callable[[int], None] = lambda pid: None,
     ) -> tuple[int, int]:
-        """`python -m imgbatch WORDS` in the folder `cwd`; return its process id and exit code.
+        """Run `python -m imgbatch WORDS` in the folder `cwd`; return its process id and exit code.
 
         `streams` are descriptors of files for its standard input, output and error. `begun` is
         called with its process id. Raises HangsError if it takes longer than `timeout` seconds;
@@ -111,7 +121,6 @@ class Forks:
             raise
 
     def close(self) -> None:
-        """End the process."""
         atexit.unregister(self.close)
         # Whatever copies of the socket other forks of this process have.
         self._socket.shutdown(socket.SHUT_RDWR)
@@ -131,7 +140,7 @@ class Forks:
 def run(
     words: Sequence[str | bytes], cwd: Path, stdin: bytes, timeout: float
 ) -> subprocess.CompletedProcess[bytes] | None:
-    """`python -m imgbatch WORDS`; nothing if this environment needs an interpreter of its own."""
+    """Run `python -m imgbatch WORDS`; return None if the environment needs a new interpreter."""
     arguments = [os.fsdecode(word) for word in words]
     with _one_at_a_time:
         forks = _forks(os.getpid())
@@ -167,7 +176,7 @@ def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _umask() -> int:
-    """This process's; to set it, as os.umask does to tell it, would be seen by other threads."""
+    """This process's umask; os.umask reads it only by setting it, which other threads would see."""
     told = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     return int(told.partition("\nUmask:")[2].split()[0], 8)
 
@@ -213,7 +222,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
 
 
 def _spawn_forked(usual: Any) -> Any:
-    """Instead of multiprocessing's own: servers are forked as well, since they are loaded, too."""
+    """Replaces multiprocessing's own: servers are forked as well, since they are loaded, too."""
 
     def spawned(path: bytes, args: list[str], passed: Sequence[int]) -> int:
         code = args[args.index("-c") + 1]
@@ -239,7 +248,7 @@ def _spawn_forked(usual: Any) -> Any:
 
 
 def _leave_behind(kept: set[int]) -> None:
-    """What a process loses that executes another program."""
+    """What a process loses when it executes another program."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
@@ -251,6 +260,16 @@ def _leave_behind(kept: set[int]) -> None:
                 os.close(int(name))
             except OSError:
                 continue
+
+
+def _end(code: int) -> NoReturn:
+    """End as an interpreter does, without freeing every object: each would first be copied."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(code)
 
 
 def _named(function: str) -> Callable[[], object]:
@@ -266,10 +285,15 @@ if __name__ == "__main__":
         importlib.import_module(module)
     if sys.argv[2] == "1":
         util.spawnv_passfds = _spawn_forked(util.spawnv_passfds)
-    # What is shared with forks would be copied for their collectors to look through.
+    # What is shared with forks would be copied when their garbage collectors scan it.
     gc.freeze()
     _serve(
         socket.socket(fileno=int(sys.argv[1])),
         _named(sys.argv[3]) if sys.argv[3] else lambda: None,
     )
-    runpy.run_module("imgbatch", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("imgbatch", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        _end(ended.code)

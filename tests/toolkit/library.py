@@ -12,7 +12,7 @@ from toolkit.pool_tasks import still_alive
 
 
 def script(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python program in `folder`; whatever processes it starts have to end with it."""
+    """Run a Python program in `folder`; whatever processes it starts must end with it."""
     program = folder / "program.py"
     program.write_text(text)
     with subprocess.Popen(

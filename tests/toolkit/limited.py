@@ -1,4 +1,4 @@
-"""Pictures whose files are to fit a limit in bytes."""
+"""Pictures whose files must fit a limit in bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolkit.pictures import (
 
 
 def grainy(width: int = 160, height: int = 120) -> Image.Image:
-    """A picture with so much detail that its quality is told by its bytes."""
+    """A picture with so much detail that its size in bytes reveals its quality."""
     chance = np.random.RandomState(3)
     pixels = scene(width, height) + chance.normal(0, 12, (height, width, 1))
     return Image.fromarray(np.rint(np.clip(pixels, 0, 255)).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Pictures with metadata, and what is found in what is made of them."""
+"""Pictures with metadata, and the metadata of outputs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Made:
 
 
 def made(folder: Path, data: bytes, suffix: str = ".jpg", **options: Any) -> Made:
-    """One file through the whole program, in this process."""
+    """Process one file with the whole program, in this process."""
     photos = folder / "photos"
     shutil.rmtree(photos, ignore_errors=True)
     photos.mkdir()
@@ -67,7 +67,7 @@ def photo(
     gps: pictures.Gps | None = "attributes",
     xmp_orientation: int | None = 6,
 ) -> bytes:
-    """A photograph as a camera and a photo program leave it, with all there can be in it."""
+    """A photograph as a camera and a photo program leave it, with every kind of metadata."""
     turned = orientation or xmp_orientation or 1
     return pictures.with_metadata(
         pictures.stored(pictures.quarters(*SIZE), turned),
@@ -86,7 +86,7 @@ def xmp_of(data: bytes) -> str:
 
 
 def exif_of(data: bytes) -> bytes:
-    """The EXIF block as it stands in a file, b"" if it has none."""
+    """The EXIF block as stored in a file, b"" if it has none."""
     block = opened(data).info.get("exif", b"")
     assert isinstance(block, bytes)
     return block.removeprefix(b"Exif\0\0")
@@ -98,7 +98,7 @@ COMMENT: Final = "Grüße vom Ufer"
 
 
 def full(source: str) -> bytes:
-    """A photograph with everything that its format can hold, and that of one kind twice."""
+    """A photograph with everything that its format can hold, and with duplicates."""
     exif = pictures.exif_block(orientation=6).block
     packet = pictures.xmp_packet(orientation=6, gps="attributes", thumbnail=True).replace(
         b'xmp:Rating="4"',
@@ -143,8 +143,8 @@ def full(source: str) -> bytes:
     )
 
 
-def told_by_exiftool(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
-    """What exiftool reads in every file of a folder, by the file's name, in one call."""
+def exiftool_tags(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
+    """What exiftool reads from every file of a folder, by file name, in one call."""
     exiftool = programs.path_of("exiftool")
     command = [exiftool, "-j", "-G1", "-struct", "-n", "-r", *options, str(folder)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -152,7 +152,7 @@ def told_by_exiftool(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
 
 
 def serious(tags: dict[str, Any]) -> list[str]:
-    """The warnings and errors that exiftool does not call minor itself."""
+    """The warnings and errors that exiftool itself does not call minor."""
     return [
         str(text)
         for key, text in tags.items()
@@ -161,7 +161,7 @@ def serious(tags: dict[str, Any]) -> list[str]:
 
 
 def comment_of(data: bytes) -> str | None:
-    """The comment as Pillow gives it."""
+    """The comment as Pillow returns it."""
     image = opened(data)
     comment = image.info.get("Comment" if image.format == "PNG" else "comment")
     return comment.decode() if isinstance(comment, bytes) else comment

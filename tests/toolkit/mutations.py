@@ -1,7 +1,7 @@
 """Ways to damage files.
 
-Used by tests/imaging/test_fuzz.py for a few seconds and by `scripts/tool fuzz` for as long as one
-likes. The same random numbers always give the same damage.
+Used by tests/imaging/test_fuzz.py for a few seconds and by `scripts/tool fuzz` for as long as
+desired. The same random numbers always give the same damage.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def _damaged_once(data: bytes, others: Sequence[Specimen], rng: Random) -> Damag
 
 
 def _blindly(data: bytes, rng: Random) -> Damage:
-    """Damage that knows nothing of formats."""
+    """Damage without knowledge of formats."""
     return rng.choice(
         (_bits_flipped, _run_replaced, _cut_short, _run_removed, _run_doubled, _number, _number)
     )(data, rng)
 
 
 def _place(data: bytes, rng: Random) -> int:
-    """A position, as often as not in the first 64 bytes, where headers are."""
+    """An offset, half of the time in the first 64 bytes, where headers are."""
     return rng.randrange(max(1, min(len(data), 64) if rng.random() < 0.5 else len(data)))
 
 
@@ -103,7 +103,7 @@ def _run_doubled(data: bytes, rng: Random) -> Damage:
 
 
 def _number(data: bytes, rng: Random) -> Damage:
-    """An integer, most likely of a header, set to one that is hard to bear."""
+    """An integer, most likely of a header, set to an extreme value."""
     width, order = rng.choice((1, 2, 2, 4, 4)), rng.choice("<>")
     at = _place(data, rng)
     value = _hard_number(len(data), rng) & ((1 << 8 * width) - 1)
@@ -183,13 +183,13 @@ def _lent(container: Container, others: Sequence[Specimen], rng: Random) -> Part
 
 
 def _png_payload(part: Part, rng: Random) -> Damage:
-    """Behind the compression, where it would otherwise only break."""
+    """Damage below the compression, which would otherwise merely break."""
     head = ZIPPED.get(part.kind, part.payload.find(b"\0") + 2 if part.kind in _NAMED else None)
     if head is None:
         return _inside(part.payload, rng, keep_length=False)
     try:
         plain = zlib.decompress(part.payload[head:])
-        # An old way of keeping EXIF: a name, a length, and hexadecimal digits.
+        # An old way of storing EXIF: a name, a length, and hexadecimal digits.
         lead, length, digits = plain[1:].split(b"\n", 2) if part.kind == b"zTXt" else (b"",) * 3
         hidden = bytes.fromhex(digits.decode("ascii"))
     except (zlib.error, ValueError):
@@ -207,7 +207,7 @@ _NAMED: Final = frozenset({b"iCCP", b"zTXt"})
 
 
 def _inside(payload: bytes, rng: Random, *, keep_length: bool) -> Damage:
-    """Damage to what a payload turns out to hold: EXIF or TIFF, a profile, XMP, or anything."""
+    """Damage to what a payload contains: EXIF or TIFF, a profile, XMP, or anything."""
     ways: list[Callable[[], Damage]] = []
     if headers := _tiff_headers(payload):
         ways += [lambda: _directories(payload, rng.choice(headers), rng)] * 3
@@ -238,7 +238,7 @@ def _tiff_headers(data: bytes) -> list[int]:
 
 
 class _Layout(NamedTuple):
-    """The integers of a TIFF (6.0, section 2) or a BigTIFF, as struct has them."""
+    """The integers of a TIFF (6.0, section 2) or a BigTIFF, as struct formats."""
 
     order: str
     many: str
@@ -246,7 +246,7 @@ class _Layout(NamedTuple):
 
     def number(self, data: bytes, at: int, form: str) -> int:
         if at > len(data):
-            # Offsets of a BigTIFF may be more than an index can be.
+            # Offsets of a BigTIFF may exceed what an index can be.
             raise struct.error
         value: int = struct.unpack_from(self.order + form, data, at)[0]
         return value
@@ -280,7 +280,7 @@ def _directories(data: bytes, start: int, rng: Random) -> Damage:
 
 
 def retyped(tiff: bytes, tag: int, kind: int, count: int) -> bytes:
-    """A TIFF file in which one tag of the first directory says another type and count."""
+    """A TIFF file in which one tag of the first directory has another type and count."""
     order = "<" if tiff[:1] == b"I" else ">"
     layout = _Layout(order, "H", "I")
     ifd = layout.number(tiff, 4, "I")
@@ -298,7 +298,7 @@ def _walk(
     pending: list[int],
     values: list[tuple[int, int]],
 ) -> None:
-    """Collect where the numbers of one directory stand, and the directories it refers to."""
+    """Collect the offsets of one directory's numbers, and the directories it refers to."""
     at = start + ifd
     places.append((at, layout.many, "number of entries"))
     count = layout.number(data, at, layout.many)
@@ -399,7 +399,7 @@ _XML: Final[dict[str, Callable[[bytes], bytes]]] = {
 
 
 def _packet(data: bytes, start: int, rng: Random, keep_length: bool) -> Damage:
-    """Another XML in place of an XMP packet; with `keep_length` cut or filled up to fit."""
+    """Another XML in place of an XMP packet; with `keep_length` truncated or padded to fit."""
     close = data.find(b"<?xpacket end", start)
     end = data.find(b"?>", close) + 2 if close >= 0 else len(data)
     what = rng.choice(sorted(_XML))
@@ -423,7 +423,7 @@ def dealt(items: Sequence[Item], count: int, rng: Random) -> list[Item]:
 def opens_whole(data: bytes) -> Image.Image:
     """A finished picture, loaded; raises whatever Pillow does if it is not whole.
 
-    Grey with alpha in a TIFF of 16 bits, which Pillow has no mode for, comes as grey of 8.
+    16-bit grey with alpha in a TIFF, for which Pillow has no mode, is returned as 8-bit grey.
     """
     if data[4:8] == b"ftyp" and data[8:12] != b"avif" and find_spec("pillow_heif"):
         from pillow_heif import register_heif_opener

@@ -1,12 +1,12 @@
-"""Colours laid over a picture, in float64."""
+"""Compositing over a picture, in float64."""
 
 from __future__ import annotations
 
-import dataclasses
 from io import BytesIO
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image, ImageCms
 
 from imgbatch.imaging.picture import Picture
@@ -22,7 +22,7 @@ ORIGIN: Final = Origin("photo", ".jpg", "holidays/lake", 7, 1_717_172_405 * 10**
 
 
 def named(picture: Picture) -> Picture:
-    return dataclasses.replace(picture, origin=ORIGIN)
+    return replace(picture, origin=ORIGIN)
 
 
 def applied(words: str, picture: Picture) -> Picture:
@@ -30,9 +30,9 @@ def applied(words: str, picture: Picture) -> Picture:
 
 
 def over(below: Floats, colours: Floats, alpha: Floats) -> tuple[Floats, Floats]:
-    """Source over, of colours without alpha premultiplied: 0 to 255; alpha is 0 to 1.
+    """Source over, of colours not premultiplied: 0 to 255; alpha is 0 to 1.
 
-    `below` has as many channels, and perhaps an alpha. Also gives the alpha of the result.
+    `below` has as many channels, and perhaps an alpha. Also returns the alpha of the result.
     """
     bands = colours.shape[2]
     under = below[..., bands:] / 255 if below.shape[2] > bands else np.ones_like(alpha)
@@ -48,12 +48,12 @@ def in_8_bits(alpha: Floats, opacity: float) -> Floats:
 
 
 def check_laid(picture: Picture, after: Picture, colours: Floats, alpha: Floats) -> None:
-    """Hold a result to a layer as large as the picture that was laid over it."""
+    """Compare a result with a layer as large as the picture composited over it."""
     before, found = planes_of(picture.image), planes_of(after.image)
     bands = colours.shape[2]
     expected, shown = over(before, colours, alpha)
     touched = alpha[..., 0] > 0
-    # With alpha Pillow cuts off its weights behind 1/128 of a level.
+    # With alpha, Pillow drops the precision of its weights beyond 1/128 of a level.
     near = NEAREST + (0.02 if picture.has_alpha else 0)
     assert np.abs(found[..., :bands] - expected)[touched].max() <= near
     assert np.abs(found[..., bands:] - 255 * shown)[touched].max(initial=0) <= near

@@ -1,7 +1,7 @@
 """Pictures and files for tests, made by plain functions.
 
-Nothing here uses imgbatch: EXIF blocks, XMP packets and ICC profiles are put together byte by
-byte, so that what the tests expect is known from somewhere else than the code they test.
+Nothing here uses imgbatch: EXIF blocks, XMP packets and ICC profiles are put together byte by byte,
+so that expected values do not come from the code under test.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UPRIGHT: Final = ("red", "green", "blue", "yellow")
 
 
 def scene(width: int = 96, height: int = 64) -> Pixels:
-    """A picture-like RGB array: a sky, a hill, a sun, and some fine grain; always the same."""
+    """A photograph-like RGB array: a sky, a hill, a sun, and some fine grain; always the same."""
     return _scene(width, height).copy()
 
 
@@ -94,11 +94,11 @@ SIDES: Final = {
     7: ("right", "bottom"),
     8: ("left", "bottom"),
 }
-"""Where the first row and the first column of a file are seen, by its orientation (Exif 2.32)."""
+"""Where the first row and first column of a file are displayed, by orientation (Exif 2.32)."""
 
 
 def stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The rows of a file that, with this EXIF orientation, is seen as `upright`."""
+    """The rows of a file that, with this EXIF orientation, is displayed as `upright`."""
     first_row, first_column = SIDES[orientation]
     pixels = upright.swapaxes(0, 1) if first_row in ("left", "right") else upright
     if first_row in ("bottom", "right"):
@@ -127,7 +127,7 @@ _XMP_POSITIONS: Final = ("48,51.494368N", "2,17.668072E", "48.858239", "2.294468
 
 @dataclass(frozen=True)
 class ExifBlock:
-    """A TIFF block with what it holds, and where; `thumbnail` is empty if it has none."""
+    """A TIFF block with its content and offsets; `thumbnail` is empty if it has none."""
 
     block: bytes
     maker_note: bytes
@@ -136,12 +136,12 @@ class ExifBlock:
 
 
 def text(value: str) -> bytes:
-    """An ASCII value, ended by a NUL as EXIF has it."""
+    """An ASCII value, ended by a NUL as EXIF requires."""
     return value.encode("ascii") + b"\0"
 
 
 def directory(order: Order, fields: Iterable[Field], at: int, link: int = 0) -> bytes:
-    """A TIFF directory that stands `at` an offset, with its longer values behind it."""
+    """A TIFF directory at an offset `at`, followed by its longer values."""
     rows = sorted(fields)
     entries, values = b"", b""
     values_at = at + 2 + 12 * len(rows) + 4
@@ -261,7 +261,7 @@ def traces_of_position(data: bytes) -> list[str]:
 
 
 def small_jpeg() -> bytes:
-    """A thumbnail: it shows quite another picture than `scene`."""
+    """A thumbnail, which shows a picture quite different from `scene`."""
     return saved(quarters(32, 24), "JPEG", quality=60)
 
 
@@ -428,7 +428,7 @@ def rgb_profile(
 ) -> bytes:
     """An RGB profile of three primaries, in the columns of `to_xyz` (D50), and one curve.
 
-    `white` is the medium's own, which matters to an absolute rendering alone.
+    `white` is the media white, which matters only to an absolute rendering.
     """
     columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_xyz.T, strict=True)
     return _icc(
@@ -445,7 +445,7 @@ def rgb_profile(
 
 
 def gamma_curve(gamma: float) -> bytes:
-    """A curve that is one exponent, which a profile keeps in 1/256."""
+    """A curve that is a single exponent, which profiles store in 1/256."""
     return b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256))
 
 
@@ -467,7 +467,7 @@ def grey_profile() -> bytes:
 
 
 CMYK_INKS: Final = {
-    # Ink (cyan, magenta, yellow) to the Lab of its overprint on white paper.
+    # CMY to the Lab of its overprint on white paper.
     (0, 0, 0): (100, 0, 0),
     (1, 0, 0): (55, -36, -38),
     (0, 1, 0): (48, 72, -6),
@@ -558,7 +558,7 @@ def with_metadata(
     icc: bytes | None = None,
     dpi: tuple[int, int] | None = None,
 ) -> bytes:
-    """A JPEG, PNG, WebP, AVIF or TIFF file that holds these, each in its format's own place."""
+    """A JPEG, PNG, WebP, AVIF or TIFF file that holds these, each where its format stores it."""
     options: dict[str, Any] = {}
     if exif:
         options["exif"] = b"Exif\0\0" + exif if format_name == "JPEG" else exif
@@ -588,7 +588,7 @@ def with_metadata(
 
 
 def with_segments(jpeg: bytes, segments: Iterable[tuple[int, bytes]]) -> bytes:
-    """A JPEG with further segments (marker, payload) right behind its first two bytes."""
+    """A JPEG with further segments (marker, payload) right after its first two bytes."""
     added = b"".join(
         struct.pack(">HH", marker, len(payload) + 2) + payload for marker, payload in segments
     )

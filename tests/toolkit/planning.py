@@ -1,4 +1,4 @@
-"""What a plan comes to."""
+"""The results of planning."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Errands for a pool of workers, and a script that has them run and tells what came of it.
+"""Errands for a pool of workers, and a script that runs them and reports the outcome.
 
 It reads an order in JSON from standard input and writes the answer to standard output. It runs in
-a process of its own, so that a pool that hangs hangs nobody else.
+its own process, so that a pool that hangs does not hang the tests.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Errand:
 
     @property
     def mark(self) -> Path:
-        """A file that is there once the errand was begun."""
+        """A file that exists once the errand has begun."""
         return Path(self.place, f"begun-{self.number}")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an errand: "done", or the kind of its loss and the cause."""
+    """The outcome of an errand: "done", or the kind of its loss and the cause."""
 
     number: int
     kind: str
@@ -73,7 +73,7 @@ def failed(outcome: Any) -> bool:
 
 
 def set_up() -> None:
-    """Nothing has to be set up."""
+    """No setup is needed."""
 
 
 def set_up_badly() -> None:
@@ -138,7 +138,7 @@ def _die_the_first_time(errand: Errand) -> None:
 
 
 def _kill_idle_neighbours(errand: Errand) -> None:
-    """By then the neighbour waits for work, and holds the lock of the pool's queue."""
+    """By then the neighbour waits for work and holds the lock of the pool's queue."""
     done = Path(errand.place, "killed")
     if done.exists():
         return
@@ -173,8 +173,7 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
 
     `stop_after` and `abort_after` are numbers of finished errands, `close_after` one of outcomes;
     `abort_when` is a mark to wait for. `timeout`, `stall` (how long a silent pool is waited for)
-    and `look` (how long to wait after the first outcome before counting what was sent) are
-    seconds.
+    and `look` (how long to wait after the first outcome before counting what was sent) are seconds.
     """
     numbers = iter(range(10_000))
     portions = [[next(numbers) for _ in chunk] for chunk in order["chunks"]]
@@ -243,7 +242,7 @@ def _abort_when(control: Control, mark: Path) -> None:
 
 
 def still_alive(session: int) -> list[int]:
-    """The processes of a session that do not end, given a moment."""
+    """The processes of a session that have not ended after a moment."""
     return _lasting(lambda: {pid for pid, _, its_session in _processes() if its_session == session})
 
 

@@ -1,11 +1,11 @@
-"""Programs from outside, each asked once what it is: a name on the PATH proves nothing.
+"""External programs, each asked once what it is: a name on the PATH proves nothing.
 
-The genuine one may stand behind another of its name, so the whole PATH is searched, and whoever
-needs a program calls it by the path that is found here. This module needs Python's own library
-alone, because it also says what a machine lacks before anything is set up:
+The genuine one may come after another of its name, so the whole PATH is searched, and callers use
+the path that is found here. This module needs only the standard library, because it also reports
+what a machine lacks before anything is set up:
 
     programs.py            a line for each program: where it is, or what is wrong
-    programs.py --lacking  the Debian packages that bring those that are lacking
+    programs.py --lacking  the Debian packages of those that are missing
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PATIENCE_SECONDS: Final = 10.0
 
 
 class LackingError(Exception):
-    """No genuine program was found. The message says what was, and which package brings it."""
+    """No genuine program was found. The message says what was found, and which package has it."""
 
 
 @dataclass(frozen=True)
 class Program:
     """What a program is called, how to ask it what it is, and what the genuine one answers.
 
-    `answer` is a regular expression that is searched for in all that it prints, line by line.
+    `answer` is a regular expression that is searched for in everything it prints, line by line.
     `commands` are the names to look for, the best first, where `name` is not the only one.
     """
 
@@ -50,7 +50,7 @@ class Program:
         return self.commands or (self.name,)
 
     def find(self, path: str | None = None, patience: float = PATIENCE_SECONDS) -> str:
-        """The full path of the genuine program on a PATH; raises LackingError without one."""
+        """The full path of the genuine program on a PATH; raises LackingError if there is none."""
         found = []
         for candidate in self._candidates(os.environ.get("PATH", "") if path is None else path):
             problem = self._problem_of(candidate, patience)
@@ -63,7 +63,7 @@ class Program:
     def _candidates(self, path: str) -> Iterator[str]:
         seen = set()
         for command in self.called:
-            # The working folder is no place for programs.
+            # Programs in the working folder are not used.
             for folder in filter(os.path.isabs, path.split(os.pathsep)):
                 candidate = os.path.join(folder, command)
                 real = os.path.realpath(candidate)
@@ -89,7 +89,7 @@ class Program:
 
 def _answer(command: str, question: tuple[str, ...], patience: float) -> tuple[int, str]:
     """The exit code of a program, and what it prints on both streams."""
-    # A file: whom the program started, and left behind, would hold a pipe open.
+    # A file: a child that the program started and left behind would keep a pipe open.
     with tempfile.TemporaryFile() as told:
         process = subprocess.Popen(
             [command, *question],
@@ -113,7 +113,7 @@ def _answer(command: str, question: tuple[str, ...], patience: float) -> tuple[i
 NEEDED: Final = {
     program.name: program
     for program in (
-        # Version 7 is called magick, and takes the words of version 6's convert.
+        # Version 7 is called magick, and accepts the arguments of version 6's convert.
         Program(
             *("imagemagick", "imagemagick"),
             *(("-version",), r"^Version: ImageMagick "),
@@ -131,7 +131,7 @@ NEEDED: Final = {
         Program("webpmux", "webp", ("-version",), r"^\d+\.\d+\.\d+$"),
     )
 }
-"""What tests call beside this project's own command."""
+"""Programs that tests call in addition to this project's own command."""
 
 
 @functools.cache
@@ -143,7 +143,7 @@ def _sought(name: str) -> str | LackingError:
 
 
 def path_of(name: str) -> str:
-    """The full path of a needed program, which is asked once; raises LackingError without it."""
+    """The full path of a required program, which is asked once; raises LackingError without it."""
     found = _sought(name)
     if isinstance(found, LackingError):
         raise found
@@ -151,13 +151,13 @@ def path_of(name: str) -> str:
 
 
 def why_lacking(name: str) -> str | None:
-    """What was found instead of a needed program; None if it is here."""
+    """What was found instead of a required program; None if it is here."""
     found = _sought(name)
     return str(found) if isinstance(found, LackingError) else None
 
 
 def main(words: list[str]) -> int:
-    """Say where the needed programs are, or print the packages of those that are lacking."""
+    """Print where the required programs are, or the packages of those that are missing."""
     found = {program: _sought(name) for name, program in NEEDED.items()}
     without = [program for program, path in found.items() if isinstance(path, LackingError)]
     if words == ["--lacking"]:

@@ -1,7 +1,7 @@
-"""Camera raw files that are made here.
+"""Camera raw files made for tests.
 
-Their "camera" sees linear sRGB, each channel weakened as `NEUTRAL` says, so what has to come out
-is known: the sRGB curve (IEC 61966-2-1) of what was put in.
+Their "camera" sees linear sRGB, each channel weakened as `NEUTRAL` says, so the expected result is
+known: the sRGB curve (IEC 61966-2-1) of what was put in.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LINEAR: Final = {
     "blue": (0.05, 0.05, 0.5),
     "grey": (0.2, 0.2, 0.2),
 }
-# White on a twentieth of the picture, so that brightening has nothing to do.
+# White on a twentieth of the picture, so that automatic brightening has nothing to do.
 CLOCKWISE: Final = ("red", "green", "blue", "grey")
 
 

@@ -1,4 +1,4 @@
-"""What tests of operations share: pictures of every kind of colour, and what to hold them to."""
+"""Shared by tests of operations: pictures of all kinds of colours, and comparisons."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Reference = Callable[[Floats], Floats]
 MODES: Final = ("L", "LA", "RGB", "RGBA")
 
 NEAREST: Final = 0.501
-"""How far the nearest whole level can be from an exact value, and a bit for float32."""
+"""The largest distance of an exact value from a whole level, and a margin for float32."""
 DEPTH_NOTICE: Final = Notice("depth-reduced", "16-bit grey was reduced to 8 bits for an operation")
 
 
 def luma(colours: Floats) -> Floats:
-    """Rec. ITU-R BT.601, in whole levels as an 8-bit grey picture holds it."""
+    """Rec. ITU-R BT.601, in whole levels as in an 8-bit grey picture."""
     if colours.shape[2] == 1:
         return colours
     red, green, blue = (colours[:, :, [band]] for band in range(3))
@@ -47,7 +47,7 @@ def in_colour(colours: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Row:
-    """What a user types, and what has to come out of it."""
+    """What a user types, and the expected result."""
 
     words: str
     reference: Reference
@@ -59,13 +59,13 @@ class Row:
 
 
 def levels_of_all_kinds(bands: int, width: int = 83, height: int = 61) -> NDArray[np.uint8]:
-    """Every level, gradients, edges and noise; none of the channels like another."""
+    """Every level, gradients, edges and noise; no two channels alike."""
     return _levels_of_all_kinds(bands, width, height).copy()
 
 
 @functools.cache
 def _levels_of_all_kinds(bands: int, width: int, height: int) -> NDArray[np.uint8]:
-    # The one generator whose numbers NumPy promises never to change.
+    # The only generator whose numbers NumPy promises never to change.
     chance = np.random.RandomState(7)
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     layers = []
@@ -81,7 +81,7 @@ def _levels_of_all_kinds(bands: int, width: int, height: int) -> NDArray[np.uint
 
 
 def without_doubtful_luma(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """With no colour whose luma lies between two levels, where either is right."""
+    """Without colours whose luma lies between two levels, where either is right."""
     if levels.shape[2] >= 3:
         thousandths = levels[:, :, :3].astype(int) @ np.array([299, 587, 114]) % 1000
         levels[:, :, 2] ^= (np.abs(thousandths - 500) < 20).astype(np.uint8)
@@ -97,7 +97,7 @@ def picture_of(mode: str, icc: bytes | None = None) -> Picture:
 
 
 def sixteen_bits() -> Picture:
-    """Noise in grey of 16 bits."""
+    """Noise in 16-bit grey."""
     fine = np.random.RandomState(3).randint(0, 65_536, (61, 83)).astype(np.uint16)
     return Picture.of(Image.fromarray(fine))
 
@@ -112,7 +112,7 @@ def mode_of(bands: int, alpha: bool) -> str:
 
 
 def check(row: Row, mode: str) -> None:
-    """Hold an operation to its row, on colours of which each level occurs."""
+    """Compare an operation with its row, on colours in which each level occurs."""
     picture = picture_of(mode)
     after = parse(row.words).apply(picture)
     before = planes_of(picture.image)
@@ -127,7 +127,7 @@ def check(row: Row, mode: str) -> None:
 
 
 def check_depth_reduced(words: str, reference: Reference) -> None:
-    """Hold an operation to a reference on grey of 16 bits, which it has to reduce to 8."""
+    """Compare an operation with a reference on 16-bit grey, which it has to reduce to 8."""
     picture = sixteen_bits()
     after = parse(words).apply(picture)
     expected = np.clip(reference(np.rint(planes_of(picture.image) / 257)), 0, 255)
@@ -137,7 +137,7 @@ def check_depth_reduced(words: str, reference: Reference) -> None:
 
 
 def check_refused(words: str, parts: list[str]) -> None:
-    """The words are refused, and all of the parts are in what is said of them."""
+    """Check that the text is refused with a message that contains all the parts."""
     with pytest.raises(UsageError) as caught:
         parse(words)
     for part in parts:
@@ -145,7 +145,7 @@ def check_refused(words: str, parts: list[str]) -> None:
 
 
 def check_each_frame(folder: Path, words: str) -> None:
-    """The command changes each frame of an animation, and as if it were alone."""
+    """Check that the command changes each frame of an animation as if it were alone."""
     frames = [image_of("L", levels_of_all_kinds(1, 40, 30)[::step]) for step in (1, -1)]
     data = pictures.saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
     (folder / "a.gif").write_bytes(data)

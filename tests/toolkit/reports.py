@@ -15,7 +15,7 @@ LARGE: Final = saved(scene(2500, 1000), "JPEG")
 
 
 def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """A report's rows by their source, and its summary."""
+    """A report's rows by source, and its summary."""
     lines = [json.loads(line) for line in text.splitlines()]
     sources = [line["source"] for line in lines[:-1]]
     assert len(sources) == len(set(sources)), "a source has two rows"

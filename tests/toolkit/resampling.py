@@ -1,4 +1,4 @@
-"""Resampling by its definition, in float64, and pictures to try it on."""
+"""Resampling by definition, in float64, and pictures to try it on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMOOTH_KERNELS: Final = ("lanczos", "bicubic", "mitchell", "bilinear", "hamming"
 BANDS: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "I;16": 1}
 
 
-# Odd on purpose: with odd sides no pixel's centre lies exactly on the border of a box kernel.
+# Odd on purpose: then no pixel's centre lies exactly on the border of a box kernel.
 WIDTH, HEIGHT = 211, 157
 WHOLE: Final = (0.0, 0.0, float(WIDTH), float(HEIGHT))
 PART: Final = (20.3, 31.7, 160.2, 149.1)
@@ -59,7 +59,7 @@ DEFINITIONS: Final[dict[str, Callable[[Floats], Floats]]] = {
 
 
 def _convolved_along(pixels: Floats, length: int, kernel: str, start: float, stop: float) -> Floats:
-    """The first axis at another length, from its part between `start` and `stop`.
+    """Resample the first axis to another length, from its part between `start` and `stop`.
 
     Summed tap by tap: a product of matrices would start a thread for each processor.
     """
@@ -78,7 +78,7 @@ def _convolved_along(pixels: Floats, length: int, kernel: str, start: float, sto
 
 
 def convolved(pixels: Floats, size: Size, kernel: str, box: Box) -> Floats:
-    """The part `box` of (height, width, bands) at another size, neither rounded nor clipped.
+    """Resample the part `box` of (height, width, bands), neither rounded nor clipped.
 
     Pixels outside `box` count where the kernel reaches them; beyond the picture there are none.
     """

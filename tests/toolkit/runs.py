@@ -1,4 +1,4 @@
-"""Runs over pictures of one colour, and what came of them."""
+"""Runs over pictures of one colour, and their results."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ JOURNAL = Path(worker_log.FOLDER) / NAME
 
 
 def picture(file: Path, shade: int = 0, format_name: str = "BMP") -> Path:
-    """A BMP has the same size in bytes whatever is on it."""
+    """A BMP, whose size in bytes does not depend on its colour."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(saved((scene(60, 40) // 2 + shade).astype("uint8"), format_name))
     return file
 
 
 def rewrite(file: Path, data: bytes) -> None:
-    """As `exiftool -P` and `rsync --times` do it: a new file with the old time."""
+    """As `exiftool -P` and `rsync --times` do: a new file with the old time."""
     before = file.stat()
     beside = file.with_name("rewritten")
     beside.write_bytes(data)

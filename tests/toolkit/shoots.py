@@ -1,4 +1,4 @@
-"""Photographs with moments of capture, and the names they get."""
+"""Photographs with capture dates, and the names they get."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def photograph(
     offset: str | None = None,
     changed: float = 1_700_000_000,
 ) -> Path:
-    """A picture that tells when it was taken, in a file that was changed at another time."""
+    """A picture with a capture date, in a file that was modified at another time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     more = [(tag, 2, text(told)) for tag, told in ((SUBSEC, subsec), (OFFSET, offset)) if told]
     block = exif_block(orientation=1, more=more).block
-    # As long as the date that stands there.
+    # As long as the date that is there.
     block = block.replace(b"2024:05:17 18:03:09", (date or " " * 19).encode("ascii"))
     file.write_bytes(with_metadata(scene(48, 32), "JPEG", exif=block))
     os.utime(file, (changed, changed))

@@ -1,4 +1,4 @@
-"""Sizes of every kind, for properties that hold for all."""
+"""Sizes of every kind, for property tests."""
 
 from __future__ import annotations
 

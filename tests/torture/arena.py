@@ -1,6 +1,6 @@
-"""A place where the real command runs in a real process, and what can be seen of it there.
+"""A place where the real command runs in a real process and can be observed.
 
-Nothing here asserts, but for `Arena.run`: the tests do, and scripts/tool torture counts.
+Nothing here asserts, except `Arena.run`: the tests do, and scripts/tool torture counts.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ PATIENCE_SECONDS: Final = 300.0
 ORPHAN_SECONDS: Final = 30.0
 """How long processes may outlive the command that started them, on a busy machine."""
 JOURNAL: Final = ".imgbatch"
-"""The hidden folder in an output folder. It is not part of what was asked for."""
+"""The hidden folder in an output folder, which does not count as output."""
 
-# Compiled once for all runs, even where Python is told not to write beside its sources.
+# Compiled once for all runs, even where Python is told not to write bytecode files.
 _BYTECODE: Final = tempfile.mkdtemp(prefix="imgbatch-torture-bytecode-")
 atexit.register(shutil.rmtree, _BYTECODE, ignore_errors=True)
 
@@ -50,10 +50,10 @@ Row = dict[str, Any]
 
 
 def plant_innocents(folder: Path, count: int, suffix: str = ".png", side: int = 40) -> list[str]:
-    """Pictures of which no two are alike, in three folders; their names."""
+    """Plant pictures in three folders, no two alike, and return their names."""
     names = []
     for number in range(count):
-        # Widths stay clear of the deeds'.
+        # Widths avoid those of the deeds.
         size = (side + number % 30, side // 2 + number // 30)
         assert size[0] not in deeds.DEEDS
         name = f"{'abc'[number % 3]}/{number:04}{suffix}"
@@ -69,7 +69,7 @@ def plant_deed(folder: Path, deed: Deed, height: int = 8, name: str | None = Non
 
 
 def plant_noise(folder: Path, count: int, width: int = 80, height: int = 60) -> list[str]:
-    """PNG files that cannot be compressed: of about 3 bytes a pixel."""
+    """Plant PNG files that cannot be compressed: about 3 bytes a pixel."""
     noise = np.random.default_rng(3)
     names = [f"noise/{number:03}.png" for number in range(count)]
     for name in names:
@@ -78,12 +78,12 @@ def plant_noise(folder: Path, count: int, width: int = 80, height: int = 60) -> 
 
 
 def visible(folder: Path) -> Tree:
-    """The bytes of every visible file below; a folder that is not there has none."""
+    """The bytes of every visible file below a folder; a missing folder has none."""
     return {name: (folder / name).read_bytes() for name in all_files(folder) if not _hidden(name)}
 
 
 def leftovers(folder: Path, *, logs: bool = True) -> list[str]:
-    """Temporary files that nobody removed, in the journal's folder as well.
+    """Temporary files that nobody removed, including those in the journal's folder.
 
     Where the journal could not be written, the logs have to stay for the next run.
     """
@@ -92,7 +92,7 @@ def leftovers(folder: Path, *, logs: bool = True) -> list[str]:
 
 
 def seals(folder: Path) -> dict[str, tuple[int, int]]:
-    """What changes whenever a file is rewritten, though with the same bytes."""
+    """Attributes that change whenever a file is rewritten, even with the same bytes."""
     found = {}
     for name in all_files(folder):
         with suppress(FileNotFoundError):
@@ -103,7 +103,7 @@ def seals(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def all_files(folder: Path) -> list[str]:
-    """The names of all files below, hidden ones, too."""
+    """The names of all files below a folder, including hidden ones."""
     return sorted(
         os.path.relpath(os.path.join(top, name), folder)
         for top, _, names in os.walk(folder)
@@ -116,7 +116,7 @@ def _hidden(name: str) -> bool:
 
 
 def partial(made: Tree, whole: Tree) -> list[str]:
-    """What stands in a tree and is not byte for byte what an undisturbed run makes of it."""
+    """Files in a tree that differ from those of an undisturbed run."""
     return [
         f"{name}: {len(data)} bytes, "
         + (f"and not the right {len(whole[name])}" if name in whole else "and nobody wants it")
@@ -126,7 +126,7 @@ def partial(made: Tree, whole: Tree) -> list[str]:
 
 
 def differing(made: Tree, whole: Tree) -> list[str]:
-    """As `partial`, and what is missing."""
+    """As `partial`, and missing files."""
     return partial(made, whole) + [f"{name} is missing" for name in whole if name not in made]
 
 
@@ -152,7 +152,7 @@ def workers_of(command: int) -> list[int]:
 
 
 def alive_after(session: int, seconds: float = ORPHAN_SECONDS) -> list[int]:
-    """The processes of a session that have not ended, given so much time."""
+    """The processes of a session that have not ended within this time."""
     end = time.monotonic() + seconds
     while True:
         living = [pid for pid, _, its_session in _processes() if its_session == session]
@@ -162,7 +162,7 @@ def alive_after(session: int, seconds: float = ORPHAN_SECONDS) -> list[int]:
 
 
 def wait_until(true: Callable[[], Any], process: subprocess.Popen[bytes] | None = None) -> bool:
-    """Wait for something to come true; tell if it did, before `process` was over."""
+    """Wait for a condition; return whether it came true before `process` ended."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not true():
         if process is not None and process.poll() is not None:
@@ -175,7 +175,7 @@ def wait_until(true: Callable[[], Any], process: subprocess.Popen[bytes] | None 
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that is over. `code` is as subprocess has it: minus the signal that ended it."""
+    """A command that has ended. `code` is as in subprocess: minus the signal that ended it."""
 
     code: int
     out: str
@@ -185,7 +185,7 @@ class Ended:
 
     @property
     def rows(self) -> dict[str, Row]:
-        """The report's rows by their source; each has one."""
+        """The report's rows by source; each source has one."""
         lines = [json.loads(line) for line in self.report.read_text().splitlines()]
         rows = [line for line in lines if "source" in line]
         by_source = {row["source"]: row for row in rows}
@@ -199,7 +199,7 @@ class Ended:
         return summary
 
     def statuses(self, folder: str = "photos") -> dict[str, str]:
-        """Each source's status, by its name in a folder."""
+        """Each source's status, by its path below a folder."""
         return {
             os.path.relpath(source, folder): str(row["status"]) for source, row in self.rows.items()
         }
@@ -233,7 +233,7 @@ class Arena:
         return self.place / "out"
 
     def mark(self, name: str) -> Path:
-        """A mark of the deeds'."""
+        """The path of a mark that deeds leave."""
         return self.place / "marks" / name
 
     def run(
@@ -243,7 +243,7 @@ class Arena:
         before: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> Ended:
-        """Run the command to its end. However it ends, it leaves no mess."""
+        """Run the command to its end and check that it leaves no mess, however it ends."""
         with self.begun(*words, haste=haste, before=before, env=env) as process:
             ended = self.end(process)
         assert ended.problems() == [], ended.problems()
@@ -257,11 +257,11 @@ class Arena:
         before: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Start the command in a session of its own; nothing of it is left when this is over."""
+        """Start the command in its own session; nothing of it is left on exit."""
         self._count += 1
         number = self._count
         self.mark("").mkdir(exist_ok=True)
-        # Files, since an orphan would hold a pipe open.
+        # Files, since an orphan would keep a pipe open.
         with (
             open(self._told("stdout", number), "wb") as stdout,
             open(self._told("stderr", number), "wb") as stderr,
@@ -287,7 +287,7 @@ class Arena:
             process.wait()
 
     def end(self, process: subprocess.Popen[bytes]) -> Ended:
-        """Wait for the end of a command that was begun."""
+        """Wait for a command that was started to end."""
         number = self._started[process.pid]
         try:
             code = process.wait(PATIENCE_SECONDS)
@@ -297,14 +297,14 @@ class Arena:
         return self._ended(process.pid, code, number)
 
     def wait_for_outputs(self, process: subprocess.Popen[bytes], count: int) -> bool:
-        """Wait until so many outputs are there; tell if the command still runs then."""
+        """Wait until this many outputs exist; return whether the command still runs then."""
         wait_until(lambda: len(seals(self.out)) >= count, process)
         return process.poll() is None
 
     def environment_of(
         self, haste: bool = False, more: Mapping[str, str] | None = None
     ) -> dict[str, str]:
-        """What a command is told by its environment, and its workers."""
+        """The environment of a command and its workers."""
         path = os.pathsep.join(filter(None, (str(INJECTED), os.environ.get("PYTHONPATH"))))
         told = {**os.environ, "PYTHONPATH": path, deeds.MARKS: str(self.mark(""))}
         told.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,8 +1,8 @@
-"""What the hidden operation `fault` does to the worker process it finds itself in.
+"""What the hidden operation `fault` does to the worker process it runs in.
 
-It looks at how wide the picture is, so that each file of a run has its own deed, and the command
-under test needs to know nothing: see `injected/sitecustomize.py`. Whatever lasts from one process
-to the next is a mark, a file in the folder that the environment names.
+It goes by the width of the picture, so that each file of a run has its own deed, and the command
+under test needs to know nothing: see `injected/sitecustomize.py`. Whatever must survive a process
+is a mark, a file in the folder that the environment names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from imgbatch.imaging.picture import Picture
 MARKS: Final = "IMGBATCH_TORTURE_MARKS"
 """Names the folder of marks."""
 HASTE: Final = "IMGBATCH_TORTURE_HASTE"
-"""Set where nobody should rest or wait."""
+"""Set where nothing should sleep or wait."""
 BROKEN: Final = "IMGBATCH_TORTURE_BROKEN"
 """How the plugin fails in every process but the command's own; see `injected/sitecustomize.py`."""
 
@@ -59,7 +59,7 @@ class UnpicklableError(Exception):
 
 
 class UnloadableError(Exception):
-    """The commonest mistake: it is pickled well, and made again with too few arguments."""
+    """The most common mistake: it pickles well, but is rebuilt with too few arguments."""
 
     def __init__(self, one: str, two: str) -> None:
         super().__init__(one)
@@ -109,7 +109,7 @@ def _hang_holding_the_gil(height: int) -> None:
 
 
 def _hang_busily(height: int) -> None:
-    # An endless loop inside one C function: no signal handler of Python's ever runs.
+    # An endless loop inside a C function: no Python signal handler ever runs.
     collections.deque(itertools.repeat(0), maxlen=0)
 
 
@@ -126,7 +126,7 @@ def _raise_what_cannot_be_loaded(height: int) -> None:
 
 
 def _note_what_cannot_be_pickled(height: int) -> None:
-    """The note goes with the picture."""
+    """The note travels with the picture."""
 
 
 def _leave(height: int) -> None:
@@ -142,7 +142,7 @@ def _stop_itself(height: int) -> None:
 
 
 def _kill_idle_neighbours(height: int) -> None:
-    """By then a neighbour waits for work, and holds the lock of the pool's queue."""
+    """By then a neighbour waits for work and holds the lock of the pool's queue."""
     if _first_time(f"killed-{height}"):
         time.sleep(0.5)
         for pid in _neighbours():
@@ -161,7 +161,7 @@ def _rest(height: int) -> None:
 
 
 def _wait(height: int) -> None:
-    """Until the test has done its own deed and says "go"."""
+    """Wait until the test has done its own deed and says "go"."""
     mark("waiting").touch()
     while HASTE not in os.environ and not mark("go").exists():
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What can be done to calls that change files: a name for each fault, and which there are."""
+"""Faults in calls that change files: a name for each, and which there are."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torture.scenes import SCENES, Role, Shape, Stage
 from torture.tracing import WRITING, Call
 
 KILL: Final = "KILL"
-"""The process is killed as it makes the call, which is not carried out."""
+"""The process is killed as it makes the call, which has no effect."""
 SHORT: Final = "SHORT"
-"""No file of the process may get any larger than half of what this call writes.
+"""No file of the process may grow beyond half of what this call writes.
 
 The kernel itself then writes half and refuses the rest. strace could only lie that less was
 written, without writing it.
 """
 
 _ERRORS: Final = ("EIO", "ENOSPC", "EACCES", "EINTR", KILL)
-# What file systems say that lack something, where the command knows another way.
+# Errors of file systems that lack a feature, where the command has a fallback.
 _MISSING: Final = {
     "linkat": ("EPERM", "EXDEV"),
     "link": ("EPERM", "EXDEV"),
@@ -50,7 +50,7 @@ class Fault:
 
     @classmethod
     def parsed(cls, text: str) -> Fault:
-        """The same from its text. Raises ValueError."""
+        """Parse a fault from its text. Raises ValueError."""
         name, index, error, where = text.split(":")
         scene, shape, role = where.split("-")
         if scene not in SCENES:
@@ -63,7 +63,6 @@ class Fault:
 
 
 def possible(stage: Stage, role: Role, made: list[Call]) -> Iterator[Fault]:
-    """All that can be done to these calls."""
     counts: dict[str, int] = {}
     lacking = stage.scene.lacking[0] if stage.scene.lacking else ()
     for call in made:
@@ -84,7 +83,7 @@ def _errors(call: Call) -> Iterator[str]:
 
 
 def spread(found: list[Fault], count: int, chance: random.Random) -> list[Fault]:
-    """So many of them, of all kinds and from everywhere."""
+    """A sample of this many, of all kinds and from all over."""
     left = chance.sample(found, len(found))
     used: Counter[tuple[str, ...]] = Counter()
     chosen: list[Fault] = []

@@ -1,8 +1,8 @@
-"""Holds a thread of the command until a tracer is there.
+"""Holds a thread of the command until a tracer is attached.
 
 It works inside the command under test: in the fork that becomes it (`toolkit.forked`), and through
-`injected/sitecustomize.py` in its workers. Only the first that comes is traced; the others wait
-until they are told to go on, too.
+`injected/sitecustomize.py` in its workers. Only the first to arrive is traced; the others wait
+until they are let go, too.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = "IMGBATCH_TORTURE_HOLD"
-"""Names the folder of the two marks; without it nobody is held."""
+"""Names the folder of the two marks; without it no thread is held."""
 ROLE: Final = "IMGBATCH_TORTURE_ROLE"
-"""Who is held: "main", the thread that a "job" is done in, or a "worker"."""
+"""What is held: "main", the thread of a "job", or a "worker"."""
 
 _WHO: Final = "who"
 _GO: Final = "go"
@@ -30,7 +30,7 @@ _ANYBODY: Final = ctypes.c_ulong(-1)
 def hold() -> None:
     """Wait here until the tracer says "go"."""
     folder = os.environ[FOLDER]
-    # Where Yama watches, only ancestors may trace without this.
+    # With Yama, only ancestors may trace without this.
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY)
     try:
         mark = os.open(os.path.join(folder, _WHO), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -45,7 +45,7 @@ def hold() -> None:
 
 
 def hold_the_first_thread() -> None:
-    """Hold the next thread that begins, before it does anything."""
+    """Hold the next thread that starts, before it does anything."""
 
     def begin(*event: Any) -> None:
         threading.setprofile(None)
@@ -56,7 +56,7 @@ def hold_the_first_thread() -> None:
 
 
 def hold_by_role() -> None:
-    """Hold whom the environment names, of those that are in the command's own process."""
+    """Hold the thread that the environment names, if it is in the command's own process."""
     role = os.environ.get(ROLE)
     if role == "main":
         hold()
@@ -65,12 +65,12 @@ def hold_by_role() -> None:
 
 
 def hold_workers() -> None:
-    """Hold whoever is forked from this process."""
+    """Hold every process forked from this one."""
     os.register_at_fork(after_in_child=hold)
 
 
 def held(folder: Path) -> tuple[int, int] | None:
-    """The process and the thread that wait in this folder, once they do."""
+    """The process and the thread that wait in this folder, once there are any."""
     try:
         process, thread = (folder / _WHO).read_text().splitlines(keepends=False)[0].split()
     except (FileNotFoundError, IndexError):
@@ -79,7 +79,7 @@ def held(folder: Path) -> tuple[int, int] | None:
 
 
 def let_go(folder: Path, *, everybody: bool) -> None:
-    """Let the one that is traced go on, or everybody else, too."""
+    """Let the traced one go on, or all the others, too."""
     (folder / (_ALL if everybody else _GO)).touch()
 
 

@@ -1,4 +1,4 @@
-"""What has to be so after a fault, and after an ordinary rerun."""
+"""What must hold after a fault, and after an ordinary rerun."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _TO_DO: Final = re.compile(r" (?:->|remakes|overwrites|is replaced)(?: |$)", re.
 
 
 def judge_at_once(stage: Stage, ended: Ended, fault: Fault, hit: Call, verdict: Verdict) -> None:
-    """What the command left, and what it said, when `hit` had failed."""
+    """Judge what the command left and printed when `hit` had failed."""
     killed = fault.error == KILL and fault.role != "worker"
     now = stage.tree()
     verdict.others += ended.problems()
     _judge_files(stage, now, verdict)
     rows, summary, torn = _told(ended)
-    # Where no file may grow, neither the report nor what standard error is may.
+    # Where no file may grow, neither the report nor standard error can.
     limited = fault.error == SHORT and fault.role != "worker"
     reported = REPORT not in hit.paths and not limited
     verdict.check(not torn or killed or not reported, "the report is torn")
@@ -53,7 +53,7 @@ def judge_at_once(stage: Stage, ended: Ended, fault: Fault, hit: Call, verdict: 
         verdict.check(set(rows) == set(stage.targets), f"exit code 0, and rows of {sorted(rows)}")
         verdict.check(bool(summary), "exit code 0, and no summary")
     else:
-        told = "failed" in ended.said or "report is not whole" in ended.said
+        told = "failed" in ended.said or "report is incomplete" in ended.said
         verdict.check(told or limited, f"exit code 1, and why? {ended.said}")
     if reported:
         verdict.check(summary.get("exit_code") == ended.code, f"{ended.code}, and {summary}")
@@ -74,7 +74,7 @@ def judge_at_once(stage: Stage, ended: Ended, fault: Fault, hit: Call, verdict: 
 
 
 def judge_the_rerun(stage: Stage, first: Ended, verdict: Verdict) -> None:
-    """Run the command again: it makes what is missing and nothing else, and then all is done."""
+    """Run the command again: it makes only what is missing, and then everything is done."""
     made = {
         name: data
         for name, data in stage.tree().items()
@@ -115,7 +115,7 @@ def judge_the_rerun(stage: Stage, first: Ended, verdict: Verdict) -> None:
 
 
 def _judge_files(stage: Stage, now: Tree, verdict: Verdict) -> None:
-    """Each file is what it was or what it becomes, and no other is there."""
+    """Each file is as before or as after the command, and there is no other."""
     for name in stage.before.keys() | stage.after.keys() | now.keys():
         was, becomes, is_now = (tree.get(name) for tree in (stage.before, stage.after, now))
         if is_now in (was, becomes):
@@ -138,7 +138,7 @@ def _is_made(stage: Stage, source: str, now: Tree) -> bool:
 def _judge_source(
     stage: Stage, source: str, row: Row | None, now: Tree, verdict: Verdict, *, sure: bool
 ) -> None:
-    """A row tells what became of a source; if it is sure to be there, it tells all."""
+    """A row tells the outcome of a source; if it must exist, it must be complete."""
     status = row["status"] if row else None
     if status in ("done", "skipped"):
         verdict.check(_is_made(stage, source, now), f"{source} is {status}, and it is not")
@@ -149,7 +149,7 @@ def _judge_source(
 
 
 def _told(ended: Ended) -> tuple[dict[str, Row], dict[str, Any], bool]:
-    """The rows by their source and the summary of a report; and whether it is torn."""
+    """The rows of a report by source, its summary, and whether it is torn."""
     rows: dict[str, Row] = {}
     summary: dict[str, Any] = {}
     text = ""

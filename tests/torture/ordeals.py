@@ -1,4 +1,4 @@
-"""What is done to a running command at random, and what has to be so afterwards.
+"""What is done to a running command at random, and what must hold afterwards.
 
 The tests do a few of each, `scripts/tool torture` does hundreds.
 """
@@ -33,7 +33,7 @@ from torture.arena import (
 
 @dataclass
 class Verdict:
-    """What was found: files `lost` (or without a row), outputs `broken`, and whatever else.
+    """Findings: files `lost` (or without a row), outputs `broken`, and anything else.
 
     `strikes` counts what was done to the command while it ran.
     """
@@ -44,24 +44,24 @@ class Verdict:
     others: list[str] = field(default_factory=list)
 
     def wrong(self) -> list[str]:
-        """All of it."""
+        """All findings."""
         return self.lost + self.broken + self.others
 
     def add(self, other: Verdict) -> None:
-        """Take another one's findings in."""
+        """Add the findings of another verdict."""
         self.strikes += other.strikes
         self.lost += other.lost
         self.broken += other.broken
         self.others += other.others
 
     def check(self, right: bool, otherwise: str) -> None:
-        """Note what is otherwise if it is not right."""
+        """Note what is wrong unless the condition holds."""
         if not right:
             self.others.append(otherwise)
 
 
 def undisturbed(arena: Arena, *words: str) -> Tree:
-    """What the command makes of the sources when nobody disturbs it; nothing of it stays."""
+    """What the command makes of the sources undisturbed; nothing of it is kept."""
     ended = arena.run(*words, haste=True)
     assert ended.code == 0, ended.said
     whole = visible(arena.out)
@@ -75,10 +75,10 @@ def undisturbed(arena: Arena, *words: str) -> Tree:
 def kill_command(
     arena: Arena, words: tuple[str, ...], whole: Tree, chance: random.Random
 ) -> Verdict:
-    """Begin, kill the command's own process at a random moment; its workers are left alone.
+    """Start, kill the command's own process at a random moment; its workers are left alone.
 
-    Outputs must be complete or absent, those that were there before untouched, and all
-    processes gone soon, without a word.
+    Outputs must be complete or absent, earlier ones untouched, and all processes gone soon, without
+    a message.
     """
     verdict = Verdict()
     before = seals(arena.out)
@@ -93,7 +93,7 @@ def kill_command(
 
 
 def finish(arena: Arena, words: tuple[str, ...], whole: Tree) -> Verdict:
-    """Run the command to its end: it makes what is missing, and nothing again."""
+    """Run the command to its end: it makes what is missing, and nothing twice."""
     verdict = Verdict()
     before = seals(arena.out)
     with arena.begun(*words, haste=True) as process:
@@ -111,7 +111,7 @@ def finish(arena: Arena, words: tuple[str, ...], whole: Tree) -> Verdict:
 def _strike(
     arena: Arena, process: subprocess.Popen[bytes], outputs: int, chance: random.Random
 ) -> bool:
-    """Kill a command while it starts or works; tell if it was still there."""
+    """Kill a command while it starts or works; return whether it was still running."""
     if chance.random() < 0.25:
         time.sleep(chance.uniform(0, 1))
     else:
@@ -124,7 +124,7 @@ def _strike(
 
 
 def _spoken(ended: Ended) -> list[str]:
-    """Words of a killed command, but for the summary, which it may just have finished."""
+    """Output of a killed command, except for the summary, which it may just have finished."""
     if ended.code != -signal.SIGKILL or not ended.said or " done" in ended.said:
         return []
     return [f"the killed command said: {ended.said}"]
@@ -140,7 +140,7 @@ def _made_again(before: dict[str, tuple[int, int]], folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Originals:
-    """A folder that is worked on in place: what its files hold before, and what afterwards."""
+    """A folder processed in place: what its files contain before and afterwards."""
 
     arena: Arena
     words: tuple[str, ...]
@@ -149,7 +149,7 @@ class Originals:
     backup: Path | None
 
     def kill(self, chance: random.Random) -> Verdict:
-        """Begin, kill the command at a random moment, looking at the files all the time."""
+        """Start, kill the command at a random moment, and watch the files all the time."""
         verdict = Verdict()
         results = chance.randint(self.finished(), len(self.before))
         end = time.monotonic() + chance.uniform(0, 1) if chance.random() < 0.25 else None
@@ -169,7 +169,7 @@ class Originals:
         return verdict
 
     def finish(self) -> Verdict:
-        """Run to the end: every file is what it becomes when it is made once."""
+        """Run to the end: every file becomes what a single processing makes of it."""
         verdict = Verdict()
         before = {
             name: seal
@@ -228,10 +228,10 @@ def kill_workers(
     at_most: int,
     pause: float = 0.5,
 ) -> Verdict:
-    """Kill random workers during a run: nobody notices but for the time it takes.
+    """Kill random workers during a run: nothing but the time it takes may show it.
 
-    Only one of several is killed: a file whose worker dies twice, the second time when it is
-    alone, is rightly given up.
+    Only one of several is killed: a file whose worker dies twice, the second time alone, is rightly
+    given up.
     """
     verdict = Verdict()
     with arena.begun(*words, "--jobs", "3") as process:
@@ -260,7 +260,7 @@ def kill_workers(
 
 @contextmanager
 def small_disk(place: Path, size: int, *options: str) -> Iterator[Path]:
-    """A file system of its own with so many bytes at `place`. Only root may do that."""
+    """Mount a file system of this many bytes at `place`. Only root may do that."""
     place.mkdir(parents=True, exist_ok=True)
     wanted = ",".join((f"size={size}", *options))
     _call("mount", "-t", "tmpfs", "-o", wanted, "none", place)
@@ -336,6 +336,6 @@ def _fill_up(path: Path) -> None:
 
 
 def plant_mixed(arena: Arena, count: int) -> None:
-    """PNG and JPEG files that take a few milliseconds each."""
+    """Plant PNG and JPEG files that take a few milliseconds each."""
     plant_innocents(arena.photos / "png", count // 2, ".png", 240)
     plant_innocents(arena.photos / "jpeg", count - count // 2, ".jpg", 240)

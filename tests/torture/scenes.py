@@ -1,4 +1,4 @@
-"""Small jobs for faults: what is there before, the command, and what there is to be afterwards."""
+"""Small jobs for faults: the files before, the command, and the files expected afterwards."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _PUBLISHING: Final[Roles] = {"serial": ("job",), "pool": ("worker",)}
 
 @dataclass(frozen=True)
 class Scene:
-    """A job by its words; `first` are those of a run before it, that belongs to what is there.
+    """A job by its command line; `first` are those of earlier runs.
 
-    `there` are other files that are there, by their names, and `roles` says who is of interest.
-    `lacking` are calls that always fail, and how, as on a file system that does not know them.
-    With `lying` JPEG files turn out to be PNG.
+    `there` are other existing files by name, and `roles` says which threads are of interest.
+    `lacking` are calls that always fail, and how, as on a file system without them. With `lying`,
+    JPEG files turn out to be PNG.
     """
 
     name: str
@@ -75,7 +75,7 @@ SCENES: Final = {
         Scene("place", _IN_PLACE, there={}),
         # Names that are not settled before the picture is read.
         Scene("lying", _TWO, _PUBLISHING, lying=True),
-        # Over files of others.
+        # Over foreign files.
         Scene(
             "overwrite",
             (*_ONE, "--on-conflict", "overwrite"),
@@ -99,9 +99,9 @@ class Stage:
     """A folder where a scene is set up, played, and set up again.
 
     It is always the same folder, since a journal knows sources by their absolute paths. `before`
-    and `after` are what files hold before the command, and after one that nobody disturbs;
-    `names_before` and `names` are of all files then, hidden ones, too; `targets` are each source's
-    outputs.
+    and `after` are the contents of files before the command, and after an undisturbed one;
+    `names_before` and `names` are the names of all files then, including hidden ones; `targets` are
+    the outputs of each source.
     """
 
     def __init__(self, place: Path, forks: Forks, scene: Scene, shape: Shape) -> None:
@@ -144,40 +144,39 @@ class Stage:
             assert ended.code == 0, ended.said
 
     def words(self, words: tuple[str, ...]) -> list[str]:
-        """A command line; of one file, which needs no server, or of all, which two workers do."""
+        """A command line for one file, which needs no server, or for all, with two workers."""
         source = f"photos/{_FILES['serial'][0]}" if self.shape == "serial" else "photos"
         return ["resize", source, *words, *(["--jobs", "2"] if self.shape == "pool" else [])]
 
     def set_up(self) -> None:
-        """Let everything be as it was before the command."""
+        """Restore the state before the command."""
         shutil.rmtree(self.place)
         shutil.copytree(self._pristine, self.place)
 
     def play(
         self, environment: dict[str, str] | None = None, begun: Callable[[int], None] | None = None
     ) -> Ended:
-        """Run the command."""
         (self.place / REPORT).unlink(missing_ok=True)
         return self._run(
             [*self.words(self.scene.words), "--report", REPORT], environment or {}, begun
         )
 
     def plan(self) -> Ended:
-        """Let the command say what it would do."""
+        """Run the command with --dry-run."""
         return self._run([*self.words(self.scene.words), "--dry-run"])
 
     def tree(self) -> Tree:
-        """What every visible file holds, but for the report."""
+        """The contents of every visible file except the report."""
         found = visible(self.place)
         found.pop(REPORT, None)
         return found
 
     def all_names(self) -> set[str]:
-        """The names of all files, hidden ones, too, but for the report."""
+        """The names of all files including hidden ones, except the report."""
         return set(all_files(self.place)) - {REPORT}
 
     def attributes_of(self, names: Tree) -> dict[str, tuple[str, int]]:
-        """Permissions of files, and their times if those are to be kept."""
+        """Permissions of files, and their times if those are to be preserved."""
         dated = "--preserve-dates" in self.scene.words
         stats = {name: (self.place / name).stat() for name in names}
         return {

@@ -1,4 +1,4 @@
-"""Disks that are full or cannot be written, and sources that go away."""
+"""Disks that are full or read-only, and sources that disappear."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def mounting(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mounting")
-def test_a_full_disk_is_failed_rows_and_an_early_stop(tmp_path: Path) -> None:
+def test_full_disk_gives_failed_rows_and_an_early_stop(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_noise(arena.photos, 80)
     whole = undisturbed(arena, *NOISE)
@@ -63,7 +63,7 @@ def test_a_full_disk_is_failed_rows_and_an_early_stop(tmp_path: Path) -> None:
         failed = set(ended.statuses()) - done
         assert {ended.error(f"photos/{name}")[:2] for name in failed} == {("write", "disk-full")}
         assert "stopped early:" in ended.said
-        # Those in hand, and in portions with others, come on top of the five.
+        # Files in progress, and in chunks of other workers, come on top of the five.
         assert len(failed) >= 5
         assert ended.summary["not_done"] == 80 - len(done) - len(failed) > 0
         made = visible(out)
@@ -79,7 +79,7 @@ def test_a_full_disk_is_failed_rows_and_an_early_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mounting")
-def test_what_a_full_disk_holds_already_stays_as_it_is(tmp_path: Path) -> None:
+def test_files_already_on_a_full_disk_are_kept(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_noise(arena.photos, 12)
 
@@ -93,7 +93,7 @@ def test_what_a_full_disk_holds_already_stays_as_it_is(tmp_path: Path) -> None:
         other = (*NOISE, "--filter", "gamma:amount=0.5")
         ended = arena.run(*other)
 
-        # Not even what is about to be made can be noted, so nothing is begun.
+        # Not even the claims can be written, so nothing is started.
         assert ended.code == 2
         assert "No space left" in ended.said
         assert visible(out) == before
@@ -106,7 +106,7 @@ def test_what_a_full_disk_holds_already_stays_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mounting")
-def test_a_disk_that_is_full_from_the_beginning_is_no_crash(tmp_path: Path) -> None:
+def test_disk_full_from_the_start_does_not_crash(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_noise(arena.photos, 12)
     whole = undisturbed(arena, *NOISE)
@@ -124,7 +124,7 @@ def test_a_disk_that_is_full_from_the_beginning_is_no_crash(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("mounting")
-def test_a_disk_that_gets_full_at_any_moment_breaks_nothing(tmp_path: Path) -> None:
+def test_disk_that_fills_up_at_any_moment_breaks_nothing(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_mixed(arena, 30)
     words = ("resize", "photos", "-s", "200", "-s", "thumb=x20", "-o", "out", "--jobs", "2")
@@ -135,11 +135,11 @@ def test_a_disk_that_gets_full_at_any_moment_breaks_nothing(tmp_path: Path) -> N
 
 
 def limited(kilobytes: int) -> tuple[str, ...]:
-    """No file may become larger than this, whoever runs it."""
+    """No file may become larger than this, whoever writes it."""
     return ("bash", "-c", f'ulimit -f {kilobytes} && exec "$@"', "bash")
 
 
-def test_a_file_that_is_too_large_for_the_limit_fails_alone(tmp_path: Path) -> None:
+def test_file_over_the_size_limit_fails_alone(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     small = plant_noise(arena.photos, 12)
     large = [name.replace("noise", "large") for name in small[:2]]
@@ -161,7 +161,7 @@ def test_a_file_that_is_too_large_for_the_limit_fails_alone(tmp_path: Path) -> N
     assert finish(arena, NOISE, whole).wrong() == []
 
 
-def test_a_limit_that_even_the_journal_hits_is_no_crash(tmp_path: Path) -> None:
+def test_limit_that_even_the_journal_hits_does_not_crash(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_noise(arena.photos, 12)
     whole = undisturbed(arena, *NOISE)
@@ -172,11 +172,11 @@ def test_a_limit_that_even_the_journal_hits_is_no_crash(tmp_path: Path) -> None:
     assert ended.code == 0 or "failed" in ended.said
     assert partial(visible(arena.out), whole) == []
     assert "journal" in ended.said
-    # What the journal does not know is like anybody else's.
+    # What the journal does not know counts as foreign.
     assert finish(arena, (*NOISE, "--on-conflict", "skip"), whole).wrong() == []
 
 
-# Not to be written
+# Read-only
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def read_only(out: Path) -> Iterator[None]:
         (read_only, "out/a", "2"),
     ],
 )
-def test_an_output_folder_that_cannot_be_written_is_one_error(
+def test_read_only_output_folder_is_a_single_error(
     tmp_path: Path,
     unwritable: Callable[[Path], AbstractContextManager[None]],
     output: str,
@@ -225,7 +225,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_error(
     assert output in ended.said
 
 
-# Sources that go away
+# Sources that disappear
 
 
 def cut(file: Path) -> None:
@@ -259,7 +259,7 @@ DEEDS: Final = {
 }
 
 
-def test_sources_that_change_after_the_scan_are_rows_of_their_own(tmp_path: Path) -> None:
+def test_sources_that_change_after_the_scan_have_rows_of_their_own(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_deed(arena.photos, Deed.WAIT, 400)
     innocent = plant_innocents(arena.photos, 6)
@@ -298,7 +298,7 @@ def test_sources_that_change_after_the_scan_are_rows_of_their_own(tmp_path: Path
     assert set(visible(arena.out)) == {"wait-400.png", *innocent}
 
 
-def test_an_output_folder_that_is_removed_under_the_run_is_no_crash(tmp_path: Path) -> None:
+def test_output_folder_removed_during_the_run_does_not_crash(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 20)]
     words = ("filter", "photos", "--filter", "fault", "-o", "out", "--jobs", "2")

@@ -1,4 +1,4 @@
-"""Systems that grant little: no folder for temporary files, few processes, no shared memory."""
+"""Restricted systems: no temporary folder, few processes, no shared memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS: Final = ("resize", "photos", "-o", "out", "-s", "20", "--jobs", "2", "--r
 
 
 def made(folder: Path) -> int:
-    """How many pictures there are, each with its row in the report."""
+    """Check that there are this many pictures, each with its row in the report."""
     count = len(list(folder.glob("out/*.jpg")))
     assert (folder / "report").read_text().count('"status": "done"') == count
     return count
@@ -33,7 +33,7 @@ def limited(*options: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("name", ["x" * 100, "gone", "a file"])
-def test_a_folder_for_temporary_files_that_is_of_no_use(tmp_path: Path, name: str) -> None:
+def test_unusable_temporary_folder(tmp_path: Path, name: str) -> None:
     plant(tmp_path, *PHOTOS)
     (tmp_path / "a file").touch()
     (tmp_path / ("x" * 100)).mkdir()
@@ -47,11 +47,11 @@ def test_a_folder_for_temporary_files_that_is_of_no_use(tmp_path: Path, name: st
     assert list((tmp_path / ("x" * 100)).iterdir()) == []
 
 
-def test_somebody_tidies_up_among_the_temporary_files(tmp_path: Path) -> None:
+def test_temporary_files_removed_by_somebody_else(tmp_path: Path) -> None:
     plant(tmp_path, *PHOTOS)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    # Once the run is over, and before the interpreter is.
+    # After the run is over, and before the interpreter exits.
     code = (
         "import sys, shutil, pathlib\n"
         "from imgbatch import __main__\n"
@@ -96,7 +96,7 @@ SOMEBODY: Final = 54321
 
 
 def as_somebody(folder: Path) -> Sequence[str]:
-    """As another user, whose the folder is, for root is not limited; he may read this program."""
+    """Run as the owner of the folder, since root is not limited; let it read this program."""
     if os.getuid() != 0:
         return ()
     for path in (folder, *folder.rglob("*")):
@@ -122,7 +122,7 @@ def test_few_processes(tmp_path: Path, processes: int) -> None:
     assert made(tmp_path) == 6
     *told, summary = run.stderr.splitlines()
     assert all(line.startswith(ALONE) for line in told)
-    # As root, for another user: these are all that he has.
+    # As root, for another user: these are all that user has.
     assert len(told) == 1 or processes > 1 or os.getuid() != 0
     assert summary.startswith(b"6 done in out")
 
@@ -153,11 +153,11 @@ def test_no_shared_memory(tmp_path: Path, mount: str) -> None:
         ("resize {}/photos --name {{parent}}-{{stem}}{{ext}}", 0, "6 done in {}/photos-resized"),
         ("resize photos -o {}/out", 2, "there is no file or folder 'photos'"),
         ("resize {}/photos -o out", 2, "cannot write into the output folder out"),
-        ("resize . -s 20", 1, "the folder that this was started in does not exist any more"),
+        ("resize . -s 20", 1, "the folder that this was started in no longer exists"),
         ("formats", 0, ""),
     ],
 )
-def test_a_working_directory_that_is_gone(tmp_path: Path, words: str, code: int, said: str) -> None:
+def test_deleted_working_directory(tmp_path: Path, words: str, code: int, said: str) -> None:
     plant(tmp_path, *PHOTOS)
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -183,7 +183,7 @@ def test_a_working_directory_that_is_gone(tmp_path: Path, words: str, code: int,
     assert said.format(tmp_path) in run.stderr
 
 
-def test_workers_are_fewer_where_there_cannot_be_so_many(tmp_path: Path) -> None:
+def test_fewer_workers_where_processes_are_limited(tmp_path: Path) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(40)))
 
     run = imgbatch(*WORDS, "--jobs", "40", cwd=tmp_path, before=limited("-n", "60"))

@@ -1,4 +1,4 @@
-"""A sample of what `scripts/tool torture --faults` does: calls that fail, one in a run."""
+"""A sample of what `scripts/tool torture --faults` does: one failing call per run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def strace() -> None:
 
 @pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize(("scene", "shape"), SAMPLE, ids=["-".join(key) for key in SAMPLE])
-def test_whatever_call_fails_nothing_is_lost_or_half_and_a_rerun_makes_it_whole(
+def test_whatever_call_fails_no_file_is_lost_or_partial_and_a_rerun_completes(
     tmp_path: Path, forks: Forks, scene: str, shape: Shape
 ) -> None:
     count = SAMPLE[scene, shape]
@@ -66,7 +66,7 @@ def test_whatever_call_fails_nothing_is_lost_or_half_and_a_rerun_makes_it_whole(
     } == {}
     struck = [trial for trial in trials if trial.verdict.strikes]
     assert len(trials) == count
-    # Of several workers the one that is traced may have less to do each time.
+    # With several workers, the traced one may have less to do each time.
     assert shape == "pool" or len(struck) == count
 
 
@@ -152,7 +152,7 @@ HIT: Final = Call("write", 1, "", ("out/sub/NAMELESS",), -1, "EINTR")
 
 
 @pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: str(deed.__name__))
-def test_what_a_run_should_not_have_done_is_seen(stage: Stage, deed: Any) -> None:
+def test_misdeeds_of_a_run_are_noticed(stage: Stage, deed: Any) -> None:
     stage.set_up()
     ended = stage.play()
     honest, found = Verdict(), Verdict()
@@ -168,7 +168,7 @@ def test_what_a_run_should_not_have_done_is_seen(stage: Stage, deed: Any) -> Non
 @pytest.mark.parametrize(
     "deed", [another_output, a_changed_original, a_changed_stranger, a_temporary_file]
 )
-def test_what_a_rerun_should_have_mended_is_seen(stage: Stage, deed: Any) -> None:
+def test_omissions_of_a_rerun_are_noticed(stage: Stage, deed: Any) -> None:
     stage.set_up()
     ended = stage.play()
     deed(stage)
@@ -179,7 +179,7 @@ def test_what_a_rerun_should_have_mended_is_seen(stage: Stage, deed: Any) -> Non
     assert found.wrong() != []
 
 
-def test_what_a_rerun_makes_again_is_seen(stage: Stage) -> None:
+def test_needless_work_of_a_rerun_is_noticed(stage: Stage) -> None:
     stage.set_up()
     ended = stage.play()
     made = stage.place / "out/sub/a.jpg"
@@ -210,7 +210,7 @@ write(7<pipe:[12]>, ""..., 4) = 4
 """
 
 
-def test_calls_are_read_with_their_paths_and_without_what_is_random(tmp_path: Path) -> None:
+def test_calls_are_parsed_with_their_paths_and_without_random_parts(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(STRACE.replace("PLACE", str(tmp_path)))
 
@@ -236,19 +236,19 @@ KINDS_OF_CALLS: Final = ("openat", "write", "fsync", "chmod", "chown", "link", "
 
 
 @pytest.mark.usefixtures("strace")
-def test_every_call_that_publishes_is_found(tmp_path: Path, forks: Forks) -> None:
+def test_every_publishing_call_is_found(tmp_path: Path, forks: Forks) -> None:
     stage = Stage(tmp_path, forks, SCENES["place"], "serial")
 
     made = recorded(stage, "job")
 
-    # Their names differ from processor to processor: renameat, fchmodat.
+    # Their names differ between architectures: renameat, fchmodat.
     names = " ".join(call.name for call in made)
     assert [kind for kind in KINDS_OF_CALLS if kind not in names] == []
     assert "(photos/TEMPORARY, photos/a.jpg)" in " ".join(map(str, made))
     found = list(possible(stage, "job", made))
     assert len(set(found)) == len(found) > 5 * len(made)
     assert [Fault.parsed(str(fault)) for fault in found] == found
-    # A few of them are already of every kind there is.
+    # A few of them already cover every kind.
     few = spread(found, 2 * len(made), random.Random(SEED))
     assert {fault.name for fault in few} == {call.name for call in made}
     assert {fault.error for fault in few} == {fault.error for fault in found}

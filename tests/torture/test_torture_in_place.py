@@ -22,7 +22,7 @@ FILES: Final = 40
 
 @pytest.fixture(scope="module")
 def after(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """What becomes of each file, by an ordinary run."""
+    """What each file becomes in an ordinary run."""
     arena = Arena(tmp_path_factory.mktemp("ordinary"))
     plant_innocents(arena.photos, FILES, ".jpg", 240)
     return undisturbed(arena, *WHAT, "-o", "out")
@@ -36,7 +36,7 @@ def prepared(arena: Arena, after: Tree, how: tuple[str, ...], files: int = FILES
 
 
 @pytest.mark.parametrize("how", [KEPT, LOST], ids=["backup", "no-backup"])
-def test_at_every_moment_there_is_a_whole_original_or_a_whole_result(
+def test_whole_original_or_whole_result_exists_at_every_moment(
     tmp_path: Path, after: Tree, how: tuple[str, ...]
 ) -> None:
     originals = prepared(Arena(tmp_path), after, how)
@@ -80,7 +80,7 @@ def test_nothing_is_compressed_twice(tmp_path: Path, after: Tree) -> None:
     assert visible(arena.photos)["new.jpg"] == originals.after["a/0000.jpg"]
 
 
-def test_a_worker_that_dies_harms_no_original(tmp_path: Path) -> None:
+def test_dying_worker_harms_no_original(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     guilty = plant_deed(arena.photos, Deed.KILL_ITSELF)
     names = plant_innocents(arena.photos, 5)
@@ -122,9 +122,7 @@ def test_broken_originals_are_left_alone_and_others_keep_mode_and_owner(
     assert (now.st_mode, now.st_uid, now.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
 
-def test_a_backup_that_holds_something_else_is_never_overwritten(
-    tmp_path: Path, after: Tree
-) -> None:
+def test_backup_with_other_content_is_never_overwritten(tmp_path: Path, after: Tree) -> None:
     originals = prepared(Arena(tmp_path), after, KEPT, 3)
     planted(tmp_path, b"precious", "backup/a/0000.jpg")
 
@@ -147,7 +145,7 @@ def test_a_backup_that_holds_something_else_is_never_overwritten(
         "resize photos --backup backup",
     ],
 )
-def test_what_makes_no_sense_in_place_is_refused(tmp_path: Path, words: str) -> None:
+def test_invalid_options_in_place_are_refused(tmp_path: Path, words: str) -> None:
     arena = Arena(tmp_path)
     plant_innocents(arena.photos, 3, ".jpg")
     before = seals(arena.photos)

@@ -1,4 +1,4 @@
-"""Signals at moments when nobody expects them, to commands that cannot say so."""
+"""Signals at unexpected moments, to commands that cannot report them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WORDS: Final = ("resize", "photos", "-o", "out", "-s", "30", "--jobs", "2")
 def begun(
     *words: str, cwd: Path, temporary: Path | None = None, **streams: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a command in a session of its own; nothing of it is left when this is over."""
+    """Start a command in its own session; nothing of it is left on exit."""
     env = {**os.environ, "TMPDIR": str(temporary)} if temporary else None
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     with subprocess.Popen(words, cwd=cwd, env=env, start_new_session=True, **streams) as process:
@@ -55,7 +55,7 @@ def send(process: subprocess.Popen[bytes], number: int) -> None:
 
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("command", [COMMAND, INSTALLED], ids=["module", "installed"])
-def test_a_signal_at_any_moment_ends_the_command_without_a_word(
+def test_signal_at_any_moment_ends_the_command_silently(
     tmp_path: Path, command: tuple[str, ...], number: signal.Signals
 ) -> None:
     plant(tmp_path, *(f"photos/{one:02}.jpg" for one in range(60)))
@@ -65,7 +65,7 @@ def test_a_signal_at_any_moment_ends_the_command_without_a_word(
 
     for _ in range(12):
         with begun(*command, *WORDS, "--force", cwd=tmp_path, temporary=temporary) as process:
-            # Before that, the interpreter itself has not got as far as to our first line.
+            # Before that, the interpreter itself has not yet reached our first line.
             wait_until(lambda: has(process, "SigCgt:", signal.SIGTERM), process)
             time.sleep(chance.uniform(0, 0.5))
             with suppress(ProcessLookupError):
@@ -83,9 +83,7 @@ def test_a_signal_at_any_moment_ends_the_command_without_a_word(
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_a_run_that_was_interrupted_leaves_no_folder_for_temporary_files(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_interrupted_run_leaves_no_temporary_folder(tmp_path: Path, number: signal.Signals) -> None:
     plant(tmp_path, *(f"photos/{one:03}.jpg" for one in range(300)))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -101,9 +99,7 @@ def test_a_run_that_was_interrupted_leaves_no_folder_for_temporary_files(
 
 
 @pytest.mark.parametrize("number", ENDING)
-def test_a_signal_that_was_ignored_at_the_start_stays_ignored(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_signal_ignored_at_the_start_stays_ignored(tmp_path: Path, number: signal.Signals) -> None:
     plant(tmp_path, *(f"photos/{one:03}.jpg" for one in range(40)))
     ignoring = ("sh", "-c", f'trap "" {number.name[3:]}; exec "$@"', "sh")
 

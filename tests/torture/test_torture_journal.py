@@ -1,4 +1,4 @@
-"""What a rerun does: only what is left, whatever became of sources, outputs and the journal."""
+"""A rerun does only what is left, whatever happened to sources, outputs and the journal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHER: Final = saved(scene(55, 35)[::-1], "JPEG")
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Arena:
-    """Sources, and outputs of a first run."""
+    """Sources, and the outputs of a first run."""
     arena = Arena(tmp_path_factory.mktemp("made"))
     plant_innocents(arena.photos, FILES, ".jpg")
     assert arena.run(*WORDS).code == 0
@@ -45,7 +45,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Arena:
 
 @pytest.fixture
 def made(pristine: Arena) -> Arena:
-    """The same place again (the journal knows it by its name), as it was after that run."""
+    """The same place (the journal knows it by path), restored to its state after that run."""
     for folder in (pristine.photos, pristine.out):
         shutil.rmtree(folder)
         shutil.copytree(pristine.place / "kept" / folder.name, folder)
@@ -53,7 +53,7 @@ def made(pristine: Arena) -> Arena:
 
 
 def remade(arena: Arena, *words: str) -> tuple[Ended, set[str]]:
-    """Run again; which files were rewritten (or written for the first time)."""
+    """Run again; return the files that were rewritten (or written for the first time)."""
     before = seals(arena.out)
     ended = arena.run(*WORDS, *words)
     assert ended.code == 0, ended.said
@@ -78,7 +78,7 @@ def test_nothing_is_made_twice(made: Arena) -> None:
     assert (ended.summary["done"], ended.summary["skipped"]) == (0, FILES)
 
 
-def test_all_that_changed_is_made_again_and_nothing_else(made: Arena, tmp_path: Path) -> None:
+def test_exactly_what_changed_is_remade(made: Arena, tmp_path: Path) -> None:
     fresh = Arena(tmp_path)
     changed, newer, missing, emptied, removed, *_ = sorted(visible(made.photos))
     planted(made.photos, OTHER, changed)
@@ -104,7 +104,7 @@ def test_all_that_changed_is_made_again_and_nothing_else(made: Arena, tmp_path: 
 
 
 @pytest.mark.parametrize("words", [("-q", "31"), ("--filter", "invert")])
-def test_other_options_make_everything_again(made: Arena, words: tuple[str, ...]) -> None:
+def test_other_options_remake_everything(made: Arena, words: tuple[str, ...]) -> None:
     before = visible(made.out)
 
     ended, rewritten = remade(made, *words)
@@ -115,7 +115,7 @@ def test_other_options_make_everything_again(made: Arena, words: tuple[str, ...]
     assert all(now[name] != before[name] for name in before)
 
 
-def test_of_two_outputs_the_missing_one_comes_back(made: Arena) -> None:
+def test_missing_one_of_two_outputs_is_remade(made: Arena) -> None:
     words = (*WORDS, "-s", "small=x10", "-o", "two")
     assert made.run(*words).code == 0
     two = made.place / "two"
@@ -129,7 +129,7 @@ def test_of_two_outputs_the_missing_one_comes_back(made: Arena) -> None:
     assert visible(two) == before
 
 
-def test_an_altered_output_is_refused_unless_told_otherwise(made: Arena) -> None:
+def test_changed_output_is_refused_by_default(made: Arena) -> None:
     before = visible(made.out)
     with open(made.out / FIRST, "ab") as file:
         file.write(b"precious")
@@ -152,7 +152,7 @@ def test_an_altered_output_is_refused_unless_told_otherwise(made: Arena) -> None
     assert visible(made.out) == before
 
 
-def test_a_foreign_file_is_refused_beside_what_is_ours(made: Arena) -> None:
+def test_foreign_file_among_own_ones_is_refused(made: Arena) -> None:
     planted(made.photos, OTHER, "new.jpg")
     planted(made.out, b"precious", "new.jpg")
     before = seals(made.out)
@@ -163,7 +163,7 @@ def test_a_foreign_file_is_refused_beside_what_is_ours(made: Arena) -> None:
     assert seals(made.out) == before
 
 
-def test_force_makes_all_again(made: Arena) -> None:
+def test_force_remakes_everything(made: Arena) -> None:
     before = visible(made.out)
 
     ended, rewritten = remade(made, "--force")
@@ -174,7 +174,7 @@ def test_force_makes_all_again(made: Arena) -> None:
     assert remade(made)[1] == set()
 
 
-def test_a_failed_file_is_tried_again(made: Arena) -> None:
+def test_failed_file_is_tried_again(made: Arena) -> None:
     planted(made.photos, OTHER[:-200], "new.jpg")
     assert made.run(*WORDS).code == 1
     assert made.run(*WORDS).statuses() == {**all_but(made), "new.jpg": "failed"}
@@ -183,7 +183,7 @@ def test_a_failed_file_is_tried_again(made: Arena) -> None:
     assert remade(made)[1] == {"new.jpg"}
 
 
-def test_a_source_that_changes_under_the_run_is_made_again_by_the_next(tmp_path: Path) -> None:
+def test_source_changed_during_the_run_is_remade_by_the_next(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     words = ("filter", "photos", "--filter", "fault", "-o", "out", "--jobs", "1")
     plant_deed(arena.photos, Deed.WAIT, 100)
@@ -211,7 +211,7 @@ def randomised(journal: Path) -> None:
 
 
 def damaged_inside(journal: Path) -> None:
-    """With a right header, so that it can be opened."""
+    """With a valid header, so that it can be opened."""
     data = bytearray(journal.read_bytes())
     data[200:] = random.Random(2).randbytes(len(data) - 200)
     journal.write_bytes(data)
@@ -232,7 +232,7 @@ def folder(journal: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [randomised, damaged_inside, foreign, folder])
-def test_a_spoilt_journal_is_set_aside_with_a_warning(
+def test_corrupt_journal_is_set_aside_with_a_warning(
     made: Arena, spoil: Callable[[Path], None]
 ) -> None:
     journal = made.out / JOURNAL / "journal.sqlite"
@@ -243,7 +243,7 @@ def test_a_spoilt_journal_is_set_aside_with_a_warning(
 
     ended, rewritten = remade(made, "--on-conflict", "overwrite")
 
-    # Nothing was known of what was there, so it was as if somebody else had made it.
+    # Existing outputs were unknown, so they counted as foreign.
     assert "journal" in ended.said
     assert "set aside" in ended.said
     assert rewritten == set(before)
@@ -254,7 +254,7 @@ def test_a_spoilt_journal_is_set_aside_with_a_warning(
     assert "journal" not in again.said
 
 
-def test_a_run_that_is_refused_for_want_of_a_journal_says_so(made: Arena) -> None:
+def test_refusal_after_losing_the_journal_says_so(made: Arena) -> None:
     randomised(made.out / JOURNAL / "journal.sqlite")
     before = seals(made.out)
 

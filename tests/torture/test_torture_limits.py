@@ -1,4 +1,4 @@
-"""Limits of memory, pixels and patience; and that nothing depends on how many work."""
+"""Limits on memory, pixels and time; and that nothing depends on the number of workers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SMALL: Final = ("resize", "photos", "-s", "30", "-o", "out")
 
 
 def plain(width: int, height: int) -> bytes:
-    """A large picture in a small file, that no decoder can shrink on load."""
+    """A large picture in a small file that no decoder can shrink on load."""
     return saved(Image.new("RGB", (width, height), (90, 120, 30)), "PNG", compress_level=1)
 
 
 # Memory
 
 
-def test_a_picture_that_needs_more_than_there_is_fails_alone(tmp_path: Path) -> None:
+def test_picture_that_exceeds_the_memory_fails_alone(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 6)
     planted(arena.photos, plain(6000, 4000), "huge.png")
@@ -38,14 +38,14 @@ def test_a_picture_that_needs_more_than_there_is_fails_alone(tmp_path: Path) -> 
     assert ended.summary.get("not_done", 0) == 0
 
 
-def test_pictures_that_need_a_worker_to_itself_run_later(tmp_path: Path) -> None:
+def test_pictures_that_need_a_worker_to_themselves_run_later(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 6)
     names += ["large-1.png", "large-2.png", "large-3.png"]
     for name in names[-3:]:
         planted(arena.photos, plain(4000, 2500), name)
 
-    # 10 megapixels need more than a fourth of this, and less than all.
+    # 10 megapixels need more than a quarter of this, and less than all.
     ended = arena.run(*SMALL, "--jobs", "4", "--memory", "300MB")
 
     assert ended.code == 0, ended.said
@@ -83,7 +83,7 @@ def test_more_pixels_than_allowed_are_not_decoded(
         ("--max-pixels -1", "max-pixels"),
     ],
 )
-def test_limits_that_make_no_sense_are_refused(tmp_path: Path, words: str, said: str) -> None:
+def test_invalid_limits_are_refused(tmp_path: Path, words: str, said: str) -> None:
     arena = Arena(tmp_path)
     plant_innocents(arena.photos, 1)
 
@@ -97,7 +97,7 @@ def test_limits_that_make_no_sense_are_refused(tmp_path: Path, words: str, said:
 # Truncated
 
 
-def test_a_truncated_picture_is_kept_only_if_told_to(tmp_path: Path) -> None:
+def test_truncated_picture_is_kept_only_on_request(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 3, ".jpg")
     whole = saved(scene(300, 200), "JPEG", quality=90)
@@ -120,7 +120,7 @@ def test_a_truncated_picture_is_kept_only_if_told_to(tmp_path: Path) -> None:
     assert made.shape == (20, 30, 3)
 
 
-# Patience
+# Time
 
 
 def test_slow_files_within_the_timeout_are_done(tmp_path: Path) -> None:
@@ -136,10 +136,10 @@ def test_slow_files_within_the_timeout_are_done(tmp_path: Path) -> None:
     assert ended.statuses() == dict.fromkeys(names, "done")
 
 
-# How many work
+# Number of workers
 
 
-def test_one_two_or_sixteen_processes_make_the_same(tmp_path: Path) -> None:
+def test_one_two_or_sixteen_processes_give_the_same(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_innocents(arena.photos, 30)
     plant_innocents(arena.photos / "jpeg", 20, ".jpg", 200)
@@ -173,8 +173,8 @@ def comparable(rows: dict[str, Any], summary: dict[str, Any]) -> Any:
     )
 
 
-def test_deadly_files_do_not_change_what_becomes_of_others(tmp_path: Path) -> None:
-    # Jobs that were given to another worker end where they would have ended.
+def test_deadly_files_do_not_affect_others(tmp_path: Path) -> None:
+    # Jobs reassigned to another worker must end as they would have.
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 20)
     plant_deed(arena.photos, Deed.CRASH)

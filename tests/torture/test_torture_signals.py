@@ -1,4 +1,4 @@
-"""Signals to the command itself, kind ones and SIGKILL, and two commands at once."""
+"""Signals to the command itself, including SIGKILL, and two commands at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SLOW_FILES: Final = 24
 
 
 def slow_arena(place: Path) -> Arena:
-    """Files that take a while each, without work for a processor."""
+    """Files that take a while each without using the processor."""
     arena = Arena(place)
     for height in range(8, 8 + SLOW_FILES):
         plant_deed(arena.photos, Deed.REST, height)
@@ -64,7 +64,7 @@ def once_to_all(process: Popen[bytes], number: signal.Signals) -> None:
 def twice_to_all(process: Popen[bytes], number: signal.Signals) -> None:
     os.killpg(process.pid, number)
     os.killpg(process.pid, number)
-    # Two of a kind may have become one.
+    # Two of a kind may have been merged into one.
     while process.poll() is None:
         os.killpg(process.pid, number)
         with_patience(process)
@@ -83,7 +83,7 @@ def with_patience(process: Popen[bytes]) -> None:
         (signal.SIGTERM, once_to_one),
     ],
 )
-def test_an_interrupted_run_tells_the_truth_and_is_finished_by_the_next(
+def test_interrupted_run_reports_correctly_and_is_finished_by_the_next(
     slow: Arena,
     whole: Tree,
     number: signal.Signals,
@@ -111,8 +111,8 @@ def test_an_interrupted_run_tells_the_truth_and_is_finished_by_the_next(
     assert rest.wrong() == []
 
 
-def test_a_signal_before_anything_is_begun_ends_the_run_as_well(slow: Arena, whole: Tree) -> None:
-    # It comes while modules are loaded, the plan is made, or workers start.
+def test_signal_before_any_work_ends_the_run_as_well(slow: Arena, whole: Tree) -> None:
+    # It arrives while modules are loaded, the plan is made, or workers start.
     for seconds in (0.05, 0.2, 0.4):
         with slow.begun(*FAULTY) as process:
             alive_after(process.pid, seconds)
@@ -129,7 +129,7 @@ def test_a_signal_before_anything_is_begun_ends_the_run_as_well(slow: Arena, who
 # SIGKILL of the command
 
 
-def test_a_killed_command_leaves_whole_files_and_the_next_does_the_rest(tmp_path: Path) -> None:
+def test_killed_command_leaves_whole_files_and_the_next_does_the_rest(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_mixed(arena, 40)
     whole = undisturbed(arena, *MIXED)
@@ -144,7 +144,7 @@ def test_a_killed_command_leaves_whole_files_and_the_next_does_the_rest(tmp_path
     assert verdict.strikes > 0
 
 
-def test_after_a_kill_other_options_make_everything_anew(tmp_path: Path) -> None:
+def test_other_options_after_a_kill_remake_everything(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_innocents(arena.photos, 20, ".jpg", 200)
     whole = undisturbed(arena, *MIXED, "-q", "50")
@@ -164,8 +164,8 @@ def test_after_a_kill_other_options_make_everything_anew(tmp_path: Path) -> None
     assert leftovers(arena.out) == []
 
 
-def test_a_run_right_behind_a_killed_one_waits_for_nobody(slow: Arena, whole: Tree) -> None:
-    # The killed one's workers are still there, and may even finish their files.
+def test_run_right_after_a_killed_one_does_not_wait(slow: Arena, whole: Tree) -> None:
+    # Workers of the killed one are still there, and may even finish their files.
     with slow.begun(*FAULTY) as process:
         assert slow.wait_for_outputs(process, 3)
         process.kill()
@@ -200,7 +200,7 @@ def test_no_worker_outlives_the_command_even_if_it_hangs_in_c(tmp_path: Path) ->
 # Two at once
 
 
-def test_a_second_run_on_the_same_folder_is_refused_at_once(tmp_path: Path) -> None:
+def test_second_run_on_the_same_folder_is_refused_at_once(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     plant_deed(arena.photos, Deed.WAIT)
     plant_innocents(arena.photos, 5)

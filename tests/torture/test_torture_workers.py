@@ -1,4 +1,4 @@
-"""Workers that die, hang and misbehave: every file has its outcome, and the guilty are named."""
+"""Workers that die, hang and misbehave: every file has its outcome, and culprits are named."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LUCKY: Final = (Deed.DIE_ONCE, Deed.KILL_IDLE_NEIGHBOURS)
 
 
 def all_right(arena: Arena, names: list[str]) -> None:
-    """These, and nothing else, are there with the sources' own pixels."""
+    """Check that exactly these exist, with the sources' own pixels."""
     made, sources = visible(arena.out), visible(arena.photos)
     assert sorted(made) == sorted(names)
     assert [name for name in names if not same_pixels(made[name], sources[name])] == []
@@ -57,7 +57,7 @@ def all_right(arena: Arena, names: list[str]) -> None:
 
 
 class Trouble:
-    """A run with everything that can go wrong in a worker, among the innocent."""
+    """A run with everything that can go wrong in a worker, among innocent files."""
 
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
@@ -69,7 +69,7 @@ class Trouble:
 
 @pytest.fixture(scope="module", autouse=True)
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trouble, Popen[bytes]]]:
-    """It mostly waits, so it goes on while other tests run, and is looked at last."""
+    """It mostly waits, so it runs while other tests do, and is checked last."""
     trouble = Trouble(Arena(tmp_path_factory.mktemp("trouble")))
     with trouble.arena.begun(*FAULTY, "--jobs", "2", "--timeout", "4") as process:
         yield trouble, process
@@ -83,7 +83,7 @@ def trouble(begun: tuple[Trouble, Popen[bytes]]) -> Trouble:
     return trouble
 
 
-def test_workers_that_are_stopped_from_outside_hold_nobody_up(tmp_path: Path) -> None:
+def test_stopped_workers_hold_nothing_up(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 28)]
 
@@ -95,7 +95,7 @@ def test_workers_that_are_stopped_from_outside_hold_nobody_up(tmp_path: Path) ->
         ended = arena.end(process)
 
     assert ended.problems() == []
-    # Those that the stopped ones held may be given up: nobody can tell why they take so long.
+    # Files that the stopped workers held may be given up: their delay cannot be explained.
     given_up = [name for name, status in ended.statuses().items() if status != "done"]
     assert {ended.error(f"photos/{name}")[1] for name in given_up} <= {"timeout"}
     assert len(given_up) <= len(stopped) == 2
@@ -103,7 +103,7 @@ def test_workers_that_are_stopped_from_outside_hold_nobody_up(tmp_path: Path) ->
     all_right(arena, [name for name in names if name not in given_up])
 
 
-def test_a_result_that_cannot_be_told_leaves_nothing_that_is_not_told(tmp_path: Path) -> None:
+def test_result_that_cannot_be_pickled_leaves_nothing_unreported(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 5)
     guilty = plant_deed(arena.photos, Deed.NOTE_WHAT_CANNOT_BE_PICKLED)
@@ -123,7 +123,7 @@ def test_a_result_that_cannot_be_told_leaves_nothing_that_is_not_told(tmp_path: 
     ("how", "jobs"),
     [("missing", "2"), ("raising", "1"), ("ending", "2")],
 )
-def test_workers_that_cannot_be_set_up_fail_every_file_with_the_reason(
+def test_workers_that_cannot_start_fail_every_file_with_the_reason(
     tmp_path: Path, how: str, jobs: str
 ) -> None:
     arena = Arena(tmp_path, {deeds.BROKEN: how})
@@ -143,7 +143,7 @@ def test_workers_that_cannot_be_set_up_fail_every_file_with_the_reason(
     assert leftovers(arena.out) == []
 
 
-def test_workers_start_without_the_server_where_that_does_not(tmp_path: Path) -> None:
+def test_workers_start_without_the_server_if_it_fails(tmp_path: Path) -> None:
     arena = Arena(tmp_path, {deeds.BROKEN: "closed"})
     names = plant_innocents(arena.photos, 12)
 
@@ -156,7 +156,7 @@ def test_workers_start_without_the_server_where_that_does_not(tmp_path: Path) ->
 # Kills from outside
 
 
-def test_a_run_survives_that_its_workers_are_killed_again_and_again(tmp_path: Path) -> None:
+def test_run_survives_repeated_killing_of_its_workers(tmp_path: Path) -> None:
     arena = Arena(tmp_path)
     names = plant_innocents(arena.photos, 45)
     names += [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 40)]
@@ -173,7 +173,7 @@ def test_a_run_survives_that_its_workers_are_killed_again_and_again(tmp_path: Pa
 
 
 @pytest.mark.parametrize("deed", GUILTY, ids=lambda deed: deed.name.lower())
-def test_the_guilty_is_named_with_the_cause(trouble: Trouble, deed: Deed) -> None:
+def test_culprit_is_named_with_the_cause(trouble: Trouble, deed: Deed) -> None:
     stage, kind, words = GUILTY[deed]
 
     found = trouble.ended.error(f"photos/{trouble.guilty[deed]}")
@@ -182,7 +182,7 @@ def test_the_guilty_is_named_with_the_cause(trouble: Trouble, deed: Deed) -> Non
     assert words in found[2]
 
 
-def test_the_innocent_among_the_guilty_are_all_done(trouble: Trouble) -> None:
+def test_innocent_files_among_culprits_are_all_done(trouble: Trouble) -> None:
     expected = dict.fromkeys(trouble.innocent, "done")
     expected |= dict.fromkeys(trouble.guilty.values(), "failed")
 
@@ -190,7 +190,7 @@ def test_the_innocent_among_the_guilty_are_all_done(trouble: Trouble) -> None:
     all_right(trouble.arena, trouble.innocent)
 
 
-def test_the_end_of_such_a_run_is_told_truly(trouble: Trouble) -> None:
+def test_end_of_such_a_run_is_reported_correctly(trouble: Trouble) -> None:
     ended = trouble.ended
 
     assert ended.code == ended.summary["exit_code"] == 1

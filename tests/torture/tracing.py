@@ -1,7 +1,7 @@
 """The calls of one thread, recorded or failed by strace.
 
-strace counts the calls of each thread by itself, so exactly one thread is traced: the n-th call of
-it is then one call of the whole run.
+strace counts the calls of each thread separately, so exactly one thread is traced: its n-th call is
+then one call of the whole run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMES: Final = (
     *("chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat"),
     *("setxattr", "lsetxattr", "fsetxattr"),
 )
-"""What may change files; names that this kind of processor does not have are left out."""
+"""Calls that may change files; names unknown on this architecture are omitted."""
 
 OPENING: Final = frozenset({"open", "openat", "creat"})
 WRITING: Final = frozenset({"write", "pwrite64"})
@@ -46,7 +46,7 @@ _PATH: Final = re.compile(r'(AT_FDCWD|\d+)<([^>]*)>|"([^"]*)"')
 _TO_WRITE: Final = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
 _LOCK: Final = re.compile(r"F_(?:OFD_)?SETLKW?\b")
 _NUMBERS: Final = re.compile(r", (\d+)")
-# What differs from run to run: the word of a run, a process, a random name, an inode.
+# What differs from run to run: the tag of a run, a process id, a random name, an inode.
 _NAMES: Final = (
     (re.compile(r"\.imgbatch-[0-9a-f]+-[0-9a-f]+\.tmp"), "TEMPORARY"),
     (re.compile(r"\.imgbatch/[0-9a-f]+-\d+\.log"), ".imgbatch/LOG"),
@@ -56,16 +56,16 @@ _NAMES: Final = (
 
 
 class TracingError(Exception):
-    """strace cannot do what it is asked to."""
+    """strace cannot do what is asked."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call as strace tells of it.
+    """A call as strace reports it.
 
-    `nth` counts those of the same name in its thread from 1 on, `paths` are those below the arena,
-    without what differs from run to run. `result` is None if it never came back, `error` the name
-    of what went wrong. One that writes wanted to write from the byte `start` of its file to `end`.
+    `nth` counts those of the same name in its thread from 1, `paths` are those below the arena,
+    without what differs from run to run. `result` is None if it never returned, `error` is the name
+    of the error. A writing call wanted to write from byte `start` of its file to `end`.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Call:
 
     @property
     def matters(self) -> bool:
-        """Whether it changes files that the arena has, or opens what tells of them."""
+        """Whether it changes files that the arena has, or opens ones that affect them."""
         if not self.paths:
             return False
         if self.name in OPENING:
@@ -92,17 +92,15 @@ class Call:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether it uses a pipe."""
         return "<pipe:" in self.arguments
 
     @property
     def is_nameless(self) -> bool:
-        """Whether it opens a file without a name."""
         return "O_TMPFILE" in self.arguments
 
 
 def calls(log: Path, place: Path) -> list[Call]:
-    """What a log of strace tells, with paths as they are seen from `place`."""
+    """The calls in a log of strace, with paths relative to `place`."""
     found: list[Call] = []
     counts: dict[str, int] = {}
     ends: dict[str, int] = {}
@@ -141,7 +139,7 @@ def _paths(arguments: str, place: Path) -> Iterator[str]:
 
 
 class Tracer:
-    """strace at work on one thread."""
+    """strace running on one thread."""
 
     def __init__(self, thread: int, log: Path, *inject: str) -> None:
         words = [programs.path_of("strace"), "-p", str(thread), "-o", str(log), "-y", "-s", "0"]
@@ -157,7 +155,7 @@ class Tracer:
             raise TracingError(said.strip() or "strace says nothing")
 
     def close(self) -> None:
-        """Let go of the thread, if there still is one."""
+        """Detach from the thread, if it still exists."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
         self._process.terminate()
@@ -188,7 +186,7 @@ def trouble() -> str | None:
 
 
 def await_held(folder: Path) -> tuple[int, int]:
-    """The process and the thread that are held there, as soon as they are."""
+    """Wait for a held thread; return its process and thread."""
     end = time.monotonic() + _ATTACH_SECONDS
     while (found := holding.held(folder)) is None:
         if time.monotonic() > end:

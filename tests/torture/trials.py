@@ -1,8 +1,8 @@
 """Every call that changes files, failed in every way, one in a run.
 
-First a run is recorded: which calls one of its threads makes, in which order. Then the command
-runs once more for each of them and each fault, and strace fails just that call; or the process
-is killed as it makes it. What has to be so afterwards is in `judging`.
+First a run is recorded: which calls one of its threads makes, in which order. Then the command runs
+once more for each of them and each fault, and strace fails just that call, or the process is killed
+as it makes it. What must hold afterwards is in `judging`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ATTEMPTS: Final = 3
 
 @dataclass
 class Trial:
-    """What came of one fault. `astray` says what was hit instead of the call that was meant."""
+    """The outcome of one fault. `astray` says what was hit instead of the intended call."""
 
     fault: Fault
     call: Call
@@ -42,7 +42,7 @@ class Trial:
 
 
 def recorded(stage: Stage, role: Role) -> list[Call]:
-    """The calls of a thread that matter, in a run that nobody disturbs."""
+    """The relevant calls of a thread in an undisturbed run."""
     stage.set_up()
     ended, found = _traced(stage, role)
     assert ended.code == 0, ended.said
@@ -52,12 +52,12 @@ def recorded(stage: Stage, role: Role) -> list[Call]:
 
 
 def tried(stage: Stage, fault: Fault, made: list[Call]) -> Trial:
-    """Let a call fail, and judge what comes of it."""
+    """Let a call fail, and judge the outcome."""
     call = meant = _call(made, fault)
     for attempt in range(_ATTEMPTS):
         trial = Trial(fault, meant)
         if attempt:
-            # There may be other calls of that name before it, of no interest, than there were.
+            # There may be more irrelevant calls of that name before it than there were.
             calls = recorded(stage, fault.role)
             if sum(one.name == fault.name for one in calls) < fault.index:
                 trial.astray = "this time there are fewer such calls: another worker was quicker"
@@ -89,7 +89,7 @@ def _call(made: list[Call], fault: Fault) -> Call:
 def _hit(
     found: list[Call], fault: Fault, call: Call, meant: Call
 ) -> tuple[Call | None, str | None]:
-    """The call that failed, and what is wrong with that."""
+    """The call that failed, and what is wrong about it."""
     if fault.error == SHORT:
         short = [one for one in found if one.error == "EFBIG"]
         return (call, None) if short else (None, "nothing was too large")
@@ -105,7 +105,7 @@ def _hit(
 def _traced(
     stage: Stage, role: Role, error: str | None = None, call: Call | None = None
 ) -> tuple[Ended, list[Call]]:
-    """Run the command with one of its threads traced; and with one call failed."""
+    """Run the command with one of its threads traced, and perhaps one call failed."""
     hold, log = stage.beside / "hold", stage.beside / "log"
     shutil.rmtree(hold, ignore_errors=True)
     hold.mkdir()
@@ -141,7 +141,7 @@ def _traced(
 
 
 def _wait_for_its_jobs(thread: Path, log: Path, place: Path) -> None:
-    """Let a worker have some jobs before the others come and take them."""
+    """Let a worker have some jobs before the others take them."""
     end = time.monotonic() + _RELEASE_SECONDS
     while thread.exists() and time.monotonic() < end:
         found = calls(log, place) if log.exists() else []
@@ -151,7 +151,7 @@ def _wait_for_its_jobs(thread: Path, log: Path, place: Path) -> None:
 
 
 def _end_of_jobs(found: list[Call]) -> int:
-    """How many calls a worker makes for its first jobs, whose results go into a pipe."""
+    """Number of calls that a worker makes for its first jobs, whose results go into a pipe."""
     ends = [at for at, call in enumerate(found) if call.name == "write" and call.is_pipe]
     return ends[_JOBS_OF_A_WORKER - 1] if len(ends) >= _JOBS_OF_A_WORKER else len(found)
 

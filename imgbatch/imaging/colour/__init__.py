@@ -1,4 +1,4 @@
-"""Colour: profiles, and getting from one mode to another without changing what is seen."""
+"""Colour: profiles, and conversion between modes without changing the appearance."""
 
 from imgbatch.imaging.colour.conversion import (
     GREY_MODES,

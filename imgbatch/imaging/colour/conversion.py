@@ -1,17 +1,17 @@
-"""Colour: profiles, and getting from one mode to another without changing what is seen.
+"""Colour: profiles, and conversion between modes without changing the appearance.
 
 Transforms are LittleCMS's, relative colorimetric with black-point compensation unless another
-intent is asked for. Colours of 16 bits a channel go through the LittleCMS of imagecodecs (the
-extra `deep`), since Pillow's has no mode for them. A picture without a profile is taken as sRGB
-(grey: with the sRGB curve), as browsers do.
+intent is requested. Colours with 16 bits per channel go through the LittleCMS of imagecodecs (the
+extra `deep`), since Pillow's has no mode for them. A picture without a profile counts as sRGB
+(grey: with the sRGB curve), as in browsers.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
 from PIL import Image, ImageColor
 
 from imgbatch.errors import PictureError, UsageError, raise_if_short_of_memory
@@ -41,7 +41,7 @@ _INTENTS: Final[dict[Intent, int]] = {
     "saturation": 2,
     "absolute": 3,
 }
-# lcms2.h: without the second, 16 bits go through a table of 33 colours a side.
+# lcms2.h: without the second, 16 bits go through a table of 33 colours per side.
 _BLACK_POINT_COMPENSATION: Final = 0x2000
 _NO_OPTIMIZATION: Final = 0x0100
 
@@ -52,7 +52,7 @@ def parse_colour(word: str) -> Colour:
     Raises UsageError for anything else.
     """
     if word.strip().lower() == "transparent":
-        # White where a format turns out to have no alpha.
+        # White if a format turns out to have no alpha.
         return (255, 255, 255, 0)
     try:
         red, green, blue, *alpha = ImageColor.getrgb(word)
@@ -71,7 +71,7 @@ def profile_space(icc: bytes) -> bytes | None:
 
 
 def profile_fits(icc: bytes, mode: str) -> bool:
-    """Whether a profile has all its parts, and speaks of this mode's space."""
+    """Whether a profile has all its parts, and is for this mode's colour space."""
     return profile_space(icc) == _SPACES.get(mode) and is_whole(icc)
 
 
@@ -86,13 +86,13 @@ def srgb_profile() -> bytes:
 
 
 def srgb_profile_for(mode: str) -> bytes:
-    """The profile that says what pixels of this mode without a profile mean; of CMYK, sRGB."""
+    """The profile that pixels of this mode have implicitly; for CMYK, sRGB."""
     return grey_srgb() if mode in GREY_MODES else srgb_profile()
 
 
 @lru_cache(maxsize=16)
 def is_srgb(icc: bytes) -> bool:
-    """Whether a profile is sRGB, or grey with its curve: by what it does, not by its name."""
+    """Whether a profile is sRGB, or grey with its curve: by its effect, not by its name."""
     space = profile_space(icc)
     mode = {b"RGB ": "RGB", b"GRAY": "L"}.get(space or b"")
     if mode is None:
@@ -113,7 +113,7 @@ def is_srgb(icc: bytes) -> bool:
 
 
 def to_srgb(picture: Picture, intent: Intent = "relative") -> Picture:
-    """The same colours in sRGB, of as many bits; grey stays grey; no profile is left to need.
+    """The same colours in sRGB, at the same depth; grey stays grey; no profile is needed any more.
 
     CMYK without a profile is converted by the simple formula, which every viewer uses.
     """
@@ -127,8 +127,8 @@ def to_srgb(picture: Picture, intent: Intent = "relative") -> Picture:
 def convert(picture: Picture, icc: bytes, intent: Intent = "relative") -> Picture:
     """The same colours in the space of the RGB, grey or CMYK profile `icc`, which is attached.
 
-    Black-point compensation goes with the relative intent alone. A picture whose own profile
-    cannot be used is taken as one without, with a warning. Raises PictureError if `icc` cannot be
+    Black-point compensation is only used with the relative intent. A picture whose own profile
+    cannot be used counts as one without, with a warning. Raises PictureError if `icc` cannot be
     used.
     """
     try:
@@ -141,7 +141,7 @@ def convert(picture: Picture, icc: bytes, intent: Intent = "relative") -> Pictur
 
 
 def in_colours(picture: Picture, intent: Intent = "relative") -> Picture:
-    """Grey as RGB of as many bits; a grey profile, which would not fit that, becomes sRGB."""
+    """Grey as RGB at the same depth; a grey profile, which would not fit, becomes sRGB."""
     if picture.mode not in GREY_MODES:
         return picture
     if picture.icc is not None and not is_srgb(picture.icc):
@@ -150,7 +150,7 @@ def in_colours(picture: Picture, intent: Intent = "relative") -> Picture:
 
 
 def as_rgb(picture: Picture) -> Picture:
-    """Grey as RGB of as many bits, each level three times. The profile stays."""
+    """Grey as RGB at the same depth, each level three times. The profile stays."""
     if picture.mode in ("L", "LA"):
         return picture.with_pixels(picture.image.convert("RGBA" if picture.has_alpha else "RGB"))
     import numpy as np
@@ -189,7 +189,7 @@ def _convert(picture: Picture, icc: bytes, intent: Intent) -> Picture:
 def _convert_16_bit(
     picture: Picture, source: bytes, icc: bytes, mode: str, intent: Intent
 ) -> Picture | None:
-    """I;16 and Deep; None if what is needed for it is not installed."""
+    """Convert I;16 and Deep; None if what that needs is not installed."""
     import numpy as np
 
     from imgbatch.imaging.deep import Deep
@@ -225,7 +225,7 @@ def _array(picture: Picture) -> NDArray[np.uint16]:
 
 @lru_cache(maxsize=4)
 def _grey_levels(source: bytes, target: bytes, intent: Intent) -> NDArray[np.uint16] | None:
-    """What each of 65536 levels of grey becomes; None if that is not only a matter of curves.
+    """The new value of each of 65536 levels of grey; None if curves alone do not determine it.
 
     LittleCMS is up to 30 levels of 255 off in the dark where one of the curves is a straight line.
     """
@@ -258,7 +258,7 @@ def to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def to_8_bits(picture: Picture, why: str) -> Picture:
-    """With 8 bits a channel, and a warning that says `why` if there were more."""
+    """With 8 bits per channel, and a warning that says `why` if there were more."""
     deep: Deep | None = picture.deep
     if deep is None and picture.mode != "I;16":
         return picture
@@ -270,7 +270,7 @@ def to_8_bits(picture: Picture, why: str) -> Picture:
 
 
 def to_tonal(picture: Picture) -> Picture:
-    """What tone operations work on: 8 bits a channel in L, LA, RGB or RGBA."""
+    """What tone operations work on: 8 bits per channel in L, LA, RGB or RGBA."""
     picture = to_8_bits(picture, "for an operation")
     return to_srgb(picture) if picture.mode == "CMYK" else picture
 
@@ -283,7 +283,7 @@ def fits_grey(colour: Colour) -> bool:
 def levels_of(colour: Colour, picture: Picture) -> tuple[int, ...]:
     """A colour in the picture's own profile, mode and depth, without alpha.
 
-    Grey pictures take greys alone (see `in_colours`).
+    Grey pictures only accept greys (see `in_colours`).
     """
     grey = picture.mode in GREY_MODES
     spot = _spot(colour[:1] if grey else colour[:3], deep=picture.mode.endswith(";16"))
@@ -293,7 +293,7 @@ def levels_of(colour: Colour, picture: Picture) -> tuple[int, ...]:
     try:
         found = _levels(convert(plain, picture.icc))
     except PictureError:
-        # Its profile is broken: then its numbers are taken as if there were none.
+        # Its profile is broken: then its numbers are used as if there were none.
         return levels_of(colour, replace(picture, icc=None))
     # Without the extra `deep` it was converted in 8 bits.
     reduced = picture.deep is not None and not formats.installed("deep")
@@ -301,7 +301,7 @@ def levels_of(colour: Colour, picture: Picture) -> tuple[int, ...]:
 
 
 def _inks(colour: Colour) -> tuple[int, ...]:
-    """By the simple formula backwards, with as much black as there can be."""
+    """The simple formula inverted, with as much black as possible."""
     light = max(colour[:3])
     inks = (255 - round(255 * part / light) if light else 0 for part in colour[:3])
     return (*inks, 255 - light)
@@ -325,7 +325,7 @@ def _levels(spot: Picture) -> tuple[int, ...]:
 
 
 def is_half_transparent(picture: Picture) -> bool:
-    """Whether any pixel is neither clear nor opaque."""
+    """Whether any pixel is neither fully transparent nor opaque."""
     return picture.has_alpha and any(picture.image.getchannel("A").histogram()[1:255])
 
 
@@ -364,7 +364,7 @@ def with_alpha(picture: Picture) -> Picture:
 
 
 def with_room_for(picture: Picture, colour: Colour) -> Picture:
-    """In a mode that can hold a colour: grey becomes RGB, alpha is added, if it needs that."""
+    """In a mode that can hold a colour: grey becomes RGB, alpha is added, if necessary."""
     see_through = colour[3] < 255
     if picture.mode == "CMYK" and see_through:
         picture = to_srgb(picture)
@@ -374,7 +374,7 @@ def with_room_for(picture: Picture, colour: Colour) -> Picture:
 
 
 def on_canvas(picture: Picture, size: Size, offset: tuple[int, int], background: Colour) -> Picture:
-    """A picture laid at `offset` on a canvas of `size`, in its own profile and depth."""
+    """A picture placed at `offset` on a canvas of `size`, in its own profile and depth."""
     picture = with_room_for(picture, background)
     return picture.with_image(_on_canvas(picture, size, offset, background))
 
@@ -443,7 +443,9 @@ def _transformed(
         return _transform(source, target, image.mode, mode, intent).apply(image)  # type: ignore[no-any-return]
     except Exception as error:
         raise_if_short_of_memory(error)
-        raise PictureError("operate", "profile", f"its colour profile fails: {error}") from error
+        raise PictureError(
+            "operate", "profile", f"its colour profile cannot be used: {error}"
+        ) from error
 
 
 @lru_cache(maxsize=16)
@@ -472,7 +474,7 @@ _CHANNELS: Final = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
 def _transformed_16_bit(
     array: NDArray[np.uint16], source: bytes, target: bytes, dtype: np.dtype[Any], intent: Intent
 ) -> NDArray[Any]:
-    """(height, width, channels) of the source's space in that of the target."""
+    """(height, width, channels) in the source's space, converted to the target's."""
     import imagecodecs
 
     flags = _NO_OPTIMIZATION | (_BLACK_POINT_COMPENSATION if intent == "relative" else 0)
@@ -490,5 +492,7 @@ def _transformed_16_bit(
     except Exception as error:
         raise_if_short_of_memory(error)
         # CmsError, or KeyError for a space that no picture has.
-        raise PictureError("operate", "profile", f"its colour profile fails: {error}") from error
+        raise PictureError(
+            "operate", "profile", f"its colour profile cannot be used: {error}"
+        ) from error
     return converted if converted.ndim == 3 else converted[..., None]

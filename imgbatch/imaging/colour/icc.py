@@ -1,7 +1,7 @@
 """ICC profiles from numbers, and numbers from ICC profiles (ICC.1:2001-04 and ICC.1:2010).
 
-Built are version 2 profiles, which every reader knows: three primaries and one curve, or a curve
-alone for grey. Neither PIL nor NumPy is loaded to build one.
+Version 2 profiles are built, which every reader supports: three primaries and one curve, or just
+a curve for grey. That loads neither PIL nor NumPy.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _BRADFORD: Final[_Matrix] = (
     (0.0389, -0.0685, 1.0296),
 )
 _TABLE: Final = 1024
-"""Entries of a curve that is no plain exponent: what is between them is a straight line."""
+"""Entries of a curve that is not a plain exponent, with straight lines in between."""
 
 
 class Primaries(NamedTuple):
-    """Where red, green, blue and white lie."""
+    """The chromaticities of red, green, blue and white."""
 
     red: Chromaticity
     green: Chromaticity
@@ -71,12 +71,12 @@ def srgb_to_linear(level: float) -> float:
 
 
 def _bt709_to_linear(level: float) -> float:
-    """ITU-T H.273, table 3, number 1, backwards, from 0 to 1."""
+    """ITU-T H.273, table 3, number 1, inverted, from 0 to 1."""
     return level / 4.5 if level < 0.0812429 else ((level + 0.0992968) / 1.0992968) ** (1 / 0.45)
 
 
 def gamma(exponent: float) -> bytes:
-    """A curve that is one exponent, kept in 1/256 (ICC.1:2001-04, 6.5.3)."""
+    """A curve that is one exponent, stored in 1/256 (ICC.1:2001-04, 6.5.3)."""
     return b"curv" + bytes(4) + struct.pack(">IH", 1, max(1, min(65_535, round(exponent * 256))))
 
 
@@ -105,7 +105,7 @@ UNUSABLE_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 """Transfer characteristics of high dynamic range, for which there is no curve from 0 to 1."""
 
 UNSPECIFIED: Final = 2
-"""The number in H.273's tables for what is told by other means, or not at all."""
+"""The number in H.273's tables for what is specified elsewhere, or not at all."""
 
 
 def is_srgb_cicp(primaries: int, transfer: int) -> bool:
@@ -115,7 +115,7 @@ def is_srgb_cicp(primaries: int, transfer: int) -> bool:
 
 @lru_cache(maxsize=16)
 def from_cicp(primaries: int, transfer: int) -> bytes | None:
-    """An RGB profile for code points of ITU-T H.273; None if no profile can say that."""
+    """An RGB profile for code points of ITU-T H.273; None if no profile can express them."""
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
         return None
     name = f"{_PRIMARIES_NAMES.get(primaries, f'H.273 primaries {primaries}')}, transfer {transfer}"
@@ -124,20 +124,20 @@ def from_cicp(primaries: int, transfer: int) -> bytes | None:
 
 @lru_cache(maxsize=1)
 def adobe_rgb() -> bytes:
-    """A profile that does what Adobe RGB (1998) does."""
+    """A profile equivalent to Adobe RGB (1998)."""
     return rgb_profile("Compatible with Adobe RGB (1998)", ADOBE_RGB, gamma(ADOBE_GAMMA))
 
 
 @lru_cache(maxsize=1)
 def grey_srgb() -> bytes:
-    """A grey profile with sRGB's curve, which is what grey without a profile means."""
+    """A grey profile with sRGB's curve, which grey without a profile has implicitly."""
     return grey_profile("Grey with the curve of sRGB", srgb_curve())
 
 
 def rgb_profile(name: str, primaries: Primaries, curve: bytes) -> bytes:
     """An RGB profile; white is adapted to D50 by Bradford's method.
 
-    Raises ValueError for primaries that are no triangle around their white.
+    Raises ValueError for primaries that do not form a triangle around their white.
     """
     columns = _columns(primaries)
     tags = {
@@ -164,7 +164,7 @@ def _columns(primaries: Primaries) -> _Matrix:
     # How much of each makes white (SMPTE RP 177).
     amounts = _product(_inverse(_transposed(points)), white)
     if min(amounts) <= 0:
-        raise ValueError("its primaries make no white")
+        raise ValueError("its primaries cannot make white")
     seen, wanted = _product(_BRADFORD, white), _product(_BRADFORD, _D50)
     back = _inverse(_BRADFORD)
     adapted = []
@@ -177,7 +177,7 @@ def _columns(primaries: Primaries) -> _Matrix:
 
 def _xyz_of(x: float, y: float) -> tuple[float, float, float]:
     if y <= 0:
-        raise ValueError("its primaries lie outside of all colours")
+        raise ValueError("its primaries are outside all colours")
     return x / y, 1.0, (1 - x - y) / y
 
 
@@ -210,14 +210,14 @@ def _xyz(values: Sequence[float]) -> bytes:
 
 
 def _fixed(value: float) -> bytes:
-    # s15Fixed16Number; primaries beyond it are none.
+    # s15Fixed16Number; primaries beyond it are not real.
     if not -32_768 <= value < 32_768:
-        raise ValueError("its primaries lie outside of all colours")
+        raise ValueError("its primaries are outside all colours")
     return struct.pack(">i", round(value * 65_536))
 
 
 def _profile(name: str, space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """The header (ICC.1:2001-04, 6.1), the table of tags, and what they hold, each once."""
+    """The header (ICC.1:2001-04, 6.1), the tag table, and the tags' data, each once."""
     words = name.encode("ascii") + b"\0"
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", len(words)) + words + bytes(78),
@@ -244,7 +244,7 @@ def _profile(name: str, space: bytes, tags: dict[bytes, bytes]) -> bytes:
 def tags(icc: bytes) -> dict[bytes, bytes] | None:
     """The tags of a profile with their data; None if its table is broken.
 
-    Those that lie outside of the profile are left out.
+    Those outside the profile are left out.
     """
     if len(icc) < 132 or icc[36:40] != b"acsp":
         return None
@@ -264,17 +264,17 @@ _LUT_TAGS: Final = frozenset((b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B
 
 
 def is_whole(icc: bytes) -> bool:
-    """Whether a profile has what turns its numbers into colours, as far as its table tells."""
+    """Whether a profile has what converts its numbers to colours, according to its table."""
     found = set(tags(icc) or ())
     needed = _MATRIX_TAGS if icc[16:20] == b"RGB " else {b"kTRC"} if icc[16:20] == b"GRAY" else None
     return bool(found & _LUT_TAGS) or (needed is not None and found >= needed)
 
 
 def tone_curves(icc: bytes) -> tuple[ToneCurve, ...] | None:
-    """What makes a profile's numbers proportional to light: from 0..1 to 0..1, for each channel.
+    """The curves from a profile's numbers to light, from 0..1 to 0..1, for each channel.
 
-    Three for an RGB profile of a matrix and curves, one for a grey profile; None for any other
-    one, or a broken one. Two channels with the same curve have the same object.
+    Three for an RGB profile with a matrix and curves, one for a grey profile; None for any other,
+    or a broken one. Two channels with the same curve have the same object.
     """
     found = tags(icc)
     # Grey in the Lab connection space has curves of lightness, not of light.
@@ -320,7 +320,7 @@ def _sampled(data: bytes) -> ToneCurve | None:
     return lambda levels: np.interp(levels, steps, values)
 
 
-# How many parameters each type of function has (ICC.1:2010, table 65).
+# How many parameters each function type has (ICC.1:2010, table 65).
 _PARAMETERS: Final = (1, 3, 4, 5, 7)
 
 

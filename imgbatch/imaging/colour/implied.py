@@ -1,4 +1,4 @@
-"""Profiles that files imply without having one: by PNG chunks, nclx boxes, and EXIF."""
+"""Profiles implied by files that do not have one: by PNG chunks, nclx boxes, and EXIF."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import exif
 from imgbatch.model import Notice
 
-Told = tuple[bytes | None, tuple[Notice, ...]]
-"""A profile, None for sRGB, and what had to be dropped."""
+ProfileAndNotices = tuple[bytes | None, tuple[Notice, ...]]
+"""A profile, None for sRGB, and warnings about what was dropped."""
 
 _GREY: Final = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I"})
 _AROUND_SRGB: Final = 0.0006
-"""How far a gAMA chunk may be from 1/2.2, which is what files in sRGB say (PNG, 11.3.2.5)."""
-_MOST_BOXES: Final = 1000
+"""How far a gAMA chunk may be from 1/2.2, which files in sRGB have (PNG, 11.3.2.5)."""
+_MAX_BOXES: Final = 1000
 
 
-def profile(image: Image.Image, row: Format, file: BinaryIO, exif_block: bytes | None) -> Told:
-    """The profile of an opened image of the format `row`: its own, or one that is implied.
+def profile(
+    image: Image.Image, row: Format, file: BinaryIO, exif_block: bytes | None
+) -> ProfileAndNotices:
+    """The profile of an opened image of the format `row`: its own, or an implied one.
 
-    `file` is read where Pillow does not tell enough, and left where it was. `exif_block` is a
+    `file` is read where Pillow does not tell enough, and its position restored. `exif_block` is a
     TIFF block.
     """
     own = image.info.get("icc_profile") or None
@@ -37,23 +39,23 @@ def profile(image: Image.Image, row: Format, file: BinaryIO, exif_block: bytes |
     if row.name == "avif":
         return _coded(_nclx(file))
     if row.name == "heif":
-        told = image.info.get("nclx_profile") or {}
-        return _coded((told.get("color_primaries", 2), told.get("transfer_characteristics", 2)))
+        found = image.info.get("nclx_profile") or {}
+        return _coded((found.get("color_primaries", 2), found.get("transfer_characteristics", 2)))
     if exif_block and row.name in ("jpeg", "tiff") and image.mode in ("RGB", "YCbCr"):
         return _camera(exif_block), ()
     return None, ()
 
 
 def _camera(block: bytes) -> bytes | None:
-    """Cameras tell Adobe RGB by EXIF alone (DCF 2.0, 5.2.2)."""
+    """Cameras indicate Adobe RGB by EXIF alone (DCF 2.0, 5.2.2)."""
     try:
         return icc.adobe_rgb() if exif.Exif(block).is_adobe_rgb else None
     except ValueError:
         return None
 
 
-def _coded(points: tuple[int, int] | None) -> Told:
-    """What code points of ITU-T H.273 (primaries, transfer) mean."""
+def _coded(points: tuple[int, int] | None) -> ProfileAndNotices:
+    """The meaning of code points of ITU-T H.273 (primaries, transfer)."""
     if points is None or icc.is_srgb_cicp(*points):
         return None, ()
     primaries, transfer = points
@@ -68,28 +70,28 @@ def _coded(points: tuple[int, int] | None) -> Told:
         return built, ()
     what = icc.UNUSABLE_TRANSFERS.get(transfer)
     message = (
-        f"its colours are {what} (high dynamic range), which is not supported: they are taken as "
+        f"its colours are {what} (high dynamic range), which is not supported: they are treated as "
         "sRGB"
         if what
-        else f"its colour code points {primaries}/{transfer} are unknown: they are taken as sRGB"
+        else f"its colour code points {primaries}/{transfer} are unknown: they are treated as sRGB"
     )
     return None, (Notice("profile-dropped", message),)
 
 
-# PNG (third edition): the first of cICP, iCCP, sRGB and gAMA with cHRM that is there counts (4.3).
+# PNG (third edition): of cICP, iCCP, sRGB and gAMA with cHRM, the first one present counts (4.3).
 
 
-def _png(image: Image.Image, own: bytes | None, file: BinaryIO) -> Told:
-    told: Told = (None, ())
+def _png(image: Image.Image, own: bytes | None, file: BinaryIO) -> ProfileAndNotices:
+    found: ProfileAndNotices = (None, ())
     points = code_points(file)
     if points is not None:
-        told = _coded(points)
-        if not told[1]:
-            return told
+        found = _coded(points)
+        if not found[1]:
+            return found
     if own is not None:
         return own, ()
-    if told[1] or "srgb" in image.info:
-        return told
+    if found[1] or "srgb" in image.info:
+        return found
     gamma, chromaticity = image.info.get("gamma"), image.info.get("chromaticity")
     # Beyond these it is a mistake; 0.00001 would be one, too.
     if not gamma or not 0.05 <= gamma <= 10:
@@ -108,7 +110,7 @@ def _png(image: Image.Image, own: bytes | None, file: BinaryIO) -> Told:
     try:
         return icc.rgb_profile(_named(gamma), primaries, curve), ()
     except ValueError:
-        # Primaries that cannot be: the gamma still holds.
+        # Impossible primaries: the gamma still holds.
         return (None if usual else icc.rgb_profile(_named(gamma), icc.SRGB, curve)), ()
 
 
@@ -136,7 +138,7 @@ def code_points(file: BinaryIO) -> tuple[int, int] | None:
     place = file.tell()
     try:
         file.seek(8)
-        for _ in range(_MOST_BOXES):
+        for _ in range(_MAX_BOXES):
             head = file.read(8)
             if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
                 return None
@@ -157,7 +159,7 @@ def code_points(file: BinaryIO) -> tuple[int, int] | None:
 def _nclx(file: BinaryIO) -> tuple[int, int] | None:
     """Primaries and transfer of the first colr box of the type nclx (ISO 14496-12, 12.1.5).
 
-    It stands among the item properties: meta, iprp, ipco.
+    It is among the item properties: meta, iprp, ipco.
     """
     place = file.tell()
     try:
@@ -183,7 +185,7 @@ def _nclx(file: BinaryIO) -> tuple[int, int] | None:
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Name, start and end of the content of each box between two places (ISO 14496-12, 4.2)."""
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MAX_BOXES):
         if start + 8 > end:
             return
         file.seek(start)

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from imgbatch.imaging.colour.icc import srgb_to_linear, tone_curves
 
 Level = Callable[[float], float]
-"""From 0..1 to 0..1; results beyond that are clipped by whoever asks."""
+"""From 0..1 to 0..1; the caller clips results beyond that."""
 
 _STEPS = 4096
 
 
 class Transfer(NamedTuple):
-    """What light a level stands for, and which level stands for that light."""
+    """The light of a level, and the level of that light."""
 
     to_light: Level
     from_light: Level
@@ -34,14 +34,14 @@ SRGB = Transfer(srgb_to_linear, linear_to_srgb)
 
 @lru_cache(maxsize=16)
 def transfers(icc: bytes | None) -> tuple[Transfer, ...]:
-    """Those of a profile's channels, or one for all; sRGB's if it has none of its own to tell."""
+    """Those of a profile's channels, or one for all; sRGB's if it has none."""
     curves = tone_curves(icc) if icc is not None else None
     if not curves:
         return (SRGB,)
     import numpy as np
 
     levels = np.linspace(0, 1, _STEPS + 1)
-    # Lists of numbers, because what asks does so one by one.
+    # Lists of numbers, because callers ask for one at a time.
     return tuple(_transfer(curve(levels).tolist()) for curve in curves)
 
 

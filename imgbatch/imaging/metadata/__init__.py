@@ -1,4 +1,4 @@
-"""Metadata: what is found beside the pixels, and what of it goes along by which policy."""
+"""Metadata: what is found besides the pixels, and what each policy keeps of it."""
 
 from imgbatch.imaging.metadata.policy import (
     EVERY_POLICY,

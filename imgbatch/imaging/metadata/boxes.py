@@ -1,6 +1,6 @@
 """Metadata in the boxes of a JPEG 2000 file (ISO 15444-1, annex I).
 
-The standard has boxes for anybody's use, told apart by a UUID; these three are agreed on.
+The standard has boxes for anybody's use, distinguished by a UUID; these three are agreed on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IPTC: Final = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 
 _NAMES: Final = frozenset({EXIF, XMP, IPTC})
 _SIGNATURE: Final = b"jP  "
-_MOST_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES)
+_MAX_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES)
 
 
 class Found(NamedTuple):
@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
 
 def read(file: BinaryIO) -> Found:
-    """The metadata of a file, which is left where it was; none if it is a bare codestream."""
+    """The metadata of a file, whose position is restored; none if it is a bare codestream."""
     before = file.tell()
     try:
         found = dict(_uuids(file))
@@ -60,14 +60,16 @@ def _uuids(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             file.seek(at + room)
             name = file.read(16)
             if name in _NAMES:
-                # One that is too long is told from its length.
-                yield name, file.read(min(length - room - 16, _MOST_BYTES + 1))
+                # A block that is too long is recognised by its length.
+                yield name, file.read(min(length - room - 16, _MAX_BYTES + 1))
         at += length
 
 
 def written(exif: bytes | None, xmp: bytes | None, iptc: bytes | None) -> bytes:
-    """The boxes, to stand behind the picture."""
-    told = ((EXIF, exif), (XMP, xmp), (IPTC, iptc))
+    """The boxes, to be placed after the picture."""
+    contents = ((EXIF, exif), (XMP, xmp), (IPTC, iptc))
     return b"".join(
-        struct.pack(">I4s", 24 + len(data), b"uuid") + name + data for name, data in told if data
+        struct.pack(">I4s", 24 + len(data), b"uuid") + name + data
+        for name, data in contents
+        if data
     )

@@ -1,13 +1,14 @@
-"""How each format's file takes what travels with the pixels: EXIF, XMP, IPTC, ICC, dpi, comments.
+"""How each format stores what travels with the pixels: EXIF, XMP, IPTC, ICC, dpi, comments.
 
-Most of it are arguments of Pillow's `save`; a TIFF and a JPEG 2000 get theirs when finished.
+Most of it is arguments of Pillow's `save`; a TIFF and a JPEG 2000 get theirs when finished.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import boxes, directories, iptc, segments
@@ -22,19 +23,19 @@ Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
 
 _TIFF_XMP: Final = 0x02BC
-_EXIF_ROOM: Final = segments.MOST_BYTES - len(PREFIX)
-_XMP_ROOM: Final = segments.MOST_BYTES - len(segments.XMP)
-# Pillow's limit for JPEG 2000 is that of a segment, less the kind of text.
-_COMMENT_ROOM: Final = {"jpeg": segments.MOST_BYTES, "jpeg2000": segments.MOST_BYTES - 3}
+_EXIF_ROOM: Final = segments.MAX_BYTES - len(PREFIX)
+_XMP_ROOM: Final = segments.MAX_BYTES - len(segments.XMP)
+# Pillow's limit for JPEG 2000 is that of a segment, minus the kind of text.
+_COMMENT_ROOM: Final = {"jpeg": segments.MAX_BYTES, "jpeg2000": segments.MAX_BYTES - 3}
 # PNG, 11.3.3.1: keywords are 1 to 79 bytes of Latin-1.
 _KEYWORD_BYTES: Final = 79
 _HEX_LINE: Final = 72
-# What tells of the file and not of the picture: which program wrote it, and when.
+# Tags about the file and not the picture: which program wrote it, and when.
 _OF_THE_FILE: Final = frozenset({"Software", "date"})
 
 
 def held(kept: Metadata, row: Format) -> tuple[Metadata, tuple[Notice, ...]]:
-    """What of the metadata fits into a format, and a warning for what does not.
+    """The metadata that fits into a format, and a warning about what does not.
 
     A resolution is not worth a warning: it says how large to print.
     """
@@ -45,7 +46,7 @@ def held(kept: Metadata, row: Format) -> tuple[Metadata, tuple[Notice, ...]]:
         kept, notices = _shortened(kept)
     lost = []
     if kept.exif and "exif" not in row.holds:
-        lost += [] if Exif(kept.exif).tells_only_resolution else ["EXIF"]
+        lost += [] if Exif(kept.exif).has_only_resolution else ["EXIF"]
         kept = replace(kept, exif=None)
     if kept.xmp and "xmp" not in row.holds:
         lost.append("XMP")
@@ -59,14 +60,14 @@ def held(kept: Metadata, row: Format) -> tuple[Metadata, tuple[Notice, ...]]:
         lost.append("the comment")
         kept = replace(kept, comment=None)
     if kept.texts and row.name != "png":
-        said = [word for word, _ in kept.texts if word.partition(":")[0] not in _OF_THE_FILE]
-        if said:
-            lost.append("its texts" if len(said) > 1 else f"the text {said[0]!r}")
+        keywords = [word for word, _ in kept.texts if word.partition(":")[0] not in _OF_THE_FILE]
+        if keywords:
+            lost.append("its texts" if len(keywords) > 1 else f"the text {keywords[0]!r}")
         kept = replace(kept, texts=())
     if "dpi" not in row.holds:
         kept = replace(kept, dpi=None)
     if lost:
-        message = f"{_listed(lost)} cannot be held by {row.label} and {_were(lost)} dropped"
+        message = f"{_listed(lost)} cannot be stored in {row.label} and {_were(lost)} dropped"
         notices += (Notice("metadata-dropped", message),)
     return kept, notices
 
@@ -80,7 +81,7 @@ def _were(lost: list[str]) -> str:
 
 
 def _with_resolution(kept: Metadata, row: Format) -> Metadata:
-    """With EXIF that tells the same resolution as the file itself, or that tells it alone."""
+    """With EXIF that has the same resolution as the file itself, or alone has one."""
     if kept.dpi is None or (kept.exif is None and "dpi" in row.holds):
         return kept
     exif = Exif(kept.exif) if kept.exif else Exif.empty()
@@ -90,7 +91,7 @@ def _with_resolution(kept: Metadata, row: Format) -> Metadata:
 
 
 def _shortened(kept: Metadata) -> tuple[Metadata, tuple[Notice, ...]]:
-    """As short as a JPEG's segments ask for: EXIF has one, and XMP one for what matters most."""
+    """Shortened to fit a JPEG's segments: EXIF has one, and XMP one for what matters most."""
     notices = []
     if kept.exif and len(kept.exif) > _EXIF_ROOM:
         shorter = Exif(kept.exif).without_maker_notes()
@@ -122,7 +123,7 @@ def options(kept: Metadata, icc: bytes | None, row: Format) -> Options:
 
 
 def finished(data: bytes, kept: Metadata, row: Format) -> tuple[bytes, tuple[Notice, ...]]:
-    """A file of Pillow's encoder with what had to wait for it, and a warning if that failed."""
+    """A file from Pillow's encoder with what had to wait for it, and a warning if that failed."""
     if row.name == "jpeg2000":
         return data + boxes.written(kept.exif, kept.xmp, kept.iptc), ()
     if row.name != "tiff" or not (kept.exif or kept.iptc):
@@ -140,7 +141,7 @@ def add_to_tiff(
     """A TIFF file with an EXIF block's tags and directories, and IPTC records, on its first page.
 
     The pixels, the other pages and the page's own values stay where they are; its new directory
-    is appended, and the file's header points there (TIFF 6.0, section 2). A warning tells of tags
+    is appended, and the file's header points there (TIFF 6.0, section 2). A warning names tags
     that cannot be read. Raises ValueError.
     """
     from io import BytesIO
@@ -201,7 +202,7 @@ def _png(kept: Metadata) -> Options:
 
 
 def _add_text(info: Any, keyword: str, text: str) -> None:
-    """As PNG has it: in Latin-1 if that is enough, in UTF-8 if not."""
+    """As in the PNG specification: in Latin-1 if that is enough, otherwise in UTF-8."""
     try:
         if 0 < len(keyword.encode("latin-1")) <= _KEYWORD_BYTES:
             text.encode("latin-1")
@@ -211,7 +212,7 @@ def _add_text(info: Any, keyword: str, text: str) -> None:
 
 
 def _raw_profile(kind: str, block: bytes) -> str:
-    """In the form in which ImageMagick writes what PNG has no place for."""
+    """In the form in which ImageMagick writes what has no place in PNG."""
     digits = block.hex()
     lines = [digits[at : at + _HEX_LINE] for at in range(0, len(digits), _HEX_LINE)]
     return "\n".join(("", kind, f"{len(block):8}", *lines, ""))
@@ -227,7 +228,7 @@ def _webp(kept: Metadata) -> Options:
 def _avif(kept: Metadata) -> Options:
     found: Options = {}
     if kept.exif:
-        # Pillow would take orientation out itself and rewrite the whole block for that.
+        # Pillow would remove the orientation itself and rewrite the whole block for that.
         exif = Exif(kept.exif)
         exif.remove_orientation()
         found["exif"] = exif.tobytes()

@@ -1,7 +1,7 @@
-"""Directories of TIFF files and EXIF blocks, read and written without a look at their values.
+"""Directories of TIFF files and EXIF blocks, read and written without interpreting their values.
 
-What a value means is nobody's business here, so one of another type than usual is carried like
-any other. Layout: TIFF 6.0, section 2; BigTIFF: the same with 8-byte counts and offsets.
+What a value means does not matter here, so one of an unusual type is carried like any other.
+Layout: TIFF 6.0, section 2; BigTIFF: the same with 8-byte counts and offsets.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NamedTuple
+
+from msgspec import Struct, field
 
 from imgbatch.imaging import limits
 
@@ -26,7 +27,7 @@ LONG: Final = 4
 RATIONAL: Final = 5
 UNDEFINED: Final = 7
 
-# Bytes of one value by type, and of the numbers in it, which is what a byte order turns round.
+# Bytes of one value by type, and of its numbers, whose bytes are swapped for another byte order.
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _BYTES_OF_ALL: Final = _BYTES | {13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBER_BYTES: Final = _BYTES_OF_ALL | {5: 4, 10: 4}
@@ -48,13 +49,12 @@ class Field(NamedTuple):
         return len(self.data) // _BYTES_OF_ALL[self.kind]
 
     def turned(self) -> Field:
-        """With the bytes of each number in the other order."""
+        """With the bytes of each number swapped."""
         return self._replace(data=_turned(self.data, _NUMBER_BYTES[self.kind]))
 
 
-@dataclass
-class Directory:
-    """Fields in one byte order ("<" or ">"), and the directories that hang on its pointers.
+class Directory(Struct):
+    """Fields in one byte order ("<" or ">"), and the directories that its pointers lead to.
 
     `lost` counts the fields that could not be read.
     """
@@ -65,7 +65,7 @@ class Directory:
     lost: int = 0
 
     def numbers(self, tag: int) -> list[int]:
-        """The values of a tag that holds whole numbers; none if it is missing or does not."""
+        """The values of a tag with whole numbers; none if it is missing or has another type."""
         one = next((one for one in self.fields if one.tag == tag), None)
         form = _WHOLE.get(one.kind) if one is not None else None
         if one is None or form is None:
@@ -78,7 +78,7 @@ class Directory:
         return self.lost + sum(below.lost_in_all for below in self.below.values())
 
     def only(self, wanted: Callable[[int], bool]) -> Directory:
-        """The same with only the tags that are wanted at the top; what hangs below them stays."""
+        """The same with only the wanted tags at the top; what is below them stays."""
         return Directory(
             self.order,
             [one for one in self.fields if wanted(one.tag)],
@@ -93,7 +93,7 @@ class Directory:
         return Directory(self.order, fields, below, self.lost)
 
     def in_order(self, order: str) -> Directory:
-        """The same in a byte order."""
+        """The same in another byte order."""
         if order == self.order:
             return self
         return Directory(
@@ -112,12 +112,12 @@ def read(
     most_bytes: int = limits.EXIF_BYTES,
     wide: Container[int] = (),
 ) -> Directory:
-    """The first directory of a TIFF file, a BigTIFF or an EXIF block, or the one that stands `at`.
+    """The first directory of a TIFF file, a BigTIFF or an EXIF block, or the one `at` a place.
 
-    With those below it, and of the top only the tags that are `wanted`. What goes beyond
-    `most_bytes` of values is counted as lost. Numbers of 8 bytes become shorter, but for those of
-    the tags `wide`. Raises ValueError if there is none, if they have no
-    end, or if there are more fields than are read (`limits`).
+    With those below it, and at the top only the tags that are `wanted`. What goes beyond
+    `most_bytes` of values is counted as lost. Numbers of 8 bytes become shorter, except for the
+    tags `wide`. Raises ValueError if there is none, if they do not end, or if there are more fields
+    than are read (`limits`).
     """
     try:
         order, big, first = _head(file)
@@ -128,10 +128,10 @@ def read(
 
 
 def places(file: BinaryIO, most: int) -> list[int]:
-    """Where the directories of a file's pages stand, up to one more than `most`.
+    """The places of the directories of a file's pages, up to one more than `most`.
 
-    One that comes again ends them, as libtiff has it. Raises ValueError if there is none, or one
-    is cut short.
+    A repeated one ends them, as in libtiff. Raises ValueError if there is none, or if one is cut
+    short.
     """
     try:
         order, big, at = _head(file)
@@ -149,7 +149,7 @@ def places(file: BinaryIO, most: int) -> list[int]:
 
 
 def _head(file: BinaryIO) -> tuple[str, bool, int]:
-    """Byte order, whether it is a BigTIFF, and where the first directory stands."""
+    """Byte order, whether it is a BigTIFF, and the place of the first directory."""
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -161,11 +161,11 @@ def _head(file: BinaryIO) -> tuple[str, bool, int]:
 
 
 class _TooLongError(ValueError):
-    """A directory has more fields than are read, or it is none."""
+    """A directory has more fields than are read, or is not a directory."""
 
 
 class _Reader:
-    """One reading of a directory and those below it."""
+    """Reads a directory and those below it, once."""
 
     def __init__(
         self, file: BinaryIO, order: str, big: bool, most_bytes: int, wide: Container[int]
@@ -220,8 +220,8 @@ class _Reader:
         except (struct.error, OSError, OverflowError, _TooLongError):
             below = Directory(self._order, lost=1)
         if tag == INTEROPERABILITY_IFD and below.lost:
-            # The old place of one that a program with two levels did not carry along; and no
-            # loss, for it would say which standard is followed.
+            # The old place of one that a program moved without updating this link; no
+            # loss, because it would only name a standard.
             return
         if below.fields or below.below:
             found.below[tag] = below
@@ -234,7 +234,7 @@ def _number(data: bytes, order: str) -> int:
 
 
 def _shrunk(one: Field, order: str) -> Field | None:
-    """With numbers of 4 bytes where BigTIFF has 8; None if they are too large for that."""
+    """With numbers of 4 bytes instead of BigTIFF's 8; None if they are too large for that."""
     if one.kind not in _EIGHT_TO_FOUR:
         return one
     signed = one.kind == 17
@@ -265,11 +265,11 @@ def block(directory: Directory) -> bytes:
 
 
 def extended(data: bytes, added: Directory, *, without: Iterable[int] = ()) -> bytes:
-    """A TIFF file or an EXIF block with more in its first directory; all else stays in its place.
+    """A TIFF file or an EXIF block with more in its first directory; all else stays in place.
 
-    A new first directory is appended, with the old one's entries as they are (their values too
-    stay in their place), and the header points to it. Fields of `added` take the place of those
-    that are there, and those in `without` go. Raises ValueError if the directory is broken.
+    A new first directory is appended, with the old one's entries unchanged (their values also
+    stay in place), and the header points to it. Fields of `added` replace existing ones, and those
+    in `without` are removed. Raises ValueError if the directory is broken.
     """
     order = "<" if data[:2] == b"II" else ">"
     added = added.in_order(order)
@@ -285,7 +285,7 @@ def extended(data: bytes, added: Directory, *, without: Iterable[int] = ()) -> b
     for position in range(first + 2, end, _ENTRY):
         (tag,) = struct.unpack_from(order + "H", data, position)
         if tag not in replaced:
-            # Of several with one tag the first counts.
+            # If there are several with one tag, the first counts.
             cells.setdefault(tag, data[position : position + _ENTRY])
     whole = bytearray(data + bytes(len(data) % 2))
     struct.pack_into(order + "I", whole, 4, len(whole))
@@ -294,9 +294,9 @@ def extended(data: bytes, added: Directory, *, without: Iterable[int] = ()) -> b
 
 
 def _packed(directory: Directory, at: int, cells: Mapping[int, bytes], link: int) -> bytes:
-    """A directory that stands `at` an offset, its values and those below it behind it.
+    """A directory to be placed `at` an offset, followed by its values and those below it.
 
-    `cells` are entries by tag that are taken as they are.
+    `cells` are entries by tag that are used unchanged.
     """
     order = directory.order
     entries = dict(cells)
@@ -313,7 +313,7 @@ def _packed(directory: Directory, at: int, cells: Mapping[int, bytes], link: int
         place = start + len(behind)
         entries[tag] = struct.pack(order + "HHII", tag, LONG, 1, place)
         behind += _packed(below, place, {}, 0)
-    # Two fields of one tag leave fewer entries; the room is kept, so that places stay right.
+    # Two fields of one tag leave fewer entries; the room is kept, so that offsets stay right.
     spare = bytes(start - at - 2 - 4 - len(entries) * _ENTRY)
     table = b"".join(entries[tag] for tag in sorted(entries))
     head, last = struct.pack(order + "H", len(entries)), struct.pack(order + "I", link)

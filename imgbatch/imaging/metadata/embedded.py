@@ -1,7 +1,7 @@
-"""What is in a file beside its pixels, as it stands there: one function for each kind.
+"""What a file has besides its pixels, unchanged: one function for each kind.
 
-All of them take an image that was just opened, and decode nothing; a PNG can have more of it
-behind its pixels, which is known when they are loaded.
+All of them take an image that was just opened, and decode nothing; a PNG can have more after its
+pixels, which is known once they are loaded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from imgbatch.imaging.metadata import boxes, directories, iptc, segments, xmp
 from imgbatch.imaging.metadata.exif import PREFIX, Exif
 from imgbatch.model import Notice
 
-# Tags that describe the file's own layout, not the picture (TIFF 6.0): they are the encoder's.
+# Tags that describe the file's own layout, not the picture (TIFF 6.0): the encoder writes them.
 STRUCTURE: Final = frozenset(
     {
         *(0x00FE, 0x00FF, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116),
@@ -31,18 +31,18 @@ STRUCTURE: Final = frozenset(
 """Tags of a TIFF that are not carried as EXIF; XMP, IPTC and ICC have places of their own."""
 
 NOTICES: Final = "imgbatch: notices"
-"""Where in an image's `info` stands what was left out of its file when it was opened."""
+"""The key in an image's `info` for warnings about what was left out when it was opened."""
 
 IPTC_TAG: Final = 0x83BB
 _PHOTOSHOP_TAG: Final = 0x8649
 _RAW_PROFILE: Final = "Raw profile type "
-# The entry of the EXIF item (ISO 14496-12, 8.11.6), and where such entries stand.
+# The entry for the EXIF item (ISO 14496-12, 8.11.6), and where such entries are.
 _EXIF_ITEM: Final = re.compile(rb"(infe.{8}(?:..)?)Exif", re.DOTALL)
 _META_BYTES: Final = 65_536
 
 # Encoders sign with a comment, which is about their own work and not about the picture.
 _SIGNATURE: Final = re.compile(r"Created by OpenJPEG|CREATOR: gd-jpeg|Kakadu-|Lavc\d")
-# Copies of EXIF that ImageMagick makes, and which nobody would keep in step.
+# Copies of EXIF that ImageMagick makes, and which nobody would keep in sync.
 _STALE_TEXT: Final = re.compile(
     r"(?:exif|tiff):(?:thumbnail:|\w*Orientation|\w*Dimension|Image(?:Width|Length))"
 )
@@ -53,10 +53,10 @@ _NO_TEXT: Final = frozenset({"xmp", "XML:com.adobe.xmp", "Comment"})
 
 
 def opened_without_exif(file: BinaryIO, row: Format) -> Image.Image | None:
-    """An image that Pillow cannot open for what stands in its EXIF, opened without that.
+    """An image that Pillow cannot open because of its EXIF, opened without that.
 
     The block is in its `info` nevertheless, where `exif` finds it. None if there is none. Raises
-    what Pillow raises.
+    whatever Pillow raises.
     """
     file.seek(0)
     if row.name == "jpeg":
@@ -76,15 +76,15 @@ def opened_without_exif(file: BinaryIO, row: Format) -> Image.Image | None:
 
 
 def attachments(image: Image.Image) -> tuple[Notice, ...]:
-    """A warning for what follows the picture in a JPEG, and is dropped: a gain map, a video.
+    """A warning about what follows the picture in a JPEG, and is dropped: a gain map, a video.
 
-    What XMP says of them counts only if there is something: it often outlives them.
+    What XMP says about them counts only if there is something: it often outlives them.
     """
     if image.format not in ("JPEG", "MPO"):
         return ()
-    told: Any = image.info.get("xmp")
-    told = told if isinstance(told, bytes) else b""
-    video, gain_map = xmp.tells_of_video(told), xmp.tells_of_gain_map(told)
+    raw_xmp: Any = image.info.get("xmp")
+    raw_xmp = raw_xmp if isinstance(raw_xmp, bytes) else b""
+    video, gain_map = xmp.announces_video(raw_xmp), xmp.announces_gain_map(raw_xmp)
     rest = _behind(image) if video or (gain_map and image.format == "JPEG") else b""
     notices: tuple[Notice, ...] = ()
     if image.format == "MPO" or (gain_map and b"\xff\xd8\xff" in rest):
@@ -132,7 +132,7 @@ def _is_xmp(payload: bytes) -> bool:
 def _of_jpeg(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
     block, more = segments.joined_exif(_payloads(image, "APP1"))
     if block is None:
-        # It was hidden from Pillow, which fell over it (see `opened_without_exif`).
+        # It was hidden from Pillow, which failed on it (see `opened_without_exif`).
         hidden: Any = image.info.get("exif")
         block = hidden.removeprefix(PREFIX) if isinstance(hidden, bytes) else None
     message = "of several EXIF blocks only the first was kept"
@@ -146,14 +146,14 @@ def _of_tiff(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
 
 
 def unreadable(lost: int) -> tuple[Notice, ...]:
-    """A warning if so many tags could not be read."""
+    """A warning if this many tags could not be read."""
     what = "1 EXIF tag that cannot be read was" if lost == 1 else f"{lost} EXIF tags were"
     message = f"{what} dropped" + ("" if lost == 1 else ", which cannot be read")
     return (Notice("metadata-dropped", message),) if lost else ()
 
 
 def _directory(image: Any, wanted: Callable[[int], bool]) -> directories.Directory:
-    """That of a TIFF's first page, with the tags that are wanted."""
+    """The directory of a TIFF's first page, with the tags that are wanted."""
     file = image.fp
     before = file.tell()
     try:
@@ -165,20 +165,20 @@ def _directory(image: Any, wanted: Callable[[int], bool]) -> directories.Directo
 def packet(image: Image.Image) -> tuple[bytes | None, bytes | None, tuple[Notice, ...]]:
     """The XMP packet, and the extended one that a JPEG may have; and warnings.
 
-    Neither is looked at, but for how much there is.
+    Only their length is checked.
     """
     raw = _packet(image)
     if not raw:
         return None, None, ()
-    if told := xmp.excess(raw):
-        return None, None, (Notice("metadata-dropped", f"XMP dropped: {told}"),)
+    if problem := xmp.excess(raw):
+        return None, None, (Notice("metadata-dropped", f"XMP dropped: {problem}"),)
     guid = xmp.extension(raw) if image.format in ("JPEG", "MPO") else None
     if guid is None:
         return raw, None, ()
     try:
         extended = segments.extended_xmp(_payloads(image, "APP1"), guid)
-        if told := xmp.excess(extended or b""):
-            raise ValueError(told)
+        if problem := xmp.excess(extended or b""):
+            raise ValueError(problem)
     except ValueError as error:
         return raw, None, (Notice("metadata-dropped", f"a part of XMP dropped: {error}"),)
     return raw, extended, ()
@@ -212,7 +212,7 @@ def records(image: Image.Image) -> bytes | None:
             found = _directory(image, frozenset((IPTC_TAG, _PHOTOSHOP_TAG)).__contains__)
             fields = {one.tag: one for one in found.fields}
         except ValueError:
-            # Whoever asks for EXIF learns of it.
+            # Whoever asks for EXIF hears about it.
             return None
         own, photoshop = fields.get(IPTC_TAG), fields.get(_PHOTOSHOP_TAG)
         if own is not None and own.data:
@@ -221,7 +221,7 @@ def records(image: Image.Image) -> bytes | None:
     if image.format == "JPEG2000":
         return _boxes(image).iptc
     if image.format == "PNG":
-        # ImageMagick has them within Photoshop's resources, others as they are.
+        # ImageMagick has them in Photoshop's resources, others unwrapped.
         raw = _raw_profile(image, "iptc") or _raw_profile(image, "8bim") or b""
         raw = raw.removeprefix(iptc.PHOTOSHOP)
         return iptc.from_resources(raw) if raw.startswith(b"8BIM") else raw or None
@@ -233,15 +233,15 @@ def _boxes(image: Any) -> boxes.Found:
 
 
 def _xmp_of_gif(image: Any) -> bytes | None:
-    """What stands unpacked in an application extension, up to a trailer that ends it for readers
-    of blocks (XMP specification, part 3, 1.1.2).
+    """The unpacked content of an application extension, up to a trailer that ends it for readers of
+    blocks (XMP specification, part 3, 1.1.2).
     """
     name, at = image.info.get("extension", (b"", 0))
     file = image.fp
     if not name.startswith(_XMP_IN_GIF) or file is None:
         return None
     before = file.tell()
-    # Pillow tells where the block behind the name begins.
+    # Pillow has_resolution where the block after the name begins.
     file.seek(at)
     text, trailer, _ = file.read().partition(_XMP_TRAILER)
     file.seek(before)
@@ -249,7 +249,7 @@ def _xmp_of_gif(image: Any) -> bytes | None:
 
 
 def comment(image: Image.Image) -> str | None:
-    """The comment: of a JPEG all of them, one a line; of a PNG the text of that keyword."""
+    """The comment: for a JPEG all of them, one per line; for a PNG the text with that keyword."""
     if image.format in ("JPEG", "MPO"):
         found = [_decoded(one) for one in _payloads(image, "COM")]
     else:
@@ -260,7 +260,7 @@ def comment(image: Image.Image) -> str | None:
 
 def _decoded(raw: bytes | str) -> str:
     if isinstance(raw, str):
-        # A PNG's text knows its language, too.
+        # A PNG's text also has its language.
         return str(raw).strip(_PADDING)
     try:
         text = raw.decode("utf-8")
@@ -270,7 +270,7 @@ def _decoded(raw: bytes | str) -> str:
 
 
 def texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
-    """A PNG's texts by keyword, without those that are known by other means."""
+    """A PNG's texts by keyword, without those that are read elsewhere."""
     if image.format != "PNG":
         return ()
     return tuple(
@@ -287,18 +287,18 @@ def texts(image: Image.Image) -> tuple[tuple[str, str], ...]:
 def dpi(image: Image.Image, exif: Exif | None) -> tuple[float, float] | None:
     """Pixels per inch across and down: the file's own, or else what EXIF says."""
     own = _own_dpi(image)
-    if exif is not None and image.format != "TIFF" and (own is None or exif.tells(own)):
-        # Files that count whole pixels a metre know 300 dpi as 299.9994.
+    if exif is not None and image.format != "TIFF" and (own is None or exif.has_resolution(own)):
+        # Files that count whole pixels per metre store 300 dpi as 299.9994.
         own = exif.resolution
     if own is None:
         return None
     across, down = own
-    # 1 is what Pillow gives for a TIFF that does not say.
+    # 1 is what Pillow gives for a TIFF without a resolution.
     return (across, down) if 1 < across <= 65_535 and 1 < down <= 65_535 else None
 
 
 def _own_dpi(image: Image.Image) -> tuple[float, float] | None:
-    # Of a JPEG without it Pillow looks into EXIF, and takes what is broken there for 72.
+    # For a JPEG without it Pillow looks into EXIF, and takes broken values for 72.
     if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
         return None
     try:
@@ -313,7 +313,7 @@ def _payloads(image: Any, name: str) -> Iterator[bytes]:
 
 
 def _raw_profile(image: Image.Image, kind: str) -> bytes | None:
-    """A block in hexadecimal digits, behind its name and length: ImageMagick's way in a PNG."""
+    """A block in hexadecimal digits, after its name and length: ImageMagick's way in a PNG."""
     text: Any = image.info.get(_RAW_PROFILE + kind)
     if not isinstance(text, str):
         return None

@@ -1,7 +1,7 @@
-"""Editing an EXIF block where it stands.
+"""Editing an EXIF block in place.
 
 A camera's MakerNotes point into the block by absolute offsets, so rewriting the block breaks
-them. Here entries are changed or cut out in place and nothing else moves: what is kept is kept
+them. Here entries are changed or removed in place and nothing else moves: what is kept is kept
 bit for bit, and what is removed is overwritten with zeros, not just unlinked.
 
 Layout: TIFF 6.0, section 2; tag numbers: Exif 2.32 (CIPA DC-008).
@@ -46,16 +46,16 @@ PIXEL_X: Final = 0xA002
 PIXEL_Y: Final = 0xA003
 INTEROPERABILITY_INDEX: Final = 0x0001
 
-# Where a thumbnail's bytes stand and how many they are: as JPEG, and as uncompressed strips.
+# Place and length of a thumbnail's bytes: as JPEG, and as uncompressed strips.
 _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
-# GeoTIFF's tags and GDAL's, which say where a picture lies on the earth.
+# GeoTIFF's tags and GDAL's, which locate a picture on the earth.
 _GEO: Final = (0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480)
 _PRIVATE: Final = (MAKER_NOTE, GPS_IFD, XMP, *_GEO)
 # ImageDescription, UserComment, and XPTitle, XPComment, XPKeywords, XPSubject.
 _FREE_TEXTS: Final = frozenset({0x010E, 0x9286, 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F})
 _CENTIMETRE: Final = 3
 _UNCALIBRATED: Final = 0xFFFF
-# Two resolutions that differ by less are one, rounded to whole pixels a metre or an inch.
+# Resolutions that differ by less are equal, rounded to whole pixels per metre or inch.
 _SAME_RESOLUTION: Final = 0.002
 _POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 # Bytes of one value by TIFF field type: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, ...
@@ -65,11 +65,11 @@ _LONG: Final = 4
 _RATIONAL: Final = 5
 _ENTRY: Final = 12
 # Parts of a thumbnail that are erased: strips of uncompressed ones.
-_MOST_NUMBERS: Final = 1_000
+_MAX_NUMBERS: Final = 1_000
 
 
 class _Entry(NamedTuple):
-    """Where an entry stands, and where its value does (inline or elsewhere in the block)."""
+    """Where an entry is, and where its value is (inline or elsewhere in the block)."""
 
     position: int
     tag: int
@@ -99,7 +99,7 @@ class Exif:
         self._check()
 
     def tobytes(self) -> bytes:
-        """The block as it now is, without the "Exif" prefix."""
+        """The block as it is now, without the "Exif" prefix."""
         return bytes(self._block)
 
     @property
@@ -112,7 +112,7 @@ class Exif:
     def is_adobe_rgb(self) -> bool:
         """Whether a camera says Adobe RGB: ColorSpace 0xFFFF and the index "R03" (DCF 2.0, 5.2.2).
 
-        Some say 2 for it.
+        Some use ColorSpace 2 for it.
         """
         for ifd in self._below(self._first, EXIF_IFD):
             space = self._numbers(ifd, COLOUR_SPACE)
@@ -131,21 +131,21 @@ class Exif:
     @property
     def resolution(self) -> tuple[float, float] | None:
         """Pixels per inch across and down (0x011A, 0x011B, 0x0128); None if that makes no sense."""
-        told = [self._ratio(tag) for tag in (X_RESOLUTION, Y_RESOLUTION)]
-        across, down = told[0] or told[1], told[1] or told[0]
+        ratios = [self._ratio(tag) for tag in (X_RESOLUTION, Y_RESOLUTION)]
+        across, down = ratios[0] or ratios[1], ratios[1] or ratios[0]
         if not across or not down:
             return None
         inches = 2.54 if self._numbers(self._first, RESOLUTION_UNIT) == [_CENTIMETRE] else 1
         return across * inches, down * inches
 
     @property
-    def tells_only_resolution(self) -> bool:
-        """Whether there is nothing else in it, but perhaps that the picture is upright."""
+    def has_only_resolution(self) -> bool:
+        """Whether it contains nothing else, except perhaps that the picture is upright."""
         allowed = {X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, ORIENTATION}
         return all(entry.tag in allowed for entry in self._entries(self._first))
 
     def remove_broken_resolution(self) -> None:
-        """Cut out a resolution that is no number, and a unit: some readers fall over them."""
+        """Remove a resolution that is not a number, and a unit: some readers fail on them."""
         numbers = (_SHORT, _LONG, _RATIONAL)
         kinds = {X_RESOLUTION: numbers, Y_RESOLUTION: numbers, RESOLUTION_UNIT: (_SHORT, _LONG)}
         for tag, allowed in kinds.items():
@@ -153,16 +153,16 @@ class Exif:
             if entry and (entry.number != 1 or entry.kind not in allowed):
                 self._remove(self._first, tag)
 
-    def tells(self, dpi: tuple[float, float]) -> bool:
-        """Whether its resolution is this one, but for rounding."""
-        told = self.resolution
-        return told is not None and all(
-            abs(old - new) <= _SAME_RESOLUTION * new for old, new in zip(told, dpi, strict=True)
+    def has_resolution(self, dpi: tuple[float, float]) -> bool:
+        """Whether its resolution is this one, except for rounding."""
+        own = self.resolution
+        return own is not None and all(
+            abs(old - new) <= _SAME_RESOLUTION * new for old, new in zip(own, dpi, strict=True)
         )
 
     def set_resolution(self, dpi: tuple[float, float]) -> None:
-        """Make it tell these pixels per inch, unless it does."""
-        if self.tells(dpi):
+        """Set its resolution to these pixels per inch, unless it already is."""
+        if self.has_resolution(dpi):
             return
         ratios = [struct.pack(self._order + "II", *_ratio(number)) for number in dpi]
         unit = struct.pack(self._order + "H", 2)
@@ -183,17 +183,17 @@ class Exif:
     def set_text(self, tag: int, text: str) -> None:
         """Set an ASCII tag of the first directory, in UTF-8.
 
-        There may be no room where it stood: a new first directory is appended at the block's end,
-        and what MakerNotes point to stays where it is. The old text is erased.
+        There may not be room for it: a new first directory is appended at the block's end, and what
+        MakerNotes point to stays where it is. The old text is erased.
         """
         data = text.encode("utf-8").replace(b"\0", b" ") + b"\0"
         self._extend([Field(tag, directories.ASCII, data)])
 
     def set_colour_space(self, *, srgb: bool) -> None:
-        """Make it agree with the pixels' profile, where it tells a colour space (0xA001).
+        """Make a colour space (0xA001), if there is one, agree with the pixels' profile.
 
-        The index of interoperability ("R98" for sRGB, "R03" for Adobe RGB: DCF 2.0, 5.2.2) must
-        not say otherwise.
+        The interoperability index ("R98" for sRGB, "R03" for Adobe RGB: DCF 2.0, 5.2.2) must not
+        contradict it.
         """
         for ifd in self._below(self._first, EXIF_IFD):
             self._set_number(ifd, COLOUR_SPACE, 1 if srgb else _UNCALIBRATED)
@@ -206,13 +206,13 @@ class Exif:
                     self._remove(below, INTEROPERABILITY_INDEX)
 
     def only(self, tags: Iterable[int]) -> bytes | None:
-        """A new block with these tags of the first directory alone, None if it has none of them."""
+        """A new block with only these tags of the first directory, None if it has none of them."""
         wanted = frozenset(tags)
         kept = directories.read(BytesIO(self._block)).only(wanted.__contains__)
         return directories.block(kept) if kept.fields else None
 
     def without_maker_notes(self) -> bytes:
-        """A new block without MakerNotes and without gaps, as short as it can be."""
+        """A new block without MakerNotes and without gaps, as short as possible."""
         return directories.block(directories.read(BytesIO(self._block)).without(MAKER_NOTE))
 
     def _extend(self, fields: list[Field]) -> None:
@@ -234,7 +234,7 @@ class Exif:
             self._block[start:stop] = before[start:stop]
 
     def _is_alone(self, entry: _Entry) -> bool:
-        """Whether its value is all that stands where it does; in a broken block it may not be."""
+        """Whether nothing else shares the place of its value; in a broken block something may."""
         stop = entry.value + entry.bytes
         return (
             entry.value >= 8
@@ -252,7 +252,7 @@ class Exif:
         return float(numbers[0]) if numbers else None
 
     def set_upright(self) -> None:
-        """Set orientation to 1 where there is one; cut out one that makes no sense."""
+        """Set an existing orientation to 1; remove one that makes no sense."""
         entry = self._find(self._first, ORIENTATION)
         if entry and entry.number != 1:
             # Some readers take the first of several.
@@ -260,7 +260,7 @@ class Exif:
         self._set_number(self._first, ORIENTATION, 1)
 
     def set_size(self, width: int, height: int) -> None:
-        """Update the size in pixels where the block tells one."""
+        """Update the size in pixels if the block has one."""
         self._set_number(self._first, IMAGE_WIDTH, width)
         self._set_number(self._first, IMAGE_LENGTH, height)
         for ifd in self._below(self._first, EXIF_IFD):
@@ -268,11 +268,11 @@ class Exif:
             self._set_number(ifd, PIXEL_Y, height)
 
     def remove_orientation(self) -> None:
-        """Cut tag 0x0112 out."""
+        """Remove tag 0x0112."""
         self._remove(self._first, ORIENTATION)
 
     def remove_thumbnail(self) -> None:
-        """Cut out the small second picture, which still shows what was cropped away."""
+        """Remove the thumbnail, which still shows what was cropped away."""
         link = self._end_of_entries(self._first)
         second = self._long(link)
         if not second:
@@ -284,15 +284,15 @@ class Exif:
         # A broken directory may claim what belongs to others.
         for start, stop in used:
             self._block[start:stop] = before[start:stop]
-        # It usually stands at the end: then the block gets shorter, too.
+        # It is usually at the end: then the block gets shorter, too.
         end = max(len(self._block.rstrip(b"\0")), *(stop for _, stop in used))
         del self._block[end:]
 
     def remove_gps(self) -> None:
-        """Cut out the position, and MakerNotes, which may repeat it in a maker's own form.
+        """Remove the position, and MakerNotes, which may repeat it in a maker's own form.
 
-        Gone are also the thumbnail, XMP inside the block, and whatever no directory refers to:
-        an editor may have unlinked a position and left it standing.
+        The thumbnail, XMP inside the block, and whatever no directory refers to are also
+        removed: an editor may have unlinked a position and left it in place.
         """
         self.remove_thumbnail()
         private = list(self._private())
@@ -313,7 +313,7 @@ class Exif:
         self._block = kept
 
     def remove_texts(self, test: Callable[[bytes], bool]) -> bool:
-        """Take out what somebody wrote, where the test says so; whether there was any such text.
+        """Remove texts that people wrote, if the test says so; return whether there were any.
 
         Descriptions and comments, also Windows' own (in UTF-16). `remove_gps` erases them.
         """
@@ -331,7 +331,7 @@ class Exif:
         return found
 
     def _private(self) -> Iterator[tuple[int, int]]:
-        """Start and end of all that tells of the position, or may."""
+        """Start and end of everything that contains the position, or may."""
         for ifd in self._directories():
             for entry in self._entries(ifd):
                 if entry.tag not in _PRIVATE:
@@ -340,8 +340,8 @@ class Exif:
                 if entry.tag == GPS_IFD:
                     place = self._long(entry.position + 8)
                     yield place, self._end_of_directory(place)
-                    for told in self._entries(place):
-                        yield told.value, told.value + told.bytes
+                    for entry in self._entries(place):
+                        yield entry.value, entry.value + entry.bytes
 
     def text(self, tag: int) -> str | None:
         """An ASCII tag of the first directory or of the Exif directory."""
@@ -358,7 +358,7 @@ class Exif:
         try:
             value: int = struct.unpack_from(self._order + form, self._block, position)[0]
         except struct.error:
-            raise ValueError("a value behind the end of the block") from None
+            raise ValueError("a value beyond the end of the block") from None
         return value
 
     def _short(self, position: int) -> int:
@@ -404,9 +404,9 @@ class Exif:
                 raise ValueError("a directory in the header")
             for entry in self._entries(ifd):
                 if entry.value + entry.bytes > len(self._block):
-                    raise ValueError(f"tag 0x{entry.tag:04X} points behind the end of the block")
+                    raise ValueError(f"tag 0x{entry.tag:04X} points beyond the end of the block")
                 claimed += entry.bytes
-            # Some writers leave out the last link of a directory at the block's end.
+            # Some writers omit the last link of a directory at the block's end.
             self._block += bytes(max(0, self._end_of_entries(ifd) + 4 - len(self._block)))
         if claimed > limits.EXIF_OVERLAP * len(self._block):
             raise ValueError("its values overlap")
@@ -425,7 +425,7 @@ class Exif:
         return ifd + 2 + self._short(ifd) * _ENTRY
 
     def _end_of_directory(self, ifd: int) -> int:
-        # Only the first one's link means something, and some writers have none elsewhere.
+        # Only the first one's link means something, and some writers omit the others.
         return self._end_of_entries(ifd) + (4 if ifd == self._first else 0)
 
     def _find(self, ifd: int, tag: int) -> _Entry | None:
@@ -441,7 +441,7 @@ class Exif:
         if entry is None or entry.kind not in (_SHORT, _LONG):
             return []
         form, step = ("H", 2) if entry.kind == _SHORT else ("I", 4)
-        stop = entry.value + min(entry.bytes, step * _MOST_NUMBERS)
+        stop = entry.value + min(entry.bytes, step * _MAX_NUMBERS)
         return [self._unpack(form, position) for position in range(entry.value, stop, step)]
 
     def _set_number(self, ifd: int, tag: int, value: int) -> None:
@@ -456,7 +456,7 @@ class Exif:
             )
 
     def _remove(self, ifd: int, tag: int) -> None:
-        """Take all entries of a tag out of their directory and close the gaps."""
+        """Remove all entries of a tag from their directory and close the gaps."""
         entries = list(self._entries(ifd))
         kept = [one.position for one in entries if one.tag != tag]
         gone = len(entries) - len(kept)
@@ -470,7 +470,7 @@ class Exif:
 
     def _erase_pictures(self, ifd: int) -> None:
         """Erase the directories linked from `ifd` on, as far as they can be read."""
-        # First all are found, each place once: the values of a hostile file all overlap.
+        # First all are found, each place once: in a hostile file all values overlap.
         erased = -1
         for start, length in sorted(self._parts_of_pictures(ifd)):
             stop = start + length
@@ -492,7 +492,7 @@ class Exif:
                 found.append((ifd, self._end_of_entries(ifd) + 4 - ifd))
                 ifd = self._long(self._end_of_entries(ifd))
         except ValueError:
-            # Broken: it is unlinked, but where its parts stand is not known.
+            # Broken: it is unlinked, but where its parts are is not known.
             pass
         return found
 

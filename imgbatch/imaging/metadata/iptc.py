@@ -1,8 +1,8 @@
 """Records of IPTC-IIM (version 4.2), and the places that hold them in other formats' blocks.
 
 A data set is the byte 0x1C, the numbers of its record and of itself, its length and its value.
-Most programs write record 2 alone (the "application record"), with 1:90 before it where the
-text is in UTF-8.
+Most programs write only record 2 (the "application record"), preceded by 1:90 if the text is in
+UTF-8.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ BY_LINE: Final = (2, 80)
 COPYRIGHT: Final = (2, 116)
 # By-line and its title, credit, source, copyright notice, and whom to ask.
 _RIGHTS: Final = frozenset({(2, 80), (2, 85), (2, 110), (2, 115), (2, 116), (2, 118)})
-# The form, the version and the data of a small picture of what the file showed before.
+# The form, the version and the data of a preview of what the file showed before.
 _PREVIEW: Final = frozenset({(2, 200), (2, 201), (2, 202)})
 _VERSION: Final = (2, 0)
 _UTF_8: Final = b"\x1b%G"
 MARKER: Final = 0x1C
-# Longer values tell how many bytes their length has (1.6 of the specification).
+# For longer values, this field has the number of bytes of the length (1.6 of the specification).
 _LONG: Final = 0x8000
 
 PHOTOSHOP: Final = b"Photoshop 3.0\0"
-"""How JPEG's APP13 segments begin that hold Photoshop's image resources."""
+"""The beginning of JPEG's APP13 segments with Photoshop's image resources."""
 _RESOURCE: Final = 0x0404
 
 
@@ -47,7 +47,7 @@ class DataSet(NamedTuple):
 
 
 def parsed(records: bytes) -> list[DataSet]:
-    """The data sets, without the padding behind them.
+    """The data sets, without the padding after them.
 
     Raises ValueError if they are broken, or more than is read.
     """
@@ -65,7 +65,7 @@ def _parsed(records: bytes) -> Iterator[DataSet]:
     at, end = 0, len(records.rstrip(b"\0"))
     while at < end:
         if records[at] != MARKER or at + 5 > len(records):
-            raise ValueError("something else than IPTC data sets")
+            raise ValueError("something other than IPTC data sets")
         record, number, length = struct.unpack_from(">BBH", records, at + 1)
         at += 5
         if length >= _LONG:
@@ -79,7 +79,7 @@ def _parsed(records: bytes) -> Iterator[DataSet]:
 
 
 def working_bytes(records: bytes) -> int:
-    """The memory it takes to take records apart and write them again."""
+    """The memory it takes to parse records and write them again."""
     return 3 * len(records) + 300 * min(records.count(MARKER), limits.IPTC_SETS)
 
 
@@ -106,17 +106,17 @@ def clean(records: bytes) -> bytes | None:
 
 
 def without_position(records: bytes) -> tuple[bytes | None, bool]:
-    """Without data sets whose text tells a position in numbers; and whether there were any.
+    """Without data sets whose text contains a position in numbers; and whether there were any.
 
     IIM has no data set for coordinates. Names of places (city, country: 2:90 to 2:101) are words
-    that somebody put there to be read, so they stay.
+    meant to be read, so they stay.
     """
     kept = _filtered(records, lambda one: not positions.in_text(one.value))
     return kept, kept != records
 
 
 def rights_only(records: bytes) -> bytes | None:
-    """Nothing but by-line, credit, source, copyright notice and contact; None if there is none."""
+    """Only by-line, credit, source, copyright notice and contact; None if there are none."""
     sets = parsed(records)
     if not any(one.name in _RIGHTS for one in sets):
         return None
@@ -124,16 +124,16 @@ def rights_only(records: bytes) -> bytes | None:
 
 
 def with_rights(records: bytes, artist: str | None, copyright: str | None) -> bytes:  # noqa: A002
-    """With another by-line (2:80) and copyright notice (2:116), where these are given."""
+    """With another by-line (2:80) and copyright notice (2:116), if they are given."""
     new = {BY_LINE: artist, COPYRIGHT: copyright}
-    told = {name: text for name, text in new.items() if text}
+    given = {name: text for name, text in new.items() if text}
     sets = parsed(records)
-    if CHARACTER_SET not in (one.name for one in sets) and not _plain(told.values()):
+    if CHARACTER_SET not in (one.name for one in sets) and not _plain(given.values()):
         sets = [_in_utf_8(one) for one in sets]
         sets.insert(0, DataSet(*CHARACTER_SET, _UTF_8))
-    kept = [one for one in sets if one.name not in told]
-    kept += [DataSet(*name, text.encode("utf-8")) for name, text in told.items()]
-    # Data sets may stand in any order within a record, but records are in theirs.
+    kept = [one for one in sets if one.name not in given]
+    kept += [DataSet(*name, text.encode("utf-8")) for name, text in given.items()]
+    # Data sets may be in any order within a record, but records are in order.
     return packed(sorted(kept, key=lambda one: one.record))
 
 
@@ -142,7 +142,7 @@ def _plain(texts: Iterable[str]) -> bool:
 
 
 def _in_utf_8(one: DataSet) -> DataSet:
-    """A value of record 2 that was in Latin-1, as it is where nothing is said."""
+    """A value of record 2 that was in Latin-1, the default."""
     if one.record != 2 or one.name == _VERSION or one.value.isascii():
         return one
     try:
@@ -161,9 +161,9 @@ def _filtered(records: bytes, wanted: Callable[[DataSet], bool]) -> bytes | None
 def from_resources(resources: bytes) -> bytes | None:
     """The records in Photoshop's image resources (number 0x0404), or None.
 
-    A resource is "8BIM", its number, a name in Pascal's form, its length and its data, all of
-    them padded to even lengths. The others among them (thumbnails, slices, guides, the resolution
-    once more) are Photoshop's own, about the file as it was.
+    A resource is "8BIM", its number, a name as a Pascal string, its length and its data, all of
+    them padded to even lengths. The others (thumbnails, slices, guides, the resolution again) are
+    Photoshop's own, about the file as it was.
     """
     at = 0
     found: list[bytes] = []

@@ -1,11 +1,12 @@
-"""What a file says about its picture: read from any format, kept as the policy says."""
+"""What a file says about its picture: read from any format, kept according to the policy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from typing import Final, TypeVar, get_args
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.imaging import limits
@@ -23,21 +24,20 @@ Edited = TypeVar("Edited")
 _RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
 # Its decoder has turned it as the container says (ISO 23008-12, 6.5.10), whatever XMP repeats.
 _TURNED_BY_DECODER: Final = "HEIF"
-# What they leave of XMP does not tell how a picture is turned.
+# Policies that keep nothing of XMP that says how a picture is turned.
 _UPRIGHT_ANYWAY: Final = frozenset({"copyright", "none"})
-# Of a block while it is read, edited and written.
+# Copies of a block while it is read, edited and written.
 _COPIES: Final = 4
 
 EVERY_POLICY: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a just opened image has beside its pixels, as it stands there.
+class Found(Struct, frozen=True):
+    """What a just opened image has besides its pixels, unchanged.
 
-    Nothing was taken apart for it but EXIF, which already speaks of the upright picture alone:
-    orientation is reset and thumbnails are gone. `xmp` is its packet and `extended` the one that
-    goes on where a JPEG has two; `iptc` are the records. `orientation` is 1 to 8.
+    Only EXIF was parsed, and already describes the upright picture: its orientation is reset and
+    its thumbnails are gone. `xmp` is the packet and `extended` its continuation if a JPEG has two;
+    `iptc` are the records. `orientation` is 1 to 8.
     """
 
     exif: bytes | None
@@ -51,7 +51,7 @@ class Found:
     notices: tuple[Notice, ...]
 
     def working_bytes(self, policies: Collection[MetadataPolicy]) -> int:
-        """The memory that it takes to keep it, and to take it apart for these policies."""
+        """The memory that it takes to keep it, and to parse it for these policies."""
         keeps_some = bool(set(policies) - {"none"})
         taken = _COPIES * len(self.exif) if self.exif else 0
         for packet in (self.xmp, self.extended):
@@ -65,15 +65,15 @@ class Found:
         return taken
 
     def settled(self, policies: Collection[MetadataPolicy]) -> tuple[Metadata, tuple[Notice, ...]]:
-        """The metadata of the upright picture for outputs of these policies, and warnings.
+        """The metadata of the upright picture for outputs with these policies, and warnings.
 
-        What is broken is dropped with a warning. If all policies are `none`, nothing is taken
-        apart, and only EXIF is kept, which tells of colours, too.
+        What is broken is dropped with a warning. If all policies are `none`, nothing is parsed, and
+        only EXIF is kept, which also tells about colours.
         """
         notices = list(self.notices)
         packet = self.xmp
         if packet and any(xmp_packet.holds_picture(one) for one in (packet, self.extended) if one):
-            message = "a second picture or a map of depths inside XMP was dropped"
+            message = "a second picture or a depth map inside XMP was dropped"
             notices.append(Notice("gain-map-dropped", message))
         if not set(policies) - {"none"}:
             # What nobody wants is no loss.
@@ -92,14 +92,14 @@ class Found:
 
 
 NOTHING: Final = Found(None, 1, None, None, None, None, None, (), ())
-"""Of an image that has nothing beside its pixels."""
+"""For an image that has nothing besides its pixels."""
 
 
 def found(image: Image.Image) -> Found:
     """The metadata of a just opened image, and warnings.
 
-    Nothing is decoded for it; a PNG may have more to tell when it is. What is broken or beyond
-    what is read (`limits`) is dropped with a warning; pixels do not suffer.
+    Nothing is decoded for it; a PNG may have more once it is. What is broken or beyond the
+    `limits` is dropped with a warning; the pixels are not affected.
     """
     notices = _without_misfits(image)
     exif, orientation, more = _exif(image)
@@ -120,7 +120,7 @@ def found(image: Image.Image) -> Found:
 
 
 def header(image: Image.Image) -> tuple[Exif | None, int]:
-    """The EXIF block of a just opened image, and its orientation; nothing else is looked at."""
+    """The EXIF block of a just opened image, and its orientation; nothing else is read."""
     _without_misfits(image)
     exif, orientation, _ = _exif(image)
     if orientation is None:
@@ -130,7 +130,7 @@ def header(image: Image.Image) -> tuple[Exif | None, int]:
 
 
 def _exif(image: Image.Image) -> tuple[Exif | None, int | None, tuple[Notice, ...]]:
-    """The block, reset to upright; the orientation that it told, if it did; and warnings."""
+    """The block, reset to upright; its original orientation, if it had one; and warnings."""
     orientation = None
     try:
         block, notices = embedded.exif(image)
@@ -147,17 +147,17 @@ def _exif(image: Image.Image) -> tuple[Exif | None, int | None, tuple[Notice, ..
 
 
 def _orientation(image: Image.Image, *packets: bytes | None) -> int:
-    """What XMP says, which counts where EXIF says nothing."""
+    """The orientation in XMP, which counts if EXIF has none."""
     if image.format == _TURNED_BY_DECODER:
         return 1
-    told = (xmp_packet.orientation(packet) for packet in packets if packet)
-    return next((orientation for orientation in told if orientation != 1), 1)
+    orientations = (xmp_packet.orientation(packet) for packet in packets if packet)
+    return next((orientation for orientation in orientations if orientation != 1), 1)
 
 
 def _without_misfits(image: Image.Image) -> list[Notice]:
-    """Take blocks away that Pillow falls over, too, or that are too long; with what is told of it.
+    """Remove blocks on which Pillow fails, too, or which are too long; return warnings about them.
 
-    A broken TIFF gives some of them as numbers.
+    A broken TIFF has numbers in place of some of them.
     """
     notices = list(image.info.get(embedded.NOTICES, ()))
     kinds: tuple[tuple[str, NoticeKind, str], ...] = (
@@ -182,13 +182,13 @@ def _without_misfits(image: Image.Image) -> list[Notice]:
 def select(
     metadata: Metadata, encoding: Encoding, size: Size, *, srgb: Callable[[], bool] = lambda: True
 ) -> tuple[Metadata, tuple[Notice, ...]]:
-    """What the policy of `encoding` lets through for an output of `size` pixels, and warnings.
+    """The metadata that the policy of `encoding` keeps for an output of `size`, and warnings.
 
-    all: everything; no-gps: without positions, texts that may tell one, and MakerNotes, which may
-    hold them too (names of places stay: somebody wrote them to be read); copyright: only who made
-    it and who owns it; none: nothing. Whatever it is, the artist and the copyright that `encoding`
-    names are entered. `srgb` says whether the output's colours are sRGB; it is asked only if EXIF,
-    which has a word on that, goes along.
+    all: everything; no-gps: without positions, texts that may contain one, and MakerNotes,
+    which may hold them too (names of places stay: they are meant to be read); copyright: only
+    who made it and who owns it; none: nothing. In any case the artist and the copyright of
+    `encoding` are added. `srgb` tells whether the output's colours are sRGB; it is called only
+    if EXIF, which records that, is kept.
     """
     notices: list[Notice] = []
     if encoding.metadata == "none":
@@ -232,8 +232,8 @@ def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
     if packet is not None:
         packet = _edited("XMP", packet, xmp_packet.without_position, notices)
     if records is not None:
-        records, told = iptc.without_position(records)
-        if told:
+        records, had_position = iptc.without_position(records)
+        if had_position:
             _lost("a part of IPTC", notices)
     if comment is not None and positions.in_text(comment):
         comment = None
@@ -248,7 +248,7 @@ def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
 
 
 def _lost(what: str, notices: list[Notice]) -> None:
-    message = f"{what} was dropped: it may tell a position"
+    message = f"{what} was dropped: it may contain a position"
     notices.append(Notice("metadata-dropped", message))
 
 
@@ -279,8 +279,10 @@ def _with_rights(metadata: Metadata, artist: str | None, copyright: str | None) 
     records = metadata.iptc
     if records is not None:
         records = iptc.with_rights(records, artist, copyright)
-    said = {"author": artist, "copyright": copyright}
-    texts = tuple((keyword, said.get(keyword.lower()) or text) for keyword, text in metadata.texts)
+    rights = {"author": artist, "copyright": copyright}
+    texts = tuple(
+        (keyword, rights.get(keyword.lower()) or text) for keyword, text in metadata.texts
+    )
     return replace(metadata, exif=exif.tobytes(), xmp=packet, iptc=records, texts=texts)
 
 

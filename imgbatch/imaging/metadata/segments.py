@@ -1,7 +1,7 @@
-"""Segments of a JPEG file, where its metadata stand (ITU-T T.81, annex B).
+"""Segments of a JPEG file, which hold its metadata (ITU-T T.81, annex B).
 
-Pillow reads and writes most of them. Here is what it does not do: what is spread over several
-segments, and what hides behind the picture.
+Pillow reads and writes most of them. This module does what it does not: what is spread over several
+segments, and what hides after the picture.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ EXIF: Final = b"Exif\0\0"
 EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
 XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 
-MOST_BYTES: Final = 65_533
-"""What fits into one segment, which counts its own length too."""
+MAX_BYTES: Final = 65_533
+"""What fits into one segment, whose length includes its own two bytes."""
 
 _APP1: Final = 0xE1
 _APP13: Final = 0xED
@@ -28,7 +28,7 @@ _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xDA)})
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _GUID_BYTES: Final = 32
 _OF_APPLICATIONS: Final = frozenset({0xFE, *range(0xE0, 0xF0)})
-# In so few bytes there cannot be many.
+# A file this short cannot have many.
 _FEW_BYTES: Final = 65_536
 # XMP specification, part 3, 1.1.3.1: an extension's segment holds 65,400 bytes at most.
 _PORTION: Final = 65_400
@@ -60,7 +60,7 @@ def walk(jpeg: bytes) -> Iterator[Segment]:
 def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
     """A JPEG with no more segments before its picture than are read, and how many were left out.
 
-    The same file, wherever that stands then, if it has no more than that.
+    The same file, at whatever position, if it has no more than that.
     """
     at, spans, taken, left_out = 2, [(0, 2)], 0, 0
     if file.seek(0, SEEK_END) > _FEW_BYTES:
@@ -92,7 +92,7 @@ def _walk(file: BinaryIO) -> Iterator[Segment]:
         head = file.read(4)
         if len(head) < 4 or head[0] != 0xFF:
             return
-        # Any number of 0xFF may stand before a marker.
+        # Any number of 0xFF may precede a marker.
         step = 1 if head[1] == 0xFF else 2
         if head[1] != 0xFF and head[1] not in _WITHOUT_LENGTH:
             if head[1] == _START_OF_SCAN:
@@ -103,7 +103,7 @@ def _walk(file: BinaryIO) -> Iterator[Segment]:
 
 
 def without_exif(jpeg: bytes) -> tuple[bytes, bytes]:
-    """A JPEG whose EXIF nobody finds, with all else in its place; and the block it had."""
+    """A JPEG whose EXIF nobody finds, with all else in place; and the block it had."""
     hidden = bytearray(jpeg)
     block = b""
     for marker, start, stop in walk(jpeg):
@@ -121,9 +121,9 @@ def behind(jpeg: bytes) -> bytes:
 
 
 def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
-    """The EXIF block of APP1 payloads, and whether there were more blocks than the one.
+    """The EXIF block of APP1 payloads, and whether there was more than one block.
 
-    A long one goes on in the next segment; one that starts over is another block, which readers
+    A long one continues in the next segment; one that starts anew is another block, which readers
     ignore.
     """
     parts: list[bytes] = []
@@ -155,12 +155,12 @@ def extended_xmp(payloads: Iterable[bytes], guid: bytes) -> bytes | None:
         return None
     packet = b"".join(parts[offset] for offset in sorted(parts))
     if len(packet) != whole or _guid(packet) != guid.upper():
-        raise ValueError("extended XMP of which a part is missing")
+        raise ValueError("extended XMP with a part missing")
     return packet
 
 
 def guid(packet: bytes) -> str:
-    """What the standard packet has to say in xmpNote:HasExtendedXMP: the MD5 in capital letters."""
+    """The value of xmpNote:HasExtendedXMP in the standard packet: the MD5 in capital letters."""
     return _guid(packet).decode("ascii")
 
 
@@ -181,8 +181,8 @@ def xmp_segments(extension: bytes) -> bytes:
 
 
 def photoshop_segments(prefix: bytes, resources: bytes) -> bytes:
-    """The segments of Photoshop's image resources; several where they are too long for one."""
-    room = MOST_BYTES - len(prefix)
+    """The segments of Photoshop's image resources; several if they are too long for one."""
+    room = MAX_BYTES - len(prefix)
     return b"".join(
         _segment(_APP13, prefix + resources[at : at + room])
         for at in range(0, len(resources), room)

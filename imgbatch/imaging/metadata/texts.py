@@ -1,7 +1,7 @@
 """Texts and profiles in the chunks of a PNG (third edition, 11.3.3), and how much of them is read.
 
-They may be compressed: a hundred bytes become a hundred thousand. Pillow refuses the whole picture
-where there is too much.
+They may be compressed: a hundred bytes become a hundred thousand. If there is too much, Pillow
+refuses the whole picture.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _PACKED: Final = _TEXTS | {_PROFILE}
 _PIXELS: Final = frozenset({b"IDAT", b"fdAT"})
 _XMP: Final = b"XML:com.adobe.xmp"
 _RAW_PROFILE: Final = b"Raw profile type "
-# So few bytes cannot be packed from too much: zlib comes to 1 : 1032.
+# A chunk this short cannot unpack to too much: zlib reaches 1 : 1032.
 _FEW_BYTES: Final = 8_192
 _FEW_TEXTS: Final = 1_000
 
-MOST_BYTES: Final = max(limits.XMP_BYTES, limits.ICC_BYTES, 2 * limits.EXIF_BYTES)
-"""What Pillow may unpack of one chunk."""
+MAX_BYTES: Final = max(limits.XMP_BYTES, limits.ICC_BYTES, 2 * limits.EXIF_BYTES)
+"""What Pillow may unpack from one chunk."""
 
 
 def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
-    """A PNG with no more texts and profiles than are read, and warnings of what was left out.
+    """A PNG with no more texts and profiles than are read, and warnings about what was left out.
 
     The same file, at its beginning, if it has no more than that.
     """
-    told = [length for kind, _, length in _chunks(file) if _counts(kind, length)]
+    lengths = [length for kind, _, length in _chunks(file) if _counts(kind, length)]
     notices: tuple[Notice, ...] = ()
-    if len(told) > _FEW_TEXTS or sum(told) > _FEW_BYTES:
+    if len(lengths) > _FEW_TEXTS or sum(lengths) > _FEW_BYTES:
         left_out, notices = _excess(file)
         if left_out:
             file = _without(file, left_out)
@@ -45,8 +45,8 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
 
 
 def _counts(kind: bytes, length: int) -> bool:
-    """Whether a chunk may be left out; of other kinds those that are too long for anybody."""
-    return kind in _PACKED or (length > MOST_BYTES and kind not in _PIXELS)
+    """Whether a chunk may be left out: texts, profiles, and others that are far too long."""
+    return kind in _PACKED or (length > MAX_BYTES and kind not in _PIXELS)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
@@ -76,8 +76,8 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
             left_out.append(at)
             continue
         file.seek(at + 8)
-        # Nothing that is longer than this is kept, packed or not.
-        data = file.read(min(length, MOST_BYTES + 1))
+        # Nothing longer than this is kept, packed or not.
+        data = file.read(min(length, MAX_BYTES + 1))
         keyword = data[:80].partition(b"\0")[0]
         most = _most_of(kind, keyword)
         size = _unpacked(kind, data, most)
@@ -89,8 +89,8 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
         elif too_much := size > most:
             name = "profile" if kind == _PROFILE else keyword.decode("latin-1")
             message = f"{name} dropped: it has more than the {most:,} bytes that are read"
-            told: NoticeKind = "profile-dropped" if kind == _PROFILE else "metadata-dropped"
-            notices.append(Notice(told, message))
+            notice: NoticeKind = "profile-dropped" if kind == _PROFILE else "metadata-dropped"
+            notices.append(Notice(notice, message))
         if too_much:
             left_out.append(at)
     if lost:
@@ -103,7 +103,7 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
 
 
 def _most_of(kind: bytes, keyword: bytes) -> int | None:
-    """How many bytes are read of a chunk that counts for itself; None for one of many texts."""
+    """How many bytes are read of a chunk of its own kind; None for one of many texts."""
     if kind == _PROFILE:
         return limits.ICC_BYTES
     if keyword == _XMP:
@@ -113,7 +113,7 @@ def _most_of(kind: bytes, keyword: bytes) -> int | None:
 
 
 def _unpacked(kind: bytes, data: bytes, most: int | None) -> int:
-    """How long the text or the profile in a chunk is, or how much too long it is at least."""
+    """The length of the text or the profile in a chunk, or at least how much too long it is."""
     if kind == b"tEXt":
         return len(data)
     keyword, _, rest = data.partition(b"\0")
@@ -133,7 +133,7 @@ def _unpacked(kind: bytes, data: bytes, most: int | None) -> int:
 
 
 def _without(file: BinaryIO, places: list[int]) -> BinaryIO:
-    """A file without the chunks that begin there."""
+    """A file without the chunks that begin at these places."""
     gone = set(places)
     file.seek(0)
     kept = BytesIO()

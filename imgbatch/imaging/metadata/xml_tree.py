@@ -1,7 +1,7 @@
 """XML as a tree that takes little memory, read within bounds, and written as it was.
 
-Prefixes, order and white space stay as they are, which is why no library that knows namespaces
-serves; those that keep them (minidom) take five times the memory and ten times the time.
+Prefixes, order and white space are preserved, which is why no library with namespaces will do;
+those that preserve them (minidom) take five times the memory and ten times the time.
 Namespaces in XML 1.0 (third edition).
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from imgbatch.imaging import limits
 
@@ -28,7 +29,7 @@ Name = tuple[str, str]
 
 
 class Attribute(NamedTuple):
-    """An attribute: what it is, how it is written, and its value."""
+    """An attribute: its name, the name as written, and its value."""
 
     name: Name
     written: str
@@ -36,7 +37,7 @@ class Attribute(NamedTuple):
 
 
 class Markup(str):
-    """A comment or an instruction, as it is written."""
+    """A comment or an instruction, as written."""
 
     __slots__ = ()
 
@@ -46,9 +47,8 @@ class Markup(str):
         return self.startswith("<?")
 
 
-@dataclass(slots=True, eq=False)
-class Element:
-    """An element: what it is, how it is written, and what it has and holds.
+class Element(Struct, eq=False):
+    """An element: its name, the name as written, its attributes and children.
 
     The document itself is one without a name.
     """
@@ -60,7 +60,7 @@ class Element:
 
     @property
     def elements(self) -> Iterator[Element]:
-        """The elements right below it."""
+        """The elements directly below it."""
         return (child for child in self.children if isinstance(child, Element))
 
     @property
@@ -78,7 +78,7 @@ class Element:
         self.attributes.append(Attribute((XMLNS, prefix or "xmlns"), written, namespace))
 
     def prefixes(self) -> set[str]:
-        """The prefixes that its name uses, its attributes' and those of all below it."""
+        """The prefixes used by its name, its attributes and everything below it."""
         found: set[str] = set()
         pending = [self]
         for one in pending:
@@ -94,7 +94,7 @@ def _prefix(written: str) -> str:
 
 
 def parsed(data: bytes) -> Element:
-    """The document. Raises ValueError if it is not XML, or goes beyond what is read of it."""
+    """The document. Raises ValueError if it is not XML, or exceeds what is read of it."""
     reader = _Reader()
     try:
         reader.parser.Parse(data, True)
@@ -104,7 +104,7 @@ def parsed(data: bytes) -> Element:
 
 
 class _Reader:
-    """What expat calls while it reads."""
+    """The callbacks of expat."""
 
     def __init__(self) -> None:
         self.document = Element(("", ""), "")
@@ -122,13 +122,13 @@ class _Reader:
         parser.ProcessingInstructionHandler = self._instruction
         parser.StartDoctypeDeclHandler = self._doctype
 
-    def _start(self, written: str, told: list[str]) -> None:
+    def _start(self, written: str, flat: list[str]) -> None:
         if len(self._open) > limits.XMP_DEPTH:
-            raise ValueError(f"more than {limits.XMP_DEPTH} elements within each other")
+            raise ValueError(f"more than {limits.XMP_DEPTH} nested elements")
         scope = self._scopes[-1]
         attributes = []
-        if told:
-            pairs = list(zip(told[::2], told[1::2], strict=True))
+        if flat:
+            pairs = list(zip(flat[::2], flat[1::2], strict=True))
             scope = self._with_declared(scope, pairs)
             attributes = [
                 Attribute(self._attribute(name, scope), name, value) for name, value in pairs
@@ -163,7 +163,7 @@ class _Reader:
             name = scope[prefix], _local(written)
         except KeyError:
             raise ValueError(f"not valid XML: unbound prefix {prefix[:40]!r}") from None
-        # One object for all of a name.
+        # One object for all uses of a name.
         return self._names.setdefault(name, name)
 
     def _end(self, written: str) -> None:
@@ -179,8 +179,8 @@ class _Reader:
     def _instruction(self, target: str, text: str) -> None:
         self._open[-1].children.append(Markup(f"<?{target} {text}?>"))
 
-    def _doctype(self, *told: object) -> None:
-        # XMP has no use for one, and an attacker has.
+    def _doctype(self, *flat: object) -> None:
+        # XMP has no use for one, but an attacker has.
         raise ValueError("a document type in the XMP packet")
 
 
@@ -219,9 +219,9 @@ def _escaped_value(found: re.Match[str]) -> str:
 
 
 def adopt(parent: Element, scope: dict[str, str], child: Element, outer: Mapping[str, str]) -> None:
-    """Put an element that came from a place where `outer` was bound below `parent`.
+    """Put an element from a place where `outer` was bound below `parent`.
 
-    `scope` is what is bound at `parent`. What is missing is declared there, once for all that
+    `scope` is what is bound at `parent`. Missing bindings are declared there, once for all that
     follow; only what is bound to something else is declared at the child itself.
     """
     own = child.bindings
@@ -241,7 +241,7 @@ def adopt(parent: Element, scope: dict[str, str], child: Element, outer: Mapping
 
 
 def found(document: Element, name: Name) -> Iterator[tuple[Element, dict[str, str]]]:
-    """The elements of a name, wherever they are, each with what is bound at it."""
+    """The elements with a name, wherever they are, each with what is bound at it."""
     pending: list[tuple[Element, dict[str, str]]] = [(document, {})]
     for element, above in pending:
         own = element.bindings

@@ -1,6 +1,6 @@
-"""Editing an XMP packet (ISO 16684-1): positions, sizes, rights, and what is true no more.
+"""Editing an XMP packet (ISO 16684-1): positions, sizes, rights, and what is no longer true.
 
-Prefixes and order are kept, because many readers of XMP look for the usual prefixes only.
+Prefixes and order are preserved, because many readers of XMP look only for the usual prefixes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RDF_ELEMENT: Final = (_RDF, "RDF")
 _DESCRIPTION: Final = (_RDF, "Description")
 _WRAPPER: Final = ("adobe:ns:meta/", "xmpmeta")
 _CAMERA: Final = "http://ns.google.com/photos/1.0/camera/"
-# They speak of pictures, depths and sounds that are behind the picture, or hold them themselves.
+# They describe pictures, depths and sounds that follow the picture, or contain them themselves.
 _ATTACHED: Final = frozenset(
     {
         "http://ns.adobe.com/hdr-gain-map/1.0/",
@@ -39,7 +39,7 @@ _ATTACHED: Final = frozenset(
         "http://ns.google.com/photos/1.0/audio/",
     }
 )
-# All patterns are bounded: a search that starts over at each of a million places must not look
+# All patterns are bounded: a search that starts anew at each of a million places must not look
 # at the whole packet from each of them.
 _VIDEO: Final = re.compile(
     rb"\b(?:MotionPhoto|MicroVideo)(?:\s{0,99}=\s{0,99}[\"']|(?:\s[^<>]{0,99})?>)\s{0,99}1\b"
@@ -69,7 +69,7 @@ _SIZES: Final = tuple(
     )
 )
 
-# What somebody wrote to be read, and may have written a position into.
+# Texts meant to be read, which may contain a position.
 _FREE_TEXTS: Final = frozenset(
     {
         *((_DC, name) for name in ("title", "description", "subject")),
@@ -83,7 +83,7 @@ _RIGHTS_NAMESPACES: Final = frozenset(
 
 _ORIENTATION: Final = re.compile(rb"\btiff:Orientation(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99}([1-8])")
 _LONG_VALUE: Final = 1_000
-# What XML 1.0 has no way to write.
+# Characters that XML 1.0 cannot represent.
 _NO_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _PADDING: Final = b"\0 \t\r\n"
 _TO_EDIT: Final = re.compile(
@@ -103,23 +103,23 @@ Test = Callable[[str, str], bool]
 
 
 def orientation(packet: bytes) -> int:
-    """What tiff:Orientation says, 1 to 8; 1 if it says nothing."""
+    """The value of tiff:Orientation, 1 to 8; 1 if there is none."""
     found = _ORIENTATION.search(packet)
     return int(found[1]) if found else 1
 
 
-def tells_of_video(packet: bytes) -> bool:
-    """Whether it says that a video is behind the picture (Google's GCamera namespace)."""
+def announces_video(packet: bytes) -> bool:
+    """Whether it says that a video follows the picture (Google's GCamera namespace)."""
     return _VIDEO.search(packet) is not None
 
 
-def tells_of_gain_map(packet: bytes) -> bool:
-    """Whether it says that a gain map is behind the picture (Adobe's namespace, or Apple's)."""
+def announces_gain_map(packet: bytes) -> bool:
+    """Whether it says that a gain map follows the picture (Adobe's namespace, or Apple's)."""
     return _GAIN_MAP.search(packet) is not None
 
 
 def holds_picture(packet: bytes) -> bool:
-    """Whether a second picture or a map of depths is inside (Google's GImage and GDepth)."""
+    """Whether a second picture or a depth map is inside (Google's GImage and GDepth)."""
     return _EMBEDDED.search(packet) is not None
 
 
@@ -130,9 +130,9 @@ def extension(packet: bytes) -> bytes | None:
 
 
 def excess(packet: bytes) -> str | None:
-    """What there is more of in a packet than is read, in words; None if there is not.
+    """What a packet has more of than is read, in words; None if there is nothing.
 
-    Counted by bytes alone, before anything is taken apart.
+    Counted by bytes alone, before anything is parsed.
     """
     if len(packet) > limits.XMP_BYTES:
         return f"it has {len(packet):,} bytes, and at most {limits.XMP_BYTES:,} are read"
@@ -147,7 +147,7 @@ def parts(packet: bytes) -> int:
 
 
 def working_bytes(packet: bytes) -> int:
-    """The memory it takes to take a packet apart and write it again, measured."""
+    """The memory it takes to parse a packet and write it again, measured."""
     return 8 * len(packet) + 400 * parts(packet)
 
 
@@ -167,10 +167,10 @@ def merged(packet: bytes, extended: bytes) -> bytes:
 
 
 def parted(packet: bytes, room: int) -> tuple[bytes, bytes] | None:
-    """A packet of at most `room` bytes, and the properties that it had to leave, as a packet.
+    """A packet of at most `room` bytes, and the properties that do not fit, as a packet.
 
-    The largest go first, and the second is empty where doing without padding was enough. None if
-    nothing is enough. Raises ValueError if the packet cannot be read.
+    The largest are removed first; the second packet is empty if removing padding was enough. None
+    if nothing is enough. Raises ValueError if the packet cannot be read.
     """
     document, further = _parse(packet), _parse(_EMPTY)
     ((rest, bound),) = _of_rdf(further)
@@ -214,14 +214,14 @@ def parted(packet: bytes, room: int) -> tuple[bytes, bytes] | None:
 
 
 def with_size(packet: bytes, width: int, height: int) -> bytes:
-    """With exif:PixelXDimension, tiff:ImageWidth and their like set, where it has them."""
+    """With exif:PixelXDimension, tiff:ImageWidth and the like set, where it has them."""
     for pattern, number in zip(_SIZES, (width, height), strict=True):
         packet = pattern.sub(rb"\g<1>" + str(number).encode("ascii"), packet)
     return packet
 
 
 def with_resolution(packet: bytes | None, dpi: int) -> bytes | None:
-    """With tiff:XResolution and its like set to `dpi` pixels per inch, where it has them."""
+    """With tiff:XResolution and the like set to `dpi` pixels per inch, where it has them."""
     if packet is None:
         return None
     for pattern, value in zip(_RESOLUTIONS, (f"{dpi}/1", "2"), strict=True):
@@ -242,12 +242,12 @@ def with_rights(packet: bytes | None, artist: str | None, copyright: str | None)
     ]
     if not places:
         return with_rights(None, artist, copyright)
-    told = (("creator", "Seq", artist), ("rights", "Alt", copyright))
-    gone = {(_DC, name) for name, _, text in told if text}
+    rights = (("creator", "Seq", artist), ("rights", "Alt", copyright))
+    gone = {(_DC, name) for name, _, text in rights if text}
     for description, _ in places:
         description.attributes = [one for one in description.attributes if one.name not in gone]
         _keep(description, lambda child: not isinstance(child, Element) or child.name not in gone)
-    for name, kind, text in told:
+    for name, kind, text in rights:
         if text:
             language = Attribute((_XML, "lang"), "xml:lang", "x-default")
             item = Element((_RDF, "li"), "rdf:li", [language] if kind == "Alt" else [])
@@ -259,9 +259,9 @@ def with_rights(packet: bytes | None, artist: str | None, copyright: str | None)
 
 
 def upright(packet: bytes) -> bytes:
-    """Without orientation, thumbnails, and what speaks of a gain map or a video that is gone.
+    """Without orientation, thumbnails, and references to a gain map or a video that is gone.
 
-    The very same bytes where there is nothing of that. Raises ValueError if the packet cannot be
+    The very same bytes if there is nothing of that. Raises ValueError if the packet cannot be
     read.
     """
     _check(packet)
@@ -282,13 +282,13 @@ def upright(packet: bytes) -> bytes:
 
 
 def without_position(packet: bytes) -> bytes:
-    """Without GPS positions, also a drone maker's own; the same bytes where there is none.
+    """Without GPS positions, including a drone maker's own; the same bytes if there are none.
 
-    Raises ValueError if the packet cannot be read, or may still hold a position afterwards (inside
-    a text, say): then it has to be dropped as a whole.
+    Raises ValueError if the packet cannot be read, or may still contain a position afterwards (for
+    instance inside a text): then the whole packet has to be dropped.
     """
     _check(packet)
-    # Written as a reference (&#52;) a letter or a digit is not seen.
+    # A letter or digit written as a reference (&#52;) is not seen.
     if not positions.in_text(packet) and b"&#" not in packet:
         return packet
 
@@ -315,7 +315,7 @@ def _free_texts(packet: bytes) -> Iterator[str]:
 
 
 def _texts(element: Element) -> Iterator[str]:
-    """All that is written in an element, and in those below it."""
+    """All text in an element, and in those below it."""
     for child in element.children:
         if isinstance(child, Element):
             yield from _texts(child)
@@ -324,10 +324,10 @@ def _texts(element: Element) -> Iterator[str]:
 
 
 def rights_only(packet: bytes) -> bytes | None:
-    """Nothing but who made the picture and who may use it; None if it does not say.
+    """Only who made the picture and who may use it; None if it does not say.
 
-    Kept are dc:creator, dc:rights, photoshop:Credit, and the xmpRights, Creative Commons and
-    PLUS namespaces. Raises ValueError if the packet cannot be read.
+    dc:creator, dc:rights, photoshop:Credit, and the xmpRights, Creative Commons and PLUS
+    namespaces are kept. Raises ValueError if the packet cannot be read.
     """
 
     def kept(namespace: str, name: str) -> bool:
@@ -375,9 +375,9 @@ def _keep(element: Element, test: Callable[[Element | str], bool]) -> None:
 
 
 def _isolate(element: Element) -> bool:
-    """Remove all that stands beside descriptions, up to the document, but its instructions.
+    """Remove everything except descriptions, up to the document, but not its instructions.
 
-    Returns whether there are any.
+    Returns whether there are any descriptions.
     """
     of_rdf = element.name == _RDF_ELEMENT
 
@@ -406,7 +406,7 @@ def _shorten(description: Element) -> None:
 
 
 def _of_rdf(document: Element) -> Iterator[tuple[Element, dict[str, str]]]:
-    """The elements that descriptions stand right below, each with what is bound at it."""
+    """The elements directly below descriptions, each with what is bound at it."""
     return xml_tree.found(document, _RDF_ELEMENT)
 
 
@@ -415,13 +415,13 @@ def _descriptions(above: Element) -> Iterator[Element]:
 
 
 def _check(packet: bytes) -> None:
-    # The words that are looked for here would not be found in UTF-16.
+    # The words that are searched for here would not be found in UTF-16.
     if b"\0" in packet.strip(_PADDING):
-        raise ValueError("XMP that is not in UTF-8")
+        raise ValueError("XMP that is not UTF-8")
 
 
 def _parse(packet: bytes) -> Element:
     _check(packet)
-    if told := excess(packet):
-        raise ValueError(told)
+    if problem := excess(packet):
+        raise ValueError(problem)
     return xml_tree.parsed(packet.strip(_PADDING))

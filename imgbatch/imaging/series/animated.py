@@ -15,11 +15,11 @@ Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
 
 _AVIF_SPEED: Final = 7
-_MOST_PLAYS: Final = {"webp": 65_535, "png": 2**31 - 1}
+_MAX_PLAYS: Final = {"webp": 65_535, "png": 2**31 - 1}
 
 
 def alike(images: Sequence[Image.Image]) -> list[Image.Image]:
-    """All in one mode, the plainest that holds them."""
+    """All in one mode, the simplest that holds them."""
     modes = {image.mode for image in images}
     if len(modes) == 1:
         return list(images)
@@ -41,7 +41,7 @@ def encode(
     """An animation of L, LA, RGB or RGBA images of one size and mode.
 
     Each is shown for its duration in milliseconds, all of them `plays` times, 0 for ever.
-    `options` are those of a still; what they hold beside settings goes with the whole. Raises
+    `options` are those of a still; what they contain besides settings belongs to the whole. Raises
     whatever an encoder raises.
     """
     if row.name == "gif":
@@ -53,7 +53,7 @@ def encode(
     if row.name == "png":
         return _png(images, durations, plays, options)
     if row.name == "avif":
-        # Slower ones look ahead over 30 frames, for ten times as long and 30 bytes a pixel each.
+        # Slower ones look ahead over 30 frames, for ten times as long and 30 bytes per pixel each.
         options = options | {"speed": max(_AVIF_SPEED, options.get("speed", 0))}
     buffer = BytesIO()
     images[0].save(
@@ -62,7 +62,7 @@ def encode(
         save_all=True,
         append_images=list(images[1:]),
         duration=_whole(durations),
-        loop=min(plays, _MOST_PLAYS.get(row.name, 0)),
+        loop=min(plays, _MAX_PLAYS.get(row.name, 0)),
         **options,
     )
     data = buffer.getvalue()
@@ -91,17 +91,17 @@ def _png(
         if pending is not None:
             yield pending
 
-    return apng.join(frames(), plays=min(plays, _MOST_PLAYS["png"]))
+    return apng.join(frames(), plays=min(plays, _MAX_PLAYS["png"]))
 
 
 def _whole(durations: Iterable[float]) -> list[int]:
     """Whole milliseconds, rounded so that their sum stays right."""
-    wanted, told = 0.0, 0
+    wanted, written = 0.0, 0
     result = []
     for duration in durations:
         wanted += duration
-        result.append(round(wanted) - told)
-        told += result[-1]
+        result.append(round(wanted) - written)
+        written += result[-1]
     return result
 
 

@@ -1,23 +1,24 @@
-"""Animated PNG as chunks: what a file has for frames, and stills put together into one file.
+"""Animated PNG as chunks: the frames of a file, and stills joined into one file.
 
-PNG, third edition (W3C 2025), 11.3.6: acTL, fcTL and fdAT. Each frame is handed out, and taken, as
-a PNG file of its own, which Pillow decodes and encodes. Its own composition lays half transparent
-pixels over others in the wrong way, and its writer knows no 16 bits.
+PNG, third edition (W3C 2025), 11.3.6: acTL, fcTL and fdAT. Each frame is given, and taken, as a
+PNG file of its own, which Pillow decodes and encodes. Pillow's own composition blends half
+transparent pixels incorrectly, and its writer does not support 16 bits.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from msgspec import Struct
+
 from imgbatch.model import Size
 
 KEEP, CLEAR, RESTORE = 0, 1, 2
-"""What becomes of a frame's box when its time is over (dispose_op)."""
+"""What happens to a frame's box when its time is over (dispose_op)."""
 
 _MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _FRAME: Final = struct.Struct(">5I2H2B")
@@ -26,10 +27,10 @@ _OF_FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IHDR", b"IE
 
 
 class Frame(NamedTuple):
-    """One frame: where it is laid on the canvas, and a PNG file of it.
+    """One frame: where it is placed on the canvas, and a PNG file of it.
 
-    `duration` is in milliseconds; `over` says that it is laid over what is there, by its alpha,
-    and does not replace it.
+    `duration` is in milliseconds; `over` says that it is composited over what is there, by its
+    alpha, and does not replace it.
     """
 
     at: tuple[int, int]
@@ -39,20 +40,18 @@ class Frame(NamedTuple):
     over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A frame in a file: its fcTL, and the compressed pixels in their pieces."""
 
     control: tuple[int, ...]
     pieces: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(Struct, frozen=True):
     """The frames of a file. `plays` is how often they are shown, 0 for ever.
 
     `complete` is False if the file ends before its IEND. `still_beside` says that it also has a
-    picture that is no frame, for programs that play none.
+    picture that is not a frame, for programs that do not play animations.
     """
 
     header: bytes
@@ -63,8 +62,8 @@ class Frames:
     still_beside: bool
 
     def __iter__(self) -> Iterator[Frame]:
-        # With all that stands around the pixels: palette, profile, metadata. Further frames need
-        # only what is needed to see them.
+        # With everything around the pixels: palette, profile, metadata. Further frames
+        # need only what is needed to display them.
         around = self.around
         for one in self.found:
             width, height, left, top, num, den, disposal, blend = one.control
@@ -132,7 +131,7 @@ def read(data: bytes) -> Frames | None:
 
 
 def join(frames: Iterable[Frame], *, plays: int) -> bytes:
-    """One animation of PNG files, the first of which gives size, metadata and kind of pixels."""
+    """One animation from PNG files; the first determines size, metadata and kind of pixels."""
     out = BytesIO()
     out.write(_MAGIC)
     count_at = number = count = 0
@@ -160,8 +159,8 @@ def join(frames: Iterable[Frame], *, plays: int) -> bytes:
 
 
 def delay_of(duration: float) -> tuple[int, int]:
-    """Milliseconds as the nearest fraction of a second that two numbers of 16 bits can tell."""
-    # It takes a while to load, and is not wanted for stills.
+    """Milliseconds as the nearest fraction of a second with two 16-bit numbers."""
+    # It takes a while to load, and stills do not need it.
     from fractions import Fraction
 
     seconds = Fraction(duration / 1000).limit_denominator(65_535)

@@ -1,6 +1,6 @@
-"""What stands in the boxes of an AVIF sequence, and Pillow neither tells nor takes.
+"""What the boxes of an AVIF sequence contain, and Pillow neither reads nor writes.
 
-How often it is played stands in the edit list (ISO 14496-12, 8.6.6): flag 1 repeats the segment
+How often it is played is in the edit list (ISO 14496-12, 8.6.6): flag 1 repeats the segment
 until the duration of the track (8.3.2) is over; a duration of all ones has no end. libavif writes
 the boxes in version 1.
 """
@@ -21,7 +21,7 @@ _SEGMENT: Final = 12
 
 
 def plays(data: bytes) -> int:
-    """How often a file is to be played, 0 for ever, which is also what is not told."""
+    """How often a file is played, 0 for ever, which is also the result if it does not say."""
     moov = data.find(b"moov")
     edits, track = data.find(b"elst", moov), data.find(b"tkhd", moov)
     if min(moov, edits, track) < 0:
@@ -39,7 +39,7 @@ def plays(data: bytes) -> int:
 
 
 def with_plays(data: bytes, plays: int) -> bytes:
-    """A file that libavif wrote to be played for ever, to be played so often; 0 leaves it so."""
+    """A file that libavif wrote to be played for ever, changed to `plays` times; 0 leaves it."""
     moov = data.find(b"moov")
     edits = list(_places(data, b"elst", moov))
     if plays == 0 or moov < 0 or not edits:
@@ -57,7 +57,7 @@ def with_plays(data: bytes, plays: int) -> bytes:
 
 
 def without_times(data: bytes) -> bytes:
-    """A file that libavif wrote, without the time of writing: equal pictures, equal bytes."""
+    """A file written by libavif, without the time of writing: equal pictures, equal bytes."""
     moov = data.find(b"moov")
     if moov < 0:
         return data

@@ -1,17 +1,17 @@
-"""The frames of an animation, composed: each as it is to be seen, one after the other.
+"""The frames of an animation, composed: each as it is displayed, one after the other.
 
 WebP and AVIF are composed by their libraries. For GIF and APNG it is done here, as browsers do it:
-the canvas is transparent at first, and where a frame is cleared away; a background colour is not
-looked at.
+the canvas is transparent at first, and where a frame is cleared; a background colour is ignored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.imaging.series import apng, avif, gif
@@ -25,14 +25,13 @@ class Frame(NamedTuple):
     duration: float
 
 
-@dataclass(frozen=True, slots=True)
-class Animation:
-    """What a file's header and its frames' tell of an animation.
+class Animation(Struct, frozen=True):
+    """What the headers of a file and its frames say about an animation.
 
     `plays` is how often it is shown, 0 for ever. `complete` is False if the file is cut short:
     then `count` are the frames that are whole. `still_beside` says that there also is a picture
-    that is no frame. `composed` begins with the first frame; `whole` gives a loaded still that
-    knows all that the file tells beside the pixels, where that is more than was told at first.
+    that is not a frame. `composed` starts at the first frame; `whole` gives a loaded still that
+    knows all that the file contains besides the pixels, if that is more than at opening.
     """
 
     count: int
@@ -42,13 +41,13 @@ class Animation:
     still_beside: bool = False
     whole: Callable[[], Image.Image | None] = lambda: None
     bytes: int = 0
-    """What composing takes at most, beside what decoding a still of that format takes."""
+    """What composing takes at most, besides what decoding a still in that format takes."""
 
 
 def find(image: Image.Image, format: str, file: BinaryIO) -> Animation | None:  # noqa: A002
-    """The animation in an opened file, None if it has none that can be told from a still.
+    """The animation in an opened file, None if nothing distinguishes it from a still.
 
-    Nothing is decoded yet. Raises what a codec raises.
+    Nothing is decoded yet. Raises whatever a codec raises.
     """
     search = _SEARCHES.get(format)
     if search is None:
@@ -63,7 +62,7 @@ def find(image: Image.Image, format: str, file: BinaryIO) -> Animation | None:  
 def opened_cut_short(file: BinaryIO, format: str) -> Image.Image | None:  # noqa: A002
     """An animated WebP that is cut short, opened with the frames that are whole; None otherwise.
 
-    libwebp takes none at all. (RFC 9649, 2.3 and 2.7: chunks, of which each ANMF is a frame.)
+    libwebp itself opens none of it. (RFC 9649, 2.3 and 2.7: chunks, of which each ANMF is a frame.)
     """
     if format != "webp":
         return None
@@ -116,7 +115,7 @@ def _in_gif(image: Image.Image, file: BinaryIO) -> Animation | None:
         found.plays,
         composed,
         found.complete,
-        bytes=_taken(size, max(boxes), file),
+        bytes=_working_bytes(size, max(boxes), file),
     )
 
 
@@ -159,7 +158,7 @@ def _in_png(image: Any, file: BinaryIO) -> Animation | None:
         found.complete,
         found.still_beside,
         whole,
-        _taken(size, max(one.control[0] * one.control[1] for one in found.found), file),
+        _working_bytes(size, max(one.control[0] * one.control[1] for one in found.found), file),
     )
 
 
@@ -192,7 +191,7 @@ _KEEP, _CLEAR, _RESTORE = apng.KEEP, apng.CLEAR, apng.RESTORE
 
 
 class _Patch(NamedTuple):
-    """A part of the canvas: its left top corner, a file of it, and what becomes of it."""
+    """A part of the canvas: its upper left corner, a file of it, and what happens to it."""
 
     at: tuple[int, int]
     file: bytes
@@ -202,7 +201,7 @@ class _Patch(NamedTuple):
 
 
 def _composed(size: Size, patches: Iterable[_Patch], *, grey: bool, kept: bool) -> Iterator[Frame]:
-    """Frames of `size`. `kept` says that what is opaque once will always be."""
+    """Frames of `size`. `kept` says that pixels once opaque always will be."""
     canvas = Image.new("RGBA", size)
     mode = None
     for patch in patches:
@@ -222,7 +221,7 @@ def _composed(size: Size, patches: Iterable[_Patch], *, grey: bool, kept: bool) 
 
 
 def _lay(canvas: Image.Image, laid: Image.Image, patch: _Patch) -> tuple[int, int, int, int]:
-    """Put a patch on the canvas; what lies beyond that is cut off. Returns its box."""
+    """Put a patch on the canvas, cropped to that. Returns its box."""
     left, top = patch.at
     right, bottom = min(left + laid.width, canvas.width), min(top + laid.height, canvas.height)
     box = (left, top, max(left, right), max(top, bottom))
@@ -237,8 +236,8 @@ def _lay(canvas: Image.Image, laid: Image.Image, patch: _Patch) -> tuple[int, in
     return box
 
 
-def _taken(size: Size, largest: int, file: BinaryIO) -> int:
-    """The canvas, what was below it and what is given out; a patch as it is decoded; the file."""
+def _working_bytes(size: Size, largest: int, file: BinaryIO) -> int:
+    """The canvas, what was below it and the result; a patch as it is decoded; the file."""
     return 16 * size[0] * size[1] + 13 * largest + 2 * file.seek(0, SEEK_END)
 
 

@@ -1,30 +1,30 @@
-"""GIF files as blocks: what a file has for frames, and frames put together into one file.
+"""GIF files as blocks: the frames of a file, and frames joined into one file.
 
-GIF89a (CompuServe, 1990), and NETSCAPE2.0 for how often it is played. Pillow does the compression
-of each frame; what happens to a frame that the next one is laid over is decided here, since Pillow
-leaves ghosts where something becomes transparent, and gives each frame a table of its own.
+GIF89a (CompuServe, 1990), and NETSCAPE2.0 for how often it is played. Pillow compresses each
+frame; what happens to a frame under the next one is decided here, since Pillow leaves ghosts where
+something becomes transparent, and gives each frame its own colour table.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, Final, NamedTuple
 
+from msgspec import Struct
 from PIL import Image
 
 from imgbatch.imaging import limits
 from imgbatch.model import Size
 
 KEEP, CLEAR, RESTORE = 1, 2, 3
-"""What becomes of a frame when its time is over (GIF89a, 23.c.iv): it stays, its box is cleared,
+"""What happens to a frame when its time is over (GIF89a, 23.c.iv): it stays, its box is cleared,
 or what was there before it comes back."""
 
-MOST_COLOURS: Final = 256
+MAX_COLOURS: Final = 256
 LONGEST_DELAY: Final = 65_535
-"""Of a frame, in hundredths of a second."""
+"""The longest delay of a frame, in hundredths of a second."""
 
 _LOOP_NAMES: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
@@ -35,7 +35,7 @@ class Block(NamedTuple):
     """One frame of a file: its box on the canvas, and its data, still compressed.
 
     `colours` is its table of RGB triples, its own or the file's, `delay` in hundredths of a
-    second, `transparent` the number in the table that leaves what is below as it is.
+    second, `transparent` the index in the table that leaves what is below visible.
     """
 
     box: tuple[int, int, int, int]
@@ -47,7 +47,7 @@ class Block(NamedTuple):
     transparent: int | None = None
 
     def still(self) -> bytes:
-        """A file with nothing but this frame, from its left top corner on."""
+        """A file with only this frame, at the upper left corner."""
         size = self.box[2] - self.box[0], self.box[3] - self.box[1]
         flags = 0x40 if self.interlaced else 0
         return b"".join(
@@ -61,11 +61,10 @@ class Block(NamedTuple):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(Struct, frozen=True):
     """The frames of a file. `plays` is how often they are shown, 0 for ever.
 
-    `complete` is False if the file ends where another frame was begun, or before the first.
+    `complete` is False if the file ends inside a frame, or before the first.
     """
 
     frames: tuple[Block, ...]
@@ -101,7 +100,7 @@ def read(data: bytes) -> Blocks:
                 # Some programs leave a few bytes between blocks; everybody skips them.
                 at += 1
     except (IndexError, struct.error):
-        # A still is as good without what stands behind it.
+        # A still is complete without anything after it.
         whole = len(frames) == 1 and kind == _EXTENSION
         return Blocks(tuple(frames), plays, complete=whole)
     return Blocks(tuple(frames), plays, complete=bool(frames))
@@ -167,7 +166,7 @@ def write(
 
 
 def compressed(image: Image.Image) -> bytes:
-    """The data of a frame, of the numbers in a P image."""
+    """The data of a frame, from the indices in a P image."""
     buffer = BytesIO()
     image.save(buffer, "GIF", optimize=False, interlace=0)
     return read(buffer.getvalue()).frames[0].data
@@ -179,7 +178,7 @@ def _head(size: Size, colours: bytes, background: int = 0) -> bytes:
 
 
 def _packed(colours: bytes) -> tuple[int, bytes]:
-    """The flags of a table, and it filled up to 2, 4, 8 ... 256 colours."""
+    """The flags of a table, and the table padded to 2, 4, 8 ... 256 colours."""
     bits = max(1, (len(colours) // 3 - 1).bit_length())
     return 0x80 | (bits - 1), colours.ljust(3 << bits, b"\0")
 
@@ -199,7 +198,7 @@ def _graphic_control(control: bytes) -> tuple[int, int, int | None]:
 
 
 def _table(data: bytes, flags_at: int, at: int) -> tuple[bytes, int]:
-    """The table of colours that these flags speak of, and what comes behind it."""
+    """The colour table that these flags describe, and the position after it."""
     flags = data[flags_at]
     end = at + (6 << (flags & 7) if flags & 0x80 else 0)
     if end > len(data):

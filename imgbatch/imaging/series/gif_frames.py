@@ -1,12 +1,12 @@
-"""From pictures to the frames of a GIF: which palette each has, and what of it changes."""
+"""From pictures to the frames of a GIF: which palette each has, and which part changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -14,15 +14,15 @@ from imgbatch.imaging.series import gif, quantise
 from imgbatch.imaging.series.gif import Block
 from imgbatch.imaging.series.quantise import Palette, Pixels
 
-# Of a channel, in levels: noise of a lossy source, much less than what 256 colours cost.
+# Per channel, in levels: noise of a lossy source, much less than 256 colours cost.
 _STILL_THE_SAME: Final = 3
 
-# A palette for all frames is taken if it is not much worse than one of their own.
+# A palette for all frames is used if it is not much worse than their own.
 _WORSE: Final = 1.5
 _SLACK: Final = 2.0
-# And looked at again when a frame comes that it suits less.
+# And checked again when a frame comes that it suits less.
 _LESS: Final = 1.3
-_LEAST_SAMPLE: Final = 10_000
+_MIN_SAMPLE: Final = 10_000
 
 
 def encode(
@@ -35,9 +35,9 @@ def encode(
 ) -> bytes:
     """A GIF of L, LA, RGB or RGBA images of one size, shown for `durations` (milliseconds).
 
-    Colours are exact where a frame has no more than a table holds. Alpha from 128 on is opaque.
-    What does not change from frame to frame is not written again, so it does not flicker; frames
-    that are the same become one.
+    Colours are exact if a frame has no more than fit into a table. Alpha from 128 up is opaque.
+    What does not change from frame to frame is not written again, so it does not flicker; equal
+    frames become one.
     """
     blocks = list(_blocks(images, delays(durations), dither=dither))
     return gif.write(images[0].size, blocks, plays=plays, comment=comment)
@@ -45,22 +45,21 @@ def encode(
 
 def delays(durations: Sequence[float]) -> list[int]:
     """Milliseconds in hundredths of a second, rounded so that their sum stays right."""
-    wanted, told = 0.0, 0
+    wanted, written = 0.0, 0
     result = []
     for duration in durations:
         wanted += duration / 10
-        # One that takes any time is not told as 0, which is played as a tenth of a second.
-        result.append(max(1 if duration else 0, round(wanted) - told))
-        told += result[-1]
+        # A frame with any duration does not get 0, which is played as a tenth of a second.
+        result.append(max(1 if duration else 0, round(wanted) - written))
+        written += result[-1]
     return result
 
 
-@dataclass(slots=True)
-class _Drawn:
-    """A frame that is not written yet: what becomes of it depends on the next.
+class _Drawn(Struct):
+    """A frame that is not written yet: what happens to it depends on the next.
 
-    `numbers` are those of its pixels in `colours`, `seen` is how it looks, `below` what it is
-    laid over (both RGBA). With `declared` the transparent number is told where it is not used, too.
+    `numbers` are the indices of its pixels in `colours`, `seen` is how it looks, `below` what it
+    is laid over (both RGBA). With `declared` the transparent index is written even if unused.
     """
 
     numbers: NDArray[np.uint8]
@@ -72,7 +71,7 @@ class _Drawn:
     delay: int
 
     def blocks(self, cleared: NDArray[np.bool_] | None, *, first: bool) -> Iterator[Block]:
-        """The block to write, and more of them where one cannot wait so long.
+        """The block to write, and more of them if one cannot wait that long.
 
         `cleared` are the pixels that the next frame needs cleared.
         """
@@ -144,7 +143,7 @@ def _blocks(
             if pending.colours is palette:
                 numbers[same] = pending.numbers[same]
             else:
-                # Only what is not cleared can stay as it is: it may have other colours.
+                # Only what is not cleared can stay: it may have other colours.
                 same &= below[..., 3] > 0
             seen[same] = pending.seen[same]
             meant = np.where(same[..., None], meant, frame)
@@ -158,7 +157,7 @@ def _blocks(
 
 
 def _emptied(pixels: Pixels, box: tuple[int, int, int, int]) -> Pixels:
-    """A copy with nothing in a box."""
+    """A copy with a box emptied."""
     left, top, right, bottom = box
     emptied = pixels.copy()
     emptied[top:bottom, left:right] = 0
@@ -166,13 +165,13 @@ def _emptied(pixels: Pixels, box: tuple[int, int, int, int]) -> Pixels:
 
 
 def _unmoved(frame: Pixels, meant: Pixels) -> NDArray[np.bool_]:
-    """Which opaque pixels are what was meant when they were drawn: small steps do not add up."""
+    """Which opaque pixels are as they were meant when drawn: small steps do not add up."""
     moved = np.maximum(frame, meant) - np.minimum(frame, meant) > _STILL_THE_SAME
     return ~moved.any(axis=2) & (frame[..., 3] > 0)
 
 
 def _around(needed: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of all that is True; a pixel where nothing is."""
+    """Left, top, right and bottom of all that is True; one pixel if nothing is."""
     rows, columns = np.flatnonzero(needed.any(axis=1)), np.flatnonzero(needed.any(axis=0))
     if not len(rows):
         return 0, 0, 1, 1
@@ -180,19 +179,19 @@ def _around(needed: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 class _Colours:
-    """Which palette each frame has. `alpha` says that something is transparent in any of them."""
+    """The palette of each frame. `alpha` says that something is transparent in any of them."""
 
     def __init__(self, images: Sequence[Image.Image]) -> None:
         self.alpha = any(map(_has_holes, images))
         self._several = len(images) > 1
-        # One place is for what is transparent, or, where there is room, for what stays the same.
-        self._most = gif.MOST_COLOURS - self.alpha
-        self._room = gif.MOST_COLOURS - (self.alpha or self._several)
+        # One place is for what is transparent or, if there is room, for what stays the same.
+        self._most = gif.MAX_COLOURS - self.alpha
+        self._room = gif.MAX_COLOURS - (self.alpha or self._several)
         self._every = self._exactly(images)
         self._chosen: Palette | None = None
         self._error = 0.0
         if self._every is None:
-            each = max(_LEAST_SAMPLE, quantise.SAMPLE // len(images))
+            each = max(_MIN_SAMPLE, quantise.SAMPLE // len(images))
             parts = [quantise.sample(quantise.cut_out(image), each) for image in images]
             self._whole = quantise.palette_for(np.concatenate(parts), self._room)
 
@@ -215,7 +214,7 @@ class _Colours:
             return (own if len(own) else np.zeros((1, 3), np.uint8)), True
         if not self._several:
             return self._whole, False
-        colours = quantise.sample(frame, _LEAST_SAMPLE)
+        colours = quantise.sample(frame, _MIN_SAMPLE)
         if self._chosen is not None:
             error = quantise.error(colours, self._chosen)
             if error <= _LESS * self._error + _SLACK:
@@ -228,8 +227,8 @@ class _Colours:
         return self._chosen, False
 
     def transparent(self, palette: Palette) -> int | None:
-        """The number behind the last colour, if there is room for one and any use."""
-        if len(palette) < gif.MOST_COLOURS and (self.alpha or self._several):
+        """The index after the last colour, if there is room for one and any use."""
+        if len(palette) < gif.MAX_COLOURS and (self.alpha or self._several):
             return len(palette)
         return None
 

@@ -1,29 +1,30 @@
-"""Pages of a TIFF as files of their own, and such files put together again (TIFF 6.0, section 2).
+"""Pages of a TIFF as files of their own, and such files joined again (TIFF 6.0, section 2).
 
-Decoders of TIFF take a file as a whole, and find a page by walking past all before it: for each of
-many pages that is too much. So each is taken out, with all it has. All places in a TIFF are counted
-from its beginning, so they are counted again, in each directory and those that hang below it.
+TIFF decoders take a file as a whole, and find a page by walking past all before it: for each of
+many pages that is too slow. So each is extracted, with everything it has. All offsets in a TIFF
+count from its beginning, so they are recomputed, in each directory and those below it.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from io import SEEK_END
 from typing import BinaryIO, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from imgbatch.imaging import limits
 from imgbatch.imaging.metadata import directories
 from imgbatch.imaging.metadata.directories import LONG, POINTERS, SHORT, Directory, Field
 
 _SUB_IFDS: Final = 0x014A
-# Free space, reduced copies of the page, and Photoshop's layers: nothing that is read of it.
+# Free space, reduced copies of the page, and Photoshop's layers: nothing of it is read.
 _LEFT_OUT: Final = frozenset({0x0120, 0x0121, _SUB_IFDS, 0x935C})
 _STRIPS: Final = 0x0111
-# Where data are, and how many bytes: strips, tiles, and a JPEG stream as TIFF 6.0 first had it.
+# Place and length of data: strips, tiles, and a JPEG stream as TIFF 6.0 first had it.
 _DATA: Final = ((_STRIPS, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
-# The tables of that, which have at most so many bytes.
+# The tables of that, which have at most this many bytes.
 _TABLES: Final = (0x0207, 0x0208, 0x0209)
 _TABLE_BYTES: Final = 272
 _DATA_PLACES: Final = frozenset({*_TABLES, *(tag for tag, _ in _DATA)})
@@ -33,13 +34,13 @@ _PLACES: Final = frozenset({0x0111, 0x0120, 0x0144, 0x0201, 0x0207, 0x0208, 0x02
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _HEADER: Final = 8
 _ENTRY: Final = 12
-_MOST_BYTES: Final = 2**32 - 1
+_MAX_BYTES: Final = 2**32 - 1
 # How many times a file's length its pages together may claim: they do not overlap.
 _OVERLAP: Final = 4
 
 
 class _Part(NamedTuple):
-    """Some of a page's data: which value of which tag tells where in the file it stands."""
+    """Some of a page's data: which value of which tag tells where it is in the file."""
 
     tag: int
     number: int
@@ -61,7 +62,7 @@ class Pages:
         return len(self._places)
 
     def alone(self, number: int) -> tuple[bytes, int]:
-        """A TIFF of this page alone (the first is 0), and how many of its tags cannot be read.
+        """A TIFF with only this page (the first is 0), and how many of its tags cannot be read.
 
         Raises ValueError if its directory cannot be read, or if the pages overlap so much that
         they are longer than the file.
@@ -87,12 +88,12 @@ class Pages:
             places[part.tag][part.number] = at + len(body)
             self._file.seek(part.place)
             body += self._file.read(part.length)
-        if at + len(body) > _MOST_BYTES:
+        if at + len(body) > _MAX_BYTES:
             raise ValueError("a page is longer than the 4 GiB of a TIFF")
         return directories.block(_moved(found, places)) + body, found.lost_in_all
 
     def _is_cut_short(self, part: _Part) -> bool:
-        """Such parts come last, where nothing can be taken for what is missing."""
+        """Such parts come last, where nothing can be taken for the missing data."""
         return part.place + part.length >= self._size
 
     def _parts(self, found: Directory) -> Iterator[_Part]:
@@ -100,7 +101,7 @@ class Pages:
         for tag, lengths_tag in _DATA:
             lengths = found.numbers(lengths_tag)
             for index, place in enumerate(found.numbers(tag)):
-                # Some writers leave lengths out, or have them wrong where nobody needs them.
+                # Some writers omit lengths, or get them wrong where nobody needs them.
                 length = lengths[index] if index < len(lengths) else least or self._size
                 length = max(length, least) if tag == _STRIPS else length
                 yield _Part(tag, index, place, min(length, max(0, self._size - place)))
@@ -116,13 +117,13 @@ def _moved(found: Directory, places: Mapping[int, Sequence[int]]) -> Directory:
         moved = places.get(one.tag)
         if moved:
             one = Field(one.tag, LONG, struct.pack(f"{found.order}{len(moved)}I", *moved))
-        # Of several with one tag the first counts.
+        # If there are several with one tag, the first counts.
         fields.setdefault(one.tag, one)
     return replace(found, fields=list(fields.values()))
 
 
 def _strip_bytes(found: Directory) -> int:
-    """What a strip takes that is not compressed; 0 for those that are (TIFF 6.0, section 8)."""
+    """The bytes of an uncompressed strip; 0 for compressed ones (TIFF 6.0, section 8)."""
 
     def number(tag: int, default: int) -> int:
         return next(iter(found.numbers(tag)), default)
@@ -143,7 +144,7 @@ def joined(files: Sequence[bytes]) -> bytes:
     for data in files[1:]:
         out += bytes(len(out) % 2)
         moved = len(out) - _HEADER
-        if moved + len(data) > _MOST_BYTES:
+        if moved + len(data) > _MAX_BYTES:
             raise ValueError("the pages together are longer than the 4 GiB of a TIFF")
         struct.pack_into("<I", out, link, moved + _first(data))
         link = moved + _last_link(data)
@@ -161,7 +162,7 @@ def _first(data: bytes) -> int:
 
 
 def _directories(data: bytes) -> list[int]:
-    """Where the directories of a file's pages stand."""
+    """The places of the directories of a file's pages."""
     places: dict[int, None] = {}
     at = _first(data)
     while at:
@@ -174,16 +175,16 @@ def _directories(data: bytes) -> list[int]:
 
 
 def _last_link(data: bytes) -> int:
-    """Where the place of the page behind the last one would stand."""
+    """Where the place of the page after the last one would be."""
     last = _directories(data)[-1]
     (count,) = struct.unpack_from("<H", data, last)
     return int(last + 2 + count * _ENTRY)
 
 
 def _move(out: bytearray, at: int, moved: int) -> None:
-    """Count all places in the directory that stands `at` by `moved` more; also those below it.
+    """Add `moved` to all places in the directory `at`, and in those below it.
 
-    The link to the next page is left: between the pages of one file it is moved here.
+    The link to the next page of the same file is moved, too.
     """
     (count,) = struct.unpack_from("<H", out, at)
     end = at + 2 + count * _ENTRY

@@ -1,8 +1,8 @@
-"""Pictures in 256 colours: exactly where they have no more, well chosen and dithered otherwise.
+"""Pictures in 256 colours: exact if they have no more, well chosen and dithered otherwise.
 
-A palette is made of three quarters by median cut, refined by k-means, which fits most pixels best,
-and of one quarter by maximum coverage: the rare and the strongest colours, which dithering needs to
-mix from. Together that is 3.5 dB better than median cut, and 1 dB better than an octree.
+Three quarters of a palette come from median cut, refined by k-means, which fits most pixels best,
+and one quarter from maximum coverage: the rare and the strongest colours, from which dithering
+mixes. Together that is 3.5 dB better than median cut, and 1 dB better than an octree.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Pixels = NDArray[np.uint8]
-"""RGBA, (height, width, 4); alpha is 0 or 255, and what is transparent is 0 throughout."""
+"""RGBA, (height, width, 4); alpha is 0 or 255, and transparent pixels are 0 throughout."""
 
 Palette = NDArray[np.uint8]
 """RGB, (colours, 3)."""
@@ -26,7 +26,7 @@ _HALF: Final = 128
 
 
 def cut_out(image: Image.Image) -> Pixels:
-    """An L, LA, RGB or RGBA image with no half transparent pixels: from alpha 128 on opaque."""
+    """An L, LA, RGB or RGBA image without half transparent pixels: from alpha 128 up opaque."""
     pixels = np.array(image.convert("RGBA"))
     if image.mode in ("LA", "RGBA"):
         opaque = pixels[..., 3] >= _HALF
@@ -36,7 +36,7 @@ def cut_out(image: Image.Image) -> Pixels:
 
 
 def colours_of(pixels: Pixels, most: int) -> Palette | None:
-    """The colours that are not transparent, sorted; None if they are more than `most`."""
+    """The colours that are not transparent, sorted; None if there are more than `most`."""
     height, width = pixels.shape[:2]
     image = Image.frombuffer("RGBA", (width, height), pixels)
     found: list[tuple[int, Any]] | None = image.getcolors(most + 1)
@@ -47,7 +47,7 @@ def colours_of(pixels: Pixels, most: int) -> Palette | None:
 
 
 def numbered(pixels: Pixels, palette: Palette) -> NDArray[np.uint8]:
-    """The number of each pixel's colour, all of which are in the palette; transparent ones any."""
+    """The index of each pixel's colour, all of them in the palette; for transparent ones any."""
     # Red, green, blue and alpha as one number each, so that they sort and compare at once.
     opaque = np.full((len(palette), 4), 255, np.uint8)
     opaque[:, :3] = palette
@@ -61,7 +61,7 @@ def sample(pixels: Pixels, most: int = SAMPLE) -> NDArray[np.uint8]:
     """Colours from all over a picture, (n, 3), about `most` of them and always the same."""
     flat = pixels.reshape(-1, 4)
     if len(flat) > most:
-        # A fixed step might fall in with a pattern.
+        # A fixed step might coincide with a pattern.
         flat = flat[np.random.default_rng(0).integers(0, len(flat), most)]
     return np.ascontiguousarray(flat[flat[:, 3] > 0, :3])
 
@@ -90,15 +90,15 @@ def error(colours: NDArray[np.uint8], palette: Palette) -> float:
 
 
 def reduced(pixels: Pixels, palette: Palette, *, dither: bool) -> NDArray[np.uint8]:
-    """The number in the palette of each pixel, (height, width); transparent ones any.
+    """The palette index of each pixel, (height, width); for transparent ones any.
 
-    With `dither` its error is spread over its neighbours (Floyd and Steinberg, 1976).
+    With `dither` its error is diffused to its neighbours (Floyd and Steinberg, 1976).
     """
     table = Image.new("P", (1, 1))
-    # All 256 places are filled, so that none can be taken that is no colour of the palette.
+    # All 256 places are filled, so that none can be used that is not a colour of the palette.
     filled = np.concatenate([palette, np.repeat(palette[-1:], 256 - len(palette), axis=0)])
     table.putpalette(filled.tobytes())
-    # What nobody sees must not spread errors: it is given a colour of the palette.
+    # Invisible pixels must not diffuse errors: they get a colour of the palette.
     seen = np.where(pixels[..., 3:] > 0, pixels[..., :3], palette[0])
     how = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
     image = Image.fromarray(seen).quantize(palette=table, dither=how)

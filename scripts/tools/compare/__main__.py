@@ -1,4 +1,4 @@
-"""The command: scripts/compare calls it."""
+"""The entry point of scripts/compare."""
 
 import sys
 

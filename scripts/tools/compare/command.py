@@ -32,9 +32,9 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 SAME, DIFFERENT, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 _DESCRIPTION: Final = """\
-Run REV and the working tree (with what is not committed) over the same pictures by a table of
-recipes, and print what differs: files, rows, warnings, words, exit codes. Times are told, and
-count as no difference.
+Run REV and the working tree (including uncommitted changes) over the same pictures with a table of
+recipes, and print what differs: files, rows, warnings, output, exit codes. Times are shown, but do
+not count as differences.
 """
 _EPILOG: Final = "Exit codes: 0 nothing differs, 1 something does, 2 wrong usage."
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--jobs", metavar="N", type=int, help="for all (default: by recipe)")
     parser.add_argument("--all", action="store_true", help="show all lines")
-    parser.add_argument("--keep", action="store_true", help="keep the folders, and say where")
+    parser.add_argument("--keep", action="store_true", help="keep the folders, and print where")
     return parser
 
 
@@ -92,7 +92,7 @@ def _chosen(names: Sequence[str] | None) -> list[Entry]:
     known = {entry.name: entry for entry in TABLE}
     for name in names or ():
         if name not in known:
-            raise CompareError(f"no recipe is called {name}; there are {', '.join(known)}")
+            raise CompareError(f"no recipe is named {name}; known are {', '.join(known)}")
     return [entry for entry in TABLE if names is None or entry.name in names]
 
 
@@ -113,9 +113,8 @@ def _workplace(*, keep: bool) -> Iterator[Path]:
 
 
 def _sides(options: argparse.Namespace, place: Path) -> tuple[Side, Side]:
-    """Both sides, with code and pictures."""
     if options.folder is not None and not options.folder.is_dir():
-        raise CompareError(f"{options.folder} is no folder")
+        raise CompareError(f"{options.folder} is not a folder")
     commit = commit_of(ROOT, options.revision)
     few = sources.plant(place / SOURCES, options.folder)
     sides = []
@@ -137,7 +136,7 @@ def _sides(options: argparse.Namespace, place: Path) -> tuple[Side, Side]:
 def _compared(
     entries: Sequence[Entry], old: Side, new: Side, shown: int | None
 ) -> Iterator[Comparison]:
-    """Each entry, run by both: now one is first, now the other. Prints what differs at once."""
+    """Each entry, run by both, taking turns to go first. Prints differences at once."""
     begun = time.monotonic()
     for number, entry in enumerate(entries):
         if sys.stderr.isatty():

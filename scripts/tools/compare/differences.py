@@ -16,9 +16,9 @@ REFUSED = 2
 
 @dataclass(slots=True)
 class Comparison:
-    """One entry: what was compared, and a line for everything that differs, by kinds.
+    """One entry: what was compared, and a line for every difference, by kind.
 
-    `warnings` counts the rows whose warnings differ. `notes` are no differences.
+    `warnings` counts the rows whose warnings differ. `notes` are not differences.
     """
 
     name: str
@@ -37,16 +37,13 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether anything does."""
         return any(self.lines.values())
 
     def tell(self, kind: str, line: str) -> None:
-        """Note a difference."""
         self.lines.setdefault(kind, []).append(line)
 
 
 def compared(entry: Entry, old: Outcome, new: Outcome) -> Comparison:
-    """An entry's two outcomes, one held against the other."""
     found = Comparison(entry.name, old.seconds, new.seconds)
     for was, now in zip(old.ran, new.ran, strict=True):
         _commands(found, was, now, refused=entry.refused)
@@ -105,7 +102,7 @@ def _rows(found: Comparison, old: Mapping[str, Row], new: Mapping[str, Row]) -> 
 
 
 def fields(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """The plain values of a row, named by the way to them: `outputs[0].bytes`."""
+    """The plain values of a row, by path: `outputs[0].bytes`."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from fields(inner, f"{name}.{key}" if name else str(key))
@@ -135,7 +132,7 @@ def _file(old: File, new: File, *, dates: bool) -> str:
     words = []
     was, now = old.data(), new.data()
     if was != now:
-        words.append(pixels.told(was, now))
+        words.append(pixels.summary(was, now))
     if old.mode != new.mode:
         words.append(f"mode {old.mode:o} → {new.mode:o}")
     if dates and old.modified != new.modified:

@@ -1,4 +1,4 @@
-"""What a side made of an entry: files, rows and words, without what differs from run to run."""
+"""What a side made of an entry: files, rows and output, without what differs from run to run."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any, Final
 
 JOURNAL: Final = ".imgbatch"
-"""Folders whose contents hold times and inodes."""
+"""Folders whose contents include times and inodes."""
 
 _CHANGING: Final = (
-    # Progress, of runs that take longer than half a minute.
+    # Progress, for runs that take longer than half a minute.
     (re.compile(r"^\d+ of \d+ images, .*\n", re.MULTILINE), ""),
     (re.compile(r"\d[\d.,]* images/s"), "N images/s"),
     (re.compile(r"\b\d+(?:\.\d+)? (?:s|min|h)\b"), "T s"),
     (re.compile(r"(?<=imgbatch, version )\S+"), "V"),
 )
-# Those that failed first; rows tell of all.
+# The first failures in the summary; rows list them all.
 _FAILURES: Final = re.compile(r"^failed: .*?(; and \d+ more.*)?$", re.MULTILINE)
 _OF_THE_RUN: Final = frozenset({"seconds"})
 
-# In version 1 of these boxes two times of 64 bits follow version and flags (ISO 14496-12, 8.2.2,
-# 8.3.2 and 8.4.2); libavif writes them into animations.
+# In version 1 of these boxes, version and flags are followed by two 64-bit times (ISO 14496-12,
+# 8.2.2, 8.3.2 and 8.4.2); libavif writes them into animations.
 _TIMES: Final = re.compile(
     rb"(?:(?<=mvhd\x01\x00\x00.)|(?<=tkhd\x01\x00\x00.)|(?<=mdhd\x01\x00\x00.)).{16}", re.DOTALL
 )
@@ -43,15 +43,15 @@ class File:
     modified: int
 
     def data(self) -> bytes:
-        """Its bytes, without the moment at which they were written."""
+        """Its bytes, without the time at which they were written."""
         return _timeless(self.path.read_bytes())
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One command: its exit code (None: it did not end), what it said, and its report.
+    """One command: its exit code (None: it did not end), what it printed, and its report.
 
-    Rows are named after their sources, `summary` is the last one's name.
+    Rows are named by their sources, `summary` is the name of the last one.
     """
 
     line: str
@@ -64,7 +64,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that an entry came to on one side; `spoilt` are sources that were changed."""
+    """Everything that an entry produced on one side; `spoilt` are sources that were changed."""
 
     ran: tuple[Ran, ...]
     files: dict[str, File]
@@ -83,7 +83,7 @@ def _timeless(data: bytes) -> bytes:
 
 
 def lines_of(said: bytes, place: Path, *, ordered: bool) -> list[str]:
-    """What a command said, without progress, times, rates, its version and the place it ran in.
+    """The output of a command, without progress, times, rates, its version and working folder.
 
     Several processes finish in any order: unless `ordered`, lines are sorted, each together with
     the indented ones below it.
@@ -104,7 +104,7 @@ def lines_of(said: bytes, place: Path, *, ordered: bool) -> list[str]:
 
 
 def rows_of(report: Path, place: Path) -> dict[str, Row]:
-    """The rows of a report by their sources; none if there is no report."""
+    """The rows of a report by source; none if there is no report."""
     if not report.exists():
         return {}
     rows: dict[str, Row] = {}
@@ -123,7 +123,7 @@ def rows_of(report: Path, place: Path) -> dict[str, Row]:
 
 
 def files_in(place: Path, omitted: Iterable[str]) -> dict[str, File]:
-    """All files below a folder by their relative names, without journals and what is omitted."""
+    """All files below a folder by relative name, without journals and what is omitted."""
     left_out = set(omitted)
     found = {}
     for folder, folders, names in os.walk(place):

@@ -1,4 +1,4 @@
-"""How two encoded pictures differ: size, levels, and what they hold beside pixels."""
+"""How two encoded pictures differ: in size, levels and metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ with suppress(ImportError):
 
     pillow_heif.register_heif_opener()
 
-# Pictures come from imgbatch, which has limits of its own.
+# The pictures come from imgbatch, which has limits of its own.
 Image.MAX_IMAGE_PIXELS = None
 
 _BLOCKS: Final = {
@@ -40,7 +40,7 @@ _PLACES: Final = frozenset({273, 279, 324, 325})
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture's frames, and what it holds beside them by names."""
+    """A picture's frames, and its other contents by name."""
 
     format: str
     mode: str
@@ -82,8 +82,8 @@ def _blocks(image: Image.Image) -> dict[str, object]:
     return blocks
 
 
-def told(old: bytes, new: bytes) -> str:
-    """In what two files that are not equal differ, in a few words."""
+def summary(old: bytes, new: bytes) -> str:
+    """How two unequal files differ, in a few words."""
     words = [f"{len(old)} → {len(new)} bytes"]
     before, after = decoded(old), decoded(new)
     if before is None and after is None:
@@ -108,7 +108,7 @@ def told(old: bytes, new: bytes) -> str:
 
 
 def block(name: str, old: object, new: object) -> str:
-    """In what something beside the pixels differs."""
+    """How two metadata blocks differ."""
     if old is None or new is None:
         return f"{name} only in the {'new' if old is None else 'old'} one"
     if not (isinstance(old, bytes) and isinstance(new, bytes)):
@@ -120,7 +120,7 @@ def block(name: str, old: object, new: object) -> str:
 
 
 def levels(old: list[NDArray[Any]], new: list[NDArray[Any]]) -> str:
-    """How far the levels of pictures of one size are apart."""
+    """How far the levels of pictures of one size differ."""
     if len(old) != len(new) or any(
         one.shape != other.shape for one, other in zip(old, new, strict=True)
     ):

@@ -23,20 +23,20 @@ _IDLE: Final = frozenset({"-n", "--explain", "--help"})
 PRESETS: Final = tuple(sorted(presets()))
 
 ADDED: Final = frozenset({"jobs", "report"})
-"""Options that every command that works is given (`sides`)."""
+"""Options given to every command that makes pictures (`sides`)."""
 
 ALL: Final = "ALL"
 FEW: Final = "FEW"
-"""Words that stand for the pictures: all of them; the small ones, where there is a choice."""
+"""Placeholders for the pictures: all of them; the small ones, where there is a choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Command lines that run one after the other in one folder, and what they need.
 
-    Beside the folder is `../assets` (`sources.plant_assets`). `in_place` gives the entry pictures
-    of its own, which are compared as well. `dates` compares the times of files. `refused` says
-    that wrong usage is what is meant. `stdin` is given to each command.
+    Next to the folder is `../assets` (`sources.plant_assets`). `in_place` gives the entry pictures
+    of its own, which are compared as well. `dates` compares the times of files. `refused` says that
+    wrong usage is intended. `stdin` is given to each command.
     """
 
     name: str
@@ -49,18 +49,18 @@ class Entry:
     refused: bool = False
 
     def words(self) -> Iterator[list[str]]:
-        """Each command, taken apart."""
+        """Each command, split into words."""
         for line in self.commands:
             yield shlex.split(line)
 
 
 def works(words: list[str]) -> bool:
-    """Whether a command makes pictures: then it takes --jobs, and may write a report."""
+    """Whether a command makes pictures: then it accepts --jobs, and may write a report."""
     return words[0] in WORKING and not _IDLE & set(words)
 
 
 def _delivery(*operation_words: str, size: str = "96") -> str:
-    """A recipe with one output for each operation, so that each differs by itself."""
+    """A recipe with one output for each operation, so that each differs separately."""
     outputs = []
     for number, words in enumerate(operation_words, 1):
         name = f"{words.partition(':')[0]}-{number}"
@@ -387,7 +387,7 @@ TABLE: Final[tuple[Entry, ...]] = (
 
 
 def lacking(table: Iterable[Entry] = TABLE) -> list[str]:
-    """What there is in the working tree that no entry of the table uses."""
+    """What exists in the working tree but is used by no entry of the table."""
     entries = list(table)
     commands = [words for entry in entries for words in entry.words()]
     outputs = list(_outputs(entries))
@@ -403,14 +403,14 @@ def lacking(table: Iterable[Entry] = TABLE) -> list[str]:
     for row in formats.FORMATS:
         if row.becomes is not None:
             continue
-        told: set[str] = set()
+        covered: set[str] = set()
         for one in outputs:
             if one.get("format") == row.name:
-                told |= {"format", *one}
+                covered |= {"format", *one}
         missing += [
             f"{part} of format {row.name}"
             for part in ("format", *sorted(row.settings))
-            if part not in told
+            if part not in covered
         ]
     applied = {name for one in outputs for name in one["operations"]}
     missing += [f"operation {name}" for name in own_operations() if name not in applied]
@@ -418,7 +418,7 @@ def lacking(table: Iterable[Entry] = TABLE) -> list[str]:
 
 
 def own_operations() -> list[str]:
-    """Names of the operations that are imgbatch's own, not another package's."""
+    """Names of imgbatch's own operations, without those of other packages."""
     return [
         name for name, kind in operations.names().items() if kind.__module__.startswith("imgbatch.")
     ]
@@ -438,7 +438,7 @@ def _options() -> list[click.Option]:
 
 
 def _outputs(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """What each command line and each output of a recipe says: its settings, and operations."""
+    """The settings and operations of each command line and each output of a recipe."""
     for entry in entries:
         for words in entry.words():
             yield _of_line(words)

@@ -1,4 +1,4 @@
-"""The two sides: code in a folder of its own, run by this Python with what is installed for it."""
+"""The two sides: code in its own folder, run by this Python with this environment's packages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CompareError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Code in `place/code`, pictures in `place/in`; entries get folders of their own there."""
+    """Code in `place/code`, pictures in `place/in`; entries get their own folders there."""
 
     name: str
     place: Path
@@ -57,12 +57,12 @@ class Side:
             )
 
     def compile(self) -> None:
-        """Compile the package, so that neither side pays for that while it is timed."""
+        """Compile the package, so that compilation is not timed on either side."""
         words = [sys.executable, "-P", "-m", "compileall", "-q", str(self.code)]
         subprocess.run(words, env=self._environment(), capture_output=True, check=False)
 
     def run(self, entry: Entry) -> Outcome:
-        """Run an entry's commands, and gather what came of them."""
+        """Run an entry's commands, and collect the results."""
         place = self.place / entry.name
         place.mkdir()
         for name, text in entry.files.items():
@@ -143,7 +143,7 @@ def _report(number: int) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command that still runs: it takes its workers along, if it is given the time."""
+    """End a command that still runs; given time, it takes its workers along."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -164,16 +164,16 @@ def _states(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def commit_of(root: Path, revision: str) -> str:
-    """The full name of a revision."""
+    """The full hash of a revision."""
     try:
         found = _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     except subprocess.CalledProcessError as error:
-        raise CompareError(f"{revision} is no revision of {root}") from error
+        raise CompareError(f"{revision} is not a revision of {root}") from error
     return found.decode().strip()
 
 
 def check_out(root: Path, commit: str, place: Path) -> None:
-    """Put the package as it was in a commit into a new folder."""
+    """Put the package as of a commit into a new folder."""
     try:
         packed = _git(root, "archive", "--format=tar", commit, PACKAGE)
     except subprocess.CalledProcessError as error:
@@ -184,7 +184,7 @@ def check_out(root: Path, commit: str, place: Path) -> None:
 
 
 def copy_tree(root: Path, place: Path) -> None:
-    """Put the package as it stands there, committed or not, into a new folder."""
+    """Copy the package as it is in the working tree, committed or not, into a new folder."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(root / PACKAGE, place / PACKAGE, ignore=ignored)
 
@@ -193,5 +193,5 @@ def _git(root: Path, *words: str) -> bytes:
     try:
         run = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=True)
     except FileNotFoundError as error:
-        raise CompareError("git is not there") from error
+        raise CompareError("git is not installed") from error
     return run.stdout

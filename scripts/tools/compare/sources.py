@@ -25,7 +25,7 @@ _EARLIEST: Final = 1_700_000_000
 
 
 def plant(place: Path, folder: Path | None) -> str:
-    """Put the pictures into a new folder; return where the small ones are in it."""
+    """Put the pictures into a new folder; return the folder of the small ones in it."""
     if folder is not None:
         shutil.copytree(folder, place, ignore_dangling_symlinks=True)
         return "."
@@ -49,7 +49,7 @@ def plant_assets(place: Path) -> None:
 
 
 def made() -> Iterator[Specimen]:
-    """Pictures from the test toolkit, always the same; no two have one stem."""
+    """Pictures from the test toolkit, deterministic and with unique stems."""
     for one in specimens():
         yield Specimen(f"{one.name.replace('.', '-')}{one.suffix}", one.data)
     yield from _turned()
@@ -69,7 +69,7 @@ def _turned() -> Iterator[Specimen]:
 
 
 def _told_of() -> Iterator[Specimen]:
-    """Positions, rights and captions in the ways that programs write them."""
+    """Positions, rights and captions as programs write them."""
     for kind in get_args(Gps):
         packet = pictures.xmp_packet(gps=kind, thumbnail=True)
         yield Specimen(f"xmp-{kind}.jpg", pictures.with_metadata(scene(), "JPEG", xmp=packet))
@@ -102,7 +102,7 @@ def _tiles() -> Iterator[Specimen]:
 
 
 def _wrong() -> Iterator[Specimen]:
-    """Broken files, and names that lie."""
+    """Broken files, and misleading names."""
     whole = {
         "jpg": saved(scene(), "JPEG"),
         "png": saved(scene(), "PNG"),

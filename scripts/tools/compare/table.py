@@ -1,4 +1,4 @@
-"""What is printed: the differences of an entry, and the table at the end."""
+"""What is printed: the differences of an entry, and the final table."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from tools.compare.differences import Comparison
 
 SHOWN = 12
-"""So many lines of each kind are shown of an entry."""
+"""How many lines of each kind are shown for an entry."""
 _HEADS = ("recipe", "files", "identical", "differing", "warnings", "old s", "new s", "ratio")
 
 
 def differences(one: Comparison, shown: int | None = SHOWN) -> Iterator[str]:
-    """Lines for what differs in an entry; none if nothing does."""
+    """Lines for the differences of an entry; none if there are none."""
     if not one.differs and not one.notes:
         return
     yield f"{one.name}:"
@@ -27,7 +27,7 @@ def differences(one: Comparison, shown: int | None = SHOWN) -> Iterator[str]:
 
 
 def table(results: Sequence[Comparison]) -> Iterator[str]:
-    """A line for each entry, and one for all of them."""
+    """A line for each entry, and one for the total."""
     total = Comparison("all")
     rows = []
     for one in results:

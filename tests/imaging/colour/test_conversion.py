@@ -1,4 +1,4 @@
-"""Profiles are told apart and converted, against float64 references and other programs."""
+"""Profiles are distinguished and converted, against float64 references and other programs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Floats = NDArray[np.float64]
 # Telling sRGB from others
 
 
-def test_srgb_is_known_by_what_it_does() -> None:
+def test_srgb_is_recognised_by_what_it_does() -> None:
     assert colour.is_srgb(colour.srgb_profile())
     assert colour.is_srgb(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     assert colour.is_srgb(srgb_with_a_table())
@@ -75,11 +75,11 @@ def test_other_profiles_are_not_srgb(icc: bytes) -> None:
     assert not colour.is_srgb(icc)
 
 
-def test_the_srgb_profile_is_the_same_every_day() -> None:
+def test_built_in_srgb_profile_does_not_depend_on_the_date() -> None:
     icc = colour.srgb_profile()
     written, fixed = icc[24:36], (2024, 1, 1, 0, 0, 0)
     assert struct.unpack(">6H", written) == fixed
-    # Its identity would be a checksum, over that date as well.
+    # Its ID would be a checksum that covers the date as well.
     assert icc[84:100] == bytes(16)
     today = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert icc[:24] + icc[36:] == today[:24] + today[36:]
@@ -92,7 +92,7 @@ def test_the_srgb_profile_is_the_same_every_day() -> None:
     ("icc", "space"),
     [(WIDE, b"RGB "), (GREY, b"GRAY"), (CMYK, b"CMYK"), (b"", None), (WIDE[:100], None)],
 )
-def test_a_profiles_space_is_read_from_its_header(icc: bytes, space: bytes | None) -> None:
+def test_colour_space_is_read_from_the_profile_header(icc: bytes, space: bytes | None) -> None:
     assert colour.profile_space(icc) == space
 
 
@@ -100,7 +100,7 @@ def test_a_profiles_space_is_read_from_its_header(icc: bytes, space: bytes | Non
     ("icc", "fits"),
     [(WIDE, {"RGB", "RGBA"}), (GREY, {"L", "LA", "I;16"}), (CMYK, {"CMYK"}), (b"x" * 200, set())],
 )
-def test_a_profile_fits_the_modes_of_its_space(icc: bytes, fits: set[str]) -> None:
+def test_profile_fits_the_modes_of_its_space(icc: bytes, fits: set[str]) -> None:
     modes = ("L", "LA", "I;16", "RGB", "RGBA", "CMYK")
     assert {mode for mode in modes if colour.profile_fits(icc, mode)} == fits
 
@@ -108,7 +108,7 @@ def test_a_profile_fits_the_modes_of_its_space(icc: bytes, fits: set[str]) -> No
 # Converting
 
 
-def test_wide_gamut_colours_become_the_same_colours_in_srgb() -> None:
+def test_wide_gamut_colours_look_the_same_in_srgb() -> None:
     pixels = many_colours()
     converted = colour.to_srgb(Picture.of(Image.fromarray(pixels), icc=WIDE))
     assert converted.icc is None
@@ -116,25 +116,25 @@ def test_wide_gamut_colours_become_the_same_colours_in_srgb() -> None:
     assert_close(converted.image, wide_to_srgb(pixels))
 
 
-def test_the_white_of_another_medium_becomes_white() -> None:
-    """Relative colorimetric: the paper's or the screen's tint is not copied."""
+def test_media_white_becomes_white() -> None:
+    """Relative colorimetric: the tint of the paper or screen is not copied."""
     bluish = pictures.rgb_profile(
         pictures.WIDE_TO_XYZ, pictures.gamma_curve(2.2), white=(0.9505, 1.0, 1.0891)
     )
-    # A scanner's: the white of a screen counts as D50 in any case.
+    # A scanner's profile: the white of a screen counts as D50 in any case.
     bluish = bluish[:12] + b"scnr" + bluish[16:]
     white = Picture.of(Image.new("RGB", (2, 2), (255, 255, 255)), icc=bluish)
     assert colour.to_srgb(white).image.getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_srgb_colours_become_the_same_colours_in_a_wider_space() -> None:
+def test_srgb_colours_look_the_same_in_a_wider_space() -> None:
     pixels = many_colours()
     converted = colour.convert(Picture.of(Image.fromarray(pixels)), WIDE)
     assert converted.icc == WIDE
     assert_close(converted.image, srgb_to_wide(pixels))
 
 
-def test_grey_under_a_profile_becomes_the_same_grey_in_srgb() -> None:
+def test_grey_under_a_profile_looks_the_same_in_srgb() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     converted = colour.to_srgb(Picture.of(Image.fromarray(ramp), icc=GREY))
     expected = grey_to_srgb(ramp)
@@ -143,7 +143,7 @@ def test_grey_under_a_profile_becomes_the_same_grey_in_srgb() -> None:
     assert np.abs(expected - ramp).max() > 15
 
 
-def test_alpha_is_not_touched_by_a_conversion() -> None:
+def test_conversion_keeps_alpha() -> None:
     alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
     pixels = np.dstack([pictures.scene(16, 16), alpha])
     for source, target in ((WIDE, colour.srgb_profile()), (None, WIDE)):
@@ -158,7 +158,7 @@ def test_alpha_is_not_touched_by_a_conversion() -> None:
 
 
 @pytest.mark.parametrize("ink", pictures.CMYK_INKS, ids=str)
-def test_inks_under_a_press_profile_become_their_overprints(ink: tuple[int, int, int]) -> None:
+def test_cmyk_under_a_press_profile_becomes_its_overprints(ink: tuple[int, int, int]) -> None:
     image = Image.new("CMYK", (2, 2), (*(255 * one for one in ink), 0))
     converted = colour.to_srgb(Picture.of(image, icc=CMYK)).image
     lightness, a, b = pictures.CMYK_INKS[ink]
@@ -167,7 +167,7 @@ def test_inks_under_a_press_profile_become_their_overprints(ink: tuple[int, int,
     assert np.abs(np.asarray(converted) - expected).max() <= MOST_OFF
 
 
-def test_inks_without_a_profile_become_what_every_viewer_shows() -> None:
+def test_cmyk_without_a_profile_becomes_what_every_viewer_shows() -> None:
     rng = np.random.default_rng(3)
     inks = rng.integers(0, 256, (20, 20, 4), dtype=np.uint8)
     image = Image.frombytes("CMYK", (20, 20), inks.tobytes())
@@ -179,7 +179,7 @@ def test_inks_without_a_profile_become_what_every_viewer_shows() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("icc", [None, srgb_with_a_table()], ids=["none", "sRGB"])
-def test_srgb_pixels_stay_as_they_are(mode: str, icc: bytes | None) -> None:
+def test_srgb_pixels_are_unchanged(mode: str, icc: bytes | None) -> None:
     image = Image.fromarray(pictures.scene()).convert(mode)
     picture = Picture.of(image, icc=icc if mode.startswith("RGB") else None)
     converted = colour.to_srgb(picture)
@@ -187,7 +187,7 @@ def test_srgb_pixels_stay_as_they_are(mode: str, icc: bytes | None) -> None:
     assert (converted.image.mode, converted.icc) == (mode, None)
 
 
-def test_a_target_profile_that_cannot_be_used_fails_the_picture() -> None:
+def test_unusable_target_profile_fails_the_picture() -> None:
     broken = WIDE[:132] + bytes(len(WIDE) - 132)
     with pytest.raises(PictureError) as caught:
         colour.convert(Picture.of(Image.new("RGB", (4, 4))), broken)
@@ -229,7 +229,7 @@ def test_16_bit_colours_are_converted_in_16_bits() -> None:
         found = converted.deep.array
         expected = wide_to_srgb(pixels / 257) * 257
         off = np.abs(found[..., :3] - expected)
-        # What differs are the sixth decimals of the primaries, and there the curve is steep.
+        # The sixth decimals of the primaries differ, and the curve is steep there.
         assert np.quantile(off, 0.95) <= 16
         assert off.max() <= 257
         if array.shape[2] == 4:
@@ -255,7 +255,7 @@ def test_16_bit_grey_becomes_16_bit_colours_of_an_rgb_profile() -> None:
 
 
 @needs_deep
-def test_16_bit_colours_become_inks_or_grey_of_a_profile() -> None:
+def test_16_bit_colours_become_cmyk_or_grey_of_a_profile() -> None:
     pixels = deep_colours()
     inks = colour.convert(deep_picture(pixels), CMYK)
     assert (inks.mode, inks.notices) == ("CMYK", ())
@@ -276,13 +276,13 @@ def test_without_the_extra_16_bit_colours_are_converted_in_8_with_a_warning(
     converted = colour.to_srgb(deep_picture(pixels, WIDE))
     assert [notice.kind for notice in converted.notices] == ["depth-reduced"]
     assert_close(converted.image, wide_to_srgb(np.rint(pixels / 257)))
-    # Grey to grey is a matter of curves alone, which needs nothing.
+    # Grey to grey takes only curves, for which the extra is not needed.
     grey = colour.to_srgb(Picture.of(Image.fromarray(pixels[..., 0].copy()), icc=GREY))
     assert (grey.mode, grey.notices) == ("I;16", ())
 
 
 @needs_deep
-def test_a_broken_profile_of_16_bit_colours_is_dropped_with_a_warning() -> None:
+def test_broken_profile_of_16_bit_colours_is_dropped_with_a_warning() -> None:
     broken = WIDE[:132] + bytes(len(WIDE) - 132)
     pixels = deep_colours()
     converted = colour.convert(deep_picture(pixels, broken), colour.srgb_profile())
@@ -306,8 +306,8 @@ def test_16_bit_colours_are_rounded_to_8_for_an_operation() -> None:
 @pytest.mark.external("tificc")
 @pytest.mark.parametrize("intent", ["perceptual", "relative", "saturation", "absolute"])
 @pytest.mark.parametrize("target", ["wide", "press"])
-def test_littlecmss_own_program_converts_alike(tmp_path: Path, intent: Intent, target: str) -> None:
-    """In 16 bits where the picture has them, so the precision is judged as well."""
+def test_tificc_converts_alike(tmp_path: Path, intent: Intent, target: str) -> None:
+    """In 16 bits where the picture has them, so precision is compared as well."""
     tifffile = pytest.importorskip("tifffile")
     number = ["perceptual", "relative", "saturation", "absolute"].index(intent)
     # A scanner's white counts in an absolute rendering; a screen's would not.
@@ -343,7 +343,7 @@ def test_littlecmss_own_program_converts_alike(tmp_path: Path, intent: Intent, t
 
 
 def test_intents_differ_where_they_must() -> None:
-    """Absolute keeps the tint of a scanner's white; black is only moved with compensation."""
+    """Absolute keeps the tint of a scanner's white; black moves only with compensation."""
     profile = pictures.rgb_profile(
         pictures.WIDE_TO_XYZ, pictures.gamma_curve(2.2), white=(0.9505, 1.0, 1.0891)
     )
@@ -359,7 +359,7 @@ def test_intents_differ_where_they_must() -> None:
 
 @needs_deep
 @pytest.mark.parametrize("deep", [False, True])
-def test_black_is_compensated_for_the_relative_intent_alone(*, deep: bool) -> None:
+def test_black_point_compensation_applies_to_the_relative_intent_only(*, deep: bool) -> None:
     """A profile whose black is 4 % of the light: level 59 at gamma 563/256, if it is not moved.
 
     (To a profile of version 4 the other intents move it, too: ICC.1:2010, 6.3.4.)
@@ -375,7 +375,7 @@ def test_black_is_compensated_for_the_relative_intent_alone(*, deep: bool) -> No
         assert np.abs(array.astype(np.float64) - expected).max() <= 1
 
 
-def test_an_absolute_rendering_of_grey_keeps_the_papers_white() -> None:
+def test_absolute_intent_keeps_the_media_white_of_grey() -> None:
     """Of a scanner: 0.8 of the light is level 231 of sRGB (230.8), relatively it is white."""
     white = pictures._xyz(0.8 * 0.9642, 0.8, 0.8 * 0.8249)
     tags = {b"wtpt": white, b"kTRC": pictures.gamma_curve(2.2)}
@@ -388,7 +388,7 @@ def test_an_absolute_rendering_of_grey_keeps_the_papers_white() -> None:
 
 
 @pytest.mark.parametrize("format_name", ["bmp", "png"])
-def test_the_option_for_intents_reaches_the_pixels(tmp_path: Path, format_name: str) -> None:
+def test_intent_option_reaches_the_pixels(tmp_path: Path, format_name: str) -> None:
     profile = pictures.rgb_profile(
         pictures.WIDE_TO_XYZ, pictures.gamma_curve(2.2), white=(0.9505, 1.0, 1.0891)
     )
@@ -410,8 +410,8 @@ def test_the_option_for_intents_reaches_the_pixels(tmp_path: Path, format_name: 
 @pytest.mark.external("imagemagick")
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 @pytest.mark.parametrize("profile", [None, CMYK], ids=["plain", "press"])
-def test_imagemagick_sees_the_same_inks(tmp_path: Path, kind: str, profile: bytes | None) -> None:
-    """Pillow writes a JPEG's inks as Adobe does, inverted, and says so in a marker."""
+def test_imagemagick_sees_the_same_cmyk(tmp_path: Path, kind: str, profile: bytes | None) -> None:
+    """Pillow writes CMYK JPEGs as Adobe does, inverted, and says so in a marker."""
     rng = np.random.default_rng(6)
     inks = np.kron(rng.integers(0, 256, (4, 4, 4)), np.ones((16, 16, 1))).astype(np.uint8)
     image = Image.frombytes("CMYK", (64, 64), inks.tobytes())
@@ -436,7 +436,7 @@ def test_imagemagick_sees_the_same_inks(tmp_path: Path, kind: str, profile: byte
 # Lab
 
 
-def test_lab_becomes_the_same_colours_in_srgb() -> None:
+def test_lab_looks_the_same_in_srgb() -> None:
     colours = [(50, 0, 0), (70, 20, 30), (40, -20, 10), (90, 5, -8), (20, 10, -25), (100, 0, 0)]
     # As in a TIFF: lightness in 255 steps, and the others as signed bytes.
     data = bytes(
@@ -451,6 +451,6 @@ def test_lab_becomes_the_same_colours_in_srgb() -> None:
         assert np.abs(found - expected).max() <= MOST_OFF
 
 
-def test_the_profiles_of_these_tests_are_ones_that_littlecms_reads() -> None:
+def test_littlecms_reads_the_profiles_of_these_tests() -> None:
     for profile, space in ((WIDE, "RGB "), (GREY, "GRAY"), (CMYK, "CMYK")):
         assert ImageCms.ImageCmsProfile(BytesIO(profile)).profile.xcolor_space == space

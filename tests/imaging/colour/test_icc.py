@@ -1,4 +1,4 @@
-"""Profiles from numbers and back, and files that tell their colours without a profile.
+"""Profiles from numbers and back, and files that describe their colours without a profile.
 
 Judged by LittleCMS (through Pillow) and by float64 matrices computed here from chromaticities.
 """
@@ -95,21 +95,21 @@ def by_littlecms(profile: bytes, pixels: NDArray[np.uint8]) -> Floats:
     ("primaries", "exponent"),
     [(P3, 2.2), (BT2020, 2.4), (PROPHOTO, 1.8), (icc.ADOBE_RGB, 563 / 256), (icc.SRGB, 1.0)],
 )
-def test_a_built_profile_does_what_its_numbers_say(primaries: Primaries, exponent: float) -> None:
+def test_built_profile_does_what_its_numbers_say(primaries: Primaries, exponent: float) -> None:
     profile = icc.rgb_profile("test", primaries, icc.gamma(exponent))
     expected = seen((colours() / 255) ** exponent, primaries)
-    # LittleCMS works in fixed point for 8 bits; the exponent is kept in 1/256.
+    # LittleCMS works in fixed point for 8 bits; the exponent is stored in 1/256.
     assert np.abs(by_littlecms(profile, colours()) - expected).max() <= 2
 
 
-def test_a_built_srgb_profile_is_recognised_as_srgb() -> None:
+def test_built_srgb_profile_is_recognised_as_srgb() -> None:
     assert colour.is_srgb(icc.rgb_profile("any name", icc.SRGB, icc.srgb_curve()))
     assert colour.is_srgb(icc.grey_srgb())
     assert not colour.is_srgb(icc.grey_profile("sRGB", icc.gamma(1.8)))
     assert not colour.is_srgb(icc.adobe_rgb())
 
 
-def test_a_built_grey_profile_does_what_its_exponent_says() -> None:
+def test_built_grey_profile_does_what_its_exponent_says() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     expected = srgb_encoded((ramp / 255) ** 1.8) * 255
     found = by_littlecms(icc.grey_profile("test", icc.gamma(1.8)), ramp)
@@ -117,7 +117,7 @@ def test_a_built_grey_profile_does_what_its_exponent_says() -> None:
 
 
 @pytest.mark.parametrize("profile", [icc.adobe_rgb(), icc.grey_srgb()], ids=["RGB", "grey"])
-def test_built_profiles_are_the_same_every_day_and_well_formed(profile: bytes) -> None:
+def test_built_profiles_are_reproducible_and_well_formed(profile: bytes) -> None:
     assert struct.unpack(">I", profile[:4]) == (len(profile),)
     assert struct.unpack(">6H", profile[24:36]) == (2024, 1, 1, 0, 0, 0)
     assert len(profile) % 4 == 0
@@ -138,7 +138,7 @@ def test_built_profiles_are_the_same_every_day_and_well_formed(profile: bytes) -
     ],
     ids=["two are the same", "beyond all colours", "white outside"],
 )
-def test_primaries_that_cannot_be_are_refused(primaries: Primaries) -> None:
+def test_impossible_primaries_are_refused(primaries: Primaries) -> None:
     with pytest.raises(ValueError, match="primaries"):
         icc.rgb_profile("test", primaries, icc.gamma(2.2))
 
@@ -164,7 +164,7 @@ def test_code_points_become_the_profile_they_mean(
 
 
 @pytest.mark.parametrize("points", [(9, 16), (12, 18), (3, 13), (1, 77)])
-def test_code_points_beyond_profiles_give_none(points: tuple[int, int]) -> None:
+def test_code_points_without_a_profile_give_none(points: tuple[int, int]) -> None:
     assert icc.from_cicp(*points) is None
 
 
@@ -212,13 +212,13 @@ def curves_of(curve: bytes) -> Floats:
         ),
     ],
 )
-def test_curves_are_read_as_the_specification_has_them(curve: bytes, expected: Floats) -> None:
-    # s15Fixed16 parameters are within 1/131072, a table of 1024 within its straight lines.
+def test_curves_are_read_as_specified(curve: bytes, expected: Floats) -> None:
+    # s15Fixed16 parameters are within 1/131072, a table of 1024 within its linear segments.
     assert np.abs(curves_of(curve) - expected).max() <= 3e-5
 
 
 def test_parametric_curves_agree_with_littlecms() -> None:
-    """That is: not only with our reading of the specification."""
+    """That is, not only with our reading of the specification."""
     curve = parametric(4, 2.0, 0.75, 0.125, 0.25, 0.5, 0.03125, 0.0625)
     profile = icc.rgb_profile("test", icc.SRGB, curve)
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
@@ -277,7 +277,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_with(pixels: NDArray[Any], *chunks: bytes, **options: Any) -> bytes:
-    """A PNG with further chunks right behind its header."""
+    """A PNG with further chunks right after its header."""
     data = pictures.saved(pixels, "PNG", **options)
     return data[:33] + b"".join(chunks) + data[33:]
 
@@ -300,7 +300,7 @@ SRGB_CHUNK: Final = chunk(b"sRGB", b"\0")
 
 
 def made(folder: Path, data: bytes, suffix: str = ".png", **options: Any) -> tuple[Any, list[str]]:
-    """An output through the whole program, opened, and the kinds of its warnings."""
+    """An output of the whole program, opened, and the kinds of its warnings."""
     source = folder / f"photo{suffix}"
     source.write_bytes(data)
     recipe = imgbatch.Recipe.from_options(**options)
@@ -330,7 +330,7 @@ def test_pictures_of_different_gammas_come_out_alike(
         pixels = levels if kind == "L" else np.repeat(levels[..., None], 3, axis=2)
         data = png_with(pixels, gama(gamma))
     image, warnings = made(tmp_path, data, profile="srgb")
-    # What is left of the rounding to 8 bits before counts, too.
+    # The rounding to 8 bits before the conversion counts, too.
     expected = srgb_encoded((levels / 255) ** (1 / gamma)) * 255
     found = np.asarray(image.convert("RGB")).astype(np.float64)
     assert np.abs(found - expected[..., None]).max() <= 2
@@ -343,7 +343,7 @@ def test_16_bit_grey_of_another_gamma_stays_in_16_bits(tmp_path: Path) -> None:
     image, warnings = made(tmp_path, png_with(levels, gama(1.0)), profile="srgb")
     exact = srgb_encoded(levels / 65_535) * 65_535
     assert image.mode == "I;16"
-    # The target's curve is a table of 1024: straight lines between.
+    # The target's curve is a table of 1024 with linear segments.
     assert np.abs(np.asarray(image) - exact).max() <= 16
     assert colour.is_srgb(image.info["icc_profile"])
     assert warnings == []
@@ -389,7 +389,7 @@ def test_16_bit_grey_of_another_gamma_stays_in_16_bits(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_chunks_of_a_png_are_obeyed_in_their_order(
+def test_png_chunks_take_effect_in_their_order_of_precedence(
     tmp_path: Path, chunks: list[bytes], light: Floats, primaries: Primaries
 ) -> None:
     image, warnings = made(tmp_path, png_with(colours(), *chunks), format="bmp")
@@ -401,28 +401,28 @@ def test_chunks_of_a_png_are_obeyed_in_their_order(
 @pytest.mark.parametrize(
     "told", [cicp(1, 13), cicp(2, 2), SRGB_CHUNK, gama(0.45455), gama(0.45455) + chrm(icc.SRGB)]
 )
-def test_what_says_srgb_needs_no_profile(tmp_path: Path, told: bytes) -> None:
+def test_file_that_declares_srgb_needs_no_profile(tmp_path: Path, told: bytes) -> None:
     image, warnings = made(tmp_path, png_with(colours(), told), format="tiff")
     assert "icc_profile" not in image.info
     assert np.array_equal(np.asarray(image), colours())
     assert warnings == []
 
 
-def test_a_profile_counts_more_than_gamma_and_less_than_code_points(tmp_path: Path) -> None:
+def test_profile_takes_precedence_over_gamma_and_code_points_over_both(tmp_path: Path) -> None:
     wide = pictures.wide_gamut_profile()
     image, _ = made(tmp_path, png_with(colours(), gama(1.0), icc_profile=wide), format="tiff")
     assert image.info["icc_profile"] == wide
     coded = png_with(colours(), cicp(12, 13), icc_profile=wide)
     image, _ = made(tmp_path, coded, format="webp", lossless=True)
     assert image.info["icc_profile"] == icc.from_cicp(12, 13)
-    # High dynamic range has no profile: then the file's own is the next best.
+    # High dynamic range has no profile; the file's own is the next best.
     coded = png_with(colours(), cicp(9, 16), icc_profile=wide)
     image, warnings = made(tmp_path, coded, format="tiff")
     assert (image.info["icc_profile"], warnings) == (wide, [])
 
 
 @pytest.mark.parametrize("format_name", ["jpeg", "tiff", "webp", "avif", "png"])
-def test_an_implied_profile_is_written_where_the_format_holds_one(
+def test_implied_profile_is_written_where_the_format_holds_one(
     tmp_path: Path, format_name: str
 ) -> None:
     data = png_with(colours(), cicp(12, 13))
@@ -431,7 +431,7 @@ def test_an_implied_profile_is_written_where_the_format_holds_one(
     assert warnings == []
 
 
-def test_a_png_that_only_tells_by_chunks_is_copied_as_it_is(tmp_path: Path) -> None:
+def test_png_with_implied_colours_is_copied_unchanged(tmp_path: Path) -> None:
     data = png_with(colours(), gama(0.5), chrm(P3))
     made(tmp_path, data)
     assert (tmp_path / "output" / "photo.png").read_bytes() == data
@@ -441,33 +441,33 @@ def test_a_png_that_only_tells_by_chunks_is_copied_as_it_is(tmp_path: Path) -> N
 
 
 def avif_with(primaries: int, transfer: int, **options: Any) -> bytes:
-    """An AVIF whose nclx box says so."""
+    """An AVIF with these values in its nclx box."""
     data = bytearray(pictures.saved(pictures.scene(), "AVIF", quality=95, **options))
     at = data.index(b"nclx")
     data[at + 4 : at + 8] = struct.pack(">HH", primaries, transfer)
     return bytes(data)
 
 
-def test_an_avif_tells_its_primaries_by_a_box(tmp_path: Path) -> None:
+def test_avif_primaries_are_read_from_a_box(tmp_path: Path) -> None:
     image, warnings = made(tmp_path, avif_with(12, 13), ".avif", format="png")
     assert image.info["icc_profile"] == icc.from_cicp(12, 13)
     assert warnings == []
 
 
 @pytest.mark.parametrize("points", [(1, 13), (2, 2), (1, 2)])
-def test_an_avif_in_srgb_needs_no_profile(tmp_path: Path, points: tuple[int, int]) -> None:
+def test_avif_in_srgb_needs_no_profile(tmp_path: Path, points: tuple[int, int]) -> None:
     image, warnings = made(tmp_path, avif_with(*points), ".avif", format="png")
     assert "icc_profile" not in image.info
     assert warnings == []
 
 
-def test_an_avif_in_high_dynamic_range_says_what_is_lost(tmp_path: Path) -> None:
+def test_avif_in_high_dynamic_range_warns_of_the_loss(tmp_path: Path) -> None:
     image, warnings = made(tmp_path, avif_with(9, 16), ".avif", format="png")
     assert "icc_profile" not in image.info
     assert warnings == ["profile-dropped"]
 
 
-def test_an_avifs_own_profile_counts_more_than_its_box(tmp_path: Path) -> None:
+def test_profile_of_an_avif_takes_precedence_over_its_box(tmp_path: Path) -> None:
     wide = pictures.wide_gamut_profile()
     data = pictures.saved(pictures.scene(), "AVIF", icc_profile=wide)
     image, _ = made(tmp_path, data, ".avif", format="png")
@@ -497,7 +497,7 @@ def camera_exif(space: int, index: str, order: pictures.Order = "<") -> bytes:
         (2, "R98", True, "TIFF"),
     ],
 )
-def test_cameras_tell_adobe_rgb_by_exif(
+def test_adobe_rgb_is_recognised_from_camera_exif(
     tmp_path: Path, space: int, index: str, adobe: bool, order: pictures.Order, format_name: str
 ) -> None:
     block = camera_exif(space, index, order)
@@ -509,14 +509,14 @@ def test_cameras_tell_adobe_rgb_by_exif(
     assert warnings == []
 
 
-def test_grey_pictures_of_such_a_camera_have_no_colours_to_mistake(tmp_path: Path) -> None:
+def test_grey_adobe_rgb_pictures_get_no_profile(tmp_path: Path) -> None:
     grey = pictures.scene()[..., 0]
     data = pictures.with_metadata(grey, "JPEG", exif=camera_exif(0xFFFF, "R03"))
     image, _ = made(tmp_path, data, ".jpg", format="png")
     assert "icc_profile" not in image.info
 
 
-def test_a_cameras_own_profile_counts_more_than_its_exif(tmp_path: Path) -> None:
+def test_camera_profile_takes_precedence_over_exif(tmp_path: Path) -> None:
     wide = pictures.rgb_profile(pictures.WIDE_TO_XYZ, pictures.gamma_curve(1.8))
     data = pictures.with_metadata(
         pictures.scene(), "JPEG", exif=camera_exif(0xFFFF, "R03"), icc=wide

@@ -1,4 +1,4 @@
-"""What becomes of a file's profile: kept, converted or dropped, in every format."""
+"""What happens to a file's profile: kept, converted or dropped, in every format."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def profile_file(folder: Path, icc: bytes) -> str:
 
 
 @pytest.mark.parametrize(("source", "suffix"), [("PNG", ".png"), ("TIFF", ".tif")])
-def test_profile_srgb_converts_and_says_so_in_the_file(
-    tmp_path: Path, source: str, suffix: str
-) -> None:
+def test_profile_srgb_converts_and_declares_it(tmp_path: Path, source: str, suffix: str) -> None:
     pixels = many_colours()
     data, warnings = made(
         tmp_path, pictures.saved(pixels, source, icc_profile=WIDE), suffix, profile="srgb"
@@ -77,7 +75,7 @@ def test_profile_srgb_leaves_a_picture_without_profile_alone(tmp_path: Path) -> 
     assert "icc_profile" not in opened(data).info
 
 
-def test_a_profile_file_is_converted_to_and_attached(tmp_path: Path) -> None:
+def test_profile_file_is_converted_to_and_embedded(tmp_path: Path) -> None:
     pixels = many_colours()
     data, warnings = made(
         tmp_path, pictures.saved(pixels, "PNG"), ".png", profile=profile_file(tmp_path, WIDE)
@@ -87,7 +85,7 @@ def test_a_profile_file_is_converted_to_and_attached(tmp_path: Path) -> None:
     assert warnings == []
 
 
-def test_a_picture_in_the_wanted_profile_is_left_alone(tmp_path: Path) -> None:
+def test_picture_in_the_target_profile_is_left_alone(tmp_path: Path) -> None:
     pixels = many_colours()
     source = pictures.saved(pixels, "PNG", icc_profile=WIDE)
     data, _ = made(tmp_path, source, ".png", profile=profile_file(tmp_path, WIDE))
@@ -95,7 +93,7 @@ def test_a_picture_in_the_wanted_profile_is_left_alone(tmp_path: Path) -> None:
     assert opened(data).info["icc_profile"] == WIDE
 
 
-def test_a_grey_profile_file_makes_grey_pictures(tmp_path: Path) -> None:
+def test_grey_profile_file_makes_grey_pictures(tmp_path: Path) -> None:
     greys = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     data, _ = made(
         tmp_path, pictures.saved(greys, "PNG"), ".png", profile=profile_file(tmp_path, GREY)
@@ -106,7 +104,7 @@ def test_a_grey_profile_file_makes_grey_pictures(tmp_path: Path) -> None:
     assert np.abs(np.asarray(image) - expected)[expected > 10].max() <= MOST_OFF
 
 
-def test_a_press_profile_file_makes_cmyk_pictures(tmp_path: Path) -> None:
+def test_press_profile_file_makes_cmyk_pictures(tmp_path: Path) -> None:
     white_and_black = np.array([[[255] * 3, [0] * 3]] * 2, np.uint8)
     data, _ = made(
         tmp_path,
@@ -120,7 +118,7 @@ def test_a_press_profile_file_makes_cmyk_pictures(tmp_path: Path) -> None:
     assert np.abs(np.asarray(image)[0] - np.array([[0, 0, 0, 0], [0, 0, 0, 255]])).max() <= 1
 
 
-def test_a_press_profile_has_no_transparency_and_says_so(tmp_path: Path) -> None:
+def test_press_profile_drops_transparency_with_a_warning(tmp_path: Path) -> None:
     data, warnings = made(
         tmp_path,
         pictures.saved(Image.new("RGBA", (4, 4), (0, 0, 0, 0)), "PNG"),
@@ -142,7 +140,7 @@ def test_16_bit_grey_is_converted_in_16_bits(tmp_path: Path) -> None:
     assert warnings == []
     assert (image.mode, colour.is_srgb(image.info["icc_profile"])) == ("I;16", True)
     expected = srgb_encoded((deep / 65_535) ** pictures.GREY_GAMMA) * 65_535
-    # The target's curve is a table of 1024 entries with straight lines between.
+    # The target's curve is a table of 1024 entries with linear segments.
     assert np.abs(np.asarray(image) - expected).max() <= 16
 
 
@@ -160,7 +158,7 @@ def test_grey_stays_grey_when_it_is_converted_to_srgb(tmp_path: Path, mode: str)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 1.5, 2.6])
-def test_dark_greys_of_straight_curves_are_exact(gamma: float) -> None:
+def test_dark_greys_of_linear_curves_are_exact(gamma: float) -> None:
     """LittleCMS's table for grey is 10 levels off at gamma 1, where half of it is dark."""
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     profile = icc.grey_profile("test", icc.gamma(gamma))
@@ -175,13 +173,13 @@ def test_dark_greys_of_straight_curves_are_exact(gamma: float) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"not a profile", WIDE[:30], WIDE[:16] + b"Lab " + WIDE[20:]]
 )
-def test_a_file_that_is_no_profile_is_refused_at_once(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_profile_is_refused_at_once(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UsageError, match=r"target\.icc"):
         imgbatch.Recipe.from_options(profile=profile_file(tmp_path, content))
 
 
 @pytest.mark.parametrize("word", ["sRGB2", "no/such/file.icc"])
-def test_an_unknown_profile_is_refused_at_once(word: str) -> None:
+def test_unknown_profile_is_refused_at_once(word: str) -> None:
     with pytest.raises(UsageError, match="srgb"):
         imgbatch.Recipe.from_options(profile=word)
 
@@ -190,7 +188,7 @@ def test_an_unknown_profile_is_refused_at_once(word: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "tiff"])
-def test_a_grey_profile_stays_with_grey_pixels(tmp_path: Path, target: str) -> None:
+def test_grey_profile_is_kept_with_grey_pixels(tmp_path: Path, target: str) -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     source = pictures.saved(ramp, "PNG", icc_profile=GREY)
     data, warnings = made(tmp_path, source, ".png", format=target, quality=None)
@@ -201,7 +199,7 @@ def test_a_grey_profile_stays_with_grey_pixels(tmp_path: Path, target: str) -> N
 
 
 @pytest.mark.parametrize("target", ["jpeg", "tiff"])
-def test_a_press_profile_stays_with_its_inks(tmp_path: Path, target: str) -> None:
+def test_press_profile_is_kept_with_cmyk(tmp_path: Path, target: str) -> None:
     source = pictures.saved(
         Image.new("CMYK", (16, 16), (200, 20, 40, 60)), "TIFF", icc_profile=CMYK
     )
@@ -261,7 +259,7 @@ def test_grey_with_a_profile_becomes_srgb_in_colour_only_formats(
 
 
 @pytest.mark.parametrize("target", ["png", "webp", "bmp"])
-def test_inks_become_colours_in_formats_without_inks(tmp_path: Path, target: str) -> None:
+def test_cmyk_becomes_rgb_in_formats_without_cmyk(tmp_path: Path, target: str) -> None:
     image = Image.new("CMYK", (16, 16), (255, 0, 0, 0))
     with_profile = pictures.saved(image, "TIFF", icc_profile=CMYK)
     data, warnings = made(tmp_path, with_profile, ".tif", format=target)
@@ -293,7 +291,7 @@ def rgb_profile_that_begins_well() -> bytes:
     ],
 )
 @pytest.mark.parametrize("target", ["jpeg", "tiff"])
-def test_a_profile_that_cannot_be_meant_is_dropped_with_a_warning(
+def test_mismatched_profile_is_dropped_with_a_warning(
     tmp_path: Path, mode: str, icc: bytes, target: str
 ) -> None:
     image = Image.fromarray(pictures.scene()).convert(mode)
@@ -308,7 +306,7 @@ def test_a_profile_that_cannot_be_meant_is_dropped_with_a_warning(
 
 
 @pytest.mark.parametrize("options", [{"profile": "srgb"}, {"format": "bmp"}])
-def test_a_profile_that_turns_out_broken_is_dropped_with_a_warning(
+def test_profile_that_turns_out_broken_is_dropped_with_a_warning(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     source = pictures.saved(pictures.scene(), "PNG", icc_profile=rgb_profile_that_begins_well())
@@ -319,14 +317,16 @@ def test_a_profile_that_turns_out_broken_is_dropped_with_a_warning(
 
 
 @pytest.mark.parametrize("icc_profile", [rgb_profile_that_begins_well(), WIDE[:300]])
-def test_a_profile_without_its_parts_is_not_passed_on(tmp_path: Path, icc_profile: bytes) -> None:
+def test_profile_that_lacks_required_tags_is_not_passed_on(
+    tmp_path: Path, icc_profile: bytes
+) -> None:
     source = pictures.saved(pictures.scene(), "PNG", icc_profile=icc_profile)
     data, warnings = made(tmp_path, source, ".png", format="tiff")
     assert "icc_profile" not in opened(data).info
     assert warnings == ["profile-dropped"]
 
 
-def test_16_bit_grey_under_an_rgb_profile_keeps_its_meaning_and_depth(tmp_path: Path) -> None:
+def test_16_bit_grey_under_an_rgb_profile_keeps_appearance_and_depth(tmp_path: Path) -> None:
     deep = np.linspace(0, 65_535, 256).astype(np.uint16).reshape(16, 16)
     source = pictures.saved(deep, "PNG", icc_profile=WIDE)
     data, warnings = made(tmp_path, source, ".png", format="tiff")
@@ -342,7 +342,7 @@ def test_16_bit_grey_under_an_rgb_profile_keeps_its_meaning_and_depth(tmp_path: 
     assert (opened(data).mode, warnings) == ("I;16", [])
 
 
-def test_grey_pixels_under_an_rgb_profile_keep_their_meaning(tmp_path: Path) -> None:
+def test_grey_pixels_under_an_rgb_profile_keep_their_appearance(tmp_path: Path) -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     source = pictures.saved(Image.fromarray(ramp), "TIFF", icc_profile=WIDE)
     data, warnings = made(tmp_path, source, ".tif", format="png")
@@ -365,7 +365,7 @@ def test_grey_pixels_under_an_srgb_profile_stay_grey_without_it(tmp_path: Path) 
 # Every space into every format
 
 
-# Large even patches, so that a lossy codec keeps their means; none is beyond sRGB.
+# Large even patches, so that a lossy codec keeps their means; none is outside sRGB.
 PATCHES: Final = np.array(
     [[(180, 120, 100), (110, 150, 110)], [(100, 110, 160), (200, 190, 150)]], np.uint8
 )
@@ -374,9 +374,7 @@ PATCHES: Final = np.array(
 @pytest.mark.slow
 @pytest.mark.parametrize("space", PRIMARIES)
 @pytest.mark.parametrize("target", formats.WRITABLE)
-def test_the_colour_seen_is_the_same_in_every_format(
-    tmp_path: Path, target: str, space: str
-) -> None:
+def test_colour_looks_the_same_in_every_format(tmp_path: Path, target: str, space: str) -> None:
     if not formats.available(formats.BY_NAME[target]):
         pytest.skip(f"{target} is not available here")
     pixels = np.kron(PATCHES, np.ones((32, 32, 1), np.uint8))
@@ -390,7 +388,7 @@ def test_the_colour_seen_is_the_same_in_every_format(
     assert (profile is not None) == ("icc" in formats.BY_NAME[target].holds)
     found = np.asarray(image.convert("RGB")).astype(np.float64)
     centres = found.reshape(2, 32, 2, 32, 3)[:, 8:24, :, 8:24].mean(axis=(1, 3))
-    # In the numbers of the file: where those are ProPhoto's, a level is up to three of sRGB's.
+    # In the numbers of the file: in ProPhoto a level is up to three of sRGB.
     off = centres - (PATCHES if profile else seen_as_srgb(PATCHES, space))
     assert np.abs(off).max() <= 2
     assert warnings == []
@@ -401,7 +399,7 @@ def test_the_colour_seen_is_the_same_in_every_format(
 # --metadata none
 
 
-def test_metadata_none_leaves_an_srgb_profile_away_and_no_other(tmp_path: Path) -> None:
+def test_metadata_none_omits_only_an_srgb_profile(tmp_path: Path) -> None:
     for name, profile, kept in (
         ("srgb", srgb_with_a_table(), None),
         ("wide", WIDE, WIDE),
@@ -418,7 +416,7 @@ def test_metadata_none_leaves_an_srgb_profile_away_and_no_other(tmp_path: Path) 
         assert opened(data).info["icc_profile"] == profile
 
 
-def test_metadata_none_leaves_a_grey_profile_with_srgbs_curve_away(tmp_path: Path) -> None:
+def test_metadata_none_omits_a_grey_profile_with_the_srgb_curve(tmp_path: Path) -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     source = pictures.saved(ramp, "PNG", icc_profile=GREY)
     data, _ = made(tmp_path, source, ".png", profile="srgb", metadata="none")

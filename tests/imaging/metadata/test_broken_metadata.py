@@ -1,4 +1,4 @@
-"""Metadata that are broken, too long, or have no place in the format: told, and no failure."""
+"""Metadata that are broken, too long, or that the format cannot hold: a warning, not a failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from imgbatch.imaging import decode
 
 
 @pytest.mark.parametrize("target", NOT_HOLDING)
-def test_a_format_that_cannot_hold_metadata_says_so(tmp_path: Path, target: str) -> None:
+def test_format_that_cannot_hold_metadata_warns(tmp_path: Path, target: str) -> None:
     result = made(tmp_path, photo(), format=target)
     assert result.warnings == ["metadata-dropped"]
     assert pictures.MODEL.encode() not in result.data
@@ -30,7 +30,7 @@ def test_a_format_that_cannot_hold_metadata_says_so(tmp_path: Path, target: str)
 
 
 @pytest.mark.parametrize("target", NOT_HOLDING)
-def test_nothing_to_drop_is_no_warning(tmp_path: Path, target: str) -> None:
+def test_nothing_to_drop_gives_no_warning(tmp_path: Path, target: str) -> None:
     plain = pictures.saved(pictures.quarters(), "JPEG", dpi=(300, 300))
     assert made(tmp_path, plain, format=target).warnings == []
     assert made(tmp_path, photo(), format=target, metadata="none").warnings == []
@@ -40,7 +40,7 @@ def test_nothing_to_drop_is_no_warning(tmp_path: Path, target: str) -> None:
     ("too_long", "warnings"), [(0, []), (1, ["metadata-dropped"]), (8_000, ["metadata-dropped"])]
 )
 @pytest.mark.parametrize("tag", [0x927C, 0xFFF0])
-def test_exif_too_long_for_a_jpeg_goes_with_a_warning_and_maker_notes_first(
+def test_exif_too_long_for_a_jpeg_loses_maker_notes_first_with_a_warning(
     tmp_path: Path, too_long: int, warnings: list[str], tag: int
 ) -> None:
     def block(filler: int) -> bytes:
@@ -49,7 +49,7 @@ def test_exif_too_long_for_a_jpeg_goes_with_a_warning_and_maker_notes_first(
             orientation=1, size=(64, 48), maker_note=False, thumbnail=b"", more=more
         ).block
 
-    # A segment holds 65,533 bytes, and six of them are the word Exif. Values begin at even places.
+    # A segment holds 65,533 bytes, six of which are the identifier Exif. Values have even offsets.
     room = 65_533 - 6
     exif = block(room - len(block(10)) + 10 - room % 2 + too_long + too_long % 2)
     assert (len(exif) > room) == (too_long > 0)
@@ -73,7 +73,7 @@ def test_exif_too_long_for_a_jpeg_goes_with_a_warning_and_maker_notes_first(
 @pytest.mark.parametrize("padding", [0, 1, 9_000])
 def test_padding_does_not_make_xmp_too_long_for_a_jpeg(tmp_path: Path, padding: int) -> None:
     packet = pictures.xmp_packet()
-    # The segment begins with the 29 bytes of a name.
+    # The segment begins with an identifier of 29 bytes.
     packet += b" " * (65_533 - 29 - len(packet) + padding)
     data = pictures.with_metadata(
         pictures.quarters(), "PNG", exif=pictures.exif_block(orientation=1).block, xmp=packet
@@ -86,7 +86,7 @@ def test_padding_does_not_make_xmp_too_long_for_a_jpeg(tmp_path: Path, padding: 
 
 
 def extended_packet(length: int) -> bytes:
-    """A packet with a description that is too long for one segment, and the lens as attribute."""
+    """A packet with a description too long for one segment, and the lens as attribute."""
     words = "".join(f"{number:07d} " for number in range(length // 8))
     return pictures.xmp_packet(gps="attributes").replace(
         b"<dc:creator>",
@@ -96,8 +96,8 @@ def extended_packet(length: int) -> bytes:
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp"])
-def test_long_xmp_goes_through_a_jpeg_and_back(tmp_path: Path, target: str) -> None:
-    """More than one segment: the extended XMP of Adobe's specification, part 3, 1.1.3.1."""
+def test_long_xmp_survives_a_jpeg_round_trip(tmp_path: Path, target: str) -> None:
+    """In several segments: the extended XMP of Adobe's specification, part 3, 1.1.3.1."""
     packet = extended_packet(150_000)
     first = made(
         tmp_path,
@@ -120,7 +120,7 @@ def test_long_xmp_goes_through_a_jpeg_and_back(tmp_path: Path, target: str) -> N
     assert pictures.traces_of_position(clean.data) == []
 
 
-def test_extended_xmp_of_which_a_part_is_missing_is_told(tmp_path: Path) -> None:
+def test_incomplete_extended_xmp_is_reported(tmp_path: Path) -> None:
     source = pictures.with_metadata(pictures.quarters(), "PNG", xmp=extended_packet(150_000))
     data = made(tmp_path, source, ".png", format="jpeg").data
     at = data.rindex(b"http://ns.adobe.com/xmp/extension/\0")
@@ -170,7 +170,7 @@ def test_broken_exif_is_dropped_with_a_warning_and_the_picture_is_made(
     ],
 )
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright"])
-def test_a_broken_packet_is_dropped_with_a_warning(
+def test_broken_xmp_packet_is_dropped_with_a_warning(
     tmp_path: Path, packet: bytes, policy: str
 ) -> None:
     data = pictures.with_metadata(
@@ -184,7 +184,7 @@ def test_a_broken_packet_is_dropped_with_a_warning(
 
 @pytest.mark.slow
 @to_each
-def test_a_mutated_block_never_fails_a_file(tmp_path: Path, target: str) -> None:
+def test_mutated_exif_never_fails_a_file(tmp_path: Path, target: str) -> None:
     """Whatever a damaged EXIF block holds, the picture is made."""
     whole = pictures.exif_block("<", orientation=1, thumbnail=b"t" * 40).block
     pixels = pictures.quarters(16, 16)
@@ -195,7 +195,7 @@ def test_a_mutated_block_never_fails_a_file(tmp_path: Path, target: str) -> None
         block = bytearray(whole)
         for at in random.integers(8, 300, size=2):
             block[at] = random.integers(0, 256)
-        # A different type for one tag: what a careless program writes.
+        # A different type for one tag, as a careless program writes it.
         block[10 + 12 * int(random.integers(0, 12)) + 2] = random.integers(1, 13)
         data = pictures.with_metadata(pixels, "JPEG", exif=bytes(block), dpi=(72, 72))
         (photos / f"{number}.jpg").write_bytes(data)
@@ -206,7 +206,7 @@ def test_a_mutated_block_never_fails_a_file(tmp_path: Path, target: str) -> None
 
 
 @pytest.mark.slow
-def test_a_mutated_tag_never_fails_a_tiff(tmp_path: Path) -> None:
+def test_mutated_tag_never_fails_a_tiff(tmp_path: Path) -> None:
     pixels = pictures.quarters(16, 16)
     tags = Image.Exif()
     tags[0x013B], tags[0x8298], tags[0x0131], tags[0x011A] = "Ada Licht", "mine", "Testa", 300.0
@@ -233,8 +233,8 @@ def test_a_mutated_tag_never_fails_a_tiff(tmp_path: Path) -> None:
 # Blocks that Pillow falls over
 
 
-def test_a_jpeg_that_pillow_cannot_open_for_its_exif_is_opened(tmp_path: Path) -> None:
-    """Without JFIF Pillow looks for the resolution in EXIF, where an empty text stands."""
+def test_jpeg_whose_exif_pillow_cannot_parse_is_opened(tmp_path: Path) -> None:
+    """Without JFIF, Pillow looks for the resolution in EXIF, where there is an empty text."""
     plain = pictures.saved(pictures.stored(pictures.quarters(*SIZE), 6), "JPEG", quality=95)
     (length,) = struct.unpack(">H", plain[4:6])
     assert plain[2:4] == b"\xff\xe0"
@@ -255,7 +255,7 @@ def test_a_jpeg_that_pillow_cannot_open_for_its_exif_is_opened(tmp_path: Path) -
     assert result.warnings == []
 
 
-def test_an_avif_that_pillow_cannot_open_for_its_exif_is_opened(tmp_path: Path) -> None:
+def test_avif_whose_exif_pillow_cannot_parse_is_opened(tmp_path: Path) -> None:
     block = pictures.exif_block(orientation=None).block
     data = pictures.saved(pictures.quarters(*SIZE), "AVIF", exif=block)
     at = data.index(b"II*\0")
@@ -268,7 +268,7 @@ def test_an_avif_that_pillow_cannot_open_for_its_exif_is_opened(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_a_second_exif_block_is_told_and_the_rest_of_a_first_one_is_not(
+def test_second_exif_block_is_reported_but_not_the_rest_of_a_first(
     tmp_path: Path, again: bool
 ) -> None:
     block = pictures.exif_block(orientation=1).block
@@ -284,7 +284,7 @@ def test_a_second_exif_block_is_told_and_the_rest_of_a_first_one_is_not(
 
 
 @pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"])
-def test_exif_in_a_webp_with_and_without_its_name(tmp_path: Path, prefix: bytes) -> None:
+def test_exif_in_a_webp_with_and_without_its_identifier(tmp_path: Path, prefix: bytes) -> None:
     block = pictures.exif_block(orientation=6).block
     data = pictures.saved(
         pictures.stored(pictures.quarters(*SIZE), 6), "WEBP", lossless=True, exif=block
@@ -299,8 +299,8 @@ def test_exif_in_a_webp_with_and_without_its_name(tmp_path: Path, prefix: bytes)
     assert image.getexif()[0x0110] == pictures.MODEL
 
 
-def test_xmp_does_not_turn_what_its_container_has_turned(tmp_path: Path) -> None:
-    """ISO 23008-12 has orientation in a property of its own, which Pillow writes for EXIF's."""
+def test_xmp_orientation_is_ignored_where_the_container_has_its_own(tmp_path: Path) -> None:
+    """ISO 23008-12 has a property for orientation, which Pillow writes for that in EXIF."""
     data = pictures.with_metadata(
         pictures.stored(pictures.quarters(*SIZE), 6),
         "AVIF",
@@ -313,7 +313,7 @@ def test_xmp_does_not_turn_what_its_container_has_turned(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("place", ["eXIf", "raw"])
-def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path: Path, place: str) -> None:
+def test_png_header_is_read_without_its_pixels(tmp_path: Path, place: str) -> None:
     block = pictures.exif_block(orientation=6).block
     options: dict[str, Any] = {"exif": block}
     if place == "raw":
@@ -322,7 +322,7 @@ def test_the_header_of_a_png_is_read_without_its_pixels(tmp_path: Path, place: s
         options["pnginfo"].add_text("Raw profile type exif", text, zip=True)
     data = pictures.saved(pictures.stored(pictures.scene(300, 200), 6), "PNG", **options)
     path = tmp_path / "a.png"
-    # Most of the pixels are not there.
+    # Most of the pixels are missing.
     path.write_bytes(data[: data.index(b"IDAT") + 500])
     header = decode.read_header(str(path))
     assert (header.size, header.date, header.camera) == (

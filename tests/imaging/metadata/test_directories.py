@@ -1,4 +1,4 @@
-"""TIFF directories are carried without a look at what their values mean."""
+"""TIFF directories are carried without interpreting their values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ both_orders: Final = pytest.mark.parametrize("order", ["<", ">"])
 
 
 @both_orders
-def test_a_block_that_is_read_and_written_says_the_same(order: Order) -> None:
+def test_block_survives_reading_and_writing(order: Order) -> None:
     whole = pictures.exif_block(order, thumbnail=b"").block
     found = directories.read(BytesIO(whole))
     again = directories.read(BytesIO(directories.block(found)))
@@ -27,9 +27,9 @@ def test_a_block_that_is_read_and_written_says_the_same(order: Order) -> None:
 
 
 @both_orders
-def test_the_other_byte_order_turns_numbers_and_leaves_bytes(order: Order) -> None:
+def test_other_byte_order_swaps_numbers_and_keeps_bytes(order: Order) -> None:
     other: Order = ">" if order == "<" else "<"
-    # Its note points to itself, so it is the same bytes in no two places.
+    # Its note points to itself, so its bytes differ with its offset.
     here = pictures.exif_block(order, maker_note=False, thumbnail=b"").block
     there = pictures.exif_block(other, maker_note=False, thumbnail=b"").block
     turned = directories.read(BytesIO(here)).in_order(other)
@@ -47,12 +47,12 @@ def test_the_other_byte_order_turns_numbers_and_leaves_bytes(order: Order) -> No
         (12, b"abcdefgh", b"hgfedcba"),
     ],
 )
-def test_each_number_is_turned_by_itself(kind: int, data: bytes, expected: bytes) -> None:
+def test_each_number_is_swapped_separately(kind: int, data: bytes, expected: bytes) -> None:
     assert Field(0x013B, kind, data).turned() == Field(0x013B, kind, expected)
 
 
 @both_orders
-def test_a_file_is_extended_behind_its_end(order: Order) -> None:
+def test_file_is_extended_at_its_end(order: Order) -> None:
     old: list[pictures.Field] = [
         (0x0100, 3, struct.pack(order + "H", 7)),
         (0x0131, 2, pictures.text("Testa Develop")),
@@ -63,7 +63,7 @@ def test_a_file_is_extended_behind_its_end(order: Order) -> None:
     assert after[8 : len(before)] == before[8:]
     (first,) = struct.unpack_from(order + "I", after, 4)
     (count,) = struct.unpack_from(order + "H", after, first)
-    # The entry of the text is the old one, and so is its place; and the next page is the same.
+    # The text's entry and offset have not changed, and the next page is the same.
     entry = before[8 + 2 + 12 : 8 + 2 + 24]
     assert after[first + 2 + 12 : first + 2 + 24] == entry
     assert struct.unpack_from(order + "I", after, first + 2 + 12 * count) == (1234,)
@@ -74,7 +74,7 @@ def test_a_file_is_extended_behind_its_end(order: Order) -> None:
     ]
 
 
-def test_of_a_tag_that_is_there_twice_the_first_counts() -> None:
+def test_first_of_duplicate_tags_counts() -> None:
     cell = struct.pack("<HHI", 0x0100, 4, 1)
     data = pictures.tiff_header("<") + struct.pack("<H", 2)
     data += cell + struct.pack("<I", 11) + cell + struct.pack("<I", 22) + bytes(4)
@@ -83,7 +83,7 @@ def test_of_a_tag_that_is_there_twice_the_first_counts() -> None:
 
 
 @pytest.mark.parametrize("page", [0, 1, 2])
-def test_each_page_has_a_directory_of_its_own(page: int) -> None:
+def test_each_page_has_its_own_directory(page: int) -> None:
     data = pictures.tiff_header("<")
     for number in range(3):
         at = len(data)
@@ -105,7 +105,7 @@ def test_each_page_has_a_directory_of_its_own(page: int) -> None:
         pytest.param(struct.pack("<HHII", 0xA005, 4, 1, 9999), 0, id="which is no loss"),
     ],
 )
-def test_what_cannot_be_read_is_counted_and_the_rest_is_kept(cell: bytes, lost: int) -> None:
+def test_unreadable_entries_are_counted_and_the_rest_is_kept(cell: bytes, lost: int) -> None:
     good = struct.pack("<HHII", 0x0100, 4, 1, 7)
     data = pictures.tiff_header("<") + struct.pack("<H", 2) + good + cell + bytes(4)
     found = directories.read(BytesIO(data))
@@ -124,6 +124,6 @@ def test_what_cannot_be_read_is_counted_and_the_rest_is_kept(cell: bytes, lost: 
         ),
     ],
 )
-def test_what_has_no_directory_is_refused(data: bytes) -> None:
+def test_data_without_a_directory_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"header|short|circle"):
         directories.read(BytesIO(data))

@@ -1,4 +1,4 @@
-"""What is entered or corrected in metadata: rights, resolution, colour space."""
+"""Metadata that are set or corrected: rights, resolution, colour space."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from toolkit.metadata import (
     SIZE,
     SUFFIXES,
     exif_of,
+    exiftool_tags,
     full,
     made,
     serious,
     to_each,
-    told_by_exiftool,
     with_exiftool,
 )
 from toolkit.pictures import opened
@@ -31,7 +31,7 @@ import imgbatch
 
 
 @pytest.mark.parametrize("target", ["webp", "avif"])
-def test_a_resolution_alone_makes_a_small_exif_block_where_that_is_its_place(
+def test_resolution_alone_makes_a_small_exif_block_where_it_belongs_there(
     tmp_path: Path, target: str
 ) -> None:
     data = pictures.saved(pictures.quarters(), "JPEG", dpi=(240, 120))
@@ -45,7 +45,7 @@ def test_a_resolution_alone_makes_a_small_exif_block_where_that_is_its_place(
 
 @pytest.mark.parametrize("target", HOLDING)
 @pytest.mark.parametrize("kind", ["in place", "another type", "centimetres"])
-def test_exif_agrees_with_the_resolution_that_the_file_tells(
+def test_exif_agrees_with_the_resolution_of_the_file(
     tmp_path: Path, target: str, kind: str
 ) -> None:
     block = pictures.exif_block("<", orientation=1).block
@@ -71,7 +71,7 @@ def test_exif_agrees_with_the_resolution_that_the_file_tells(
 def with_rights(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
-    """What exiftool says of files that were given an artist and a copyright; and their bytes."""
+    """What exiftool reads from files that were given an artist and a copyright; and their bytes."""
     folder = tmp_path_factory.mktemp("rights")
     output, photos = folder / "output", folder / "photos"
     photos.mkdir()
@@ -91,7 +91,7 @@ def with_rights(
                 assert result.failure is None, result.failure
                 path = Path(result.written[0].path)
                 data[path.name] = path.read_bytes()
-    return ({} if programs.why_lacking("exiftool") else told_by_exiftool(output)), data
+    return ({} if programs.why_lacking("exiftool") else exiftool_tags(output)), data
 
 
 NEW_ARTIST: Final = "Zoë Licht & Søn"
@@ -103,7 +103,7 @@ NEW_COPYRIGHT: Final = "© 2026 <Zoë>"
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright", "none"])
 @pytest.mark.parametrize("source", ["full", "bare"])
 @to_each
-def test_artist_and_copyright_are_entered_whatever_the_policy(
+def test_artist_and_copyright_are_set_whatever_the_policy(
     target: str,
     source: str,
     policy: str,
@@ -127,7 +127,7 @@ def test_artist_and_copyright_are_entered_whatever_the_policy(
 
 
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif"])
-def test_maker_notes_stay_at_their_place_when_rights_are_entered(
+def test_maker_notes_keep_their_offset_when_rights_are_set(
     target: str, with_rights: tuple[dict[str, dict[str, Any]], dict[str, bytes]]
 ) -> None:
     block = pictures.exif_block(orientation=6)
@@ -138,7 +138,7 @@ def test_maker_notes_stay_at_their_place_when_rights_are_entered(
 
 
 @pytest.mark.parametrize("target", NOT_HOLDING)
-def test_rights_that_a_format_cannot_hold_are_told(tmp_path: Path, target: str) -> None:
+def test_rights_that_a_format_cannot_hold_are_reported(tmp_path: Path, target: str) -> None:
     data = pictures.saved(pictures.quarters(), "JPEG")
     result = made(tmp_path, data, format=target, copyright=NEW_COPYRIGHT, metadata="none")
     assert result.warnings == ["metadata-dropped"]
@@ -163,7 +163,7 @@ def block_with_space(space: int, index: str) -> bytes:
 
 @pytest.mark.parametrize("icc", [None, ICC])
 @pytest.mark.parametrize(("space", "index"), [(1, "R98"), (0xFFFF, "R98"), (0xFFFF, "THM")])
-def test_exif_agrees_with_the_profile_on_the_colour_space(
+def test_exif_colour_space_agrees_with_the_profile(
     tmp_path: Path, icc: bytes | None, space: int, index: str
 ) -> None:
     data = pictures.with_metadata(
@@ -176,7 +176,7 @@ def test_exif_agrees_with_the_profile_on_the_colour_space(
         assert after == (0xFFFF, None if index == "R98" else index)
 
 
-def test_what_was_adobe_rgb_and_is_now_srgb_says_so(tmp_path: Path) -> None:
+def test_adobe_rgb_converted_to_srgb_says_so(tmp_path: Path) -> None:
     data = pictures.with_metadata(
         pictures.quarters(), "JPEG", exif=block_with_space(0xFFFF, "R03"), icc=ICC
     )

@@ -19,7 +19,7 @@ each_edit: Final = pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
 
 
 def changed(before: bytes, after: bytes) -> list[int]:
-    """The positions at which two blocks of one length differ."""
+    """The offsets at which two blocks of one length differ."""
     assert len(before) == len(after)
     return [at for at, (one, other) in enumerate(zip(before, after, strict=True)) if one != other]
 
@@ -28,7 +28,7 @@ def changed(before: bytes, after: bytes) -> list[int]:
 
 
 @both_orders
-def test_a_text_is_set_and_nothing_but_the_first_directory_moves(order: Order) -> None:
+def test_setting_a_text_moves_only_the_first_directory(order: Order) -> None:
     block = pictures.exif_block(order)
     exif = Exif(block.block)
     exif.set_text(0x013B, "Zoë Licht, a name that is longer than the old one")
@@ -40,7 +40,7 @@ def test_a_text_is_set_and_nothing_but_the_first_directory_moves(order: Order) -
     kind, count, place = struct.unpack_from(order + "HII", after, at + 2)
     value = "Zoë Licht, a name that is longer than the old one".encode() + b"\0"
     assert (kind, after[place : place + count]) == (2, value)
-    # The old text and the old directory are zeros now, and all else is as it was.
+    # The old text and the old directory are zeros now, and everything else is unchanged.
     (entries,) = struct.unpack_from(order + "H", block.block, 8)
     table = set(range(8, 8 + 2 + 12 * entries + 4))
     text_at = block.block.index(pictures.text(pictures.ARTIST))
@@ -55,7 +55,7 @@ def test_a_text_is_set_and_nothing_but_the_first_directory_moves(order: Order) -
 
 
 @both_orders
-def test_a_text_that_was_not_there_is_added(order: Order) -> None:
+def test_missing_text_is_added(order: Order) -> None:
     exif = Exif(tiny(order, (8, [(0x0110, 2, pictures.text(pictures.MODEL))], 0)))
     exif.set_text(0x8298, "mine")
     exif.set_text(0x8298, "yours\0")
@@ -64,7 +64,7 @@ def test_a_text_that_was_not_there_is_added(order: Order) -> None:
     assert b"mine" not in exif.tobytes()
 
 
-def test_an_empty_block_can_be_filled() -> None:
+def test_empty_block_can_be_filled() -> None:
     exif = Exif.empty()
     exif.set_resolution((240.5, 120))
     exif.set_text(0x013B, "Ada")
@@ -72,7 +72,7 @@ def test_an_empty_block_can_be_filled() -> None:
     assert (after.resolution, after.text(0x013B)) == ((240.5, 120), "Ada")
 
 
-def test_the_link_to_the_thumbnail_is_kept_when_a_text_is_set() -> None:
+def test_thumbnail_link_is_kept_when_a_text_is_set() -> None:
     block = pictures.exif_block(thumbnail=b"t" * 40)
     exif = Exif(block.block)
     exif.set_text(0x013B, "Ada")
@@ -105,7 +105,7 @@ def test_resolution_is_read_in_inches(
         pytest.param((0x011A, 5, b""), id="no value"),
     ],
 )
-def test_nonsense_is_no_resolution(field: pictures.Field) -> None:
+def test_invalid_resolution_is_ignored(field: pictures.Field) -> None:
     exif = Exif(tiny("<", (8, [field], 0)))
     assert exif.resolution is None
     exif.set_resolution((96, 72))
@@ -124,7 +124,7 @@ def test_nonsense_is_no_resolution(field: pictures.Field) -> None:
         (0x0128, 5, struct.pack("<II", 2, 1), False),
     ],
 )
-def test_a_resolution_that_is_no_number_is_cut_out(
+def test_resolution_that_is_not_a_number_is_removed(
     tag: int, kind: int, data: bytes, stays: bool
 ) -> None:
     exif = Exif(tiny("<", (8, [(tag, kind, data), (0x0110, 2, b"Testa 7\0")], 0)))
@@ -134,7 +134,7 @@ def test_a_resolution_that_is_no_number_is_cut_out(
 
 
 @both_orders
-def test_resolution_is_set_in_its_place(order: Order) -> None:
+def test_resolution_is_set_in_place(order: Order) -> None:
     block = pictures.exif_block(order).block
     exif = Exif(block)
     exif.set_resolution((96, 72))
@@ -142,16 +142,16 @@ def test_resolution_is_set_in_its_place(order: Order) -> None:
     assert Exif(exif.tobytes()).resolution == (96, 72)
 
 
-def test_rounding_is_no_other_resolution() -> None:
+def test_rounding_does_not_change_the_resolution() -> None:
     exif = Exif(pictures.exif_block().block)
     before = exif.tobytes()
     exif.set_resolution((299.9994, 299.9994))
     assert exif.tobytes() == before
-    assert not exif.tells((298, 298))
+    assert not exif.has_resolution((298, 298))
 
 
-def test_positions_on_a_map_go_with_the_others() -> None:
-    """GeoTIFF says where a picture lies on the earth."""
+def test_geotiff_tags_are_removed_with_the_position() -> None:
+    """GeoTIFF tells the location of a picture on the earth."""
     corner = struct.pack("<6d", 0, 0, 0, 2.294468, 48.858239, 0)
     exif = Exif(tiny("<", (8, [(0x8482, 7, corner), (0x0110, 2, b"Testa 7\0")], 0)))
     exif.remove_gps()
@@ -160,7 +160,7 @@ def test_positions_on_a_map_go_with_the_others() -> None:
 
 
 @both_orders
-def test_a_block_of_some_tags_holds_nothing_else(order: Order) -> None:
+def test_block_of_selected_tags_holds_nothing_else(order: Order) -> None:
     block = Exif(pictures.exif_block(order).block).only([0x013B])
     assert block is not None
     assert block == tiny(order, (8, [(0x013B, 2, pictures.text(pictures.ARTIST))], 0))
@@ -168,7 +168,7 @@ def test_a_block_of_some_tags_holds_nothing_else(order: Order) -> None:
 
 
 @both_orders
-def test_a_block_without_maker_notes_says_all_else(order: Order) -> None:
+def test_block_without_maker_notes_keeps_everything_else(order: Order) -> None:
     block = pictures.exif_block(order)
     shorter = Exif(block.block).without_maker_notes()
     assert b"TESTA\0" not in shorter
@@ -191,7 +191,7 @@ def test_orientation_is_read(order: Order, orientation: int) -> None:
 
 
 @both_orders
-def test_orientation_is_read_behind_the_exif_prefix(order: Order) -> None:
+def test_orientation_is_read_after_the_exif_prefix(order: Order) -> None:
     assert Exif(b"Exif\0\0" + pictures.exif_block(order, orientation=3).block).orientation == 3
 
 
@@ -206,15 +206,15 @@ def test_orientation_is_read_behind_the_exif_prefix(order: Order) -> None:
         pytest.param(5, struct.pack("<II", 6, 1), id="a fraction"),
     ],
 )
-def test_nonsense_is_no_orientation(kind: int, data: bytes) -> None:
+def test_invalid_orientation_is_ignored(kind: int, data: bytes) -> None:
     block = tiny("<", (8, [(0x0112, kind, data)], 0))
     assert Exif(block).orientation is None
 
 
 @both_orders
 @pytest.mark.parametrize("count", [0, 2])
-def test_an_orientation_of_several_values_is_cut_out(order: Order, count: int) -> None:
-    # Some readers take the first one.
+def test_orientation_of_several_values_is_removed(order: Order, count: int) -> None:
+    # Some readers use the first one.
     fields: list[pictures.Field] = [
         (0x0112, 3, struct.pack(order + "H", 6) * count),
         (0x011A, 4, long(order, 72)),
@@ -227,7 +227,7 @@ def test_an_orientation_of_several_values_is_cut_out(order: Order, count: int) -
     assert value_of(exif.tobytes(), order, 8, 0x011A) == 72
 
 
-def test_a_block_without_orientation_has_none() -> None:
+def test_block_without_orientation_has_none() -> None:
     exif = Exif(pictures.exif_block(orientation=None).block)
     before = exif.tobytes()
     assert exif.orientation is None
@@ -236,7 +236,7 @@ def test_a_block_without_orientation_has_none() -> None:
     assert exif.tobytes() == before
 
 
-def test_an_orientation_in_four_bytes_is_read_and_reset() -> None:
+def test_orientation_stored_as_long_is_read_and_reset() -> None:
     exif = Exif(tiny(">", (8, [(0x0112, 4, long(">", 8))], 0)))
     assert exif.orientation == 8
     exif.set_upright()
@@ -246,7 +246,7 @@ def test_an_orientation_in_four_bytes_is_read_and_reset() -> None:
 
 @both_orders
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_resetting_orientation_changes_that_one_byte_alone(order: Order, orientation: int) -> None:
+def test_resetting_orientation_changes_only_that_byte(order: Order, orientation: int) -> None:
     before = pictures.exif_block(order, orientation=orientation).block
     exif = Exif(before)
     exif.set_upright()
@@ -279,7 +279,7 @@ def test_removing_orientation_moves_nothing_outside_its_directory(order: Order) 
 
 
 @both_orders
-def test_the_size_in_pixels_is_updated_in_both_directories(order: Order) -> None:
+def test_pixel_size_is_updated_in_both_directories(order: Order) -> None:
     made = pictures.exif_block(order, size=(96, 64))
     exif = Exif(made.block)
     exif.set_size(48, 32)
@@ -294,7 +294,7 @@ def test_the_size_in_pixels_is_updated_in_both_directories(order: Order) -> None
 
 
 @both_orders
-def test_a_size_that_needs_four_bytes_gets_them(order: Order) -> None:
+def test_size_that_needs_four_bytes_gets_them(order: Order) -> None:
     exif = Exif(pictures.exif_block(order).block)
     exif.set_size(70_000, 65_536)
     after = exif.tobytes()
@@ -303,7 +303,7 @@ def test_a_size_that_needs_four_bytes_gets_them(order: Order) -> None:
     assert value_of(after, order, below, 0xA003) == 65_536
 
 
-def test_a_size_is_not_added_where_the_block_tells_none() -> None:
+def test_size_is_not_added_if_the_block_has_none() -> None:
     block = tiny("<", (8, [(0x0110, 2, b"Testa 7\0")], 0))
     exif = Exif(block)
     exif.set_size(10, 10)
@@ -345,13 +345,13 @@ def test_text_ends_at_the_first_nul(raw: bytes, meant: str | None) -> None:
     "block",
     [b"", b"II", b"II*\0", b"Exif\0\0", b"II*\0\x08\0\0", b"MM*\0\0\0\0\x08", b"XX*\0\x08\0\0\0"],
 )
-def test_what_has_no_tiff_header_is_refused(block: bytes) -> None:
+def test_block_without_a_tiff_header_is_refused(block: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         Exif(block)
 
 
 @both_orders
-def test_circles_of_directories_are_refused(order: Order) -> None:
+def test_directory_loops_are_refused(order: Order) -> None:
     to_itself = tiny(order, (8, [(0x8769, 4, long(order, 8))], 0))
     to_each_other = tiny(
         order,
@@ -364,7 +364,7 @@ def test_circles_of_directories_are_refused(order: Order) -> None:
             Exif(block)
 
 
-def test_a_deep_chain_of_directories_is_refused() -> None:
+def test_deep_chain_of_directories_is_refused() -> None:
     deep = tiny(
         "<", *((8 + 18 * i, [(0x8769, 4, long("<", 26 + 18 * i))], 0) for i in range(3_000))
     )
@@ -373,7 +373,7 @@ def test_a_deep_chain_of_directories_is_refused() -> None:
 
 
 def test_many_pointers_to_the_same_directories_do_not_multiply() -> None:
-    """Walked along every path these would be 500 ** 6 directories."""
+    """Followed along every path, these would be 500 ** 6 directories."""
 
     def pointers(to: int) -> list[pictures.Field]:
         return [(0x8769, 4, long("<", to))] * 500
@@ -386,7 +386,7 @@ def test_many_pointers_to_the_same_directories_do_not_multiply() -> None:
 
 
 @both_orders
-def test_a_value_behind_the_end_is_refused(order: Order) -> None:
+def test_value_past_the_end_is_refused(order: Order) -> None:
     entry = struct.pack(order + "HHII", 0x0110, 2, 100, 26)
     block = pictures.tiff_header(order) + struct.pack(order + "H", 1) + entry + bytes(4)
     with pytest.raises(ValueError, match="0x0110"):
@@ -394,14 +394,14 @@ def test_a_value_behind_the_end_is_refused(order: Order) -> None:
 
 
 @both_orders
-def test_directories_that_overlap_are_refused(order: Order) -> None:
+def test_overlapping_directories_are_refused(order: Order) -> None:
     first = [(0x0001, 3, struct.pack(order + "H", 0)), (0x8769, 4, long(order, 10))]
     with pytest.raises(ValueError, match="overlap"):
         Exif(tiny(order, (8, first, 0)) + bytes(100))
 
 
 @both_orders
-def test_a_directory_right_behind_one_without_a_link_survives_its_neighbours_edits(
+def test_directory_right_after_one_without_a_link_survives_edits_to_it(
     order: Order,
 ) -> None:
     first = [(0x8769, 4, long(order, 60)), (0x8825, 4, long(order, 100))]
@@ -417,7 +417,7 @@ def test_a_directory_right_behind_one_without_a_link_survives_its_neighbours_edi
 
 
 @both_orders
-def test_a_missing_last_link_is_forgiven(order: Order) -> None:
+def test_missing_last_link_is_tolerated(order: Order) -> None:
     whole = tiny(order, (8, [(0x0112, 3, struct.pack(order + "H", 6))], 0))
     exif = Exif(whole[:-4])
     assert exif.orientation == 6
@@ -430,7 +430,7 @@ def test_a_missing_last_link_is_forgiven(order: Order) -> None:
 @pytest.mark.slow
 @both_orders
 @each_edit
-def test_a_block_cut_short_anywhere_gives_a_value_error_or_works(
+def test_truncated_block_raises_value_error_or_works(
     order: Order, edit: Callable[[Exif], None]
 ) -> None:
     """Whatever is left after an edit can also be read again."""
@@ -443,7 +443,7 @@ def test_a_block_cut_short_anywhere_gives_a_value_error_or_works(
 
 @pytest.mark.slow
 @both_orders
-def test_a_block_with_any_byte_changed_gives_a_value_error_or_works(order: Order) -> None:
+def test_block_with_any_byte_changed_raises_value_error_or_works(order: Order) -> None:
     whole = pictures.exif_block(order, thumbnail=b"t" * 40).block
     for at in range(len(whole)):
         for value in {0, 0xFF, whole[at] ^ 0x04} - {whole[at]}:
@@ -461,7 +461,7 @@ def test_a_block_with_any_byte_changed_gives_a_value_error_or_works(order: Order
     cut=st.integers(0, 1_000),
     edits=st.lists(st.sampled_from(list(EDITS.values())), min_size=1, max_size=5),
 )
-def test_a_broken_block_gives_a_value_error_or_works(
+def test_broken_block_raises_value_error_or_works(
     order: Order,
     changes: list[tuple[int, bytes]],
     cut: int,
@@ -477,12 +477,12 @@ def test_a_broken_block_gives_a_value_error_or_works(
 @pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from([b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"]), st.binary(max_size=300))
-def test_random_bytes_give_a_value_error_or_work(header: bytes, rest: bytes) -> None:
+def test_random_bytes_raise_value_error_or_work(header: bytes, rest: bytes) -> None:
     survives(header + rest, EDITS.values())
 
 
 def survives(block: bytes, edits: Iterable[Callable[[Exif], None]]) -> bool:
-    """Whether a block can be read; raises if it can, and then cannot be edited or read again."""
+    """Whether a block can be read; raises if it can, but cannot be edited or read again."""
     try:
         exif = Exif(block)
     except ValueError:
@@ -491,7 +491,7 @@ def survives(block: bytes, edits: Iterable[Callable[[Exif], None]]) -> bool:
     for edit in edits:
         edit(exif)
         if edit in (EDITS["set_text"], EDITS["set_resolution"]):
-            # A new first directory behind the old one.
+            # A new first directory after the old one.
             most = 2 * most + 100
     Exif(exif.tobytes()).text(MODEL)
     assert len(exif.tobytes()) <= most

@@ -1,4 +1,4 @@
-"""Thumbnails and positions are cut out of EXIF, and nothing else moves."""
+"""Thumbnails and positions are cut out of EXIF without moving anything else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imgbatch.imaging.metadata.exif import DATE_TIME_ORIGINAL, MODEL, Exif
 
 
 @both_orders
-def test_a_removed_thumbnail_is_gone_and_all_else_stays(order: Order) -> None:
+def test_removing_the_thumbnail_keeps_everything_else(order: Order) -> None:
     made = pictures.exif_block(order, thumbnail=random.Random(2).randbytes(500))
     with_nothing_behind = pictures.exif_block(order, thumbnail=b"").block
     exif = Exif(made.block)
@@ -28,7 +28,7 @@ def test_a_removed_thumbnail_is_gone_and_all_else_stays(order: Order) -> None:
 
 
 @both_orders
-def test_a_thumbnail_amid_the_block_is_overwritten_and_moves_nothing(order: Order) -> None:
+def test_thumbnail_in_the_middle_is_zeroed_without_moving_anything(order: Order) -> None:
     picture = random.Random(3).randbytes(200)
     fields = [(0x0201, 4, long(order, 100)), (0x0202, 4, long(order, len(picture)))]
     taken = pictures.text(pictures.TAKEN)
@@ -47,7 +47,7 @@ def test_a_thumbnail_amid_the_block_is_overwritten_and_moves_nothing(order: Orde
 
 
 @both_orders
-def test_an_uncompressed_thumbnail_is_gone_too(order: Order) -> None:
+def test_uncompressed_thumbnail_is_removed_too(order: Order) -> None:
     picture = random.Random(4).randbytes(96)
     fields = [
         (0x0103, 3, struct.pack(order + "H", 1)),
@@ -64,8 +64,8 @@ def test_an_uncompressed_thumbnail_is_gone_too(order: Order) -> None:
 
 
 @both_orders
-def test_zeros_that_belong_to_a_value_are_not_cut_off_with_the_thumbnail(order: Order) -> None:
-    """A UserComment that was never filled in, right before the thumbnail."""
+def test_zeros_of_a_value_are_not_cut_off_with_the_thumbnail(order: Order) -> None:
+    """An empty UserComment right before the thumbnail."""
     made = pictures.exif_block(order, gps=False, more=[(0xFFF0, 7, b"ASCII\0\0\0" + bytes(256))])
     exif = Exif(made.block)
     exif.remove_thumbnail()
@@ -75,7 +75,7 @@ def test_zeros_that_belong_to_a_value_are_not_cut_off_with_the_thumbnail(order: 
 
 
 @both_orders
-def test_a_directory_of_zeros_at_the_end_is_not_cut_off_with_the_thumbnail(order: Order) -> None:
+def test_zeroed_directory_at_the_end_is_not_cut_off_with_the_thumbnail(order: Order) -> None:
     below = [(0xA002, 4, long(order, 0)), (0xA003, 4, long(order, 0))]
     first = [(0x8769, 4, long(order, 200))]
     second = [(0x0201, 4, long(order, 100)), (0x0202, 4, long(order, 50))]
@@ -89,7 +89,7 @@ def test_a_directory_of_zeros_at_the_end_is_not_cut_off_with_the_thumbnail(order
 
 @pytest.mark.parametrize("second", [8, 4, 1, 10, 20, 700, 5_000, 0xFFFFFFFF])
 @both_orders
-def test_a_thumbnails_directory_at_a_wrong_place_harms_nothing(order: Order, second: int) -> None:
+def test_thumbnail_directory_at_a_wrong_offset_does_no_harm(order: Order, second: int) -> None:
     made = pictures.exif_block(order, thumbnail=b"")
     (count,) = struct.unpack_from(order + "H", made.block, 8)
     link = 10 + 12 * count
@@ -99,8 +99,8 @@ def test_a_thumbnails_directory_at_a_wrong_place_harms_nothing(order: Order, sec
     assert exif.tobytes() == made.block
 
 
-def test_a_thumbnails_directory_in_the_header_is_no_endless_loop() -> None:
-    """Read as a directory, bytes 4 on have eight entries and a link to byte 4 again."""
+def test_thumbnail_directory_in_the_header_does_not_loop_forever() -> None:
+    """Read as a directory, the bytes from 4 on have eight entries and a link to byte 4 again."""
     block = tiny("<", (8, [(0x0110, 2, b"x\0")], 4))
     block += bytes(4 + 2 + 8 * 12 - len(block)) + long("<", 4) + bytes(20)
     exif = Exif(block)
@@ -109,7 +109,7 @@ def test_a_thumbnails_directory_in_the_header_is_no_endless_loop() -> None:
 
 
 @both_orders
-def test_a_thumbnail_that_claims_other_values_harms_nothing(order: Order) -> None:
+def test_thumbnail_that_claims_other_values_does_no_harm(order: Order) -> None:
     made = pictures.exif_block(order)
     alone = pictures.exif_block(order, thumbnail=b"").block
     second = len(alone)
@@ -127,7 +127,7 @@ def test_a_thumbnail_that_claims_other_values_harms_nothing(order: Order) -> Non
 
 
 @both_orders
-def test_the_position_is_gone_and_the_rest_stays(order: Order) -> None:
+def test_removing_the_position_keeps_the_rest(order: Order) -> None:
     made = pictures.exif_block(order)
     exif = Exif(made.block)
     exif.remove_gps()
@@ -145,7 +145,7 @@ def test_the_position_is_gone_and_the_rest_stays(order: Order) -> None:
 
 
 @both_orders
-def test_values_stay_where_they_are_when_the_position_goes(order: Order) -> None:
+def test_values_stay_in_place_when_the_position_is_removed(order: Order) -> None:
     made = pictures.exif_block(order, thumbnail=b"")
     exif = Exif(made.block)
     exif.remove_gps()
@@ -155,7 +155,7 @@ def test_values_stay_where_they_are_when_the_position_goes(order: Order) -> None
 
 
 @both_orders
-def test_a_position_that_an_editor_left_unlinked_is_gone(order: Order) -> None:
+def test_position_that_an_editor_left_unlinked_is_removed(order: Order) -> None:
     made = pictures.exif_block(order)
     entry = entry_of(made.block, order, 8, 0x8825)
     assert entry is not None
@@ -167,16 +167,16 @@ def test_a_position_that_an_editor_left_unlinked_is_gone(order: Order) -> None:
 
 
 @both_orders
-def test_a_position_behind_the_block_is_gone(order: Order) -> None:
-    """Pillow hands a second EXIF segment over right behind the first one."""
+def test_position_after_the_block_is_removed(order: Order) -> None:
+    """Pillow returns a second EXIF segment right after the first one."""
     exif = Exif(pictures.exif_block(order, gps=False).block + pictures.exif_block(order).block)
     exif.remove_gps()
     assert pictures.traces_of_position(exif.tobytes()) == []
 
 
 @both_orders
-def test_a_position_that_another_value_claims_is_gone(order: Order) -> None:
-    # The text's count is broken: it reaches over the directory of the position and its values.
+def test_position_that_another_value_claims_is_removed(order: Order) -> None:
+    # The text's count is broken: it extends over the position's directory and its values.
     position = b"\x34\0\0\0\x01\0\0\0"
     fields: list[pictures.Field] = [(0x010E, 2, b"text" * 60), (0x8825, 4, long(order, 100))]
     block = bytearray(tiny(order, (8, fields, 0)))
@@ -194,7 +194,7 @@ def test_a_position_that_another_value_claims_is_gone(order: Order) -> None:
 
 
 @both_orders
-def test_a_position_in_the_exif_directory_is_gone(order: Order) -> None:
+def test_position_in_the_exif_directory_is_removed(order: Order) -> None:
     gps = [(0x0002, 5, struct.pack(order + "6I", 48, 1, 51, 1, 296_621, 10_000))]
     block = tiny(
         order,
@@ -209,7 +209,7 @@ def test_a_position_in_the_exif_directory_is_gone(order: Order) -> None:
 
 
 @both_orders
-def test_an_xmp_packet_inside_the_block_goes_with_the_position(order: Order) -> None:
+def test_xmp_packet_inside_the_block_is_removed_with_the_position(order: Order) -> None:
     packet = pictures.xmp_packet(gps="attributes")
     exif = Exif(tiny(order, (8, [(0x02BC, 1, packet), (0x0110, 2, b"Testa 7\0")], 0)))
     exif.remove_gps()
@@ -219,7 +219,7 @@ def test_an_xmp_packet_inside_the_block_goes_with_the_position(order: Order) -> 
 
 @both_orders
 @pytest.mark.parametrize("name", ["set_upright", "set_size", "remove_thumbnail"])
-def test_maker_notes_stay_bit_for_bit_at_their_place(order: Order, name: str) -> None:
+def test_maker_notes_stay_bit_for_bit_in_place(order: Order, name: str) -> None:
     made = pictures.exif_block(order)
     exif = Exif(made.block)
     EDITS[name](exif)

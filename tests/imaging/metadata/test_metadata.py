@@ -1,4 +1,4 @@
-"""What a file says about its picture arrives in every format that can hold it, and only that."""
+"""Metadata arrive in every format that can hold them, as far as the policy allows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from toolkit.metadata import (
     SIZE,
     SUFFIXES,
     exif_of,
+    exiftool_tags,
     full,
     made,
     photo,
     serious,
     to_each,
-    told_by_exiftool,
     with_exiftool,
     xmp_of,
 )
@@ -46,7 +46,7 @@ COMMENT_HOLDING: Final = ("jpeg", "png")
 @pytest.mark.slow
 @from_each
 @to_each
-def test_exif_is_carried_and_speaks_of_the_new_picture(
+def test_exif_is_carried_and_describes_the_new_picture(
     tmp_path: Path, source: str, target: str
 ) -> None:
     result = made(tmp_path, photo(source), SUFFIXES[source], format=target, sizes=["48"])
@@ -87,17 +87,17 @@ def test_xmp_is_carried_without_orientation_and_thumbnails(
 @pytest.mark.slow
 @from_each
 @to_each
-def test_the_profile_is_carried_bit_for_bit(tmp_path: Path, source: str, target: str) -> None:
+def test_profile_is_carried_bit_for_bit(tmp_path: Path, source: str, target: str) -> None:
     result = made(tmp_path, photo(source), SUFFIXES[source], format=target, sizes=["48"])
     assert opened(result.data).info["icc_profile"] == ICC
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "BMP"])
 @pytest.mark.parametrize("target", ["jpeg", "png", "tiff", "bmp"])
-def test_the_resolution_is_carried(tmp_path: Path, source: str, target: str) -> None:
+def test_resolution_is_carried(tmp_path: Path, source: str, target: str) -> None:
     data = pictures.saved(pictures.quarters(), source, dpi=(240, 120))
     result = made(tmp_path, data, SUFFIXES[source], format=target)
-    # PNG and BMP count whole pixels a metre: 240 dpi are 9449 of them, and those 240.005 dpi.
+    # PNG and BMP count whole pixels per metre: 240 dpi are 9449, which is 240.005 dpi.
     assert [float(one) for one in opened(result.data).info["dpi"]] == pytest.approx(
         [240, 120], abs=0.02
     )
@@ -105,7 +105,7 @@ def test_the_resolution_is_carried(tmp_path: Path, source: str, target: str) -> 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("target", ["jpeg", "png"])
-def test_no_resolution_is_made_up(tmp_path: Path, source: str, target: str) -> None:
+def test_no_resolution_is_invented(tmp_path: Path, source: str, target: str) -> None:
     data = pictures.saved(pictures.quarters(), source)
     result = made(tmp_path, data, SUFFIXES[source], format=target)
     assert "dpi" not in opened(result.data).info
@@ -113,7 +113,7 @@ def test_no_resolution_is_made_up(tmp_path: Path, source: str, target: str) -> N
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif"])
-def test_maker_notes_stay_bit_for_bit_at_their_place(
+def test_maker_notes_stay_bit_for_bit_in_place(
     tmp_path: Path, target: str, order: pictures.Order
 ) -> None:
     block = pictures.exif_block(order)
@@ -122,7 +122,7 @@ def test_maker_notes_stay_bit_for_bit_at_their_place(
 
 
 @to_each
-def test_the_old_thumbnail_is_in_no_output(tmp_path: Path, target: str) -> None:
+def test_old_thumbnail_is_in_no_output(tmp_path: Path, target: str) -> None:
     """It still shows what was cropped away."""
     secret = pictures.saved(pictures.scene(40, 30), "JPEG", quality=75)
     data = photo(exif=pictures.exif_block(thumbnail=secret).block)
@@ -149,7 +149,7 @@ def test_orientation_is_applied_and_reset(
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", [3, 6])
-def test_xmp_alone_can_tell_the_orientation(tmp_path: Path, source: str, orientation: int) -> None:
+def test_orientation_in_xmp_alone_is_applied(tmp_path: Path, source: str, orientation: int) -> None:
     data = pictures.with_metadata(
         pictures.stored(pictures.quarters(*SIZE), orientation),
         source,
@@ -162,8 +162,8 @@ def test_xmp_alone_can_tell_the_orientation(tmp_path: Path, source: str, orienta
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_exif_has_the_last_word_on_orientation(tmp_path: Path, source: str) -> None:
-    """An editor that turned the picture reset EXIF and forgot XMP."""
+def test_exif_orientation_takes_precedence(tmp_path: Path, source: str) -> None:
+    """An editor that rotated the picture reset EXIF and forgot XMP."""
     data = pictures.with_metadata(
         pictures.quarters(*SIZE),
         source,
@@ -199,14 +199,14 @@ def test_no_gps_leaves_no_position_in_the_file(tmp_path: Path, source: str, targ
 
 
 @pytest.mark.parametrize("gps", ["elements", "nested", "drone", "geo"])
-def test_no_gps_knows_every_form_of_a_position_in_xmp(tmp_path: Path, gps: pictures.Gps) -> None:
+def test_no_gps_removes_every_form_of_a_position_in_xmp(tmp_path: Path, gps: pictures.Gps) -> None:
     result = made(tmp_path, photo(gps=gps), metadata="no-gps")
     assert pictures.traces_of_position(result.data) == []
     assert 'xmp:Rating="4"' in xmp_of(result.data)
     assert result.warnings == []
 
 
-def test_no_gps_drops_a_packet_that_it_cannot_clean_and_says_so(tmp_path: Path) -> None:
+def test_no_gps_drops_an_xmp_packet_it_cannot_clean_with_a_warning(tmp_path: Path) -> None:
     result = made(tmp_path, photo(gps="text"), metadata="no-gps")
     assert pictures.traces_of_position(result.data) == []
     assert xmp_of(result.data) == ""
@@ -225,9 +225,7 @@ def test_no_gps_is_not_fooled_by_a_second_exif_segment(tmp_path: Path) -> None:
 @pytest.mark.slow
 @from_each
 @to_each
-def test_copyright_keeps_who_made_it_and_nothing_else(
-    tmp_path: Path, source: str, target: str
-) -> None:
+def test_copyright_keeps_only_creator_and_owner(tmp_path: Path, source: str, target: str) -> None:
     data = photo(source)
     result = made(tmp_path, data, SUFFIXES[source], format=target, metadata="copyright")
     exif = opened(result.data).getexif()
@@ -247,9 +245,7 @@ def test_copyright_keeps_who_made_it_and_nothing_else(
 @pytest.mark.slow
 @from_each
 @to_each
-def test_none_keeps_nothing_but_pixels_and_colours(
-    tmp_path: Path, source: str, target: str
-) -> None:
+def test_none_keeps_only_pixels_and_colours(tmp_path: Path, source: str, target: str) -> None:
     result = made(tmp_path, photo(source), SUFFIXES[source], format=target, metadata="none")
     image = opened(result.data)
     assert image.info["icc_profile"] == ICC
@@ -263,8 +259,8 @@ def test_none_keeps_nothing_but_pixels_and_colours(
 
 
 @pytest.mark.parametrize("policy", ["no-gps", "copyright", "none"])
-def test_a_tiffs_own_tags_do_not_slip_past_the_policy(tmp_path: Path, policy: str) -> None:
-    """Only the name of the city may stay, unless nothing may: somebody wrote it to be read."""
+def test_tiff_tags_do_not_bypass_the_policy(tmp_path: Path, policy: str) -> None:
+    """Only the name of the city may stay (except under `none`): somebody wrote it to be read."""
     tags = Image.Exif()
     tags[0x02BC] = pictures.xmp_packet(gps="attributes")
     tags[0x83BB] = b"\x1c\x02\x5a\x00\x05Paris"
@@ -282,7 +278,7 @@ def test_a_tiffs_own_tags_do_not_slip_past_the_policy(tmp_path: Path, policy: st
 
 
 @pytest.mark.slow
-def test_the_command_line_applies_the_policy(tmp_path: Path) -> None:
+def test_command_line_applies_the_policy(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "a.jpg").write_bytes(photo())
@@ -297,7 +293,7 @@ def test_the_command_line_applies_the_policy(tmp_path: Path) -> None:
 def through_all_pairs(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """What exiftool says of each pair's output, and the kinds of its warnings, by its name."""
+    """What exiftool reads from each pair's output, and the kinds of its warnings, by name."""
     folder = tmp_path_factory.mktemp("pairs")
     photos, output = folder / "photos", folder / "output"
     photos.mkdir()
@@ -312,7 +308,7 @@ def through_all_pairs(
             assert result.failure is None, result.failure
             name = Path(result.written[0].path).name
             warnings[name] = [notice.kind for notice in result.notices]
-    return told_by_exiftool(output), warnings
+    return exiftool_tags(output), warnings
 
 
 def name_of(source: str, target: str) -> str:
@@ -376,12 +372,12 @@ def test_exiftool_reads_the_same(
 @with_exiftool
 @pytest.mark.parametrize("source", HOLDING)
 @to_each
-def test_what_a_format_cannot_hold_is_told_and_nothing_else(
+def test_every_loss_is_reported_and_nothing_else(
     source: str,
     target: str,
     through_all_pairs: tuple[dict[str, dict[str, Any]], dict[str, list[str]]],
 ) -> None:
-    # That a PNG's "Software" goes nowhere else is no loss: it tells of the file.
+    # A PNG's "Software" describes the file, so it is no loss elsewhere.
     lost = (source in IPTC_HOLDING and target not in IPTC_HOLDING) or (
         source in COMMENT_HOLDING and target not in COMMENT_HOLDING
     )

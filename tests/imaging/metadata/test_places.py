@@ -1,4 +1,4 @@
-"""Metadata in the places that only some formats have."""
+"""Metadata in places that only some formats have."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from toolkit.metadata import (
     SIZE,
     comment_of,
     exif_of,
+    exiftool_tags,
     full,
     made,
     serious,
     small_tiff,
-    told_by_exiftool,
     with_exiftool,
     xmp_of,
 )
@@ -28,7 +28,7 @@ from toolkit.pictures import opened
 # Places that only some formats have
 
 
-def test_exif_in_imagemagicks_place_in_a_png_is_found(tmp_path: Path) -> None:
+def test_exif_stored_by_imagemagick_in_a_png_is_found(tmp_path: Path) -> None:
     """A zTXt chunk with the block in hexadecimal digits."""
     block = b"Exif\0\0" + pictures.exif_block(orientation=6).block
     text = f"\nexif\n{len(block):8}\n{block.hex()}\n".encode()
@@ -42,7 +42,7 @@ def test_exif_in_imagemagicks_place_in_a_png_is_found(tmp_path: Path) -> None:
     assert image.getexif()[0x0110] == pictures.MODEL
 
 
-def test_metadata_behind_a_pngs_pixels_are_found(tmp_path: Path) -> None:
+def test_metadata_after_the_pixels_of_a_png_are_found(tmp_path: Path) -> None:
     block = pictures.exif_block(orientation=6).block
     data = pictures.saved(pictures.stored(pictures.quarters(*SIZE), 6), "PNG", exif=block)
     at = data.index(b"eXIf") - 4
@@ -54,7 +54,7 @@ def test_metadata_behind_a_pngs_pixels_are_found(tmp_path: Path) -> None:
     assert opened(result.data).getexif()[0x0110] == pictures.MODEL
 
 
-def test_a_tiffs_layout_is_not_taken_for_metadata(tmp_path: Path) -> None:
+def test_tiff_layout_is_not_taken_for_metadata(tmp_path: Path) -> None:
     """Strips, sizes and compression in EXIF would be those of another file."""
     data = pictures.saved(pictures.quarters(*SIZE), "TIFF", compression="tiff_lzw", artist="Ada")
     exif = opened(made(tmp_path, data, ".tif", format="jpeg", sizes=["32"]).data).getexif()
@@ -62,8 +62,8 @@ def test_a_tiffs_layout_is_not_taken_for_metadata(tmp_path: Path) -> None:
     assert not {0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0117} & set(exif)
 
 
-def test_the_layout_of_another_file_does_not_break_a_tiff(tmp_path: Path) -> None:
-    """Tiles and subdirectories, as in the EXIF of a JPEG that was made from a raw file."""
+def test_layout_of_another_file_does_not_break_a_tiff(tmp_path: Path) -> None:
+    """Tiles and subdirectories, as in the EXIF of a JPEG made from a raw file."""
     number = struct.pack("<I", 16)
     fields = [(tag, 4, number) for tag in (0x0142, 0x0143, 0x0144, 0x0145, 0x014A, 0x0153)]
     block = pictures.tiff_header("<")
@@ -102,7 +102,7 @@ def big_tiff() -> bytes:
 
 
 @pytest.mark.parametrize("target", ["jpeg", "tiff"])
-def test_the_tags_of_a_bigtiff_are_carried(tmp_path: Path, target: str) -> None:
+def test_bigtiff_tags_are_carried(tmp_path: Path, target: str) -> None:
     exif = opened(made(tmp_path, big_tiff(), ".tif", format=target, sizes=["2"]).data).getexif()
     assert exif[0x013B] == pictures.ARTIST
     assert exif[0xC7A1] == 77
@@ -110,10 +110,10 @@ def test_the_tags_of_a_bigtiff_are_carried(tmp_path: Path, target: str) -> None:
 
 @pytest.mark.parametrize("kind", [1, 2, 3, 4, 5, 6, 7, 9, 12])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_tag_of_another_type_is_carried_as_it_is(
+def test_tag_of_an_unexpected_type_is_carried_unchanged(
     tmp_path: Path, order: pictures.Order, kind: int
 ) -> None:
-    """Whatever type a careless program gave the artist: in another file it is the same bytes."""
+    """Whatever type a careless program gave the artist, another file gets the same bytes."""
     value = bytes(range(65, 81))
     width = {3: 2, 4: 4, 5: 4, 9: 4, 12: 8}.get(kind, 1)
     data = small_tiff(order, [(0x013B, 2, value)])
@@ -130,10 +130,10 @@ def test_a_tag_of_another_type_is_carried_as_it_is(
 
 
 @pytest.mark.parametrize(("target", "warnings"), [("jpeg", []), ("tiff", ["metadata-dropped"])])
-def test_a_tag_that_cannot_be_moved_is_told(
+def test_tag_that_cannot_be_moved_is_reported(
     tmp_path: Path, target: str, warnings: list[str]
 ) -> None:
-    """Of an unknown type nobody knows how long it is; in a JPEG it stays where it is."""
+    """The length of an unknown type is unknown; in a JPEG it stays where it is."""
     fields: list[pictures.Field] = [
         (0x0110, 2, pictures.text(pictures.MODEL)),
         (0xFFF0, 7, b"abcd"),
@@ -146,7 +146,7 @@ def test_a_tag_that_cannot_be_moved_is_told(
     assert opened(result.data).getexif()[0x0110] == pictures.MODEL
 
 
-def test_pages_keep_what_the_first_one_says(tmp_path: Path) -> None:
+def test_pages_keep_the_metadata_of_the_first(tmp_path: Path) -> None:
     tags = Image.Exif()
     tags[0x013B] = pictures.ARTIST
     pages = [Image.fromarray(pictures.quarters(40 + 8 * number, 24)) for number in range(3)]
@@ -187,7 +187,7 @@ ELEMENT_XMP: Final = ("", f"<GCamera:MotionPhoto {_GCAMERA}>1</GCamera:MotionPho
 
 
 def with_behind(told: tuple[str, str], behind: bytes) -> bytes:
-    """A photograph whose XMP has more attributes and elements, and with bytes behind it."""
+    """A photograph whose XMP has more attributes and elements, followed by further bytes."""
     attributes, elements = told
     packet = pictures.xmp_packet().replace(
         b'xmp:Rating="4"', f'xmp:Rating="4" {attributes}'.encode()
@@ -210,7 +210,7 @@ def with_behind(told: tuple[str, str], behind: bytes) -> bytes:
     ],
 )
 @pytest.mark.parametrize("target", ["jpeg", "webp"])
-def test_what_is_behind_the_picture_goes_with_a_warning_and_xmp_forgets_it(
+def test_data_after_the_picture_are_dropped_with_a_warning_and_removed_from_xmp(
     tmp_path: Path, told: tuple[str, str], behind: bytes, warnings: list[str], target: str
 ) -> None:
     result = made(tmp_path, with_behind(told, behind), format=target, sizes=["32"])
@@ -222,13 +222,13 @@ def test_what_is_behind_the_picture_goes_with_a_warning_and_xmp_forgets_it(
     assert ("SpecialTypeID" in packet) == ("SpecialTypeID" in told[0])
 
 
-def test_a_motion_photo_told_by_an_element_is_known(tmp_path: Path) -> None:
+def test_motion_photo_declared_by_an_element_is_recognised(tmp_path: Path) -> None:
     result = made(tmp_path, with_behind(ELEMENT_XMP, VIDEO), sizes=["32"])
     assert result.warnings == ["video-dropped"]
 
 
-def test_the_picture_before_blurring_inside_xmp_is_dropped(tmp_path: Path) -> None:
-    """Some phones keep the sharp picture and a map of depths in extended XMP."""
+def test_unblurred_picture_inside_xmp_is_dropped(tmp_path: Path) -> None:
+    """Some phones keep the sharp picture and a depth map in extended XMP."""
     attributes = (
         'GImage:Mime="image/jpeg" GImage:Data="U0VDUkVU" '
         'xmlns:GImage="http://ns.google.com/photos/1.0/image/"'
@@ -242,8 +242,8 @@ def test_the_picture_before_blurring_inside_xmp_is_dropped(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("target", ["jpeg", "jpeg2000"])
-def test_a_jpeg_2000_takes_and_gives_everything_but_a_profile(tmp_path: Path, target: str) -> None:
-    """In boxes for anybody's use, which are told apart by a UUID."""
+def test_jpeg_2000_carries_everything_except_a_profile(tmp_path: Path, target: str) -> None:
+    """In boxes for any use, identified by a UUID."""
     first = made(tmp_path, full("JPEG"), format="jpeg2000")
     block = pictures.exif_block(orientation=6)
     assert first.data[first.data.index(b"JpgTiffExif->JP2") + 16 :][
@@ -258,10 +258,10 @@ def test_a_jpeg_2000_takes_and_gives_everything_but_a_profile(tmp_path: Path, ta
 @pytest.mark.slow
 @with_exiftool
 @pytest.mark.parametrize("target", ["jpeg", "jpeg2000"])
-def test_exiftool_reads_what_a_jpeg_2000_took(tmp_path: Path, target: str) -> None:
+def test_exiftool_reads_jpeg_2000_metadata(tmp_path: Path, target: str) -> None:
     first = made(tmp_path, full("JPEG"), format="jpeg2000")
     second = made(tmp_path, first.data, ".jp2", format=target, sizes=["48"])
-    tags = told_by_exiftool(second.path.parent)[second.path.name]
+    tags = exiftool_tags(second.path.parent)[second.path.name]
     told = {
         "IFD0:Model": pictures.MODEL,
         "IFD0:XResolution": 300,
@@ -275,7 +275,7 @@ def test_exiftool_reads_what_a_jpeg_2000_took(tmp_path: Path, target: str) -> No
     assert serious(tags) == []
 
 
-def test_heic_takes_and_gives_exif_and_xmp(tmp_path: Path) -> None:
+def test_heic_carries_exif_and_xmp(tmp_path: Path) -> None:
     pytest.importorskip("pillow_heif")
     first = made(tmp_path, full("JPEG"), format="heif", sizes=["48"])
     assert first.warnings == ["metadata-dropped"]
@@ -292,7 +292,7 @@ def test_heic_takes_and_gives_exif_and_xmp(tmp_path: Path) -> None:
 
 
 def test_xmp_in_a_gif_is_found(tmp_path: Path) -> None:
-    """Unpacked in an application extension, with a trailer that ends it for all readers."""
+    """Stored raw in an application extension, with a trailer that ends it for any reader."""
     plain = pictures.saved(pictures.quarters(), "GIF")
     at = 13 + 3 * (2 << (plain[10] & 7))
     trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"

@@ -1,4 +1,4 @@
-"""`no-gps` knows a position in a text wherever it stands: there is one list of what tells one."""
+"""`no-gps` finds a position in any text: there is one list of patterns."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def stands_in(text: str, data: bytes) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("text", TELLING)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_text_that_tells_a_position_goes(tmp_path: Path, place: str, text: str) -> None:
+def test_text_with_a_position_is_removed(tmp_path: Path, place: str, text: str) -> None:
     before = PLACES[place](text)
     assert stands_in(text, before)
 
@@ -127,14 +127,14 @@ def test_a_text_that_tells_a_position_goes(tmp_path: Path, place: str, text: str
 @pytest.mark.slow
 @pytest.mark.parametrize("text", OTHERS)
 @pytest.mark.parametrize("place", PLACES)
-def test_another_text_stays(tmp_path: Path, place: str, text: str) -> None:
+def test_other_text_is_kept(tmp_path: Path, place: str, text: str) -> None:
     after, warnings = made(tmp_path, PLACES[place](text))
 
     assert stands_in(text, after)
     assert warnings == []
 
 
-def test_what_is_beside_a_text_in_exif_stays(tmp_path: Path) -> None:
+def test_rest_of_the_exif_block_is_kept(tmp_path: Path) -> None:
     after, _ = made(tmp_path, PLACES["EXIF description"](TELLING[0]))
 
     exif = pictures.opened(after).getexif()
@@ -143,19 +143,19 @@ def test_what_is_beside_a_text_in_exif_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", TELLING)
-def test_it_is_the_same_in_bytes_and_in_utf_16(text: str) -> None:
+def test_bytes_and_utf_16_are_treated_alike(text: str) -> None:
     for encoded in (text.encode(), text.encode("utf-16-le"), text.encode("utf-16-be")):
         assert positions.in_text(encoded)
     assert not positions.in_text("é".join(OTHERS).encode())
 
 
-def test_names_are_words_and_no_numbers() -> None:
+def test_names_are_words_not_numbers() -> None:
     assert positions.in_name("GpsLongtitude")
     assert not positions.in_name("FlightPitchDegree")
     assert not positions.in_name("10.12345")
 
 
-def test_three_letters_among_encoded_data_prove_nothing() -> None:
+def test_three_letters_in_encoded_data_prove_nothing() -> None:
     assert not positions.in_block(b"QmFzZTY0gpsQmFzZTY0")
     assert positions.in_block(b"exif:GPSLatitude")
     assert positions.in_block(b"GpsAltitudel")

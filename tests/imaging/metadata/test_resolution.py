@@ -27,7 +27,7 @@ from imgbatch.recipes.toml import load, save
 HOLDING: Final = ("jpeg", "png", "webp", "avif", "heif", "tiff", "bmp", "jpeg2000")
 OTHERS: Final = ("gif", "ppm", "qoi", "ico", "tga")
 BY_PILLOW: Final = ("jpeg", "png", "tiff", "bmp")
-"""Formats with a place of their own, which Pillow reads without EXIF."""
+"""Formats with their own field, which Pillow reads without EXIF."""
 PER_METRE: Final = 300 / 0.0254
 
 to_each: Final = pytest.mark.parametrize("name", HOLDING)
@@ -35,7 +35,7 @@ policies: Final = pytest.mark.parametrize("policy", ["all", "no-gps", "copyright
 
 
 def photo(dpi: int | None = 72) -> bytes:
-    """A JPEG whose EXIF, and whose own header, tell a resolution."""
+    """A JPEG whose EXIF and JFIF headers have a resolution."""
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     if dpi:
@@ -45,7 +45,7 @@ def photo(dpi: int | None = 72) -> bytes:
 
 
 def made(folder: Path, data: bytes, suffix: str = ".jpg", **words: Any) -> tuple[Path, list[str]]:
-    """The one output of a picture, and the kinds of its warnings."""
+    """The single output of a picture, and the kinds of its warnings."""
     (folder / "in").mkdir(exist_ok=True)
     (folder / f"in/a{suffix}").write_bytes(data)
     recipe = Recipe.from_options(**words)
@@ -59,25 +59,25 @@ def dpi_of(path: Path) -> tuple[float, float] | None:
     return decode(str(path), lambda size: size).metadata.dpi
 
 
-def test_a_format_has_the_setting_where_it_can_hold_a_resolution() -> None:
+def test_format_has_the_setting_if_it_can_hold_a_resolution() -> None:
     assert {row.name for row in formats.FORMATS if "dpi" in row.settings} == set(HOLDING)
 
 
 @policies
 @pytest.mark.parametrize("name", BY_PILLOW)
 @pytest.mark.parametrize("dpi", [1, 300, 2400])
-def test_pillow_reads_it_where_the_format_has_a_place(
+def test_pillow_reads_the_resolution_where_the_format_has_one(
     tmp_path: Path, name: str, policy: str, dpi: int
 ) -> None:
     path, notices = made(tmp_path, photo(), format=name, dpi=dpi, metadata=policy)
-    # Whole pixels a metre.
+    # Whole pixels per metre.
     assert opened(path.read_bytes()).info["dpi"] == pytest.approx((dpi, dpi), abs=0.013)
     assert notices == ([] if name != "bmp" or policy in ("none", "copyright") else notices)
 
 
 @policies
 @pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "heif", "tiff"])
-def test_exif_never_tells_another(tmp_path: Path, name: str, policy: str) -> None:
+def test_exif_never_disagrees(tmp_path: Path, name: str, policy: str) -> None:
     path, _ = made(tmp_path, photo(), format=name, dpi=300, metadata=policy)
     told = opened(path.read_bytes()).getexif()
     if name != "jpeg" or policy in ("all", "no-gps"):
@@ -91,7 +91,9 @@ def test_exif_never_tells_another(tmp_path: Path, name: str, policy: str) -> Non
 @pytest.mark.slow
 @policies
 @to_each
-def test_exiftool_reads_it_from_every_format(tmp_path: Path, name: str, policy: str) -> None:
+def test_exiftool_reads_the_resolution_from_every_format(
+    tmp_path: Path, name: str, policy: str
+) -> None:
     path, _ = made(tmp_path, photo(), format=name, dpi=300, metadata=policy)
     run = subprocess.run(
         [programs.path_of("exiftool"), "-j", "-n", "-G0:1", "-a", path],
@@ -112,13 +114,13 @@ def test_exiftool_reads_it_from_every_format(tmp_path: Path, name: str, policy: 
 
 
 @to_each
-def test_what_was_written_is_read_again(tmp_path: Path, name: str) -> None:
+def test_written_resolution_is_read_back(tmp_path: Path, name: str) -> None:
     path, _ = made(tmp_path, photo(None), format=name, dpi=240, metadata="none")
     assert dpi_of(path) == pytest.approx((240, 240), abs=0.013)
 
 
 @pytest.mark.parametrize("name", ["png", "tiff", "heif"])
-def test_pictures_of_16_bits_have_it_too(tmp_path: Path, name: str) -> None:
+def test_pictures_of_16_bits_get_a_resolution_too(tmp_path: Path, name: str) -> None:
     pytest.importorskip("imagecodecs")
     import tifffile
 
@@ -129,7 +131,7 @@ def test_pictures_of_16_bits_have_it_too(tmp_path: Path, name: str) -> None:
     assert dpi_of(path) == pytest.approx((300, 300), abs=0.013)
 
 
-def test_xmp_is_not_left_with_another(tmp_path: Path) -> None:
+def test_xmp_resolution_is_updated(tmp_path: Path) -> None:
     packet = pictures.xmp_packet(orientation=None)
     told = packet.replace(b"<rdf:Description ", b"<rdf:Description " + RESOLUTION, 1)
     assert told != packet
@@ -145,19 +147,19 @@ RESOLUTION: Final = b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:XResolutio
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_format_without_a_place_is_refused(name: str) -> None:
+def test_format_without_a_resolution_is_refused(name: str) -> None:
     label = formats.BY_NAME[name].label
     with pytest.raises(UsageError, match=f"^{label} has no dpi setting: omit --dpi$"):
         Recipe.from_options(format=name, dpi=300)
 
 
 @pytest.mark.parametrize("dpi", [0, -1, 65_536])
-def test_what_no_file_can_hold_is_refused(dpi: int) -> None:
+def test_unstorable_resolution_is_refused(dpi: int) -> None:
     with pytest.raises(UsageError, match=f"^found dpi {dpi}, expected 1 to 65535$"):
         Recipe.from_options(dpi=dpi)
 
 
-def test_a_picture_is_not_copied_where_its_resolution_changes(tmp_path: Path) -> None:
+def test_changing_the_resolution_prevents_a_copy(tmp_path: Path) -> None:
     data = photo()
     assert made(tmp_path, data)[0].read_bytes() == data
     for keep_smaller in (False, True):
@@ -166,7 +168,7 @@ def test_a_picture_is_not_copied_where_its_resolution_changes(tmp_path: Path) ->
         assert np.abs(pixels(path.read_bytes()) - pixels(data)).mean() < 1
 
 
-def test_a_kept_format_without_a_place_is_copied_all_the_same(tmp_path: Path) -> None:
+def test_kept_format_without_a_resolution_is_still_copied(tmp_path: Path) -> None:
     data = saved(scene(), "GIF")
     assert made(tmp_path, data, ".gif", dpi=300)[0].read_bytes() == data
 
@@ -176,14 +178,14 @@ def pixels(data: bytes) -> Any:
 
 
 def recipes(folder: Path) -> Iterator[Recipe]:
-    """The same, said in each way there is."""
+    """The same setting, given in every possible way."""
     (folder / "x.toml").write_text('[[output]]\nformat = "jpeg"\nsize = "40"\ndpi = 300\n')
     yield load(folder / "x.toml")
     save(Recipe.from_options("x", sizes=["40"], format="jpeg", dpi=300), folder / "saved.toml")
     yield load(folder / "saved.toml")
 
 
-def test_recipes_say_it_and_are_saved_with_it(tmp_path: Path) -> None:
+def test_recipes_accept_and_save_the_setting(tmp_path: Path) -> None:
     one, saved_one = recipes(tmp_path)
     assert one.outputs == saved_one.outputs
     assert one.outputs[0].encoding.dpi == 300
@@ -191,7 +193,7 @@ def test_recipes_say_it_and_are_saved_with_it(tmp_path: Path) -> None:
     assert one.digest != Recipe.from_options("x", sizes=["40"], format="jpeg").digest
 
 
-def test_the_command_makes_it_again_for_another_resolution(tmp_path: Path) -> None:
+def test_other_resolution_makes_the_command_run_again(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.jpg").write_bytes(photo())
     for dpi, done in (("300", "1 done"), ("300", "0 done, 1 skipped"), ("150", "1 done")):
@@ -219,7 +221,7 @@ AFTER: Final = (
         (None, None),
     ],
 )
-def test_xmp_tells_another_resolution_where_it_tells_one(
+def test_xmp_resolution_is_replaced_only_if_present(
     before: bytes | None, after: bytes | None
 ) -> None:
     assert xmp.with_resolution(before, 300) == (after or before)

@@ -34,7 +34,7 @@ def commented(source: str, comment: str) -> bytes:
 
 @pytest.mark.parametrize("source", COMMENTED)
 @pytest.mark.parametrize("target", COMMENTED)
-def test_a_comment_is_carried_where_there_is_a_place_for_it(
+def test_comment_is_carried_where_the_format_has_one(
     tmp_path: Path, source: str, target: str
 ) -> None:
     data = commented(source, "Grüße vom Ufer: 好")
@@ -44,7 +44,7 @@ def test_a_comment_is_carried_where_there_is_a_place_for_it(
 
 
 @pytest.mark.parametrize("target", ["webp", "avif", "tiff", "bmp", "ppm"])
-def test_a_comment_without_a_place_is_dropped_with_a_warning(tmp_path: Path, target: str) -> None:
+def test_comment_without_a_place_is_dropped_with_a_warning(tmp_path: Path, target: str) -> None:
     result = made(tmp_path, commented("JPEG", "Grüße"), format=target)
     assert result.warnings == ["metadata-dropped"]
     assert "Grüße".encode() not in result.data
@@ -78,19 +78,19 @@ def test_all_comments_of_a_jpeg_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [65_533, 65_534])
-def test_a_comment_may_be_too_long_for_a_jpeg(tmp_path: Path, length: int) -> None:
+def test_comment_may_be_too_long_for_a_jpeg(tmp_path: Path, length: int) -> None:
     result = made(tmp_path, commented("PNG", "a" * length), ".png", format="jpeg")
     assert (comment_of(result.data) is None) == (length > 65_533)
     assert result.warnings == (["metadata-dropped"] if length > 65_533 else [])
 
 
 @pytest.mark.parametrize("signature", ["CREATOR: gd-jpeg v1.0, quality = 90", "Lavc58.91.100"])
-def test_an_encoders_signature_is_no_comment(tmp_path: Path, signature: str) -> None:
+def test_encoder_signature_is_not_a_comment(tmp_path: Path, signature: str) -> None:
     result = made(tmp_path, commented("JPEG", signature), format="webp")
     assert result.warnings == []
 
 
-def test_openjpegs_own_comment_is_none(tmp_path: Path) -> None:
+def test_openjpeg_comment_is_ignored(tmp_path: Path) -> None:
     data = pictures.saved(pictures.quarters(), "JPEG2000")
     assert b"Created by OpenJPEG" in data
     result = made(tmp_path, data, ".jp2", format="png")
@@ -98,7 +98,7 @@ def test_openjpegs_own_comment_is_none(tmp_path: Path) -> None:
 
 
 def texts_of(data: bytes) -> dict[str, str]:
-    """A PNG's texts, without its XMP."""
+    """The texts of a PNG, without its XMP."""
     image: Any = opened(data)
     return {key: str(text) for key, text in image.text.items() if not key.startswith("XML:")}
 
@@ -132,14 +132,14 @@ def with_texts() -> bytes:
         ("none", set(TEXTS)),
     ],
 )
-def test_a_pngs_texts_go_into_a_png(tmp_path: Path, policy: str, gone: set[str]) -> None:
+def test_png_texts_are_carried_to_a_png(tmp_path: Path, policy: str, gone: set[str]) -> None:
     """Without those that repeat the old size."""
     result = made(tmp_path, with_texts(), ".png", sizes=["32"], metadata=policy)
     assert texts_of(result.data) == {key: TEXTS[key] for key in set(TEXTS) - gone}
     assert result.warnings == []
 
 
-def test_a_pngs_texts_go_nowhere_else_and_that_is_told(tmp_path: Path) -> None:
+def test_png_texts_are_dropped_elsewhere_with_a_warning(tmp_path: Path) -> None:
     assert made(tmp_path, with_texts(), ".png", format="jpeg").warnings == ["metadata-dropped"]
     result = made(tmp_path, with_texts(), ".png", format="jpeg", metadata="none")
     assert result.warnings == []
@@ -148,7 +148,7 @@ def test_a_pngs_texts_go_nowhere_else_and_that_is_told(tmp_path: Path) -> None:
 # IPTC
 
 
-def test_no_gps_drops_the_caption_that_tells_a_position(tmp_path: Path) -> None:
+def test_no_gps_drops_a_caption_with_a_position(tmp_path: Path) -> None:
     records = pictures.iptc_records((120, b"taken at 48.858239, 2.294468"))
     resource = pictures.image_resource(0x0404, records)
     plain = pictures.saved(pictures.quarters(), "JPEG")
@@ -170,10 +170,10 @@ def test_broken_iptc_is_dropped_with_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["jpeg", "tiff"])
 @pytest.mark.parametrize("length", [100, 70_000])
-def test_records_are_carried_byte_by_byte_however_long(
+def test_records_of_any_length_are_carried_byte_by_byte(
     tmp_path: Path, target: str, length: int
 ) -> None:
-    """Photoshop cuts what is too long for one segment; the parts are joined."""
+    """Photoshop splits what is too long for one segment; the parts are joined."""
     records = pictures.iptc_records(*((25, b"k" * 1_000),) * (length // 1_000))
     info = PngInfo()
     resources = pictures.image_resource(0x0404, records)
@@ -189,10 +189,10 @@ def test_records_are_carried_byte_by_byte_however_long(
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("turned", [False, True])
-def test_records_that_a_tiff_has_as_numbers_are_found(
+def test_records_stored_as_numbers_in_a_tiff_are_found(
     tmp_path: Path, order: pictures.Order, turned: bool
 ) -> None:
-    """Some programs write the bytes as LONGs; and a library may turn these round."""
+    """Some programs write the bytes as LONGs, and a library may swap these."""
     records = pictures.iptc_records()
     records += b"\0" * (-len(records) % 4)
     if turned:

@@ -1,4 +1,4 @@
-"""XMP packets are edited with their prefixes kept; what cannot be cleaned is refused."""
+"""XMP packets are edited with their prefixes kept; packets that cannot be cleaned are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def names_in(packet: bytes) -> set[str]:
 
 
 def packet_with(elements: str = "", attributes: str = "") -> bytes:
-    """A small packet with these in its one description."""
+    """A small packet with this content in its one description."""
     return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -64,16 +64,16 @@ def test_orientation_is_read_as_attribute_and_as_element(form: str, orientation:
 
 
 @pytest.mark.parametrize("value", ["0", "9", "", "top"])
-def test_nonsense_is_no_orientation(value: str) -> None:
+def test_invalid_orientation_is_ignored(value: str) -> None:
     assert xmp.orientation(packet_with(attributes=f'tiff:Orientation="{value}"')) == 1
 
 
-def test_a_packet_without_orientation_is_upright() -> None:
+def test_packet_without_orientation_is_upright() -> None:
     assert xmp.orientation(pictures.xmp_packet()) == 1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_upright_takes_the_orientation_out(orientation: int) -> None:
+def test_upright_removes_the_orientation_attribute(orientation: int) -> None:
     packet = pictures.xmp_packet(orientation=orientation)
     after = xmp.upright(packet)
     assert f"{TIFF}Orientation" in names_in(packet)
@@ -81,14 +81,14 @@ def test_upright_takes_the_orientation_out(orientation: int) -> None:
     assert xmp.orientation(after) == 1
 
 
-def test_upright_takes_an_orientation_element_out() -> None:
+def test_upright_removes_an_orientation_element() -> None:
     packet = packet_with("<tiff:Orientation>6</tiff:Orientation><dc:format>image/jpeg</dc:format>")
     after = xmp.upright(packet)
     assert b"Orientation" not in after
     assert b"<dc:format>image/jpeg</dc:format>" in after
 
 
-def test_upright_takes_embedded_thumbnails_out() -> None:
+def test_upright_removes_embedded_thumbnails() -> None:
     packet = pictures.xmp_packet(thumbnail=True)
     after = xmp.upright(packet)
     assert pictures.XMP_THUMBNAIL.encode() in packet
@@ -97,7 +97,7 @@ def test_upright_takes_embedded_thumbnails_out() -> None:
     assert f"{XMP}Label" in names_in(after)
 
 
-def test_upright_unlinks_the_continuation_that_is_not_carried_along() -> None:
+def test_upright_removes_the_link_to_an_extension_that_is_not_carried() -> None:
     packet = pictures.xmp_packet(extended=True)
     assert b"HasExtendedXMP" in packet
     assert b"HasExtendedXMP" not in xmp.upright(packet)
@@ -107,17 +107,17 @@ def test_upright_unlinks_the_continuation_that_is_not_carried_along() -> None:
 
 
 @pytest.mark.parametrize("gps", [None, "attributes", "drone"])
-def test_upright_returns_the_same_bytes_where_there_is_nothing_to_edit(gps: Gps | None) -> None:
+def test_upright_returns_the_same_bytes_if_nothing_is_to_be_edited(gps: Gps | None) -> None:
     packet = pictures.xmp_packet(gps=gps)
     assert xmp.upright(packet) == packet
 
 
-def test_no_position_to_remove_returns_the_same_bytes() -> None:
+def test_without_a_position_the_same_bytes_are_returned() -> None:
     packet = pictures.xmp_packet(orientation=6, thumbnail=True)
     assert xmp.without_position(packet) == packet
 
 
-def test_padding_behind_a_packet_is_no_reason_to_edit_it() -> None:
+def test_padding_after_a_packet_is_no_reason_to_edit_it() -> None:
     packet = pictures.xmp_packet() + b"\n" + b" " * 2_000 + b"\0"
     assert xmp.upright(packet) == packet
     assert xmp.without_position(packet) == packet
@@ -127,7 +127,7 @@ def test_padding_behind_a_packet_is_no_reason_to_edit_it() -> None:
 
 
 @pytest.mark.parametrize("gps", ["attributes", "elements", "nested", "drone", "geo"])
-def test_positions_are_taken_out_in_every_form(gps: Gps) -> None:
+def test_positions_are_removed_in_every_form(gps: Gps) -> None:
     packet = pictures.xmp_packet(gps=gps, orientation=3)
     after = xmp.without_position(packet)
     assert pictures.traces_of_position(packet) != []
@@ -138,12 +138,12 @@ def test_positions_are_taken_out_in_every_form(gps: Gps) -> None:
     assert xmp.orientation(after) == 3
 
 
-def test_what_stands_beside_a_nested_position_stays() -> None:
+def test_siblings_of_a_nested_position_are_kept() -> None:
     after = xmp.without_position(pictures.xmp_packet(gps="nested"))
     assert b"<Iptc4xmpExt:City>Paris</Iptc4xmpExt:City>" in after
 
 
-def test_what_is_no_position_stays_beside_a_drones_own() -> None:
+def test_other_properties_next_to_a_drone_position_are_kept() -> None:
     after = xmp.without_position(pictures.xmp_packet(gps="drone"))
     assert b'drone-dji:FlightPitchDegree="4"' in after
 
@@ -162,7 +162,7 @@ def test_what_is_no_position_stays_beside_a_drones_own() -> None:
         ),
     ],
 )
-def test_a_position_that_cannot_be_cut_out_is_refused(packet: bytes) -> None:
+def test_position_that_cannot_be_removed_is_refused(packet: bytes) -> None:
     with pytest.raises(ValueError, match="position"):
         xmp.without_position(packet)
 
@@ -230,14 +230,14 @@ def test_only_rights_are_left() -> None:
     ],
 )
 @pytest.mark.parametrize("place", [b"</rdf:RDF>", b"</x:xmpmeta>", b"  </rdf:Description>"])
-def test_nothing_beside_the_rights_is_left_anywhere(stray: bytes, place: bytes) -> None:
+def test_nothing_but_the_rights_is_left_anywhere(stray: bytes, place: bytes) -> None:
     after = xmp.rights_only(pictures.xmp_packet().replace(place, stray + place))
     assert after is not None
     assert b"48.858239" not in after
     assert pictures.XMP_RIGHTS.encode() in after
 
 
-def test_a_packet_that_tells_no_rights_is_nothing() -> None:
+def test_packet_without_rights_becomes_nothing() -> None:
     assert xmp.rights_only(packet_with("<dc:format>image/jpeg</dc:format>")) is None
 
 
@@ -260,7 +260,7 @@ def test_each_kind_of_right_is_kept_under_any_prefix(namespace: str, element: st
     assert "{" + namespace + "}" + element in names_in(after)
 
 
-def test_a_right_as_an_attribute_is_kept() -> None:
+def test_right_as_an_attribute_is_kept() -> None:
     packet = packet_with(attributes='dc:rights="mine" dc:format="image/jpeg"')
     after = xmp.rights_only(packet)
     assert after is not None
@@ -298,20 +298,20 @@ DOCTYPE: Final = b'<!DOCTYPE x [<!ENTITY a "GPSLatitude Orientation">]>'
         pytest.param(b"<a>GPS Orientation \xff\xfe</a>", id="not UTF-8"),
     ],
 )
-def test_a_packet_that_cannot_be_read_is_a_value_error(edit: Edit, packet: bytes) -> None:
+def test_unreadable_packet_raises_value_error(edit: Edit, packet: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         edit(packet)
 
 
 @each_edit
-def test_a_position_in_utf_16_is_not_overlooked(edit: Edit) -> None:
+def test_position_in_utf_16_is_found(edit: Edit) -> None:
     packet = pictures.xmp_packet(gps="attributes").decode().encode("utf-16")
     with pytest.raises(ValueError, match="UTF-8"):
         edit(packet)
 
 
 @pytest.mark.parametrize("edit", [xmp.upright, xmp.without_position])
-def test_a_packet_cut_short_anywhere_is_a_value_error_or_unchanged(
+def test_truncated_packet_raises_value_error_or_is_unchanged(
     edit: Callable[[bytes], bytes],
 ) -> None:
     whole = pictures.xmp_packet(orientation=6, gps="elements")
@@ -332,7 +332,7 @@ def test_a_packet_cut_short_anywhere_is_a_value_error_or_unchanged(
 @pytest.mark.parametrize(
     "form", ['{}="{}"', "{}='{}'", '{} = "{}"', "<{0}>{1}</{0}>", "<{0}> {1} </{0}>"]
 )
-def test_sizes_are_set_in_every_form_and_nothing_else(form: str) -> None:
+def test_only_sizes_are_set_in_every_form(form: str) -> None:
     names = ("exif:PixelXDimension", "exif:PixelYDimension", "tiff:ImageWidth", "tiff:ImageLength")
 
     def written(*numbers: int) -> bytes:
@@ -344,7 +344,7 @@ def test_sizes_are_set_in_every_form_and_nothing_else(form: str) -> None:
     assert xmp.with_size(written(6000, 4000, 6000, 4000), 48, 32) == written(48, 32, 48, 32)
 
 
-def test_a_packet_without_sizes_stays_as_it_is() -> None:
+def test_packet_without_sizes_is_unchanged() -> None:
     packet = pictures.xmp_packet(gps="attributes")
     assert xmp.with_size(packet, 48, 32) == packet
 
@@ -369,17 +369,17 @@ def texts_in(packet: bytes, name: str) -> list[str | None]:
         pytest.param(b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>', id="no description"),
     ],
 )
-def test_rights_are_entered_into_any_packet(packet: bytes | None) -> None:
+def test_rights_are_set_in_any_packet(packet: bytes | None) -> None:
     after = xmp.with_rights(packet, "Zoë & <Søn>", "© \x01 2026")
     assert texts_in(after, "creator") == ["Zoë & <Søn>"]
-    # XML has no way to write most control characters.
+    # XML cannot represent most control characters.
     assert texts_in(after, "rights") == ["©   2026"]
     assert b'xml:lang="x-default"' in after
     assert b"old" not in after
     assert xmp.rights_only(after) is not None
 
 
-def test_what_is_not_given_is_left_as_it_is() -> None:
+def test_rights_not_given_are_left_alone() -> None:
     after = xmp.with_rights(pictures.xmp_packet(), "Zoë", None)
     assert texts_in(after, "creator") == ["Zoë"]
     assert texts_in(after, "rights") == [pictures.XMP_RIGHTS]
@@ -389,7 +389,7 @@ def test_what_is_not_given_is_left_as_it_is() -> None:
 # Extended packets
 
 
-def test_a_packet_in_two_parts_is_whole_again_when_merged() -> None:
+def test_packet_in_two_parts_is_whole_again_when_merged() -> None:
     long = "x" * 5_000
     packet = packet_with(
         f"<dc:description>{long}</dc:description><dc:format>image</dc:format>",
@@ -416,5 +416,5 @@ def test_a_packet_in_two_parts_is_whole_again_when_merged() -> None:
     assert "{http://ns.adobe.com/xmp/note/}HasExtendedXMP" not in told
 
 
-def test_a_packet_that_cannot_be_short_enough_is_none() -> None:
+def test_packet_that_cannot_be_made_short_enough_becomes_none() -> None:
     assert xmp.parted(pictures.xmp_packet(), 400) is None

@@ -1,10 +1,10 @@
-"""Makes the operation `fault` known to the command under test, and to all its processes.
+"""Makes the operation `fault` known to the command under test and to all its processes.
 
-This folder comes first on PYTHONPATH, so that Python imports this module before anything else.
-With the environment variable of `deeds.BROKEN` the operation is a plugin that works in the
-command's own process and fails in all others:
+This folder comes first on PYTHONPATH, so that Python imports this module before anything else. With
+the environment variable of `deeds.BROKEN` the operation is a plugin that works in the command's own
+process and fails in all others:
 
-- "missing": it is not there, so that what refers to it cannot be unpickled
+- "missing": it does not exist, so a reference to it cannot be unpickled
 - "raising": it raises when it is unpickled
 - "ending": it ends the process when it is unpickled
 - "closed": the server that workers are forked from does not even start
@@ -30,7 +30,7 @@ IN_THE_COMMAND = sys.orig_argv[1:3] == ["-m", "imgbatch"]
 
 
 def loaded(kind: type[Operation], values: tuple[Any, ...]) -> Operation:
-    """What a pickled operation becomes again."""
+    """What a pickled operation is unpickled to."""
     if BROKEN == "raising" and not IN_THE_COMMAND:
         raise RuntimeError("this plugin is broken")
     if BROKEN == "ending" and not IN_THE_COMMAND:
@@ -46,7 +46,7 @@ if BROKEN != "missing" or IN_THE_COMMAND:
     @register
     @dataclass(frozen=True, slots=True)
     class Fault(Operation):
-        """Does to its process what the picture's width says; the pixels stay."""
+        """Does to its process what the picture's width says; the pixels are unchanged."""
 
         name: ClassVar[str] = "fault"
 
