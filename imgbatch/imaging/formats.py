@@ -220,7 +220,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # The file again, the frame as it is coded, and the bytes.
         decoding=2.5,
         # x265's own frames; alpha has some, too. Grey takes more than half of colours.
-        encoding=(42, 70),
+        encoding=(43, 74),
         extra="heif",
     ),
     Format(
