@@ -28,7 +28,7 @@ from imgbatch.imaging.opening import (
     recognised,
     short_of_memory,
 )
-from imgbatch.imaging.picture import Box, Coding, Picture, Series, turned
+from imgbatch.imaging.picture import ANY_MODE, Box, Coding, Picture, Series, in_colours, turned
 from imgbatch.imaging.series import frames
 from imgbatch.imaging.series.pages import Pages
 from imgbatch.model import MAX_PIXELS, Failure, Notice, Size
@@ -72,18 +72,17 @@ class Demand(Struct, frozen=True):
     """What decoding a picture takes: its upright size in the file, the upright size from the
     decoder, and the estimated peak of memory in bytes, including its pixels.
 
-    `format` is the file's; `plain` says that its pixels will be 8-bit grey or RGB; `frames` is how
-    many will be decoded, one after the other; each of their pixels takes at most `pixel_bytes`.
-    `beside` is what metadata and profile take all the time, as blocks and while they are edited.
+    `format` is the file's; `mode` is that of the pixels, or one that takes more; `frames` is how
+    many will be decoded, one after the other. `beside` is what metadata and profile take all the
+    time, as blocks and while they are edited.
     """
 
     full_size: Size
     decoded_size: Size
     bytes: int
     format: str = ""
-    plain: bool = False
+    mode: str = ANY_MODE
     frames: int = 1
-    pixel_bytes: int = 4
     beside: int = 0
 
 
@@ -181,7 +180,7 @@ def _decoded(
             first = _Unread.of(image, row, file, need, rules, moving)
             demand = first.demand(file, rules, series if every else None)
             if moving is not None:
-                demand = replace(demand, bytes=demand.bytes + moving.bytes, plain=False)
+                demand = replace(demand, bytes=demand.bytes + moving.bytes, mode="RGBA")
             if series is not None and every:
                 if pages is None:
                     pixels = series.count * demand.full_size[0] * demand.full_size[1]
@@ -272,7 +271,11 @@ class _Unread(Struct):
     def demand(self, file: BinaryIO, rules: Rules, series: Series | None) -> Demand:
         """What decoding it takes, as one of a series or alone."""
         image: Any = self.image
+        mode = memory.mode_of(image, deep=self.deep)
         icc = image.info.get("icc_profile") or b""
+        if icc or self.row.opened_in_c or (image.format == "PNG" and implied.code_points(file)):
+            # Grey under a profile may be converted to colour.
+            mode = in_colours(mode)
         return Demand(
             self.full_size,
             turned(image.size, self.orientation),
@@ -280,9 +283,8 @@ class _Unread(Struct):
                 image, self.row, self.stored_size, _source(image, file), deep=self.deep
             ),
             self.row.name,
-            not self.deep and memory.is_plain(image),
+            mode,
             series.count if series is not None else 1,
-            8 if self.deep else 4,
             self.found.working_bytes(rules.metadata) + _PROFILES * len(icc),
         )
 
@@ -406,7 +408,7 @@ def _largest(pages: Pages, path: str, need: Need, rules: Rules, series: Series) 
         demand = replace(
             larger,
             bytes=max(demand.bytes, other.bytes),
-            plain=demand.plain and other.plain,
+            mode=demand.mode if demand.mode == other.mode else ANY_MODE,
             beside=demand.beside + other.beside if number else other.beside,
         )
     assert demand is not None

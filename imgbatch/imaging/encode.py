@@ -15,7 +15,7 @@ from imgbatch.imaging import coders, colour, fitting, formats, memory, metadata,
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import containers
 from imgbatch.imaging.opening import quiet
-from imgbatch.imaging.picture import Metadata, Picture
+from imgbatch.imaging.picture import ANY_MODE, Metadata, Picture
 from imgbatch.imaging.series import animated
 from imgbatch.imaging.series.pages import joined
 from imgbatch.model import Encoding, Notice, Size
@@ -243,7 +243,7 @@ class _File(Struct, frozen=True):
         except Exception as error:
             # Encoders raise OSError, ValueError, SystemError and more; all concern
             # this one file. Few distinguish a lack of memory from anything else.
-            taken = memory.encoding(row, self.size, plain=False)
+            taken = memory.encoding(row, self.size, mode=ANY_MODE)
             if is_short_of_memory(error) or not room.is_there(taken):
                 message = f"not enough memory to encode it: {MORE_MEMORY}"
                 raise PictureError("encode", "memory", message) from error

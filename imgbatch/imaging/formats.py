@@ -44,8 +44,8 @@ SeriesKind = Literal["animation", "pages"]
 HEAD_BYTES: Final = 32
 
 
-_ROW_BY_ROW: Final = (8.0, 13.0)
-"""The file; a copy converted to sRGB; flattening alpha and reducing 16 bits take the most."""
+_ROW_BY_ROW: Final = (7.5, 13.0)
+"""The file; a copy converted to sRGB; flattening alpha takes the most."""
 
 
 class Format(Struct, frozen=True, kw_only=True):
@@ -61,8 +61,8 @@ class Format(Struct, frozen=True, kw_only=True):
     them. `series` is what several frames in it can be. `settings` are what can be set for the
     encoder. `quality` is the default (None: there is none), `max_side` the longest side in pixels,
     `encoding` the bytes per pixel that the encoder takes besides the pixels, including the finished
-    file, for 8-bit grey or RGB as well as for what is converted on the way: alpha, CMYK, 16 bits.
-    The decoder takes `decoding` times the loaded pixels besides these and the file.
+    file, for 8-bit RGB and RGBA (`memory.encoding` derives the other modes). The decoder takes
+    `decoding` times the loaded pixels besides these and the file.
     """
 
     name: str
@@ -130,7 +130,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=_EVERYTHING,
         quality=85,
         max_side=65_500,
-        # Little but the file; flattening alpha and reducing 16 bits take the most.
+        # Little but the file; flattening alpha takes the most.
         encoding=(2, 13),
     ),
     Format(
@@ -148,8 +148,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         max_side=2**31 - 1,
         # The bytes of RGB.
         decoding=0.75,
-        # The file, at most as large as the pixels, and CMYK as RGB; and for 16 bits a copy.
-        encoding=(5, 17),
+        # The file, at most as large as the pixels, and a copy of these.
+        encoding=(9, 15),
         series="animation",
     ),
     Format(
@@ -168,7 +168,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # Two canvases for an animation even if there is none, and the frame's bytes.
         decoding=3,
         # Photographs take 9 to 13, pure noise 21; alpha is coded losslessly.
-        encoding=(16, 46),
+        encoding=(16, 50),
         series="animation",
         feature="webp",
     ),
@@ -195,7 +195,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # Frames of colours and alpha, 10-bit 4:4:4 or composed of cells, and bytes.
         decoding=4,
         # libaom's own frames, whatever the quality.
-        encoding=(27, 30),
+        encoding=(29, 32),
         series="animation",
         feature="avif",
     ),
@@ -219,8 +219,8 @@ FORMATS: Final[tuple[Format, ...]] = (
         max_side=16_384,
         # The file again, the frame as it is coded, and the bytes.
         decoding=2.5,
-        # x265's own frames; alpha has some, too, and 10 bits take twice as much.
-        encoding=(28, 76),
+        # x265's own frames; alpha has some, too. Grey takes more than half of colours.
+        encoding=(43, 74),
         extra="heif",
     ),
     Format(
@@ -236,7 +236,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         holds=_EVERYTHING - {"comment"},
         max_side=2**31 - 1,
         # The file twice: libtiff writes it into its own memory.
-        encoding=(9.5, 17),
+        encoding=(9.8, 10),
         series="pages",
     ),
     Format(
@@ -249,7 +249,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         modes=frozenset({"L", "RGB", "RGBA"}),
         settings=frozenset({"dither"}),
         # Median cut counts all colours that occur: the fewer the pixels, the more for each.
-        encoding=(40, 40),
+        encoding=(38, 38),
         holds=frozenset({"comment"}),
         series="animation",
     ),
@@ -280,7 +280,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # OpenJPEG's int32 for each sample, and up to 16 bits again.
         decoding=6,
         # OpenJPEG's samples and wavelets, 32 bits each; and a copy converted to sRGB.
-        encoding=(42, 55),
+        encoding=(42, 63),
         feature="jpg_2000",
     ),
     Format(
@@ -308,7 +308,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # In Python, into an array that grows by an eighth.
         decoding=1.25,
         # Packed in Python, from a copy of the bytes; and a copy converted to sRGB.
-        encoding=(12, 15),
+        encoding=(10.5, 15),
     ),
     Format(
         name="ico",
@@ -329,6 +329,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         plugin="PIL.TgaImagePlugin",
         suffixes=(".tga",),
         read_suffixes=(".icb", ".vda", ".vst"),
+        encoding=(7.5, 10),
         modes=frozenset({"L", "LA", "RGB", "RGBA"}),
     ),
     Format(

@@ -1,10 +1,10 @@
 """How much memory a picture takes, known before it is decoded: a bound, not a model of the codecs.
 
 Peaks of resident memory, as measured by `scripts/tool measure_memory`, are never above an
-estimate, and for RGB and RGBA of 2 MP and more an estimate is at most 2.5 times that and 12 MB.
-(Encoders and operations on grey, CMYK and 16-bit grey reach 5.5 times.) So a format has a figure
-for decoding and one for encoding (in the table), an operation one of its own
-(`Operation.memory`), and `recipes/memory.py` adds up.
+estimate, and for 1 MP and more an estimate is at most 2.5 times that plus 5 MB, in every mode. So a
+format has a figure for decoding and two for encoding, for RGB and for RGBA (in the table), an
+operation one of its own (`Operation.memory`), and `recipes/memory.py` adds up. Other modes are
+derived from these: grey takes a fraction of them, and what is converted first a few bytes more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from PIL import Image
 
 from imgbatch.imaging import png
 from imgbatch.imaging.formats import Format
+from imgbatch.imaging.picture import ANY_MODE, DEEP_MODES, has_alpha, with_alpha
 from imgbatch.model import Size
 
 _MARGIN: Final = 1.05
@@ -46,6 +47,21 @@ _SMALLER: Final = (8, 16)
 """Bytes per pixel of a libtiff strip, at most four channels with 16 bits; and of a picture that
 is made smaller to stay below a limit of bytes, plain or not."""
 
+_GREYS: Final = frozenset({"L", "LA", "I;16", "LA;16"})
+_GREY: Final = 0.4
+"""The fraction of an encoder's bytes for colours that it takes for grey."""
+_CONVERTED: Final = {"I;16": 13.0, **dict.fromkeys(("CMYK", *DEEP_MODES), 6.5)}
+"""Additional bytes per pixel if it is converted before it is encoded, if only to swap bytes."""
+
+_WORKED_ON: Final = {
+    **dict.fromkeys(("1", "L"), "L"),
+    **dict.fromkeys(("I;16B", "I;16L", "I;16N", "I", "F"), "I;16"),
+    **dict.fromkeys(("P", "YCbCr", "LAB", "HSV", "RGBX"), "RGB"),
+    **dict.fromkeys(("PA", "RGBa"), "RGBA"),
+    "La": "LA",
+}
+"""The modes of pixels in files, and those they are converted to (see `modes`)."""
+
 
 def decoding(
     image: Image.Image, row: Format, stored_size: Size, file: BinaryIO, *, deep: bool = False
@@ -63,12 +79,19 @@ def decoding(
     return int(taken * _MARGIN) + _AROUND
 
 
-def encoding(row: Format, size: Size, *, plain: bool, limited: bool = False) -> int:
+def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> int:
     """The most bytes that an encoder takes besides the pixels, including the finished file.
 
     With a limit on the bytes (`limited`) it may have to be given a smaller picture.
     """
-    each = row.encoding[not plain] + (_SMALLER[not plain] if limited else 0)
+    alpha = has_alpha(mode)
+    each = row.encoding[alpha]
+    if mode in _GREYS and ("LA" if alpha and row.alpha else "L") in row.modes:
+        each *= _GREY
+    if mode not in row.modes:
+        each += _CONVERTED.get(mode, 0)
+    if limited:
+        each += _SMALLER[mode not in ("L", "RGB")]
     return int(size[0] * size[1] * each)
 
 
@@ -99,11 +122,16 @@ def _webp_pixels(head: bytes) -> int:
     return width * height
 
 
-def is_plain(image: Image.Image) -> bool:
-    """Whether an opened image will become 8-bit grey or RGB."""
-    modes = ("1", "L", "P", "RGB", "YCbCr", "LAB", "HSV", "RGBX")
+def mode_of(image: Image.Image, *, deep: bool) -> str:
+    """The mode that the pixels of an opened image will have, or one that takes more memory.
+
+    With `deep` it is one with 16 bits per channel in colour.
+    """
+    if deep:
+        return "RGB;16" if image.mode == "RGB" else ANY_MODE
     # A bitmap inside an icon has a mask, which becomes alpha.
-    return image.mode in modes and "transparency" not in image.info and image.format != "DIB"
+    mode = "RGBA" if image.format == "DIB" else _WORKED_ON.get(image.mode, image.mode)
+    return with_alpha(mode) if "transparency" in image.info else mode
 
 
 def _loaded(image: Any, row: Format, size: Size, file: BinaryIO) -> float:

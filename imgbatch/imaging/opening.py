@@ -289,7 +289,8 @@ class reading:  # noqa: N801
     def __init__(self, stage: Stage, rules: Rules) -> None:
         self._stage: Stage = stage
         self._rules = rules
-        self._quiet = None if warnings.filters[:1] == [_silence] else quiet()
+        silence = quiet()
+        self._quiet = None if silence is _NOTHING else silence
         self._limited = pillow_limited(rules)
 
     def __enter__(self) -> None:

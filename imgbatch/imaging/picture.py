@@ -215,7 +215,46 @@ class Picture(Struct, frozen=True):
     @property
     def has_alpha(self) -> bool:
         """Whether there is an alpha channel."""
-        return self.mode.removesuffix(";16") in ("LA", "RGBA")
+        return has_alpha(self.mode)
 
 
 DEEP_MODES: Final = frozenset({"LA;16", "RGB;16", "RGBA;16"})
+ANY_MODE: Final = "RGBA;16"
+"""The mode that takes the most memory."""
+
+_BYTES: Final = {"L": 1, "I;16": 2, "RGB;16": 6, "RGBA;16": 8}
+_COLOURED: Final = {"L": "RGB", "LA": "RGBA", "I;16": "RGB;16", "LA;16": "RGBA;16"}
+_TRANSPARENT: Final = {
+    "L": "LA",
+    "I;16": "LA;16",
+    "RGB": "RGBA",
+    "RGB;16": "RGBA;16",
+    "CMYK": "RGBA",
+}
+
+
+def has_alpha(mode: str) -> bool:
+    """Whether a mode has an alpha channel."""
+    return mode.removesuffix(";16") in ("LA", "RGBA")
+
+
+def stored_bytes(mode: str) -> int:
+    """Bytes per pixel: Pillow stores every 8-bit mode in four, except grey without alpha."""
+    return _BYTES.get(mode, 4)
+
+
+def in_colours(mode: str) -> str:
+    """The mode for colours in place of a grey one."""
+    return _COLOURED.get(mode, mode)
+
+
+def with_alpha(mode: str) -> str:
+    """The mode that a mode becomes when alpha is added."""
+    return _TRANSPARENT.get(mode, mode)
+
+
+def with_room_for(mode: str, colour: tuple[int, int, int, int]) -> str:
+    """The mode that a mode becomes when a colour, with its alpha, is added."""
+    if len(set(colour[:3])) > 1:
+        mode = in_colours(mode)
+    return with_alpha(mode) if colour[3] < 255 else mode

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
 
 from imgbatch.errors import PictureError, raise_if_short_of_memory
-from imgbatch.imaging.picture import Picture
+from imgbatch.imaging.picture import Picture, in_colours, stored_bytes
 from imgbatch.model import Size
 from imgbatch.operations.parameters import Parameter
 
 _CONVERTED: Final = 8
+"""Bytes per pixel for a copy that is converted first."""
+_GREY: Final = 2 / 3
+"""The fraction of the bytes for RGB that grey takes."""
+_PLAIN: Final = frozenset({"L", "LA", "RGB"})
 
 
 def parameters_of(kind: type[Operation]) -> dict[str, Parameter]:
@@ -46,8 +50,11 @@ class Operation(ABC):
     """The arguments for its picture in the documentation; empty for its name alone."""
     memory: ClassVar[float] = 12.5
     """Bytes per pixel that it takes besides the given picture, at most, the result included: for
-    8-bit grey and RGB; alpha, CMYK and 16 bits, which are often converted first, take 8 more.
-    """
+    8-bit RGB. Grey takes two thirds of that, and whatever is converted first 8 more."""
+    keeps_grey: ClassVar[bool] = False
+    """Whether grey pictures always stay grey."""
+    any_mode: ClassVar[bool] = False
+    """Whether it accepts pixels of any mode directly: `memory` is then proportional to them."""
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -79,12 +86,23 @@ class Operation(ABC):
         """The upright size of the result for a picture of `size`."""
         return size
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The memory it takes to make a picture of `after` from one of `before` pixels."""
-        pixels = max(before[0] * before[1], after[0] * after[1])
-        return int(pixels * (self.memory + (0 if plain else _CONVERTED)))
+    def output_mode(self, mode: str) -> str:
+        """The mode after it of a picture with `mode` before, or one that takes more memory."""
+        return mode if self.keeps_grey else in_colours(mode)
 
-    def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
+        """The memory it takes to make a picture of `after` from one of `before` pixels."""
+        made, each = self.output_mode(mode), self.memory
+        if self.any_mode:
+            each *= stored_bytes(made) / 4
+        elif mode == made == "L":
+            each *= _GREY
+        converted = not self.any_mode and mode not in _PLAIN
+        if converted or (made != mode and stored_bytes(made) >= stored_bytes(mode)):
+            each += _CONVERTED
+        return int(max(before[0] * before[1], after[0] * after[1]) * each)
+
+    def kept_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """How many more bytes it takes that stay taken afterwards: buffers of a library."""
         return 0
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from imgbatch.errors import UsageError
 from imgbatch.imaging import cube
 from imgbatch.imaging.picture import Picture
+from imgbatch.model import Size
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import Attachment, FileKind, parameter
 from imgbatch.operations.point import ToneOperation
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFilter
 
 _GREY: Final = frozenset({"L", "LA", "I;16", "LA;16"})
+_IN_GREY: Final = {
+    "RGB": "L",
+    "RGBA": "LA",
+    "CMYK": "L",
+    "RGB;16": "I;16",
+    "RGBA;16": "LA;16",
+}
 
 
 Matrix = tuple[tuple[float, float, float], ...]
@@ -58,6 +66,14 @@ class Grayscale(Operation):
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = 5.5
 
+    def output_mode(self, mode: str) -> str:
+        """Grey, with as many bits."""
+        return _IN_GREY.get(mode, mode)
+
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
+        """Nothing for what is grey already."""
+        return 0 if mode in _GREY else Operation.working_bytes(self, before, after, mode=mode)
+
     def apply(self, picture: Picture) -> Picture:
         """Mode L, LA, I;16 or LA;16; in sRGB grey, since an RGB profile does not fit that."""
         from imgbatch.imaging import colour
@@ -78,6 +94,7 @@ class Sepia(MatrixOperation):
     """The brown of old prints (CSS sepia())."""
 
     name: ClassVar[str] = "sepia"
+    keeps_grey: ClassVar[bool] = False
     amount: float = parameter(1.0, low=0, high=1, help="strength")
 
     def matrix(self) -> Matrix:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from msgspec.structs import replace
 
 from imgbatch.errors import PictureError, UsageError
-from imgbatch.imaging.picture import Picture, turn
+from imgbatch.imaging.picture import Picture, has_alpha, turn
 from imgbatch.model import Gravity, Size
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.geometry import GRAVITIES, SizeSpec, place
@@ -96,6 +96,8 @@ class CutOperation(Operation):
 
     turns: ClassVar[bool] = True
     memory: ClassVar[float] = 4.1
+    keeps_grey: ClassVar[bool] = True
+    any_mode: ClassVar[bool] = True
 
     @abstractmethod
     def output_size(self, size: Size) -> Size:
@@ -237,7 +239,7 @@ class SmartCrop(CutOperation):
     """
 
     name: ClassVar[str] = "smart-crop"
-    memory: ClassVar[float] = 5
+    memory: ClassVar[float] = 8
     ratio: str = parameter("1:1", kind=_RATIOS, help="shape of the part")
     zoom: float = parameter(
         1.0, low=1, high=8, help="how many times smaller than the largest possible part"
@@ -247,9 +249,9 @@ class SmartCrop(CutOperation):
     def output_size(self, size: Size) -> Size:
         return _largest(size, self.ratio, follow=self.follow, zoom=self.zoom)
 
-    def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def kept_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """The resampler keeps the pixels with alpha multiplied in."""
-        return 0 if plain else 4 * before[0] * before[1]
+        return 4 * before[0] * before[1] if has_alpha(mode) else 0
 
     def apply(self, picture: Picture) -> Picture:
         return cut(picture, self._part(picture))
@@ -305,6 +307,8 @@ class Trim(Operation):
     name: ClassVar[str] = "trim"
     sizes_known: ClassVar[bool] = False
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
+    any_mode: ClassVar[bool] = True
     tolerance: int = parameter(
         10, low=0, high=254, unit="levels", help="how much a border may differ from its colour"
     )

@@ -244,6 +244,7 @@ class Blur(Operation):
 
     name: ClassVar[str] = "blur"
     memory: ClassVar[float] = 6
+    keeps_grey: ClassVar[bool] = True
     radius: float = parameter(
         2.0, low=0, high=1000, unit="pixels", help="standard deviation of the Gaussian"
     )

@@ -290,7 +290,8 @@ class Threshold(Operation):
 
     name: ClassVar[str] = "threshold"
     pixelwise: ClassVar[bool] = True
-    memory: ClassVar[float] = 6.5
+    memory: ClassVar[float] = 7.5
+    keeps_grey: ClassVar[bool] = True
     level: int | None = parameter(
         None,
         kind=Number(0, 255, whole=True),

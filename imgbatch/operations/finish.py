@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging.picture import Picture
+from imgbatch.imaging.picture import Picture, with_room_for
 from imgbatch.model import WHITE, Colour, Size
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import ColourKind, parameter
@@ -35,7 +35,8 @@ class Border(Operation):
     """
 
     name: ClassVar[str] = "border"
-    memory: ClassVar[float] = 4.5
+    memory: ClassVar[float] = 4.75
+    any_mode: ClassVar[bool] = True
     size: float = parameter(
         5.0, low=0, high=100, unit="%", help="width, relative to the shorter side"
     )
@@ -58,12 +59,15 @@ class Border(Operation):
         side, bottom, _ = self._widths(size)
         return size[0] + 2 * side, size[1] + side + bottom
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
-        """The result; the picture with its line, and a version converted for a colour."""
-        colours = (self.colour, self.line_colour)
-        converted = any(len(set(one[:3])) > 1 or one[3] < 255 for one in colours)
-        copies = 1 + (self.line > 0) + converted
-        return copies * Operation.working_bytes(self, before, after, plain=plain)
+    def output_mode(self, mode: str) -> str:
+        """Holds both colours."""
+        line = with_room_for(mode, self.line_colour) if self.line else mode
+        return with_room_for(line, self.colour)
+
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
+        """The result, and the picture with its line."""
+        copies = 2 if self.line else 1
+        return copies * Operation.working_bytes(self, before, after, mode=mode)
 
     def apply(self, picture: Picture) -> Picture:
         from imgbatch.imaging import colour
@@ -100,6 +104,7 @@ class Vignette(Operation):
 
     name: ClassVar[str] = "vignette"
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
     amount: float = parameter(
         0.4, low=-1, high=1, help="1 makes the corners black, -1 white; 0 changes nothing"
     )
@@ -169,6 +174,7 @@ class Grain(Operation):
 
     name: ClassVar[str] = "grain"
     memory: ClassVar[float] = 7.5
+    keeps_grey: ClassVar[bool] = True
     amount: float = parameter(0.2, low=0, high=1, help="strength; 0 changes nothing")
     size: float = parameter(
         1.5, low=0.5, high=20, unit="pixels", help="size of a grain if the longer side has 2000"

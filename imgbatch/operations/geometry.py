@@ -15,7 +15,15 @@ from typing import ClassVar, Final, get_args
 from msgspec import Struct
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging.picture import Box, Picture, turn, turned
+from imgbatch.imaging.picture import (
+    Box,
+    Picture,
+    has_alpha,
+    stored_bytes,
+    turn,
+    turned,
+    with_room_for,
+)
 from imgbatch.model import WHITE, Colour, Fit, Gravity, Kernel, Size
 from imgbatch.operations.base import Operation
 
@@ -32,9 +40,10 @@ _RESERVES: Final[dict[Kernel, float]] = {"lanczos": 2.5, "bicubic": 2.5, "mitche
 """How many times larger a picture that was resampled before must be to be resampled again: the
 softer the kernel, the more it removed. Measured on noise, zone plates and photographs."""
 
-_STRIP_BYTES: Final = (40, 120)
-"""Bytes of memory for a pixel of a strip: unchanged and resampled; and as floats (four channels
-take 16) with copies."""
+_STRIP_TIMES: Final = 5
+_STRIP_FLOATS: Final = 120
+"""Memory for a strip: as a multiple of its pixels, unchanged and resampled; and in bytes for each
+pixel as floats (four channels take 16) with copies."""
 
 _SIZE: Final = re.compile(
     r"(?P<box>\d+)|(?P<width>\d+)x(?P<height>\d+)|(?P<only_width>\d+)x|x(?P<only_height>\d+)"
@@ -261,7 +270,11 @@ class Resize(Operation):
         need = self.needed_size(size, size)
         return base.scaled[0] >= reserve * need[0] and base.scaled[1] >= reserve * need[1]
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def output_mode(self, mode: str) -> str:
+        """Holds the background if it is padded."""
+        return with_room_for(mode, self.background) if self.fit == "pad" else mode
+
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """The result, twice if it is turned or padded, and what is resampled in strips."""
         from imgbatch.imaging import resample
 
@@ -270,22 +283,28 @@ class Resize(Operation):
             # NumPy's weights are made in float64, some of them at a time.
             weights = max(before[0] * after[0], before[1] * after[1])
             return max(48 * weights, 16 * pixels + 40 * made) + 8 * made
-        # Grey with alpha is resampled as RGBA. Colours of 16 bits take 8 bytes a pixel.
-        plainly = 8 * made if plain else 16 * made + 4 * pixels
-        if plain and not self.linear:
+        if _is_wide(mode):
+            # Grey with alpha is resampled as RGBA. 16-bit colours take 8 bytes per pixel.
+            plainly = 16 * made + 4 * pixels
+        else:
+            plainly = 2 * made * stored_bytes(self.output_mode(mode))
+        if not self.linear and not _is_wide(mode):
             return plainly
         placement = self._place(before)
         strip = resample.strip_pixels(before, placement.scaled, placement.box)
         simd = resample.resize_simd is not None and self.kernel in resample.SIMD_KERNELS
-        each = _STRIP_BYTES[self.linear or not simd]
+        floats = self.linear or not simd
+        each = _STRIP_FLOATS if floats else _STRIP_TIMES * stored_bytes(mode)
         # Nothing is kept in that case.
-        kept = self.kept_bytes(before, after, plain=plain)
+        kept = self.kept_bytes(before, after, mode=mode)
         return max(plainly, 16 * made + each * strip - kept)
 
-    def kept_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def kept_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """Rows of the new height or columns of the new width, and colours times alpha."""
         half_way = max(before[0] * after[1], after[0] * before[1])
-        return 4 * (half_way if plain else half_way + before[0] * before[1])
+        if _is_wide(mode):
+            return 4 * (half_way + before[0] * before[1])
+        return stored_bytes(mode) * half_way
 
     def apply(self, picture: Picture) -> Picture:
         """Resample the needed part once, as it is stored; turn the result."""
@@ -324,3 +343,8 @@ class Resize(Operation):
 
     def _place(self, size: Size) -> Placement:
         return place(size, self.spec, self.fit, enlarge=self.enlarge, gravity=self.gravity)
+
+
+def _is_wide(mode: str) -> bool:
+    """Whether it has alpha, or colours with 16 bits per channel."""
+    return (mode.endswith(";16") and mode != "I;16") or has_alpha(mode)

@@ -96,6 +96,7 @@ class ShadowsHighlights(Operation):
     example: ClassVar[str] = "shadows-highlights:shadows=0.6,highlights=0.4"
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = 6
+    keeps_grey: ClassVar[bool] = True
     shadows: float = parameter(0.3, low=0, high=1, help="how much to brighten; 0 changes nothing")
     highlights: float = parameter(0.2, low=0, high=1, help="how much to darken; 0 changes nothing")
     radius: float = parameter(

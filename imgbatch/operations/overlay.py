@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from msgspec.structs import replace
 
 from imgbatch.errors import PictureError, UsageError
-from imgbatch.imaging.picture import Picture
+from imgbatch.imaging.picture import Picture, with_room_for
 from imgbatch.model import WHITE, Colour, Gravity, Size
 from imgbatch.naming import UNKNOWN, Caption, date_of
 from imgbatch.operations.base import Operation, register
@@ -49,6 +49,7 @@ class Watermark(Operation):
     name: ClassVar[str] = "watermark"
     example: ClassVar[str] = "watermark:file=sample_images/logo-alpha.png"
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
     file: Attachment | None = parameter(
         None, kind=FileKind("a picture, preferably a PNG with alpha"), help="the mark"
     )
@@ -97,13 +98,13 @@ class Watermark(Operation):
             compositing.lay(made, layer, offset)
         return picture.with_pixels(made)
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """Including the mark, before and after scaling."""
         _, placement = self._place(before)
         across, down = placement.scaled
         given = _size_of(self.file) if self.file else (0, 0)
         layers = _LAYER_BYTES * (across * down + given[0] * given[1])
-        return Operation.working_bytes(self, before, after, plain=plain) + layers
+        return Operation.working_bytes(self, before, after, mode=mode) + layers
 
     def _place(self, size: Size) -> tuple[int, Placement]:
         """The margin in pixels, and how the mark is placed within the margins."""
@@ -239,7 +240,7 @@ class TextOverlay(Operation):
 
     name: ClassVar[str] = "text"
     example: ClassVar[str] = 'text:text="© {date:%Y} Jane Doe",size=5'
-    memory: ClassVar[float] = 8.5
+    memory: ClassVar[float] = 4.5
     text: str = parameter("{stem}", kind=Text(what="text"), help="what to write, with fields")
     font: Attachment | None = parameter(
         None,
@@ -264,12 +265,16 @@ class TextOverlay(Operation):
         if self.font is not None or not literal.isascii():
             self._check_letters(literal)
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def output_mode(self, mode: str) -> str:
+        """Holds the colour of the letters."""
+        return with_room_for(mode, (*self.colour[:3], 255))
+
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """Including the letters and their shadow, over the whole width."""
         lines = 1 + self.text.count("\\n") + self.text.count("\n")
         share = min(1.0, 1.5 * lines * self.size / 100)
         layers = int(_LAYER_BYTES * share * before[0] * before[1])
-        return Operation.working_bytes(self, before, after, plain=plain) + layers
+        return Operation.working_bytes(self, before, after, mode=mode) + layers
 
     @property
     def name_fields(self) -> frozenset[str]:

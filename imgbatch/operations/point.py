@@ -27,6 +27,7 @@ class ToneOperation(Operation):
 
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
 
     def apply(self, picture: Picture) -> Picture:
         """Change the colours, keep the alpha."""
@@ -57,6 +58,7 @@ class PointOperation(Operation):
     """Whether its curves depend on what the picture shows: then `settled` gives an operation that
     has them, for this picture and the following frames of an animation."""
     memory: ClassVar[float] = 4.5
+    keeps_grey: ClassVar[bool] = True
 
     def apply(self, picture: Picture) -> Picture:
         return _looked_up(picture, (self,))
@@ -112,6 +114,7 @@ class Joined(Operation):
     name: ClassVar[str] = "tone"
     pixelwise: ClassVar[bool] = True
     memory: ClassVar[float] = PointOperation.memory
+    keeps_grey: ClassVar[bool] = True
 
     operations: tuple[PointOperation, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from imgbatch.imaging.picture import Picture
+from imgbatch.imaging.picture import Picture, in_colours
 from imgbatch.model import Intent
 from imgbatch.operations.base import Operation
 
@@ -25,6 +25,10 @@ class ConvertProfile(Operation):
     intent: Intent = "relative"
     path: str = field(default="srgb", compare=False)
     """What the profile is called in a recipe: its file, or `srgb`."""
+
+    def output_mode(self, mode: str) -> str:
+        """Grey in the curve of sRGB stays grey."""
+        return mode if self.icc is None else in_colours(mode)
 
     def apply(self, picture: Picture) -> Picture:
         from imgbatch.imaging import colour

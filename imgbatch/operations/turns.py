@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from msgspec.structs import replace
 
-from imgbatch.imaging.picture import Picture, turned
+from imgbatch.imaging.picture import Picture, stored_bytes, turned, with_room_for
 from imgbatch.model import WHITE, Colour, Size
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import ColourKind, parameter
@@ -84,12 +84,18 @@ class Rotate(Operation):
             return size
         return (wanted[1], wanted[0]) if quarters % 2 else wanted
 
-    def working_bytes(self, before: Size, after: Size, *, plain: bool) -> int:
+    def output_mode(self, mode: str) -> str:
+        """Holds the background, except for quarter turns."""
+        fills = self.fit == "expand" and bool(self._parts()[1])
+        return with_room_for(mode, self.background) if fills else mode
+
+    def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
         """For other angles including what is converted for the background, and a tile."""
-        taken = Operation.working_bytes(self, before, after, plain=plain)
+        pixels = after[0] * after[1]
         if not self._parts()[1]:
-            return taken
-        return 2 * taken + _TILE_BYTES * min(_TILE_PIXELS, after[0] * after[1])
+            return int(pixels * self.memory * stored_bytes(mode) / 4)
+        taken = Operation.working_bytes(self, before, after, mode=mode)
+        return 2 * taken + _TILE_BYTES * min(_TILE_PIXELS, pixels)
 
     def apply(self, picture: Picture) -> Picture:
         """Directly from the pixels as they are stored."""
@@ -166,6 +172,8 @@ class Flip(Operation):
     name: ClassVar[str] = "flip"
     turns: ClassVar[bool] = True
     memory: ClassVar[float] = 4.1
+    keeps_grey: ClassVar[bool] = True
+    any_mode: ClassVar[bool] = True
     direction: str = parameter(
         "horizontal",
         choices=("horizontal", "vertical"),

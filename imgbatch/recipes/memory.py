@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from imgbatch.imaging import formats, memory
+from imgbatch.imaging.picture import stored_bytes
 from imgbatch.model import Encoding, Size
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
@@ -21,21 +22,20 @@ _CODER: Final = 60
 
 
 class Start(NamedTuple):
-    """A decoded picture: its upright size in the file, the size that it has, and its original
-    format, for outputs that keep that (None: any). Its pixels are `plain` if they are 8-bit grey
-    or RGB, each takes `pixel_bytes`, and there are `frames` of it.
+    """A decoded picture: its upright size in the file, the size that it has, its original format,
+    for outputs that keep that (None: any), the mode of its pixels, and how many `frames` of it
+    there are.
     """
 
     full_size: Size
     size: Size
     format: str | None
-    plain: bool
-    pixel_bytes: int
+    mode: str
     frames: int = 1
 
     def bytes_of(self, size: Size) -> int:
         """The bytes of a picture of that size with the same pixels."""
-        return self.pixel_bytes * size[0] * size[1]
+        return stored_bytes(self.mode) * size[0] * size[1]
 
 
 class Made(NamedTuple):
@@ -64,11 +64,11 @@ def working_bytes(prepare: Sequence[Operation], outputs: Iterable[Made], start: 
     files; files are assumed to be as large as their pixels.
     """
     prepared = _done(prepare, start) if prepare else _Steps(start)
-    upright = start.bytes_of(prepared.start.size) if prepare else 0
+    upright = prepared.start.bytes_of(prepared.start.size) if prepare else 0
     peak, kept, waiting, frames = prepared.peak, prepared.kept, 0, 0
     for output in outputs:
         steps = _done(output.operations, prepared.start, upright=bool(prepare))
-        finished = start.frames * start.bytes_of(steps.start.size)
+        finished = start.frames * steps.start.bytes_of(steps.start.size)
         encoder = _encoder(output.encoding, steps.start)
         if start.frames > 1:
             encoder += 2 * finished
@@ -90,10 +90,11 @@ def _done(operations: Sequence[Operation], start: Start, *, upright: bool = Fals
     for operation in operations:
         after = operation.output_size(start.full_size)
         made = after if isinstance(operation, Resize) else _shrunk(after, start)
-        taken = operation.working_bytes(start.size, made, plain=start.plain)
-        kept = max(kept, operation.kept_bytes(start.size, made, plain=start.plain))
+        taken = operation.working_bytes(start.size, made, mode=start.mode)
+        kept = max(kept, operation.kept_bytes(start.size, made, mode=start.mode))
         peak = max(peak, first + held + taken)
-        start = start._replace(full_size=after, size=made)
+        mode = operation.output_mode(start.mode)
+        start = start._replace(full_size=after, size=made, mode=mode)
         first, held = (first, start.bytes_of(made)) if first else (start.bytes_of(made), 0)
     return _Steps(start, peak, first + held, kept)
 
@@ -110,7 +111,5 @@ def _encoder(encoding: Encoding, start: Start) -> int:
     name = encoding.format or start.format
     rows = [formats.BY_NAME[name]] if name else formats.FORMATS
     limited = encoding.max_bytes is not None
-    taken = max(
-        memory.encoding(row, start.size, plain=start.plain, limited=limited) for row in rows
-    )
+    taken = max(memory.encoding(row, start.size, mode=start.mode, limited=limited) for row in rows)
     return taken + (_CODER * start.size[0] * start.size[1] if start.frames > 1 else 0)

@@ -17,6 +17,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
 from msgspec import Struct
 
 from imgbatch.errors import UsageError
+from imgbatch.imaging.picture import ANY_MODE
 from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
@@ -152,20 +153,17 @@ class Recipe:
         decoded_size: Size,
         source: str | None = None,
         *,
-        plain: bool = False,
+        mode: str = ANY_MODE,
         frames: int = 1,
-        pixel_bytes: int | None = None,
     ) -> int:
         """The most memory that operations and encoding take besides the decoded picture.
 
-        `source` is the name of its format, for outputs that keep it; `plain` says that its pixels
-        are 8-bit grey or RGB, and `pixel_bytes` how much each takes: 8 for colours with 16 bits
-        per channel, otherwise 4. Without them the worst case is assumed.
+        `source` is the name of its format, for outputs that keep it, and `mode` that of its pixels.
+        Without them the worst case is assumed.
         """
         # It loads Pillow, which the process that plans does without.
         from imgbatch.recipes import memory
 
-        each = pixel_bytes or (4 if plain else 8)
         begins = [
             (self.outputs[start.output], start.serves)
             for start in self.starts(_size_after(self.prepare, full_size))
@@ -173,7 +171,7 @@ class Recipe:
         return memory.working_bytes(
             self.prepare,
             [memory.Made(output.operations, output.encoding, serves) for output, serves in begins],
-            memory.Start(full_size, decoded_size, source, plain, each, frames),
+            memory.Start(full_size, decoded_size, source, mode, frames),
         )
 
     @_remembered

@@ -19,7 +19,7 @@ from imgbatch.imaging import decode, encode, formats, resample
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.opening import Rules
-from imgbatch.imaging.picture import Picture, Series
+from imgbatch.imaging.picture import Picture, Series, stored_bytes
 from imgbatch.model import Encoding, Job, Limits, Origin, Run
 from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
@@ -78,7 +78,7 @@ def _admit(demand: Demand, recipe: Recipe, limits: Limits, share: float) -> None
     """Called between the header and the pixels."""
     if limits.memory is None:
         return
-    decoded = demand.pixel_bytes * demand.decoded_size[0] * demand.decoded_size[1]
+    decoded = stored_bytes(demand.mode) * demand.decoded_size[0] * demand.decoded_size[1]
     if demand.frames > 1:
         # The next one is decoded while those before it wait.
         decoded = demand.bytes
@@ -86,9 +86,8 @@ def _admit(demand: Demand, recipe: Recipe, limits: Limits, share: float) -> None
         demand.full_size,
         demand.decoded_size,
         demand.format,
-        plain=demand.plain,
+        mode=demand.mode,
         frames=demand.frames,
-        pixel_bytes=demand.pixel_bytes,
     )
     need = _PROCESS_BYTES + demand.beside + max(demand.bytes, working)
     if need > limits.memory:

@@ -130,7 +130,7 @@ with_all = decode.pictures(path, recipe.needed_size, rules, admit=asked.append)
 next(with_all)
 (demand,) = asked
 working = recipe.working_bytes(
-    demand.full_size, demand.decoded_size, demand.format, plain=demand.plain, frames=demand.frames
+    demand.full_size, demand.decoded_size, demand.format, mode=demand.mode, frames=demand.frames
 )
 print(resident("VmHWM") - before, demand.bytes + working)
 """

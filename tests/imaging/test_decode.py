@@ -11,7 +11,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
-from toolkit.decoding import SIZE, SUFFIX, all_of_it, decoded, failure, kinds, sample, two_frames
+from toolkit.decoding import (
+    SIZE,
+    SUFFIX,
+    all_of_it,
+    decoded,
+    failure,
+    kinds,
+    png_chunk,
+    sample,
+    two_frames,
+)
 from toolkit.pictures import opened, saved
 
 import imgbatch
@@ -298,19 +308,37 @@ def test_demand_matches_what_the_decoder_returns(tmp_path: Path, orientation: in
 
 
 @pytest.mark.parametrize(
-    ("mode", "plain"),
+    ("mode", "becomes", "keyed"),
     [
-        *((mode, True) for mode in ("1", "L", "P", "RGB")),
-        *((mode, False) for mode in ("LA", "RGBA", "I;16", "CMYK")),
+        *(("1", "L", "LA"), ("L", "L", "LA"), ("P", "RGB", "RGBA"), ("RGB", "RGB", "RGBA")),
+        *(("I;16", "I;16", "LA;16"), ("LA", "LA", None), ("RGBA", "RGBA", None)),
+        *(("CMYK", "CMYK", None), ("YCbCr", "RGB", None), ("F", "I;16", None)),
     ],
 )
-def test_demand_says_whether_the_pixels_are_plain(tmp_path: Path, mode: str, plain: bool) -> None:
-    source = "TIFF" if mode == "CMYK" else "PNG"
-    (demand,) = demands(tmp_path, saved(Image.new(mode, SIZE), source), "photo")
-    assert demand.plain is plain
-    if mode == "P":
-        (keyed,) = demands(tmp_path, saved(Image.new(mode, SIZE), source, transparency=0), "photo")
-        assert not keyed.plain
+def test_demand_has_the_mode_of_the_pixels(
+    tmp_path: Path, mode: str, becomes: str, keyed: str | None
+) -> None:
+    source = "TIFF" if mode in ("CMYK", "YCbCr", "F") else "PNG"
+    image = Image.new(mode, SIZE)
+    (demand,) = demands(tmp_path, saved(image, source), "photo")
+    assert demand.mode == becomes
+    assert decode(str(tmp_path / "photo"), lambda size: size).mode == becomes
+    if keyed is not None:
+        key = (0, 0, 0) if mode == "RGB" else 0
+        (demand,) = demands(tmp_path, saved(image, source, transparency=key), "photo")
+        assert demand.mode == keyed
+
+
+def test_grey_that_may_become_colour_is_announced_as_colour(tmp_path: Path) -> None:
+    """Because of its profile, or of code points for one, which a PNG has in cICP."""
+    grey = Image.new("L", SIZE)
+    wide = saved(grey, "PNG", icc_profile=pictures.wide_gamut_profile())
+    start = saved(grey, "PNG")
+    head = 8 + 25
+    coded = start[:head] + png_chunk(b"cICP", bytes((12, 13, 0, 1))) + start[head:]
+    for data in (wide, coded):
+        (demand,) = demands(tmp_path, data, "photo")
+        assert demand.mode == decode(str(tmp_path / "photo"), lambda size: size).mode == "RGB"
 
 
 @pytest.mark.parametrize("source", SUFFIX)

@@ -462,7 +462,7 @@ def test_memory_demand_is_made_before_decoding(tmp_path: Path) -> None:
     for suffix, data in deep_files().items():
         decoded(tmp_path, data, suffix, admit=asked.append)
     pixels = WIDTH * HEIGHT
-    assert {(demand.plain, demand.pixel_bytes) for demand in asked} == {(False, 8)}
+    assert {demand.mode for demand in asked} == {"RGB;16"}
     # The array and the file are the minimum.
     for demand, data in zip(asked, deep_files().values(), strict=True):
         assert demand.bytes - 4_000_000 > pixels * 6 + len(data)

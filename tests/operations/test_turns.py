@@ -546,11 +546,11 @@ def test_turning_back_nearly_restores_the_picture() -> None:
 def test_conversion_and_tile_are_counted_as_memory() -> None:
     size = (4000, 3000)
     quarter, slight = parse("rotate:angle=90"), parse("rotate:angle=1")
-    first = quarter.working_bytes(size, (3000, 4000), plain=True)
+    first = quarter.working_bytes(size, (3000, 4000), mode="RGB")
     assert first == int(4.5 * 12e6)
-    assert slight.working_bytes(size, slight.output_size(size), plain=True) > 2 * first
+    assert slight.working_bytes(size, slight.output_size(size), mode="RGB") > 2 * first
     # A small picture has a small tile.
-    assert slight.working_bytes((10, 10), (15, 15), plain=True) < 20_000
+    assert slight.working_bytes((10, 10), (15, 15), mode="RGB") < 20_000
 
 
 # Animations

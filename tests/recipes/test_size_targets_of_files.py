@@ -176,8 +176,8 @@ def test_limit_is_included_in_the_memory_estimate() -> None:
         imgbatch.Recipe.from_options(format="jpeg", max_bytes=limit) for limit in (None, 9_000)
     )
     full = (3000, 2000)
-    more = bounded.working_bytes(full, full, plain=True) - plain.working_bytes(
-        full, full, plain=True
+    more = bounded.working_bytes(full, full, mode="RGB") - plain.working_bytes(
+        full, full, mode="RGB"
     )
     assert more == 8 * full[0] * full[1]
 

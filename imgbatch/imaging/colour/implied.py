@@ -83,7 +83,7 @@ def _coded(points: tuple[int, int] | None) -> ProfileAndNotices:
 
 def _png(image: Image.Image, own: bytes | None, file: BinaryIO) -> ProfileAndNotices:
     found: ProfileAndNotices = (None, ())
-    points = _cicp(file)
+    points = code_points(file)
     if points is not None:
         found = _coded(points)
         if not found[1]:
@@ -133,7 +133,7 @@ def _like_srgb(primaries: icc.Primaries) -> bool:
     )
 
 
-def _cicp(file: BinaryIO) -> tuple[int, int] | None:
+def code_points(file: BinaryIO) -> tuple[int, int] | None:
     """Primaries and transfer of a cICP chunk, which Pillow does not read (PNG, 11.3.2.6)."""
     place = file.tell()
     try:
