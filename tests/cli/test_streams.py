@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import pytest
 from toolkit import ROOT
 from toolkit.commands import COMMAND, CompletedText, imgbatch
 from toolkit.folders import plant
+from toolkit.forked import Forks
 
 PACKAGE: Final = ROOT / "imgbatch"
 ASKED: Final = (
@@ -118,13 +120,15 @@ SMALL_ENCODINGS: Final = (
 def test_limited_encoding_is_not_an_error(tmp_path: Path, env: dict[str, str]) -> None:
     plant(tmp_path, *(f"photos/{name}" for name in AWKWARD))
 
-    for words in (*ASKED, "resize photos -o out -v --report - -s 20", "resize gone→", "→"):
-        run = connected(words, "", tmp_path, **env)
-        assert run.returncode == (0 if "→" not in words else 2)
-        assert "Traceback" not in run.stderr
+    # Forks have the encodings of the interpreter that they are forked from.
+    with closing(Forks({**os.environ, **env})) as forks:
+        for words in (*ASKED, "resize photos -o out -v --report - -s 20", "resize gone→", "→"):
+            run = forks.completed(words.split(), tmp_path)
+            assert run.returncode == (0 if "→" not in words else 2)
+            assert b"Traceback" not in run.stderr
 
-    run = connected("resize photos -o other -s 20", "", tmp_path, PYTHONIOENCODING="ascii")
-    assert " KB -> " in run.stderr
+    ascii_only = connected("resize photos -o other -s 20", "", tmp_path, PYTHONIOENCODING="ascii")
+    assert " KB -> " in ascii_only.stderr
 
 
 @pytest.mark.slow

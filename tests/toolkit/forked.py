@@ -106,7 +106,9 @@ class Forks:
         called with its process id. Raises HangsError if it takes longer than `timeout` seconds;
         then it is killed, with its workers.
         """
-        request = {"words": [*words], "cwd": str(cwd), "env": {**environment}, "mask": _umask()}
+        # As bytes, which mean other characters where there is another encoding.
+        raw = [os.fsencode(word).decode("latin-1") for word in words]
+        request = {"words": raw, "cwd": str(cwd), "env": {**environment}, "mask": _umask()}
         data = json.dumps(request).encode()
         self._socket.settimeout(timeout)
         socket.send_fds(self._socket, [_as_bytes(len(data))], [*streams])
@@ -120,6 +122,33 @@ class Forks:
                 os.killpg(pid, signal.SIGKILL)
             self._answer()
             raise
+
+    def completed(
+        self,
+        words: Sequence[str],
+        cwd: Path,
+        stdin: bytes = b"",
+        timeout: float = 300,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """As `run`, with its streams captured in files: an orphan would keep a pipe open."""
+        with (
+            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as error,
+        ):
+            given.write(stdin)
+            given.seek(0)
+            _, code = self.run(
+                words,
+                cwd,
+                [stream.fileno() for stream in (given, out, error)],
+                environment=self.environment if environment is None else environment,
+                timeout=timeout,
+            )
+            out.seek(0)
+            error.seek(0)
+            return subprocess.CompletedProcess([*words], code, out.read(), error.read())
 
     def close(self) -> None:
         atexit.unregister(self.close)
@@ -146,30 +175,14 @@ def run(
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes] | None:
     """Run `python -m imgbatch WORDS`; return None if the environment needs a new interpreter."""
-    arguments = [os.fsdecode(word) for word in words]
+    environment = os.environ if env is None else env
     with _one_at_a_time:
         forks = _forks(os.getpid())
-        environment = os.environ if env is None else env
         if _at_start(forks.environment) != _at_start(environment):
             return None
-        streams = [tempfile.TemporaryFile() for _ in range(_STREAMS)]
-        given, said, complained = streams
-        given.write(stdin)
-        given.seek(0)
-        try:
-            _, code = forks.run(
-                arguments,
-                cwd,
-                [stream.fileno() for stream in streams],
-                environment=environment,
-                timeout=timeout,
-            )
-            for stream in (said, complained):
-                stream.seek(0)
-            return subprocess.CompletedProcess(arguments, code, said.read(), complained.read())
-        finally:
-            for stream in streams:
-                stream.close()
+        return forks.completed(
+            [os.fsdecode(word) for word in words], cwd, stdin, timeout, environment
+        )
 
 
 @functools.cache
@@ -235,7 +248,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     tempfile.tempdir = None
     time.tzset()
     sys.path[0] = request["cwd"]
-    sys.argv[1:] = request["words"]
+    sys.argv[1:] = [os.fsdecode(word.encode("latin-1")) for word in request["words"]]
 
 
 def _spawn_forked(usual: Any) -> Any:

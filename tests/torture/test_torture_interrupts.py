@@ -61,9 +61,9 @@ def test_signal_at_any_moment_ends_the_command_silently(
     plant(tmp_path, *(f"photos/{one:02}.jpg" for one in range(60)))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    chance = random.Random(number)
+    chance = random.Random(f"{number} {command[0]}")
 
-    for _ in range(12):
+    for _ in range(6):
         with begun(*command, *WORDS, "--force", cwd=tmp_path, temporary=temporary) as process:
             # Before that, the interpreter itself has not yet reached our first line.
             wait_until(lambda: has(process, "SigCgt:", signal.SIGTERM), process)
