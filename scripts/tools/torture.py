@@ -281,8 +281,8 @@ def torture_by_faults(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("interrupted; results so far:")
     finally:
-        for lane in lanes:
-            lane.close()
+        for one in lanes:
+            one.close()
         shutil.rmtree(place, ignore_errors=True)
     print(tally.table())
     print(f"{tally}; seed {options.seed}, {time.monotonic() - begun:.0f} s")

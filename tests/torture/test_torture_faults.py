@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from toolkit.commands import tool
 from toolkit.forked import Forks
 from torture import tracing
 from torture.arena import Arena
@@ -252,3 +253,18 @@ def test_every_publishing_call_is_found(tmp_path: Path, forks: Forks) -> None:
     few = spread(found, 2 * len(made), random.Random(SEED))
     assert {fault.name for fault in few} == {call.name for call in made}
     assert {fault.error for fault in few} == {fault.error for fault in found}
+
+
+@pytest.mark.usefixtures("strace")
+def test_tool_repeats_a_fault_by_its_name() -> None:
+    fault = "linkat:1:EIO:new-serial-job"
+
+    run = tool("tools.torture", "--faults", "--only", fault)
+
+    assert (run.returncode, run.stderr.splitlines()[-1]) == (
+        0,
+        "new-serial is done: 1 faults tried, 0 wrong",
+    )
+    assert "1 faults tried, 0 wrong" in run.stdout
+    unknown = tool("tools.torture", "--faults", "--only", "linkat:1:EIO:nowhere")
+    assert unknown.returncode == 2

@@ -241,7 +241,7 @@ def _xmp_of_gif(image: Any) -> bytes | None:
     if not name.startswith(_XMP_IN_GIF) or file is None:
         return None
     before = file.tell()
-    # Pillow has_resolution where the block after the name begins.
+    # Pillow says where the block after the name begins.
     file.seek(at)
     text, trailer, _ = file.read().partition(_XMP_TRAILER)
     file.seek(before)
