@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from imgbatch.imaging import depth, png
+from imgbatch.imaging.containers import png as png_file
+from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers.tiff import Field
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.formats import Format
-from imgbatch.imaging.metadata import directories
-from imgbatch.imaging.metadata.directories import Field
 from imgbatch.imaging.picture import turn
 from imgbatch.model import Notice, Size
 
@@ -195,9 +196,9 @@ def _interlaced(data: bytes) -> NDArray[Any]:
     """Seven small pictures put together (Adam7; PNG, 8.2): libpng would reject a single one."""
     import imagecodecs
 
-    (_, header), *chunks = png.chunks(data)
+    (_, header), *chunks = png_file.chunks(data)
     width, height = struct.unpack_from(">II", header)
-    key = b"".join(png.chunk(kind, data) for kind, data in chunks if kind == b"tRNS")
+    key = b"".join(png_file.chunk(kind, data) for kind, data in chunks if kind == b"tRNS")
     packed = b"".join(data for kind, data in chunks if kind == b"IDAT")
     pixel_bytes = 2 * _PNG_CHANNELS[header[9]]
     unpacker = zlib.decompressobj()
@@ -213,11 +214,11 @@ def _interlaced(data: bytes) -> NDArray[Any]:
         packed = unpacker.unconsumed_tail
         still = struct.pack(">II", columns, rows) + header[8:12] + b"\0"
         part = imagecodecs.png_decode(
-            png.SIGNATURE
-            + png.chunk(b"IHDR", still)
+            png_file.SIGNATURE
+            + png_file.chunk(b"IHDR", still)
             + key
-            + png.chunk(b"IDAT", zlib.compress(scanlines, 0))
-            + png.chunk(b"IEND", b"")
+            + png_file.chunk(b"IDAT", zlib.compress(scanlines, 0))
+            + png_file.chunk(b"IEND", b"")
         )
         if out is None:
             out = np.empty((height, width, part.shape[2]), np.uint16)
@@ -379,7 +380,7 @@ def _written_png(deep: Deep, options: Mapping[str, Any]) -> bytes:
     # One filter for all rows (PNG, 9.2): trying five takes longer and saves next to nothing.
     filters = imagecodecs.PNG.FILTER.PAETH
     level = options.get("compress_level", _PNG_LEVEL)
-    (_, header), *chunks = png.chunks(
+    (_, header), *chunks = png_file.chunks(
         bytes(imagecodecs.png_encode(deep.array, level, filter=filters))
     )
     pixels = (data for kind, data in chunks if kind == b"IDAT")
@@ -398,7 +399,7 @@ def _written_tiff(deep: Deep, options: Mapping[str, Any]) -> bytes:
     file = BytesIO()
     Image.new(_without_depth(deep), (1, 1)).save(file, "TIFF", **others)
     file.seek(0)
-    fields = directories.read(file).in_order("<").fields
+    fields = tiff.read(file).in_order("<").fields
     resolution, unit = _resolution(fields)
     tags = [
         # It counts the values of bytes itself.

@@ -12,12 +12,12 @@ from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import coders, colour, fitting, formats, memory, metadata, palette, png, room
+from imgbatch.imaging.containers import tiff
 from imgbatch.imaging.formats import Format
-from imgbatch.imaging.metadata import containers
+from imgbatch.imaging.metadata import writing
 from imgbatch.imaging.opening import quiet
 from imgbatch.imaging.picture import ANY_MODE, Metadata, Picture
 from imgbatch.imaging.series import animated
-from imgbatch.imaging.series.pages import joined
 from imgbatch.model import Encoding, Notice, Size
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class _File(Struct, frozen=True):
         kept, notices = metadata.select(
             first.metadata, encoding, first.size, srgb=lambda: _is_srgb(first)
         )
-        kept, more = containers.held(kept, row)
+        kept, more = writing.held(kept, row)
         earlier = [notice for frame in frames for notice in frame.notices]
         return cls(frames, row, encoding, kept, (*earlier, *notices, *more))
 
@@ -226,7 +226,7 @@ class _File(Struct, frozen=True):
         encoding = replace(self.encoding, quality=quality) if quality else self.encoding
         try:
             options = coders.options(first, row, encoding)
-            options |= containers.options(self.kept, first.icc, row)
+            options |= writing.options(self.kept, first.icc, row)
             buffer = BytesIO()
             # Pillow sometimes looks into EXIF, and warns of oddities in it.
             with quiet():
@@ -239,7 +239,7 @@ class _File(Struct, frozen=True):
                 else:
                     _bare(first.image).save(buffer, row.pillow, **options)
                     data = buffer.getvalue()
-                data, lost = containers.finished(data, self.kept, row)
+                data, lost = writing.finished(data, self.kept, row)
         except Exception as error:
             # Encoders raise OSError, ValueError, SystemError and more; all concern
             # this one file. Few distinguish a lack of memory from anything else.
@@ -267,7 +267,7 @@ def _pages(pictures: Sequence[Picture], row: Format, encoding: Encoding) -> Enco
     unlimited = replace(encoding, max_bytes=None)
     pages = [encode(replace(one, series=None), unlimited) for one in pictures]
     notices = dict.fromkeys(notice for page in pages for notice in page.notices)
-    data = joined([page.data for page in pages])
+    data = tiff.joined([page.data for page in pages])
     return Encoded(data, row, pages[0].size, tuple(notices))
 
 

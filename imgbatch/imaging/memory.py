@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 from PIL import Image
 
 from imgbatch.imaging import png
+from imgbatch.imaging.containers import riff
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.picture import ANY_MODE, DEEP_MODES, has_alpha, with_alpha
 from imgbatch.model import Size
@@ -106,20 +107,8 @@ def opening(path: str) -> int:
     taken = 2 * min(size, _MAX_READ) + _CODEC
     if head[:4] == b"RIFF" and head[8:15] == b"WEBPVP8":
         # Two canvases, or what a simple one takes in practice.
-        taken += 8 * _webp_pixels(head)
+        taken += 8 * riff.webp_pixels(head)
     return taken
-
-
-def _webp_pixels(head: bytes) -> int:
-    """The pixels of a WebP, from its first 30 bytes (RFC 6386, 9.1; RFC 9649, 2.7.1 and 3.4)."""
-    if head[15:16] == b"X":
-        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
-    elif head[15:16] == b"L":
-        bits = int.from_bytes(head[21:25], "little")
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    else:
-        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (26, 28))
-    return width * height
 
 
 def mode_of(image: Image.Image, *, deep: bool) -> str:

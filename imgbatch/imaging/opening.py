@@ -17,9 +17,10 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import formats
-from imgbatch.imaging.metadata import EVERY_POLICY, embedded, segments, texts
+from imgbatch.imaging.containers import gif, jpeg
+from imgbatch.imaging.metadata import EVERY_POLICY, embedded, texts
 from imgbatch.imaging.picture import Series
-from imgbatch.imaging.series import frames, gif
+from imgbatch.imaging.series import frames
 from imgbatch.model import MAX_PIXELS, MetadataPolicy, Notice, Stage
 from imgbatch.plurals import counted
 from imgbatch.store import regular
@@ -183,7 +184,7 @@ def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notic
     if row.name == "png":
         return texts.thinned(file)
     if row.name == "jpeg":
-        file, count = segments.thinned(file)
+        file, count = jpeg.thinned(file)
         what = counted(count, "segment", spec=",")
         message = f"{what} before the picture dropped: there are too many to read"
         return file, (Notice("metadata-dropped", message),) if count else ()

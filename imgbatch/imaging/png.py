@@ -1,4 +1,4 @@
-"""PNG without Pillow: its chunks, and the pixels of larger plain ones (PNG, third edition).
+"""The pixels of larger plain PNGs without Pillow (PNG, third edition).
 
 Pillow reads every header, and writes whatever travels with the pixels. 8-bit pixels are decoded
 by the png crate in kornia-rs, where that is installed, in a third of the time; what it rejects is
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -18,18 +18,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from PIL import Image
 
 from imgbatch.imaging import room
+from imgbatch.imaging.containers.png import FRAMES, PIXELS, SIGNATURE, chunk, chunks
 from imgbatch.imaging.strips import strips
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-"""The chunks that the pixels need."""
-
-# Chunks of an animation; fdAT would be taken for pixels without a frame.
-_FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
 
 _DECODES: Final = find_spec("kornia_rs") is not None
 _ENCODES: Final = find_spec("isal") is not None
@@ -50,33 +44,12 @@ _LEVEL: Final = 1
 _MAX_EFFORT: Final = 3
 
 
-def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The type and the data of each chunk of a PNG, as far as it goes."""
-    for kind, at, length in _places(png):
-        yield kind, png[at : at + length]
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk, preceded by its length and followed by its checksum."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def _places(png: bytes) -> Iterator[tuple[bytes, int, int]]:
-    at = len(SIGNATURE)
-    while at + 8 <= len(png):
-        length, kind = struct.unpack_from(">I4s", png, at)
-        yield kind, at + 8, length
-        at += 12 + length
-
-
 def with_one_pixel(file: BinaryIO) -> Image.Image:
     """A PNG with everything in `file`, before and after the pixels, but only one pixel."""
     file.seek(0)
     data = file.read()
     others = b"".join(
-        chunk(kind, data[at : at + length])
-        for kind, at, length in _places(data)
-        if kind not in PIXELS | _FRAMES
+        chunk(kind, body) for kind, body in chunks(data) if kind not in PIXELS | FRAMES
     )
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     pixel = chunk(b"IDAT", zlib.compress(bytes(4)))

@@ -15,8 +15,9 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging.metadata import directories, exif
-from imgbatch.imaging.metadata.directories import Directory, Field
+from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers.tiff import Directory, Field
+from imgbatch.imaging.metadata import exif
 from imgbatch.model import Size
 
 # LibRaw would use all processors, which the workers already share. It reads this once.
@@ -37,7 +38,7 @@ _NEARLY_TIFF: Final = (b"IIRO", b"IIRS", b"IIU\0")
 _FUJIFILM: Final = b"FUJIFILMCCD-RAW"
 _FUJIFILM_JPEG: Final = 84
 # Canon's boxes with one TIFF block each (CR3): IFD0, Exif, and GPS.
-_CANON_BOXES: Final = {b"CMT1": None, b"CMT2": directories.EXIF_IFD, b"CMT4": directories.GPS_IFD}
+_CANON_BOXES: Final = {b"CMT1": None, b"CMT2": tiff.EXIF_IFD, b"CMT4": tiff.GPS_IFD}
 _CANON_HEAD_BYTES: Final = 1 << 17
 _TIFF_HEAD_BYTES: Final = 16
 
@@ -48,7 +49,7 @@ _DATE: Final = 0x0132
 _KEPT: Final = frozenset(
     {
         *(_DESCRIPTION, _MAKE, exif.MODEL, _SOFTWARE, _DATE, exif.ARTIST, exif.COPYRIGHT),
-        *(directories.EXIF_IFD, directories.GPS_IFD),
+        *(tiff.EXIF_IFD, tiff.GPS_IFD),
     }
 )
 
@@ -133,7 +134,7 @@ def preview(file: BinaryIO) -> Image.Image:
     # LibRaw puts a block of its own before any in the preview itself.
     blocks = [data for _, data in image.applist if data.startswith(exif.PREFIX)]
     own = blocks[-1].removeprefix(exif.PREFIX) if blocks else None
-    found = metadata(file) or own or directories.block(Directory("<"))
+    found = metadata(file) or own or tiff.block(Directory("<"))
     if own is not None:
         # A preview with an orientation knows best how it is stored.
         turned = _orientation(own) or turned
@@ -154,7 +155,7 @@ def metadata(file: BinaryIO) -> bytes | None:
     if found is None:
         return None
     kept = found.only(_KEPT.__contains__).without(exif.MAKER_NOTE)
-    return directories.block(kept) if kept.fields or kept.below else None
+    return tiff.block(kept) if kept.fields or kept.below else None
 
 
 def packet(file: BinaryIO) -> bytes | None:
@@ -179,17 +180,17 @@ def _read_directory(file: BinaryIO) -> Directory | None:
     file.seek(0)
     head = file.read(len(_FUJIFILM) + _TIFF_HEAD_BYTES)
     if head[:4] in (b"II*\0", b"MM\0*"):
-        return directories.read(file)
+        return tiff.read(file)
     if head[:4] in _NEARLY_TIFF:
         file.seek(0)
-        return directories.read(BytesIO(b"II*\0" + file.read()[4:]))
+        return tiff.read(BytesIO(b"II*\0" + file.read()[4:]))
     if head.startswith(_FUJIFILM):
         file.seek(_FUJIFILM_JPEG)
         offset, length = struct.unpack(">II", file.read(8))
         file.seek(offset)
         with Image.open(BytesIO(file.read(length)), formats=("JPEG",)) as image:
             block = image.info.get("exif", b"").removeprefix(exif.PREFIX)
-        return directories.read(BytesIO(block))
+        return tiff.read(BytesIO(block))
     if head[4:12] == b"ftypcrx ":
         return _canon(file)
     return None
@@ -204,7 +205,7 @@ def _canon(file: BinaryIO) -> Directory | None:
         if at < 4:
             continue
         length = int.from_bytes(head[at - 4 : at])
-        found = directories.read(BytesIO(head[at + 4 : at - 4 + length]))
+        found = tiff.read(BytesIO(head[at + 4 : at - 4 + length]))
         if pointer is None:
             top = found
         elif top is not None:
@@ -213,12 +214,12 @@ def _canon(file: BinaryIO) -> Directory | None:
 
 
 def _with_orientation(block: bytes, orientation: int) -> bytes:
-    found = directories.read(BytesIO(block))
+    found = tiff.read(BytesIO(block))
     order = "little" if found.order == "<" else "big"
     data = orientation.to_bytes(2, order)  # type: ignore[arg-type]
     others = [one for one in found.fields if one.tag != exif.ORIENTATION]
-    found.fields = [*others, Field(exif.ORIENTATION, directories.SHORT, data)]
-    return directories.block(found)
+    found.fields = [*others, Field(exif.ORIENTATION, tiff.SHORT, data)]
+    return tiff.block(found)
 
 
 def _orientation(block: bytes) -> int | None:

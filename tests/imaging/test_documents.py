@@ -107,7 +107,7 @@ def test_exiftool_finds_no_fault_with_pages(tmp_path: Path) -> None:
         for tag in (0x0100, 0x0101):
             del tags[tag]
         pages.append(saved(pictures.scene(40 + number, 30), "TIFF", exif=tags))
-    from imgbatch.imaging.series.pages import joined
+    from imgbatch.imaging.containers.tiff import joined
 
     (tmp_path / "b.tif").write_bytes(
         made(tmp_path, joined(pages), "a.tif", sizes=["20"], compression="lzw")

@@ -14,9 +14,10 @@ from PIL import Image, ImageFilter
 from toolkit import pictures, programs
 from toolkit.pictures import opened, saved
 
+from imgbatch.imaging.containers import gif
 from imgbatch.imaging.encode import encode
 from imgbatch.imaging.picture import Picture
-from imgbatch.imaging.series import gif, gif_frames
+from imgbatch.imaging.series import gif_frames
 from imgbatch.model import Encoding
 
 Pixels = NDArray[np.uint8]

@@ -19,7 +19,8 @@ from toolkit.pictures import saved, scene, with_segments
 
 import imgbatch
 from imgbatch.imaging import limits
-from imgbatch.imaging.metadata import exif, iptc, segments, xml_tree, xmp
+from imgbatch.imaging.containers import jpeg
+from imgbatch.imaging.metadata import exif, iptc, xml_tree, xmp
 from imgbatch.imaging.metadata import texts as png_texts
 from imgbatch.model import Result
 
@@ -334,8 +335,8 @@ def test_all_duplicates_of_a_tag_are_removed_at_once() -> None:
 
 def test_one_byte_exif_segments_cost_no_more_than_their_bytes() -> None:
     data = pictures.exif_block().block
-    payloads = [segments.EXIF + data[:4], *(segments.EXIF + bytes([one]) for one in data[4:])]
-    assert segments.joined_exif(payloads) == (data, False)
+    payloads = [jpeg.EXIF + data[:4], *(jpeg.EXIF + bytes([one]) for one in data[4:])]
+    assert jpeg.joined_exif(payloads) == (data, False)
 
 
 # JPEG
@@ -346,7 +347,7 @@ def test_first_of_too_many_segments_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marker: int
 ) -> None:
     lowered(monkeypatch, SEGMENTS=100)
-    monkeypatch.setattr(segments, "_FEW_BYTES", 0)
+    monkeypatch.setattr(jpeg, "_FEW_BYTES", 0)
     first = [(COM, b"the first")]
     few = with_segments(SMALL, [*first, *[(marker, b"x")] * 80])
     assert warnings_of(made(tmp_path, "a.jpg", few)[0]) == []

@@ -195,7 +195,7 @@ def test_pages_keep_their_own_metadata(tmp_path: Path) -> None:
         pictures.saved(image, "TIFF", tiffinfo={0x013B: f"artist {n}", 700: b"<x n='%d'/>" % n})
         for n, image in enumerate(images)
     ]
-    from imgbatch.imaging.series.pages import joined
+    from imgbatch.imaging.containers.tiff import joined
 
     (tmp_path / "in.tif").write_bytes(joined(data))
     words = ("resize", "in.tif", "-s", "30", "-o", "out", "-f", "tiff")

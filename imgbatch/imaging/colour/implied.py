@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import struct
-from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from PIL import Image
 
 from imgbatch.imaging.colour import icc
+from imgbatch.imaging.containers import isobmff, png
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import exif
 from imgbatch.model import Notice
@@ -20,7 +18,7 @@ ProfileAndNotices = tuple[bytes | None, tuple[Notice, ...]]
 _GREY: Final = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I"})
 _AROUND_SRGB: Final = 0.0006
 """How far a gAMA chunk may be from 1/2.2, which files in sRGB have (PNG, 11.3.2.5)."""
-_MAX_BOXES: Final = 1000
+_CICP_BYTES: Final = 4
 
 
 def profile(
@@ -37,7 +35,7 @@ def profile(
     if own is not None:
         return own, ()
     if row.name == "avif":
-        return _coded(_nclx(file))
+        return _coded(isobmff.color_points(file))
     if row.name == "heif":
         found = image.info.get("nclx_profile") or {}
         return _coded((found.get("color_primaries", 2), found.get("transfer_characteristics", 2)))
@@ -134,68 +132,19 @@ def _like_srgb(primaries: icc.Primaries) -> bool:
 
 
 def code_points(file: BinaryIO) -> tuple[int, int] | None:
-    """Primaries and transfer of a cICP chunk, which Pillow does not read (PNG, 11.3.2.6)."""
+    """Primaries and transfer of a cICP chunk, which Pillow does not read (PNG, 11.3.2.6).
+
+    The file's position is restored.
+    """
     place = file.tell()
     try:
-        file.seek(8)
-        for _ in range(_MAX_BOXES):
-            head = file.read(8)
-            if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
-                return None
-            if head[4:] == b"cICP" and head[:4] == b"\0\0\0\4":
+        for chunk in png.before_pixels(file):
+            if chunk.kind == b"cICP" and chunk.length == _CICP_BYTES:
+                file.seek(chunk.start)
                 primaries, transfer = file.read(2)
                 return primaries, transfer
-            file.seek(int.from_bytes(head[:4]) + 4, os.SEEK_CUR)
         return None
     except ValueError:
         return None
     finally:
         file.seek(place)
-
-
-# ISO base media files
-
-
-def _nclx(file: BinaryIO) -> tuple[int, int] | None:
-    """Primaries and transfer of the first colr box of the type nclx (ISO 14496-12, 12.1.5).
-
-    It is among the item properties: meta, iprp, ipco.
-    """
-    place = file.tell()
-    try:
-        end = file.seek(0, os.SEEK_END)
-        start = 0
-        for name, skipped in ((b"meta", 4), (b"iprp", 0), (b"ipco", 0)):
-            found = next((box for box in _boxes(file, start, end) if box[0] == name), None)
-            if found is None:
-                return None
-            start, end = found[1] + skipped, found[2]
-        for name, begin, stop in _boxes(file, start, end):
-            if name == b"colr" and stop - begin >= 8:
-                file.seek(begin)
-                kind, primaries, transfer = struct.unpack(">4sHH", file.read(8))
-                if kind == b"nclx":
-                    return primaries, transfer
-        return None
-    except (struct.error, OSError):
-        return None
-    finally:
-        file.seek(place)
-
-
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and end of the content of each box between two places (ISO 14496-12, 4.2)."""
-    for _ in range(_MAX_BOXES):
-        if start + 8 > end:
-            return
-        file.seek(start)
-        size, name = struct.unpack(">I4s", file.read(8))
-        content = start + 8
-        if size == 1:
-            (size,) = struct.unpack(">Q", file.read(8))
-            content += 8
-        stop = start + size if size else end
-        if stop < content or stop > end:
-            return
-        yield name, content, stop
-        start = stop

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, Final
 
 from PIL import Image
 
+from imgbatch.imaging.containers import jpeg, tiff
 from imgbatch.imaging.formats import Format
-from imgbatch.imaging.metadata import boxes, directories, iptc, segments, xmp
+from imgbatch.imaging.metadata import boxes, iptc, xmp
 from imgbatch.imaging.metadata.exif import PREFIX, Exif
 from imgbatch.model import Notice
 
@@ -60,7 +61,7 @@ def opened_without_exif(file: BinaryIO, row: Format) -> Image.Image | None:
     """
     file.seek(0)
     if row.name == "jpeg":
-        data, block = segments.without_exif(file.read())
+        data, block = jpeg.without_exif(file.read())
     elif row.name == "avif":
         data, block = file.read(), b""
         head = _EXIF_ITEM.sub(rb"\1skip", data[:_META_BYTES])
@@ -99,7 +100,7 @@ def _behind(image: Any) -> bytes:
     file = image.fp
     before = file.tell()
     file.seek(0)
-    rest = segments.behind(file.read())
+    rest = jpeg.behind(file.read())
     file.seek(before)
     return rest
 
@@ -126,11 +127,11 @@ def exif(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
 
 
 def _is_xmp(payload: bytes) -> bool:
-    return payload.startswith(segments.XMP)
+    return payload.startswith(jpeg.XMP)
 
 
 def _of_jpeg(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
-    block, more = segments.joined_exif(_payloads(image, "APP1"))
+    block, more = jpeg.joined_exif(_payloads(image, "APP1"))
     if block is None:
         # It was hidden from Pillow, which failed on it (see `opened_without_exif`).
         hidden: Any = image.info.get("exif")
@@ -141,7 +142,7 @@ def _of_jpeg(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
 
 def _of_tiff(image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
     kept = _directory(image, lambda tag: tag not in STRUCTURE)
-    block = directories.block(kept) if kept.fields or kept.below else None
+    block = tiff.block(kept) if kept.fields or kept.below else None
     return block, unreadable(kept.lost_in_all)
 
 
@@ -152,12 +153,12 @@ def unreadable(lost: int) -> tuple[Notice, ...]:
     return (Notice("metadata-dropped", message),) if lost else ()
 
 
-def _directory(image: Any, wanted: Callable[[int], bool]) -> directories.Directory:
+def _directory(image: Any, wanted: Callable[[int], bool]) -> tiff.Directory:
     """The directory of a TIFF's first page, with the tags that are wanted."""
     file = image.fp
     before = file.tell()
     try:
-        return directories.read(file, wanted=wanted)
+        return tiff.read(file, wanted=wanted)
     finally:
         file.seek(before)
 
@@ -176,7 +177,7 @@ def packet(image: Image.Image) -> tuple[bytes | None, bytes | None, tuple[Notice
     if guid is None:
         return raw, None, ()
     try:
-        extended = segments.extended_xmp(_payloads(image, "APP1"), guid)
+        extended = jpeg.extended_xmp(_payloads(image, "APP1"), guid)
         if problem := xmp.excess(extended or b""):
             raise ValueError(problem)
     except ValueError as error:
@@ -191,7 +192,7 @@ def _packet(image: Image.Image) -> bytes | None:
     if image.format == "PNG" and not raw:
         raw = _raw_profile(image, "xmp") or _raw_profile(image, "APP1")
         if raw and _is_xmp(raw):
-            raw = raw.removeprefix(segments.XMP)
+            raw = raw.removeprefix(jpeg.XMP)
         elif raw and raw.startswith(PREFIX):
             raw = None
     elif image.format == "JPEG2000":

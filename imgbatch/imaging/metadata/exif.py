@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from imgbatch.imaging import limits
-from imgbatch.imaging.metadata import directories
-from imgbatch.imaging.metadata.directories import (
+from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers.tiff import (
     EXIF_IFD,
     GPS_IFD,
     INTEROPERABILITY_IFD,
@@ -126,7 +126,7 @@ class Exif:
     @classmethod
     def empty(cls) -> Exif:
         """A block with nothing in it yet."""
-        return cls(directories.block(Directory("<")))
+        return cls(tiff.block(Directory("<")))
 
     @property
     def resolution(self) -> tuple[float, float] | None:
@@ -187,7 +187,7 @@ class Exif:
         MakerNotes point to stays where it is. The old text is erased.
         """
         data = text.encode("utf-8").replace(b"\0", b" ") + b"\0"
-        self._extend([Field(tag, directories.ASCII, data)])
+        self._extend([Field(tag, tiff.ASCII, data)])
 
     def set_colour_space(self, *, srgb: bool) -> None:
         """Make a colour space (0xA001), if there is one, agree with the pixels' profile.
@@ -208,21 +208,19 @@ class Exif:
     def only(self, tags: Iterable[int]) -> bytes | None:
         """A new block with only these tags of the first directory, None if it has none of them."""
         wanted = frozenset(tags)
-        kept = directories.read(BytesIO(self._block)).only(wanted.__contains__)
-        return directories.block(kept) if kept.fields else None
+        kept = tiff.read(BytesIO(self._block)).only(wanted.__contains__)
+        return tiff.block(kept) if kept.fields else None
 
     def without_maker_notes(self) -> bytes:
         """A new block without MakerNotes and without gaps, as short as possible."""
-        return directories.block(directories.read(BytesIO(self._block)).without(MAKER_NOTE))
+        return tiff.block(tiff.read(BytesIO(self._block)).without(MAKER_NOTE))
 
     def _extend(self, fields: list[Field]) -> None:
         tags = {one.tag for one in fields}
         old = [entry for entry in self._entries(self._first) if entry.tag in tags]
         first = self._first
         table = first, self._end_of_directory(first)
-        self._block = bytearray(
-            directories.extended(bytes(self._block), Directory(self._order, fields))
-        )
+        self._block = bytearray(tiff.extended(bytes(self._block), Directory(self._order, fields)))
         self._first = self._long(4)
         before = bytes(self._block)
         for start, length in [(one.value, one.bytes) for one in old] + [

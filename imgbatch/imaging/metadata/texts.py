@@ -7,14 +7,12 @@ refuses the whole picture.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from io import BytesIO
 from typing import BinaryIO, Final
 
 from imgbatch.imaging import limits
+from imgbatch.imaging.containers import png
 from imgbatch.model import Notice, NoticeKind
 
-_SIGNATURE_BYTES: Final = 8
 _TEXTS: Final = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PROFILE: Final = b"iCCP"
 _PACKED: Final = _TEXTS | {_PROFILE}
@@ -34,12 +32,12 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
 
     The same file, at its beginning, if it has no more than that.
     """
-    lengths = [length for kind, _, length in _chunks(file) if _counts(kind, length)]
+    lengths = [length for kind, _, length in png.walk(file) if _counts(kind, length)]
     notices: tuple[Notice, ...] = ()
     if len(lengths) > _FEW_TEXTS or sum(lengths) > _FEW_BYTES:
         left_out, notices = _excess(file)
         if left_out:
-            file = _without(file, left_out)
+            file = png.without(file, frozenset(left_out))
     file.seek(0)
     return file, notices
 
@@ -49,25 +47,13 @@ def _counts(kind: bytes, length: int) -> bool:
     return kind in _PACKED or (length > MAX_BYTES and kind not in _PIXELS)
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """The kind of each chunk, where it begins and how long its data are, as far as they go."""
-    at = _SIGNATURE_BYTES
-    while True:
-        file.seek(at)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length = int.from_bytes(head[:4])
-        yield head[4:], at, length
-        at += 12 + length
-
-
 def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
     """Where the chunks begin that are more than is read, and warnings."""
     left_out: list[int] = []
     notices: list[Notice] = []
     count = taken = lost = 0
-    for kind, at, length in _chunks(file):
+    for chunk in png.walk(file):
+        kind, at, length = chunk
         if not _counts(kind, length):
             continue
         if kind not in _PACKED:
@@ -75,7 +61,7 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
             notices.append(Notice("metadata-dropped", message))
             left_out.append(at)
             continue
-        file.seek(at + 8)
+        file.seek(chunk.start)
         # Nothing longer than this is kept, packed or not.
         data = file.read(min(length, MAX_BYTES + 1))
         keyword = data[:80].partition(b"\0")[0]
@@ -130,16 +116,3 @@ def _unpacked(kind: bytes, data: bytes, most: int | None) -> int:
         return len(keyword) + len(zlib.decompressobj().decompress(rest, limit))
     except zlib.error:
         return len(data)
-
-
-def _without(file: BinaryIO, places: list[int]) -> BinaryIO:
-    """A file without the chunks that begin at these places."""
-    gone = set(places)
-    file.seek(0)
-    kept = BytesIO()
-    kept.write(file.read(_SIGNATURE_BYTES))
-    for _, at, length in _chunks(file):
-        if at not in gone:
-            file.seek(at)
-            kept.write(file.read(12 + length))
-    return kept

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from imgbatch.imaging import limits
-from imgbatch.imaging.metadata import positions, segments, xml_tree
+from imgbatch.imaging.containers import jpeg
+from imgbatch.imaging.metadata import positions, xml_tree
 from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element, Markup
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -209,7 +210,7 @@ def parted(packet: bytes, room: int) -> tuple[bytes, bytes] | None:
     extended = xml_tree.written(wrapper)
     first.bind("xmpNote", _XMP_NOTE)
     name = (_XMP_NOTE, "HasExtendedXMP")
-    first.attributes.append(Attribute(name, "xmpNote:HasExtendedXMP", segments.guid(extended)))
+    first.attributes.append(Attribute(name, "xmpNote:HasExtendedXMP", jpeg.guid(extended)))
     return xml_tree.written(document), extended
 
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from PIL import Image, ImageChops
 
+from imgbatch.imaging.containers import isobmff
 from imgbatch.imaging.formats import Format
-from imgbatch.imaging.series import apng, avif
+from imgbatch.imaging.series import apng
 
 Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
@@ -66,7 +67,7 @@ def encode(
         **options,
     )
     data = buffer.getvalue()
-    return avif.with_plays(avif.without_times(data), plays) if row.name == "avif" else data
+    return isobmff.with_plays(isobmff.without_times(data), plays) if row.name == "avif" else data
 
 
 def _png(

@@ -11,16 +11,15 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from typing import Final, NamedTuple
-from zlib import crc32
 
 from msgspec import Struct
 
+from imgbatch.imaging.containers.png import SIGNATURE, chunk, whole_chunks
 from imgbatch.model import Size
 
 KEEP, CLEAR, RESTORE = 0, 1, 2
 """What happens to a frame's box when its time is over (dispose_op)."""
 
-_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _FRAME: Final = struct.Struct(">5I2H2B")
 _SEEN: Final = frozenset({b"PLTE", b"tRNS"})
 _OF_FRAMES: Final = frozenset({b"acTL", b"fcTL", b"fdAT", b"IDAT", b"IHDR", b"IEND"})
@@ -74,18 +73,18 @@ class Frames(Struct, frozen=True):
                 disposal,
                 over=blend == 1,
             )
-            around = tuple(chunk for chunk in around if chunk[0] in _SEEN)
+            around = tuple(one for one in around if one[0] in _SEEN)
 
     def _png(
         self, size: Size, around: Iterable[tuple[bytes, bytes]], pieces: Sequence[bytes]
     ) -> bytes:
         return b"".join(
             (
-                _MAGIC,
-                _chunk(b"IHDR", struct.pack(">2I", *size) + self.header[8:]),
-                *(_chunk(*one) for one in around),
-                *(_chunk(b"IDAT", piece) for piece in pieces),
-                _chunk(b"IEND", b""),
+                SIGNATURE,
+                chunk(b"IHDR", struct.pack(">2I", *size) + self.header[8:]),
+                *(chunk(*one) for one in around),
+                *(chunk(b"IDAT", piece) for piece in pieces),
+                chunk(b"IEND", b""),
             )
         )
 
@@ -100,7 +99,7 @@ def read(data: bytes) -> Frames | None:
     found: list[_Found] = []
     still_beside = complete = False
     whole = 0
-    for kind, body in _chunks(data):
+    for kind, body in whole_chunks(data):
         if kind == b"IHDR":
             header = body
         elif kind == b"acTL":
@@ -133,28 +132,28 @@ def read(data: bytes) -> Frames | None:
 def join(frames: Iterable[Frame], *, plays: int) -> bytes:
     """One animation from PNG files; the first determines size, metadata and kind of pixels."""
     out = BytesIO()
-    out.write(_MAGIC)
+    out.write(SIGNATURE)
     count_at = number = count = 0
     for count, frame in enumerate(frames, 1):
-        chunks = list(_chunks(frame.png))
+        chunks = list(whole_chunks(frame.png))
         size = struct.unpack(">2I", chunks[0][1][:8])
         if count == 1:
-            out.write(_chunk(*chunks[0]))
+            out.write(chunk(*chunks[0]))
             count_at = out.tell()
             out.write(bytes(20))
-            out.writelines(_chunk(*one) for one in chunks[1:] if one[0] not in _OF_FRAMES)
+            out.writelines(chunk(*one) for one in chunks[1:] if one[0] not in _OF_FRAMES)
         rest = (*size, *frame.at, *delay_of(frame.duration), frame.disposal, int(frame.over))
-        out.write(_chunk(b"fcTL", _FRAME.pack(number, *rest)))
+        out.write(chunk(b"fcTL", _FRAME.pack(number, *rest)))
         number += 1
         for piece in (body for kind, body in chunks if kind == b"IDAT"):
             if count == 1:
-                out.write(_chunk(b"IDAT", piece))
+                out.write(chunk(b"IDAT", piece))
             else:
-                out.write(_chunk(b"fdAT", struct.pack(">I", number) + piece))
+                out.write(chunk(b"fdAT", struct.pack(">I", number) + piece))
                 number += 1
-    out.write(_chunk(b"IEND", b""))
+    out.write(chunk(b"IEND", b""))
     out.seek(count_at)
-    out.write(_chunk(b"acTL", struct.pack(">2I", count, plays)))
+    out.write(chunk(b"acTL", struct.pack(">2I", count, plays)))
     return out.getvalue()
 
 
@@ -169,18 +168,3 @@ def delay_of(duration: float) -> tuple[int, int]:
             break
         seconds = Fraction(round(duration / 1000 * denominator), denominator)
     return min(seconds.numerator, 65_535), seconds.denominator
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and body of each whole chunk."""
-    at = len(_MAGIC)
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4])
-        if at + 12 + length > len(data):
-            return
-        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        at += 12 + length
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc32(kind + body))

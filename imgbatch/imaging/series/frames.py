@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from PIL import Image
 
-from imgbatch.imaging.series import apng, avif, gif
+from imgbatch.imaging.containers import gif, isobmff, riff
+from imgbatch.imaging.series import apng
 from imgbatch.model import Size
 
 
@@ -62,24 +63,17 @@ def find(image: Image.Image, format: str, file: BinaryIO) -> Animation | None:  
 def opened_cut_short(file: BinaryIO, format: str) -> Image.Image | None:  # noqa: A002
     """An animated WebP that is cut short, opened with the frames that are whole; None otherwise.
 
-    libwebp itself opens none of it. (RFC 9649, 2.3 and 2.7: chunks, of which each ANMF is a frame.)
+    libwebp itself opens none of it. Each ANMF chunk is a frame (RFC 9649, 2.7).
     """
     if format != "webp":
         return None
     file.seek(0)
     data = file.read()
-    at, frames = 12, 0
-    while at + 8 <= len(data):
-        length = int.from_bytes(data[at + 4 : at + 8], "little")
-        end = at + 8 + length + length % 2
-        if end > len(data):
-            break
-        frames += data[at : at + 4] == b"ANMF"
-        at = end
-    if not frames or at >= 8 + int.from_bytes(data[4:8], "little"):
+    chunks = list(riff.whole_chunks(data))
+    stop = chunks[-1][1] if chunks else 0
+    if not any(kind == b"ANMF" for kind, _ in chunks) or stop >= riff.declared_end(data):
         return None
-    size = (at - 8).to_bytes(4, "little")
-    image = Image.open(BytesIO(data[:4] + size + data[8:at]), formats=("WEBP",))
+    image = Image.open(BytesIO(riff.shortened(data, stop)), formats=("WEBP",))
     image.info[_CUT_SHORT] = True
     return image
 
@@ -124,7 +118,7 @@ def _in_avif(image: Any, file: BinaryIO) -> Animation | None:
     if found is None:
         return None
     file.seek(0)
-    return replace(found, plays=avif.plays(file.read()))
+    return replace(found, plays=isobmff.plays(file.read()))
 
 
 def _in_png(image: Any, file: BinaryIO) -> Animation | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import Final
 
 import numpy as np
@@ -10,8 +11,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgbatch.imaging.series import gif, quantise
-from imgbatch.imaging.series.gif import Block
+from imgbatch.imaging.containers import gif
+from imgbatch.imaging.containers.gif import Block
+from imgbatch.imaging.series import quantise
 from imgbatch.imaging.series.quantise import Palette, Pixels
 
 # Per channel, in levels: noise of a lossy source, much less than 256 colours cost.
@@ -93,7 +95,7 @@ class _Drawn(Struct):
         used = self.declared or bool((numbers == self.transparent).any())
         block = Block(
             (left, top, right, bottom),
-            gif.compressed(image),
+            _compressed(image),
             table.tobytes(),
             delay=min(self.delay, gif.LONGEST_DELAY),
             disposal=disposal,
@@ -239,3 +241,10 @@ def _has_holes(image: Image.Image) -> bool:
         return False
     low = image.getchannel("A").getextrema()[0]
     return isinstance(low, int | float) and low < 128
+
+
+def _compressed(image: Image.Image) -> bytes:
+    """The data of a frame, from the indices in a P image."""
+    buffer = BytesIO()
+    image.save(buffer, "GIF", optimize=False, interlace=0)
+    return gif.read(buffer.getvalue()).frames[0].data

@@ -1,8 +1,8 @@
-"""Pages of a TIFF as files of their own, and such files joined again (TIFF 6.0, section 2).
+"""Pages of a TIFF as files of their own (TIFF 6.0, section 2); `tiff.joined` is the way back.
 
 TIFF decoders take a file as a whole, and find a page by walking past all before it: for each of
 many pages that is too slow. So each is extracted, with everything it has. All offsets in a TIFF
-count from its beginning, so they are recomputed, in each directory and those below it.
+count from its beginning, so they are recomputed.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import BinaryIO, Final, NamedTuple
 from msgspec.structs import replace
 
 from imgbatch.imaging import limits
-from imgbatch.imaging.metadata import directories
-from imgbatch.imaging.metadata.directories import LONG, POINTERS, SHORT, Directory, Field
+from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers.tiff import LONG, Directory, Field
 
-_SUB_IFDS: Final = 0x014A
 # Free space, reduced copies of the page, and Photoshop's layers: nothing of it is read.
-_LEFT_OUT: Final = frozenset({0x0120, 0x0121, _SUB_IFDS, 0x935C})
+_LEFT_OUT: Final = frozenset({0x0120, 0x0121, tiff.SUB_IFDS, 0x935C})
 _STRIPS: Final = 0x0111
 # Place and length of data: strips, tiles, and a JPEG stream as TIFF 6.0 first had it.
 _DATA: Final = ((_STRIPS, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
@@ -28,13 +27,6 @@ _DATA: Final = ((_STRIPS, 0x0117), (0x0144, 0x0145), (0x0201, 0x0202))
 _TABLES: Final = (0x0207, 0x0208, 0x0209)
 _TABLE_BYTES: Final = 272
 _DATA_PLACES: Final = frozenset({*_TABLES, *(tag for tag, _ in _DATA)})
-_IFD: Final = 13
-# FreeOffsets, StripOffsets, TileOffsets, and those of JPEG data as TIFF 6.0 first had it.
-_PLACES: Final = frozenset({0x0111, 0x0120, 0x0144, 0x0201, 0x0207, 0x0208, 0x0209})
-_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_HEADER: Final = 8
-_ENTRY: Final = 12
-_MAX_BYTES: Final = 2**32 - 1
 # How many times a file's length its pages together may claim: they do not overlap.
 _OVERLAP: Final = 4
 
@@ -54,7 +46,7 @@ class Pages:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._size = file.seek(0, SEEK_END)
-        self._places = directories.places(file, limits.PAGES)
+        self._places = tiff.places(file, limits.PAGES)
         self._claimed = 0
         self._counted: set[int] = set()
 
@@ -67,7 +59,7 @@ class Pages:
         Raises ValueError if its directory cannot be read, or if the pages overlap so much that
         they are longer than the file.
         """
-        found = directories.read(
+        found = tiff.read(
             self._file,
             self._places[number],
             wanted=lambda tag: tag not in _LEFT_OUT,
@@ -81,16 +73,16 @@ class Pages:
         if self._claimed > _OVERLAP * self._size:
             raise ValueError("its pages overlap")
         places = {tag: [0] * len(found.numbers(tag)) for tag in _DATA_PLACES}
-        at = len(directories.block(_moved(found, places)))
+        at = len(tiff.block(_moved(found, places)))
         body = bytearray()
         for part in parts:
             body += bytes((at + len(body)) % 2)
             places[part.tag][part.number] = at + len(body)
             self._file.seek(part.place)
             body += self._file.read(part.length)
-        if at + len(body) > _MAX_BYTES:
+        if at + len(body) > tiff.MAX_BYTES:
             raise ValueError("a page is longer than the 4 GiB of a TIFF")
-        return directories.block(_moved(found, places)) + body, found.lost_in_all
+        return tiff.block(_moved(found, places)) + body, found.lost_in_all
 
     def _is_cut_short(self, part: _Part) -> bool:
         """Such parts come last, where nothing can be taken for the missing data."""
@@ -135,81 +127,3 @@ def _strip_bytes(found: Directory) -> int:
     height = number(0x0101, 0)
     row = (number(0x0100, 0) * max(bits) * samples + 7) // 8
     return row * min(number(0x0116, height), height)
-
-
-def joined(files: Sequence[bytes]) -> bytes:
-    """One TIFF of the pages of little-endian TIFFs; raises ValueError for any other."""
-    out = bytearray(files[0])
-    link = _last_link(files[0])
-    for data in files[1:]:
-        out += bytes(len(out) % 2)
-        moved = len(out) - _HEADER
-        if moved + len(data) > _MAX_BYTES:
-            raise ValueError("the pages together are longer than the 4 GiB of a TIFF")
-        struct.pack_into("<I", out, link, moved + _first(data))
-        link = moved + _last_link(data)
-        out += data[_HEADER:]
-        for at in _directories(data):
-            _move(out, moved + at, moved)
-    return bytes(out)
-
-
-def _first(data: bytes) -> int:
-    if data[:4] != b"II*\0":
-        raise ValueError("a page is not a little-endian TIFF")
-    (at,) = struct.unpack_from("<I", data, 4)
-    return int(at)
-
-
-def _directories(data: bytes) -> list[int]:
-    """The places of the directories of a file's pages."""
-    places: dict[int, None] = {}
-    at = _first(data)
-    while at:
-        if at in places:
-            raise ValueError("directories in a circle")
-        places[at] = None
-        (count,) = struct.unpack_from("<H", data, at)
-        (at,) = struct.unpack_from("<I", data, at + 2 + count * _ENTRY)
-    return list(places)
-
-
-def _last_link(data: bytes) -> int:
-    """Where the place of the page after the last one would be."""
-    last = _directories(data)[-1]
-    (count,) = struct.unpack_from("<H", data, last)
-    return int(last + 2 + count * _ENTRY)
-
-
-def _move(out: bytearray, at: int, moved: int) -> None:
-    """Add `moved` to all places in the directory `at`, and in those below it.
-
-    The link to the next page of the same file is moved, too.
-    """
-    (count,) = struct.unpack_from("<H", out, at)
-    end = at + 2 + count * _ENTRY
-    (link,) = struct.unpack_from("<I", out, end)
-    if link:
-        struct.pack_into("<I", out, end, link + moved)
-    for entry in range(at + 2, end, _ENTRY):
-        tag, kind, number = struct.unpack_from("<HHI", out, entry)
-        cell = entry + _HEADER
-        values_at = cell
-        if _BYTES.get(kind, 1) * number > 4:
-            values_at = struct.unpack_from("<I", out, cell)[0] + moved
-            struct.pack_into("<I", out, cell, values_at)
-        if tag not in _PLACES | POINTERS | {_SUB_IFDS} or kind not in (SHORT, LONG, _IFD):
-            continue
-        form = f"<{number}{'H' if kind == SHORT else 'I'}"
-        places = [place + moved for place in struct.unpack_from(form, out, values_at)]
-        if kind == SHORT:
-            # They may need more room than they had.
-            values_at = cell if number == 1 else len(out) + len(out) % 2
-            out += bytes(values_at + 4 * number - len(out) if number > 1 else 0)
-            struct.pack_into("<HHI", out, entry, tag, LONG, number)
-            if number > 1:
-                struct.pack_into("<I", out, cell, values_at)
-        struct.pack_into(f"<{number}I", out, values_at, *places)
-        if tag in POINTERS or tag == _SUB_IFDS:
-            for place in places:
-                _move(out, place, moved)

@@ -10,7 +10,8 @@ import pytest
 from toolkit import pictures
 from toolkit.pictures import Gps
 
-from imgbatch.imaging.metadata import segments, xmp
+from imgbatch.imaging.containers import jpeg
+from imgbatch.imaging.metadata import xmp
 
 Edit = Callable[[bytes], bytes | None]
 
@@ -401,7 +402,7 @@ def test_packet_in_two_parts_is_whole_again_when_merged() -> None:
     assert len(standard) <= 4_500
     assert long.encode() in extended
     assert b"image" in standard
-    assert xmp.extension(standard) == segments.guid(extended).encode()
+    assert xmp.extension(standard) == jpeg.guid(extended).encode()
     whole = xmp.upright(xmp.merged(standard, extended))
     root = ElementTree.fromstring(whole.decode("utf-8").removeprefix("\ufeff"))
     told = {

@@ -1,4 +1,4 @@
-"""Directories of TIFF files and EXIF blocks, read and written without interpreting their values.
+"""Directories of TIFF files and EXIF blocks, read and written, whatever their values mean.
 
 What a value means does not matter here, so one of an unusual type is carried like any other.
 Layout: TIFF 6.0, section 2; BigTIFF: the same with 8-byte counts and offsets.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from io import BytesIO
 from typing import BinaryIO, Final, NamedTuple
 
 from msgspec import Struct, field
@@ -18,6 +19,7 @@ from imgbatch.imaging import limits
 EXIF_IFD: Final = 0x8769
 GPS_IFD: Final = 0x8825
 INTEROPERABILITY_IFD: Final = 0xA005
+SUB_IFDS: Final = 0x014A
 POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 """Tags whose value is the place of another directory."""
 
@@ -26,6 +28,14 @@ SHORT: Final = 3
 LONG: Final = 4
 RATIONAL: Final = 5
 UNDEFINED: Final = 7
+
+MAX_BYTES: Final = 2**32 - 1
+"""How long a file may be, but for a BigTIFF."""
+
+# FreeOffsets, StripOffsets, TileOffsets, and those of JPEG data as TIFF 6.0 first had it.
+_PLACES: Final = frozenset({0x0111, 0x0120, 0x0144, 0x0201, 0x0207, 0x0208, 0x0209})
+_HEADER: Final = 8
+_IFD: Final = 13
 
 # Bytes of one value by type, and of its numbers, whose bytes are swapped for another byte order.
 _BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
@@ -318,3 +328,69 @@ def _packed(directory: Directory, at: int, cells: Mapping[int, bytes], link: int
     table = b"".join(entries[tag] for tag in sorted(entries))
     head, last = struct.pack(order + "H", len(entries)), struct.pack(order + "I", link)
     return head + table + last + spare + bytes(behind)
+
+
+def joined(files: Sequence[bytes]) -> bytes:
+    """One TIFF of the pages of little-endian TIFFs; raises ValueError for any other."""
+    _first(files[0])
+    out = bytearray(files[0])
+    link = _last_link(files[0])
+    for data in files[1:]:
+        out += bytes(len(out) % 2)
+        moved = len(out) - _HEADER
+        if moved + len(data) > MAX_BYTES:
+            raise ValueError("the pages together are longer than the 4 GiB of a TIFF")
+        struct.pack_into("<I", out, link, moved + _first(data))
+        link = moved + _last_link(data)
+        out += data[_HEADER:]
+        for at in places(BytesIO(data), limits.PAGES):
+            _move(out, moved + at, moved)
+    return bytes(out)
+
+
+def _first(data: bytes) -> int:
+    if data[:4] != b"II*\0":
+        raise ValueError("a page is not a little-endian TIFF")
+    (at,) = struct.unpack_from("<I", data, 4)
+    return int(at)
+
+
+def _last_link(data: bytes) -> int:
+    """Where the place of the page after the last one would be."""
+    last = places(BytesIO(data), limits.PAGES)[-1]
+    (count,) = struct.unpack_from("<H", data, last)
+    return int(last + 2 + count * _ENTRY)
+
+
+def _move(out: bytearray, at: int, moved: int) -> None:
+    """Add `moved` to all places in the directory `at`, and in those below it.
+
+    The link to the next page of the same file is moved, too.
+    """
+    (count,) = struct.unpack_from("<H", out, at)
+    end = at + 2 + count * _ENTRY
+    (link,) = struct.unpack_from("<I", out, end)
+    if link:
+        struct.pack_into("<I", out, end, link + moved)
+    for entry in range(at + 2, end, _ENTRY):
+        tag, kind, number = struct.unpack_from("<HHI", out, entry)
+        cell = entry + _HEADER
+        values_at = cell
+        if _BYTES_OF_ALL.get(kind, 1) * number > 4:
+            values_at = struct.unpack_from("<I", out, cell)[0] + moved
+            struct.pack_into("<I", out, cell, values_at)
+        if tag not in _PLACES | POINTERS | {SUB_IFDS} or kind not in (SHORT, LONG, _IFD):
+            continue
+        form = f"<{number}{'H' if kind == SHORT else 'I'}"
+        targets = [place + moved for place in struct.unpack_from(form, out, values_at)]
+        if kind == SHORT:
+            # They may need more room than they had.
+            values_at = cell if number == 1 else len(out) + len(out) % 2
+            out += bytes(values_at + 4 * number - len(out) if number > 1 else 0)
+            struct.pack_into("<HHI", out, entry, tag, LONG, number)
+            if number > 1:
+                struct.pack_into("<I", out, cell, values_at)
+        struct.pack_into(f"<{number}I", out, values_at, *targets)
+        if tag in POINTERS or tag == SUB_IFDS:
+            for place in targets:
+                _move(out, place, moved)

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from imgbatch.imaging.containers import jpeg, tiff
+from imgbatch.imaging.containers.tiff import Directory, Field
 from imgbatch.imaging.formats import Format
-from imgbatch.imaging.metadata import boxes, directories, iptc, segments
+from imgbatch.imaging.metadata import boxes, iptc
 from imgbatch.imaging.metadata import xmp as xmp_packet
-from imgbatch.imaging.metadata.directories import Directory, Field
 from imgbatch.imaging.metadata.embedded import IPTC_TAG, STRUCTURE, unreadable
 from imgbatch.imaging.metadata.exif import PREFIX, Exif
 from imgbatch.imaging.picture import Metadata
@@ -23,10 +24,10 @@ Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
 
 _TIFF_XMP: Final = 0x02BC
-_EXIF_ROOM: Final = segments.MAX_BYTES - len(PREFIX)
-_XMP_ROOM: Final = segments.MAX_BYTES - len(segments.XMP)
+_EXIF_ROOM: Final = jpeg.MAX_BYTES - len(PREFIX)
+_XMP_ROOM: Final = jpeg.MAX_BYTES - len(jpeg.XMP)
 # Pillow's limit for JPEG 2000 is that of a segment, minus the kind of text.
-_COMMENT_ROOM: Final = {"jpeg": segments.MAX_BYTES, "jpeg2000": segments.MAX_BYTES - 3}
+_COMMENT_ROOM: Final = {"jpeg": jpeg.MAX_BYTES, "jpeg2000": jpeg.MAX_BYTES - 3}
 # PNG, 11.3.3.1: keywords are 1 to 79 bytes of Latin-1.
 _KEYWORD_BYTES: Final = 79
 _HEX_LINE: Final = 72
@@ -136,7 +137,7 @@ def finished(data: bytes, kept: Metadata, row: Format) -> tuple[bytes, tuple[Not
 
 
 def add_to_tiff(
-    tiff: bytes, block: bytes | None, records: bytes | None = None
+    data: bytes, block: bytes | None, records: bytes | None = None
 ) -> tuple[bytes, tuple[Notice, ...]]:
     """A TIFF file with an EXIF block's tags and directories, and IPTC records, on its first page.
 
@@ -146,19 +147,19 @@ def add_to_tiff(
     """
     from io import BytesIO
 
-    own = directories.read(BytesIO(tiff))
+    own = tiff.read(BytesIO(data))
     there = {one.tag for one in own.fields}
     added = Directory(own.order)
     notices: tuple[Notice, ...] = ()
     if block:
-        found = directories.read(BytesIO(block)).only(
+        found = tiff.read(BytesIO(block)).only(
             lambda tag: tag not in STRUCTURE and tag not in there
         )
         added = found.in_order(own.order)
         notices = unreadable(found.lost_in_all)
     if records:
-        added.fields.append(Field(IPTC_TAG, directories.UNDEFINED, records))
-    return directories.extended(tiff, added), notices
+        added.fields.append(Field(IPTC_TAG, tiff.UNDEFINED, records))
+    return tiff.extended(data, added), notices
 
 
 def _jpeg(kept: Metadata) -> Options:
@@ -169,9 +170,9 @@ def _jpeg(kept: Metadata) -> Options:
         found["exif"] = PREFIX + kept.exif
     if kept.comment:
         found["comment"] = kept.comment.encode("utf-8")
-    extra = segments.xmp_segments(kept.extended) if kept.extended else b""
+    extra = jpeg.xmp_segments(kept.extended) if kept.extended else b""
     if kept.iptc:
-        extra += segments.photoshop_segments(iptc.PHOTOSHOP, iptc.to_resources(kept.iptc))
+        extra += jpeg.photoshop_segments(iptc.PHOTOSHOP, iptc.to_resources(kept.iptc))
     if kept.xmp:
         found["xmp"] = kept.xmp
     if extra:

@@ -13,7 +13,6 @@ from io import SEEK_CUR, BytesIO
 from typing import BinaryIO, Final, NamedTuple
 
 from msgspec import Struct
-from PIL import Image
 
 from imgbatch.imaging import limits
 from imgbatch.model import Size
@@ -163,13 +162,6 @@ def write(
             frame.data,
         ]
     return b"".join((*parts, b";"))
-
-
-def compressed(image: Image.Image) -> bytes:
-    """The data of a frame, from the indices in a P image."""
-    buffer = BytesIO()
-    image.save(buffer, "GIF", optimize=False, interlace=0)
-    return read(buffer.getvalue()).frames[0].data
 
 
 def _head(size: Size, colours: bytes, background: int = 0) -> bytes:

@@ -10,8 +10,8 @@ import pytest
 from toolkit import pictures
 from toolkit.pictures import Order
 
-from imgbatch.imaging.metadata import directories
-from imgbatch.imaging.metadata.directories import Directory, Field
+from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers.tiff import Directory, Field
 
 both_orders: Final = pytest.mark.parametrize("order", ["<", ">"])
 
@@ -19,8 +19,8 @@ both_orders: Final = pytest.mark.parametrize("order", ["<", ">"])
 @both_orders
 def test_block_survives_reading_and_writing(order: Order) -> None:
     whole = pictures.exif_block(order, thumbnail=b"").block
-    found = directories.read(BytesIO(whole))
-    again = directories.read(BytesIO(directories.block(found)))
+    found = tiff.read(BytesIO(whole))
+    again = tiff.read(BytesIO(tiff.block(found)))
     assert again == found
     assert found.below[0x8769].below[0xA005].fields[0] == Field(1, 2, b"R98\0")
     assert found.lost == 0
@@ -32,8 +32,8 @@ def test_other_byte_order_swaps_numbers_and_keeps_bytes(order: Order) -> None:
     # Its note points to itself, so its bytes differ with its offset.
     here = pictures.exif_block(order, maker_note=False, thumbnail=b"").block
     there = pictures.exif_block(other, maker_note=False, thumbnail=b"").block
-    turned = directories.read(BytesIO(here)).in_order(other)
-    assert turned == directories.read(BytesIO(there))
+    turned = tiff.read(BytesIO(here)).in_order(other)
+    assert turned == tiff.read(BytesIO(there))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_file_is_extended_at_its_end(order: Order) -> None:
     ]
     before = pictures.tiff_header(order) + pictures.directory(order, old, 8, link=1234)
     added = Directory("<", [Field(0x011A, 5, struct.pack("<II", 300, 1))])
-    after = directories.extended(before, added, without=[0x0100])
+    after = tiff.extended(before, added, without=[0x0100])
     assert after[8 : len(before)] == before[8:]
     (first,) = struct.unpack_from(order + "I", after, 4)
     (count,) = struct.unpack_from(order + "H", after, first)
@@ -67,7 +67,7 @@ def test_file_is_extended_at_its_end(order: Order) -> None:
     entry = before[8 + 2 + 12 : 8 + 2 + 24]
     assert after[first + 2 + 12 : first + 2 + 24] == entry
     assert struct.unpack_from(order + "I", after, first + 2 + 12 * count) == (1234,)
-    found = directories.read(BytesIO(after))
+    found = tiff.read(BytesIO(after))
     assert found.fields == [
         Field(0x011A, 5, struct.pack(order + "II", 300, 1)),
         Field(0x0131, 2, b"Testa Develop\0"),
@@ -78,7 +78,7 @@ def test_first_of_duplicate_tags_counts() -> None:
     cell = struct.pack("<HHI", 0x0100, 4, 1)
     data = pictures.tiff_header("<") + struct.pack("<H", 2)
     data += cell + struct.pack("<I", 11) + cell + struct.pack("<I", 22) + bytes(4)
-    found = directories.read(BytesIO(directories.extended(data, Directory("<"))))
+    found = tiff.read(BytesIO(tiff.extended(data, Directory("<"))))
     assert found.fields == [Field(0x0100, 4, struct.pack("<I", 11))]
 
 
@@ -91,7 +91,7 @@ def test_each_page_has_its_own_directory(page: int) -> None:
         length = len(pictures.directory("<", fields, at))
         data += pictures.directory("<", fields, at, link=at + length if number < 2 else 0)
     file = BytesIO(data)
-    found = directories.read(file, directories.places(file, 9)[page])
+    found = tiff.read(file, tiff.places(file, 9)[page])
     assert found.fields == [Field(0x0131, 2, f"page number {page}\0".encode())]
 
 
@@ -108,7 +108,7 @@ def test_each_page_has_its_own_directory(page: int) -> None:
 def test_unreadable_entries_are_counted_and_the_rest_is_kept(cell: bytes, lost: int) -> None:
     good = struct.pack("<HHII", 0x0100, 4, 1, 7)
     data = pictures.tiff_header("<") + struct.pack("<H", 2) + good + cell + bytes(4)
-    found = directories.read(BytesIO(data))
+    found = tiff.read(BytesIO(data))
     assert found.fields == [Field(0x0100, 4, struct.pack("<I", 7))]
     assert (found.below, found.lost) == ({}, lost)
 
@@ -126,4 +126,4 @@ def test_unreadable_entries_are_counted_and_the_rest_is_kept(cell: bytes, lost: 
 )
 def test_data_without_a_directory_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"header|short|circle"):
-        directories.read(BytesIO(data))
+        tiff.read(BytesIO(data))

@@ -1,0 +1,1 @@
+"""Containers of formats, as bytes: walked, read, replaced and written, without Pillow."""
