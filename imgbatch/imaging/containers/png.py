@@ -75,7 +75,7 @@ def before_pixels(file: BinaryIO) -> Iterator[Chunk]:
         yield chunk
 
 
-def without(file: BinaryIO, places: Container[int]) -> BinaryIO:
+def without(file: BinaryIO, places: Container[int]) -> BytesIO:
     """A file without the chunks that begin at these places."""
     file.seek(0)
     kept = BytesIO()

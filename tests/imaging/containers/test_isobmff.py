@@ -1,0 +1,139 @@
+"""Boxes, made by hand here, are found where they are."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+
+import pytest
+
+from imgbatch.imaging import limits
+from imgbatch.imaging.containers import isobmff
+
+FOREVER = 2**64 - 1
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    data = b"".join(content)
+    return struct.pack(">I4s", 8 + len(data), kind) + data
+
+
+def wide(kind: bytes, content: bytes) -> bytes:
+    """With a length of 64 bits."""
+    return struct.pack(">I4sQ", 1, kind, 16 + len(content)) + content
+
+
+def endless(kind: bytes, content: bytes) -> bytes:
+    """Up to the end of the file."""
+    return struct.pack(">I4s", 0, kind) + content
+
+
+def contents(data: bytes, **how: bool) -> list[tuple[bytes, bytes]]:
+    return [(one.kind, data[one.start : one.stop]) for one in isobmff.walk(BytesIO(data), **how)]
+
+
+def test_lengths_of_all_three_kinds() -> None:
+    data = box(b"ftyp", b"abc") + wide(b"free", b"12345") + endless(b"mdat", b"rest")
+
+    assert contents(data) == [(b"ftyp", b"abc"), (b"free", b"12345"), (b"mdat", b"rest")]
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_last_box_that_is_cut_short_is_given_only_on_request(lost: int) -> None:
+    data = (box(b"ftyp", b"abc") + box(b"uuid", b"12345"))[:-lost]
+
+    assert contents(data) == [(b"ftyp", b"abc")]
+    assert contents(data, cut_short=True)[1] == (b"uuid", b"12345"[:-lost])
+
+
+def test_length_that_is_shorter_than_the_head_ends_the_walk() -> None:
+    data = box(b"ftyp", b"") + struct.pack(">I4s", 7, b"free") + box(b"mdat", b"")
+
+    assert contents(data) == [(b"ftyp", b"")]
+
+
+def test_no_more_boxes_are_read_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BOXES", 5)
+
+    assert len(contents(box(b"free", b"") * 9)) == 5
+    # All levels count.
+    assert len(isobmff.find(BytesIO(box(b"a   ", box(b"b   ") * 4)), b"a   ", b"b   ")) == 4
+    assert isobmff.find(BytesIO(box(b"a   ", box(b"b   ") * 5)), b"a   ", b"b   ") == []
+
+
+def test_boxes_are_found_along_a_path_and_not_beside_it() -> None:
+    data = (
+        box(b"meta", bytes(4), box(b"iprp", box(b"ipco", box(b"colr", b"one"), box(b"colr", b"2"))))
+        + box(b"iprp", box(b"ipco", box(b"colr", b"other")))
+        + box(b"meta", bytes(4), box(b"iprp", box(b"ipco", box(b"pixi", b""), box(b"colr", b"3"))))
+    )
+    file = BytesIO(data)
+    file.seek(5)
+
+    found = isobmff.find(file, b"meta", b"iprp", b"ipco", b"colr")
+
+    assert [data[one.start : one.stop] for one in found] == [b"one", b"2", b"3"]
+    assert file.tell() == 5
+
+
+def test_colour_points_are_those_of_the_first_nclx() -> None:
+    profile = box(b"colr", b"prof", b"an ICC profile")
+    nclx = [
+        box(b"colr", b"nclx", struct.pack(">HHHB", *numbers, 0))
+        for numbers in ((9, 16, 9), (1, 13, 1))
+    ]
+    data = box(b"meta", bytes(4), box(b"iprp", box(b"ipco", profile, *nclx)))
+
+    assert isobmff.color_points(BytesIO(data)) == (9, 16)
+    assert isobmff.color_points(BytesIO(box(b"meta", bytes(4)))) is None
+
+
+def movie(*tracks: tuple[int, int, bool]) -> bytes:
+    """Of tracks with duration of all, of a segment, and whether that is repeated (version 1)."""
+    times = bytes(16)
+    parts = [box(b"mvhd", b"\1\0\0\0", times, struct.pack(">IQ", 1000, tracks[0][0]), bytes(80))]
+    for whole, once, again in tracks:
+        head = box(b"tkhd", b"\1\0\0\7", times, struct.pack(">IIQ", 1, 0, whole), bytes(60))
+        edits = struct.pack(">BBBBIQqI", 1, 0, 0, again, 1, once, 0, 0x10000)
+        parts.append(box(b"trak", head, box(b"edts", box(b"elst", edits))))
+    return box(b"ftyp", b"avis") + box(b"moov", *parts) + box(b"mdat", b"elst tkhd moov")
+
+
+@pytest.mark.parametrize(
+    ("track", "plays"),
+    [
+        ((FOREVER, 40, True), 0),
+        ((120, 40, True), 3),
+        # A last one that is not whole is one, too.
+        ((121, 40, True), 4),
+        ((40, 40, False), 1),
+        ((40, 0, True), 0),
+    ],
+)
+def test_movie_is_played_as_its_edit_list_says(track: tuple[int, int, bool], plays: int) -> None:
+    assert isobmff.plays(movie(track)) == plays
+
+
+def test_movie_without_tracks_is_played_for_ever() -> None:
+    assert isobmff.plays(box(b"ftyp", b"avif") + box(b"mdat", b"moov elst tkhd")) == 0
+
+
+@pytest.mark.parametrize("plays", [1, 2, 65_535])
+def test_plays_are_written_into_all_tracks(plays: int) -> None:
+    endless_movie = movie((FOREVER, 40, True), (FOREVER, 40, True))
+
+    data = isobmff.with_plays(endless_movie, plays)
+
+    assert data == movie(*[(40 * plays, 40, plays > 1)] * 2)
+    assert isobmff.with_plays(endless_movie, 0) == endless_movie
+
+
+def test_uuid_boxes_are_those_of_a_jpeg_2000_file() -> None:
+    signature = box(b"jP  ", b"\r\n\x87\n")
+    boxes = isobmff.uuid_box(b"a" * 16, b"one") + isobmff.uuid_box(b"b" * 16, b"123456")
+
+    assert list(isobmff.uuids(BytesIO(signature + boxes), 4)) == [
+        (b"a" * 16, b"one"),
+        (b"b" * 16, b"1234"),
+    ]
+    assert list(isobmff.uuids(BytesIO(box(b"ftyp", b"") + boxes), 4)) == []
