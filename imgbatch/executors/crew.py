@@ -58,7 +58,7 @@ def warm_up(*preload: str) -> None:
             removed = partial(shutil.rmtree, folder, ignore_errors=True)
             signals.before_death(removed)
             atexit.register(removed)
-        # Imported there, too, or each worker would load them itself.
+        # Imported in the server as well; otherwise each worker would load them.
         modules = ["imgbatch.executors.server", "imgbatch.executors.pool", *preload]
         multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
         with _undisturbed():

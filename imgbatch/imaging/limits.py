@@ -49,7 +49,7 @@ SEGMENT_BYTES: Final = 128_000_000
 """Bytes of those segments together."""
 
 BOXES: Final = 1_000
-"""Boxes at the top of a JPEG 2000 file; there are usually about ten."""
+"""Boxes beside each other in JPEG 2000, AVIF and HEIC; there are usually about ten."""
 
 PAGES: Final = 100_000
 """Pages of a TIFF, which fails beyond that. Microscope stacks have some 10,000."""

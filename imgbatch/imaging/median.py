@@ -160,7 +160,8 @@ def _network(exchanges: Sequence[Exchange], places: int, wanted: Sequence[int]) 
             made.append((high, first, second))
     results = [at[place] for place in wanted]
     ends: dict[int, list[int]] = {}
-    # From the last step back: unneeded values are not made, and the first needed last use ends one.
+    # Backwards: values nobody needs are skipped, and a value ends at the first use seen here, which
+    # is its last.
     seen = set(results)
     for number in reversed(range(len(made))):
         if places + number in seen:

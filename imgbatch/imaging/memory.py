@@ -97,7 +97,7 @@ def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> in
 
 
 def opening(path: str) -> int:
-    """About the bytes that it takes to open a file, if that is more than to read it."""
+    """Roughly how many bytes opening a file takes, where that is more than reading it."""
     try:
         with open(path, "rb") as file:
             head = file.read(30)

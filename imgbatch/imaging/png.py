@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from PIL import Image
 
 from imgbatch.imaging import room
-from imgbatch.imaging.containers.png import FRAMES, PIXELS, SIGNATURE, chunk, chunks
+from imgbatch.imaging.containers.png import FRAMES, PIXELS, SIGNATURE, chunk, chunks, walk
 from imgbatch.imaging.strips import strips
 
 if TYPE_CHECKING:
@@ -46,17 +46,15 @@ _MAX_EFFORT: Final = 3
 
 def with_one_pixel(file: BinaryIO) -> Image.Image:
     """A PNG with everything in `file`, before and after the pixels, but only one pixel."""
-    file.seek(0)
-    data = file.read()
-    others = b"".join(
-        chunk(kind, body) for kind, body in chunks(data) if kind not in PIXELS | FRAMES
-    )
+    others = []
+    for one in walk(file):
+        if one.kind not in PIXELS | FRAMES:
+            file.seek(one.start)
+            others.append(chunk(one.kind, file.read(one.length)))
     header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     pixel = chunk(b"IDAT", zlib.compress(bytes(4)))
-    return Image.open(
-        BytesIO(SIGNATURE + chunk(b"IHDR", header) + others + pixel + chunk(b"IEND", b"")),
-        formats=("PNG",),
-    )
+    parts = (SIGNATURE, chunk(b"IHDR", header), *others, pixel, chunk(b"IEND", b""))
+    return Image.open(BytesIO(b"".join(parts)), formats=("PNG",))
 
 
 def is_plain(image: Any) -> bool:

@@ -227,7 +227,7 @@ class _FontKind(FileKind, frozen=True):
 class TextOverlay(Operation):
     """Write text on the picture: its name, its date, who took it.
 
-    `text` may contain the fields of names: {stem}, {ext}, {dir} and {parent} of the source, {seq},
+    `text` may contain the same fields as names: {stem}, {ext}, {dir} and {parent} of the source, {seq},
     {output}, {width} and {height} of the picture at this point, {date:%Y-%m-%d} when it was taken
     (or else when the file was modified) and {camera} (or `unknown`). Braces are doubled, `\\n`
     starts a new line. The font's size is `size` per cent of the picture's shorter side, less if the

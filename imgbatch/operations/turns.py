@@ -147,7 +147,7 @@ def _inscribed(size: Size, angle: float) -> Size:
     """The largest upright rectangle in a picture turned by degrees from -45 to 45.
 
     In a narrow picture two of its corners lie on the longer sides, half the shorter side from the
-    middle line; otherwise all four corners lie on a side each.
+    middle line; otherwise each corner lies on a different side.
     """
     cosine, sine = math.cos(math.radians(angle)), abs(math.sin(math.radians(angle)))
     width, height = size

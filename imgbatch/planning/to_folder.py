@@ -151,7 +151,7 @@ class ToFolder(Policy):
     def _target(
         self, source: Source, output: Output, relative: str
     ) -> Target | Kept | Skip | Conflict:
-        """Decide about one output: it is made, or not, or nothing is made of its source."""
+        """Decide about one output: make it, keep what is there, or skip its source."""
         rival = self._rival(relative)
         if rival is not None and rival.source.path == source.path:
             return GIVEN_TWICE

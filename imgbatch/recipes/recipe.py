@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
 
+import msgspec
 from msgspec import Struct
 
 from imgbatch.errors import UsageError
@@ -256,22 +257,30 @@ def _digest(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses by their class and fields, so that no list of fields is kept by hand."""
-    if isinstance(value, Struct):
+    """Structs and dataclasses by their class and fields, so no list of fields is kept by hand."""
+    fields = _defaults(value)
+    if fields is not None:
         later: frozenset[str] = getattr(type(value), "LATER", frozenset())
-        usual = type(value)() if later else value
-        fields = {
+        counted = {
             name: _plain(getattr(value, name))
-            for name in value.__struct_fields__
-            if name not in later or getattr(value, name) != getattr(usual, name)
+            for name, default in fields.items()
+            if name not in later or getattr(value, name) != default
         }
-        return {"class": type(value).__name__, **fields}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        counted = [one for one in dataclasses.fields(value) if one.compare]
-        fields = {one.name: _plain(getattr(value, one.name)) for one in counted}
-        return {"class": type(value).__name__, **fields}
+        return {"class": type(value).__name__, **counted}
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value
+
+
+def _defaults(value: Any) -> dict[str, Any] | None:
+    """The fields that count, by name, with their defaults; None if it has no fields."""
+    if isinstance(value, Struct):
+        names, defaults = value.__struct_fields__, value.__struct_defaults__
+        # Those without a default come first.
+        missing = (msgspec.NODEFAULT,) * (len(names) - len(defaults))
+        return dict(zip(names, (*missing, *defaults), strict=True))
+    if dataclasses.is_dataclass(value):
+        return {one.name: one.default for one in dataclasses.fields(value) if one.compare}
+    return None

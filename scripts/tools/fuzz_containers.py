@@ -37,25 +37,28 @@ def main() -> int:
     seed = options.seed if options.seed is not None else random.randrange(10_000)
     began, done = time.monotonic(), 0
     found: Counter[str] = Counter()
-    portions = -(-options.inputs // PORTION)
+    examples: dict[str, str] = {}
+    counts = [min(PORTION, options.inputs - at) for at in range(0, options.inputs, PORTION)]
     with Pool(options.jobs) as pool:
-        seeds = [f"{seed} {number}" for number in range(portions)]
-        for problems_found in pool.imap_unordered(fuzzed, seeds):
-            done += PORTION
-            found.update(problems_found)
+        portions = [(f"{seed} {number}", count) for number, count in enumerate(counts)]
+        for count, findings in pool.imap_unordered(fuzzed, portions):
+            done += count
+            found.update(problem for problem, _ in findings)
+            examples |= dict(findings)
             if done % 50_000 == 0:
                 print(f"{done:,} inputs, {found.total()} problems", file=sys.stderr)
     for problem, count in found.most_common(MOST_SHOWN):
-        print(f"{count} × {problem}")
+        print(f"{count} × {problem} (such as {examples[problem]})")
     seconds = time.monotonic() - began
     print(f"{done:,} inputs, {found.total()} problems; seed {seed}, {seconds:.0f} s")
     return 1 if found else 0
 
 
-def fuzzed(seed: str) -> list[str]:
-    """The problems of one portion of inputs."""
-    damaged = islice(inputs(specimens(), random.Random(seed)), PORTION)
-    return [problem for data, _ in damaged for problem in problems(data)]
+def fuzzed(portion: tuple[str, int]) -> tuple[int, list[tuple[str, str]]]:
+    """The number of inputs of a portion; its problems, each with what was damaged, and how."""
+    seed, count = portion
+    damaged = islice(inputs(specimens(), random.Random(seed)), count)
+    return count, [(problem, words) for data, words in damaged for problem in problems(data)]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ _PATHS: Final = (
 
 
 def _all(parts: Iterable[object], data: bytes) -> list[object]:
-    """All parts, of which there are not more than bytes."""
+    """All parts; there must be no more of them than bytes."""
     found = []
     for part in parts:
         found.append(part)
@@ -78,15 +78,17 @@ READERS: Final[dict[str, Reader]] = {
     "png.without": _png_without,
     "isobmff.walk": lambda data: _all(isobmff.walk(BytesIO(data)), data),
     "isobmff.cut_short": lambda data: _all(isobmff.walk(BytesIO(data), cut_short=True), data),
-    "isobmff.find": lambda data: [isobmff.find(BytesIO(data), *path) for path in _PATHS],
-    "isobmff.color_points": lambda data: isobmff.color_points(BytesIO(data)),
+    "isobmff.find": lambda data: [
+        _all(isobmff.find(BytesIO(data), *path), data) for path in _PATHS
+    ],
+    "isobmff.code_points": lambda data: isobmff.code_points(BytesIO(data)),
     "isobmff.plays": isobmff.plays,
     "isobmff.without_times": isobmff.without_times,
-    "isobmff.uuids": lambda data: _all(isobmff.uuids(BytesIO(data), 1_000), data),
+    "isobmff.uuids": lambda data: _all(isobmff.uuids(BytesIO(data), {bytes(16)}, 1_000), data),
     "tiff.read": _tiff_again,
     "tiff.places": lambda data: _all(tiff.places(BytesIO(data), limits.PAGES), data),
     "tiff.extended": lambda data: tiff.extended(data, tiff.Directory("<")),
-    "riff.whole_chunks": lambda data: _all(riff.whole_chunks(data), data),
+    "riff.chunk_ends": lambda data: _all(riff.chunk_ends(data), data),
     "riff.webp_pixels": lambda data: riff.webp_pixels(data[:30]),
     "gif.read": _gif_again,
     "gif.without_long_comments": lambda data: gif.without_long_comments(BytesIO(data)),

@@ -35,7 +35,7 @@ def profile(
     if own is not None:
         return own, ()
     if row.name == "avif":
-        return _coded(isobmff.color_points(file))
+        return _coded(isobmff.code_points(file))
     if row.name == "heif":
         found = image.info.get("nclx_profile") or {}
         return _coded((found.get("color_primaries", 2), found.get("transfer_characteristics", 2)))

@@ -1,1 +1,1 @@
-"""Containers of formats, as bytes: walked, read, replaced and written, without Pillow."""
+"""Container formats as bytes: walked, read, replaced and written, without Pillow."""

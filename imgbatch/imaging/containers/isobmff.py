@@ -1,10 +1,10 @@
-"""Boxes of ISO base media files (ISO 14496-12, 4.2): JPEG 2000, AVIF and HEIF have them."""
+"""Boxes of ISO base media files (ISO 14496-12, 4.2): which JPEG 2000, AVIF and HEIF are made of."""
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from io import BytesIO
 from typing import BinaryIO, Final, NamedTuple
 
@@ -27,8 +27,8 @@ def walk(
 ) -> Iterator[Box]:
     """The boxes between two places of a file, by default all at the top. Reads only their heads.
 
-    With `cut_short` the last one may end after `stop`, and is given as far as it goes. Between
-    two of them the file may be read anywhere.
+    With `cut_short` the last one may end after `stop`, and is given as far as it goes. The caller
+    may move the file's position between items.
     """
     end = file.seek(0, os.SEEK_END) if stop is None else stop
     at = start
@@ -53,40 +53,34 @@ def walk(
         at = after
 
 
-def find(file: BinaryIO, *path: bytes) -> list[Box]:
+def find(file: BinaryIO, *path: bytes, inside: Box | None = None) -> Iterator[Box]:
     """The boxes of the last type on a path of types, each inside one before it.
 
-    The file's position is restored.
+    The path begins at the top, or `inside` a box. The caller may move the file's position.
     """
-    place = file.tell()
-    spans: list[Box] = [Box(b"", 0, file.seek(0, os.SEEK_END))]
-    seen = 0
-    for kind in path:
-        inner = []
-        for _, start, stop in spans:
-            for box in walk(file, start, stop):
-                seen += 1
-                if seen > limits.BOXES:
-                    file.seek(place)
-                    return []
-                if box.kind == kind:
-                    # A meta box has a version before the boxes in it (8.11.1).
-                    inner.append(box._replace(start=box.start + _VERSION_BYTES * (kind == _META)))
-        spans = inner
-    file.seek(place)
-    return spans
+    start, stop = (inside.start, inside.stop) if inside else (0, None)
+    for box in walk(file, start, stop, cut_short=True):
+        if box.kind != path[0]:
+            continue
+        if box.kind == _META:
+            # It has a version before the boxes in it (8.11.1).
+            box = box._replace(start=box.start + _VERSION_BYTES)
+        if len(path) == 1:
+            yield box
+        else:
+            yield from find(file, *path[1:], inside=box)
 
 
-def color_points(file: BinaryIO) -> tuple[int, int] | None:
+def code_points(file: BinaryIO) -> tuple[int, int] | None:
     """Primaries and transfer of the first colr box of the type nclx (12.1.5), by ITU-T H.273.
 
     It is among the item properties. The file's position is restored.
     """
     place = file.tell()
     try:
-        for _, start, stop in find(file, _META, b"iprp", b"ipco", b"colr"):
-            if stop - start >= 8:
-                file.seek(start)
+        for box in find(file, _META, b"iprp", b"ipco", b"colr"):
+            if box.stop - box.start >= 8:
+                file.seek(box.start)
                 kind, primaries, transfer = struct.unpack(">4sHH", file.read(8))
                 if kind == b"nclx":
                     return primaries, transfer
@@ -103,9 +97,10 @@ def color_points(file: BinaryIO) -> tuple[int, int] | None:
 
 _FOREVER: Final = 2**64 - 1
 _MOVIE: Final = (b"moov", b"mvhd")
-_TRACKS: Final = (b"moov", b"trak", b"tkhd")
-_MEDIA: Final = (b"moov", b"trak", b"mdia", b"mdhd")
-_EDITS: Final = (b"moov", b"trak", b"edts", b"elst")
+_TRACK: Final = (b"moov", b"trak")
+_HEADER: Final = b"tkhd"
+_EDITS: Final = (b"edts", b"elst")
+_WITH_TIMES: Final = (_MOVIE, (*_TRACK, _HEADER), (*_TRACK, b"mdia", b"mdhd"))
 # In the content of mvhd, tkhd and mdhd: two times (8.2.2, 8.3.2 and 8.4.2).
 _TIMES: Final = slice(4, 20)
 _MOVIE_DURATION: Final = 24
@@ -115,34 +110,39 @@ _SEGMENT_DURATION: Final = 8
 
 def plays(data: bytes) -> int:
     """How often a movie is played, 0 for ever, which is also the result if it does not say."""
-    file = BytesIO(data)
-    edits, tracks = find(file, *_EDITS), find(file, *_TRACKS)
-    if not edits or not tracks:
+    edit, header = next(_edited(data), (b"", b""))
+    if len(edit) < _SEGMENT_DURATION + 8 or len(header) < _TRACK_DURATION + 8:
         return 0
-    edit, track = edits[0].start, tracks[0].start
-    try:
-        if data[edit] != 1 or data[track] != 1:
-            return 0
-        if not data[edit + 3] & 1:
-            return 1
-        (whole,) = struct.unpack_from(">Q", data, track + _TRACK_DURATION)
-        (once,) = struct.unpack_from(">Q", data, edit + _SEGMENT_DURATION)
-    except (IndexError, struct.error):
+    if edit[0] != 1 or header[0] != 1:
         return 0
+    if not edit[3] & 1:
+        return 1
+    (whole,) = struct.unpack_from(">Q", header, _TRACK_DURATION)
+    (once,) = struct.unpack_from(">Q", edit, _SEGMENT_DURATION)
     return 0 if whole == _FOREVER or not once else int(-(-whole // once))
+
+
+def _edited(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The edit list and the header of each track that has both."""
+    file = BytesIO(data)
+    for track in find(file, *_TRACK):
+        edits = next(find(file, *_EDITS, inside=track), None)
+        header = next(find(file, _HEADER, inside=track), None)
+        if edits is not None and header is not None:
+            yield data[edits.start : edits.stop], data[header.start : header.stop]
 
 
 def with_plays(data: bytes, plays: int) -> bytes:
     """A movie that libavif wrote to be played for ever, changed to `plays` times; 0 leaves it."""
     file = BytesIO(data)
-    edits = find(file, *_EDITS)
+    edits = list(find(file, *_TRACK, *_EDITS))
     if plays == 0 or not edits:
         return data
     out = bytearray(data)
     (once,) = struct.unpack_from(">Q", data, edits[0].start + _SEGMENT_DURATION)
     for box in edits:
         out[box.start + 3] = plays > 1
-    for path, duration in ((_MOVIE, _MOVIE_DURATION), (_TRACKS, _TRACK_DURATION)):
+    for path, duration in ((_MOVIE, _MOVIE_DURATION), ((*_TRACK, _HEADER), _TRACK_DURATION)):
         for box in find(file, *path):
             if struct.unpack_from(">Q", data, box.start + duration) != (_FOREVER,):
                 return data
@@ -153,9 +153,9 @@ def with_plays(data: bytes, plays: int) -> bytes:
 def without_times(data: bytes) -> bytes:
     """A movie written by libavif, without the time of writing: equal pictures, equal bytes."""
     out = bytearray(data)
-    for path in (_MOVIE, _TRACKS, _MEDIA):
+    for path in _WITH_TIMES:
         for box in find(BytesIO(data), *path):
-            if data[box.start] == 1:
+            if box.stop - box.start >= _TIMES.stop and data[box.start] == 1:
                 start = box.start + _TIMES.start
                 out[start : box.start + _TIMES.stop] = bytes(_TIMES.stop - _TIMES.start)
     return bytes(out)
@@ -164,19 +164,23 @@ def without_times(data: bytes) -> bytes:
 # Metadata of JPEG 2000 (ISO 15444-1, annex I): boxes for anybody's use, distinguished by a UUID.
 
 
-def uuids(file: BinaryIO, most_bytes: int) -> Iterator[tuple[bytes, bytes]]:
-    """The UUID and the content of each such box at the top, of at most so many bytes.
+def uuids(
+    file: BinaryIO, wanted: Container[bytes], most_bytes: int
+) -> Iterator[tuple[bytes, bytes]]:
+    """The UUID and the content of each box at the top that is wanted, of at most so many bytes.
 
-    None if the file has no boxes, but is a bare codestream.
+    Yields nothing for a bare codestream.
     """
     for number, (kind, start, stop) in enumerate(walk(file, cut_short=True)):
         if number == 0 and kind != b"jP  ":
             return
         if kind == b"uuid" and start + 16 <= stop:
             file.seek(start)
-            yield file.read(16), file.read(min(stop - start - 16, most_bytes))
+            name = file.read(16)
+            if name in wanted:
+                yield name, file.read(min(stop - start - 16, most_bytes))
 
 
 def uuid_box(name: bytes, content: bytes) -> bytes:
-    """A box for anybody's use."""
+    """A UUID box with this content."""
     return struct.pack(">I4s", 24 + len(content), b"uuid") + name + content

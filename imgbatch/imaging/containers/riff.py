@@ -9,7 +9,7 @@ _FILE_HEAD: Final = 12
 _HEAD: Final = 8
 
 
-def whole_chunks(riff: bytes) -> Iterator[tuple[bytes, int]]:
+def chunk_ends(riff: bytes) -> Iterator[tuple[bytes, int]]:
     """The type of each chunk that is not cut short, and where the next one begins."""
     at = _FILE_HEAD
     while at + _HEAD <= len(riff):
@@ -27,7 +27,7 @@ def declared_end(riff: bytes) -> int:
 
 
 def shortened(riff: bytes, stop: int) -> bytes:
-    """The file up to a chunk that begins at `stop`, with a header that agrees."""
+    """The file up to a chunk that begins at `stop`, with its length in the header corrected."""
     return riff[:4] + (stop - _HEAD).to_bytes(4, "little") + riff[_HEAD:stop]
 
 

@@ -1,4 +1,4 @@
-"""Directories of TIFF files and EXIF blocks, read and written, whatever their values mean.
+"""Directories of TIFF files and EXIF blocks, read and written without interpreting them.
 
 What a value means does not matter here, so one of an unusual type is carried like any other.
 Layout: TIFF 6.0, section 2; BigTIFF: the same with 8-byte counts and offsets.
@@ -30,7 +30,7 @@ RATIONAL: Final = 5
 UNDEFINED: Final = 7
 
 MAX_BYTES: Final = 2**32 - 1
-"""How long a file may be, but for a BigTIFF."""
+"""The longest file, unless it is a BigTIFF."""
 
 # FreeOffsets, StripOffsets, TileOffsets, and those of JPEG data as TIFF 6.0 first had it.
 _PLACES: Final = frozenset({0x0111, 0x0120, 0x0144, 0x0201, 0x0207, 0x0208, 0x0209})
@@ -343,7 +343,7 @@ def joined(files: Sequence[bytes]) -> bytes:
         struct.pack_into("<I", out, link, moved + _first(data))
         link = moved + _last_link(data)
         out += data[_HEADER:]
-        for at in places(BytesIO(data), limits.PAGES):
+        for at in _pages(data):
             _move(out, moved + at, moved)
     return bytes(out)
 
@@ -357,9 +357,19 @@ def _first(data: bytes) -> int:
 
 def _last_link(data: bytes) -> int:
     """Where the place of the page after the last one would be."""
-    last = places(BytesIO(data), limits.PAGES)[-1]
+    last = _pages(data)[-1]
     (count,) = struct.unpack_from("<H", data, last)
-    return int(last + 2 + count * _ENTRY)
+    at = int(last + 2 + count * _ENTRY)
+    if data[at : at + 4] != bytes(4):
+        raise ValueError("directories in a circle")
+    return at
+
+
+def _pages(data: bytes) -> list[int]:
+    found = places(BytesIO(data), limits.PAGES)
+    if len(found) > limits.PAGES:
+        raise ValueError(f"more than {limits.PAGES:,} pages")
+    return found
 
 
 def _move(out: bytearray, at: int, moved: int) -> None:

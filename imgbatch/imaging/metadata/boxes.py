@@ -11,6 +11,7 @@ EXIF: Final = b"JpgTiffExif->JP2"
 XMP: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 IPTC: Final = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 
+_NAMES: Final = frozenset({EXIF, XMP, IPTC})
 # A block that is too long is recognised by its length.
 _MAX_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES) + 1
 
@@ -27,7 +28,7 @@ def read(file: BinaryIO) -> Found:
     """The metadata of a file, whose position is restored; none if it is a bare codestream."""
     before = file.tell()
     try:
-        found = dict(isobmff.uuids(file, _MAX_BYTES))
+        found = dict(isobmff.uuids(file, _NAMES, _MAX_BYTES))
     finally:
         file.seek(before)
     return Found(found.get(EXIF), found.get(XMP), found.get(IPTC))

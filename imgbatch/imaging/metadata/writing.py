@@ -82,7 +82,7 @@ def _were(lost: list[str]) -> str:
 
 
 def _with_resolution(kept: Metadata, row: Format) -> Metadata:
-    """With EXIF that has the same resolution as the file itself, or alone has one."""
+    """With the file's resolution in EXIF, too, or only there if the format has no field for it."""
     if kept.dpi is None or (kept.exif is None and "dpi" in row.holds):
         return kept
     exif = Exif(kept.exif) if kept.exif else Exif.empty()

@@ -69,11 +69,12 @@ def opened_cut_short(file: BinaryIO, format: str) -> Image.Image | None:  # noqa
         return None
     file.seek(0)
     data = file.read()
-    chunks = list(riff.whole_chunks(data))
-    stop = chunks[-1][1] if chunks else 0
-    if not any(kind == b"ANMF" for kind, _ in chunks) or stop >= riff.declared_end(data):
+    end, any_frame = 0, False
+    for kind, stop in riff.chunk_ends(data):
+        end, any_frame = stop, any_frame or kind == b"ANMF"
+    if not any_frame or end >= riff.declared_end(data):
         return None
-    image = Image.open(BytesIO(riff.shortened(data, stop)), formats=("WEBP",))
+    image = Image.open(BytesIO(riff.shortened(data, end)), formats=("WEBP",))
     image.info[_CUT_SHORT] = True
     return image
 

@@ -56,9 +56,9 @@ def test_no_more_boxes_are_read_than_the_limit(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(limits, "BOXES", 5)
 
     assert len(contents(box(b"free", b"") * 9)) == 5
-    # All levels count.
-    assert len(isobmff.find(BytesIO(box(b"a   ", box(b"b   ") * 4)), b"a   ", b"b   ")) == 4
-    assert isobmff.find(BytesIO(box(b"a   ", box(b"b   ") * 5)), b"a   ", b"b   ") == []
+    # On each level.
+    many = box(b"a   ", box(b"b   ") * 9) * 9
+    assert len(list(isobmff.find(BytesIO(many), b"a   ", b"b   "))) == 25
 
 
 def test_boxes_are_found_along_a_path_and_not_beside_it() -> None:
@@ -67,13 +67,9 @@ def test_boxes_are_found_along_a_path_and_not_beside_it() -> None:
         + box(b"iprp", box(b"ipco", box(b"colr", b"other")))
         + box(b"meta", bytes(4), box(b"iprp", box(b"ipco", box(b"pixi", b""), box(b"colr", b"3"))))
     )
-    file = BytesIO(data)
-    file.seek(5)
-
-    found = isobmff.find(file, b"meta", b"iprp", b"ipco", b"colr")
+    found = isobmff.find(BytesIO(data), b"meta", b"iprp", b"ipco", b"colr")
 
     assert [data[one.start : one.stop] for one in found] == [b"one", b"2", b"3"]
-    assert file.tell() == 5
 
 
 def test_colour_points_are_those_of_the_first_nclx() -> None:
@@ -84,8 +80,8 @@ def test_colour_points_are_those_of_the_first_nclx() -> None:
     ]
     data = box(b"meta", bytes(4), box(b"iprp", box(b"ipco", profile, *nclx)))
 
-    assert isobmff.color_points(BytesIO(data)) == (9, 16)
-    assert isobmff.color_points(BytesIO(box(b"meta", bytes(4)))) is None
+    assert isobmff.code_points(BytesIO(data)) == (9, 16)
+    assert isobmff.code_points(BytesIO(box(b"meta", bytes(4)))) is None
 
 
 def movie(*tracks: tuple[int, int, bool]) -> bytes:
@@ -114,6 +110,20 @@ def test_movie_is_played_as_its_edit_list_says(track: tuple[int, int, bool], pla
     assert isobmff.plays(movie(track)) == plays
 
 
+def test_track_without_an_edit_list_says_nothing() -> None:
+    data = movie((120, 40, True))
+    times = bytes(16)
+    silent = box(b"trak", box(b"tkhd", b"\1\0\0\7", times, bytes(80)))
+    (start,) = [one.start for one in isobmff.find(BytesIO(data), b"moov")]
+    (stop,) = [one.stop for one in isobmff.find(BytesIO(data), b"moov")]
+
+    both = data[: start - 8] + box(b"moov", silent, data[start:stop]) + data[stop:]
+
+    assert isobmff.plays(both) == 3
+    # A file that ends within its movie still says it.
+    assert isobmff.plays(data[:stop]) == isobmff.plays(data) == 3
+
+
 def test_movie_without_tracks_is_played_for_ever() -> None:
     assert isobmff.plays(box(b"ftyp", b"avif") + box(b"mdat", b"moov elst tkhd")) == 0
 
@@ -132,8 +142,10 @@ def test_uuid_boxes_are_those_of_a_jpeg_2000_file() -> None:
     signature = box(b"jP  ", b"\r\n\x87\n")
     boxes = isobmff.uuid_box(b"a" * 16, b"one") + isobmff.uuid_box(b"b" * 16, b"123456")
 
-    assert list(isobmff.uuids(BytesIO(signature + boxes), 4)) == [
+    file = BytesIO(signature + boxes)
+    assert list(isobmff.uuids(file, {b"a" * 16, b"b" * 16}, 4)) == [
         (b"a" * 16, b"one"),
         (b"b" * 16, b"1234"),
     ]
-    assert list(isobmff.uuids(BytesIO(box(b"ftyp", b"") + boxes), 4)) == []
+    assert list(isobmff.uuids(file, {b"b" * 16}, 9)) == [(b"b" * 16, b"123456")]
+    assert list(isobmff.uuids(BytesIO(box(b"ftyp", b"") + boxes), {b"a" * 16}, 4)) == []

@@ -13,23 +13,23 @@ LOSSLESS = saved(scene(35, 23), "WEBP", lossless=True)
 
 
 def test_chunks_of_a_file() -> None:
-    assert [kind for kind, _ in riff.whole_chunks(STILL)] == [b"VP8 "]
-    assert [kind for kind, _ in riff.whole_chunks(WITH_EXIF)] == [b"VP8X", b"VP8 ", b"EXIF"]
+    assert [kind for kind, _ in riff.chunk_ends(STILL)] == [b"VP8 "]
+    assert [kind for kind, _ in riff.chunk_ends(WITH_EXIF)] == [b"VP8X", b"VP8 ", b"EXIF"]
 
 
 def test_last_chunk_ends_where_the_header_says() -> None:
-    *_, (_, stop) = riff.whole_chunks(WITH_EXIF)
+    *_, (_, stop) = riff.chunk_ends(WITH_EXIF)
 
     assert stop == riff.declared_end(WITH_EXIF) == len(WITH_EXIF)
-    assert [kind for kind, _ in riff.whole_chunks(WITH_EXIF[:-1])] == [b"VP8X", b"VP8 "]
+    assert [kind for kind, _ in riff.chunk_ends(WITH_EXIF[:-1])] == [b"VP8X", b"VP8 "]
 
 
 def test_shortened_file_has_a_header_that_agrees() -> None:
-    stops = [stop for _, stop in riff.whole_chunks(WITH_EXIF)]
+    stops = [stop for _, stop in riff.chunk_ends(WITH_EXIF)]
 
     short = riff.shortened(WITH_EXIF, stops[1])
 
-    assert [kind for kind, _ in riff.whole_chunks(short)] == [b"VP8X", b"VP8 "]
+    assert [kind for kind, _ in riff.chunk_ends(short)] == [b"VP8X", b"VP8 "]
     assert riff.declared_end(short) == len(short) == stops[1]
 
 
