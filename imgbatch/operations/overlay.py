@@ -227,15 +227,15 @@ class _FontKind(FileKind, frozen=True):
 class TextOverlay(Operation):
     """Write text on the picture: its name, its date, who took it.
 
-    `text` may contain the same fields as names: {stem}, {ext}, {dir} and {parent} of the source, {seq},
-    {output}, {width} and {height} of the picture at this point, {date:%Y-%m-%d} when it was taken
-    (or else when the file was modified) and {camera} (or `unknown`). Braces are doubled, `\\n`
-    starts a new line. The font's size is `size` per cent of the picture's shorter side, less if the
-    text would not fit between the margins. The bundled font is Aileron, which only has the letters
-    of English; text with others is drawn in a font of the system (DejaVu Sans, Arial, …) unless
-    `font` names one. Text is composited like a watermark, on top of its shadow: a blurred copy of
-    it, black, or white for dark text. A colour that is not grey turns a grey picture into a colour
-    one.
+    `text` may contain the same fields as names: {stem}, {ext}, {dir} and {parent} of the source,
+    {seq}, {output}, {width} and {height} of the picture at this point, {date:%Y-%m-%d} when it was
+    taken (or else when the file was modified) and {camera} (or `unknown`). Braces are doubled,
+    `\\n` starts a new line. The font's size is `size` per cent of the picture's shorter side, less
+    if the text would not fit between the margins. The bundled font is Aileron, which only has the
+    letters of English; text with others is drawn in a font of the system (DejaVu Sans, Arial, …)
+    unless `font` names one. Text is composited like a watermark, on top of its shadow: a blurred
+    copy of it, black, or white for dark text. A colour that is not grey turns a grey picture into a
+    colour one.
     """
 
     name: ClassVar[str] = "text"

@@ -149,6 +149,7 @@ def parsed() -> argparse.Namespace:
     add("--faults", action="store_true", help="every fault of every call, instead of the above")
     add("--sample", type=int, metavar="N", help="a sample of this many faults, of all kinds")
     add("--only", type=Fault.parsed, action="append", default=[], metavar="FAULT", help="just this")
+    add("--scene", action="append", default=[], metavar="NAME", help="only this: dead-pool, …")
     add("--work", type=Path, metavar="DIR", help="where to work (default: the temporary folder)")
     return parser.parse_args()
 
@@ -296,12 +297,15 @@ def chosen(
     """The scenes to play, each with its selected faults."""
     chance = random.Random(options.seed)
     # Quick ones come first.
-    places = [
-        (scene, shape)
+    named = {
+        f"{scene.name}-{shape}": (scene, shape)
         for shape in get_args(Shape)
         for scene in SCENES.values()
         if shape in scene.roles
-    ]
+    }
+    if not named.keys() >= set(options.scene):
+        sys.exit(f"error: --scene: there are {', '.join(named)}")
+    places = [named[name] for name in options.scene or named]
     for number, (scene, shape) in enumerate(places):
         only = [one for one in options.only if (one.scene, one.shape) == (scene.name, shape)]
         if options.only:

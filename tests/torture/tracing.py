@@ -104,7 +104,9 @@ def calls(log: Path, place: Path) -> list[Call]:
     found: list[Call] = []
     counts: dict[str, int] = {}
     ends: dict[str, int] = {}
-    for line in log.read_text(errors="replace").splitlines():
+    # The last line may still be being written.
+    whole, _, _ = log.read_text(errors="replace").rpartition("\n")
+    for line in whole.splitlines():
         match = _CALL.fullmatch(line)
         if match is None:
             continue
