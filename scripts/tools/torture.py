@@ -269,13 +269,14 @@ def torture_by_faults(options: argparse.Namespace) -> int:
     """Fail one call after the other; return the exit code."""
     if trouble := tracing.trouble():
         sys.exit(f"error: {trouble}")
+    scenes = list(chosen(options))
     place = Path(tempfile.mkdtemp(prefix="imgbatch-faults-", dir=options.work))
     begun = time.monotonic()
     tally = FaultsTally()
     environment = Arena(place).environment_of()
     lanes = [lane(environment) for _ in range(1 if options.only else os.cpu_count() or 1)]
     try:
-        for scene, shape, choice in chosen(options):
+        for scene, shape, choice in scenes:
             for trial in all_tried(place, lanes, scene, shape, choice):
                 tally.add(trial)
             say(f"{scene.name}-{shape} is done: {tally}")
