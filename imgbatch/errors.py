@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from imgbatch.model import Failure, Stage
+if TYPE_CHECKING:
+    from imgbatch.model import Stage
 
 
 class ImgbatchError(Exception):
@@ -50,6 +51,9 @@ class PictureError(ImgbatchError):
     """One file cannot be made."""
 
     def __init__(self, stage: Stage, kind: str, message: str) -> None:
+        # Loaded where pictures are made: `--version` does without.
+        from imgbatch.model import Failure
+
         super().__init__(stage, kind, message)
         self.failure = Failure(stage, kind, message)
 

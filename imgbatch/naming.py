@@ -227,14 +227,3 @@ def folded(path: str) -> str:
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
-
-
-def shown(text: str) -> str:
-    """A path or message for one line on a screen, with control characters escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or ord(c) > 0xD7FF else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -1,6 +1,6 @@
 """Everything the command line prints goes through here, so that no text can play with a terminal.
 
-Control characters are escaped (`naming.shown`); every newline is our own.
+Control characters are escaped (`printable.shown`); every newline is our own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import click
 
-from imgbatch.naming import shown
+from imgbatch.printable import shown
 
 
 def tell(line: str, *, err: bool = False) -> None:

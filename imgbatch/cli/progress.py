@@ -9,8 +9,8 @@ import time
 from typing import Any, Final, Protocol, TextIO
 
 from imgbatch.cli import safe_streams
-from imgbatch.naming import shown
 from imgbatch.plurals import counted
+from imgbatch.printable import shown
 
 LINE_SECONDS: Final = 30.0
 _RED: Final = "\x1b[31m"

@@ -17,10 +17,10 @@ from msgspec import Struct, field
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
 from imgbatch.model import UP_TO_DATE, Job, Made, Sort, Source, Target
-from imgbatch.naming import shown
 from imgbatch.planning.compact import Jobs, Skips
 from imgbatch.planning.numbering import Facts, Reader, numbered, one_by_one
 from imgbatch.planning.output_paths import Conflict
+from imgbatch.printable import shown
 from imgbatch.recipes.recipe import Recipe
 
 Lookup = Callable[[str], Made | None]
