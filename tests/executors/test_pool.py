@@ -57,10 +57,11 @@ def test_no_jobs_give_no_outcomes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_pool_uses_several_processes_and_serial_none(tmp_path: Path) -> None:
-    chunks = [["rest"]] * 8
+    together = ordered(tmp_path, [["meet"]] * 8)["outcomes"]
+    alone = ordered(tmp_path, [["rest"]] * 8, serial=True)["outcomes"]
 
-    assert len({one["pid"] for one in ordered(tmp_path, chunks)["outcomes"]}) == 2
-    assert len({one["pid"] for one in ordered(tmp_path, chunks, serial=True)["outcomes"]}) == 1
+    assert len({one["pid"] for one in together}) == 2
+    assert len({one["pid"] for one in alone}) == 1
 
 
 GUILTY: Final = {

@@ -26,6 +26,9 @@ pickled: Final[list[int]] = []
 """The errands that this process has sent to others, by number."""
 
 
+_PATIENCE_SECONDS: Final = 60.0
+
+
 @dataclass(frozen=True)
 class Errand:
     """Something to do: a key of DEEDS. `place` is a folder where it may leave marks."""
@@ -86,6 +89,14 @@ def _nothing(errand: Errand) -> None:
 
 def _rest(errand: Errand) -> None:
     time.sleep(0.05)
+
+
+def _meet(errand: Errand) -> None:
+    """Wait until another process is here, too: however busy the machine, there is one to come."""
+    Path(errand.place, f"met-{os.getpid()}").touch()
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while len(list(Path(errand.place).glob("met-*"))) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def _sleep_long(errand: Errand) -> None:
@@ -153,6 +164,7 @@ def _kill_idle_neighbours(errand: Errand) -> None:
 DEEDS: Final[dict[str, Callable[[Errand], Any]]] = {
     "nothing": _nothing,
     "rest": _rest,
+    "meet": _meet,
     "sleep long": _sleep_long,
     "count for ever": _count_for_ever,
     "kill itself": _kill_itself,
