@@ -45,9 +45,9 @@ class WordKind(Kind, frozen=True):
         self.parse(word)
         return word
 
+    @abstractmethod
     def parse(self, word: str) -> object:
         """The meaning of the string; raises ValueError."""
-        raise NotImplementedError
 
 
 class RatioKind(WordKind, frozen=True):

@@ -7,11 +7,12 @@ import itertools
 import math
 import os
 import re
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, StructMeta
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Colour
@@ -40,21 +41,25 @@ def shortest(number: float) -> str:
     return short if float(short) == number else repr(number)
 
 
-class Kind(Struct, frozen=True):
+class _AbstractStruct(StructMeta, ABCMeta):
+    """Structs with abstract methods: a kind that lacks one cannot be made."""
+
+
+class Kind(Struct, frozen=True, metaclass=_AbstractStruct):
     """A kind of values. `read` and `check` raise ValueError for what they cannot accept."""
 
     @property
+    @abstractmethod
     def expected(self) -> str:
         """The allowed values, in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, word: str) -> Any:
         """The value of a word on the command line, still to be checked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, value: Any) -> Value:
         """The value as operations get it, from one written in Python or in a recipe."""
-        raise NotImplementedError
 
     def within(self, folder: str, value: Any) -> Any:
         """A value from a recipe in `folder`, as it must be from here."""

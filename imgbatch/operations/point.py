@@ -132,7 +132,8 @@ class Joined(Operation):
 def joined(operations: Iterable[Operation]) -> tuple[Operation, ...]:
     """The same operations, with neighbouring point operations joined into one.
 
-    One that depends on the picture must see the result of those before it, so it starts anew.
+    One that depends on the picture must see the result of those before it, so it starts a new
+    group.
     """
     found: list[Operation] = []
     for operation in operations:

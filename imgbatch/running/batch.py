@@ -247,7 +247,7 @@ def _pool() -> Executor:
 
 
 class _Claims(Iterable[Claim]):
-    """What a plan is going to make, generated anew for each iteration."""
+    """What a plan is going to make, generated again for each iteration."""
 
     def __init__(self, jobs: Jobs, recipe: Recipe) -> None:
         self._jobs = jobs

@@ -42,31 +42,6 @@ def test_closed_streams_are_not_an_error(tmp_path: Path, closing: str, jobs: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "words", ["formats", "operations", "--help", "resize photos --report - -j 1"]
-)
-def test_broken_pipe_is_not_an_error(tmp_path: Path, words: str) -> None:
-    plant(tmp_path, "photos/a.jpg", "photos/b.jpg")
-    reading, writing = os.pipe()
-    os.close(reading)
-
-    run = subprocess.run(
-        [*COMMAND, *words.split()],
-        cwd=tmp_path,
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        timeout=300,
-        check=False,
-    )
-    os.close(writing)
-
-    assert run.returncode == 0
-    assert b"rror" not in run.stderr
-    if words.startswith("resize"):
-        assert set(tree(tmp_path / "photos-resized")) == {"a.jpg", "b.jpg"}
-
-
-@pytest.mark.slow
 @pytest.mark.external("sh")
 @pytest.mark.parametrize("words", ["formats", "resize photos --report - -j 1"])
 def test_unwritable_output_is_an_error_without_traceback(tmp_path: Path, words: str) -> None:

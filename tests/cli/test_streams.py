@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from toolkit import ROOT
 from toolkit.commands import COMMAND, CompletedText, imgbatch
-from toolkit.folders import plant
+from toolkit.folders import plant, tree
 from toolkit.forked import Forks
 
 PACKAGE: Final = ROOT / "imgbatch"
@@ -84,7 +84,9 @@ def test_closed_and_full_streams_are_not_an_error(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [*ASKED, "resize photos -o out --report -"])
+@pytest.mark.parametrize(
+    "words", [*ASKED, *(f"resize photos -o out --report -{how}" for how in ("", " -j 1"))]
+)
 def test_broken_pipe_is_not_an_error(tmp_path: Path, words: str) -> None:
     plant(tmp_path, *(f"photos/{number}.jpg" for number in range(30)))
     reading, writing = os.pipe()
@@ -103,6 +105,9 @@ def test_broken_pipe_is_not_an_error(tmp_path: Path, words: str) -> None:
     assert run.returncode == 0
     assert b"Traceback" not in run.stderr
     assert b"Exception" not in run.stderr
+    assert b"rror" not in run.stderr
+    if "--report" in words:
+        assert set(tree(tmp_path / "out")) == {f"{number}.jpg" for number in range(30)}
 
 
 # Encodings

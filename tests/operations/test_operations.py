@@ -39,7 +39,7 @@ from imgbatch.model import Failure
 from imgbatch.operations import names, parameters_of, parse
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.detail import Sharpen
-from imgbatch.operations.parameters import Parameter, parameter
+from imgbatch.operations.parameters import Kind, Parameter, parameter
 from imgbatch.operations.point import PointOperation, joined
 
 
@@ -521,3 +521,13 @@ def test_grey_of_16_bits_is_its_luma(channels: int) -> None:
     assert np.abs(made - luma).max() <= NEAREST
     if channels == 4:
         assert np.array_equal(cast(Deep, after.deep).array[..., 1], pixels.array[..., 3])
+
+
+def test_kind_that_cannot_read_its_values_cannot_be_made() -> None:
+    class Half(Kind, frozen=True):
+        @property
+        def expected(self) -> str:
+            return "half of something"
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half()  # type: ignore[abstract]

@@ -123,8 +123,8 @@ def behind(jpeg: bytes) -> bytes:
 def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
     """The EXIF block of APP1 payloads, and whether there was more than one block.
 
-    A long one continues in the next segment; one that starts anew is another block, which readers
-    ignore.
+    A long one continues in the next segment; one with a header of its own is another block, which
+    readers ignore.
     """
     parts: list[bytes] = []
     more = False

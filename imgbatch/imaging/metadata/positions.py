@@ -1,7 +1,7 @@
 """What reveals a position: the words and numbers that `no-gps` removes, wherever they are.
 
 Names of places are words meant to be read, so they stay. All patterns are bounded: a search that
-starts anew at each of a million places must not look at all the rest from each of them.
+restarts at each of a million places must not look at all the rest from each of them.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _ATTACHED: Final = frozenset(
         "http://ns.google.com/photos/1.0/audio/",
     }
 )
-# All patterns are bounded: a search that starts anew at each of a million places must not look
+# All patterns are bounded: a search that restarts at each of a million places must not look
 # at the whole packet from each of them.
 _VIDEO: Final = re.compile(
     rb"\b(?:MotionPhoto|MicroVideo)(?:\s{0,99}=\s{0,99}[\"']|(?:\s[^<>]{0,99})?>)\s{0,99}1\b"

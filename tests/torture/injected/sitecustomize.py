@@ -12,6 +12,7 @@ import sys
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+# Names of variables as in deeds and holding, which are not loaded to find out.
 SERVER = "forkserver" in " ".join(sys.orig_argv)
 
 if "IMGBATCH_TORTURE_FAULT" in os.environ and (SERVER or sys.orig_argv[1:3] == ["-m", "imgbatch"]):
