@@ -273,9 +273,10 @@ class _Unread(Struct):
         image: Any = self.image
         mode = memory.mode_of(image, deep=self.deep)
         icc = image.info.get("icc_profile") or b""
-        if icc or self.row.opened_in_c or (image.format == "PNG" and implied.code_points(file)):
-            # Grey under a profile may be converted to colour.
-            mode = in_colours(mode)
+        # Grey under a profile may be converted to colour; other files need not be searched for one.
+        coloured = in_colours(mode)
+        if mode != coloured and (icc or self.row.opened_in_c or _has_code_points(image, file)):
+            mode = coloured
         return Demand(
             self.full_size,
             turned(image.size, self.orientation),
@@ -562,6 +563,10 @@ def _pages(file: BinaryIO) -> Pages | None:
     if len(pages) > limits.PAGES:
         raise PictureError("open", "too-large", f"it has more than {limits.PAGES:,} pages")
     return pages if len(pages) > 1 else None
+
+
+def _has_code_points(image: Image.Image, file: BinaryIO) -> bool:
+    return image.format == "PNG" and implied.code_points(file) is not None
 
 
 def _coding(image: Any) -> Coding | None:
