@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -15,33 +14,28 @@ from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import depth, formats, limits, memory, metadata, png, room
-from imgbatch.imaging.colour import implied
+from imgbatch.imaging import formats, memory, metadata, room
 from imgbatch.imaging.metadata import embedded, exif
-from imgbatch.imaging.modes import in_working_mode, with_sane_profile
+from imgbatch.imaging.modes import with_sane_profile
 from imgbatch.imaging.opening import (
     OnRead,
+    Opened,
     Rules,
     opened,
-    pillow_limited,
     reading,
     recognised,
     short_of_memory,
 )
 from imgbatch.imaging.picture import ANY_MODE, Box, Coding, Picture, Series, in_colours, turned
-from imgbatch.imaging.series import frames
-from imgbatch.imaging.series.pages import Pages
 from imgbatch.model import MAX_PIXELS, Failure, Notice, Size
 
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.series.frames import Animation, Frame
+    from imgbatch.imaging.series.pages import Pages
 
 Need = Callable[[Size], Size]
 """From a picture's full upright size to the least size that all outputs can start from."""
-
-# Most of a progressive JPEG's time is not spent on pixels, so fewer of them save little; and a
-# decoder that leaves hardly more than needed costs up to 1.8 dB.
-_RESERVE: Final = 1.5
 
 # Errors that decoders raise when they get no memory.
 _PERHAPS_MEMORY: Final = frozenset({"broken", "truncated", "no-codec"})
@@ -170,15 +164,16 @@ def _decoded(
     path: str, need: Need, rules: Rules, ask: Admit, on_read: OnRead | None
 ) -> Generator[Picture]:
     with opened(path, on_read) as file:
-        image, row, file = recognised(file, path, rules)
+        source = recognised(file, path, rules)
+        row, codec = source.row, source.codec
         with reading("decode", rules):
             # Counting frames reads the first one's header again: so that comes first.
-            moving = frames.find(image, row.name, file)
-            pages = _pages(file) if row.series == "pages" else None
+            moving = codec.animation(source.image, source.file)
+            pages = codec.pages(source.file)
             series = _series(moving, pages)
             every = series is not None and rules.every is not None and rules.every(row.name, series)
-            first = _Unread.of(image, row, file, need, rules, moving)
-            demand = first.demand(file, rules, series if every else None)
+            first = _Unread.of(source, need, rules, moving)
+            demand = first.demand(rules, series if every else None)
             if moving is not None:
                 demand = replace(demand, bytes=demand.bytes + moving.bytes, mode="RGBA")
             if series is not None and every:
@@ -189,38 +184,34 @@ def _decoded(
                     demand = _largest(pages, path, need, rules, series)
         ask(demand)
         if moving is not None:
-            for picture in _animated(first, moving, file, rules):
+            for picture in _animated(first, moving, rules):
                 yield replace(picture, series=series)
                 if not every:
                     return
         elif pages is None or not every:
-            picture = first.picture(file, rules)
+            picture = first.picture(rules)
             yield replace(picture, series=series) if series is not None else picture
         else:
             for number in range(len(pages)):
-                page, data = _page(pages, number, path, need, rules)
-                yield replace(page.picture(data, rules), series=series)
+                page = _page(pages, number, path, need, rules)
+                yield replace(page.picture(rules), series=series)
 
 
-def _page(
-    pages: Pages, number: int, path: str, need: Need, rules: Rules
-) -> tuple[_Unread, BinaryIO]:
-    """What is known about a page, and a file with only that page."""
+def _page(pages: Pages, number: int, path: str, need: Need, rules: Rules) -> _Unread:
+    """What is known about a page, in a file with only that page."""
     with reading("decode", rules):
         data, lost = pages.alone(number)
         # `_largest` checks its size, with a message that says which page it is.
         unlimited = replace(rules, max_pixels=sys.maxsize)
-        image, row, file = recognised(BytesIO(data), path, unlimited)
-        page = _Unread.of(image, row, file, need, rules)
+        page = _Unread.of(recognised(BytesIO(data), path, unlimited), need, rules)
         page.notices += embedded.unreadable(lost)
-    return page, file
+    return page
 
 
 class _Unread(Struct):
     """What is known about a picture, or a page, before its pixels are decoded."""
 
-    image: Image.Image
-    row: formats.Format
+    source: Opened
     stored_size: Size
     full_size: Size
     area: Box
@@ -234,33 +225,26 @@ class _Unread(Struct):
 
     @classmethod
     def of(
-        cls,
-        image: Image.Image,
-        row: formats.Format,
-        file: BinaryIO,
-        need: Need,
-        rules: Rules,
-        moving: frames.Animation | None = None,
+        cls, source: Opened, need: Need, rules: Rules, moving: Animation | None = None
     ) -> _Unread:
         """Examine an opened image, and tell it how small it may be decoded."""
-        wide = depth.lost_to_pillow(image, file)
-        deep = _reads_deep(image, file, rules) if wide and moving is None else False
-        notices = embedded.attachments(image) + _lost_sizes(row, file) + _lost_in_heif(image)
+        image, row, codec, file = source
+        wide = codec.lost_bits(image, file)
+        deep = _reads_deep(source, rules) if wide and moving is None else False
+        notices = codec.left_behind(image, file)
         # The size of an image according to EXIF can change with its orientation, so metadata come
         # first.
-        found = metadata.NOTHING if row.name == "ico" else metadata.found(image)
-        # Pillow itself turns TIFFs upright while loading them.
-        orientation = 1 if row.name == "tiff" else found.orientation
+        found = metadata.found(image, codec)
+        orientation = 1 if codec.upright else found.orientation
         stored_size = image.size
         full_size = turned(stored_size, orientation)
         return cls(
-            image=image,
-            row=row,
+            source=source,
             stored_size=stored_size,
             full_size=full_size,
-            coding=_coding(image) if moving is None else None,
-            as_stored=row.becomes is None and not _turned_by_decoder(image),
-            area=_shrink_on_load(image, turned(need(full_size), orientation)),
+            coding=codec.coding(image) if moving is None else None,
+            as_stored=row.becomes is None and not codec.is_turned(image),
+            area=_shrink_on_load(source, turned(need(full_size), orientation)),
             found=found,
             orientation=orientation,
             notices=notices,
@@ -268,55 +252,53 @@ class _Unread(Struct):
             deep=deep,
         )
 
-    def demand(self, file: BinaryIO, rules: Rules, series: Series | None) -> Demand:
+    def demand(self, rules: Rules, series: Series | None) -> Demand:
         """What decoding it takes, as one of a series or alone."""
-        image: Any = self.image
-        mode = memory.mode_of(image, deep=self.deep)
+        image, row, codec, file = self.source
+        mode = memory.mode_of(image, codec, deep=self.deep)
         icc = image.info.get("icc_profile") or b""
         # Grey under a profile may be converted to colour; other files need not be searched for one.
         coloured = in_colours(mode)
-        if mode != coloured and (icc or self.row.opened_in_c or _has_code_points(image, file)):
+        if mode != coloured and (icc or codec.may_colour_grey(image, file)):
             mode = coloured
+        # What the image is decoded from: the file, or a preview inside it.
+        data: BinaryIO = getattr(image, "fp", None) or file
         return Demand(
             self.full_size,
             turned(image.size, self.orientation),
-            memory.decoding(
-                image, self.row, self.stored_size, _source(image, file), deep=self.deep
-            ),
-            self.row.name,
+            memory.decoding(image, codec, self.stored_size, data, deep=self.deep),
+            row.name,
             mode,
             series.count if series is not None else 1,
             self.found.working_bytes(rules.metadata) + _PROFILES * len(icc),
         )
 
-    def picture(self, file: BinaryIO, rules: Rules) -> Picture:
-        image, row = self.image, self.row
+    def picture(self, rules: Rules) -> Picture:
+        image, _, codec, file = self.source
         with reading("decode", rules):
-            if row.name == "ico":
-                # It was checked above; Pillow counts the mask of a bitmap as pixels.
-                file.seek(0)
-                with pillow_limited(rules, unlimited=True):
-                    image = Image.open(file, formats=(row.pillow,))
-            icc, of_colour = implied.profile(image, row, file, self.found.exif)
-            pixels, more = _pixels(image, file, deep=self.deep, salvage=rules.salvage)
-            if row.name == "png":
-                # Only PNG may have metadata after the pixels.
-                self.read_again(_with_all_metadata(image, file))
+            image = codec.loadable(image, file)
+            icc, of_colour = codec.profile(image, file, self.found.exif)
+            if self.deep:
+                pixels, more = codec.deep_pixels(image, file)
+            else:
+                pixels, more = codec.pixels(image, file, salvage=rules.salvage)
+            whole = codec.with_all_metadata(image, file)
+            if whole is not None:
+                self.read_again(whole)
             return self._made(pixels, image, icc, rules, of_colour, more)
 
     def read_again(self, image: Image.Image) -> None:
         """Take the metadata from a loaded image, which knows them all."""
         before = self.found.notices
-        self.found = metadata.found(image)
+        self.found = metadata.found(image, self.source.codec)
         self.orientation = self.found.orientation
         self.full_size = turned(self.stored_size, self.orientation)
         self.notices += tuple(one for one in before if one not in self.found.notices)
 
-    def composed(
-        self, frame: frames.Frame, file: BinaryIO, whole: Image.Image | None, rules: Rules
-    ) -> Picture:
+    def composed(self, frame: Frame, whole: Image.Image | None, rules: Rules) -> Picture:
         """The first frame of an animation; `whole` is a still with all that the file tells."""
-        icc, of_colour = implied.profile(self.image, self.row, file, self.found.exif)
+        image, _, codec, file = self.source
+        icc, of_colour = codec.profile(image, file, self.found.exif)
         if whole is not None:
             self.read_again(whole)
         made = self._made(frame.image, frame.image, icc, rules, of_colour, ())
@@ -331,13 +313,14 @@ class _Unread(Struct):
         of_colour: tuple[Notice, ...],
         more: tuple[Notice, ...],
     ) -> Picture:
+        row = self.source.row
         kept, lost = self.found.settled(rules.metadata)
         notices = self.notices + lost + of_colour
         if self.wide and not self.deep:
-            notices += (_reduced(self.wide, self.image),)
+            notices += (_reduced(self.wide, self.source.image),)
         made = Picture(
             pixels=pixels,
-            format=self.row.becomes or self.row.name,
+            format=row.becomes or row.name,
             full_size=self.full_size,
             area=self.area,
             orientation=self.orientation,
@@ -350,9 +333,7 @@ class _Unread(Struct):
         return with_sane_profile(made, image.mode)
 
 
-def _animated(
-    undecoded: _Unread, moving: frames.Animation, file: BinaryIO, rules: Rules
-) -> Iterator[Picture]:
+def _animated(undecoded: _Unread, moving: Animation, rules: Rules) -> Iterator[Picture]:
     """The frames of an animation; what travels with them is the same for all."""
     if not moving.complete and not rules.salvage:
         raise PictureError("decode", "truncated", "the file is cut short: a frame is missing")
@@ -365,7 +346,7 @@ def _animated(
             if frame is None:
                 return
             if first is None:
-                first = undecoded.composed(frame, file, moving.whole(), rules)
+                first = undecoded.composed(frame, moving.whole(), rules)
                 if moving.still_beside:
                     message = "the still picture outside the animation was dropped"
                     first = first.with_notice("gain-map-dropped", message)
@@ -392,7 +373,7 @@ def _largest(pages: Pages, path: str, need: Need, rules: Rules, series: Series) 
     demand: Demand | None = None
     pixels = 0
     for number in range(len(pages)):
-        page, file = _page(pages, number, path, need, rules)
+        page = _page(pages, number, path, need, rules)
         width, height = page.stored_size
         if width * height > rules.max_pixels:
             raise PictureError(
@@ -403,7 +384,7 @@ def _largest(pages: Pages, path: str, need: Need, rules: Rules, series: Series) 
             )
         pixels += width * height
         _check_pixels(pixels, number + 1, "pages", rules)
-        other = page.demand(file, rules, series)
+        other = page.demand(rules, series)
         demand = demand or other
         larger = max(demand, other, key=lambda one: one.decoded_size[0] * one.decoded_size[1])
         demand = replace(
@@ -434,11 +415,10 @@ def read_header(
         if row is not None and row.opened_in_c and not allow(memory.opening(path)):
             raise NotAllowedError
         file.seek(0)
-        image, row, _ = recognised(file, path, rules)
+        image, row, codec, _ = recognised(file, path, rules)
         with reading("open", rules):
-            block, orientation = metadata.header(image)
-    # Pillow already gives the upright size of a TIFF.
-    size = turned(image.size, 1 if row.name == "tiff" else orientation)
+            block, orientation = metadata.header(image, codec)
+    size = turned(image.size, 1 if codec.upright else orientation)
     if block is None:
         return Header(size, format=row.name)
     return Header(
@@ -451,30 +431,25 @@ def read_header(
     )
 
 
-def _shrink_on_load(image: Image.Image, least: Size) -> Box:
+def _shrink_on_load(source: Opened, least: Size) -> Box:
     """Ask the decoder for fewer pixels; return the part of them that is the whole picture."""
-    width, height = image.size
-    if image.info.get("progressive"):
-        least = math.ceil(least[0] * _RESERVE), math.ceil(least[1] * _RESERVE)
-    if image.format in ("JPEG", "MPO", "RAW"):
-        image.draft(None, (max(1, least[0]), max(1, least[1])))
+    width, height = source.image.size
+    given = source.codec.draft(source.image, least)
     # Odd sizes are rounded up, so the exact scale is the one that gives this size.
     for scale in (1, 2, 4, 8):
-        if image.size == (-(-width // scale), -(-height // scale)):
+        if given == (-(-width // scale), -(-height // scale)):
             return (0, 0, width / scale, height / scale)
-    return (0, 0, *image.size)
+    return (0, 0, *given)
 
 
-def _reads_deep(image: Image.Image, file: BinaryIO, rules: Rules) -> bool:
+def _reads_deep(source: Opened, rules: Rules) -> bool:
     """Whether all bits of a channel can be read, for which Pillow has no mode.
 
     Only Pillow returns a part of a file that is cut short.
     """
     if rules.salvage or not formats.installed("deep"):
         return False
-    from imgbatch.imaging import deep_files
-
-    return deep_files.readable(image, file)
+    return source.codec.reads_deep(source.image, source.file)
 
 
 def _reduced(bits: int, image: Image.Image) -> Notice:
@@ -486,95 +461,8 @@ def _reduced(bits: int, image: Image.Image) -> Notice:
     return Notice("depth-reduced", f"{bits} bits per channel were reduced to 8{remedy}")
 
 
-def _pixels(
-    image: Image.Image, file: BinaryIO, *, deep: bool, salvage: bool
-) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
-    """The pixels of an opened image, in one of the modes that a `Picture` has."""
-    if deep:
-        from imgbatch.imaging import deep_files
-
-        return deep_files.read(image, file)
-    if image.format == "JPEG2000" and depth.lost_to_pillow(image, file):
-        # Pillow rounds its highest levels up to what 8 bits cannot hold: white would become black.
-        message = "a JPEG 2000 of this kind cannot be read"
-        if not formats.installed("deep"):
-            message = "a JPEG 2000 of this depth needs: pip install 'imgbatch[deep]'"
-        raise PictureError("decode", "no-codec", message)
-    if png.is_plain(image) and not salvage:
-        plain = png.decoded(image, file)
-        if plain is not None:
-            return plain, ()
-    image.load()
-    pixels, notices = in_working_mode(image)
-    # Only pixels: the plugin's own image would keep its decoder's frames alive.
-    return (image._new(image.im) if pixels is image else pixels), notices
-
-
-def _with_all_metadata(image: Any, file: BinaryIO) -> Image.Image:
-    """A PNG that knows what comes after its pixels, like Pillow's own once it is loaded."""
-    return png.with_one_pixel(file) if image.tile else image
-
-
-def _lost_sizes(row: formats.Format, file: BinaryIO) -> tuple[Notice, ...]:
-    if row.name != "ico":
-        return ()
-    from PIL.IcoImagePlugin import IcoFile
-
-    file.seek(0)
-    sizes = {(entry.width, entry.height) for entry in IcoFile(file).entry}
-    if len(sizes) == 1:
-        return ()
-    return (Notice("sizes-dropped", f"only the largest of the icon's {len(sizes)} sizes was kept"),)
-
-
-def _source(image: Any, file: BinaryIO) -> BinaryIO:
-    """What the image is decoded from: `file`, or a preview inside it."""
-    source: BinaryIO = image.fp or file
-    return source
-
-
-def _lost_in_heif(image: Image.Image) -> tuple[Notice, ...]:
-    if image.format != "HEIF":
-        return ()
-    from imgbatch.imaging import heif
-
-    return heif.dropped(image)
-
-
-def _turned_by_decoder(image: Any) -> bool:
-    """Whether loading has turned the pixels upright: Pillow does that with a TIFF."""
-    if image.format == "TIFF":
-        return bool(image.tag_v2.get(exif.ORIENTATION, 1) != 1)
-    return image.info.get("original_orientation") not in (None, 1)
-
-
-def _series(moving: frames.Animation | None, pages: Pages | None) -> Series | None:
+def _series(moving: Animation | None, pages: Pages | None) -> Series | None:
     """The kind of series in the file, if it has several frames."""
     if moving is not None:
         return Series("animation", moving.count, moving.plays) if moving.count > 1 else None
     return Series("pages", len(pages)) if pages is not None else None
-
-
-def _pages(file: BinaryIO) -> Pages | None:
-    """The pages of a TIFF that has several."""
-    place = file.tell()
-    pages = Pages(file)
-    file.seek(place)
-    if len(pages) > limits.PAGES:
-        raise PictureError("open", "too-large", f"it has more than {limits.PAGES:,} pages")
-    return pages if len(pages) > 1 else None
-
-
-def _has_code_points(image: Image.Image, file: BinaryIO) -> bool:
-    return image.format == "PNG" and implied.code_points(file) is not None
-
-
-def _coding(image: Any) -> Coding | None:
-    if image.format in ("JPEG", "MPO"):
-        from PIL.JpegImagePlugin import get_sampling
-
-        tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
-        return Coding(tables, get_sampling(image), bool(image.info.get("progressive")))
-    if image.mode in ("P", "1"):
-        return Coding(palette=image.mode == "P", bilevel=image.mode == "1")
-    return None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
-from imgbatch.imaging import coders, colour, fitting, formats, memory, metadata, palette, png, room
-from imgbatch.imaging.containers import tiff
+from imgbatch.imaging import colour, fitting, formats, memory, metadata, palette, room
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata import writing
 from imgbatch.imaging.opening import quiet
@@ -21,7 +19,7 @@ from imgbatch.imaging.series import animated
 from imgbatch.model import Encoding, Notice, Size
 
 if TYPE_CHECKING:
-    from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.codecs.base import Codec, Options
 
 
 class Encoded(Struct, frozen=True):
@@ -86,7 +84,7 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
     if not formats.encodes(row):
         message = f"this installation's libraries have no encoder for {row.label}"
         raise PictureError("encode", "no-codec", message)
-    formats.load_plugin(row)
+    codec = formats.codec(row)
     if picture.series is not None and row.series != picture.series.kind:
         what = "frames" if picture.series.kind == "animation" else "pages"
         message = f"only the first of {picture.series.count} {what} was kept"
@@ -101,13 +99,14 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
         )
     if following and holds_series(picture, encoding):
         if row.series == "pages":
-            return _checked(_pages((picture, *following), row, encoding), encoding)
+            return _checked(_pages((picture, *following), codec, encoding), encoding)
     else:
         following = ()
-    file = _File.of([_fitted(one, row, encoding) for one in (picture, *following)], row, encoding)
-    if encoding.max_bytes is None or not finds_quality(row, encoding):
+    frames = [_fitted(one, codec, encoding) for one in (picture, *following)]
+    file = _File.of(frames, codec, encoding)
+    if encoding.max_bytes is None or codec.curve is None or not finds_quality(row, encoding):
         return _checked(file.encoded(), encoding)
-    return _within(encoding.max_bytes, file)
+    return _within(encoding.max_bytes, codec.curve, file)
 
 
 def finds_quality(row: Format, encoding: Encoding) -> bool:
@@ -115,9 +114,9 @@ def finds_quality(row: Format, encoding: Encoding) -> bool:
     return "max_bytes" in row.settings and not encoding.lossless
 
 
-def _within(limit: int, whole: _File) -> Encoded:
+def _within(limit: int, curve: fitting.Curve, whole: _File) -> Encoded:
     """The file of the highest quality that is no larger than `limit`, perhaps with fewer pixels."""
-    row, quality, coding = whole.row, whole.encoding.quality, whole.frames[0].coding
+    quality, coding = whole.encoding.quality, whole.frames[0].coding
     if quality is None and coding is not None and coding.tables:
         # Finer steps than its own would tell nothing more.
         encoded = whole.encoded()
@@ -138,14 +137,14 @@ def _within(limit: int, whole: _File) -> Encoded:
             coded,
             whole.size,
             limit,
-            fitting.CURVES[row.name],
+            curve,
             highest=quality or fitting.HIGHEST,
             fixed=whole.fixed,
             frames=len(whole.frames),
         )
     except fitting.TooLargeError as error:
         raise PictureError("encode", "too-large", _too_large(error, whole, limit)) from None
-    return Encoded(found.data, row, found.size, tuple(dict.fromkeys(file.notices)))
+    return Encoded(found.data, whole.codec.row, found.size, tuple(dict.fromkeys(file.notices)))
 
 
 def _checked(encoded: Encoded, encoding: Encoding) -> Encoded:
@@ -177,21 +176,21 @@ class _File(Struct, frozen=True):
     """A file without its bytes: frames as its format can hold them, and what travels along."""
 
     frames: Sequence[Picture]
-    row: Format
+    codec: Codec
     encoding: Encoding
     kept: Metadata
     notices: tuple[Notice, ...]
 
     @classmethod
-    def of(cls, frames: Sequence[Picture], row: Format, encoding: Encoding) -> _File:
+    def of(cls, frames: Sequence[Picture], codec: Codec, encoding: Encoding) -> _File:
         """With the metadata of the first frame, as far as `encoding` lets it through."""
         first = frames[0]
         kept, notices = metadata.select(
             first.metadata, encoding, first.size, srgb=lambda: _is_srgb(first)
         )
-        kept, more = writing.held(kept, row)
+        kept, more = writing.held(kept, codec)
         earlier = [notice for frame in frames for notice in frame.notices]
-        return cls(frames, row, encoding, kept, (*earlier, *notices, *more))
+        return cls(frames, codec, encoding, kept, (*earlier, *notices, *more))
 
     @property
     def size(self) -> Size:
@@ -201,7 +200,7 @@ class _File(Struct, frozen=True):
     @property
     def fixed(self) -> int:
         """About how many bytes are not for pixels."""
-        icc = self.frames[0].icc if "icc" in self.row.holds else None
+        icc = self.frames[0].icc if "icc" in self.codec.row.holds else None
         blocks = (self.kept.exif, self.kept.xmp, self.kept.extended, self.kept.iptc, icc)
         return sum(len(block) for block in blocks if block) + len(self.kept.comment or "")
 
@@ -218,28 +217,24 @@ class _File(Struct, frozen=True):
             f"{fitting.LOWEST} it would exceed {self.encoding.max_bytes:,} bytes"
         )
         frames[0] = frames[0].with_notice("scaled-down", message)
-        return self.of(frames, self.row, self.encoding)
+        return self.of(frames, self.codec, self.encoding)
 
     def encoded(self, quality: int | None = None) -> Encoded:
         """The file, at `quality` instead of that of its `encoding` if given."""
-        row, first = self.row, self.frames[0]
+        codec, row, first = self.codec, self.codec.row, self.frames[0]
         encoding = replace(self.encoding, quality=quality) if quality else self.encoding
         try:
-            options = coders.options(first, row, encoding)
-            options |= writing.options(self.kept, first.icc, row)
-            buffer = BytesIO()
+            options = codec.options(first, encoding)
+            options |= writing.options(self.kept, first.icc, codec)
             # Pillow sometimes looks into EXIF, and warns of oddities in it.
             with quiet():
-                if len(self.frames) > 1 or row.name == "gif":
-                    data = _animation(self.frames, row, options, encoding)
+                if len(self.frames) > 1:
+                    data = _animation(self.frames, codec, options, encoding)
                 elif first.deep is not None:
-                    data = _saved_deep(first.deep, row, options)
-                elif row.name == "png" and png.encodes(first.image, encoding.effort):
-                    data = png.encoded(first.image, options)
+                    data = codec.deep_encoded(first.deep, options)
                 else:
-                    _bare(first.image).save(buffer, row.pillow, **options)
-                    data = buffer.getvalue()
-                data, lost = writing.finished(data, self.kept, row)
+                    data = codec.encoded(_bare(first.image), options, encoding)
+                data, lost = codec.finished(data, self.kept)
         except Exception as error:
             # Encoders raise OSError, ValueError, SystemError and more; all concern
             # this one file. Few distinguish a lack of memory from anything else.
@@ -252,23 +247,23 @@ class _File(Struct, frozen=True):
 
 
 def _animation(
-    frames: Sequence[Picture], row: Format, options: dict[str, Any], encoding: Encoding
+    frames: Sequence[Picture], codec: Codec, options: Options, encoding: Encoding
 ) -> bytes:
-    """The frames as they are, in one file; also a GIF of one frame."""
+    """The frames as they are, in one file."""
     series = frames[0].series
     images = animated.alike([_bare(frame.image) for frame in frames])
     durations = [frame.duration for frame in frames]
     plays = series.plays if series is not None else 1
-    return animated.encode(images, durations, plays, row, options, dither=encoding.dither)
+    return codec.animated(images, durations, plays, options, encoding)
 
 
-def _pages(pictures: Sequence[Picture], row: Format, encoding: Encoding) -> Encoded:
+def _pages(pictures: Sequence[Picture], codec: Codec, encoding: Encoding) -> Encoded:
     """Each page as a separate file would be, with all that belongs to it, in one file."""
     unlimited = replace(encoding, max_bytes=None)
     pages = [encode(replace(one, series=None), unlimited) for one in pictures]
     notices = dict.fromkeys(notice for page in pages for notice in page.notices)
-    data = tiff.joined([page.data for page in pages])
-    return Encoded(data, row, pages[0].size, tuple(notices))
+    data = codec.joined([page.data for page in pages])
+    return Encoded(data, codec.row, pages[0].size, tuple(notices))
 
 
 def _is_srgb(picture: Picture) -> bool:
@@ -278,13 +273,6 @@ def _is_srgb(picture: Picture) -> bool:
     return colour.is_srgb(picture.icc)
 
 
-def _saved_deep(deep: Deep, row: Format, options: dict[str, Any]) -> bytes:
-    # Imported here because it takes NumPy and more.
-    from imgbatch.imaging import deep_files
-
-    return deep_files.encoded(deep, row, options)
-
-
 def _bare(image: Image.Image) -> Image.Image:
     """Only pixels: Pillow would also save what it still knows about the file they came from."""
     bare = image if type(image) is Image.Image else image.copy()
@@ -292,16 +280,11 @@ def _bare(image: Image.Image) -> Image.Image:
     return bare
 
 
-def _fitted(picture: Picture, row: Format, encoding: Encoding) -> Picture:
+def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     """In a mode that the format can hold, and with a profile only if it can hold that."""
-    modes = row.modes | row.deep_modes if formats.installed("deep") else row.modes
-    if row.name == "tiff" and encoding.compression == "jpeg":
-        modes = frozenset(mode for mode in modes if not mode.endswith(";16"))
+    row, modes = codec.row, codec.modes(encoding)
     if picture.mode.endswith(";16") and picture.mode not in modes:
         picture = colour.to_8_bits(picture, _for_whom(row))
-    if picture.deep is not None and row.name == "heif" and picture.format not in _TEN_BITS:
-        message = "16-bit colours were reduced to 10 bits for HEIC"
-        picture = picture.with_notice("depth-reduced", message)
     if picture.mode == "CMYK" and "CMYK" not in modes:
         picture = colour.to_srgb(picture, encoding.intent)
     if picture.icc is not None and "icc" not in row.holds:
@@ -309,23 +292,14 @@ def _fitted(picture: Picture, row: Format, encoding: Encoding) -> Picture:
         picture = colour.to_srgb(picture, encoding.intent)
     if picture.has_alpha and not row.alpha:
         picture = colour.flatten(picture, encoding.background)
-    # A GIF's own pixels have none, unless a resize made some.
-    if row.name == "gif" != picture.format and colour.is_half_transparent(picture):
-        message = "GIF has no half transparency: such pixels became clear or opaque"
-        picture = picture.with_notice("alpha-flattened", message)
+    picture = codec.warned(picture)
     if picture.mode not in modes:
         # Grey into a format that only has colours.
         picture = colour.in_colours(picture, encoding.intent)
     if encoding.metadata == "none" and picture.icc is not None and colour.is_srgb(picture.icc):
         # It says no more than having none does. Any other is needed to see the right colours.
         picture = replace(picture, icc=None)
-    if picture.coding is not None:
-        return palette.restored(picture, row)
-    return picture
-
-
-# Formats whose 16 bits here were no more than that in the file, or 12 in rare cases.
-_TEN_BITS: Final = frozenset({"avif", "heif"})
+    return palette.restored(picture, codec)
 
 
 def _for_whom(row: Format) -> str:

@@ -2,7 +2,7 @@
 
 How many bytes a picture takes at a quality is only known once it is encoded; how they grow with
 the quality is much the same for all photographs, on a logarithmic scale. So the search has a curve
-for each format, the mean of photographs:
+for each format (`Codec.curve`), the mean of photographs:
 
 1. The first quality is the one at which an average photograph would fit.
 2. Each encode shifts the curve so that it goes through the result, and from the second on tilts it
@@ -71,35 +71,6 @@ class Curve(NamedTuple):
     def quality(self, height: float) -> int:
         """The highest quality that is not above `height`; 0 if there is none."""
         return max((one for one in range(1, 101) if self.height(one) <= height), default=0)
-
-
-CURVES: Final = {
-    # From quality 90 up chroma is no longer halved.
-    "jpeg": Curve(
-        (
-            *((1, -1.5), (20, -0.75), (40, -0.4), (60, -0.16), (75, 0.09)),
-            *((85, 0.4), (89, 0.58), (90, 0.93), (95, 1.34), (100, 2.35)),
-        ),
-        0.71,
-    ),
-    "webp": Curve(
-        ((1, -1.2), (20, -0.8), (50, -0.26), (75, 0.07), (85, 0.52), (95, 1.3), (100, 1.69)), 0.4
-    ),
-    "avif": Curve(
-        ((1, -2.8), (25, -1.73), (45, -0.86), (70, 0.0), (90, 0.74), (97, 1.23), (100, 1.8)),
-        0.62,
-        close=0.96,
-    ),
-    "heif": Curve(
-        (
-            *((1, -4.0), (25, -2.6), (45, -1.38), (60, -0.57), (70, 0.0)),
-            *((78, 0.43), (90, 0.74), (95, 0.78), (100, 0.78)),
-        ),
-        1.9,
-        close=0.96,
-    ),
-}
-"""By the names of the formats that have a quality to find."""
 
 
 class Fitted(NamedTuple):

@@ -12,12 +12,15 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from imgbatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.codecs.base import Codec
 
 Signature = tuple[tuple[int, bytes], ...]
 """Offset and bytes that must all be found in a file's head."""
@@ -51,8 +54,8 @@ _ROW_BY_ROW: Final = (7.5, 13.0)
 class Format(Struct, frozen=True, kw_only=True):
     """One row: how a format is recognised, named, and what it can hold.
 
-    `plugin` is the module that teaches Pillow the format `pillow`; it belongs to Pillow itself
-    or to the package that imgbatch's `extra` installs. A read-only format `becomes` another one.
+    `codec` is the module that reads and writes it (`codecs.base`); it may need the packages that
+    imgbatch's `extra` installs, or a `feature` of Pillow. A read-only format `becomes` another one.
     If it is `opened_in_c`, even its header is read by a library that nobody can interrupt.
 
     `suffixes` are those that an output may keep, the first for new files; a scan also selects
@@ -67,8 +70,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
     name: str
     label: str
-    pillow: str
-    plugin: str
+    codec: str
     suffixes: tuple[str, ...]
     signatures: tuple[Signature, ...] = ()
     read_suffixes: tuple[str, ...] = ()
@@ -120,8 +122,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="jpeg",
         label="JPEG",
-        pillow="JPEG",
-        plugin="PIL.JpegImagePlugin",
+        codec="imgbatch.imaging.codecs.jpeg",
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
         read_suffixes=(".mpo",),
         signatures=_begins(b"\xff\xd8\xff"),
@@ -136,8 +137,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="png",
         label="PNG",
-        pillow="PNG",
-        plugin="PIL.PngImagePlugin",
+        codec="imgbatch.imaging.codecs.png",
         suffixes=(".png",),
         read_suffixes=(".apng",),
         signatures=_begins(b"\x89PNG\r\n\x1a\n"),
@@ -156,8 +156,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="webp",
         opened_in_c=True,
         label="WebP",
-        pillow="WEBP",
-        plugin="PIL.WebPImagePlugin",
+        codec="imgbatch.imaging.codecs.webp",
         suffixes=(".webp",),
         signatures=(((0, b"RIFF"), (8, b"WEBP")),),
         settings=frozenset({"quality", "max_bytes", "lossless", "effort"}),
@@ -176,8 +175,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="avif",
         opened_in_c=True,
         label="AVIF",
-        pillow="AVIF",
-        plugin="PIL.AvifImagePlugin",
+        codec="imgbatch.imaging.codecs.avif",
         suffixes=(".avif",),
         read_suffixes=(".avifs",),
         # The brand comes first, or after the one of the whole family (ISO 14496-12, 4.3).
@@ -203,8 +201,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="heif",
         opened_in_c=True,
         label="HEIC",
-        pillow="HEIF",
-        plugin="imgbatch.imaging.heif",
+        codec="imgbatch.imaging.codecs.heif",
         suffixes=(".heic", ".heif", ".hif"),
         signatures=tuple(
             ((4, b"ftyp" + brand),)
@@ -226,8 +223,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="tiff",
         label="TIFF",
-        pillow="TIFF",
-        plugin="PIL.TiffImagePlugin",
+        codec="imgbatch.imaging.codecs.tiff",
         suffixes=(".tif", ".tiff"),
         signatures=_begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         settings=frozenset({"compression", "quality"}),
@@ -242,8 +238,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="gif",
         label="GIF",
-        pillow="GIF",
-        plugin="PIL.GifImagePlugin",
+        codec="imgbatch.imaging.codecs.gif",
         suffixes=(".gif",),
         signatures=_begins(b"GIF87a", b"GIF89a"),
         modes=frozenset({"L", "RGB", "RGBA"}),
@@ -258,8 +253,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="BMP",
         # Run lengths are decoded in Python, into an array that is copied.
         decoding=2,
-        pillow="BMP",
-        plugin="PIL.BmpImagePlugin",
+        codec="imgbatch.imaging.codecs.bmp",
         suffixes=(".bmp",),
         signatures=_begins(b"BM"),
         holds=frozenset({"dpi"}),
@@ -268,8 +262,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="jpeg2000",
         label="JPEG 2000",
-        pillow="JPEG2000",
-        plugin="PIL.Jpeg2KImagePlugin",
+        codec="imgbatch.imaging.codecs.jpeg2000",
         suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
         signatures=_begins(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
         settings=frozenset({"quality", "lossless"}),
@@ -288,8 +281,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="PPM, PGM, PBM",
         # Everything except plain bytes is decoded in Python.
         decoding=2,
-        pillow="PPM",
-        plugin="PIL.PpmImagePlugin",
+        codec="imgbatch.imaging.codecs.ppm",
         suffixes=(".ppm", ".pgm", ".pnm"),
         read_suffixes=(".pbm", ".pfm"),
         signatures=_begins(*(b"P" + kind for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f"))),
@@ -299,8 +291,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="qoi",
         label="QOI",
-        pillow="QOI",
-        plugin="PIL.QoiImagePlugin",
+        codec="imgbatch.imaging.codecs.qoi",
         suffixes=(".qoi",),
         signatures=_begins(b"qoif"),
         modes=frozenset({"RGB", "RGBA"}),
@@ -315,8 +306,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="Windows icon",
         # A bitmap's alpha is cut out of its bytes, and pasted into a copy of the pixels.
         decoding=1.25,
-        pillow="ICO",
-        plugin="PIL.IcoImagePlugin",
+        codec="imgbatch.imaging.codecs.ico",
         suffixes=(".ico",),
         signatures=_begins(b"\0\0\1\0"),
         modes=frozenset({"L", "RGB", "RGBA"}),
@@ -325,8 +315,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="tga",
         label="Targa",
-        pillow="TGA",
-        plugin="PIL.TgaImagePlugin",
+        codec="imgbatch.imaging.codecs.tga",
         suffixes=(".tga",),
         read_suffixes=(".icb", ".vda", ".vst"),
         encoding=(7.5, 10),
@@ -338,8 +327,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="camera raw",
         # Samples, and four channels with 16 bits while they are developed.
         decoding=2.1,
-        pillow="RAW",
-        plugin="imgbatch.imaging.raw",
+        codec="imgbatch.imaging.codecs.raw",
         suffixes=(),
         read_suffixes=(
             *(".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".raf"),
@@ -438,15 +426,13 @@ def describe_foreign(head: bytes) -> str | None:
 
 
 @cache
-def load_plugin(row: Format) -> None:
-    """Import the plugin of one format, and no other.
+def codec(row: Format) -> Codec:
+    """The codec of one format, which must be `available`; no other is loaded.
 
     Left to itself, Pillow imports all of its forty plugins for a format it has not loaded yet.
     """
-    plugin: Any = import_module(row.plugin)
-    if hasattr(plugin, "DEFAULT_MAX_THREADS"):
-        # AVIF's decoder would use all processors, which the workers already share.
-        plugin.DEFAULT_MAX_THREADS = 1
+    found: Codec = import_module(row.codec).CODEC
+    return found
 
 
 @cache
@@ -474,12 +460,7 @@ def available(row: Format) -> bool:
 
 def encodes(row: Format) -> bool:
     """Whether this installation can write the format, too."""
-    if row.becomes is not None or not available(row):
-        return False
-    if row.name != "heif":
-        return True
-    load_plugin(row)
-    return bool(import_module(row.plugin).encoder())
+    return row.becomes is None and available(row) and codec(row).can_encode()
 
 
 def remedy(row: Format) -> str:

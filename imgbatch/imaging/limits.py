@@ -40,6 +40,8 @@ ICC_BYTES: Final = 32_000_000
 
 TEXT_BYTES: Final = 16_000_000
 """All texts of a PNG, unpacked, except XMP and profiles."""
+PNG_CHUNK_BYTES: Final = max(XMP_BYTES, ICC_BYTES, 2 * EXIF_BYTES)
+"""One text or profile of a PNG, unpacked; EXIF may be there in hexadecimal digits."""
 TEXTS: Final = 10_000
 """Number of texts in a PNG, and of comment blocks in a GIF."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 from PIL import Image
@@ -14,15 +15,45 @@ from imgbatch.model import Notice
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
 
-# Tags of a TIFF's pixels (TIFF 6.0, section 8).
-_BITS_PER_SAMPLE: Final = 0x0102
-_PHOTOMETRIC: Final = 0x0106
-_SAMPLE_FORMAT: Final = 0x0153
-_WHITE_IS_ZERO: Final = 0
+PixelsAndNotices = tuple["Image.Image | Deep", tuple[Notice, ...]]
+"""Pixels, and warnings about them."""
+
+_WORKED_ON: Final = {
+    **dict.fromkeys(("1", "L"), "L"),
+    **dict.fromkeys(("I;16B", "I;16L", "I;16N", "I", "F"), "I;16"),
+    **dict.fromkeys(("P", "YCbCr", "LAB", "HSV", "RGBX"), "RGB"),
+    **dict.fromkeys(("PA", "RGBa"), "RGBA"),
+    "La": "LA",
+}
+"""The modes of pixels in files, and those that `in_working_mode` converts them to."""
 
 
-def in_working_mode(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
-    """Pixels in one of the modes L, LA, RGB, RGBA, CMYK and I;16, or Deep."""
+class GreyLevels(NamedTuple):
+    """What the levels of an image in I;16 or I are: of `bits` bits, `shift` bits above the lowest.
+
+    `white_is_zero` says that the highest is black; `unsigned` that those in I are, which Pillow
+    takes for signed.
+    """
+
+    bits: int = 16
+    white_is_zero: bool = False
+    shift: int = 0
+    unsigned: bool = False
+
+
+Levels = Callable[[Image.Image], GreyLevels]
+
+
+def worked_on(mode: str) -> str:
+    """The mode of pixels that come in `mode`, unless one of their colours is transparent."""
+    return _WORKED_ON.get(mode, mode)
+
+
+def in_working_mode(image: Image.Image, levels: Levels) -> PixelsAndNotices:
+    """Pixels in one of the modes L, LA, RGB, RGBA, CMYK and I;16, or Deep.
+
+    `levels` tells about a grey image with more than 8 bits.
+    """
     mode = image.mode
     transparent = "transparency" in image.info
     if mode in ("1", "L", "RGB") and transparent:
@@ -30,7 +61,7 @@ def in_working_mode(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notic
     if mode == "I;16" and transparent:
         return _keyed(image)
     if mode == "I;16":
-        return _stretched(image), ()
+        return _stretched(image, levels(image)), ()
     if mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image, ()
     if mode == "1":
@@ -44,11 +75,11 @@ def in_working_mode(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notic
     if mode == "LAB":
         return colour.lab_to_rgb(image), ()
     if mode in ("I", "F", "I;16B", "I;16L", "I;16N"):
-        return _scaled_to_16_bit(image)
+        return _scaled_to_16_bit(image, unsigned=levels(image).unsigned)
     return image.convert("RGB"), ()
 
 
-def _keyed(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
+def _keyed(image: Image.Image) -> PixelsAndNotices:
     """16-bit grey with one transparent level; without the extra, in 8 bits."""
     if formats.installed("deep"):
         from imgbatch.imaging import deep_files
@@ -63,29 +94,24 @@ def _keyed(image: Image.Image) -> tuple[Image.Image | Deep, tuple[Notice, ...]]:
     return grey, (Notice("depth-reduced", message),)
 
 
-def _stretched(image: Any) -> Image.Image:
+def _stretched(image: Image.Image, meant: GreyLevels) -> Image.Image:
     """16-bit grey as it is meant: with fewer bits, or with 0 for white (TIFF 6.0, section 8)."""
-    bits, inverted, shifted = 16, False, 0
-    if image.format == "TIFF":
-        bits = 12 if image.tag_v2.get(_BITS_PER_SAMPLE) == (12,) else 16
-        inverted = image.tag_v2.get(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO
-    elif image.format == "HEIF":
-        # pillow-heif has them in the upper bits.
-        bits = image.info.get("bit_depth", 16)
-        shifted = 16 - bits
-    if bits == 16 and not inverted:
-        return image  # type: ignore[no-any-return]
+    bits = meant.bits
+    if bits == 16 and not meant.white_is_zero:
+        return image
     import numpy as np
 
-    levels = np.asarray(image) >> shifted
+    levels = np.asarray(image) >> meant.shift
     if bits < 16:
         highest = (1 << bits) - 1
         # The highest becomes 65535, rounded.
         levels = ((levels.astype(np.uint32) * 65_535 + highest // 2) // highest).astype(np.uint16)
-    return Image.fromarray(65_535 - levels if inverted else levels)
+    return Image.fromarray(65_535 - levels if meant.white_is_zero else levels)
 
 
-def _scaled_to_16_bit(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ...]]:
+def _scaled_to_16_bit(
+    image: Image.Image, *, unsigned: bool
+) -> tuple[Image.Image, tuple[Notice, ...]]:
     """Wide integers and floats as 16-bit grey.
 
     Integers count as 0 to 65535 (as in a 16-bit file); floats between 0 and 1 as that range.
@@ -94,7 +120,7 @@ def _scaled_to_16_bit(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ..
     import numpy as np
 
     raw = np.asarray(image)
-    if image.mode == "I" and _is_unsigned_tiff(image):
+    if image.mode == "I" and unsigned:
         # Pillow's own numbers are signed.
         raw = raw.view(np.uint32)
     values = np.nan_to_num(raw.astype(np.float64))
@@ -107,10 +133,6 @@ def _scaled_to_16_bit(image: Image.Image) -> tuple[Image.Image, tuple[Notice, ..
     scaled = np.rint((values - low) * (65_535 / span)).astype(np.uint16)
     message = f"values from {low:g} to {high:g} were scaled to 16 bits"
     return Image.fromarray(scaled), (Notice("range-scaled", message),)
-
-
-def _is_unsigned_tiff(image: Any) -> bool:
-    return bool(image.format == "TIFF" and image.tag_v2.get(_SAMPLE_FORMAT, (1,)) == (1,))
 
 
 def with_sane_profile(picture: Picture, mode: str) -> Picture:

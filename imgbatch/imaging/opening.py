@@ -10,22 +10,22 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from msgspec import Struct
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
-from imgbatch.imaging import formats
-from imgbatch.imaging.containers import gif, jpeg
-from imgbatch.imaging.metadata import EVERY_POLICY, embedded, texts
+from imgbatch.imaging import formats, limits
+from imgbatch.imaging.metadata import EVERY_POLICY, embedded
 from imgbatch.imaging.picture import Series
-from imgbatch.imaging.series import frames
-from imgbatch.model import MAX_PIXELS, MetadataPolicy, Notice, Stage
-from imgbatch.plurals import counted
+from imgbatch.model import MAX_PIXELS, MetadataPolicy, Stage
 from imgbatch.store import regular
 from imgbatch.store.checksum import PIECE_BYTES
 from imgbatch.store.crc import crc32
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.codecs.base import Codec
 
 Every = Callable[[str, Series], bool]
 """From the name of a file's format and its series to whether all frames are wanted."""
@@ -132,14 +132,20 @@ def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
             on_read(value)
 
 
-def recognised(
-    file: BinaryIO, path: str, rules: Rules
-) -> tuple[Image.Image, formats.Format, BinaryIO]:
-    """The image in `file`, not loaded, and what it is read from: `file`, or the part that is read.
+class Opened(NamedTuple):
+    """An image that is not loaded, the format of its file, the codec that reads it, and the file.
 
-    For an icon it is the image inside, whose size is the true one: Pillow loads icons as soon as
-    it opens them.
+    `file` may be shorter than the one that was opened: it has no more than is read.
     """
+
+    image: Image.Image
+    row: formats.Format
+    codec: Codec
+    file: BinaryIO
+
+
+def recognised(file: BinaryIO, path: str, rules: Rules) -> Opened:
+    """The image in `file`. Raises PictureError in the stage "open"."""
     with reading("open", rules):
         head = file.read(formats.HEAD_BYTES)
         if not head:
@@ -156,14 +162,11 @@ def recognised(
             )
         if not formats.available(row):
             raise PictureError("open", "no-codec", f"{row.label}: {formats.remedy(row)}")
-        formats.load_plugin(row)
-        file, notices = _bounded(file, row)
-        if row.name == "ico":
-            image = _inside_icon(file)
-        else:
-            # The limit is checked below, with a better message; but WebP allocates its canvas here.
-            with pillow_limited(rules, unlimited=row.name != "webp"):
-                image = _image_in(file, row, preview=rules.raw_preview)
+        codec = formats.codec(row)
+        file, notices = codec.thinned(file)
+        # The limit is checked below, with a better message.
+        with pillow_limited(rules, unlimited=not codec.allocates):
+            image = _image_in(file, codec, preview=rules.raw_preview)
         if notices:
             image.info[embedded.NOTICES] = notices
         width, height = image.size
@@ -173,87 +176,18 @@ def recognised(
                 "too-large",
                 f"{width} x {height} pixels exceed the limit of {rules.max_pixels:,}",
             )
-    return image, row, file
+    return Opened(image, row, codec.inner(image), file)
 
 
-def _bounded(file: BinaryIO, row: formats.Format) -> tuple[BinaryIO, tuple[Notice, ...]]:
-    """A file with no more besides its pixels than is read, and warnings about what was left out.
-
-    Only where Pillow would take forever, or refuse the picture.
-    """
-    if row.name == "png":
-        return texts.thinned(file)
-    if row.name == "jpeg":
-        file, count = jpeg.thinned(file)
-        what = counted(count, "segment", spec=",")
-        message = f"{what} before the picture dropped: there are too many to read"
-        return file, (Notice("metadata-dropped", message),) if count else ()
-    if row.name == "gif":
-        file, count = gif.without_long_comments(file)
-        message = f"comments of {count:,} bytes dropped: they are too long to read"
-        return file, (Notice("metadata-dropped", message),) if count else ()
-    return file, ()
-
-
-def _image_in(file: BinaryIO, row: formats.Format, *, preview: bool = False) -> Image.Image:
-    """An image of this format, not loaded. Raises whatever Pillow does if nothing helps.
-
-    For a camera's raw file it is, with `preview`, the JPEG inside.
-    """
-    if row is formats.RAW:
-        from imgbatch.imaging import raw
-
-        return raw.preview(file) if preview else raw.RawImageFile(file)
+def _image_in(file: BinaryIO, codec: Codec, *, preview: bool) -> Image.Image:
+    """An image of this format, not loaded. Raises whatever Pillow does if nothing helps."""
     try:
-        return Image.open(file, formats=(row.pillow,))
+        return codec.open(file, preview=preview)
     except Exception:
-        # Pillow already looks into EXIF here, and fails on some broken blocks.
-        image = (
-            embedded.opened_without_exif(file, row)
-            or _opened_deep(file, row)
-            or frames.opened_cut_short(file, row.name)
-        )
+        image = codec.open_damaged(file)
         if image is None:
             raise
         return image
-
-
-def _opened_deep(file: BinaryIO, row: formats.Format) -> Image.Image | None:
-    """A TIFF for which Pillow has no mode, but which can be read with the extra `deep`."""
-    if row.name != "tiff":
-        return None
-    from imgbatch.imaging import deep_files
-
-    file.seek(0)
-    try:
-        with deep_files.more_tiffs():
-            image = Image.open(file, formats=(row.pillow,))
-    except Exception:
-        # In that case the first error is the one to report.
-        return None
-    if image.mode != "I;16" and not formats.installed("deep"):
-        raise PictureError(
-            "open", "no-codec", "a TIFF of this kind needs: pip install 'imgbatch[deep]'"
-        )
-    return image
-
-
-def _inside_icon(file: BinaryIO) -> Image.Image:
-    """The header of the picture that Pillow takes from an icon: a PNG, or a bitmap and its mask."""
-    from PIL.BmpImagePlugin import DibImageFile
-    from PIL.IcoImagePlugin import IcoFile
-    from PIL.PngImagePlugin import PngImageFile
-
-    file.seek(0)
-    offset = IcoFile(file).entry[0].offset
-    file.seek(offset)
-    is_png = formats.BY_NAME["png"].matches(file.read(formats.HEAD_BYTES))
-    file.seek(offset)
-    if is_png:
-        return PngImageFile(file)
-    image = DibImageFile(file)
-    image._size = (image.width, image.height // 2)
-    return image
 
 
 # Modules that warn while a file is read or written. Operations, also of other packages, are not.
@@ -345,7 +279,7 @@ def _explained(error: BaseException) -> tuple[str, str]:
 
 
 # Bytes of one text and of all: any excess is left out before Pillow sees it.
-_PNG_TEXTS: Final = (texts.MAX_BYTES, 8 * texts.MAX_BYTES)
+_PNG_TEXTS: Final = (limits.PNG_CHUNK_BYTES, 8 * limits.PNG_CHUNK_BYTES)
 
 
 class pillow_limited:  # noqa: N801

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
-from imgbatch.imaging.formats import Format
 from imgbatch.imaging.picture import Picture
 
+if TYPE_CHECKING:
+    from imgbatch.imaging.codecs.base import Codec
+
 _MAX_COLOURS: Final = 256
-_WITH_PALETTE: Final = frozenset({"png"})
-_WITH_BILEVEL: Final = frozenset({"png", "tiff"})
 
 
-def restored(picture: Picture, row: Format) -> Picture:
+def restored(picture: Picture, codec: Codec) -> Picture:
     """In the mode of its file, P or 1, if that loses nothing and the format has it.
 
     Pixels are processed in full colours (see `Picture`); those that were not resampled may have
@@ -23,10 +23,10 @@ def restored(picture: Picture, row: Format) -> Picture:
     coding = picture.coding
     if coding is None:
         return picture
-    if coding.bilevel and row.name in _WITH_BILEVEL and picture.mode == "L":
+    if coding.bilevel and codec.has_bilevel and picture.mode == "L":
         levels = {level for _, level in picture.image.getcolors(2) or [(0, 1)]}
         return picture.with_pixels(picture.image.convert("1")) if levels <= {0, 255} else picture
-    if coding.palette and row.name in _WITH_PALETTE and picture.mode in ("RGB", "RGBA"):
+    if coding.palette and codec.has_palettes and picture.mode in ("RGB", "RGBA"):
         image = indexed(picture.image)
         return picture.with_pixels(image) if image is not None else picture
     return picture

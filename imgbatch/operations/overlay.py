@@ -27,6 +27,8 @@ from imgbatch.operations.parameters import (
 if TYPE_CHECKING:
     from PIL import Image
 
+    from imgbatch.imaging.opening import Opened
+
 _MARGIN_HELP: Final = "distance from the edges, relative to the shorter side"
 
 _LAYER_BYTES: Final = 18
@@ -136,21 +138,20 @@ def _size_of(file: Attachment) -> Size:
 
     rules = Rules()
     with reading("open", rules):
-        image, orientation = _opened(file)
-        width, height = image.size
+        source, orientation = _opened(file)
+        width, height = source.image.size
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def _opened(file: Attachment) -> tuple[Image.Image, int]:
+def _opened(file: Attachment) -> tuple[Opened, int]:
     from io import BytesIO
 
-    from imgbatch.imaging.metadata.exif import ORIENTATION
+    from imgbatch.imaging import metadata
     from imgbatch.imaging.opening import Rules, recognised
 
-    image, _, _ = recognised(BytesIO(file.data), file.path, Rules())
-    # Pillow reads a whole PNG for that, and PNGs are not turned.
-    orientation = 1 if image.format == "PNG" else image.getexif().get(ORIENTATION, 1)
-    return image, orientation if orientation in range(1, 9) else 1
+    source = recognised(BytesIO(file.data), file.path, Rules())
+    _, orientation = metadata.header(source.image, source.codec)
+    return source, 1 if source.codec.upright else orientation
 
 
 @lru_cache(maxsize=4)
@@ -162,14 +163,13 @@ def _mark(file: Attachment) -> Picture:
 
     try:
         with reading("decode", Rules()):
-            image, orientation = _opened(file)
-            image.load()
-            pixels, _ = modes.in_working_mode(image)
+            (image, _, codec, data), orientation = _opened(file)
+            image = codec.loadable(image, data)
+            icc, _ = codec.profile(image, data, None)
+            pixels, _ = codec.pixels(image, data, salvage=False)
     except PictureError as error:
         raise PictureError("operate", Watermark.name, f"{file.path}: {error}") from error
-    picture = replace(
-        Picture.of(image, icc=image.info.get("icc_profile")), pixels=turn(pixels, orientation)
-    )
+    picture = replace(Picture.of(image, icc=icc), pixels=turn(pixels, orientation))
     picture = modes.with_sane_profile(picture, image.mode)
     picture = colour.to_srgb(colour.to_8_bits(picture, "for a mark"))
     return colour.with_alpha(picture)

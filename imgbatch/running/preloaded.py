@@ -12,6 +12,6 @@ from imgbatch.imaging import formats
 from imgbatch.imaging import resample as _resample  # noqa: F401
 from imgbatch.running import worker as _worker  # noqa: F401
 
-formats.load_plugin(formats.BY_NAME["jpeg"])
+formats.codec(formats.BY_NAME["jpeg"])
 # Otherwise Pillow would do that in each of them, at the first picture.
 Image.preinit()

@@ -147,7 +147,7 @@ def with_gamma(png: bytes, gamma: float) -> bytes:
 
 
 def heic(pixels: NDArray[np.uint8], **options: Any) -> bytes:
-    formats.load_plugin(formats.BY_NAME["heif"])
+    formats.codec(formats.BY_NAME["heif"])
     return saved(pixels, "HEIF", quality=95, **options)
 
 

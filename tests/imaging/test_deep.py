@@ -32,7 +32,7 @@ from toolkit.deep import (
 )
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import depth
+from imgbatch.imaging import formats
 from imgbatch.imaging.decode import Demand
 from imgbatch.model import Size
 
@@ -387,7 +387,9 @@ def test_files_that_pillow_reads_whole_are_left_to_it(tmp_path: Path) -> None:
     }.items():
         data = pictures.saved(pictures.scene(), name, **options)
         file = BytesIO(data)
-        assert depth.lost_to_pillow(Image.open(file), file) == 0
+        row = formats.recognise(data[: formats.HEAD_BYTES], "")
+        assert row is not None
+        assert formats.codec(row).lost_bits(Image.open(file), file) == 0
         picture = decoded(tmp_path, data, ".any")
         assert (picture.mode, kinds(picture)) == ("RGB", [])
 

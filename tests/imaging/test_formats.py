@@ -49,10 +49,10 @@ BY_CONTENT: Final = [row for row in FORMATS if row.signatures]
 
 
 def _made(row: Format) -> list[bytes]:
-    formats.load_plugin(row)
+    formats.codec(row)
     if not formats.available(row):
         pytest.skip(f"Pillow was built without {row.label}")
-    return [_saved(mode, row.pillow, **options) for mode, options in _MADE[row.name]]
+    return [_saved(mode, formats.codec(row).pillow, **options) for mode, options in _MADE[row.name]]
 
 
 @pytest.mark.parametrize("suffix", ["", ".jpg", ".png", ".tga", ".txt"])
@@ -65,14 +65,14 @@ def test_file_is_recognised_by_content_whatever_its_name(row: Format, suffix: st
 @pytest.mark.parametrize("name", ["png", "webp", "gif", "tiff", "avif"])
 def test_animation_is_recognised_too(name: str) -> None:
     row = BY_NAME[name]
-    formats.load_plugin(row)
+    formats.codec(row)
     if not formats.available(row):
         pytest.skip(f"Pillow was built without {row.label}")
-    assert formats.recognise(_animated(row.pillow)[: formats.HEAD_BYTES], "") is row
+    assert formats.recognise(_animated(formats.codec(row).pillow)[: formats.HEAD_BYTES], "") is row
 
 
 def test_a_jpeg_with_a_second_picture_is_a_jpeg() -> None:
-    formats.load_plugin(BY_NAME["jpeg"])
+    formats.codec(BY_NAME["jpeg"])
     assert formats.recognise(_animated("MPO")[: formats.HEAD_BYTES], ".mpo") is BY_NAME["jpeg"]
 
 
@@ -221,13 +221,13 @@ def test_enough_of_a_file_is_read_to_recognise_it(row: Format) -> None:
 
 @pytest.mark.parametrize("row", WRITTEN_FORMATS, ids=lambda row: row.name)
 def test_pillow_writes_and_reads_back_every_mode_in_the_table(row: Format) -> None:
-    formats.load_plugin(row)
+    formats.codec(row)
     if not formats.available(row):
         pytest.skip(f"Pillow was built without {row.label}")
     for mode in row.modes:
         options = {"sizes": [(24, 16)]} if row.name == "ico" else {}
-        data = _saved(mode, row.pillow, **options)
-        with Image.open(BytesIO(data), formats=(row.pillow,)) as image:
+        data = _saved(mode, formats.codec(row).pillow, **options)
+        with Image.open(BytesIO(data), formats=(formats.codec(row).pillow,)) as image:
             image.load()
             assert image.size == (24, 16)
     assert row.alpha == ("RGBA" in row.modes)

@@ -47,7 +47,7 @@ from toolkit.pictures import saved
 import imgbatch
 from imgbatch import Recipe
 from imgbatch.imaging import formats
-from imgbatch.imaging.series import animated, apng
+from imgbatch.imaging.series import apng
 from imgbatch.model import Encoding
 from imgbatch.naming import Template
 from imgbatch.recipes.recipe import Output
@@ -427,6 +427,7 @@ def test_one_output_may_have_all_frames_and_another_the_first(tmp_path: Path) ->
 def test_apng_durations_are_rounded_to_the_nearest(tmp_path: Path) -> None:
     frames = moving(alpha=False)[:5]
     times = [1000 / 30, 0, 70_001, 700_003, 9_000_000]
-    data = animated.encode(frames, times, 1, formats.BY_NAME["png"], {})
+    png = formats.codec(formats.BY_NAME["png"])
+    data = png.animated(frames, times, 1, {}, Encoding())
     found = [time for _, time in composed(data)]
     assert found == pytest.approx(times, rel=1e-4)

@@ -18,7 +18,7 @@ from toolkit import decoding, pictures, programs
 
 import imgbatch
 from imgbatch.errors import PictureError
-from imgbatch.imaging import formats, heif
+from imgbatch.imaging import formats
 from imgbatch.imaging.decode import read_header
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.encode import encode
@@ -35,7 +35,7 @@ def same_size(size: Size) -> Size:
     return size
 
 
-formats.load_plugin(formats.BY_NAME["heif"])
+HEIF: Final = formats.codec(formats.BY_NAME["heif"])
 
 
 def heic(pixels: NDArray[Any] | Image.Image, **options: Any) -> bytes:
@@ -101,10 +101,11 @@ def test_main_picture_of_several_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["aux", "depth_images"])
 def test_auxiliary_maps_are_reported(key: str) -> None:
     # No program at hand writes such files.
-    image = Image.open(BytesIO(heic(pictures.scene(*SIZE))))
-    assert heif.dropped(image) == ()
+    file = BytesIO(heic(pictures.scene(*SIZE)))
+    image = Image.open(file)
+    assert HEIF.left_behind(image, file) == ()
     image.info[key] = {"urn:com:apple:photo:2020:aux:hdrgainmap": [2]}
-    assert [notice.kind for notice in heif.dropped(image)] == ["gain-map-dropped"]
+    assert [notice.kind for notice in HEIF.left_behind(image, file)] == ["gain-map-dropped"]
 
 
 def levels(channels: int) -> NDArray[np.uint16]:

@@ -184,12 +184,12 @@ def test_rotated_tiff_is_held_twice(tmp_path: Path) -> None:
 def test_estimating_does_not_move_the_file_position(tmp_path: Path, source: str) -> None:
     path = tmp_path / "photo"
     path.write_bytes(saved(scene().reduce(10), source))
-    row = formats.BY_NAME[source.lower()]
+    codec = formats.codec(formats.BY_NAME[source.lower()])
     with path.open("rb") as file:
         image = Image.open(file)
         for place in (0, 17, 1_000):
             file.seek(place)
-            memory.decoding(image, row, image.size, file)
+            memory.decoding(image, codec, image.size, file)
             assert file.tell() == place
 
 

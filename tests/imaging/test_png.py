@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from toolkit.pictures import exif_block, saved, scene
 
 import imgbatch
-from imgbatch.imaging import png
+from imgbatch.imaging.codecs import png_pixels as png
 from imgbatch.imaging.decode import decode
 from imgbatch.model import Result
 

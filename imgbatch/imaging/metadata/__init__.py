@@ -2,7 +2,6 @@
 
 from imgbatch.imaging.metadata.policy import (
     EVERY_POLICY,
-    NOTHING,
     Found,
     found,
     header,
@@ -11,7 +10,6 @@ from imgbatch.imaging.metadata.policy import (
 
 __all__ = [
     "EVERY_POLICY",
-    "NOTHING",
     "Found",
     "found",
     "header",

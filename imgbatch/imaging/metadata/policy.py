@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, TypeVar, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,13 +17,14 @@ from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata
 from imgbatch.model import Encoding, MetadataPolicy, Notice, NoticeKind, Size
 
+if TYPE_CHECKING:
+    from imgbatch.imaging.codecs.base import Codec
+
 Block = TypeVar("Block")
 Edited = TypeVar("Edited")
 
 # PNG's own keywords (11.3.3.1) that say who made a picture and who owns it.
 _RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
-# Its decoder has turned it as the container says (ISO 23008-12, 6.5.10), whatever XMP repeats.
-_TURNED_BY_DECODER: Final = "HEIF"
 # Policies that keep nothing of XMP that says how a picture is turned.
 _UPRIGHT_ANYWAY: Final = frozenset({"copyright", "none"})
 # Copies of a block while it is read, edited and written.
@@ -91,49 +92,45 @@ class Found(Struct, frozen=True):
         return found, tuple(notices)
 
 
-NOTHING: Final = Found(None, 1, None, None, None, None, None, (), ())
-"""For an image that has nothing besides its pixels."""
-
-
-def found(image: Image.Image) -> Found:
+def found(image: Image.Image, codec: Codec) -> Found:
     """The metadata of a just opened image, and warnings.
 
     Nothing is decoded for it; a PNG may have more once it is. What is broken or beyond the
     `limits` is dropped with a warning; the pixels are not affected.
     """
     notices = _without_misfits(image)
-    exif, orientation, more = _exif(image)
+    exif, orientation, more = _exif(image, codec)
     notices += more
-    packet, extended, more = embedded.packet(image)
+    packet, extended, more = embedded.packet(image, codec)
     notices += more
     return Found(
         exif.tobytes() if exif is not None else None,
-        orientation or (_orientation(image, packet, extended) if packet else 1),
+        orientation or (_orientation(codec, packet, extended) if packet else 1),
         packet,
         extended,
-        embedded.records(image),
-        embedded.dpi(image, exif),
-        embedded.comment(image),
-        embedded.texts(image),
+        codec.iptc(image),
+        embedded.dpi(image, exif, codec),
+        embedded.comment(image, codec),
+        codec.texts(image),
         tuple(notices),
     )
 
 
-def header(image: Image.Image) -> tuple[Exif | None, int]:
+def header(image: Image.Image, codec: Codec) -> tuple[Exif | None, int]:
     """The EXIF block of a just opened image, and its orientation; nothing else is read."""
     _without_misfits(image)
-    exif, orientation, _ = _exif(image)
+    exif, orientation, _ = _exif(image, codec)
     if orientation is None:
-        packet, extended, _ = embedded.packet(image)
-        orientation = _orientation(image, packet, extended)
+        packet, extended, _ = embedded.packet(image, codec)
+        orientation = _orientation(codec, packet, extended)
     return exif, orientation
 
 
-def _exif(image: Image.Image) -> tuple[Exif | None, int | None, tuple[Notice, ...]]:
+def _exif(image: Image.Image, codec: Codec) -> tuple[Exif | None, int | None, tuple[Notice, ...]]:
     """The block, reset to upright; its original orientation, if it had one; and warnings."""
     orientation = None
     try:
-        block, notices = embedded.exif(image)
+        block, notices = codec.exif(image)
         if block is None:
             return None, None, notices
         exif = Exif(block)
@@ -146,9 +143,9 @@ def _exif(image: Image.Image) -> tuple[Exif | None, int | None, tuple[Notice, ..
     return exif, orientation, notices
 
 
-def _orientation(image: Image.Image, *packets: bytes | None) -> int:
+def _orientation(codec: Codec, *packets: bytes | None) -> int:
     """The orientation in XMP, which counts if EXIF has none."""
-    if image.format == _TURNED_BY_DECODER:
+    if codec.upright:
         return 1
     orientations = (xmp_packet.orientation(packet) for packet in packets if packet)
     return next((orientation for orientation in orientations if orientation != 1), 1)

@@ -23,9 +23,6 @@ _RAW_PROFILE: Final = b"Raw profile type "
 _FEW_BYTES: Final = 8_192
 _FEW_TEXTS: Final = 1_000
 
-MAX_BYTES: Final = max(limits.XMP_BYTES, limits.ICC_BYTES, 2 * limits.EXIF_BYTES)
-"""What Pillow may unpack from one chunk."""
-
 
 def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
     """A PNG with no more texts and profiles than are read, and warnings about what was left out.
@@ -44,7 +41,7 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
 
 def _counts(kind: bytes, length: int) -> bool:
     """Whether a chunk may be left out: texts, profiles, and others that are far too long."""
-    return kind in _PACKED or (length > MAX_BYTES and kind not in _PIXELS)
+    return kind in _PACKED or (length > limits.PNG_CHUNK_BYTES and kind not in _PIXELS)
 
 
 def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
@@ -63,7 +60,7 @@ def _excess(file: BinaryIO) -> tuple[list[int], tuple[Notice, ...]]:
             continue
         file.seek(chunk.start)
         # Nothing longer than this is kept, packed or not.
-        data = file.read(min(length, MAX_BYTES + 1))
+        data = file.read(min(length, limits.PNG_CHUNK_BYTES + 1))
         keyword = data[:80].partition(b"\0")[0]
         most = _most_of(kind, keyword)
         size = _unpacked(kind, data, most)

@@ -381,7 +381,7 @@ def test_colour_looks_the_same_in_every_format(tmp_path: Path, target: str, spac
     source = pictures.saved(pixels, "PNG", icc_profile=profile_of(space))
     options = {"quality": 100} if formats.BY_NAME[target].quality else {}
     data, warnings = made(tmp_path, source, ".png", format=target, **options)
-    formats.load_plugin(formats.BY_NAME[target])
+    formats.codec(formats.BY_NAME[target])
     image = opened(data)
     profile = image.info.get("icc_profile")
     assert profile in (None, profile_of(space))

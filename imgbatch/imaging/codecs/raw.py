@@ -15,6 +15,8 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from imgbatch.errors import PictureError
+from imgbatch.imaging import formats
+from imgbatch.imaging.codecs.base import Codec, restored
 from imgbatch.imaging.containers import tiff
 from imgbatch.imaging.containers.tiff import Directory, Field
 from imgbatch.imaging.metadata import exif
@@ -52,6 +54,25 @@ _KEPT: Final = frozenset(
         *(tiff.EXIF_IFD, tiff.GPS_IFD),
     }
 )
+
+
+class Raw(Codec):
+    """Raw files of cameras; or, with `preview`, the JPEG inside."""
+
+    name = "raw"
+    pillow = "RAW"
+    upright = True
+
+    def open(self, file: BinaryIO, *, preview: bool = False) -> Image.Image:
+        return _preview(file) if preview else RawImageFile(file)
+
+    def inner(self, image: Image.Image) -> Codec:
+        jpeg = isinstance(image, JpegImageFile)
+        return formats.codec(formats.BY_NAME["jpeg"]) if jpeg else self
+
+    def draft(self, image: Image.Image, least: Size) -> Size:
+        image.draft(None, (max(1, least[0]), max(1, least[1])))
+        return image.size
 
 
 class RawImageFile(ImageFile.ImageFile):
@@ -116,7 +137,7 @@ class RawImageFile(ImageFile.ImageFile):
         return super().load()
 
 
-def preview(file: BinaryIO) -> Image.Image:
+def _preview(file: BinaryIO) -> Image.Image:
     """The largest JPEG inside a raw file, opened; with the raw file's EXIF, and its orientation.
 
     Raises PictureError if there is none.
@@ -166,14 +187,12 @@ def packet(file: BinaryIO) -> bytes | None:
 
 
 def _directory(file: BinaryIO) -> Directory | None:
-    place = file.tell()
-    try:
-        return _read_directory(file)
-    except (ValueError, OSError, struct.error):
-        # Metadata that cannot be read is no reason not to develop it.
-        return None
-    finally:
-        file.seek(place)
+    with restored(file):
+        try:
+            return _read_directory(file)
+        except (ValueError, OSError, struct.error):
+            # Metadata that cannot be read is no reason not to develop it.
+            return None
 
 
 def _read_directory(file: BinaryIO) -> Directory | None:
@@ -260,3 +279,6 @@ def _explained(error: Exception) -> Exception:
 def _message(error: Exception) -> str:
     message = error.args[0] if error.args else ""
     return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
+
+
+CODEC: Final = Raw()

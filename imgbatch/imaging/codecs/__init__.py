@@ -1,0 +1,1 @@
+"""A module for each format: all that is particular to it (see `base`)."""

@@ -1,0 +1,142 @@
+"""AVIF, still and animated: libavif composes the frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from msgspec.structs import replace
+from PIL import AvifImagePlugin, Image
+
+from imgbatch.imaging.codecs.base import Codec, Options, restored
+from imgbatch.imaging.colour import implied
+from imgbatch.imaging.containers import isobmff
+from imgbatch.imaging.fitting import Curve
+from imgbatch.imaging.metadata.exif import PREFIX, Exif
+from imgbatch.imaging.series import animated, frames
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgbatch.imaging.modes import PixelsAndNotices
+    from imgbatch.imaging.picture import Metadata, Picture
+    from imgbatch.model import Encoding, Notice
+
+# One thread: the workers already share the processors between them.
+_THREADS: Final = 1
+AvifImagePlugin.DEFAULT_MAX_THREADS = _THREADS
+
+# The entry for the EXIF item (ISO 14496-12, 8.11.6), and where such entries are.
+_EXIF_ITEM: Final = re.compile(rb"(infe.{8}(?:..)?)Exif", re.DOTALL)
+_HEAD_BYTES: Final = 65_536
+
+_SPEED: Final = 8
+# Slower ones look ahead over 30 frames, for ten times as long and 30 bytes per pixel each.
+_SPEED_OF_FRAMES: Final = 7
+
+
+class Avif(Codec):
+    """AVIF (AV1-ISOBMFF, ISO 23000-22)."""
+
+    name = "avif"
+    pillow = "AVIF"
+    curve = Curve(
+        ((1, -2.8), (25, -1.73), (45, -0.86), (70, 0.0), (90, 0.74), (97, 1.23), (100, 1.8)),
+        0.62,
+        close=0.96,
+    )
+
+    def open_damaged(self, file: BinaryIO) -> Image.Image | None:
+        # Pillow looks into EXIF, and fails on some broken blocks.
+        file.seek(0)
+        data = file.read()
+        head = _EXIF_ITEM.sub(rb"\1skip", data[:_HEAD_BYTES])
+        if head == data[:_HEAD_BYTES]:
+            return None
+        image = self.open(BytesIO(head + data[_HEAD_BYTES:]))
+        image.info["exif"] = PREFIX + b"no block that can be read"
+        return image
+
+    def channel_bits(self, image: Image.Image, file: BinaryIO) -> int:
+        """From the third byte of an av1C box (2.3.3): high_bitdepth and twelve_bit."""
+        with restored(file):
+            file.seek(0)
+            at = file.read(_HEAD_BYTES).find(b"av1C")
+            file.seek(at + 6)
+            flags = file.read(1) if at >= 0 else b""
+        if not flags or not flags[0] & 0x40:
+            return 0
+        return 12 if flags[0] & 0x20 else 10
+
+    def animation(self, image: Image.Image, file: BinaryIO) -> frames.Animation | None:
+        with restored(file):
+            found = frames.by_its_library(image)
+            if found is None:
+                return None
+            file.seek(0)
+            return replace(found, plays=isobmff.plays(file.read()))
+
+    def profile(
+        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+    ) -> tuple[bytes | None, tuple[Notice, ...]]:
+        own, _ = super().profile(image, file, exif)
+        return (own, ()) if own is not None else implied.coded(isobmff.code_points(file))
+
+    def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
+        return image.mode in ("RGB", "RGBA")
+
+    def deep_pixels(self, image: Image.Image, file: BinaryIO) -> PixelsAndNotices:
+        from imgbatch.imaging import deep_files
+
+        bits = self.channel_bits(image, file)
+
+        def decode(data: bytes) -> NDArray[Any]:
+            import imagecodecs
+
+            levels = imagecodecs.avif_decode(data, numthreads=_THREADS)
+            return deep_files.from_bits(levels, bits)
+
+        return deep_files.in_16_bits(deep_files.read(decode, file, image.size))
+
+    def metadata_options(self, kept: Metadata) -> Options:
+        return written_upright(kept)
+
+    def options(self, picture: Picture, encoding: Encoding) -> Options:
+        wanted: Options = {
+            "quality": encoding.quality or self.row.quality,
+            "speed": _SPEED if encoding.effort is None else 11 - encoding.effort,
+            "max_threads": _THREADS,
+        }
+        if encoding.subsampling:
+            wanted["subsampling"] = encoding.subsampling
+        return wanted
+
+    def animated(
+        self,
+        images: Sequence[Image.Image],
+        durations: Sequence[float],
+        plays: int,
+        options: Options,
+        encoding: Encoding,
+    ) -> bytes:
+        options = options | {"speed": max(_SPEED_OF_FRAMES, options.get("speed", 0))}
+        data = animated.saved(images, durations, self.pillow, options)
+        return isobmff.with_plays(isobmff.without_times(data), plays)
+
+
+def written_upright(kept: Metadata) -> Options:
+    """Arguments for EXIF without an orientation, and XMP.
+
+    Pillow would remove the orientation itself, and rewrite the whole block for that.
+    """
+    found: Options = {}
+    if kept.exif:
+        exif = Exif(kept.exif)
+        exif.remove_orientation()
+        found["exif"] = exif.tobytes()
+    return found | ({"xmp": kept.xmp} if kept.xmp else {})
+
+
+CODEC: Final = Avif()

@@ -1,0 +1,67 @@
+"""Windows icons: the largest picture inside, a PNG or a bitmap with a mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from PIL import Image
+from PIL.BmpImagePlugin import DibImageFile
+from PIL.IcoImagePlugin import IcoFile
+from PIL.PngImagePlugin import PngImageFile
+
+from imgbatch.imaging import formats
+from imgbatch.imaging.codecs.base import Codec, Options
+from imgbatch.model import Notice
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.picture import Picture
+    from imgbatch.model import Encoding
+
+
+class Ico(Codec):
+    """Windows icons. Nothing is known of them besides the pixels."""
+
+    name = "ico"
+    pillow = "ICO"
+
+    def open(self, file: BinaryIO, *, preview: bool = False) -> Image.Image:
+        # Pillow loads icons as soon as it opens them, and only the picture inside has the true
+        # size.
+        file.seek(0)
+        offset = IcoFile(file).entry[0].offset
+        file.seek(offset)
+        is_png = formats.BY_NAME["png"].matches(file.read(formats.HEAD_BYTES))
+        file.seek(offset)
+        image = PngImageFile(file) if is_png else DibImageFile(file)
+        if not is_png:
+            image._size = (image.width, image.height // 2)
+        # Pillow drops everything else.
+        image.info = {key: one for key, one in image.info.items() if key == "transparency"}
+        return image
+
+    def loadable(self, image: Image.Image, file: BinaryIO) -> Image.Image:
+        file.seek(0)
+        # Its size was checked; Pillow counts the mask of a bitmap as pixels.
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return super().open(file)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+    def left_behind(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        file.seek(0)
+        sizes = {(entry.width, entry.height) for entry in IcoFile(file).entry}
+        if len(sizes) == 1:
+            return ()
+        message = f"only the largest of the icon's {len(sizes)} sizes was kept"
+        return (Notice("sizes-dropped", message),)
+
+    def options(self, picture: Picture, encoding: Encoding) -> Options:
+        return {"sizes": [picture.size]}
+
+    def working_mode(self, image: Image.Image) -> str:
+        # A bitmap's mask becomes alpha.
+        return "RGBA" if image.format == "DIB" else super().working_mode(image)
+
+
+CODEC: Final = Ico()

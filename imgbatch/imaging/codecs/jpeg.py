@@ -1,0 +1,236 @@
+"""JPEG, and MPO: JPEGs with more pictures behind the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from io import SEEK_CUR, BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from msgspec.structs import replace
+from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
+
+from imgbatch.imaging.codecs.base import Codec, Options
+from imgbatch.imaging.colour import implied
+from imgbatch.imaging.containers import jpeg
+from imgbatch.imaging.fitting import Curve
+from imgbatch.imaging.metadata import iptc, xmp
+from imgbatch.imaging.metadata.exif import PREFIX, Exif
+from imgbatch.imaging.picture import Coding, Metadata
+from imgbatch.model import Notice
+from imgbatch.plurals import counted
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.picture import Picture
+    from imgbatch.model import Encoding, Size
+
+# Most of a progressive JPEG's time is not spent on pixels, so fewer of them save little; and a
+# decoder that leaves hardly more than needed costs up to 1.8 dB.
+_RESERVE: Final = 1.5
+
+_SUBSAMPLING: Final = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+_FINE_QUALITY: Final = 90
+_OPTIMISED_EFFORT: Final = 6
+
+_EXIF_ROOM: Final = jpeg.MAX_BYTES - len(PREFIX)
+_XMP_ROOM: Final = jpeg.MAX_BYTES - len(jpeg.XMP)
+
+_CURVE: Final = Curve(
+    # From quality 90 up chroma is no longer halved.
+    (
+        *((1, -1.5), (20, -0.75), (40, -0.4), (60, -0.16), (75, 0.09)),
+        *((85, 0.4), (89, 0.58), (90, 0.93), (95, 1.34), (100, 2.35)),
+    ),
+    0.71,
+)
+
+
+class Jpeg(Codec):
+    """JPEG."""
+
+    name = "jpeg"
+    pillow = "JPEG"
+    curve = _CURVE
+    comment_bytes = jpeg.MAX_BYTES
+
+    # Opening
+
+    def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
+        file, count = jpeg.thinned(file)
+        what = counted(count, "segment", spec=",")
+        message = f"{what} before the picture dropped: there are too many to read"
+        return file, (Notice("metadata-dropped", message),) if count else ()
+
+    def open_damaged(self, file: BinaryIO) -> Image.Image | None:
+        # Pillow looks into EXIF, and fails on some broken blocks. `exif` finds it nevertheless.
+        file.seek(0)
+        data, block = jpeg.without_exif(file.read())
+        if not block:
+            return None
+        image = self.open(BytesIO(data))
+        image.info["exif"] = PREFIX + block
+        return image
+
+    # What the header tells
+
+    def left_behind(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        # What XMP says about a gain map or a video counts only if there is something: it often
+        # outlives them.
+        raw_xmp: Any = image.info.get("xmp")
+        raw_xmp = raw_xmp if isinstance(raw_xmp, bytes) else b""
+        video, gain_map = xmp.announces_video(raw_xmp), xmp.announces_gain_map(raw_xmp)
+        several = image.format == "MPO"
+        rest = _behind(image) if video or (gain_map and not several) else b""
+        notices: tuple[Notice, ...] = ()
+        if several or (gain_map and b"\xff\xd8\xff" in rest):
+            message = "a second picture in the file (gain map, preview or other view) was dropped"
+            notices += (Notice("gain-map-dropped", message),)
+        if video and b"ftyp" in rest:
+            notices += (Notice("video-dropped", "the video of a motion photo was dropped"),)
+        return notices
+
+    def coding(self, image: Any) -> Coding | None:
+        tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+        return Coding(tables, get_sampling(image), bool(image.info.get("progressive")))
+
+    # Colour
+
+    def profile(
+        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+    ) -> tuple[bytes | None, tuple[Notice, ...]]:
+        return image.info.get("icc_profile") or implied.camera(image.mode, exif), ()
+
+    # Pixels
+
+    def draft(self, image: Image.Image, least: Size) -> Size:
+        width, height = least
+        if image.info.get("progressive"):
+            width, height = math.ceil(width * _RESERVE), math.ceil(height * _RESERVE)
+        image.draft(None, (max(1, width), max(1, height)))
+        return image.size
+
+    # Metadata that are read
+
+    def exif(self, image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
+        block, more = jpeg.joined_exif(_payloads(image, "APP1"))
+        if block is None:
+            # It was hidden from Pillow, which failed on it (see `open_damaged`).
+            hidden: Any = image.info.get("exif")
+            block = hidden.removeprefix(PREFIX) if isinstance(hidden, bytes) else None
+        message = "of several EXIF blocks only the first was kept"
+        return block or None, (Notice("metadata-dropped", message),) if more else ()
+
+    def extended_xmp(self, image: Image.Image, packet: bytes) -> bytes | None:
+        guid = xmp.extension(packet)
+        return jpeg.extended_xmp(_payloads(image, "APP1"), guid) if guid is not None else None
+
+    def iptc(self, image: Image.Image) -> bytes | None:
+        prefix = iptc.PHOTOSHOP
+        parts = [one for one in _payloads(image, "APP13") if one.startswith(prefix)]
+        return iptc.from_resources(b"".join(part[len(prefix) :] for part in parts))
+
+    def comments(self, image: Image.Image) -> Iterator[bytes | str]:
+        return _payloads(image, "COM")
+
+    def dpi(self, image: Image.Image) -> tuple[float, float] | None:
+        # Without a resolution Pillow looks into EXIF, and takes broken values for 72.
+        return super().dpi(image) if image.info.get("jfif_unit") in (1, 2) else None
+
+    # Metadata that are written
+
+    def shortened(self, kept: Metadata) -> tuple[Metadata, tuple[Notice, ...]]:
+        """Shortened to fit segments: EXIF has one, and XMP one for what matters most."""
+        notices = []
+        if kept.exif and len(kept.exif) > _EXIF_ROOM:
+            shorter = Exif(kept.exif).without_maker_notes()
+            message = "MakerNotes were dropped: with them EXIF is too long for a JPEG"
+            if len(shorter) > _EXIF_ROOM:
+                shorter, message = b"", "EXIF is too long for a JPEG and was dropped"
+            notices.append(Notice("metadata-dropped", message))
+            kept = replace(kept, exif=shorter or None)
+        if kept.xmp and len(kept.xmp) > _XMP_ROOM:
+            packet, extended = _parted(kept.xmp)
+            if packet is None:
+                message = "XMP is too long for a JPEG and was dropped"
+                notices.append(Notice("metadata-dropped", message))
+            kept = replace(kept, xmp=packet, extended=extended)
+        return kept, tuple(notices)
+
+    def metadata_options(self, kept: Metadata) -> Options:
+        found: Options = {}
+        if kept.dpi:
+            found["dpi"] = (round(kept.dpi[0]), round(kept.dpi[1]))
+        if kept.exif:
+            found["exif"] = PREFIX + kept.exif
+        if kept.comment:
+            found["comment"] = kept.comment.encode("utf-8")
+        extra = jpeg.xmp_segments(kept.extended) if kept.extended else b""
+        if kept.iptc:
+            extra += jpeg.photoshop_segments(iptc.PHOTOSHOP, iptc.to_resources(kept.iptc))
+        if kept.xmp:
+            found["xmp"] = kept.xmp
+        if extra:
+            found["extra"] = extra
+        return found
+
+    # Encoding
+
+    def options(self, picture: Picture, encoding: Encoding) -> Options:
+        quality = encoding.quality or self.row.quality or 0
+        # 4:2:0 as cameras and browsers use it; full chroma if somebody asks for that quality.
+        wanted: Options = {"quality": quality, "subsampling": 0 if quality >= _FINE_QUALITY else 2}
+        coding = picture.coding
+        if encoding.quality is None and coding is not None and coding.tables:
+            # Pixels that were not resampled lose least in the steps to which they were rounded.
+            wanted = {"qtables": [list(table) for table in coding.tables]}
+            wanted["subsampling"] = coding.subsampling if coding.subsampling >= 0 else 2
+            wanted["progressive"] = coding.progressive
+        if encoding.subsampling:
+            wanted["subsampling"] = _SUBSAMPLING[encoding.subsampling]
+        if encoding.progressive:
+            wanted["progressive"] = True
+        if (encoding.effort or 0) >= _OPTIMISED_EFFORT:
+            wanted["optimize"] = True
+        return wanted
+
+    # Memory
+
+    def decoder_bytes(self, image: Any, size: Size, file: BinaryIO, stored: int) -> float:
+        # All coefficients (int16), at full size whatever the scale.
+        return size[0] * size[1] * 2.0 * image.layers if _in_several_scans(image, file) else 0
+
+
+def _behind(image: Any) -> bytes:
+    file = image.fp
+    before = file.tell()
+    file.seek(0)
+    rest = jpeg.behind(file.read())
+    file.seek(before)
+    return rest
+
+
+def _payloads(image: Any, name: str) -> Iterator[bytes]:
+    return (payload for kind, payload in getattr(image, "applist", ()) if kind == name)
+
+
+def _parted(packet: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
+    try:
+        return xmp.parted(packet, _XMP_ROOM) or (None, None)
+    except ValueError:
+        return None, None
+
+
+def _in_several_scans(image: Any, file: BinaryIO) -> bool:
+    """Whether the first scan lacks components (ITU-T T.81, B.2.3), or may do so.
+
+    The header of a scan of all components is what Pillow read last, where it stopped.
+    """
+    length = 6 + 2 * image.layers
+    if image.info.get("progressive") or file.tell() < length + 2:
+        return True
+    file.seek(-(length + 2), SEEK_CUR)
+    return bool(file.read(5) != b"\xff\xda" + length.to_bytes(2) + bytes((image.layers,)))
+
+
+CODEC: Final = Jpeg()

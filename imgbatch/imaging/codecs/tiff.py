@@ -1,0 +1,412 @@
+"""TIFF and BigTIFF: one directory of tags for everything, several pages, and 16 bits or more."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import SEEK_END, BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from PIL import Image, TiffImagePlugin
+
+from imgbatch.errors import PictureError
+from imgbatch.imaging import formats, limits
+from imgbatch.imaging.codecs.base import Codec, Options, restored, tile_codec
+from imgbatch.imaging.colour import implied
+from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers.tiff import Directory, Field
+from imgbatch.imaging.metadata import iptc
+from imgbatch.imaging.metadata.embedded import unreadable
+from imgbatch.imaging.metadata.exif import ORIENTATION
+from imgbatch.imaging.modes import GreyLevels
+from imgbatch.imaging.picture import turn
+from imgbatch.imaging.series.pages import Pages
+from imgbatch.model import Notice
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.modes import PixelsAndNotices
+    from imgbatch.imaging.picture import Metadata, Picture
+    from imgbatch.model import Encoding, Size
+
+_Ratio = tuple[int, int]
+
+# Tags of TIFF 6.0.
+_BITS_PER_SAMPLE: Final = 0x0102
+_PHOTOMETRIC: Final = 0x0106
+_ROWS_PER_STRIP: Final = 0x0116
+_PLANAR: Final = 0x011C
+_TILE_WIDTH: Final = 0x0142
+_TILE_LENGTH: Final = 0x0143
+_EXTRA_SAMPLES: Final = 0x0152
+_SAMPLE_FORMAT: Final = 0x0153
+# Strips and tiles: where they are, and how long.
+_OFFSETS: Final = ((0x0111, 0x0117), (0x0144, 0x0145))
+# XResolution, YResolution and ResolutionUnit.
+_RESOLUTION: Final = frozenset({0x011A, 0x011B, 0x0128})
+_XMP: Final = 0x02BC
+_IPTC: Final = 0x83BB
+_PHOTOSHOP: Final = 0x8649
+_WHITE_IS_ZERO: Final = 0
+_UNSIGNED: Final = (1,)
+_ASSOCIATED_ALPHA: Final = 1
+
+_STRUCTURE: Final = frozenset(
+    {
+        *(0x00FE, 0x00FF, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116),
+        *(0x0117, 0x0118, 0x0119, 0x011C, 0x0120, 0x0121, 0x0122, 0x0123, 0x0124, 0x0125, 0x012D),
+        *(0x013D, 0x0140, 0x0141, 0x0142, 0x0143, 0x0144, 0x0145, 0x014A, 0x014C, 0x0152, 0x0153),
+        *(0x0154, 0x0155, 0x0156, 0x015B, 0x0200, 0x0201, 0x0202, 0x0203, 0x0205, 0x0206, 0x0207),
+        *(0x0208, 0x0209, 0x0211, 0x0212, 0x0213, 0x0214, 0x02BC, 0x8649, 0x83BB, 0x8773, 0x935C),
+    }
+)
+"""Tags that describe the file's own layout, and not the picture: the encoder writes them. XMP,
+IPTC and ICC have places of their own."""
+
+# Tags of the pixels, which tifffile writes.
+_PIXELS: Final = frozenset(
+    {
+        *(0x00FE, 0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0112, 0x0115, 0x0116, 0x0117),
+        *(0x011C, 0x013D, 0x0152, 0x0153),
+    }
+)
+
+_COMPRESSION: Final = {
+    "none": None,
+    "packbits": "packbits",
+    "lzw": "tiff_lzw",
+    "deflate": "tiff_adobe_deflate",
+    "zstd": "zstd",
+}
+# By Pillow's names: those of tifffile.
+_DEEP_COMPRESSION: Final = {
+    None: None,
+    "packbits": "packbits",
+    "tiff_lzw": "lzw",
+    "tiff_adobe_deflate": "adobe_deflate",
+    "zstd": "zstd",
+}
+_JPEG: Final = "jpeg"
+_JPEG_QUALITY: Final = 85
+_JPEG_MODES: Final = frozenset({"L", "RGB", "CMYK"})
+_STRIP_BYTES: Final = 1 << 18
+# Bytes per pixel of a strip: at most four channels with 16 bits.
+_STRIP_PIXEL: Final = 8
+
+
+class Tiff(Codec):
+    """TIFF (6.0)."""
+
+    name = "tiff"
+    pillow = "TIFF"
+    upright = True
+    exif_apart = False
+    has_bilevel = True
+
+    def open_damaged(self, file: BinaryIO) -> Image.Image | None:
+        # Not damaged, but of a kind for which Pillow has no mode.
+        file.seek(0)
+        try:
+            with _more_kinds():
+                image = self.open(file)
+        except Exception:
+            # In that case the first error is the one to report.
+            return None
+        if image.mode != "I;16" and not formats.installed("deep"):
+            message = "a TIFF of this kind needs: pip install 'imgbatch[deep]'"
+            raise PictureError("open", "no-codec", message)
+        return image
+
+    # What the header tells
+
+    def is_turned(self, image: Any) -> bool:
+        return bool(image.tag_v2.get(ORIENTATION, 1) != 1)
+
+    def channel_bits(self, image: Any, file: BinaryIO) -> int:
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
+        wide = image.mode not in ("1", "F") and isinstance(bits, tuple)
+        return max((one for one in bits if isinstance(one, int)), default=0) if wide else 0
+
+    def pages(self, file: BinaryIO) -> Pages | None:
+        with restored(file):
+            pages = Pages(file)
+        if len(pages) > limits.PAGES:
+            raise PictureError("open", "too-large", f"it has more than {limits.PAGES:,} pages")
+        return pages if len(pages) > 1 else None
+
+    def profile(
+        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+    ) -> tuple[bytes | None, tuple[Notice, ...]]:
+        return image.info.get("icc_profile") or implied.camera(image.mode, exif), ()
+
+    # Pixels
+
+    def grey_levels(self, image: Any) -> GreyLevels:
+        tags = image.tag_v2
+        return GreyLevels(
+            bits=12 if tags.get(_BITS_PER_SAMPLE) == (12,) else 16,
+            white_is_zero=tags.get(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO,
+            unsigned=tags.get(_SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED,
+        )
+
+    def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
+        return image.mode in ("LA", "RGB", "RGBA", "L")
+
+    def deep_pixels(self, image: Any, file: BinaryIO) -> PixelsAndNotices:
+        from imgbatch.imaging import deep_files
+
+        _check_places(image, file.seek(0, SEEK_END))
+        orientation = _orientation(image)
+        # Pillow gives the size after turning.
+        stored = image.size[::-1] if orientation >= 5 else image.size
+
+        def decode(data: bytes) -> NDArray[Any]:
+            import imagecodecs
+            import numpy as np
+
+            array: NDArray[Any] = imagecodecs.tiff_decode(data, index=image.tell())
+            planar = image.tag_v2.get(_PLANAR, 1) == 2 and array.ndim == 3
+            return np.moveaxis(array, 0, -1) if planar else array
+
+        array, alpha = deep_files.read(decode, file, stored), _alpha(image)
+        if alpha == 0 and array.ndim == 3 and array.shape[2] in (2, 4):
+            # An extra channel of unknown meaning.
+            array = array[:, :, :-1]
+        premultiplied = alpha == _ASSOCIATED_ALPHA
+        pixels, notices = deep_files.in_16_bits(array, premultiplied=premultiplied)
+        return turn(pixels, orientation), notices
+
+    # Metadata that are read
+
+    def exif(self, image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
+        block, notices = super().exif(image)
+        if block is not None:
+            return block, notices
+        kept = _directory(image, lambda tag: tag not in _STRUCTURE)
+        block = tiff.block(kept) if kept.fields or kept.below else None
+        return block, unreadable(kept.lost_in_all)
+
+    def iptc(self, image: Image.Image) -> bytes | None:
+        try:
+            found = _directory(image, frozenset((_IPTC, _PHOTOSHOP)).__contains__)
+        except ValueError:
+            # Whoever asks for EXIF hears about it.
+            return None
+        fields = {one.tag: one for one in found.fields}
+        own, photoshop = fields.get(_IPTC), fields.get(_PHOTOSHOP)
+        if own is not None and own.data:
+            return own.data if own.data[0] == iptc.MARKER else own.turned().data
+        return iptc.from_resources(photoshop.data) if photoshop is not None else None
+
+    # Metadata that are written
+
+    def metadata_options(self, kept: Metadata) -> Options:
+        # EXIF is added afterwards: libtiff, which compresses, cannot write its directories.
+        found: Options = {}
+        if kept.xmp:
+            found["tiffinfo"] = {_XMP: kept.xmp}
+        if kept.dpi:
+            found["dpi"] = kept.dpi
+        return found
+
+    def finished(self, data: bytes, kept: Metadata) -> tuple[bytes, tuple[Notice, ...]]:
+        if not (kept.exif or kept.iptc):
+            return data, ()
+        try:
+            return with_metadata(data, kept.exif, kept.iptc)
+        except (ValueError, OverflowError) as error:
+            message = f"EXIF and IPTC cannot be written into a TIFF and were dropped: {error}"
+            return data, (Notice("metadata-dropped", message),)
+
+    # Encoding
+
+    def modes(self, encoding: Encoding) -> frozenset[str]:
+        modes = super().modes(encoding)
+        if encoding.compression == _JPEG:
+            return frozenset(mode for mode in modes if not mode.endswith(";16"))
+        return modes
+
+    def options(self, picture: Picture, encoding: Encoding) -> Options:
+        wanted = encoding.compression or "deflate"
+        if picture.mode == "1" and encoding.compression in (None, _JPEG):
+            return {"compression": "group4"}
+        if wanted == _JPEG and picture.mode in _JPEG_MODES:
+            return {"compression": _JPEG, "quality": encoding.quality or _JPEG_QUALITY}
+        # JPEG has neither alpha nor 16 bits.
+        return {"compression": _COMPRESSION["deflate" if wanted == _JPEG else wanted]}
+
+    def deep_encoded(self, deep: Deep, options: Options) -> bytes:
+        import tifffile
+
+        fields = self._fields(deep, options)
+        resolution, unit = _resolution(fields)
+        tags = [
+            # It counts the values of bytes itself.
+            (one.tag, one.kind, None, one.data, True)
+            for one in fields
+            if one.tag not in _PIXELS | _RESOLUTION
+        ]
+        compression = _DEEP_COMPRESSION[options.get("compression")]
+        buffer = BytesIO()
+        tifffile.imwrite(
+            buffer,
+            deep.array,
+            byteorder="<",
+            photometric="minisblack" if deep.mode == "LA;16" else "rgb",
+            extrasamples=None if deep.mode == "RGB;16" else ["unassalpha"],
+            planarconfig="contig",
+            compression=compression,
+            # Neighbours are similar; otherwise noise in their lower bytes hides that (section 14).
+            predictor=compression in ("lzw", "adobe_deflate", "zstd"),
+            rowsperstrip=max(1, _STRIP_BYTES // deep.array[0].nbytes),
+            resolution=resolution,
+            resolutionunit=unit,
+            metadata=None,
+            software=False,
+            maxworkers=1,
+            extratags=tags,
+        )
+        return buffer.getvalue()
+
+    def _fields(self, deep: Deep, options: Options) -> list[Field]:
+        """All that is not pixels, as Pillow writes it beside one pixel: the same as in 8 bits."""
+        # Pillow's own compression is not meant for one pixel.
+        others = {name: value for name, value in options.items() if name != "compression"}
+        file = BytesIO()
+        Image.new(deep.mode.removesuffix(";16"), (1, 1)).save(file, self.pillow, **others)
+        file.seek(0)
+        return tiff.read(file).in_order("<").fields
+
+    def joined(self, pages: Sequence[bytes]) -> bytes:
+        return tiff.joined(pages)
+
+    # Memory
+
+    def decoder_bytes(self, image: Any, size: Size, file: BinaryIO, stored: int) -> float:
+        if tile_codec(image) != "libtiff":
+            return super().decoder_bytes(image, size, file, stored)
+        rows = min(size[1], _number(image, _ROWS_PER_STRIP, size[1]))
+        height = _number(image, _TILE_LENGTH, rows)
+        return float(_number(image, _TILE_WIDTH, size[0]) * height * _STRIP_PIXEL)
+
+    def deep_arrays(self, image: Any) -> float:
+        # Numbers may be wider than 16 bits.
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))
+        return 2 + max((bit / 16 for bit in bits if bit > 16), default=1.0)
+
+
+# Kinds that Pillow cannot load
+
+
+@contextmanager
+def _more_kinds() -> Iterator[None]:
+    """Let Pillow open, though not load, TIFFs for which it has no mode.
+
+    Grey with alpha in 16 bits, colours as floats or in 32 bits, grey floats with 16 and 64 bits,
+    16-bit grey with 0 for white.
+    """
+    before = dict(TiffImagePlugin.OPEN_INFO)
+    TiffImagePlugin.OPEN_INFO.update(_listed())
+    try:
+        yield
+    finally:
+        TiffImagePlugin.OPEN_INFO.clear()
+        TiffImagePlugin.OPEN_INFO.update(before)
+
+
+def _listed() -> dict[Any, tuple[str, str]]:
+    more: dict[Any, tuple[str, str]] = {}
+    # This one it can load, too, but its tables lack it.
+    more[b"MM", 0, (1,), 1, (16,), ()] = ("I;16", "I;16B")
+    for order in (b"II", b"MM"):
+        for alpha in (0, 1, 2):
+            mode = "LA" if alpha else "L"
+            more[order, 1, (1,), 1, (16, 16), (alpha,)] = (mode, f"{mode};16")
+        more[order, 1, (1,), 1, (16, 16), ()] = ("LA", "LA;16")
+        for kind, bits in ((1, 32), (3, 16), (3, 32), (3, 64)):
+            more[order, 2, (kind,), 1, (bits,) * 3, ()] = ("RGB", "RGB;16")
+            for alpha in (0, 1, 2):
+                mode = "RGBA" if alpha else "RGB"
+                more[order, 2, (kind,), 1, (bits,) * 4, (alpha,)] = (mode, f"{mode};16")
+        for bits in (16, 64):
+            more[order, 1, (3,), 1, (bits,), ()] = ("L", "L;16")
+    return more
+
+
+def _orientation(image: Any) -> int:
+    orientation = image.tag_v2.get(ORIENTATION, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _check_places(image: Any, size: int) -> None:
+    """Raise EOFError if a strip or tile is located beyond the end of the file."""
+    for offsets_tag, counts_tag in _OFFSETS:
+        offsets, counts = (image.tag_v2.get(tag, ()) for tag in (offsets_tag, counts_tag))
+        if isinstance(offsets, tuple) and isinstance(counts, tuple):
+            ends = (at + count for at, count in zip(offsets, counts, strict=False))
+            if any(end > size for end in ends):
+                raise EOFError("truncated: a strip or tile is beyond its end")
+
+
+def _alpha(image: Any) -> int | None:
+    """The kind of the first extra sample: 0 unknown, 1 premultiplied alpha, 2 alpha; None: none."""
+    extra = image.tag_v2.get(_EXTRA_SAMPLES, ())
+    return int(extra[0]) if isinstance(extra, tuple) and extra else None
+
+
+def _number(image: Any, tag: int, default: int) -> int:
+    value = image.tag_v2.get(tag, default)
+    return value if isinstance(value, int) and value > 0 else default
+
+
+# Metadata
+
+
+def _directory(image: Any, wanted: Callable[[int], bool]) -> Directory:
+    """The directory of the first page, with the tags that are wanted."""
+    with restored(image.fp) as file:
+        return tiff.read(file, wanted=wanted)
+
+
+def with_metadata(
+    data: bytes, block: bytes | None, records: bytes | None = None
+) -> tuple[bytes, tuple[Notice, ...]]:
+    """A TIFF file with an EXIF block's tags and directories, and IPTC records, on its first page.
+
+    The pixels, the other pages and the page's own values stay where they are; its new directory
+    is appended, and the file's header points there (section 2). A warning names tags that cannot
+    be read. Raises ValueError.
+    """
+    own = tiff.read(BytesIO(data))
+    there = {one.tag for one in own.fields}
+    added = Directory(own.order)
+    notices: tuple[Notice, ...] = ()
+    if block:
+        found = tiff.read(BytesIO(block)).only(
+            lambda tag: tag not in _STRUCTURE and tag not in there
+        )
+        added = found.in_order(own.order)
+        notices = unreadable(found.lost_in_all)
+    if records:
+        added.fields.append(Field(_IPTC, tiff.UNDEFINED, records))
+    return tiff.extended(data, added), notices
+
+
+def _ratio(data: bytes) -> _Ratio:
+    number, by = struct.unpack("<II", data)
+    return number, by
+
+
+def _resolution(fields: Iterable[Field]) -> tuple[tuple[_Ratio, _Ratio], int]:
+    """Across and down as fractions, and the unit; TIFF's "no resolution" if there is none."""
+    data = {one.tag: one.data for one in fields if one.tag in _RESOLUTION}
+    if len(data) < len(_RESOLUTION):
+        return ((1, 1), (1, 1)), 1
+    across, down, unit = (data[tag] for tag in sorted(_RESOLUTION))
+    return (_ratio(across), _ratio(down)), int.from_bytes(unit, "little")
+
+
+CODEC: Final = Tiff()
