@@ -1,4 +1,4 @@
-"""Operations from other packages: the example in docs/extending.md, installed and used."""
+"""Operations and formats from other packages: the examples in docs/extending.md, installed."""
 
 from __future__ import annotations
 
@@ -10,27 +10,39 @@ from typing import Final
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 from toolkit import ROOT
 from toolkit.commands import imgbatch
 from toolkit.folders import plant
 from toolkit.pictures import opened, saved, scene
 
 PAGE: Final = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
-CODE: Final = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]
+CODE, ROW, CODEC = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PROJECTS: Final = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def environment(place: Path, project: str, **modules: str) -> dict[str, str]:
+    """An environment in which Python finds an example as `pip install` would leave it."""
+    name = re.findall(r'name = "(.*?)"', project)[0]
+    about = place / f"{name.replace('-', '_')}-1.0.dist-info"
+    about.mkdir(parents=True)
+    for module, code in modules.items():
+        (place / f"{module}.py").write_text(code)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    group, entry = re.findall(r'entry-points\."(.*?)"\]\n(.*?)\n', project)[0]
+    (about / "entry_points.txt").write_text(f"[{group}]\n{entry.replace(chr(34), '')}\n")
+    return {**os.environ, "PYTHONPATH": str(place)}
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
-    """An environment in which Python finds the example as `pip install` would leave it."""
-    place = tmp_path / "site"
-    about = place / "imgbatch_solarize-1.0.dist-info"
-    about.mkdir(parents=True)
-    (place / "solarize.py").write_text(CODE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: imgbatch-solarize\nVersion: 1\n")
-    toml = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
-    group, entry = re.findall(r'entry-points\."(.*?)"\]\n(.*?)\n', toml)[0]
-    (about / "entry_points.txt").write_text(f"[{group}]\n{entry.replace(chr(34), '')}\n")
-    return {**os.environ, "PYTHONPATH": str(place)}
+    return environment(tmp_path / "site", PROJECTS[0], solarize=CODE)
+
+
+@pytest.fixture
+def with_pcx(tmp_path: Path) -> dict[str, str]:
+    return environment(tmp_path / "site", PROJECTS[1], pcx_format=ROW, pcx_codec=CODEC)
 
 
 def test_example_is_short() -> None:
@@ -152,3 +164,115 @@ def test_external_operation_errors_carry_its_name_joined_or_not(
     assert run.returncode == 1
     error = json.loads(run.stdout.splitlines()[0])["error"]
     assert error == {"stage": "operate", "kind": "solarize", "message": f"solarize: {message}"}
+
+
+# A format
+
+
+def pcx(pixels: NDArray[np.uint8]) -> bytes:
+    return saved(pixels, "PCX")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_external_format_is_read_and_written_in_workers(
+    tmp_path: Path, with_pcx: dict[str, str], jobs: str
+) -> None:
+    pixels = scene()
+    plant(tmp_path / "photos", "a.pcx", "b.PCX", data=pcx(pixels))
+    plant(tmp_path / "photos", "c.png", data=saved(pixels, "PNG"))
+    words = ("photos", "-j", jobs, "--report", "-")
+    run = imgbatch("convert", *words, "-f", "png", "-o", "png", cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 0, run.stderr.decode()
+    for name in ("a.png", "b.png", "c.png"):
+        made = np.asarray(opened((tmp_path / "png" / name).read_bytes()))
+        assert np.array_equal(made, pixels), name
+    run = imgbatch("convert", *words, "-f", "pcx", "-o", "pcx", cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 0, run.stderr.decode()
+    for name in ("a.pcx", "b.pcx", "c.pcx"):
+        with Image.open(tmp_path / "pcx" / name, formats=("PCX",)) as written:
+            assert np.array_equal(np.asarray(written), pixels), name
+    run = imgbatch("convert", *words, "-f", "pcx", "-o", "pcx", cwd=tmp_path, env=with_pcx)
+    assert [json.loads(line).get("status") for line in run.stdout.splitlines()] == [
+        *["skipped"] * 3,
+        None,
+    ]
+
+
+@pytest.mark.slow
+def test_external_format_is_listed_checked_and_suggested(
+    tmp_path: Path, with_pcx: dict[str, str]
+) -> None:
+    told = imgbatch("formats", cwd=tmp_path, env=with_pcx).stdout.decode()
+    assert re.search(r"^pcx +PCX: read and written\n +\.pcx\n", told, re.MULTILINE)
+    for words, part in (
+        (("-f", "pcy"), b"did you mean pcx?"),
+        (("-f", "pcx", "--lossless"), b"PCX has no lossless setting: omit --lossless"),
+    ):
+        run = imgbatch("resize", ".", *words, cwd=tmp_path, env=with_pcx)
+        assert (run.returncode, part in run.stderr) == (2, True), run.stderr
+
+
+@pytest.mark.slow
+def test_external_format_is_known_by_content_only(tmp_path: Path, with_pcx: dict[str, str]) -> None:
+    plant(tmp_path / "photos", "z.pcx", data=b"%!PS-Adobe-3.0\n" * 9)
+    plant(tmp_path / "photos", "lies.jpg", data=pcx(scene()))
+    words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-")
+    run = imgbatch(*words, cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 1
+    picture, postscript, _ = map(json.loads, run.stdout.splitlines())
+    assert postscript["error"]["kind"] == "not-an-image"
+    assert [one["path"] for one in picture["outputs"]] == ["out/lies.pcx"]
+    # Without the package it is no picture at all.
+    run = imgbatch(*words[:-3], "other", *words[-2:], cwd=tmp_path)
+    assert json.loads(run.stdout.splitlines()[0])["error"]["kind"] == "not-an-image"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("row", "trouble"),
+    [
+        ("import nothing_of_that_name", "ModuleNotFoundError"),
+        ("PCX = 'pcx'", "TypeError: found 'pcx', expected a Format"),
+        (ROW.replace('name="pcx"', 'name="gif"'), "ValueError: there is already a format gif"),
+        (
+            re.sub(r"    signatures=.*\n", "", ROW),
+            "ValueError: a format is known by what its first 32 bytes contain",
+        ),
+    ],
+    ids=["an import", "no row", "a name of ours", "no signature"],
+)
+def test_unloadable_format_is_named_and_does_no_harm(
+    tmp_path: Path, with_pcx: dict[str, str], row: str, trouble: str
+) -> None:
+    (Path(with_pcx["PYTHONPATH"]) / "pcx_format.py").write_text(row)
+    broken = f"the format of imgbatch-pcx cannot be loaded (pcx_format:PCX): {trouble}"
+    run = imgbatch("formats", cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 0
+    assert run.stderr.decode().startswith(f"imgbatch: {broken}")
+    assert b"\njpeg " in b"\n" + run.stdout
+    run = imgbatch("resize", ".", "-f", "pcx", cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 2
+    assert broken in run.stderr.decode()
+    plant(tmp_path / "photos", "a.jpg")
+    plant(tmp_path / "photos", "b.pcx", data=pcx(scene()))
+    run = imgbatch("resize", "photos", "-o", "out", cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 0, run.stderr
+    assert sorted(one.name for one in (tmp_path / "out").glob("*.*g")) == ["a.jpg"]
+
+
+@pytest.mark.slow
+def test_unloadable_codec_fails_its_files_only(tmp_path: Path, with_pcx: dict[str, str]) -> None:
+    (Path(with_pcx["PYTHONPATH"]) / "pcx_codec.py").write_text("1 / 0\n")
+    plant(tmp_path / "photos", "a.jpg")
+    plant(tmp_path / "photos", "b.pcx", data=pcx(scene()))
+    words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-")
+    run = imgbatch(*words, cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 1
+    whole, broken, _ = map(json.loads, run.stdout.splitlines())
+    assert whole["status"] == "done"
+    assert broken["error"] == {
+        "stage": "open",
+        "kind": "no-codec",
+        "message": "PCX: its codec cannot be loaded (ZeroDivisionError: division by zero)",
+    }

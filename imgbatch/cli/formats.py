@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgbatch.cli.output import tell
+from imgbatch.cli.output import complain, tell
 
 if TYPE_CHECKING:
     from imgbatch.imaging.formats import Format
@@ -17,8 +17,10 @@ def command() -> None:
     """List the formats that this installation reads and writes."""
     from imgbatch.imaging import formats
 
-    width = max(len(row.name) for row in formats.FORMATS) + 2
-    for row in formats.FORMATS:
+    for trouble in formats.unloadable().values():
+        complain(trouble)
+    width = max(len(row.name) for row in formats.every()) + 2
+    for row in formats.every():
         suffixes = " ".join((*row.suffixes, *row.read_suffixes))
         if not formats.available(row):
             tell(f"{row.name:{width}}not available: {formats.remedy(row)}")

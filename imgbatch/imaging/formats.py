@@ -1,8 +1,11 @@
-"""The table of formats. A new format is one row here.
+"""The table of formats. A new format is one row here, and the codec that it names.
 
 The table is also the allow-list: nothing that is not in it is ever opened, so a PostScript file
 named .jpg starts no interpreter. A file's format is decided by its first bytes alone; only
 formats without a signature (TGA) go by the file's suffix. PIL is not imported here.
+
+Other packages add rows through the entry point `imgbatch.codecs`. Looking for those takes time, so
+it is done only when a name, a suffix or a file is none of ours; and ours always come first.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from imgbatch.errors import UsageError
+from imgbatch import entry_points
+from imgbatch.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
     from imgbatch.imaging.codecs.base import Codec
@@ -110,7 +114,8 @@ class Format(Struct, frozen=True, kw_only=True):
         return suffix if suffix.lower() in self.suffixes else self.suffixes[0]
 
 
-def _begins(*magics: bytes) -> tuple[Signature, ...]:
+def begins(*magics: bytes) -> tuple[Signature, ...]:
+    """The signatures of files that begin with one of these bytes."""
     return tuple(((0, magic),) for magic in magics)
 
 
@@ -125,7 +130,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         codec="imgbatch.imaging.codecs.jpeg",
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
         read_suffixes=(".mpo",),
-        signatures=_begins(b"\xff\xd8\xff"),
+        signatures=begins(b"\xff\xd8\xff"),
         settings=frozenset({"quality", "max_bytes", "subsampling", "progressive", "effort"}),
         modes=frozenset({"L", "RGB", "CMYK"}),
         holds=_EVERYTHING,
@@ -140,7 +145,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         codec="imgbatch.imaging.codecs.png",
         suffixes=(".png",),
         read_suffixes=(".apng",),
-        signatures=_begins(b"\x89PNG\r\n\x1a\n"),
+        signatures=begins(b"\x89PNG\r\n\x1a\n"),
         settings=frozenset({"effort"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
         deep_modes=_DEEP,
@@ -225,7 +230,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="TIFF",
         codec="imgbatch.imaging.codecs.tiff",
         suffixes=(".tif", ".tiff"),
-        signatures=_begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        signatures=begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         settings=frozenset({"compression", "quality"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "I;16"}),
         deep_modes=_DEEP,
@@ -240,7 +245,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="GIF",
         codec="imgbatch.imaging.codecs.gif",
         suffixes=(".gif",),
-        signatures=_begins(b"GIF87a", b"GIF89a"),
+        signatures=begins(b"GIF87a", b"GIF89a"),
         modes=frozenset({"L", "RGB", "RGBA"}),
         settings=frozenset({"dither"}),
         # Median cut counts all colours that occur: the fewer the pixels, the more for each.
@@ -255,7 +260,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         decoding=2,
         codec="imgbatch.imaging.codecs.bmp",
         suffixes=(".bmp",),
-        signatures=_begins(b"BM"),
+        signatures=begins(b"BM"),
         holds=frozenset({"dpi"}),
         max_side=2**31 - 1,
     ),
@@ -264,7 +269,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="JPEG 2000",
         codec="imgbatch.imaging.codecs.jpeg2000",
         suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
-        signatures=_begins(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
+        signatures=begins(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
         settings=frozenset({"quality", "lossless"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
         holds=frozenset({"exif", "xmp", "iptc", "comment"}),
@@ -284,7 +289,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         codec="imgbatch.imaging.codecs.ppm",
         suffixes=(".ppm", ".pgm", ".pnm"),
         read_suffixes=(".pbm", ".pfm"),
-        signatures=_begins(*(b"P" + kind for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f"))),
+        signatures=begins(*(b"P" + kind for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f"))),
         modes=frozenset({"L", "RGB", "I;16"}),
         max_side=2**31 - 1,
     ),
@@ -293,7 +298,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         label="QOI",
         codec="imgbatch.imaging.codecs.qoi",
         suffixes=(".qoi",),
-        signatures=_begins(b"qoif"),
+        signatures=begins(b"qoif"),
         modes=frozenset({"RGB", "RGBA"}),
         max_side=2**31 - 1,
         # In Python, into an array that grows by an eighth.
@@ -308,7 +313,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         decoding=1.25,
         codec="imgbatch.imaging.codecs.ico",
         suffixes=(".ico",),
-        signatures=_begins(b"\0\0\1\0"),
+        signatures=begins(b"\0\0\1\0"),
         modes=frozenset({"L", "RGB", "RGBA"}),
         max_side=256,
     ),
@@ -340,17 +345,72 @@ FORMATS: Final[tuple[Format, ...]] = (
     ),
 )
 
-BY_NAME: Final = MappingProxyType({row.name: row for row in FORMATS})
+ENTRY_POINTS: Final = "imgbatch.codecs"
+"""The group of entry points for rows of other packages."""
+
+
+class _Rows(dict[str, Format]):
+    def __missing__(self, name: str) -> Format:
+        unloadable()
+        if name not in self:
+            raise KeyError(name)
+        return self[name]
+
+
+_rows: Final = _Rows((row.name, row) for row in FORMATS)
+_others: Final[list[Format]] = []
+_suffixes: Final = {
+    suffix: row for row in FORMATS for suffix in (*row.suffixes, *row.read_suffixes)
+}
+
+BY_NAME: Final = MappingProxyType(_rows)
+"""Every row by its name, also those of other packages once they are asked for."""
+
+SUFFIXES: Final = MappingProxyType(_suffixes)
+"""Every suffix that a scan selects, lower case with its dot, and its format.
+
+Those of other packages are there once `of_suffix` had to look for one.
+"""
 
 RAW: Final = BY_NAME["raw"]
 
 WRITABLE: Final = tuple(row.name for row in FORMATS if row.becomes is None)
-"""The names of the formats that can be written."""
+"""The names of our formats that can be written."""
 
-SUFFIXES: Final = MappingProxyType(
-    {suffix: row for row in FORMATS for suffix in (*row.suffixes, *row.read_suffixes)}
-)
-"""Every suffix that a scan selects, lower case with its dot, and its format."""
+
+def every() -> tuple[Format, ...]:
+    """All rows, also those of other packages."""
+    unloadable()
+    return tuple(_rows.values())
+
+
+def of_suffix(suffix: str) -> Format | None:
+    """The format of files with this suffix (lower case), if it is that of a picture."""
+    if suffix and suffix not in _suffixes:
+        unloadable()
+    return _suffixes.get(suffix)
+
+
+@cache
+def unloadable() -> dict[str, str]:
+    """Why the formats of other packages cannot be loaded, by entry point; loads them."""
+    return entry_points.load(ENTRY_POINTS, "format", _add)
+
+
+def _add(row: Format) -> None:
+    """Add the row of another package. Raises ValueError, or TypeError if it is none."""
+    if not isinstance(row, Format):
+        raise TypeError(f"found {row!r}, expected a Format")
+    if row.name in _rows:
+        raise ValueError(f"there is already a format {row.name}")
+    magics = [part for signature in row.signatures for part in signature]
+    if not magics or not all(magic and at + len(magic) <= HEAD_BYTES for at, magic in magics):
+        raise ValueError(f"a format is known by what its first {HEAD_BYTES} bytes contain")
+    _rows[row.name] = row
+    _others.append(row)
+    for suffix in (*row.suffixes, *row.read_suffixes):
+        _suffixes.setdefault(suffix, row)
+
 
 _SPELLINGS: Final = MappingProxyType(
     {
@@ -389,9 +449,14 @@ def lookup(word: str) -> Format:
     name = _SPELLINGS.get(name, name)
     if name in WRITABLE:
         return BY_NAME[name]
-    near = difflib.get_close_matches(name, WRITABLE, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"one of: keep, {', '.join(WRITABLE)}"
-    raise UsageError(f"unknown format {word!r}: {hint}")
+    writable = [row.name for row in every() if row.becomes is None]
+    if name in writable:
+        return BY_NAME[name]
+    near = difflib.get_close_matches(name, writable, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"one of: keep, {', '.join(writable)}"
+    # It may be one of these.
+    more = "".join(f"; {trouble}" for trouble in unloadable().values())
+    raise UsageError(f"unknown format {word!r}: {hint}{more}")
 
 
 def recognise(head: bytes, suffix: str) -> Format | None:
@@ -408,7 +473,8 @@ def recognise(head: bytes, suffix: str) -> Format | None:
             return row
     if row_by_suffix and not row_by_suffix.signatures and not describe_foreign(head):
         return row_by_suffix
-    return None
+    unloadable()
+    return next((row for row in _others if row.matches(head)), None)
 
 
 def _may_be_raw(head: bytes) -> bool:
@@ -430,8 +496,13 @@ def codec(row: Format) -> Codec:
     """The codec of one format, which must be `available`; no other is loaded.
 
     Left to itself, Pillow imports all of its forty plugins for a format it has not loaded yet.
+    Raises PictureError if it cannot be loaded.
     """
-    found: Codec = import_module(row.codec).CODEC
+    try:
+        found: Codec = import_module(row.codec).CODEC
+    except Exception as error:
+        message = f"{row.label}: its codec cannot be loaded ({type(error).__name__}: {error})"
+        raise PictureError("open", "no-codec", message) from error
     return found
 
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
+from imgbatch import entry_points
 from imgbatch.errors import UsageError
 from imgbatch.operations.base import Operation, parameters_of, registered
 from imgbatch.operations.parameters import Parameter
@@ -45,18 +46,7 @@ def _load_own() -> None:
 
 @cache
 def _load_installed() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    wrong = {}
-    for point in entry_points(group=ENTRY_POINTS):
-        try:
-            point.load()
-        except (Exception, SystemExit) as error:
-            package = point.dist.name if point.dist else point.value
-            wrong[point.name.lower()] = (
-                f"the operations of {package} cannot be loaded ({point.value}): "
-                f"{type(error).__name__}: {error}"
-            )
+    wrong = entry_points.load(ENTRY_POINTS, "operations")
     for name, kind in list(registered().items()):
         # What a module registered before it failed could not be sent to other processes.
         if kind.__module__ not in sys.modules:

@@ -98,7 +98,7 @@ def _is_made_again(made: Made | None, source: Source) -> bool:
 
 
 def _raw_conflict(source: Source) -> Conflict | None:
-    if formats.SUFFIXES.get(source.suffix) is not formats.RAW:
+    if formats.of_suffix(source.suffix) is not formats.RAW:
         return None
     return Conflict(
         source,

@@ -158,7 +158,7 @@ def suffix_of(suffix: str, format: str | None) -> str:  # noqa: A002
     """The suffix an output gets: the format's, or the source's own where that is kept."""
     if format is not None:
         return formats.BY_NAME[format].suffixes[0]
-    row = formats.SUFFIXES.get(suffix.lower())
+    row = formats.of_suffix(suffix.lower())
     if row is not None and row.becomes is not None:
         row = formats.BY_NAME[row.becomes]
     return row.suffix_for(suffix) if row else suffix

@@ -136,7 +136,7 @@ def _walk(
                     subfolders.append(relative)
                 elif recursive:
                     linked.append(relative)
-            elif _suffix(entry.name) in formats.SUFFIXES:
+            elif formats.of_suffix(_suffix(entry.name)) is not None:
                 source = _source(folder, relative, name, entry)
                 if source and (patterns is _ALL or patterns.allow(relative)):
                     yield source

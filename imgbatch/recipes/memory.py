@@ -109,7 +109,7 @@ def _shrunk(size: Size, start: Start) -> Size:
 def _encoder(encoding: Encoding, start: Start) -> int:
     """The bytes of the worst of all formats, where the format is not known."""
     name = encoding.format or start.format
-    rows = [formats.BY_NAME[name]] if name else formats.FORMATS
+    rows = [formats.BY_NAME[name]] if name else formats.BY_NAME.values()
     limited = encoding.max_bytes is not None
     taken = max(memory.encoding(row, start.size, mode=start.mode, limited=limited) for row in rows)
     return taken + (_CODER * start.size[0] * start.size[1] if start.frames > 1 else 0)
