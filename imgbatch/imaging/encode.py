@@ -299,7 +299,7 @@ def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     if encoding.metadata == "none" and picture.icc is not None and colour.is_srgb(picture.icc):
         # It says no more than having none does. Any other is needed to see the right colours.
         picture = replace(picture, icc=None)
-    return palette.restored(picture, codec)
+    return palette.restored(picture, codec) if picture.coding is not None else picture
 
 
 def _for_whom(row: Format) -> str:

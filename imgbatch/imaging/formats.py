@@ -503,6 +503,7 @@ def codec(row: Format) -> Codec:
     except Exception as error:
         message = f"{row.label}: its codec cannot be loaded ({type(error).__name__}: {error})"
         raise PictureError("open", "no-codec", message) from error
+    found.row = row
     return found
 
 

@@ -40,7 +40,6 @@ _SPEED_OF_FRAMES: Final = 7
 class Avif(Codec):
     """AVIF (AV1-ISOBMFF, ISO 23000-22)."""
 
-    name = "avif"
     pillow = "AVIF"
     curve = Curve(
         ((1, -2.8), (25, -1.73), (45, -0.86), (70, 0.0), (90, 0.74), (97, 1.23), (100, 1.8)),

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from PIL import Image
 
@@ -38,16 +38,13 @@ Options = dict[str, Any]
 _PLAIN_BITS: Final = 8
 
 
-class Codec(Protocol):
-    """What a format does its own way. `name` is that of its row, `pillow` Pillow's name for it."""
+class Codec:
+    """What a format does its own way. `pillow` is Pillow's name for it."""
 
-    name: str
     pillow: str
 
-    @property
-    def row(self) -> Format:
-        """The format's row in the table."""
-        return formats.BY_NAME[self.name]
+    row: Format
+    """The row in the table that names this codec; `formats.codec` sets it."""
 
     # Opening
 
@@ -167,9 +164,7 @@ class Codec(Protocol):
         Grey comes as an image in mode I;16. The position is not restored. Raises EOFError if the
         file is cut short, ValueError if it is broken.
         """
-        raise ValueError(
-            f"{self.name} has no pixels with 16 bits per channel that Pillow cannot read"
-        )
+        raise ValueError(f"{self.row.label} has no pixels that only this could read")
 
     def with_all_metadata(self, image: Image.Image, file: BinaryIO) -> Image.Image | None:
         """A loaded image that knows what the file has after its pixels; None if it has nothing."""
@@ -275,7 +270,7 @@ class Codec(Protocol):
 
     def deep_encoded(self, deep: Deep, options: Options) -> bytes:
         """A file of pixels in one of the row's `deep_modes`."""
-        raise ValueError(f"{self.name} has no pixels with 16 bits per channel")
+        raise ValueError(f"{self.row.label} has no pixels with 16 bits per channel")
 
     def animated(
         self,
@@ -290,11 +285,11 @@ class Codec(Protocol):
         Each is shown for its duration in milliseconds, all of them `plays` times, 0 for ever.
         `options` are those of the first; what they have besides settings belongs to the whole.
         """
-        raise ValueError(f"{self.name} has no animations")
+        raise ValueError(f"{self.row.label} has no animations")
 
     def joined(self, pages: Sequence[bytes]) -> bytes:
         """A document of files with one page each."""
-        raise ValueError(f"{self.name} has no pages")
+        raise ValueError(f"{self.row.label} has no pages")
 
     # Memory: bounds, in bytes
 

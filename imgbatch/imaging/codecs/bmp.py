@@ -13,7 +13,6 @@ from imgbatch.imaging.picture import Metadata
 class Bmp(Codec):
     """BMP."""
 
-    name = "bmp"
     pillow = "BMP"
 
     def metadata_options(self, kept: Metadata) -> Options:

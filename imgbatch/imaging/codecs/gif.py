@@ -28,7 +28,6 @@ _DISPOSALS: Final = {gif.CLEAR: frames.CLEAR, gif.RESTORE: frames.RESTORE}
 class Gif(Codec):
     """GIF (89a)."""
 
-    name = "gif"
     pillow = "GIF"
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
@@ -91,7 +90,7 @@ class Gif(Codec):
 
     def warned(self, picture: Picture) -> Picture:
         # A GIF's own pixels have none, unless a resize made some.
-        if picture.format != self.name and colour.is_half_transparent(picture):
+        if picture.format != self.row.name and colour.is_half_transparent(picture):
             message = "GIF has no half transparency: such pixels became clear or opaque"
             return picture.with_notice("alpha-flattened", message)
         return picture

@@ -44,7 +44,6 @@ _TEN_BITS: Final = frozenset({"avif", "heif"})
 class Heif(Codec):
     """HEIC (ISO 23008-12)."""
 
-    name = "heif"
     pillow = "HEIF"
     # Whatever XMP repeats of what the container says (6.5.10).
     upright = True

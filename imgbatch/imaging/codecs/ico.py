@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 class Ico(Codec):
     """Windows icons. Nothing is known of them besides the pixels."""
 
-    name = "ico"
     pillow = "ICO"
 
     def open(self, file: BinaryIO, *, preview: bool = False) -> Image.Image:

@@ -49,7 +49,6 @@ _CURVE: Final = Curve(
 class Jpeg(Codec):
     """JPEG."""
 
-    name = "jpeg"
     pillow = "JPEG"
     curve = _CURVE
     comment_bytes = jpeg.MAX_BYTES

@@ -33,7 +33,6 @@ _END_BYTES: Final = 64
 class Jpeg2000(Codec):
     """JPEG 2000 (ISO 15444-1)."""
 
-    name = "jpeg2000"
     pillow = "JPEG2000"
     # Pillow's limit is that of a JPEG's segment, minus the kind of text.
     comment_bytes = jpeg.MAX_BYTES - 3

@@ -61,7 +61,6 @@ _MAX_PLAYS: Final = 2**31 - 1
 class Png(Codec):
     """PNG (third edition, W3C 2025)."""
 
-    name = "png"
     pillow = "PNG"
     has_texts = True
     has_palettes = True

@@ -27,7 +27,6 @@ _WORDS: Final = 48_000_000
 class Ppm(Codec):
     """PPM and its relatives."""
 
-    name = "ppm"
     pillow = "PPM"
 
     def channel_bits(self, image: Image.Image, file: BinaryIO) -> int:

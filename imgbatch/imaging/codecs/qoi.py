@@ -12,7 +12,6 @@ from imgbatch.imaging.codecs.base import Codec
 class Qoi(Codec):
     """QOI."""
 
-    name = "qoi"
     pillow = "QOI"
 
 

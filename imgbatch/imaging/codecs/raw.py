@@ -59,7 +59,6 @@ _KEPT: Final = frozenset(
 class Raw(Codec):
     """Raw files of cameras; or, with `preview`, the JPEG inside."""
 
-    name = "raw"
     pillow = "RAW"
     upright = True
 

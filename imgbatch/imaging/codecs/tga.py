@@ -12,7 +12,6 @@ from imgbatch.imaging.codecs.base import Codec
 class Tga(Codec):
     """Targa."""
 
-    name = "tga"
     pillow = "TGA"
 
 

@@ -100,7 +100,6 @@ _STRIP_PIXEL: Final = 8
 class Tiff(Codec):
     """TIFF (6.0)."""
 
-    name = "tiff"
     pillow = "TIFF"
     upright = True
     exif_apart = False

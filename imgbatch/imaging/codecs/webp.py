@@ -27,7 +27,6 @@ _MAX_PLAYS: Final = 65_535
 class WebP(Codec):
     """WebP (RFC 9649)."""
 
-    name = "webp"
     pillow = "WEBP"
     # Its canvas is made when it is opened.
     allocates = True
