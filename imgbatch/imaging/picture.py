@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.metadata.exif import Exif
 
 AnyPixels = TypeVar("AnyPixels", "Image.Image", "Deep", "Image.Image | Deep")
 
@@ -59,12 +60,12 @@ def stored_box(box: Box, size: Size, orientation: int) -> Box:
 class Metadata(Struct, frozen=True):
     """What a file says about its picture.
 
-    `exif` is a TIFF block without the "Exif" prefix, `xmp` an XMP packet, `iptc` the records of
+    `exif` is a block that is copied before it is edited, `xmp` an XMP packet, `iptc` the records of
     IPTC-IIM 4.2, `dpi` pixels per inch across and down, `comment` free text, `texts` a PNG's other
     texts by keyword. `extended` is the part of XMP that did not fit into `xmp`, as a packet.
     """
 
-    exif: bytes | None = None
+    exif: Exif | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None

@@ -372,11 +372,10 @@ def _date_and_camera(picture: Picture) -> tuple[str | None, str | None]:
     """The date and the camera in EXIF."""
     from imgbatch.imaging.metadata import exif
 
-    try:
-        block = exif.Exif(picture.metadata.exif or b"")
-        return block.text(exif.DATE_TIME_ORIGINAL), block.text(exif.MODEL)
-    except ValueError:
+    block = picture.metadata.exif
+    if block is None:
         return None, None
+    return block.text(exif.DATE_TIME_ORIGINAL), block.text(exif.MODEL)
 
 
 def _alignment(gravity: Gravity) -> str:

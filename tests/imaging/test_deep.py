@@ -93,7 +93,7 @@ def test_chunks_after_the_pixels_of_a_png_are_read(tmp_path: Path) -> None:
     assert picture.full_size == (WIDTH, HEIGHT)
     np.testing.assert_array_equal(array_of(picture), upright)
     assert picture.metadata.exif is not None
-    assert pictures.MODEL.encode() in picture.metadata.exif
+    assert pictures.MODEL.encode() in picture.metadata.exif.tobytes()
     assert picture.metadata.xmp is not None
 
 

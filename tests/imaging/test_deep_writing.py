@@ -29,6 +29,7 @@ from toolkit.deep import (
 import imgbatch
 from imgbatch.imaging.deep import Deep, rounded_to_8_bit
 from imgbatch.imaging.encode import encode
+from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata, Picture
 from imgbatch.model import Encoding
 
@@ -40,7 +41,7 @@ Levels = NDArray[np.uint16]
 
 def full_metadata() -> Metadata:
     return Metadata(
-        exif=pictures.exif_block(orientation=1, size=(WIDTH, HEIGHT)).block,
+        exif=Exif(pictures.exif_block(orientation=1, size=(WIDTH, HEIGHT)).block),
         xmp=pictures.xmp_packet(),
         iptc=pictures.iptc_records(),
         dpi=(240.0, 240.0),

@@ -18,6 +18,7 @@ import imgbatch
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
 from imgbatch.imaging.encode import Encoded, encode
+from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata, Picture
 from imgbatch.model import Encoding
 
@@ -169,7 +170,8 @@ def test_smallest_pictures_can_be_written(target: str, mode: str, size: tuple[in
 def test_encoding_is_deterministic(target: str, mode: str) -> None:
     def once() -> bytes:
         given = picture(mode, icc=pictures.wide_gamut_profile())
-        metadata = Metadata(pictures.exif_block().block, pictures.xmp_packet(), dpi=(300.0, 300.0))
+        exif = Exif(pictures.exif_block().block)
+        metadata = Metadata(exif, pictures.xmp_packet(), dpi=(300.0, 300.0))
         given = Picture(given.image, "png", SIZE, (0, 0, *SIZE), icc=given.icc, metadata=metadata)
         return encode(given, Encoding(format=target)).data
 

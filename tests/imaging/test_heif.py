@@ -22,6 +22,7 @@ from imgbatch.imaging import formats
 from imgbatch.imaging.decode import read_header
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.encode import encode
+from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata, Picture
 from imgbatch.model import Encoding, Size
 
@@ -80,7 +81,7 @@ def test_metadata_are_read(tmp_path: Path) -> None:
     picture = decoded(tmp_path, data)
     assert picture.icc == icc
     assert picture.metadata.exif is not None
-    assert pictures.MODEL.encode() in picture.metadata.exif
+    assert pictures.MODEL.encode() in picture.metadata.exif.tobytes()
     assert picture.metadata.xmp is not None
     assert b"Ada Licht" in picture.metadata.xmp
 
@@ -202,7 +203,7 @@ def test_quality_and_effort_take_effect() -> None:
 def test_metadata_are_written(tmp_path: Path) -> None:
     icc = pictures.wide_gamut_profile()
     block = pictures.exif_block(orientation=1).block
-    travelling = Metadata(exif=block, xmp=pictures.xmp_packet())
+    travelling = Metadata(exif=Exif(block), xmp=pictures.xmp_packet())
     encoded = encode(scene_picture(icc=icc, metadata=travelling), Encoding("heif"))
     assert encoded.notices == ()
     path = tmp_path / "out.heic"

@@ -28,6 +28,7 @@ from imgbatch.imaging import encode, formats
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.fitting import HIGHEST, LOWEST, SMALLEST, Curve, TooLargeError, fitted
+from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata, Picture, Series
 from imgbatch.model import Encoding, Size
 
@@ -437,7 +438,7 @@ def test_any_size_terminates(width: int, height: int, limit: int, bits: float, f
 def test_metadata_and_profile_count() -> None:
     image = PICTURES["grainy"]
     exif, icc = exif_block(orientation=1).block, wide_gamut_profile()
-    picture = replace(Picture.of(image, "jpeg", icc), metadata=Metadata(exif=exif))
+    picture = replace(Picture.of(image, "jpeg", icc), metadata=Metadata(exif=Exif(exif)))
     bare = len(by_pillow(image, "jpeg", 40))
     found = encode.encode(picture, Encoding(max_bytes=bare + len(exif) + len(icc) + 400))
     assert found.size == image.size
@@ -450,7 +451,7 @@ def test_metadata_that_alone_exceed_the_limit_are_blamed(
     encodes: list[tuple[Size, int | None]],
 ) -> None:
     picture = replace(
-        Picture.of(PICTURES["grainy"], "jpeg"), metadata=Metadata(exif=exif_block().block * 3)
+        Picture.of(PICTURES["grainy"], "jpeg"), metadata=Metadata(exif=Exif(exif_block().block * 3))
     )
     limit = len(exif_block().block)
     with pytest.raises(PictureError, match=r"are metadata and profile: use --metadata none"):
@@ -462,7 +463,7 @@ def test_metadata_that_alone_exceed_the_limit_are_blamed(
 
 def test_metadata_record_the_shrunk_size() -> None:
     exif = exif_block(orientation=1, size=(160, 120), thumbnail=b"").block
-    picture = replace(Picture.of(grainy(), "jpeg"), metadata=Metadata(exif=exif))
+    picture = replace(Picture.of(grainy(), "jpeg"), metadata=Metadata(exif=Exif(exif)))
     found = encode.encode(picture, Encoding(max_bytes=len(exif) + 1_500))
     assert found.size[0] < 160
     told = opened(found.data).getexif()

@@ -78,7 +78,7 @@ class Avif(Codec):
             return replace(found, plays=isobmff.plays(file.read()))
 
     def profile(
-        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+        self, image: Image.Image, file: BinaryIO, exif: Exif | None
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
         own, _ = super().profile(image, file, exif)
         return (own, ()) if own is not None else implied.coded(isobmff.code_points(file))
@@ -132,7 +132,7 @@ def written_upright(kept: Metadata) -> Options:
     """
     found: Options = {}
     if kept.exif:
-        exif = Exif(kept.exif)
+        exif = kept.exif.copy()
         exif.remove_orientation()
         found["exif"] = exif.tobytes()
     return found | ({"xmp": kept.xmp} if kept.xmp else {})

@@ -27,6 +27,7 @@ from imgbatch.imaging.picture import Coding, Metadata, Picture
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
     from imgbatch.imaging.fitting import Curve
+    from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.series.frames import Animation
     from imgbatch.imaging.series.pages import Pages
@@ -122,11 +123,11 @@ class Codec:
     # Colour
 
     def profile(
-        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+        self, image: Image.Image, file: BinaryIO, exif: Exif | None
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
         """The ICC profile, its own or what else the file says about its colours; None means sRGB.
 
-        With warnings. `exif` is a TIFF block.
+        With warnings.
         """
         return image.info.get("icc_profile") or None, ()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.picture import Metadata, Picture
     from imgbatch.model import Encoding
@@ -72,7 +73,7 @@ class Heif(Codec):
         return notices
 
     def profile(
-        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+        self, image: Image.Image, file: BinaryIO, exif: Exif | None
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
         own, _ = super().profile(image, file, exif)
         found = image.info.get("nclx_profile") or {}

@@ -96,7 +96,7 @@ class Jpeg(Codec):
     # Colour
 
     def profile(
-        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+        self, image: Image.Image, file: BinaryIO, exif: Exif | None
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
         return image.info.get("icc_profile") or implied.camera(image.mode, exif), ()
 
@@ -142,12 +142,12 @@ class Jpeg(Codec):
         """Shortened to fit segments: EXIF has one, and XMP one for what matters most."""
         notices = []
         if kept.exif and len(kept.exif) > _EXIF_ROOM:
-            shorter = Exif(kept.exif).without_maker_notes()
+            shorter: Exif | None = kept.exif.without_maker_notes()
             message = "MakerNotes were dropped: with them EXIF is too long for a JPEG"
-            if len(shorter) > _EXIF_ROOM:
-                shorter, message = b"", "EXIF is too long for a JPEG and was dropped"
+            if shorter is not None and len(shorter) > _EXIF_ROOM:
+                shorter, message = None, "EXIF is too long for a JPEG and was dropped"
             notices.append(Notice("metadata-dropped", message))
-            kept = replace(kept, exif=shorter or None)
+            kept = replace(kept, exif=shorter)
         if kept.xmp and len(kept.xmp) > _XMP_ROOM:
             packet, extended = _parted(kept.xmp)
             if packet is None:
@@ -161,7 +161,7 @@ class Jpeg(Codec):
         if kept.dpi:
             found["dpi"] = (round(kept.dpi[0]), round(kept.dpi[1]))
         if kept.exif:
-            found["exif"] = PREFIX + kept.exif
+            found["exif"] = PREFIX + kept.exif.tobytes()
         if kept.comment:
             found["comment"] = kept.comment.encode("utf-8")
         extra = jpeg.xmp_segments(kept.extended) if kept.extended else b""

@@ -88,7 +88,8 @@ class Jpeg2000(Codec):
         return {"comment": kept.comment.encode("utf-8")} if kept.comment else {}
 
     def finished(self, data: bytes, kept: Metadata) -> tuple[bytes, tuple[Notice, ...]]:
-        return data + boxes.written(kept.exif, kept.xmp, kept.iptc), ()
+        exif = kept.exif.tobytes() if kept.exif else None
+        return data + boxes.written(exif, kept.xmp, kept.iptc), ()
 
     # Encoding
 

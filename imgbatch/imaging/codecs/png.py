@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.picture import Metadata, Picture
     from imgbatch.imaging.series import apng
@@ -83,7 +84,7 @@ class Png(Codec):
 
     # Colour
 
-    def profile(self, image: Image.Image, file: BinaryIO, exif: bytes | None) -> ProfileAndNotices:
+    def profile(self, image: Image.Image, file: BinaryIO, exif: Exif | None) -> ProfileAndNotices:
         # Of cICP, iCCP, sRGB and gAMA with cHRM, the first one present counts (4.3).
         found: ProfileAndNotices = (None, ())
         points = _code_points(file)
@@ -170,7 +171,7 @@ class Png(Codec):
         if kept.dpi:
             found["dpi"] = kept.dpi
         if kept.exif:
-            found["exif"] = kept.exif
+            found["exif"] = kept.exif.tobytes()
         info = PngInfo()
         if kept.xmp:
             info.add_itxt("XML:com.adobe.xmp", kept.xmp.decode("utf-8", "replace"))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.picture import Metadata, Picture
     from imgbatch.model import Encoding, Size
@@ -137,7 +138,7 @@ class Tiff(Codec):
         return pages if len(pages) > 1 else None
 
     def profile(
-        self, image: Image.Image, file: BinaryIO, exif: bytes | None
+        self, image: Image.Image, file: BinaryIO, exif: Exif | None
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
         return image.info.get("icc_profile") or implied.camera(image.mode, exif), ()
 
@@ -371,7 +372,7 @@ def _directory(image: Any, wanted: Callable[[int], bool]) -> Directory:
 
 
 def with_metadata(
-    data: bytes, block: bytes | None, records: bytes | None = None
+    data: bytes, exif: Exif | None, records: bytes | None = None
 ) -> tuple[bytes, tuple[Notice, ...]]:
     """A TIFF file with an EXIF block's tags and directories, and IPTC records, on its first page.
 
@@ -383,8 +384,8 @@ def with_metadata(
     there = {one.tag for one in own.fields}
     added = Directory(own.order)
     notices: tuple[Notice, ...] = ()
-    if block:
-        found = tiff.read(BytesIO(block)).only(
+    if exif:
+        found = tiff.read(BytesIO(exif.tobytes())).only(
             lambda tag: tag not in _STRUCTURE and tag not in there
         )
         added = found.in_order(own.order)

@@ -56,7 +56,7 @@ class WebP(Codec):
             return frames.by_its_library(image, complete=_CUT_SHORT not in image.info)
 
     def metadata_options(self, kept: Metadata) -> Options:
-        found: Options = {"exif": kept.exif} if kept.exif else {}
+        found: Options = {"exif": kept.exif.tobytes()} if kept.exif else {}
         return found | ({"xmp": kept.xmp} if kept.xmp else {})
 
     def options(self, picture: Picture, encoding: Encoding) -> Options:

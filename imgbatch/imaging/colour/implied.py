@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from imgbatch.imaging.colour import icc
-from imgbatch.imaging.metadata import exif
 from imgbatch.model import Notice
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.metadata.exif import Exif
 
 ProfileAndNotices = tuple[bytes | None, tuple[Notice, ...]]
 """A profile, None for sRGB, and warnings about what was dropped."""
 
 
-def camera(mode: str, block: bytes | None) -> bytes | None:
+def camera(mode: str, exif: Exif | None) -> bytes | None:
     """The profile of a photograph: cameras indicate Adobe RGB by EXIF alone (DCF 2.0, 5.2.2).
 
-    `mode` is Pillow's for the pixels in the file, `block` a TIFF block.
+    `mode` is Pillow's for the pixels in the file.
     """
-    if not block or mode not in ("RGB", "YCbCr"):
+    if exif is None or mode not in ("RGB", "YCbCr"):
         return None
-    try:
-        return icc.adobe_rgb() if exif.Exif(block).is_adobe_rgb else None
-    except ValueError:
-        return None
+    return icc.adobe_rgb() if exif.is_adobe_rgb else None
 
 
 def coded(points: tuple[int, int] | None) -> ProfileAndNotices:

@@ -80,7 +80,7 @@ class _Entry(NamedTuple):
 
 
 class Exif:
-    """An EXIF block that can be edited.
+    """An EXIF block that can be edited: parsed once, and a `copy` of it for each output.
 
     Raises ValueError if its structure is broken, or if there is more of it than is read.
     """
@@ -101,6 +101,16 @@ class Exif:
     def tobytes(self) -> bytes:
         """The block as it is now, without the "Exif" prefix."""
         return bytes(self._block)
+
+    def __len__(self) -> int:
+        return len(self._block)
+
+    def copy(self) -> Exif:
+        """The same block, to be edited for one output; it is not checked again."""
+        other = Exif.__new__(Exif)
+        other._order, other._first = self._order, self._first
+        other._block = self._block.copy()
+        return other
 
     @property
     def orientation(self) -> int | None:
@@ -205,15 +215,15 @@ class Exif:
                 elif not srgb and index == b"R98":
                     self._remove(below, INTEROPERABILITY_INDEX)
 
-    def only(self, tags: Iterable[int]) -> bytes | None:
+    def only(self, tags: Iterable[int]) -> Exif | None:
         """A new block with only these tags of the first directory, None if it has none of them."""
         wanted = frozenset(tags)
         kept = tiff.read(BytesIO(self._block)).only(wanted.__contains__)
-        return tiff.block(kept) if kept.fields else None
+        return Exif(tiff.block(kept)) if kept.fields else None
 
-    def without_maker_notes(self) -> bytes:
+    def without_maker_notes(self) -> Exif:
         """A new block without MakerNotes and without gaps, as short as possible."""
-        return tiff.block(tiff.read(BytesIO(self._block)).without(MAKER_NOTE))
+        return Exif(tiff.block(tiff.read(BytesIO(self._block)).without(MAKER_NOTE)))
 
     def _extend(self, fields: list[Field]) -> None:
         tags = {one.tag for one in fields}

@@ -41,7 +41,7 @@ class Found(Struct, frozen=True):
     `iptc` are the records. `orientation` is 1 to 8.
     """
 
-    exif: bytes | None
+    exif: Exif | None
     orientation: int
     xmp: bytes | None
     extended: bytes | None
@@ -104,7 +104,7 @@ def found(image: Image.Image, codec: Codec) -> Found:
     packet, extended, more = embedded.packet(image, codec)
     notices += more
     return Found(
-        exif.tobytes() if exif is not None else None,
+        exif,
         orientation or (_orientation(codec, packet, extended) if packet else 1),
         packet,
         extended,
@@ -204,28 +204,26 @@ def select(
 
 
 def _for_output(metadata: Metadata, size: Size, srgb: Callable[[], bool]) -> Metadata:
-    block, packet = metadata.exif, metadata.xmp
-    if block is not None:
-        exif = Exif(block)
+    exif, packet = metadata.exif, metadata.xmp
+    if exif is not None:
+        exif = exif.copy()
         exif.set_size(*size)
         exif.set_colour_space(srgb=srgb())
-        block = exif.tobytes()
     if packet is not None:
         packet = xmp_packet.with_size(packet, *size)
-    if block is packet is None:
+    if exif is None and packet is None:
         return metadata
-    return replace(metadata, exif=block, xmp=packet)
+    return replace(metadata, exif=exif, xmp=packet)
 
 
 def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
-    block, packet, records = metadata.exif, metadata.xmp, metadata.iptc
+    exif, packet, records = metadata.exif, metadata.xmp, metadata.iptc
     comment, texts = metadata.comment, metadata.texts
-    if block is not None:
-        exif = Exif(block)
+    if exif is not None:
+        exif = exif.copy()
         if exif.remove_texts(positions.in_text):
             _lost("a text in EXIF", notices)
         exif.remove_gps()
-        block = exif.tobytes()
     if packet is not None:
         packet = _edited("XMP", packet, xmp_packet.without_position, notices)
     if records is not None:
@@ -241,7 +239,7 @@ def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
         if any(not positions.in_text(keyword) for keyword, _ in set(texts) - set(cleaned)):
             _lost("a text", notices)
         texts = cleaned
-    return Metadata(block, packet, records, metadata.dpi, comment, texts)
+    return Metadata(exif, packet, records, metadata.dpi, comment, texts)
 
 
 def _lost(what: str, notices: list[Notice]) -> None:
@@ -250,21 +248,20 @@ def _lost(what: str, notices: list[Notice]) -> None:
 
 
 def _rights_only(metadata: Metadata, notices: list[Notice]) -> Metadata:
-    block, packet, records = metadata.exif, metadata.xmp, metadata.iptc
-    if block is not None:
-        exif = Exif(block)
+    exif, packet, records = metadata.exif, metadata.xmp, metadata.iptc
+    if exif is not None:
         tags = (exif_block.ARTIST, exif_block.COPYRIGHT)
-        block = exif.only(tag for tag in tags if exif.text(tag))
+        exif = exif.only([tag for tag in tags if exif.text(tag)])
     if packet is not None:
         packet = _edited("XMP", packet, xmp_packet.rights_only, notices)
     if records is not None:
         records = iptc.rights_only(records)
     texts = tuple(one for one in metadata.texts if one[0].lower() in _RIGHTS_TEXTS)
-    return Metadata(block, packet, records, texts=texts)
+    return Metadata(exif, packet, records, texts=texts)
 
 
 def _with_rights(metadata: Metadata, artist: str | None, copyright: str | None) -> Metadata:  # noqa: A002
-    exif = Exif(metadata.exif) if metadata.exif else Exif.empty()
+    exif = metadata.exif.copy() if metadata.exif else Exif.empty()
     if artist:
         exif.set_text(exif_block.ARTIST, artist)
     if copyright:
@@ -280,7 +277,7 @@ def _with_rights(metadata: Metadata, artist: str | None, copyright: str | None) 
     texts = tuple(
         (keyword, rights.get(keyword.lower()) or text) for keyword, text in metadata.texts
     )
-    return replace(metadata, exif=exif.tobytes(), xmp=packet, iptc=records, texts=texts)
+    return replace(metadata, exif=exif, xmp=packet, iptc=records, texts=texts)
 
 
 def _edited(

@@ -29,7 +29,7 @@ def held(kept: Metadata, codec: Codec) -> tuple[Metadata, tuple[Notice, ...]]:
     kept, notices = codec.shortened(kept)
     lost = []
     if kept.exif and "exif" not in row.holds:
-        lost += [] if Exif(kept.exif).has_only_resolution else ["EXIF"]
+        lost += [] if kept.exif.has_only_resolution else ["EXIF"]
         kept = replace(kept, exif=None)
     if kept.xmp and "xmp" not in row.holds:
         lost.append("XMP")
@@ -67,10 +67,10 @@ def _with_resolution(kept: Metadata, row: Format) -> Metadata:
     """With the file's resolution in EXIF, too, or only there if the format has no field for it."""
     if kept.dpi is None or (kept.exif is None and "dpi" in row.holds):
         return kept
-    exif = Exif(kept.exif) if kept.exif else Exif.empty()
+    exif = kept.exif.copy() if kept.exif else Exif.empty()
     if exif.resolution or "dpi" not in row.holds:
         exif.set_resolution(kept.dpi)
-    return replace(kept, exif=exif.tobytes())
+    return replace(kept, exif=exif)
 
 
 def options(kept: Metadata, icc: bytes | None, codec: Codec) -> Options:
