@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging import cube
+from imgbatch.imaging.filters import cube
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
 from imgbatch.operations.base import Operation, register
@@ -193,7 +193,7 @@ class Vibrance(ToneOperation):
         return ToneOperation.apply(self, picture)
 
     def change(self, image: Image.Image) -> Image.Image:
-        from imgbatch.imaging import strips
+        from imgbatch.imaging.filters import strips
 
         return strips.mapped(image, self._strip)
 

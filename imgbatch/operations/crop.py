@@ -231,8 +231,8 @@ class SmartCrop(CutOperation):
     """Keep the part of a given ratio that draws the eye most: detail, colour and skin.
 
     Attention is measured on the picture at 160 pixels: by gradients, by how far colours are from
-    the mean, and by skin tones (imgbatch/imaging/attention.py has the formulas). Of all windows
-    of the ratio, at the largest size divided by `zoom`, the one with the most attention is kept.
+    the mean, and by skin tones (imgbatch/imaging/filters/attention.py has the formulas). Of all
+    windows of the ratio, at the largest size divided by `zoom`, the one with the most is kept.
     Attention counts twice except in the outermost eighth at each edge, and a quarter more around
     the points where the thirds of the window meet. If nothing draws the eye, the centre is kept.
     All frames of an animation are cropped like the first. No pixel is changed, in any mode.
@@ -260,7 +260,7 @@ class SmartCrop(CutOperation):
         return _crop_to(self._part(picture))
 
     def _part(self, picture: Picture) -> Part:
-        from imgbatch.imaging import attention
+        from imgbatch.imaging.filters import attention
 
         size = picture.full_size
         kept = self.output_size(size)
@@ -345,7 +345,7 @@ def _contents(picture: Picture, tolerance: int) -> Part | None:
     """The part within the borders of an upright picture; None if there is nothing."""
     from PIL import Image, ImageChops
 
-    from imgbatch.imaging.strips import strips
+    from imgbatch.imaging.filters.strips import strips
 
     border = _border_colour(picture, tolerance)
     lefts, tops, rights, bottoms = [], [], [], []

@@ -72,13 +72,13 @@ class Denoise(ToneOperation):
 
     def change(self, image: Image.Image) -> Image.Image:
         if self.method == "median":
-            from imgbatch.imaging.median import median
+            from imgbatch.imaging.filters.median import median
 
             return median(image, 1 if self.radius is None else self.radius)
         luma = _MAX * (_STRENGTH if self.strength is None else self.strength)
         colours = _MAX * (_COLOUR if self.colour is None else self.colour)
         if not luma and (not colours or image.mode == "L"):
             return image
-        from imgbatch.imaging.denoising import denoised
+        from imgbatch.imaging.filters.denoising import denoised
 
         return denoised(image, luma, colours)

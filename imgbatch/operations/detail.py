@@ -59,7 +59,7 @@ class Sharpen(SharpeningOperation):
         """In int16: the blur is exact there, and only the amount needs rounding."""
         import numpy as np
 
-        from imgbatch.imaging.strips import strips
+        from imgbatch.imaging.filters.strips import strips
 
         # The blur is kept 16-fold (with weights 1 2 1 across and down), so it is a whole number.
         factor = np.float32(self.amount / 16)
@@ -175,7 +175,7 @@ class OutputSharpen(SharpeningOperation):
 
 
 def _blurred(luma: Image.Image, sigma: float) -> Iterator[tuple[int, Rows]]:
-    from imgbatch.imaging import blurring
+    from imgbatch.imaging.filters import blurring
 
     for top, planes in blurring.blurred(luma, sigma, "L"):
         yield top, planes[0]
@@ -253,7 +253,8 @@ class Blur(Operation):
         import numpy as np
         from PIL import Image
 
-        from imgbatch.imaging import blurring, colour
+        from imgbatch.imaging import colour
+        from imgbatch.imaging.filters import blurring
 
         picture = colour.to_tonal(picture)
         if self.radius < _MIN_RADIUS:

@@ -114,7 +114,8 @@ class Vignette(Operation):
     feather: float = parameter(0.7, low=0.01, high=2, help="distance to its full strength")
 
     def apply(self, picture: Picture) -> Picture:
-        from imgbatch.imaging import channels, colour
+        from imgbatch.imaging import colour
+        from imgbatch.imaging.filters import channels
 
         picture = colour.to_tonal(picture)
         if not self.amount:
@@ -183,7 +184,8 @@ class Grain(Operation):
     seed: int = parameter(0, low=0, high=999_999, help="a different one gives different grain")
 
     def apply(self, picture: Picture) -> Picture:
-        from imgbatch.imaging import channels, colour, noise
+        from imgbatch.imaging import colour
+        from imgbatch.imaging.filters import channels, noise
 
         picture = colour.to_tonal(picture)
         if not self.amount:
@@ -226,7 +228,7 @@ def _split(weight: Floats, field: Image.Image) -> tuple[Band, Band]:
     """What is added where noise is bright, and what is subtracted where it is dark."""
     import numpy as np
 
-    from imgbatch.imaging import noise
+    from imgbatch.imaging.filters import noise
 
     change = np.asarray(field).astype(np.float32)
     change -= noise.MIDDLE

@@ -1,7 +1,8 @@
 """Operations that depend on a pixel's surroundings: local contrast, and opening up shadows.
 
-Both split the luma into a base, in which a guided filter keeps the edges (`imaging.guided`), and
-detail. Their radius is relative to the picture's size, so that they look the same on a small one.
+Both split the luma into a base, in which a guided filter keeps the edges
+(`imaging.filters.guided`), and detail. Their radius is relative to the picture's size, so that they
+look the same on a small one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from imgbatch.imaging.guided import Base, Rows
+    from imgbatch.imaging.filters.guided import Base, Rows
     from imgbatch.operations.detail import Excesses
 
 _EDGE: Final = 20.4
@@ -61,7 +62,7 @@ class Clarity(SharpeningOperation):
         """Negative where detail is brighter than its base."""
         import numpy as np
 
-        from imgbatch.imaging.strips import strips
+        from imgbatch.imaging.filters.strips import strips
 
         base = _base(image, self.radius)
         factor = np.float32((_MAX**self.amount - 1) * 4 / 255**2)
@@ -107,7 +108,8 @@ class ShadowsHighlights(Operation):
         """Strip by strip; alpha is neither used nor changed."""
         import numpy as np
 
-        from imgbatch.imaging import channels, colour
+        from imgbatch.imaging import colour
+        from imgbatch.imaging.filters import channels
 
         picture = colour.to_tonal(picture)
         if not self.shadows and not self.highlights:
@@ -145,6 +147,6 @@ class ShadowsHighlights(Operation):
 
 
 def _base(image: Image.Image, percent: float) -> Base:
-    from imgbatch.imaging.guided import Base
+    from imgbatch.imaging.filters.guided import Base
 
     return Base(image, max(1, round(max(image.size) * percent / 100)), _EDGE)

@@ -82,7 +82,8 @@ class Watermark(Operation):
 
     def apply(self, picture: Picture) -> Picture:
         """On a copy; only what the mark covers is computed."""
-        from imgbatch.imaging import colour, compositing
+        from imgbatch.imaging import colour
+        from imgbatch.imaging.filters import compositing
 
         picture = colour.to_tonal(picture)
         if not self.opacity or self.file is None:
@@ -180,7 +181,8 @@ def _layer(
     file: Attachment, size: Size, opacity: float, icc: bytes | None, grey: bool
 ) -> Image.Image:
     """A mark as it is composited with pictures: scaled, faded, and in their profile."""
-    from imgbatch.imaging import compositing, resample
+    from imgbatch.imaging import resample
+    from imgbatch.imaging.filters import compositing
 
     mark = _mark(file)
     scaled = mark.with_image(resample.resize(mark.image, size, "lanczos"))
@@ -216,7 +218,7 @@ class _FontKind(FileKind, frozen=True):
 
     def check(self, value: Any) -> Value:
         if isinstance(value, str) and value and not os.path.exists(value):
-            from imgbatch.imaging.lettering import system_font
+            from imgbatch.imaging.filters.lettering import system_font
 
             value = system_font(value)
         return FileKind.check(self, value)
@@ -286,7 +288,7 @@ class TextOverlay(Operation):
 
     def _check_letters(self, literal: str) -> None:
         """Raise UsageError for a file that is not a font, and for letters that it lacks."""
-        from imgbatch.imaging import lettering
+        from imgbatch.imaging.filters import lettering
 
         text = lettering.readable(literal)
         try:
@@ -311,7 +313,8 @@ class TextOverlay(Operation):
         return self.font.data if self.font else None
 
     def apply(self, picture: Picture) -> Picture:
-        from imgbatch.imaging import colour, compositing, lettering
+        from imgbatch.imaging import colour
+        from imgbatch.imaging.filters import compositing, lettering
 
         picture = colour.to_tonal(picture)
         text = lettering.readable(self._rendered(picture))

@@ -20,7 +20,7 @@ _MIRRORED: Final = {1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 7: 8, 8: 7}
 """The orientation that mirrors an upright picture left to right."""
 
 _TILE_PIXELS: Final = 1024**2
-"""The most pixels of a tile of a rotation (see imaging/rotation.py)."""
+"""The most pixels of a tile of a rotation (see imaging/filters/rotation.py)."""
 
 _TILE_BYTES: Final = 75
 """Bytes of memory for a pixel of a tile with everything made from it, at 45 degrees."""
@@ -102,7 +102,8 @@ class Rotate(Operation):
         quarters, rest = self._parts()
         if not rest:
             return _oriented(picture, _after_quarters(picture.orientation, quarters))
-        from imgbatch.imaging import colour, rotation
+        from imgbatch.imaging import colour
+        from imgbatch.imaging.filters import rotation
 
         picture = colour.to_8_bits(picture, "for an operation")
         background = None

@@ -25,8 +25,8 @@ from toolkit.reference import (
     planes_of,
 )
 
-from imgbatch.imaging import denoising, strips
-from imgbatch.imaging import median as medians
+from imgbatch.imaging.filters import denoising, strips
+from imgbatch.imaging.filters import median as medians
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations import parse
 from imgbatch.operations.base import Operation

@@ -26,7 +26,7 @@ from toolkit.reference import (
     without_doubtful_luma,
 )
 
-from imgbatch.imaging import blurring
+from imgbatch.imaging.filters import blurring
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations import parse, words_of
 from imgbatch.operations.base import Operation

@@ -28,8 +28,9 @@ from toolkit.reference import (
 
 from imgbatch.cli.commands import group
 from imgbatch.errors import UsageError
-from imgbatch.imaging import colour, noise
+from imgbatch.imaging import colour
 from imgbatch.imaging.deep import Deep
+from imgbatch.imaging.filters import noise
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Origin
 from imgbatch.operations import parse

@@ -25,7 +25,7 @@ from toolkit.reference import (
     planes_of,
 )
 
-from imgbatch.imaging import guided, strips
+from imgbatch.imaging.filters import guided, strips
 from imgbatch.imaging.picture import Picture
 from imgbatch.operations import parse
 from imgbatch.operations.base import Operation

@@ -16,7 +16,7 @@ from toolkit import pictures
 from toolkit.cropping import ALL_MODES, ORIENTATIONS, bands_of, kept_of, of_mode, picture_in
 from toolkit.reference import Floats
 
-from imgbatch.imaging import attention
+from imgbatch.imaging.filters import attention
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
 from imgbatch.operations import build, parse

@@ -22,7 +22,7 @@ from toolkit.reference import (
 )
 
 from imgbatch.errors import UsageError
-from imgbatch.imaging import lettering
+from imgbatch.imaging.filters import lettering
 from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata, Picture
 from imgbatch.model import Origin

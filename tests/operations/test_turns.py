@@ -21,9 +21,10 @@ from toolkit.reference import DEPTH_NOTICE, MODES, Floats, image_of, levels_of_a
 
 from imgbatch.cli.commands import group
 from imgbatch.errors import UsageError
-from imgbatch.imaging import colour, resample, rotation
+from imgbatch.imaging import colour, resample
 from imgbatch.imaging.decode import decode
 from imgbatch.imaging.deep import Deep
+from imgbatch.imaging.filters import rotation
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import Size
 from imgbatch.operations import build, parse

@@ -19,7 +19,7 @@ from PIL import Image
 
 from imgbatch.imaging import room
 from imgbatch.imaging.containers.png import FRAMES, PIXELS, SIGNATURE, chunk, chunks, walk
-from imgbatch.imaging.strips import strips
+from imgbatch.imaging.filters.strips import strips
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from imgbatch.imaging import strips
+from imgbatch.imaging.filters import strips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from imgbatch.imaging.strips import strips
+from imgbatch.imaging.filters.strips import strips
 from imgbatch.model import Size
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from imgbatch.imaging.strips import STRIP_PIXELS
+from imgbatch.imaging.filters.strips import STRIP_PIXELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

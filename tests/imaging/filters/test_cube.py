@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgbatch.imaging.cube import Cube, CubeError, read
+from imgbatch.imaging.filters.cube import Cube, CubeError, read
 
 
 def table(size: int, *lines: str, dimensions: int = 3) -> bytes:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from imgbatch.imaging.strips import STRIP_PIXELS
+from imgbatch.imaging.filters.strips import STRIP_PIXELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from imgbatch.imaging.strips import strips
+from imgbatch.imaging.filters.strips import strips
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,1 @@
+"""The engines of operations: what they do to pixels, on arrays and images."""
