@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,9 @@ from toolkit.raw import CLOCKWISE, EXPECTED, SIZE, curve, dng, scene
 import imgbatch
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
+from imgbatch.imaging.containers import tiff
 from imgbatch.imaging.decode import Demand, decode, read_header
+from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.model import Size
 
 decoded: Final = partial(decoding.decoded, name="photo.dng")
@@ -245,3 +249,61 @@ def test_without_the_extra_the_message_names_it(
     with pytest.raises(PictureError, match=r"imgbatch\[raw\]") as caught:
         decoded(tmp_path, dng())
     assert caught.value.failure.kind == "no-codec"
+
+
+# Where makers have their tags
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    data = b"".join(content)
+    return (8 + len(data)).to_bytes(4) + kind + data
+
+
+def canon(block: bytes) -> bytes:
+    """The boxes of a CR3: each directory is a block of its own."""
+    found = tiff.read(BytesIO(block))
+    parts = [tiff.Directory(found.order, found.fields)]
+    parts += [found.below[tag] for tag in (tiff.EXIF_IFD, tiff.GPS_IFD)]
+    first, exif, gps = map(tiff.block, parts)
+    own = box(b"uuid", bytes(16), box(b"CMT1", first), box(b"CMT2", exif), box(b"CMT4", gps))
+    # What looks like a box, but is not in its place, is none.
+    return box(b"ftyp", b"crx CMT1") + box(b"free", box(b"CMT1", b"nothing")) + box(b"moov", own)
+
+
+def fujifilm(block: bytes) -> bytes:
+    preview = pictures.saved(pictures.scene(16, 16), "JPEG", exif=b"Exif\0\0" + block)
+    return (
+        b"FUJIFILMCCD-RAW ".ljust(84, b"\0") + (92).to_bytes(4) + len(preview).to_bytes(4) + preview
+    )
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        bytes,
+        canon,
+        fujifilm,
+        lambda block: b"IIRO" + block[4:],
+        lambda block: b"IIU\0" + block[4:],
+    ],
+    ids=["TIFF", "Canon", "Fujifilm", "Olympus", "Panasonic"],
+)
+def test_metadata_are_found_where_makers_have_them(form: Callable[[bytes], bytes]) -> None:
+    from imgbatch.imaging.codecs import raw
+
+    file = BytesIO(form(pictures.exif_block().block))
+    file.seek(5)
+    block = raw.metadata(file)
+    assert block is not None
+    exif = Exif(block)
+    assert exif.text(0x0110) == pictures.MODEL
+    assert exif.text(0x9003) == pictures.TAKEN
+    assert pictures.traces_of_position(block) == ["EXIF latitude", "EXIF longitude"]
+    assert file.tell() == 5
+
+
+@pytest.mark.parametrize("data", [b"", b"II*\0", b"\0\0\0\x18ftypcrx ", b"FUJIFILMCCD-RAW"])
+def test_files_without_tags_have_no_metadata(data: bytes) -> None:
+    from imgbatch.imaging.codecs import raw
+
+    assert raw.metadata(BytesIO(data)) is None

@@ -35,7 +35,7 @@ def _all(parts: Iterable[object], data: bytes) -> list[object]:
 
 
 def _payloads(data: bytes) -> list[bytes]:
-    return [data[one.start : one.stop] for one in jpeg.walk(data)]
+    return [data[one.start : one.stop] for one in jpeg.walk(BytesIO(data))]
 
 
 def _thinned_again(data: bytes) -> None:
@@ -65,7 +65,7 @@ def _gif_again(data: bytes) -> None:
 
 
 READERS: Final[dict[str, Reader]] = {
-    "jpeg.walk": lambda data: _all(jpeg.walk(data), data),
+    "jpeg.walk": lambda data: _all(jpeg.walk(BytesIO(data)), data),
     "jpeg.thinned": _thinned_again,
     "jpeg.without_exif": jpeg.without_exif,
     "jpeg.behind": jpeg.behind,
@@ -82,6 +82,9 @@ READERS: Final[dict[str, Reader]] = {
         _all(isobmff.find(BytesIO(data), *path), data) for path in _PATHS
     ],
     "isobmff.code_points": lambda data: isobmff.code_points(BytesIO(data)),
+    "isobmff.av1_configuration": lambda data: isobmff.av1_configuration(BytesIO(data)),
+    "isobmff.item_types": lambda data: _all(isobmff.item_types(BytesIO(data)), data),
+    "isobmff.codestream": lambda data: isobmff.codestream(BytesIO(data)),
     "isobmff.plays": isobmff.plays,
     "isobmff.without_times": isobmff.without_times,
     "isobmff.uuids": lambda data: _all(isobmff.uuids(BytesIO(data), {bytes(16)}, 1_000), data),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 _THREADS: Final = 1
 AvifImagePlugin.DEFAULT_MAX_THREADS = _THREADS
 
-# The entry for the EXIF item (ISO 14496-12, 8.11.6), and where such entries are.
-_EXIF_ITEM: Final = re.compile(rb"(infe.{8}(?:..)?)Exif", re.DOTALL)
-_HEAD_BYTES: Final = 65_536
+_EXIF: Final = b"Exif"
+_UNKNOWN: Final = b"skip"
 
 _SPEED: Final = 8
 # Slower ones look ahead over 30 frames, for ten times as long and 30 bytes per pixel each.
@@ -50,21 +48,20 @@ class Avif(Codec):
     def open_damaged(self, file: BinaryIO) -> Image.Image | None:
         # Pillow looks into EXIF, and fails on some broken blocks.
         file.seek(0)
-        data = file.read()
-        head = _EXIF_ITEM.sub(rb"\1skip", data[:_HEAD_BYTES])
-        if head == data[:_HEAD_BYTES]:
+        data = bytearray(file.read())
+        places = [place for kind, place in isobmff.item_types(file) if kind == _EXIF]
+        for place in places:
+            data[place : place + len(_EXIF)] = _UNKNOWN
+        if not places:
             return None
-        image = self.open(BytesIO(head + data[_HEAD_BYTES:]))
+        image = self.open(BytesIO(data))
         image.info["exif"] = PREFIX + b"no block that can be read"
         return image
 
     def channel_bits(self, image: Image.Image, file: BinaryIO) -> int:
-        """From the third byte of an av1C box (2.3.3): high_bitdepth and twelve_bit."""
+        # high_bitdepth and twelve_bit.
         with restored(file):
-            file.seek(0)
-            at = file.read(_HEAD_BYTES).find(b"av1C")
-            file.seek(at + 6)
-            flags = file.read(1) if at >= 0 else b""
+            flags = isobmff.av1_configuration(file)[2:3]
         if not flags or not flags[0] & 0x40:
             return 0
         return 12 if flags[0] & 0x20 else 10

@@ -12,7 +12,7 @@ from PIL import (
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
 from imgbatch.imaging.codecs.base import Codec, Options, restored
-from imgbatch.imaging.containers import jpeg
+from imgbatch.imaging.containers import isobmff, jpeg
 from imgbatch.imaging.metadata import boxes
 from imgbatch.imaging.metadata.exif import PREFIX
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from imgbatch.imaging.picture import Metadata, Picture
     from imgbatch.model import Encoding, Notice
 
+# The first two markers of a codestream (A.4.1 and A.5.1).
 _SIZ: Final = b"\xff\x4f\xff\x51"
-_HEAD_BYTES: Final = 65_536
+_SIZ_BYTES: Final = 42
 # The end marker of a codestream (ISO 15444-1, A.4.4), and how close to the end of a file it is.
 _END: Final = b"\xff\xd9"
 _END_BYTES: Final = 64
@@ -108,12 +109,13 @@ def _sample_bits(file: BinaryIO) -> tuple[int, ...]:
     Empty if they are unknown, or if the components differ in size.
     """
     with restored(file):
-        file.seek(0)
-        head = file.read(_HEAD_BYTES)
-    at = head.find(_SIZ)
-    count = int.from_bytes(head[at + 40 : at + 42])
-    rows = head[at + 42 : at + 42 + 3 * count]
-    if at < 0 or len(rows) < 3 * count or set(rows[1::3]) | set(rows[2::3]) != {1}:
+        file.seek(isobmff.codestream(file))
+        head = file.read(_SIZ_BYTES)
+        count = int.from_bytes(head[40:42])
+        rows = file.read(3 * count)
+    if not head.startswith(_SIZ) or len(rows) < 3 * count:
+        return ()
+    if set(rows[1::3]) | set(rows[2::3]) != {1}:
         return ()
     bits = ((one & 0x7F) + 1 for one in rows[::3])
     return tuple(-n if one & 0x80 else n for n, one in zip(bits, rows[::3], strict=True))

@@ -15,9 +15,9 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import formats
+from imgbatch.imaging import formats, limits
 from imgbatch.imaging.codecs.base import Codec, restored
-from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers import isobmff, tiff
 from imgbatch.imaging.containers.tiff import Directory, Field
 from imgbatch.imaging.metadata import exif
 from imgbatch.model import Size
@@ -41,7 +41,7 @@ _FUJIFILM: Final = b"FUJIFILMCCD-RAW"
 _FUJIFILM_JPEG: Final = 84
 # Canon's boxes with one TIFF block each (CR3): IFD0, Exif, and GPS.
 _CANON_BOXES: Final = {b"CMT1": None, b"CMT2": tiff.EXIF_IFD, b"CMT4": tiff.GPS_IFD}
-_CANON_HEAD_BYTES: Final = 1 << 17
+_UUID_BYTES: Final = 16
 _TIFF_HEAD_BYTES: Final = 16
 
 _DESCRIPTION: Final = 0x010E
@@ -215,15 +215,18 @@ def _read_directory(file: BinaryIO) -> Directory | None:
 
 
 def _canon(file: BinaryIO) -> Directory | None:
-    file.seek(0)
-    head = file.read(_CANON_HEAD_BYTES)
     top: Directory | None = None
-    for word, pointer in _CANON_BOXES.items():
-        at = head.find(word)
-        if at < 4:
+    boxes = {
+        box.kind: box
+        for own in isobmff.find(file, b"moov", b"uuid")
+        for box in isobmff.walk(file, own.start + _UUID_BYTES, own.stop)
+    }
+    for kind, pointer in _CANON_BOXES.items():
+        if kind not in boxes:
             continue
-        length = int.from_bytes(head[at - 4 : at])
-        found = tiff.read(BytesIO(head[at + 4 : at - 4 + length]))
+        box = boxes[kind]
+        file.seek(box.start)
+        found = tiff.read(BytesIO(file.read(min(box.stop - box.start, limits.EXIF_BYTES))))
         if pointer is None:
             top = found
         elif top is not None:

@@ -12,6 +12,8 @@ from imgbatch.imaging import limits
 
 _META: Final = b"meta"
 _VERSION_BYTES: Final = 4
+_AV1_BYTES: Final = 4
+"""Those of an av1C box that tell about the pixels."""
 
 
 class Box(NamedTuple):
@@ -91,6 +93,41 @@ def code_points(file: BinaryIO) -> tuple[int, int] | None:
         file.seek(place)
 
 
+def av1_configuration(file: BinaryIO) -> bytes:
+    """The first av1C box (AV1-ISOBMFF, 2.3.3): an item's property, or in a movie's sample entry.
+
+    Empty if there is none. The position is not restored.
+    """
+    for box in (*find(file, _META, b"iprp", b"ipco", b"av1C"), *_in_sample_entries(file, b"av1C")):
+        file.seek(box.start)
+        return file.read(min(box.stop - box.start, _AV1_BYTES))
+    return b""
+
+
+def _in_sample_entries(file: BinaryIO, kind: bytes) -> Iterator[Box]:
+    for table in find(file, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+        # It has a version and a number before the entries (8.5.2), and those of pictures 78 bytes
+        # of their own (12.1.3).
+        for entry in walk(file, table.start + 8, table.stop):
+            yield from find(file, kind, inside=entry._replace(start=entry.start + 78))
+
+
+def item_types(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """The type of each item, such as Exif, and where in the file it is (8.11.6)."""
+    for table in find(file, _META, b"iinf"):
+        file.seek(table.start)
+        # A version, and the number of entries in 16 or 32 bits.
+        first = table.start + (8 if file.read(1) != b"\0" else 6)
+        for entry in find(file, b"infe", inside=table._replace(start=first)):
+            file.seek(entry.start)
+            version = file.read(1)
+            if version in (b"\2", b"\3"):
+                # A version, a number in 16 or 32 bits, and another one.
+                place = entry.start + (8 if version == b"\2" else 10)
+                file.seek(place)
+                yield file.read(4), place
+
+
 # How often a movie is played is in its edit list (8.6.6): flag 1 repeats the segment until the
 # duration of the track (8.3.2) is over; a duration of all ones has no end. libavif writes the boxes
 # in version 1, and so the places below are those of that version.
@@ -161,7 +198,13 @@ def without_times(data: bytes) -> bytes:
     return bytes(out)
 
 
-# Metadata of JPEG 2000 (ISO 15444-1, annex I): boxes for anybody's use, distinguished by a UUID.
+# JPEG 2000 (ISO 15444-1, annex I). Its metadata are in boxes for anybody's use, distinguished by a
+# UUID.
+
+
+def codestream(file: BinaryIO) -> int:
+    """Where the codestream begins: in its box, or at the beginning of a file that is a bare one."""
+    return next((box.start for box in find(file, b"jp2c")), 0)
 
 
 def uuids(

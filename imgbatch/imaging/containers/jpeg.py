@@ -35,26 +35,40 @@ _PORTION: Final = 65_400
 
 
 class Segment(NamedTuple):
-    """Marker, and where the payload begins and ends."""
+    """Marker, where it is, and where what follows it begins; fill bytes have the marker 0xFF."""
 
     marker: int
-    start: int
+    at: int
     stop: int
 
+    @property
+    def start(self) -> int:
+        """Where the payload begins, after marker and length."""
+        return min(self.at + 4, self.stop)
 
-def walk(jpeg: bytes) -> Iterator[Segment]:
-    """The segments of a JPEG up to its first scan, as far as they can be read."""
+
+def walk(file: BinaryIO) -> Iterator[Segment]:
+    """The segments up to the header of the first scan, as far as they can be read.
+
+    They follow each other without a gap; the last may be cut short. Reads only their heads. The
+    caller may move the file's position between items.
+    """
+    end = file.seek(0, SEEK_END)
     at = 2
-    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
-        marker = jpeg[at + 1]
-        if marker == 0xFF or marker in _WITHOUT_LENGTH:
-            at += 1 if marker == 0xFF else 2
-            continue
-        (length,) = struct.unpack_from(">H", jpeg, at + 2)
-        yield Segment(marker, at + 4, min(at + 2 + max(2, length), len(jpeg)))
+    while True:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF:
+            return
+        marker = head[1]
+        # Any number of 0xFF may precede a marker.
+        step = 1 if marker == 0xFF else 2
+        if marker != 0xFF and marker not in _WITHOUT_LENGTH:
+            step = 2 + max(2, int.from_bytes(head[2:]))
+        yield Segment(marker, at, min(at + step, end))
         if marker == _START_OF_SCAN:
             return
-        at += 2 + max(2, length)
+        at += step
 
 
 def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
@@ -64,14 +78,16 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
     """
     at, spans, taken, left_out = 2, [(0, 2)], 0, 0
     if file.seek(0, SEEK_END) > _FEW_BYTES:
-        for marker, start, stop in _walk(file):
-            many = len(spans) > limits.SEGMENTS or taken + stop - start > limits.SEGMENT_BYTES
-            if many and marker in _OF_APPLICATIONS:
+        for one in walk(file):
+            if one.marker == _START_OF_SCAN:
+                break
+            many = len(spans) > limits.SEGMENTS or taken + one.stop - one.at > limits.SEGMENT_BYTES
+            if many and one.marker in _OF_APPLICATIONS:
                 left_out += 1
             else:
-                spans.append((start, stop))
-                taken += stop - start
-            at = stop
+                spans.append((one.at, one.stop))
+                taken += one.stop - one.at
+            at = one.stop
     if not left_out:
         return file, 0
     kept = BytesIO()
@@ -84,38 +100,22 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
     return kept, left_out
 
 
-def _walk(file: BinaryIO) -> Iterator[Segment]:
-    """The segments before the first scan, markers included, read one by one."""
-    at = 2
-    while True:
-        file.seek(at)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF:
-            return
-        # Any number of 0xFF may precede a marker.
-        step = 1 if head[1] == 0xFF else 2
-        if head[1] != 0xFF and head[1] not in _WITHOUT_LENGTH:
-            if head[1] == _START_OF_SCAN:
-                return
-            step = 2 + max(2, int.from_bytes(head[2:]))
-        yield Segment(head[1], at, at + step)
-        at += step
-
-
 def without_exif(jpeg: bytes) -> tuple[bytes, bytes]:
     """A JPEG whose EXIF nobody finds, with all else in place; and the block it had."""
     hidden = bytearray(jpeg)
     block = b""
-    for marker, start, stop in walk(jpeg):
-        if marker == _APP1 and jpeg[start:stop].startswith(EXIF):
-            block = block or jpeg[start + len(EXIF) : stop]
-            hidden[start : start + len(EXIF)] = bytes(len(EXIF))
+    for one in walk(BytesIO(jpeg)):
+        if one.marker == _APP1 and jpeg[one.start : one.stop].startswith(EXIF):
+            after = one.start + len(EXIF)
+            block = block or jpeg[after : one.stop]
+            hidden[one.start : after] = bytes(len(EXIF))
     return bytes(hidden), block
 
 
 def behind(jpeg: bytes) -> bytes:
     """What follows the first picture's end; nothing if it has none."""
-    scan = next((one.stop for one in walk(jpeg) if one.marker == _START_OF_SCAN), len(jpeg))
+    walked = walk(BytesIO(jpeg))
+    scan = next((one.stop for one in walked if one.marker == _START_OF_SCAN), len(jpeg))
     end = jpeg.find(_END_OF_IMAGE, scan)
     return jpeg[end + 2 :] if end >= 0 else b""
 

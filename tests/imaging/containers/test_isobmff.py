@@ -149,3 +149,45 @@ def test_uuid_boxes_are_those_of_a_jpeg_2000_file() -> None:
     ]
     assert list(isobmff.uuids(file, {b"b" * 16}, 9)) == [(b"b" * 16, b"123456")]
     assert list(isobmff.uuids(BytesIO(box(b"ftyp", b"") + boxes), {b"a" * 16}, 4)) == []
+
+
+def full(kind: bytes, version: int, *content: bytes) -> bytes:
+    return box(kind, struct.pack(">I", version << 24), *content)
+
+
+def property_box(*properties: bytes) -> bytes:
+    return full(b"meta", 0, box(b"iprp", box(b"ipco", *properties)))
+
+
+def track(kind: bytes, *inside: bytes) -> bytes:
+    table = full(b"stsd", 0, struct.pack(">I", 1), box(kind, bytes(78), *inside))
+    return box(b"moov", box(b"trak", box(b"mdia", box(b"minf", box(b"stbl", table)))))
+
+
+def test_configuration_of_av1_is_a_property_or_in_a_sample_entry() -> None:
+    item, movie = box(b"av1C", b"item"), box(b"av1C", b"movie")
+    av1 = isobmff.av1_configuration
+    assert (
+        av1(BytesIO(property_box(box(b"ispe", b"av1C"), item, box(b"av1C", b"alpha")))) == b"item"
+    )
+    assert av1(BytesIO(track(b"av01", box(b"colr", b"x"), movie))) == b"movi"
+    assert av1(BytesIO(track(b"av01", movie) + property_box(item))) == b"item"
+    assert av1(BytesIO(property_box(box(b"colr", b"av1C")))) == b""
+
+
+@pytest.mark.parametrize("count", [struct.pack(">H", 2), struct.pack(">I", 2)])
+def test_items_are_found_with_the_place_of_their_type(count: bytes) -> None:
+    short = full(b"infe", 2, struct.pack(">HH", 1, 0), b"av01", b"\0")
+    long = full(b"infe", 3, struct.pack(">IH", 2, 0), b"Exif", b"\0")
+    old = full(b"infe", 0, struct.pack(">HH", 3, 0), b"Exif", b"\0")
+    table = full(b"iinf", len(count) == 4, count, short, old, long)
+    data = full(b"meta", 0, box(b"hdlr", b"infeExif"), table)
+    found = list(isobmff.item_types(BytesIO(data)))
+    assert [kind for kind, _ in found] == [b"av01", b"Exif"]
+    assert all(data[place : place + 4] == kind for kind, place in found)
+
+
+def test_codestream_is_in_its_box_or_the_file_itself() -> None:
+    head = box(b"jP  ", b"\r\n\x87\n") + box(b"uuid", b"\xff\x4f\xff\x51")
+    assert isobmff.codestream(BytesIO(head + endless(b"jp2c", b"stream"))) == len(head) + 8
+    assert isobmff.codestream(BytesIO(b"\xff\x4f\xff\x51\0\x2f" + bytes(99))) == 0
