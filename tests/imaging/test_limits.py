@@ -19,9 +19,9 @@ from toolkit.pictures import saved, scene, with_segments
 
 import imgbatch
 from imgbatch.imaging import limits
+from imgbatch.imaging.codecs import png_texts
 from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.metadata import exif, iptc, xml_tree, xmp
-from imgbatch.imaging.metadata import texts as png_texts
 from imgbatch.model import Result
 
 RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

@@ -10,10 +10,9 @@ from PIL import (
 )
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import formats
+from imgbatch.imaging import formats, limits
 from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.imaging.containers import isobmff, jpeg
-from imgbatch.imaging.metadata import boxes
 from imgbatch.imaging.metadata.exif import PREFIX
 
 if TYPE_CHECKING:
@@ -26,6 +25,14 @@ if TYPE_CHECKING:
 # The first two markers of a codestream (A.4.1 and A.5.1).
 _SIZ: Final = b"\xff\x4f\xff\x51"
 _SIZ_BYTES: Final = 42
+# The names of boxes that are agreed on, and how much is read of one: a block that is too long is
+# recognised by its length.
+_EXIF: Final = b"JpgTiffExif->JP2"
+_XMP: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_IPTC: Final = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
+_METADATA: Final = frozenset({_EXIF, _XMP, _IPTC})
+_MAX_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES) + 1
+_READ: Final = "imgbatch: boxes"
 # The end marker of a codestream (ISO 15444-1, A.4.4), and how close to the end of a file it is.
 _END: Final = b"\xff\xd9"
 _END_BYTES: Final = 64
@@ -75,22 +82,24 @@ class Jpeg2000(Codec):
 
     def exif(self, image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
         block, _ = super().exif(image)
-        if block is None and (block := _boxes(image).exif):
-            block = block.removeprefix(PREFIX)
+        if block is None:
+            block = _boxes(image).get(_EXIF, b"").removeprefix(PREFIX)
         return block or None, ()
 
     def xmp(self, image: Image.Image) -> bytes | None:
-        return _boxes(image).xmp
+        return _boxes(image).get(_XMP)
 
     def iptc(self, image: Image.Image) -> bytes | None:
-        return _boxes(image).iptc
+        return _boxes(image).get(_IPTC)
 
     def metadata_options(self, kept: Metadata) -> Options:
         return {"comment": kept.comment.encode("utf-8")} if kept.comment else {}
 
     def finished(self, data: bytes, kept: Metadata) -> tuple[bytes, tuple[Notice, ...]]:
         exif = kept.exif.tobytes() if kept.exif else None
-        return data + boxes.written(exif, kept.xmp, kept.iptc), ()
+        blocks = {_EXIF: exif, _XMP: kept.xmp, _IPTC: kept.iptc}
+        boxes = (isobmff.uuid_box(name, block) for name, block in blocks.items() if block)
+        return data + b"".join(boxes), ()
 
     # Encoding
 
@@ -126,8 +135,13 @@ def _is_cut_short(message: str, data: bytes) -> bool:
     return _END not in data[-_END_BYTES:]
 
 
-def _boxes(image: Any) -> boxes.Found:
-    return boxes.read(image.fp) if image.fp is not None else boxes.Found(None, None, None)
+def _boxes(image: Any) -> dict[bytes, bytes]:
+    """The metadata by the names of their boxes, read once; a bare codestream has none."""
+    if _READ not in image.info and image.fp is not None:
+        with restored(image.fp) as file:
+            image.info[_READ] = dict(isobmff.uuids(file, _METADATA, _MAX_BYTES))
+    found: dict[bytes, bytes] = image.info.get(_READ, {})
+    return found
 
 
 CODEC: Final = Jpeg2000()

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from PIL import Image, ImageChops
 from PIL.PngImagePlugin import PngInfo
 
-from imgbatch.imaging.codecs import png_pixels
+from imgbatch.imaging.codecs import png_pixels, png_texts
 from imgbatch.imaging.codecs.base import Codec, Options, restored, tile_codec
 from imgbatch.imaging.colour import icc, implied
 from imgbatch.imaging.containers import jpeg, png
-from imgbatch.imaging.metadata import iptc, texts
+from imgbatch.imaging.metadata import iptc
 from imgbatch.imaging.metadata.exif import PREFIX
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Png(Codec):
     has_bilevel = True
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
-        return texts.thinned(file)
+        return png_texts.thinned(file)
 
     # What the header tells
 

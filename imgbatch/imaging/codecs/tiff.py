@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -51,6 +51,7 @@ _RESOLUTION: Final = frozenset({0x011A, 0x011B, 0x0128})
 _XMP: Final = 0x02BC
 _IPTC: Final = 0x83BB
 _PHOTOSHOP: Final = 0x8649
+_READ: Final = "imgbatch: directory"
 _WHITE_IS_ZERO: Final = 0
 _UNSIGNED: Final = (1,)
 _ASSOCIATED_ALPHA: Final = 1
@@ -185,13 +186,13 @@ class Tiff(Codec):
         block, notices = super().exif(image)
         if block is not None:
             return block, notices
-        kept = _directory(image, lambda tag: tag not in _STRUCTURE)
+        kept = _directory(image).only(lambda tag: tag not in _STRUCTURE)
         block = tiff.block(kept) if kept.fields or kept.below else None
         return block, unreadable(kept.lost_in_all)
 
     def iptc(self, image: Image.Image) -> bytes | None:
         try:
-            found = _directory(image, frozenset((_IPTC, _PHOTOSHOP)).__contains__)
+            found = _directory(image)
         except ValueError:
             # Whoever asks for EXIF hears about it.
             return None
@@ -365,10 +366,17 @@ def _number(image: Any, tag: int, default: int) -> int:
 # Metadata
 
 
-def _directory(image: Any, wanted: Callable[[int], bool]) -> Directory:
-    """The directory of the first page, with the tags that are wanted."""
-    with restored(image.fp) as file:
-        return tiff.read(file, wanted=wanted)
+def _directory(image: Any) -> Directory:
+    """The directory of the first page, read once, with all tags that are carried."""
+    if _READ not in image.info:
+        with restored(image.fp) as file:
+            image.info[_READ] = tiff.read(file, wanted=_is_carried)
+    found: Directory = image.info[_READ]
+    return found
+
+
+def _is_carried(tag: int) -> bool:
+    return tag not in _STRUCTURE or tag in (_IPTC, _PHOTOSHOP)
 
 
 def with_metadata(
