@@ -6,6 +6,8 @@ when a command runs.
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -28,7 +30,21 @@ def main() -> None:
     warm_up.guess(sys.argv[1:])
     from imgbatch.cli.commands import run_command
 
-    sys.exit(run_command())
+    _leave(run_command())
+
+
+def _leave(code: int) -> None:
+    """End the process with this code, after what was registered for its end.
+
+    Taking all modules apart first, as Python does, takes 10 to 30 ms; the system needs none of it.
+    """
+    if sys.getprofile() or sys.gettrace():
+        # Profilers and debuggers have something to say in the end.
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
