@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 from typing import Final
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toolkit import pictures
 from toolkit.exif_blocks import EDITS, both_orders, entry_of, long, tiny, value_of
-from toolkit.pictures import Order
+from toolkit.pictures import Order, directory
 
 from imgbatch.imaging.metadata.exif import DATE_TIME_ORIGINAL, MODEL, Exif
 
@@ -441,14 +442,75 @@ def test_truncated_block_raises_value_error_or_works(
     assert refused > 300
 
 
+def compact(order: Order) -> bytes:
+    """Each directory, pointer and kind of value that edits know, and little else.
+
+    Its 300 bytes take a quarter of the time of a camera's block for every change to one of them.
+    """
+    ends = [8] * 6
+    while True:
+        exif, interoperability, gps, second, thumbnail, _ = ends
+        parts = [
+            directory(order, fields, at, link)
+            for at, fields, link in (
+                (8, _first_fields(order, exif, gps), second),
+                (exif, _exif_fields(order, interoperability), 0),
+                (interoperability, [(0x0001, 2, b"R98\0")], 0),
+                (gps, [(0x0001, 2, b"N\0"), (0x0002, 5, struct.pack(order + "6I", *range(6)))], 0),
+                (second, [(0x0201, 4, long(order, thumbnail)), (0x0202, 4, long(order, 4))], 0),
+            )
+        ]
+        parts.append(b"jpeg")
+        before, ends = ends, list(accumulate(map(len, parts), initial=8))[1:]
+        if ends == before:
+            return pictures.tiff_header(order) + b"".join(parts)
+
+
+def _first_fields(order: Order, exif: int, gps: int) -> list[pictures.Field]:
+    ratio = struct.pack(order + "II", 300, 1)
+    return [
+        (0x0110, 2, b"T7\0"),
+        (0x0112, 3, struct.pack(order + "H", 6)),
+        (0x011A, 5, ratio),
+        (0x011B, 5, ratio),
+        (0x0128, 3, struct.pack(order + "H", 2)),
+        (0x013B, 2, b"Ada L.\0"),
+        (0x8769, 4, long(order, exif)),
+        (0x8825, 4, long(order, gps)),
+    ]
+
+
+def _exif_fields(order: Order, interoperability: int) -> list[pictures.Field]:
+    return [
+        (0x927C, 7, b"TESTA\0"),
+        (0xA001, 3, struct.pack(order + "H", 1)),
+        (0xA002, 3, struct.pack(order + "H", 96)),
+        (0xA003, 4, long(order, 64)),
+        (0xA005, 4, long(order, interoperability)),
+    ]
+
+
+@both_orders
+def test_every_edit_changes_the_compact_block(order: Order) -> None:
+    """Otherwise changes to it would prove nothing."""
+    whole = compact(order)
+    for name, edit in EDITS.items():
+        exif = Exif(whole)
+        edit(exif)
+        # Its resolution is a valid one.
+        assert (exif.tobytes() != whole) == (name != "remove_broken_resolution"), name
+
+
 @pytest.mark.slow
 @both_orders
 def test_block_with_any_byte_changed_raises_value_error_or_works(order: Order) -> None:
-    whole = pictures.exif_block(order, thumbnail=b"t" * 40).block
+    whole = compact(order)
+    refused = 0
     for at in range(len(whole)):
         for value in {0, 0xFF, whole[at] ^ 0x04} - {whole[at]}:
             block = whole[:at] + bytes([value]) + whole[at + 1 :]
-            survives(block, EDITS.values())
+            refused += not survives(block, EDITS.values())
+    assert refused > 100
 
 
 @pytest.mark.slow
