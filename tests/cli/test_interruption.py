@@ -15,7 +15,7 @@ from toolkit.commands import COMMAND
 from toolkit.folders import plant, tree
 from toolkit.pictures import opened
 from toolkit.pool_tasks import still_alive
-from toolkit.reports import LARGE, rows
+from toolkit.reports import large, rows
 
 SLOW: Final = (
     "resize",
@@ -34,7 +34,7 @@ SLOW: Final = (
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start a long run in its own session; return once its first file exists."""
-    photos = plant(tmp_path / "photos", "000.jpg", data=LARGE)
+    photos = plant(tmp_path / "photos", "000.jpg", data=large())
     for number in range(1, 80):
         os.link(photos / "000.jpg", photos / f"{number:03}.jpg")
     begun: list[subprocess.Popen[bytes]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,12 @@ from toolkit.folders import SMALL
 from toolkit.pictures import saved, scene
 
 ONE: Final = ("--jobs", "1")
-LARGE: Final = saved(scene(2500, 1000), "JPEG")
+
+
+@functools.cache
+def large() -> bytes:
+    """A JPEG of 2500 x 1000 pixels, which takes a while to resize."""
+    return saved(scene(2500, 1000), "JPEG")
 
 
 def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
