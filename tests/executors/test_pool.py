@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 from toolkit import pool_tasks
+from toolkit.shared import folder_of, made_once
 
 Answer = dict[str, Any]
 
@@ -79,8 +80,9 @@ GUILTY: Final = {
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Answer:
     """A run in which everything goes wrong; each culprit has innocent jobs on both sides."""
-    chunks = [["nothing", deed, "nothing"] for deed in GUILTY]
-    return ordered(tmp_path_factory.mktemp("troubled"), chunks + [["nothing"]] * 4)
+    chunks = [["nothing", deed, "nothing"] for deed in GUILTY] + [["nothing"]] * 4
+    folder = folder_of("troubled", tmp_path_factory)
+    return made_once(folder, lambda place: ordered(place, chunks))
 
 
 @pytest.mark.slow

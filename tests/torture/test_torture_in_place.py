@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 from toolkit.folders import planted
+from toolkit.shared import folder_of, made_once
 from torture.arena import Arena, Tree, leftovers, plant_deed, plant_innocents, seals, visible
 from torture.deeds import Deed
 from torture.ordeals import Originals, Verdict, undisturbed
@@ -23,9 +24,13 @@ FILES: Final = 40
 @pytest.fixture(scope="module")
 def after(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """What each file becomes in an ordinary run."""
-    arena = Arena(tmp_path_factory.mktemp("ordinary"))
-    plant_innocents(arena.photos, FILES, ".jpg", 240)
-    return undisturbed(arena, *WHAT, "-o", "out")
+
+    def make(place: Path) -> Tree:
+        arena = Arena(place)
+        plant_innocents(arena.photos, FILES, ".jpg", 240)
+        return undisturbed(arena, *WHAT, "-o", "out")
+
+    return made_once(folder_of("ordinary", tmp_path_factory), make)
 
 
 def prepared(arena: Arena, after: Tree, how: tuple[str, ...], files: int = FILES) -> Originals:

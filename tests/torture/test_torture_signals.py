@@ -12,6 +12,7 @@ from subprocess import Popen, TimeoutExpired
 from typing import Final
 
 import pytest
+from toolkit.shared import folder_of, made_once
 from torture.arena import (
     Arena,
     Tree,
@@ -49,7 +50,8 @@ def slow(tmp_path: Path) -> Arena:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """What an undisturbed run makes of the slow files."""
-    return undisturbed(slow_arena(tmp_path_factory.mktemp("undisturbed")), *FAULTY)
+    folder = folder_of("undisturbed", tmp_path_factory)
+    return made_once(folder, lambda place: undisturbed(slow_arena(place), *FAULTY))
 
 
 def once_to_one(process: Popen[bytes], number: signal.Signals) -> None:

@@ -6,11 +6,12 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from subprocess import Popen
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
+from toolkit.shared import folder_of, made_once
 from torture import deeds
 from torture.arena import (
     Arena,
@@ -56,29 +57,35 @@ def all_right(arena: Arena, names: list[str]) -> None:
     assert leftovers(arena.out) == []
 
 
-class Trouble:
+class Trouble(NamedTuple):
     """A run with everything that can go wrong in a worker, among innocent files."""
 
-    def __init__(self, arena: Arena) -> None:
-        self.arena = arena
-        self.innocent = plant_innocents(arena.photos, 30)
-        self.innocent += [plant_deed(arena.photos, deed) for deed in LUCKY]
-        self.guilty = {deed: plant_deed(arena.photos, deed) for deed in GUILTY}
-        self.ended: Ended
+    arena: Arena
+    innocent: list[str]
+    guilty: dict[Deed, str]
+    ended: Ended
+
+
+def in_trouble(place: Path) -> Trouble:
+    arena = Arena(place)
+    innocent = plant_innocents(arena.photos, 30)
+    innocent += [plant_deed(arena.photos, deed) for deed in LUCKY]
+    guilty = {deed: plant_deed(arena.photos, deed) for deed in GUILTY}
+    with arena.begun(*FAULTY, "--jobs", "2", "--timeout", "4") as process:
+        return Trouble(arena, innocent, guilty, arena.end(process))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trouble, Popen[bytes]]]:
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Trouble]]:
     """It mostly waits, so it runs while other tests do, and is checked last."""
-    trouble = Trouble(Arena(tmp_path_factory.mktemp("trouble")))
-    with trouble.arena.begun(*FAULTY, "--jobs", "2", "--timeout", "4") as process:
-        yield trouble, process
+    folder = folder_of("trouble", tmp_path_factory)
+    with ThreadPoolExecutor(1) as executor:
+        yield executor.submit(made_once, folder, in_trouble)
 
 
 @pytest.fixture(scope="module")
-def trouble(begun: tuple[Trouble, Popen[bytes]]) -> Trouble:
-    trouble, process = begun
-    trouble.ended = trouble.arena.end(process)
+def trouble(begun: Future[Trouble]) -> Trouble:
+    trouble = begun.result()
     assert trouble.ended.problems() == []
     return trouble
 
