@@ -33,6 +33,8 @@ from typing import Any, Final, NoReturn
 
 # What an interpreter reads when it starts.
 _AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OPENBLAS_")
+# What the command sets if nobody has; it may also run in the process of the tests, which keeps it.
+_SET_BY_THE_COMMAND: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _LOADED: Final = (
     "imgbatch.cli.commands",
     "imgbatch.cli.output",
@@ -187,13 +189,13 @@ def run(
 
 @functools.cache
 def _forks(_pid: int) -> Forks:
-    return Forks(os.environ)
+    return Forks({**_SET_BY_THE_COMMAND, **os.environ})
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
-        for name, value in environment.items()
+        for name, value in {**_SET_BY_THE_COMMAND, **environment}.items()
         # What is looked for along this path is found later, too.
         if name.startswith(_AT_START) and name != "PYTHONPATH"
     }
