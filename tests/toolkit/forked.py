@@ -16,6 +16,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import socket
@@ -36,19 +37,18 @@ _AT_START: Final = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "OPENBLAS_")
 # What the command sets if nobody has; it may also run in the process of the tests, which keeps it.
 _SET_BY_THE_COMMAND: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _LOADED: Final = (
-    "imgbatch.cli.commands",
-    "imgbatch.cli.output",
-    "imgbatch.cli.progress",
-    "imgbatch.cli.resize",
-    "imgbatch.cli.session",
     "imgbatch.executors.pool",
     "imgbatch.executors.serial",
     "imgbatch.recipes.memory",
+    "imgbatch.recipes.presets",
+    "imgbatch.recipes.toml",
     "imgbatch.running.batch",
+    "imgbatch.running.preloaded",
     "imgbatch.running.report",
-    "imgbatch.running.worker",
     "imgbatch.running.worker_tasks",
     "imgbatch.store.journal",
+    "importlib.metadata",
+    "importlib.resources",
     "multiprocessing.popen_forkserver",
     "multiprocessing.queues",
     "multiprocessing.sharedctypes",
@@ -60,6 +60,7 @@ _LOADED: Final = (
     "PIL.PngImagePlugin",
     "PIL.PpmImagePlugin",
 )
+_LOADED_WHOLE: Final = ("imgbatch.cli", "imgbatch.operations")
 _STREAMS: Final = 3
 _NUMBER_BYTES: Final = 8
 _one_at_a_time: Final = threading.Lock()
@@ -315,6 +316,9 @@ if __name__ == "__main__":
 
     for module in _LOADED:
         importlib.import_module(module)
+    for package in map(importlib.import_module, _LOADED_WHOLE):
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(found.name)
     if sys.argv[2] == "1":
         util.spawnv_passfds = _spawn_forked(util.spawnv_passfds)
     # What is shared with forks would be copied when their garbage collectors scan it.
