@@ -41,15 +41,21 @@ def scene(width: int = 96, height: int = 64) -> Pixels:
 
 @functools.lru_cache(maxsize=64)
 def _scene(width: int, height: int) -> Pixels:
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
-    across, down = columns / max(1, width - 1), rows / max(1, height - 1)
-    colours = np.stack([90 + 60 * down, 140 + 50 * down, 230 - 60 * down], axis=-1)
+    down = np.arange(float(height))[:, None] / max(1, height - 1)
+    across = np.arange(float(width)) / max(1, width - 1)
     hill = down > 0.65 + 0.12 * np.sin(across * 7)
-    colours[hill] = np.stack([60 + 90 * across, 120 - 40 * down, 40 + 30 * across], axis=-1)[hill]
     sun = (across - 0.75) ** 2 + (down - 0.25) ** 2 < 0.015
-    colours[sun] = (250, 225, 120)
-    grain = np.random.default_rng(7).normal(0, 3, (height, width, 1))
-    return np.clip(np.rint(colours + grain), 0, 255).astype(np.uint8)
+    grain = np.random.default_rng(7).normal(0, 3, (height, width))
+    skies = 90 + 60 * down, 140 + 50 * down, 230 - 60 * down
+    hills = 60 + 90 * across, 120 - 40 * down, 40 + 30 * across
+    picture = np.empty((height, width, 3), np.uint8)
+    # Band by band: with all three in one array of float64, it takes five times as long.
+    for band, (in_sky, on_hill, in_sun) in enumerate(
+        zip(skies, hills, (250, 225, 120), strict=True)
+    ):
+        level = np.where(sun, in_sun, np.where(hill, on_hill, in_sky)) + grain
+        picture[..., band] = np.clip(np.rint(level), 0, 255)
+    return picture
 
 
 def quarters(width: int = 64, height: int = 48) -> Pixels:
