@@ -351,7 +351,7 @@ data = open(path, "rb").read()
 for attempt in range(25):
     with open(path, "wb") as file:
         file.write(data)
-    cutter = threading.Timer(attempt * 0.002, os.truncate, (path, 5_000))
+    cutter = threading.Timer(attempt * 0.0005, os.truncate, (path, 5_000))
     try:
         decode(path, lambda size: size, admit=lambda demand: cutter.start())
     except PictureError:
@@ -375,7 +375,7 @@ def test_file_truncated_while_it_is_read_kills_no_process(
     tmp_path: Path, source: str, options: dict[str, Any]
 ) -> None:
     """libtiff maps files into memory; reading a page that is gone from the map raises SIGBUS."""
-    noise = np.random.default_rng(1).integers(0, 256, (1_500, 2_000, 3), dtype=np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (750, 1_000, 3), dtype=np.uint8)
     path = tmp_path / f"photo{SUFFIX[source]}"
     path.write_bytes(saved(noise, source, **options))
     done = subprocess.run(
