@@ -276,12 +276,17 @@ def test_marks_may_have_any_mode_and_orientation(tmp_path: Path) -> None:
     turned[0x0112] = 6
     wide = Image.new("RGB", (50, 25), "white")
     wide.paste((0, 0, 0), (0, 0, 25, 25))
+    icon = Image.new("RGBA", (50, 50))
+    icon.paste((200, 30, 40), (10, 10, 40, 40))
     cases: dict[str, tuple[Image.Image, dict[str, Any]]] = {
         "bits.png": (scene.convert("1"), {}),
         "keyed.png": (keyed, {"transparency": 0}),
         "fine.png": (fine, {}),
         "inks.jpg": (scene.convert("CMYK"), {}),
         "turned.jpg": (wide, {"exif": turned, "quality": 95}),
+        "turned.png": (wide, {"exif": turned}),
+        "turned.tif": (wide, {"tiffinfo": {0x0112: 6}}),
+        "icon.ico": (icon, {"sizes": [(50, 50)], "bitmap_format": "bmp"}),
         "lossless.webp": (scene, {"lossless": True}),
     }
     found = {}
@@ -296,9 +301,13 @@ def test_marks_may_have_any_mode_and_orientation(tmp_path: Path) -> None:
     assert found["keyed.png"][28, 28].tolist() == [9, 9, 9]
     assert found["fine.png"][50, 50].tolist() == [round(40_000 / 257)] * 3
     assert np.array_equal(found["lossless.webp"][25:75, 25:75], planes_of(scene))
+    # Its mask counts.
+    assert found["icon.ico"][50, 50].tolist() == [200, 30, 40]
+    assert found["icon.ico"][28, 28].tolist() == [9, 9, 9]
     # It is upright: as high as 50 pixels are wide, at the top what was on the left.
-    assert found["turned.jpg"][30, 50].max() < 30
-    assert found["turned.jpg"][70, 50].min() > 230
+    for name in ("turned.jpg", "turned.png", "turned.tif"):
+        assert found[name][30, 50].max() < 30, name
+        assert found[name][70, 50].min() > 230, name
 
 
 def test_truncated_mark_is_named(tmp_path: Path) -> None:
