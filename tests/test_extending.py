@@ -16,6 +16,7 @@ from toolkit import ROOT
 from toolkit.commands import imgbatch
 from toolkit.folders import plant
 from toolkit.pictures import opened, saved, scene
+from toolkit.reports import rows
 
 PAGE: Final = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 CODE, ROW, CODEC = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -220,12 +221,13 @@ def test_external_format_is_known_by_content_only(tmp_path: Path, with_pcx: dict
     words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-")
     run = imgbatch(*words, cwd=tmp_path, env=with_pcx)
     assert run.returncode == 1
-    picture, postscript, _ = map(json.loads, run.stdout.splitlines())
-    assert postscript["error"]["kind"] == "not-an-image"
-    assert [one["path"] for one in picture["outputs"]] == ["out/lies.pcx"]
+    found, _ = rows(run.stdout)
+    assert found["photos/z.pcx"]["error"]["kind"] == "not-an-image"
+    assert [one["path"] for one in found["photos/lies.jpg"]["outputs"]] == ["out/lies.pcx"]
     # Without the package it is no picture at all.
     run = imgbatch(*words[:-3], "other", *words[-2:], cwd=tmp_path)
-    assert json.loads(run.stdout.splitlines()[0])["error"]["kind"] == "not-an-image"
+    found, _ = rows(run.stdout)
+    assert found["photos/lies.jpg"]["error"]["kind"] == "not-an-image"
 
 
 @pytest.mark.slow
@@ -269,9 +271,9 @@ def test_unloadable_codec_fails_its_files_only(tmp_path: Path, with_pcx: dict[st
     words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-")
     run = imgbatch(*words, cwd=tmp_path, env=with_pcx)
     assert run.returncode == 1
-    whole, broken, _ = map(json.loads, run.stdout.splitlines())
-    assert whole["status"] == "done"
-    assert broken["error"] == {
+    found, _ = rows(run.stdout)
+    assert found["photos/a.jpg"]["status"] == "done"
+    assert found["photos/b.pcx"]["error"] == {
         "stage": "open",
         "kind": "no-codec",
         "message": "PCX: its codec cannot be loaded (ZeroDivisionError: division by zero)",
