@@ -13,6 +13,20 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Any
+
+_TOOLS = 6
+"""The identifiers of tools in `sys.monitoring` (Python 3.12) are below."""
+
+
+def command() -> None:
+    """Run the command line in a process of its own, and end that."""
+    try:
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, int) or _is_needed_longer():
+            raise
+        _leave(end.code)
 
 
 def main() -> None:
@@ -30,17 +44,25 @@ def main() -> None:
     warm_up.guess(sys.argv[1:])
     from imgbatch.cli.commands import run_command
 
-    _leave(run_command())
+    sys.exit(run_command())
+
+
+def _is_needed_longer() -> bool:
+    """Whether a profiler or a debugger has something to say at the end, or a thread to do."""
+    monitoring: Any = getattr(sys, "monitoring", None)
+    if monitoring is not None and any(map(monitoring.get_tool, range(_TOOLS))):
+        return True
+    threading: Any = sys.modules.get("threading")
+    threads = threading.enumerate() if threading is not None else ()
+    working = sum(not thread.daemon for thread in threads) > 1
+    return bool(sys.getprofile() or sys.gettrace() or working)
 
 
 def _leave(code: int) -> None:
     """End the process with this code, after what was registered for its end.
 
-    Taking all modules apart first, as Python does, takes 10 to 30 ms; the system needs none of it.
+    Tearing down all modules first, as Python does, takes 10 to 30 ms; the system needs none of it.
     """
-    if sys.getprofile() or sys.gettrace():
-        # Profilers and debuggers have something to say in the end.
-        sys.exit(code)
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -53,4 +75,4 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -15,7 +15,7 @@ from PIL import Image
 from toolkit import ROOT
 from toolkit.commands import imgbatch
 from toolkit.folders import plant
-from toolkit.pictures import opened, saved, scene
+from toolkit.pictures import exif_block, opened, saved, scene
 from toolkit.reports import rows
 
 PAGE: Final = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -241,8 +241,17 @@ def test_external_format_is_known_by_content_only(tmp_path: Path, with_pcx: dict
             re.sub(r"    signatures=.*\n", "", ROW),
             "ValueError: a format is known by what its first 32 bytes contain",
         ),
+        (ROW.replace('name="pcx"', 'name="keep"'), "ValueError: there is already a format keep"),
+        (ROW.replace('name="pcx"', 'name="jpg"'), "ValueError: there is already a format jpg"),
+        (ROW.replace('name="pcx"', 'name="PCX"'), "ValueError: found the name 'PCX'"),
+        (ROW.replace('".pcx"', '".jpg"'), "ValueError: found the suffix '.jpg'"),
+        (re.sub(r"    suffixes=.*\n", "    suffixes=(),\n", ROW), "ValueError: a format has a"),
+        (ROW.replace("decoding=2", 'extra="pcx"'), "ValueError: extras and features are"),
     ],
-    ids=["an import", "no row", "a name of ours", "no signature"],
+    ids=[
+        *("an import", "no row", "a name of ours", "no signature", "a word", "a spelling"),
+        *("capitals", "a suffix of ours", "no suffix", "an extra"),
+    ],
 )
 def test_unloadable_format_is_named_and_does_no_harm(
     tmp_path: Path, with_pcx: dict[str, str], row: str, trouble: str
@@ -264,8 +273,17 @@ def test_unloadable_format_is_named_and_does_no_harm(
 
 
 @pytest.mark.slow
-def test_unloadable_codec_fails_its_files_only(tmp_path: Path, with_pcx: dict[str, str]) -> None:
-    (Path(with_pcx["PYTHONPATH"]) / "pcx_codec.py").write_text("1 / 0\n")
+@pytest.mark.parametrize(
+    ("code", "trouble"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit('no licence')", "SystemExit: no licence"),
+    ],
+)
+def test_unloadable_codec_fails_its_files_only(
+    tmp_path: Path, with_pcx: dict[str, str], code: str, trouble: str
+) -> None:
+    (Path(with_pcx["PYTHONPATH"]) / "pcx_codec.py").write_text(f"{code}\n")
     plant(tmp_path / "photos", "a.jpg")
     plant(tmp_path / "photos", "b.pcx", data=pcx(scene()))
     words = ("resize", "photos", "-s", "20", "-o", "out", "--report", "-")
@@ -276,5 +294,77 @@ def test_unloadable_codec_fails_its_files_only(tmp_path: Path, with_pcx: dict[st
     assert found["photos/b.pcx"]["error"] == {
         "stage": "open",
         "kind": "no-codec",
-        "message": "PCX: its codec cannot be loaded (ZeroDivisionError: division by zero)",
+        "message": f"PCX: its codec cannot be loaded ({trouble})",
     }
+    told = imgbatch("formats", cwd=tmp_path, env=with_pcx)
+    assert (told.returncode, told.stderr) == (0, b"")
+    assert f"pcx       PCX: its codec cannot be loaded ({trouble})" in told.stdout.decode()
+
+
+OWN_IMAGE: Final = """
+import warnings
+from PIL import Image, ImageFile
+from imgbatch.imaging.codecs.base import Codec
+
+class Four(ImageFile.ImageFile):
+    format = "FOUR"
+
+    def _open(self):
+        assert self.fp.read(2) == b"\\n\\5"
+        warnings.warn("not of interest")
+        self._size, self._mode, self.tile = (4, 4), "L", []
+
+    def load(self):
+        if self._im is None:
+            self.im = Image.new("L", self.size, 77).im
+        return super().load()
+
+class Own(Codec):
+    pillow = "FOUR"
+
+    def open(self, file):
+        return Four(file)
+
+    def encoded(self, image, options, encoding):
+        return b"\\n\\5" + bytes(image.getpixel((0, 0)))
+
+CODEC = Own()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_codec_may_have_an_image_of_its_own(
+    tmp_path: Path, with_pcx: dict[str, str], jobs: str
+) -> None:
+    (Path(with_pcx["PYTHONPATH"]) / "pcx_codec.py").write_text(OWN_IMAGE)
+    plant(tmp_path / "photos", "a.pcx", "b.pcx", data=b"\n\5")
+    words = ("convert", "photos", "-f", "png", "-o", "out", "-j", jobs)
+    run = imgbatch(*words, cwd=tmp_path, env=with_pcx)
+    assert run.returncode == 0, run.stderr
+    assert b"not of interest" not in run.stderr
+    for name in ("a.png", "b.png"):
+        assert opened((tmp_path / "out" / name).read_bytes()).getextrema() == (77, 77)
+
+
+@pytest.mark.slow
+def test_two_formats_may_share_a_codec(tmp_path: Path, with_pcx: dict[str, str]) -> None:
+    """Also one of ours, which must not take the other's name."""
+    row = ROW.replace("pcx_codec", "imgbatch.imaging.codecs.png").replace("*", "")
+    row = re.sub(r"begins\(.*\)", r'begins(b"\\x89pcx")', row)
+    (Path(with_pcx["PYTHONPATH"]) / "pcx_format.py").write_text(row)
+    plant(tmp_path / "photos", "a.png", data=saved(scene(), "PNG", exif=exif_block().block))
+    words = ("resize", "photos", "-s", "20", "-j", "1", "--report", "-")
+    run = imgbatch(*words, "-f", "pcx", "-o", "pcx", cwd=tmp_path, env=with_pcx)
+    assert "EXIF cannot be stored in PCX" in run.stdout.decode()
+    run = imgbatch(*words, "-f", "png", "-o", "png", cwd=tmp_path, env=with_pcx)
+    assert "cannot be stored" not in run.stdout.decode()
+
+
+@pytest.mark.slow
+def test_report_never_takes_the_name_of_a_picture(tmp_path: Path, with_pcx: dict[str, str]) -> None:
+    plant(tmp_path / "photos", "a.jpg")
+    words = ("resize", "photos", "-o", "out", "--report", "b.pcx")
+    run = imgbatch(*words, cwd=tmp_path, env=with_pcx)
+    assert (run.returncode, b"names a picture" in run.stderr) == (2, True)
+    assert not (tmp_path / "b.pcx").exists()

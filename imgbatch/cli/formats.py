@@ -34,11 +34,16 @@ def command() -> None:
 
 
 def _use(row: Format) -> str:
+    from imgbatch.errors import PictureError
     from imgbatch.imaging import formats
 
     if row.becomes is not None:
         return f"{row.label}: read only; outputs are {row.becomes} unless --format says otherwise"
-    if not formats.encodes(row):
+    try:
+        encodes = formats.encodes(row)
+    except PictureError as error:
+        return error.failure.message
+    if not encodes:
         return f"{row.label}: read only, no encoder in this installation"
     return f"{row.label}: read and written"
 

@@ -93,6 +93,17 @@ def decode(path: str, need: Need, *, admit: Admit | None = None, **rules: Any) -
         return next(frames)
 
 
+def decode_bytes(data: bytes, name: str) -> Picture:
+    """The upright picture in the bytes of a file with this name, or the first of several frames.
+
+    Raises PictureError in the stage "open" or "decode".
+    """
+    source = recognised(BytesIO(data), name, _USUAL)
+    with reading("decode", _USUAL):
+        unread = _Unread.of(source, lambda size: size, _USUAL)
+    return unread.picture(_USUAL).upright()
+
+
 def pictures(
     path: str,
     need: Need,
@@ -228,13 +239,13 @@ class _Unread(Struct):
         cls, source: Opened, need: Need, rules: Rules, moving: Animation | None = None
     ) -> _Unread:
         """Examine an opened image, and tell it how small it may be decoded."""
-        image, row, codec, file = source
+        image, row, codec, file, earlier = source
         wide = codec.lost_bits(image, file)
         deep = _reads_deep(source, rules) if wide and moving is None else False
         notices = codec.left_behind(image, file)
         # The size of an image according to EXIF can change with its orientation, so metadata come
         # first.
-        found = metadata.found(image, codec)
+        found = metadata.found(image, codec, earlier)
         orientation = 1 if codec.upright else found.orientation
         stored_size = image.size
         full_size = turned(stored_size, orientation)
@@ -254,7 +265,7 @@ class _Unread(Struct):
 
     def demand(self, rules: Rules, series: Series | None) -> Demand:
         """What decoding it takes, as one of a series or alone."""
-        image, row, codec, file = self.source
+        image, row, codec, file, _ = self.source
         mode = memory.mode_of(image, codec, deep=self.deep)
         icc = image.info.get("icc_profile") or b""
         # Grey under a profile may be converted to colour; other files need not be searched for one.
@@ -274,7 +285,7 @@ class _Unread(Struct):
         )
 
     def picture(self, rules: Rules) -> Picture:
-        image, _, codec, file = self.source
+        image, _, codec, file, _ = self.source
         with reading("decode", rules):
             image = codec.loadable(image, file)
             icc, of_colour = codec.profile(image, file, self.found.exif)
@@ -289,15 +300,15 @@ class _Unread(Struct):
 
     def read_again(self, image: Image.Image) -> None:
         """Take the metadata from a loaded image, which knows them all."""
-        before = self.found.notices
-        self.found = metadata.found(image, self.source.codec)
-        self.orientation = self.found.orientation
+        codec, before = self.source.codec, self.found.notices
+        self.found = metadata.found(image, codec)
+        self.orientation = 1 if codec.upright else self.found.orientation
         self.full_size = turned(self.stored_size, self.orientation)
         self.notices += tuple(one for one in before if one not in self.found.notices)
 
     def composed(self, frame: Frame, whole: Image.Image | None, rules: Rules) -> Picture:
         """The first frame of an animation; `whole` is a still with all that the file tells."""
-        image, _, codec, file = self.source
+        image, _, codec, file, _ = self.source
         icc, of_colour = codec.profile(image, file, self.found.exif)
         if whole is not None:
             self.read_again(whole)
@@ -415,7 +426,7 @@ def read_header(
         if row is not None and row.opened_in_c and not allow(memory.opening(path)):
             raise NotAllowedError
         file.seek(0)
-        image, row, codec, _ = recognised(file, path, rules)
+        image, row, codec, _, _ = recognised(file, path, rules)
         with reading("open", rules):
             block, orientation = metadata.header(image, codec)
     size = turned(image.size, 1 if codec.upright else orientation)

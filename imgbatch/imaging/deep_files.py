@@ -1,8 +1,7 @@
 """Pixels with 16 bits per channel from the decoders of the extra `deep` (imagecodecs, tifffile).
 
 Pillow reads the header and what travels with the pixels; only the pixels themselves are decoded by
-others. For writing, Pillow makes a file of one pixel with everything that travels along, which the
-codecs copy from there, so that it is the same as in 8-bit files.
+others.
 """
 
 from __future__ import annotations

@@ -84,7 +84,10 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
     if not formats.encodes(row):
         message = f"this installation's libraries have no encoder for {row.label}"
         raise PictureError("encode", "no-codec", message)
-    codec = formats.codec(row)
+    try:
+        codec = formats.codec(row)
+    except PictureError as error:
+        raise PictureError("encode", error.failure.kind, error.failure.message) from error
     if picture.series is not None and row.series != picture.series.kind:
         what = "frames" if picture.series.kind == "animation" else "pages"
         message = f"only the first of {picture.series.count} {what} was kept"
@@ -228,7 +231,7 @@ class _File(Struct, frozen=True):
             options |= writing.options(self.kept, first.icc, codec)
             # Pillow sometimes looks into EXIF, and warns of oddities in it.
             with quiet():
-                if len(self.frames) > 1:
+                if len(self.frames) > 1 or codec.times_stills:
                     data = _animation(self.frames, codec, options, encoding)
                 elif first.deep is not None:
                     data = codec.deep_encoded(first.deep, options)
@@ -282,7 +285,7 @@ def _bare(image: Image.Image) -> Image.Image:
 
 def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     """In a mode that the format can hold, and with a profile only if it can hold that."""
-    row, modes = codec.row, codec.modes(encoding)
+    row, modes = codec.row, codec.accepted_modes(encoding)
     if picture.mode.endswith(";16") and picture.mode not in modes:
         picture = colour.to_8_bits(picture, _for_whom(row))
     if picture.mode == "CMYK" and "CMYK" not in modes:

@@ -10,10 +10,12 @@ it is done only when a name, a suffix or a file is none of ours; and ours always
 
 from __future__ import annotations
 
+import copy
 import difflib
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
@@ -359,6 +361,7 @@ class _Rows(dict[str, Format]):
 
 _rows: Final = _Rows((row.name, row) for row in FORMATS)
 _others: Final[list[Format]] = []
+_loading: Final = Lock()
 _suffixes: Final = {
     suffix: row for row in FORMATS for suffix in (*row.suffixes, *row.read_suffixes)
 }
@@ -391,27 +394,7 @@ def of_suffix(suffix: str) -> Format | None:
     return _suffixes.get(suffix)
 
 
-@cache
-def unloadable() -> dict[str, str]:
-    """Why the formats of other packages cannot be loaded, by entry point; loads them."""
-    return entry_points.load(ENTRY_POINTS, "format", _add)
-
-
-def _add(row: Format) -> None:
-    """Add the row of another package. Raises ValueError, or TypeError if it is none."""
-    if not isinstance(row, Format):
-        raise TypeError(f"found {row!r}, expected a Format")
-    if row.name in _rows:
-        raise ValueError(f"there is already a format {row.name}")
-    magics = [part for signature in row.signatures for part in signature]
-    if not magics or not all(magic and at + len(magic) <= HEAD_BYTES for at, magic in magics):
-        raise ValueError(f"a format is known by what its first {HEAD_BYTES} bytes contain")
-    _rows[row.name] = row
-    _others.append(row)
-    for suffix in (*row.suffixes, *row.read_suffixes):
-        _suffixes.setdefault(suffix, row)
-
-
+_KEEP: Final = "keep"
 _SPELLINGS: Final = MappingProxyType(
     {
         "jpg": "jpeg",
@@ -424,6 +407,42 @@ _SPELLINGS: Final = MappingProxyType(
         "apng": "png",
     }
 )
+
+
+def unloadable() -> dict[str, str]:
+    """Why the formats of other packages cannot be loaded, by entry point; loads them once."""
+    with _loading:
+        return _load_installed()
+
+
+@cache
+def _load_installed() -> dict[str, str]:
+    return entry_points.load(ENTRY_POINTS, "format", _add)
+
+
+def _add(row: Format) -> None:
+    """Add the row of another package. Raises ValueError or TypeError if it is not suited."""
+    if not isinstance(row, Format):
+        raise TypeError(f"found {row!r}, expected a Format")
+    if row.name in _rows or row.name in _SPELLINGS or row.name == _KEEP:
+        raise ValueError(f"there is already a format {row.name}")
+    if not row.name.isascii() or not row.name.isidentifier() or row.name != row.name.lower():
+        raise ValueError(f"found the name {row.name!r}, expected lower-case letters and digits")
+    magics = [part for signature in row.signatures for part in signature]
+    if not magics or not all(magic and at + len(magic) <= HEAD_BYTES for at, magic in magics):
+        raise ValueError(f"a format is known by what its first {HEAD_BYTES} bytes contain")
+    suffixes = (*row.suffixes, *row.read_suffixes)
+    if not (row.suffixes or row.becomes in WRITABLE):
+        raise ValueError("a format has a suffix for its outputs, or becomes one that is written")
+    for suffix in suffixes:
+        if suffix in _suffixes or suffix != suffix.lower() or not suffix.startswith("."):
+            raise ValueError(f"found the suffix {suffix!r}, expected a new one, such as .xyz")
+    if row.extra is not None or row.feature is not None:
+        raise ValueError("extras and features are those of imgbatch")
+    _rows[row.name] = row
+    _others.append(row)
+    _suffixes.update(dict.fromkeys(suffixes, row))
+
 
 _FOREIGN: Final[tuple[tuple[Signature, str], ...]] = (
     (((0, b"%!PS"),), "PostScript"),
@@ -453,7 +472,7 @@ def lookup(word: str) -> Format:
     if name in writable:
         return BY_NAME[name]
     near = difflib.get_close_matches(name, writable, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"one of: keep, {', '.join(writable)}"
+    hint = f"did you mean {near[0]}?" if near else f"one of: {_KEEP}, {', '.join(writable)}"
     # It may be one of these.
     more = "".join(f"; {trouble}" for trouble in unloadable().values())
     raise UsageError(f"unknown format {word!r}: {hint}{more}")
@@ -499,8 +518,9 @@ def codec(row: Format) -> Codec:
     Raises PictureError if it cannot be loaded.
     """
     try:
-        found: Codec = import_module(row.codec).CODEC
-    except Exception as error:
+        # A copy: two rows may name one codec.
+        found: Codec = copy.copy(import_module(row.codec).CODEC)
+    except (Exception, SystemExit) as error:
         message = f"{row.label}: its codec cannot be loaded ({type(error).__name__}: {error})"
         raise PictureError("open", "no-codec", message) from error
     found.row = row

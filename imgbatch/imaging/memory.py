@@ -9,13 +9,13 @@ derived from these: grey takes a fraction of them, and what is converted first a
 
 from __future__ import annotations
 
-import os
 from io import SEEK_END
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from PIL import Image
 
 from imgbatch.imaging import formats
+from imgbatch.imaging.containers import riff
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.picture import ANY_MODE, DEEP_MODES, has_alpha, with_alpha
 from imgbatch.model import Size
@@ -29,6 +29,8 @@ _AROUND: Final = 4_000_000
 
 # Codecs read a longer file only in parts.
 _MAX_READ: Final = 64_000_000
+# Bytes per pixel of a WebP: two canvases, or what a simple one takes in practice.
+_CANVASES: Final = 8
 # A library that has to be loaded first.
 _CODEC: Final = 32_000_000
 
@@ -94,10 +96,8 @@ def opening(path: str) -> int:
             size = file.seek(0, SEEK_END)
     except OSError:
         return 0
-    row = formats.recognise(head, os.path.splitext(path)[1].lower())
-    known = row is not None and formats.available(row)
-    more = formats.codec(row).opening_bytes(head) if row is not None and known else 0
-    return 2 * min(size, _MAX_READ) + _CODEC + more
+    # Codecs are not asked: this may decide whether one is loaded at all.
+    return 2 * min(size, _MAX_READ) + _CODEC + _CANVASES * riff.webp_pixels(head)
 
 
 def mode_of(image: Image.Image, codec: Codec, *, deep: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import struct
 import sys
 import warnings
@@ -17,9 +18,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import formats, limits
-from imgbatch.imaging.metadata import EVERY_POLICY, embedded
+from imgbatch.imaging.metadata import EVERY_POLICY
 from imgbatch.imaging.picture import Series
-from imgbatch.model import MAX_PIXELS, MetadataPolicy, Stage
+from imgbatch.model import MAX_PIXELS, MetadataPolicy, Notice, Stage
 from imgbatch.store import regular
 from imgbatch.store.checksum import PIECE_BYTES
 from imgbatch.store.crc import crc32
@@ -135,13 +136,15 @@ def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
 class Opened(NamedTuple):
     """An image that is not loaded, the format of its file, the codec that reads it, and the file.
 
-    `file` may be shorter than the one that was opened: it has no more than is read.
+    `file` may be shorter than the one that was opened: it has no more than is read, and `notices`
+    are warnings about the rest.
     """
 
     image: Image.Image
     row: formats.Format
     codec: Codec
     file: BinaryIO
+    notices: tuple[Notice, ...]
 
 
 def recognised(file: BinaryIO, path: str, rules: Rules) -> Opened:
@@ -163,12 +166,13 @@ def recognised(file: BinaryIO, path: str, rules: Rules) -> Opened:
         if not formats.available(row):
             raise PictureError("open", "no-codec", f"{row.label}: {formats.remedy(row)}")
         codec = formats.codec(row)
+        if row not in formats.FORMATS:
+            silence_codecs(row.codec)
         file, notices = codec.thinned(file)
+        file.seek(0)
         # The limit is checked below, with a better message.
         with pillow_limited(rules, unlimited=not codec.allocates):
             image = _image_in(file, codec, preview=rules.raw_preview)
-        if notices:
-            image.info[embedded.NOTICES] = notices
         width, height = image.size
         if width * height > rules.max_pixels:
             raise PictureError(
@@ -176,13 +180,13 @@ def recognised(file: BinaryIO, path: str, rules: Rules) -> Opened:
                 "too-large",
                 f"{width} x {height} pixels exceed the limit of {rules.max_pixels:,}",
             )
-    return Opened(image, row, codec.inner(image), file)
+    return Opened(image, row, codec.inner(image), file, notices)
 
 
 def _image_in(file: BinaryIO, codec: Codec, *, preview: bool) -> Image.Image:
     """An image of this format, not loaded. Raises whatever Pillow does if nothing helps."""
     try:
-        return codec.open(file, preview=preview)
+        return codec.open_preview(file) if preview else codec.open(file)
     except Exception:
         image = codec.open_damaged(file)
         if image is None:
@@ -194,13 +198,22 @@ def _image_in(file: BinaryIO, codec: Codec, *, preview: bool) -> Image.Image:
 _CODECS: Final = r"(PIL|numpy|imagecodecs|tifffile|rawpy|pillow_heif|imgbatch\.imaging)(\.|$)"
 _NOTHING: Final = nullcontext()
 _silence: object = None
+_silent: Final[set[str]] = set()
 
 
-def silence_codecs() -> None:
-    """Silence the warnings of codecs in this process, which must not be a guest in a program."""
+def silence_codecs(other: str = "") -> None:
+    """Silence the warnings of codecs in this process, which must not be a guest in a program.
+
+    With `other`, silence that module, too, if they are silent already.
+    """
     global _silence
-    warnings.filterwarnings("ignore", module=_CODECS)
-    _silence = warnings.filters[0]
+    if not other:
+        warnings.filterwarnings("ignore", module=_CODECS)
+        _silence = warnings.filters[0]
+    elif _silence is not None and other not in _silent:
+        _silent.add(other)
+        warnings.filterwarnings("ignore", module=re.escape(other))
+        _silence = warnings.filters[0]
 
 
 def quiet() -> AbstractContextManager[object]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from msgspec.structs import replace
-
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture, with_room_for
 from imgbatch.model import WHITE, Colour, Gravity, Size
@@ -26,8 +24,6 @@ from imgbatch.operations.parameters import (
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from imgbatch.imaging.opening import Opened
 
 _MARGIN_HELP: Final = "distance from the edges, relative to the shorter side"
 
@@ -135,43 +131,29 @@ def _tiles(size: Size, within: Size, gap: int) -> list[tuple[int, int]]:
 @lru_cache(maxsize=16)
 def _size_of(file: Attachment) -> Size:
     """Width and height of a mark, upright, from its header. Raises PictureError."""
-    from imgbatch.imaging.opening import Rules, reading
-
-    rules = Rules()
-    with reading("open", rules):
-        source, orientation = _opened(file)
-        width, height = source.image.size
-    return (height, width) if orientation >= 5 else (width, height)
-
-
-def _opened(file: Attachment) -> tuple[Opened, int]:
     from io import BytesIO
 
     from imgbatch.imaging import metadata
-    from imgbatch.imaging.opening import Rules, recognised
+    from imgbatch.imaging.opening import Rules, reading, recognised
+    from imgbatch.imaging.picture import turned
 
-    source = recognised(BytesIO(file.data), file.path, Rules())
-    _, orientation = metadata.header(source.image, source.codec)
-    return source, 1 if source.codec.upright else orientation
+    rules = Rules()
+    with reading("open", rules):
+        image, _, codec, _, _ = recognised(BytesIO(file.data), file.path, rules)
+        _, orientation = metadata.header(image, codec)
+    return turned(image.size, 1 if codec.upright else orientation)
 
 
 @lru_cache(maxsize=4)
 def _mark(file: Attachment) -> Picture:
     """A mark in sRGB, upright, in mode LA or RGBA. Raises PictureError."""
-    from imgbatch.imaging import colour, modes
-    from imgbatch.imaging.opening import Rules, reading
-    from imgbatch.imaging.picture import turn
+    from imgbatch.imaging import colour
+    from imgbatch.imaging.decode import decode_bytes
 
     try:
-        with reading("decode", Rules()):
-            (image, _, codec, data), orientation = _opened(file)
-            image = codec.loadable(image, data)
-            icc, _ = codec.profile(image, data, None)
-            pixels, _ = codec.pixels(image, data, salvage=False)
+        picture = decode_bytes(file.data, file.path)
     except PictureError as error:
         raise PictureError("operate", Watermark.name, f"{file.path}: {error}") from error
-    picture = replace(Picture.of(image, icc=icc), pixels=turn(pixels, orientation))
-    picture = modes.with_sane_profile(picture, image.mode)
     picture = colour.to_srgb(colour.to_8_bits(picture, "for a mark"))
     return colour.with_alpha(picture)
 

@@ -85,7 +85,7 @@ class Report:
         """
         if path == "-":
             return cls(sys.stdout)
-        if path.lower().endswith(tuple(formats.SUFFIXES)):
+        if formats.of_suffix(os.path.splitext(path)[1].lower()) is not None:
             raise UsageError(f"--report {path} names a picture: it would be overwritten")
         if is_own(path.split(os.sep)):
             raise UsageError(

@@ -14,9 +14,9 @@ REGISTERED: Final = """
 import atexit, sys
 atexit.register(print, "registered first")
 atexit.register(print, "registered last")
-from imgbatch.__main__ import main
+from imgbatch.__main__ import command
 sys.argv[:] = ["imgbatch", *{words!r}]
-main()
+command()
 """
 
 CODES: Final = [(("--version",), 0), (("resize",), 2), (("resize", "photos", "-o", "out"), 1)]

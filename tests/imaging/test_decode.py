@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -196,6 +198,15 @@ def test_icon_sizes_are_not_frames(tmp_path: Path) -> None:
     assert "3 sizes" in picture.notices[0].message
     alone = saved(pictures.quarters(64, 64), "ICO", sizes=[(64, 64)])
     assert decoded(tmp_path, alone, "photo.ico").notices == ()
+
+
+def test_icon_with_16_bits_is_reduced_with_a_warning(tmp_path: Path) -> None:
+    levels = pictures.scene(32, 32).astype(np.uint16) * 257
+    png = bytes(imagecodecs.png_encode(levels))
+    entry = struct.pack("<4BHHII", 32, 32, 0, 0, 1, 48, len(png), 22)
+    picture = decoded(tmp_path, b"\0\0\1\0\1\0" + entry + png, "photo.ico")
+    assert kinds(picture) == ["depth-reduced"]
+    assert np.array_equal(np.asarray(picture.image)[..., :3], pictures.scene(32, 32))
 
 
 # Content decides

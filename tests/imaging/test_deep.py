@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -339,6 +340,23 @@ def test_every_bit_of_an_avif_is_read(tmp_path: Path, bits: int) -> None:
     assert (picture.mode, kinds(picture)) == ("RGB;16", [])
     expected = np.rint(array / ((1 << bits) - 1) * 65_535)
     np.testing.assert_array_equal(array_of(picture), expected)
+
+
+def test_every_bit_of_a_grey_avif_is_read(tmp_path: Path) -> None:
+    array = levels(1)[..., 0] >> 6
+    data = bytes(imagecodecs.avif_encode(array, level=100, bitspersample=10, numthreads=1))
+    picture = decoded(tmp_path, data, ".avif")
+    assert (picture.mode, kinds(picture)) == ("I;16", [])
+    expected = np.rint(array / 1023 * 65_535)
+    np.testing.assert_array_equal(np.asarray(picture.image), expected)
+
+
+def test_unspecified_channel_of_floats_does_not_count(tmp_path: Path) -> None:
+    colours = levels(3) / 65_535
+    array = np.dstack([colours, np.full(colours.shape[:2], 40.0)]).astype(np.float32)
+    picture = decoded(tmp_path, tiff(array, photometric="rgb", extrasamples=[0]), ".tif")
+    assert (picture.mode, kinds(picture)) == ("RGB;16", [])
+    np.testing.assert_array_equal(array_of(picture), levels(3))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm", ".avif"])

@@ -424,6 +424,15 @@ def test_one_output_may_have_all_frames_and_another_the_first(tmp_path: Path) ->
     assert [one.kind for one in result.notices] == ["frames-dropped"]
 
 
+def test_single_frame_of_a_gif_keeps_its_delay(tmp_path: Path) -> None:
+    # Smaller than the canvas, so that it is composed.
+    part = Part(np.full((8, 8), 3, np.uint8), (2, 2), delay=50)
+    result = run(tmp_path, gif_file([part], table()), "gif", sizes=["12"])
+    data = Path(result.written[0].path).read_bytes()
+    place = data.index(b"\x21\xf9\x04") + 4
+    assert int.from_bytes(data[place : place + 2], "little") == 50
+
+
 def test_apng_durations_are_rounded_to_the_nearest(tmp_path: Path) -> None:
     frames = moving(alpha=False)[:5]
     times = [1000 / 30, 0, 70_001, 700_003, 9_000_000]

@@ -310,6 +310,25 @@ def test_marks_may_have_any_mode_and_orientation(tmp_path: Path) -> None:
         assert found[name][70, 50].min() > 230, name
 
 
+def test_mark_of_16_bits_or_in_a_camera_profile_is_right(tmp_path: Path) -> None:
+    import imagecodecs
+
+    white = np.full((50, 50, 3), 65_535, np.uint16)
+    (tmp_path / "fine.jp2").write_bytes(imagecodecs.jpeg2k_encode(white, codecformat="jp2"))
+    camera = Image.Exif()
+    camera.get_ifd(0x8769)[0xA001] = 2
+    red = Image.new("RGB", (50, 50), (180, 120, 120))
+    red.save(tmp_path / "adobe.jpg", exif=camera, quality=95, subsampling=0)
+    found = {}
+    for name in ("fine.jp2", "adobe.jpg"):
+        words = f"watermark:file={tmp_path / name},scale=50,gravity=center,opacity=1"
+        after = applied(words, Picture.of(Image.new("RGB", (100, 100), (9, 9, 9))))
+        found[name] = planes_of(after.image)[50, 50].tolist()
+    assert found["fine.jp2"] == [255, 255, 255]
+    # Adobe RGB's (180, 120, 120), by its primaries and gamma (DCF 2.0, 5.2.2).
+    assert found["adobe.jpg"] == pytest.approx([199, 121, 121], abs=2)
+
+
 def test_truncated_mark_is_named(tmp_path: Path) -> None:
     path = tmp_path / "half.png"
     data = pictures.saved(pictures.scene(50, 50), "PNG")

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from msgspec.structs import replace
 from PIL import AvifImagePlugin, Image
 
-from imgbatch.imaging.codecs.base import Codec, Options, restored
+from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import isobmff
 from imgbatch.imaging.fitting import Curve
-from imgbatch.imaging.metadata.exif import PREFIX, Exif
+from imgbatch.imaging.metadata import writing
+from imgbatch.imaging.metadata.exif import PREFIX
 from imgbatch.imaging.series import animated, frames
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.picture import Metadata, Picture
     from imgbatch.model import Encoding, Notice
@@ -81,7 +83,7 @@ class Avif(Codec):
         return (own, ()) if own is not None else implied.coded(isobmff.code_points(file))
 
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
-        return image.mode in ("RGB", "RGBA")
+        return image.mode in PLAIN_MODES
 
     def deep_pixels(self, image: Image.Image, file: BinaryIO) -> PixelsAndNotices:
         from imgbatch.imaging import deep_files
@@ -97,7 +99,8 @@ class Avif(Codec):
         return deep_files.in_16_bits(deep_files.read(decode, file, image.size))
 
     def metadata_options(self, kept: Metadata) -> Options:
-        return written_upright(kept)
+        # Pillow would remove the orientation itself, and rewrite the whole block for that.
+        return super().metadata_options(writing.without_orientation(kept))
 
     def options(self, picture: Picture, encoding: Encoding) -> Options:
         wanted: Options = {
@@ -120,19 +123,6 @@ class Avif(Codec):
         options = options | {"speed": max(_SPEED_OF_FRAMES, options.get("speed", 0))}
         data = animated.saved(images, durations, self.pillow, options)
         return isobmff.with_plays(isobmff.without_times(data), plays)
-
-
-def written_upright(kept: Metadata) -> Options:
-    """Arguments for EXIF without an orientation, and XMP.
-
-    Pillow would remove the orientation itself, and rewrite the whole block for that.
-    """
-    found: Options = {}
-    if kept.exif:
-        exif = kept.exif.copy()
-        exif.remove_orientation()
-        found["exif"] = exif.tobytes()
-    return found | ({"xmp": kept.xmp} if kept.xmp else {})
 
 
 CODEC: Final = Avif()

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
 
+PLAIN_MODES: Final = frozenset({"L", "LA", "RGB", "RGBA"})
+"""The modes in which Pillow opens pictures that may have more than 8 bits per channel."""
+
 _PLAIN_BITS: Final = 8
 
 
@@ -59,9 +62,13 @@ class Codec:
         """
         return file, ()
 
-    def open(self, file: BinaryIO, *, preview: bool = False) -> Image.Image:
-        """The image in a file; with `preview` the JPEG that a camera has put into its raw file."""
+    def open(self, file: BinaryIO) -> Image.Image:
+        """The image in a file, which is at its beginning."""
         return Image.open(file, formats=(self.pillow,))
+
+    def open_preview(self, file: BinaryIO) -> Image.Image:
+        """The JPEG that a camera has put into its raw file; for others the same as `open`."""
+        return self.open(file)
 
     def open_damaged(self, file: BinaryIO) -> Image.Image | None:
         """The image in a file that `open` rejects, as far as it can be had; None if it cannot.
@@ -78,14 +85,10 @@ class Codec:
         """The image to load, if `open` gave only a header. The position is not restored."""
         return image
 
-    def opening_bytes(self, head: bytes) -> int:
-        """How many bytes opening a file takes for its pixels, from its first 32 bytes."""
-        return 0
-
     # What the header tells
 
     upright: bool = False
-    """Whether loading turns pixels upright, so that orientations in metadata are history."""
+    """Whether loading turns pixels upright, so that orientations in metadata no longer apply."""
 
     def is_turned(self, image: Image.Image) -> bool:
         """Whether loading turns the pixels of this image, or has turned them."""
@@ -133,7 +136,7 @@ class Codec:
 
     def may_colour_grey(self, image: Image.Image, file: BinaryIO) -> bool:
         """Whether `profile` may imply one for colours, though the pixels are grey."""
-        return self.row.opened_in_c
+        return type(self).profile is not Codec.profile
 
     # Pixels
 
@@ -152,7 +155,7 @@ class Codec:
         return (image._new(image.im) if pixels is image else pixels), notices
 
     def grey_levels(self, image: Image.Image) -> modes.GreyLevels:
-        """What the levels mean of a loaded image in grey with more than 8 bits."""
+        """What the levels of a loaded grey image with more than 8 bits mean."""
         return modes.GreyLevels()
 
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
@@ -223,18 +226,30 @@ class Codec:
     """How many bytes a comment may have, if that is limited."""
 
     def shortened(self, kept: Metadata) -> tuple[Metadata, tuple[Notice, ...]]:
-        """Metadata as long as the format's fields, and warnings about what that leaves out."""
+        """Metadata cut to what the format's fields hold, and warnings about the rest."""
         return kept, ()
 
     def metadata_options(self, kept: Metadata) -> Options:
         """Pillow's arguments for metadata, all of which the format holds."""
-        return {}
+        found: Options = {}
+        if kept.dpi:
+            found["dpi"] = kept.dpi
+        if kept.exif:
+            found["exif"] = kept.exif.tobytes()
+        if kept.xmp:
+            found["xmp"] = kept.xmp
+        if kept.comment:
+            found["comment"] = kept.comment.encode("utf-8")
+        return found
 
     def finished(self, data: bytes, kept: Metadata) -> tuple[bytes, tuple[Notice, ...]]:
         """A file from the encoder with the metadata that Pillow could not write, and warnings."""
         return data, ()
 
     # Encoding
+
+    times_stills: bool = False
+    """Whether a still has a duration: then it is written by `animated`."""
 
     has_palettes: bool = False
     has_bilevel: bool = False
@@ -247,13 +262,16 @@ class Codec:
         """Whether this installation's libraries can write the format."""
         return True
 
-    def modes(self, encoding: Encoding) -> frozenset[str]:
+    def accepted_modes(self, encoding: Encoding) -> frozenset[str]:
         """The modes of pixels that are encoded as they are, in this installation."""
         row = self.row
         return row.modes | row.deep_modes if formats.installed("deep") else row.modes
 
     def warned(self, picture: Picture) -> Picture:
-        """A picture in one of the `modes`, with warnings about what it loses all the same."""
+        """A picture with warnings about what it loses in ways that only this format knows.
+
+        Its depth, inks, profile and alpha are already such that the format holds them.
+        """
         return picture
 
     def options(self, picture: Picture, encoding: Encoding) -> Options:
@@ -261,9 +279,10 @@ class Codec:
         return {}
 
     def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
-        """A file of a loaded image in one of the row's `modes`, with nothing in its `info`.
+        """A file of a loaded image, with nothing in its `info`.
 
-        `options` are those for pixels, metadata and profile.
+        It is in one of the row's `modes`, or in P or 1 if the format has that. `options` are those
+        for pixels, metadata and profile.
         """
         buffer = BytesIO()
         image.save(buffer, self.pillow, **options)

@@ -1,4 +1,4 @@
-"""BMP: as Pillow reads and writes it, with its resolution."""
+"""BMP: as Pillow reads and writes it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from typing import Final
 
 from PIL import BmpImagePlugin  # noqa: F401
 
-from imgbatch.imaging.codecs.base import Codec, Options
-from imgbatch.imaging.picture import Metadata
+from imgbatch.imaging.codecs.base import Codec
 
 
 class Bmp(Codec):
     """BMP."""
 
     pillow = "BMP"
-
-    def metadata_options(self, kept: Metadata) -> Options:
-        return {"dpi": kept.dpi} if kept.dpi else {}
 
 
 CODEC: Final = Bmp()

@@ -17,7 +17,7 @@ from imgbatch.imaging.series import frames
 from imgbatch.model import Notice
 
 if TYPE_CHECKING:
-    from imgbatch.imaging.picture import Metadata, Picture
+    from imgbatch.imaging.picture import Picture
     from imgbatch.model import Encoding
 
 _XMP: Final = b"XMP DataXMP"
@@ -29,6 +29,7 @@ class Gif(Codec):
     """GIF (89a)."""
 
     pillow = "GIF"
+    times_stills = True
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         file, count = gif.without_long_comments(file)
@@ -85,18 +86,12 @@ class Gif(Codec):
             text, trailer, _ = file.read().partition(_XMP_TRAILER)
         return text if trailer else None
 
-    def metadata_options(self, kept: Metadata) -> Options:
-        return {"comment": kept.comment.encode("utf-8")} if kept.comment else {}
-
     def warned(self, picture: Picture) -> Picture:
         # A GIF's own pixels have none, unless a resize made some.
         if picture.format != self.row.name and colour.is_half_transparent(picture):
             message = "GIF has no half transparency: such pixels became clear or opaque"
             return picture.with_notice("alpha-flattened", message)
         return picture
-
-    def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
-        return self.animated([image], [0], 1, options, encoding)
 
     def animated(
         self,

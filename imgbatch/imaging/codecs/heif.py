@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import pillow_heif
 from PIL import Image
 
-from imgbatch.imaging.codecs.avif import written_upright
-from imgbatch.imaging.codecs.base import Codec, Options
+from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.fitting import Curve
+from imgbatch.imaging.metadata import writing
 from imgbatch.imaging.modes import GreyLevels
 from imgbatch.model import Notice
 
@@ -88,7 +88,7 @@ class Heif(Codec):
         return GreyLevels(bits, shift=16 - bits)
 
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
-        return image.mode in ("LA", "RGB", "RGBA", "L")
+        return image.mode in PLAIN_MODES
 
     def deep_pixels(self, image: Image.Image, file: BinaryIO) -> PixelsAndNotices:
         from imgbatch.imaging import deep_files
@@ -107,7 +107,8 @@ class Heif(Codec):
         return picture.with_notice("depth-reduced", message)
 
     def metadata_options(self, kept: Metadata) -> Options:
-        return written_upright(kept)
+        # Pixels are upright; the plugin would turn them back.
+        return super().metadata_options(writing.without_orientation(kept))
 
     def options(self, picture: Picture, encoding: Encoding) -> Options:
         preset = _X265_PRESETS[(encoding.effort or _X265_EFFORT) - 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from PIL import Image
 from PIL.BmpImagePlugin import DibImageFile
@@ -10,7 +10,7 @@ from PIL.IcoImagePlugin import IcoFile
 from PIL.PngImagePlugin import PngImageFile
 
 from imgbatch.imaging import formats
-from imgbatch.imaging.codecs.base import Codec, Options
+from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.model import Notice
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Ico(Codec):
 
     pillow = "ICO"
 
-    def open(self, file: BinaryIO, *, preview: bool = False) -> Image.Image:
+    def open(self, file: BinaryIO) -> Image.Image:
         # Pillow loads icons as soon as it opens them, and only the picture inside has the true
         # size.
         file.seek(0)
@@ -47,9 +47,14 @@ class Ico(Codec):
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
+    def channel_bits(self, image: Any, file: BinaryIO) -> int:
+        return 16 if image.tile and ";16" in str(image.tile[0].args) else 0
+
     def left_behind(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
-        file.seek(0)
-        sizes = {(entry.width, entry.height) for entry in IcoFile(file).entry}
+        with restored(file):
+            file.seek(0)
+            entries = IcoFile(file).entry
+        sizes = {(entry.width, entry.height) for entry in entries}
         if len(sizes) == 1:
             return ()
         message = f"only the largest of the icon's {len(sizes)} sizes was kept"

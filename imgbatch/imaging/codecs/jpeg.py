@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
-from imgbatch.imaging.codecs.base import Codec, Options
+from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.fitting import Curve
@@ -99,6 +99,9 @@ class Jpeg(Codec):
         self, image: Image.Image, file: BinaryIO, exif: Exif | None
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
         return image.info.get("icc_profile") or implied.camera(image.mode, exif), ()
+
+    def may_colour_grey(self, image: Image.Image, file: BinaryIO) -> bool:
+        return False
 
     # Pixels
 
@@ -201,12 +204,9 @@ class Jpeg(Codec):
 
 
 def _behind(image: Any) -> bytes:
-    file = image.fp
-    before = file.tell()
-    file.seek(0)
-    rest = jpeg.behind(file.read())
-    file.seek(before)
-    return rest
+    with restored(image.fp) as file:
+        file.seek(0)
+        return jpeg.behind(file.read())
 
 
 def _payloads(image: Any, name: str) -> Iterator[bytes]:
@@ -228,8 +228,10 @@ def _in_several_scans(image: Any, file: BinaryIO) -> bool:
     length = 6 + 2 * image.layers
     if image.info.get("progressive") or file.tell() < length + 2:
         return True
-    file.seek(-(length + 2), SEEK_CUR)
-    return bool(file.read(5) != b"\xff\xda" + length.to_bytes(2) + bytes((image.layers,)))
+    with restored(file):
+        file.seek(-(length + 2), SEEK_CUR)
+        head = file.read(5)
+    return bool(head != b"\xff\xda" + length.to_bytes(2) + bytes((image.layers,)))
 
 
 CODEC: Final = Jpeg()

@@ -11,7 +11,7 @@ from PIL import (
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
-from imgbatch.imaging.codecs.base import Codec, Options, restored
+from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored
 from imgbatch.imaging.containers import isobmff, jpeg
 from imgbatch.imaging.metadata.exif import PREFIX
 
@@ -64,7 +64,7 @@ class Jpeg2000(Codec):
         bits = _sample_bits(file)
         # Only Pillow knows what other kinds mean (YCC, signed, reduced or mixed components).
         usual = len(bits) == len(image.getbands()) and len(set(bits)) == 1 and 8 < bits[0] <= 16
-        return usual and image.mode in ("LA", "RGB", "RGBA", "L")
+        return usual and image.mode in PLAIN_MODES
 
     def deep_pixels(self, image: Image.Image, file: BinaryIO) -> PixelsAndNotices:
         from imgbatch.imaging import deep_files

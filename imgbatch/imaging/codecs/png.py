@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 from PIL.PngImagePlugin import PngInfo
 
 from imgbatch.imaging.codecs import png_pixels, png_texts
-from imgbatch.imaging.codecs.base import Codec, Options, restored, tile_codec
+from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored, tile_codec
 from imgbatch.imaging.colour import icc, implied
 from imgbatch.imaging.containers import jpeg, png
 from imgbatch.imaging.metadata import iptc
@@ -116,7 +116,7 @@ class Png(Codec):
         return png_pixels.with_one_pixel(file) if image.tile else image
 
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
-        return image.mode in ("LA", "RGB", "RGBA", "L")
+        return image.mode in PLAIN_MODES
 
     def deep_pixels(self, image: Image.Image, file: BinaryIO) -> PixelsAndNotices:
         from imgbatch.imaging import deep_files
@@ -351,7 +351,7 @@ def _animation(image: Image.Image, data: bytes) -> Animation | None:
             for frame in found
         )
         kept = image.mode in ("1", "L", "RGB") and "transparency" not in image.info
-        kept = kept and all(one.control[6] != apng.CLEAR for one in found.found[:-1])
+        kept = kept and all(one.control[6] != frames.CLEAR for one in found.found[:-1])
         grey = image.mode in ("1", "L", "LA", "I;16")
         return frames.composed(size, patches, grey=grey, kept=kept)
 

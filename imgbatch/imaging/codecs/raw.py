@@ -57,13 +57,16 @@ _KEPT: Final = frozenset(
 
 
 class Raw(Codec):
-    """Raw files of cameras; or, with `preview`, the JPEG inside."""
+    """Raw files of cameras, and the JPEGs inside."""
 
     pillow = "RAW"
     upright = True
 
-    def open(self, file: BinaryIO, *, preview: bool = False) -> Image.Image:
-        return _preview(file) if preview else RawImageFile(file)
+    def open(self, file: BinaryIO) -> Image.Image:
+        return RawImageFile(file)
+
+    def open_preview(self, file: BinaryIO) -> Image.Image:
+        return _preview(file)
 
     def inner(self, image: Image.Image) -> Codec:
         jpeg = isinstance(image, JpegImageFile)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
-from imgbatch.imaging.codecs.base import Codec, Options, restored, tile_codec
+from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored, tile_codec
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import tiff
 from imgbatch.imaging.containers.tiff import Directory, Field
@@ -51,7 +51,6 @@ _RESOLUTION: Final = frozenset({0x011A, 0x011B, 0x0128})
 _XMP: Final = 0x02BC
 _IPTC: Final = 0x83BB
 _PHOTOSHOP: Final = 0x8649
-_READ: Final = "imgbatch: directory"
 _WHITE_IS_ZERO: Final = 0
 _UNSIGNED: Final = (1,)
 _ASSOCIATED_ALPHA: Final = 1
@@ -143,6 +142,9 @@ class Tiff(Codec):
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
         return image.info.get("icc_profile") or implied.camera(image.mode, exif), ()
 
+    def may_colour_grey(self, image: Image.Image, file: BinaryIO) -> bool:
+        return False
+
     # Pixels
 
     def grey_levels(self, image: Any) -> GreyLevels:
@@ -154,7 +156,7 @@ class Tiff(Codec):
         )
 
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
-        return image.mode in ("LA", "RGB", "RGBA", "L")
+        return image.mode in PLAIN_MODES
 
     def deep_pixels(self, image: Any, file: BinaryIO) -> PixelsAndNotices:
         from imgbatch.imaging import deep_files
@@ -186,13 +188,13 @@ class Tiff(Codec):
         block, notices = super().exif(image)
         if block is not None:
             return block, notices
-        kept = _directory(image).only(lambda tag: tag not in _STRUCTURE)
+        kept = _directory(image, lambda tag: tag not in _STRUCTURE)
         block = tiff.block(kept) if kept.fields or kept.below else None
         return block, unreadable(kept.lost_in_all)
 
     def iptc(self, image: Image.Image) -> bytes | None:
         try:
-            found = _directory(image)
+            found = _directory(image, frozenset((_IPTC, _PHOTOSHOP)).__contains__)
         except ValueError:
             # Whoever asks for EXIF hears about it.
             return None
@@ -224,8 +226,8 @@ class Tiff(Codec):
 
     # Encoding
 
-    def modes(self, encoding: Encoding) -> frozenset[str]:
-        modes = super().modes(encoding)
+    def accepted_modes(self, encoding: Encoding) -> frozenset[str]:
+        modes = super().accepted_modes(encoding)
         if encoding.compression == _JPEG:
             return frozenset(mode for mode in modes if not mode.endswith(";16"))
         return modes
@@ -366,17 +368,14 @@ def _number(image: Any, tag: int, default: int) -> int:
 # Metadata
 
 
-def _directory(image: Any) -> Directory:
-    """The directory of the first page, read once, with all tags that are carried."""
-    if _READ not in image.info:
-        with restored(image.fp) as file:
-            image.info[_READ] = tiff.read(file, wanted=_is_carried)
-    found: Directory = image.info[_READ]
-    return found
+def _directory(image: Any, wanted: Callable[[int], bool]) -> Directory:
+    """The directory of the first page, with the tags that are wanted.
 
-
-def _is_carried(tag: int) -> bool:
-    return tag not in _STRUCTURE or tag in (_IPTC, _PHOTOSHOP)
+    EXIF and the records of IPTC are read on their own: what is wrong with one, or too long, is no
+    matter of the other.
+    """
+    with restored(image.fp) as file:
+        return tiff.read(file, wanted=wanted)
 
 
 def with_metadata(

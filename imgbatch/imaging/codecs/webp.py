@@ -17,7 +17,7 @@ from imgbatch.imaging.fitting import Curve
 from imgbatch.imaging.series import animated, frames
 
 if TYPE_CHECKING:
-    from imgbatch.imaging.picture import Metadata, Picture
+    from imgbatch.imaging.picture import Picture
     from imgbatch.model import Encoding
 
 _CUT_SHORT: Final = "imgbatch: cut short"
@@ -47,17 +47,9 @@ class WebP(Codec):
         image.info[_CUT_SHORT] = True
         return image
 
-    def opening_bytes(self, head: bytes) -> int:
-        # Two canvases, or what a simple one takes in practice.
-        return 8 * riff.webp_pixels(head) if head[12:15] == b"VP8" else 0
-
     def animation(self, image: Image.Image, file: BinaryIO) -> frames.Animation | None:
         with restored(file):
             return frames.by_its_library(image, complete=_CUT_SHORT not in image.info)
-
-    def metadata_options(self, kept: Metadata) -> Options:
-        found: Options = {"exif": kept.exif.tobytes()} if kept.exif else {}
-        return found | ({"xmp": kept.xmp} if kept.xmp else {})
 
     def options(self, picture: Picture, encoding: Encoding) -> Options:
         wanted: Options = {"method": 4}

@@ -32,7 +32,12 @@ def shortened(riff: bytes, stop: int) -> bytes:
 
 
 def webp_pixels(head: bytes) -> int:
-    """The pixels of a WebP, from its first 30 bytes (RFC 6386, 9.1; RFC 9649, 2.7.1 and 3.4)."""
+    """The pixels of a WebP, from its first 30 bytes (RFC 6386, 9.1; RFC 9649, 2.7.1 and 3.4).
+
+    0 for any other file.
+    """
+    if head[:4] != b"RIFF" or head[8:15] != b"WEBPVP8":
+        return 0
     if head[15:16] == b"X":
         width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
     elif head[15:16] == b"L":

@@ -14,9 +14,6 @@ from imgbatch.model import Notice
 if TYPE_CHECKING:
     from imgbatch.imaging.codecs.base import Codec
 
-NOTICES: Final = "imgbatch: notices"
-"""The key in an image's `info` for warnings about what was left out when it was opened."""
-
 # Encoders sign with a comment, which is about their own work and not about the picture.
 _SIGNATURE: Final = re.compile(r"Created by OpenJPEG|CREATOR: gd-jpeg|Kakadu-|Lavc\d")
 _PADDING: Final = "\0 \t\r\n"

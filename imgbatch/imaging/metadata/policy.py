@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Final, TypeVar, get_args
 
 from msgspec import Struct
@@ -92,13 +92,13 @@ class Found(Struct, frozen=True):
         return found, tuple(notices)
 
 
-def found(image: Image.Image, codec: Codec) -> Found:
-    """The metadata of a just opened image, and warnings.
+def found(image: Image.Image, codec: Codec, earlier: Iterable[Notice] = ()) -> Found:
+    """The metadata of a just opened image, and warnings, after those that are given.
 
     Nothing is decoded for it; a PNG may have more once it is. What is broken or beyond the
     `limits` is dropped with a warning; the pixels are not affected.
     """
-    notices = _without_misfits(image)
+    notices = [*earlier, *_without_misfits(image)]
     exif, orientation, more = _exif(image, codec)
     notices += more
     packet, extended, more = embedded.packet(image, codec)
@@ -156,7 +156,7 @@ def _without_misfits(image: Image.Image) -> list[Notice]:
 
     A broken TIFF has numbers in place of some of them.
     """
-    notices = list(image.info.get(embedded.NOTICES, ()))
+    notices: list[Notice] = []
     kinds: tuple[tuple[str, NoticeKind, str], ...] = (
         ("icc_profile", "profile-dropped", "colour profile"),
         ("xmp", "metadata-dropped", "XMP"),

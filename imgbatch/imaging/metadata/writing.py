@@ -55,6 +55,15 @@ def held(kept: Metadata, codec: Codec) -> tuple[Metadata, tuple[Notice, ...]]:
     return kept, notices
 
 
+def without_orientation(kept: Metadata) -> Metadata:
+    """The same without an orientation in EXIF."""
+    if kept.exif is None:
+        return kept
+    exif = kept.exif.copy()
+    exif.remove_orientation()
+    return replace(kept, exif=exif)
+
+
 def _listed(names: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 

@@ -15,10 +15,8 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from imgbatch.imaging.containers.png import SIGNATURE, chunk, whole_chunks
+from imgbatch.imaging.series.frames import KEEP
 from imgbatch.model import Size
-
-KEEP, CLEAR, RESTORE = 0, 1, 2
-"""What happens to a frame's box when its time is over (dispose_op)."""
 
 _FRAME: Final = struct.Struct(">5I2H2B")
 _SEEN: Final = frozenset({b"PLTE", b"tRNS"})

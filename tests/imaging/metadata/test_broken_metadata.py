@@ -12,7 +12,17 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from toolkit import pictures
-from toolkit.metadata import NOT_HOLDING, SIZE, SUFFIXES, exif_of, made, photo, to_each, xmp_of
+from toolkit.metadata import (
+    NOT_HOLDING,
+    SIZE,
+    SUFFIXES,
+    exif_of,
+    made,
+    photo,
+    small_tiff,
+    to_each,
+    xmp_of,
+)
 from toolkit.pictures import opened
 
 import imgbatch
@@ -330,3 +340,35 @@ def test_png_header_is_read_without_its_pixels(tmp_path: Path, place: str) -> No
         pictures.TAKEN,
         pictures.MODEL,
     )
+
+
+# In a TIFF, where EXIF and IPTC are tags of one directory
+
+IPTC_RECORDS = b"\x1c\2\x50\0\4Mara"
+
+
+def test_iptc_of_a_tiff_is_kept_if_exif_is_broken(tmp_path: Path) -> None:
+    # The directory of EXIF is the first one again.
+    circle = (0x8769, 4, struct.pack("<I", 24))
+    data = small_tiff("<", [(0x83BB, 7, IPTC_RECORDS), circle])
+    result = made(tmp_path, data, ".tif", format="jpeg")
+    assert result.warnings == ["exif-broken"]
+    assert IPTC_RECORDS in result.data
+
+
+@pytest.mark.parametrize("tag", [0x83BB, 0x8649])
+def test_iptc_that_cannot_be_read_is_no_exif_tag(tmp_path: Path, tag: int) -> None:
+    data = bytearray(small_tiff("<", [(tag, 7, bytes(12)), (0x9C9B, 1, bytes(4))]))
+    at = data.index(struct.pack("<HHI", tag, 7, 12))
+    data[at + 8 : at + 12] = struct.pack("<I", 1 << 30)
+    assert made(tmp_path, bytes(data), ".tif", format="jpeg").warnings == []
+
+
+def test_exif_and_iptc_of_a_tiff_have_room_of_their_own(tmp_path: Path) -> None:
+    many = 9_000_000
+    resources = b"8BIM" + struct.pack(">HBxI", 0x040F, 0, many) + bytes(many)
+    tags = [(0x8649, 7, resources), (0x9C9B, 1, bytes(many))]
+    result = made(tmp_path, small_tiff("<", tags), ".tif", format="png")
+    assert result.warnings == []
+    assert len(result.data) > many // 1_100
+    assert struct.pack("<HHI", 0x9C9B, 1, many) in result.data
