@@ -45,7 +45,7 @@ def _use(row: Format) -> str:
         return error.failure.message
     if not encodes:
         return f"{row.label}: read only, no encoder in this installation"
-    return f"{row.label}: read and written"
+    return f"{row.label}: read and written" + (f", {row.mime}" if row.mime else "")
 
 
 def _held(row: Format) -> str:

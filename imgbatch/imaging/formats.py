@@ -60,7 +60,8 @@ _ROW_BY_ROW: Final = (7.5, 13.0)
 class Format(Struct, frozen=True, kw_only=True):
     """One row: how a format is recognised, named, and what it can hold.
 
-    `codec` is the module that reads and writes it (`codecs.base`); it may need the packages that
+    `mime` is its media type (IANA's, or the usual one), empty if it has none. `codec` is the module
+    that reads and writes it (`codecs.base`); it may need the packages that
     imgbatch's `extra` installs, or a `feature` of Pillow. A read-only format `becomes` another one.
     If it is `opened_in_c`, even its header is read by a library that nobody can interrupt.
 
@@ -77,6 +78,7 @@ class Format(Struct, frozen=True, kw_only=True):
     name: str
     label: str
     codec: str
+    mime: str = ""
     suffixes: tuple[str, ...]
     signatures: tuple[Signature, ...] = ()
     read_suffixes: tuple[str, ...] = ()
@@ -129,6 +131,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="jpeg",
         label="JPEG",
+        mime="image/jpeg",
         codec="imgbatch.imaging.codecs.jpeg",
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
         read_suffixes=(".mpo",),
@@ -144,6 +147,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="png",
         label="PNG",
+        mime="image/png",
         codec="imgbatch.imaging.codecs.png",
         suffixes=(".png",),
         read_suffixes=(".apng",),
@@ -163,6 +167,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="webp",
         opened_in_c=True,
         label="WebP",
+        mime="image/webp",
         codec="imgbatch.imaging.codecs.webp",
         suffixes=(".webp",),
         signatures=(((0, b"RIFF"), (8, b"WEBP")),),
@@ -182,6 +187,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="avif",
         opened_in_c=True,
         label="AVIF",
+        mime="image/avif",
         codec="imgbatch.imaging.codecs.avif",
         suffixes=(".avif",),
         read_suffixes=(".avifs",),
@@ -208,6 +214,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="heif",
         opened_in_c=True,
         label="HEIC",
+        mime="image/heic",
         codec="imgbatch.imaging.codecs.heif",
         suffixes=(".heic", ".heif", ".hif"),
         signatures=tuple(
@@ -230,6 +237,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="tiff",
         label="TIFF",
+        mime="image/tiff",
         codec="imgbatch.imaging.codecs.tiff",
         suffixes=(".tif", ".tiff"),
         signatures=begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
@@ -245,6 +253,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="gif",
         label="GIF",
+        mime="image/gif",
         codec="imgbatch.imaging.codecs.gif",
         suffixes=(".gif",),
         signatures=begins(b"GIF87a", b"GIF89a"),
@@ -258,6 +267,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="bmp",
         label="BMP",
+        mime="image/bmp",
         # Run lengths are decoded in Python, into an array that is copied.
         decoding=2,
         codec="imgbatch.imaging.codecs.bmp",
@@ -269,6 +279,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="jpeg2000",
         label="JPEG 2000",
+        mime="image/jp2",
         codec="imgbatch.imaging.codecs.jpeg2000",
         suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
         signatures=begins(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
@@ -286,6 +297,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="ppm",
         label="PPM, PGM, PBM",
+        mime="image/x-portable-anymap",
         # Everything except plain bytes is decoded in Python.
         decoding=2,
         codec="imgbatch.imaging.codecs.ppm",
@@ -298,6 +310,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="qoi",
         label="QOI",
+        mime="image/qoi",
         codec="imgbatch.imaging.codecs.qoi",
         suffixes=(".qoi",),
         signatures=begins(b"qoif"),
@@ -311,6 +324,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="ico",
         label="Windows icon",
+        mime="image/vnd.microsoft.icon",
         # A bitmap's alpha is cut out of its bytes, and pasted into a copy of the pixels.
         decoding=1.25,
         codec="imgbatch.imaging.codecs.ico",
@@ -322,6 +336,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     Format(
         name="tga",
         label="Targa",
+        mime="image/x-tga",
         codec="imgbatch.imaging.codecs.tga",
         suffixes=(".tga",),
         read_suffixes=(".icb", ".vda", ".vst"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from io import BytesIO
 from typing import Any, Final
 
@@ -231,3 +232,13 @@ def test_pillow_writes_and_reads_back_every_mode_in_the_table(row: Format) -> No
             image.load()
             assert image.size == (24, 16)
     assert row.alpha == ("RGBA" in row.modes)
+
+
+def test_media_types_are_those_that_python_and_pillow_know() -> None:
+    kinds = mimetypes.MimeTypes()
+    for row in WRITTEN_FORMATS:
+        known = {kinds.guess_type(f"a{suffix}")[0] for suffix in row.suffixes}
+        if formats.available(row):
+            known.add(Image.MIME.get(formats.codec(row).pillow))
+        # QOI is not registered.
+        assert row.mime in known or row.name == "qoi", (row.name, known)
