@@ -243,7 +243,11 @@ class _Supervisor(Generic[JobT, ResultT]):
         finally:
             self._stop_feeding(feed)
             crew.dismiss(at_once=self._control.aborting)
-        yield from self._settle(feed.unfinished(), crew)
+        unfinished = feed.unfinished()
+        if unfinished and self._control.aborting:
+            # The pool was given up at the very moment.
+            raise KeyboardInterrupt
+        yield from self._settle(unfinished, crew)
 
     def _hire(self, workers: int, setting: tuple[object, ...]) -> tuple[Pool, Crew]:
         """A pool of that many workers, or fewer. Raises _NoWorkersError if there cannot be one."""

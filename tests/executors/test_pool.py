@@ -198,8 +198,11 @@ def test_few_chunks_are_sent_ahead(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_abort_raises_when_no_worker_is_alive(tmp_path: Path) -> None:
-    answer = ordered(tmp_path, [["nothing"], *[["sleep long"]] * 4], abort_after=1)
+@pytest.mark.parametrize("given_up", [False, True])
+def test_abort_raises_when_no_worker_is_alive(tmp_path: Path, given_up: bool) -> None:
+    chunks = [["nothing"], *[["sleep long"]] * 4]
+
+    answer = ordered(tmp_path, chunks, abort_after=1, give_up_on_abort=given_up)
 
     assert answer["error"] == "interrupted"
     # The resource tracker is not a worker.

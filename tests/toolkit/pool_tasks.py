@@ -184,7 +184,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     """Run `chunks` of deeds as ordered.
 
     `stop_after` and `abort_after` are numbers of finished errands, `close_after` one of outcomes;
-    `abort_when` is a mark to wait for. `timeout`, `stall` (how long a silent pool is waited for)
+    `abort_when` is a mark to wait for; `give_up_on_abort` says that the pool is given up at that
+    very moment, for whatever reason. `timeout`, `stall` (how long a silent pool is waited for)
     and `look` (how long to wait after the first outcome before counting what was sent) are seconds.
     """
     numbers = iter(range(10_000))
@@ -203,6 +204,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
             control.abort()
 
     control = Control(on_finish=note)
+    if order.get("give_up_on_abort"):
+        vars(pool)["_Supervisor"]._poll = _given_up_when_aborted(pool._Supervisor._poll)
     if "stall" in order:
         vars(pool)["_STALL_SECONDS"] = order["stall"]
     task: Task[Errand, Any] = Task(
@@ -245,6 +248,14 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
         "left": [child.pid for child in multiprocessing.active_children()],
         "survivors": _survivors({outcome.pid for outcome in outcomes} - {os.getpid()}),
     }
+
+
+def _given_up_when_aborted(poll: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    def given_up(*about: Any) -> Iterator[Any]:
+        with suppress(KeyboardInterrupt):
+            yield from poll(*about)
+
+    return given_up
 
 
 def _abort_when(control: Control, mark: Path) -> None:
