@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from toolkit.commands import imgbatch, imgbatch_here
 from toolkit.folders import SMALL, plant, tree
 from toolkit.pictures import opened, saved, scene
-from toolkit.reports import AWKWARD, ONE, awkward_folder, rows
+from toolkit.reports import AWKWARD, ONE, awkward_folder, rows, told
 
 from imgbatch.cli.commands import group
 from imgbatch.imaging import formats
@@ -315,7 +315,7 @@ def test_any_name_a_file_system_allows_survives(tmp_path: Path, jobs: str) -> No
     written = {os.fsencode(row["outputs"][0]["path"]) for row in by_source.values()}
     assert written == {b"out/" + name for name in AWKWARD}
     # One line each, whatever the names contain, and the summary.
-    assert len(run.stderr.splitlines()) == len(AWKWARD) + 1
+    assert len(told(run.stderr)) == len(AWKWARD) + 1
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,14 @@ def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     sources = [line["source"] for line in lines[:-1]]
     assert len(sources) == len(set(sources)), "a source has two rows"
     return {line["source"]: line for line in lines[:-1]}, lines[-1]["summary"]
+
+
+_PROGRESS: Final = re.compile(rb"\d+ of \d+ images?, [\d.]+ images/s, \d+ failed")
+
+
+def told(stderr: bytes) -> list[bytes]:
+    """The lines of a run, without those of its progress: on a slow machine there are some."""
+    return [line for line in stderr.splitlines() if not _PROGRESS.fullmatch(line)]
 
 
 AWKWARD: Final = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from toolkit import programs
+from toolkit import programs, reports
 from toolkit.commands import COMMAND, imgbatch
 from toolkit.folders import plant
 from torture.ordeals import why_not_mount
@@ -74,7 +74,7 @@ def test_temporary_files_removed_by_somebody_else(tmp_path: Path) -> None:
     )
 
     assert run.returncode == 0
-    assert len(run.stderr.splitlines()) == 1
+    assert len(reports.told(run.stderr)) == 1
     assert list(temporary.iterdir()) == []
 
 
@@ -86,7 +86,7 @@ def test_few_open_files(tmp_path: Path, files: int) -> None:
 
     assert run.returncode == 0
     assert made(tmp_path) == 6
-    *told, summary = run.stderr.splitlines()
+    *told, summary = reports.told(run.stderr)
     assert all(line.startswith(ALONE) for line in told)
     assert len(told) <= 1
     assert summary.startswith(b"6 done in out")
@@ -120,7 +120,7 @@ def test_few_processes(tmp_path: Path, processes: int) -> None:
 
     assert run.returncode == 0, run.stderr
     assert made(tmp_path) == 6
-    *told, summary = run.stderr.splitlines()
+    *told, summary = reports.told(run.stderr)
     assert all(line.startswith(ALONE) for line in told)
     # As root, for another user: these are all that user has.
     assert len(told) == 1 or processes > 1 or os.getuid() != 0
@@ -141,7 +141,7 @@ def test_no_shared_memory(tmp_path: Path, mount: str) -> None:
 
     assert run.returncode == 0
     assert made(tmp_path) == 6
-    told, summary = run.stderr.splitlines()
+    told, summary = reports.told(run.stderr)
     assert told.startswith(ALONE)
     assert summary.startswith(b"6 done in out")
 
@@ -190,4 +190,4 @@ def test_fewer_workers_where_processes_are_limited(tmp_path: Path) -> None:
 
     assert run.returncode == 0
     assert made(tmp_path) == 40
-    assert len(run.stderr.splitlines()) == 1
+    assert len(reports.told(run.stderr)) == 1
