@@ -11,7 +11,7 @@ from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import colour, fitting, formats, memory, metadata, palette, room
-from imgbatch.imaging.formats import Format
+from imgbatch.imaging.formats import Format, Setting
 from imgbatch.imaging.metadata import writing
 from imgbatch.imaging.opening import quiet
 from imgbatch.imaging.picture import ANY_MODE, Metadata, Picture
@@ -38,12 +38,15 @@ _KEPT_BY_COPY: Final = frozenset(
 )
 
 
+_NOTHING_SET: Final = Encoding()
+# They change how a picture is coded, but none of its pixels.
+_NO_PIXELS: Final = frozenset({"lossless", "effort", "max_bytes"})
+
+
 def may_copy(picture: Picture, encoding: Encoding) -> bool:
     """Whether a decoded picture's file is already what `encoding` asks for, except for its size."""
-    return may_stay(picture, encoding) and not any(
-        getattr(encoding, setting) != getattr(_NOTHING_SET, setting)
-        for setting in formats.BY_NAME[picture.format].settings - {"max_bytes"}
-    )
+    row = formats.BY_NAME[picture.format]
+    return may_stay(picture, encoding) and not _sets(encoding, row.settings - {"max_bytes"})
 
 
 def may_stay(picture: Picture, encoding: Encoding) -> bool:
@@ -51,19 +54,59 @@ def may_stay(picture: Picture, encoding: Encoding) -> bool:
 
     It may be coded with other settings, such as another quality.
     """
+    return encoding.format in (None, picture.format) and _is_kept(picture, encoding)
+
+
+def may_recode(picture: Picture, encoding: Encoding) -> bool:
+    """Whether a picture's file may become one in another format without being decoded.
+
+    `recoded` finds out whether that can be done.
+    """
+    source, target = _source_and_target(picture, encoding)
+    kept = picture.series is None and _is_kept(picture, encoding)
+    if not (kept and formats.encodes(target)):
+        return False
+    if source.name in formats.codec(target).recodes:
+        return not _sets(encoding, target.settings - _NO_PIXELS)
+    back = target.name in formats.codec(source).recodes
+    return back and not _sets(encoding, target.settings - {"max_bytes"})
+
+
+def recoded(picture: Picture, data: bytes, encoding: Encoding) -> Encoded | None:
+    """The file of a picture that `may_recode`, made from that in another format, `data`.
+
+    None if its codec cannot do it, or if it is too large.
+    """
+    source, target = _source_and_target(picture, encoding)
+    codec = formats.codec(target)
+    if source.name in codec.recodes:
+        made = codec.recoded(data, source, encoding)
+    else:
+        made = formats.codec(source).original(data, target)
+    if made is None or (encoding.max_bytes is not None and len(made) > encoding.max_bytes):
+        return None
+    return Encoded(made, target, picture.size, ())
+
+
+def _source_and_target(picture: Picture, encoding: Encoding) -> tuple[Format, Format]:
+    return formats.BY_NAME[picture.format], formats.BY_NAME[encoding.format or picture.format]
+
+
+def _sets(encoding: Encoding, settings: frozenset[Setting]) -> bool:
+    return any(getattr(encoding, one) != getattr(_NOTHING_SET, one) for one in settings)
+
+
+def _is_kept(picture: Picture, encoding: Encoding) -> bool:
+    """Whether a decoded picture is that of its file, and its metadata are to stay as they are."""
     return (
         picture.as_stored
         and picture.orientation == 1
-        and encoding.format in (None, picture.format)
         # Another policy may concern parts of the file that are not even read.
         and encoding.metadata == "all"
         and not (encoding.artist or encoding.copyright)
         and not (encoding.dpi and "dpi" in formats.BY_NAME[picture.format].settings)
         and all(notice.kind in _KEPT_BY_COPY for notice in picture.notices)
     )
-
-
-_NOTHING_SET: Final = Encoding()
 
 
 def holds_series(picture: Picture, encoding: Encoding) -> bool:

@@ -186,8 +186,13 @@ class _Making(Struct):
     def finish(self, job: Job) -> Encoded:
         """The file; the frames are dropped."""
         if self.encoded is None:
-            own = _own_file(job, self.frames, self.output.encoding) if self.unchanged else None
-            self.encoded = own if own and self._needs_nothing() else self._encoded(own)
+            encoding = self.output.encoding
+            own = _own_file(job, self.frames, encoding) if self.unchanged else None
+            if own and self._needs_nothing():
+                self.encoded = own
+            else:
+                recoded = _recoded(job, self.frames, encoding) if self.unchanged else None
+                self.encoded = recoded or self._encoded(own)
             self.frames.clear()
         return self.encoded
 
@@ -239,12 +244,27 @@ def _own_file(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encode
         return None
     if encoding.max_bytes is not None and job.source.size > encoding.max_bytes:
         return None
+    data = _unchanged_bytes(job)
+    if data is None:
+        return None
+    return Encoded(data, formats.BY_NAME[first.format], first.size, (), copied=True)
+
+
+def _recoded(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
+    """The source's file in another format without another coding of its pixels, if that can be."""
+    if len(frames) > 1 or not encode.may_recode(frames[0], encoding):
+        return None
+    data = _unchanged_bytes(job)
+    return encode.recoded(frames[0], data, encoding) if data is not None else None
+
+
+def _unchanged_bytes(job: Job) -> bytes | None:
+    """The source's bytes; None if it is not the file that was scanned."""
     with regular.opened(job.source.path) as file:
         data = file.read()
         state = os.fstat(file.fileno())
-    if (state.st_size, state.st_mtime_ns) != (job.source.size, job.source.mtime_ns):
-        return None
-    return Encoded(data, formats.BY_NAME[first.format], first.size, (), copied=True)
+    scanned = (job.source.size, job.source.mtime_ns)
+    return data if (state.st_size, state.st_mtime_ns) == scanned else None
 
 
 def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:

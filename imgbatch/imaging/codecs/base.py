@@ -311,6 +311,23 @@ class Codec:
         """A document of files with one page each."""
         raise ValueError(f"{self.row.label} has no pages")
 
+    # Files of other formats, kept whole
+
+    recodes: frozenset[str] = frozenset()
+    """The names of formats whose files it can hold whole: recoded without decoding, and back."""
+
+    def recoded(self, data: bytes, source: Format, encoding: Encoding) -> bytes | None:
+        """A file of the same picture as that in a file of a format that it `recodes`.
+
+        `original` gives that file back. None if it cannot be done, or is not what `encoding` asks
+        for, in which nothing but `lossless` and `effort` is set.
+        """
+        return None
+
+    def original(self, data: bytes, target: Format) -> bytes | None:
+        """The very file in another format that a file of this one was recoded from, or None."""
+        return None
+
     # Memory: bounds, in bytes
 
     def decoder_bytes(self, image: Image.Image, size: Size, file: BinaryIO, stored: int) -> float:
