@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import sys
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -53,7 +54,7 @@ SeriesKind = Literal["animation", "pages"]
 HEAD_BYTES: Final = 32
 
 
-_ROW_BY_ROW: Final = (7.5, 13.0)
+ROW_BY_ROW: Final = (7.5, 13.0)
 """The file; a copy converted to sRGB; flattening alpha takes the most."""
 
 
@@ -71,7 +72,8 @@ class Format(Struct, frozen=True, kw_only=True):
     them. `series` is what several frames in it can be. `settings` are what can be set for the
     encoder. `quality` is the default (None: there is none), `max_side` the longest side in pixels,
     `encoding` the bytes per pixel that the encoder takes besides the pixels, including the finished
-    file, for 8-bit RGB and RGBA (`memory.encoding` derives the other modes). The decoder takes
+    file, for 8-bit RGB and RGBA (`memory.encoding` derives the other modes); of more than `at_once`
+    pixels the others take `ROW_BY_ROW`. The decoder takes
     `decoding` times the loaded pixels besides these and the file.
     """
 
@@ -91,7 +93,8 @@ class Format(Struct, frozen=True, kw_only=True):
     quality: int | None = None
     max_side: int = 65_535
     decoding: float = 0.0
-    encoding: tuple[float, float] = _ROW_BY_ROW
+    encoding: tuple[float, float] = ROW_BY_ROW
+    at_once: int = sys.maxsize
     feature: str | None = None
     extra: str | None = None
     becomes: str | None = None

@@ -85,7 +85,9 @@ def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> in
         each += _CONVERTED.get(mode, 0)
     if limited:
         each += _SMALLER[mode not in ("L", "RGB")]
-    return int(size[0] * size[1] * each)
+    pixels = size[0] * size[1]
+    at_once = min(pixels, row.at_once)
+    return int(at_once * each + (pixels - at_once) * formats.ROW_BY_ROW[alpha])
 
 
 def opening(path: str) -> int:

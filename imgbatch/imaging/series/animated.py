@@ -33,13 +33,13 @@ def saved(
         pillow,
         save_all=True,
         append_images=list(images[1:]),
-        duration=_whole(durations),
+        duration=whole_milliseconds(durations),
         **options,
     )
     return buffer.getvalue()
 
 
-def _whole(durations: Iterable[float]) -> list[int]:
+def whole_milliseconds(durations: Iterable[float]) -> list[int]:
     """Whole milliseconds, rounded so that their sum stays right."""
     wanted, written = 0.0, 0
     result = []
