@@ -15,6 +15,7 @@ from toolkit.programs import NEEDED, LackingError
 
 GENUINE: Final = {
     "imagemagick": "Version: ImageMagick 6.9.11-60 Q16 x86_64 2021-01-25 https://imagemagick.org",
+    "djxl": "djxl v0.7.0 [AVX2,SSE4,SSSE3,Unknown]",
     "exiftool": "12.57",
     "gifsicle": "LCDF Gifsicle 1.93",
     "mount": "mount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",

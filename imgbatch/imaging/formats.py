@@ -238,6 +238,27 @@ FORMATS: Final[tuple[Format, ...]] = (
         extra="heif",
     ),
     Format(
+        name="jxl",
+        opened_in_c=True,
+        label="JPEG XL",
+        codec="imgbatch.imaging.codecs.jxl",
+        suffixes=(".jxl",),
+        signatures=begins(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+        settings=frozenset({"quality", "max_bytes", "lossless", "effort"}),
+        modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
+        deep_modes=_DEEP,
+        holds=frozenset({"exif", "xmp", "icc"}),
+        quality=85,
+        max_side=2**30,
+        # A frame before it, where several are composed; photographs take less.
+        decoding=2,
+        # Floats in its own colours, which grey has, too; from 2048 x 2048 on a part at a time.
+        encoding=(115, 140),
+        at_once=2048 * 2048,
+        series="animation",
+        extra="jxl",
+    ),
+    Format(
         name="tiff",
         label="TIFF",
         mime="image/tiff",
@@ -552,7 +573,12 @@ def installed(extra: str) -> bool:
 
 
 EXTRAS: Final = MappingProxyType(
-    {"heif": ("pillow_heif",), "raw": ("rawpy",), "deep": ("imagecodecs", "tifffile")}
+    {
+        "heif": ("pillow_heif",),
+        "raw": ("rawpy",),
+        "jxl": ("imagecodecs",),
+        "deep": ("imagecodecs", "tifffile"),
+    }
 )
 """The packages that each extra installs."""
 

@@ -104,8 +104,8 @@ class SharedSettings:
         short="-q",
         metavar="N",
         unset="the format's own; for a JPEG whose size stays, its own",
-        more="The format's own is 85 for JPEG, 80 for WebP, 65 for AVIF and HEIC. A JPEG whose "
-        "size stays keeps its own quantisation tables and subsampling.",
+        more="The format's own is 85 for JPEG and JPEG XL, 80 for WebP, 65 for AVIF and HEIC. A "
+        "JPEG whose size stays keeps its own quantisation tables and subsampling.",
     )
     max_bytes: int | str | None = setting(
         None,
@@ -138,7 +138,7 @@ class SharedSettings:
         None,
         Whole(1, 10),
         FORMAT,
-        "1 (fast) to 10 (small files), for JPEG, PNG, WebP, AVIF and HEIC.",
+        "1 (fast) to 10 (small files), for JPEG, PNG, WebP, AVIF, HEIC and JPEG XL.",
         metavar="N",
         more="In JPEG it affects the Huffman tables; PNG is written by zlib from 4 up, and "
         "faster by default.",

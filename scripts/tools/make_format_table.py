@@ -43,7 +43,7 @@ SILENT: Final = "SILENT"
 UNFOUNDED: Final = "UNFOUNDED"
 
 EXACT: Final = 0.75
-LOSSY: Final = {"jpeg": 6, "webp": 6, "avif": 6, "heif": 6, "jpeg2000": 2, "gif": 3}
+LOSSY: Final = {"jpeg": 6, "webp": 6, "avif": 6, "heif": 6, "jxl": 6, "jpeg2000": 2, "gif": 3}
 """The allowed error of their pixels, in levels; an ignored profile gives 8 or more."""
 
 WITHOUT_RESOLUTION: Final = frozenset({"gif", "ppm", "qoi", "ico", "tga"})
@@ -206,6 +206,9 @@ def kinds() -> Iterator[Kind]:
         ),
         most,
     )
+    formats.codec(formats.BY_NAME["jxl"])
+    yield Kind("JPEG XL with everything", ".jxl", with_everything("JXL"), most)
+    yield Kind("JPEG XL with alpha", ".jxl", saved(rgba(), "JXL"), alpha=True)
     yield Kind("TIFF with everything", ".tif", with_everything("TIFF"), full)
     yield Kind("TIFF, CMYK", ".tif", saved(inks, "TIFF"))
     yield Kind("TIFF, Lab", ".tif", saved(_lab(colours), "TIFF"))
@@ -295,6 +298,10 @@ def _deep(data: bytes, suffix: str) -> Floats | None:
     elif suffix in (".tif", ".tiff"):
         levels = tifffile.imread(BytesIO(data), key=0)
         if levels.dtype != np.uint16 or levels.ndim != 3:
+            return None
+    elif suffix == ".jxl":
+        levels = imagecodecs.jpegxl_decode(data)
+        if levels.dtype != np.uint16 or levels.ndim != 3 or levels.shape[2] == 2:
             return None
     elif suffix == ".heic":
         import pillow_heif
@@ -588,8 +595,8 @@ def page(pairs: list[Pair]) -> str:
         f"This is of imgbatch {imgbatch.__version__} with Pillow {pillow_version}.",
         "",
         "- **pixels**: `exact` within rounding of a resize in floating point; else the mean error "
-        "in levels of 255, as seen in sRGB on white. JPEG, WebP, AVIF, HEIC and JPEG 2000 are "
-        "lossy at their default quality, GIF has 256 colours.",
+        "in levels of 255, as seen in sRGB on white. JPEG, WebP, AVIF, HEIC, JPEG XL and JPEG "
+        "2000 are lossy at their default quality, GIF has 256 colours.",
         "- **depth**: `16 bits` if there are levels between those of 8 bits.",
         "- **ICC**: `kept` bit for bit, or `converted`: the colours are the same in another space.",
         "- **EXIF, XMP, IPTC, comment**: `kept` if every value is (but for those on the size and "

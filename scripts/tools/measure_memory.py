@@ -27,6 +27,8 @@ import pillow_heif
 import tifffile
 from PIL import Image
 
+from imgbatch.imaging import formats
+from imgbatch.imaging.codecs import libjxl
 from imgbatch.imaging.decode import Demand, decode
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.encode import encode
@@ -124,6 +126,19 @@ def heic(mode: str = "RGB", **options: Any) -> Make:
     return saved("HEIF", mode, enc_params=dict(QUICK), **options)
 
 
+def jxl(mode: str = "RGB", **options: Any) -> Make:
+    formats.codec(formats.BY_NAME["jxl"])
+    return saved("JXL", mode, effort=1, **options)
+
+
+def held_jpeg(image: Image.Image) -> bytes:
+    return libjxl.recompressed(saved("JPEG")(image), 1) or b""
+
+
+def deep_jxl(image: Image.Image) -> bytes:
+    return libjxl.encoded([libjxl.Frame(deep(image), 0)], libjxl.Wanted(1, 1))
+
+
 def raw(orientation: int) -> Make:
     def make(image: Image.Image) -> bytes:
         file = BytesIO()
@@ -203,6 +218,10 @@ FILES: dict[str, tuple[Make, int]] = {
     **{f"heic {m}": (heic(m), 1) for m in ("L", "RGB", "RGBA")},
     "heic 4:4:4": (heic(chroma=444), 1),
     "heic cells": (heic(tile_size=512), 1),
+    **{f"jxl {m}": (jxl(m, distance=1), 1) for m in ("L", "RGB", "RGBA", "I;16")},
+    "jxl lossless": (jxl(), 1),
+    "jxl jpeg": (held_jpeg, 1),
+    "deep jxl": (deep_jxl, 1),
     **{f"raw 1/{scale}": (raw(1), scale) for scale in (1, 2)},
     "raw turned": (raw(6), 1),
 }
@@ -219,6 +238,10 @@ WORK: dict[str, tuple[dict[str, Any], str]] = {
     **{f"to {f} RGB": ({"format": f}, "RGB") for f in ("avif", "gif", "bmp", "jpeg2000", "qoi")},
     **{f"to {f} RGBA": ({"format": f}, "RGBA") for f in ("avif", "gif", "jpeg2000")},
     **{f"half {m}": ({"sizes": ["50%"], "format": "jpeg"}, m) for m in PIXELS},
+    **{f"to jxl {m}": ({"format": "jxl"}, m) for m in (*PIXELS, "RGB;16", "RGBA;16")},
+    "to jxl lossless": ({"format": "jxl", "lossless": True}, "RGB"),
+    "to jxl lossless RGBA": ({"format": "jxl", "lossless": True}, "RGBA"),
+    "to jxl lossless RGB;16": ({"format": "jxl", "lossless": True}, "RGB;16"),
     **{f"to heif {m}": ({"format": "heif"}, m) for m in ("L", "RGB", "RGBA", "RGB;16", "RGBA;16")},
     **{f"to {f} {m}": ({"format": f}, m) for f in ("jpeg", "png", "tiff", "gif") for m in DEEP},
     **{f"half {m}": ({"sizes": ["50%"], "format": "png"}, m) for m in DEEP},

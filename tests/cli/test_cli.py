@@ -376,11 +376,11 @@ def test_formats_lists_what_is_available_and_how_to_get_the_rest(
         monkeypatch.setattr(formats, "installed", lambda extra: extra not in missing)
         return CliRunner().invoke(group, ["formats"]).stdout
 
-    all_here, none_here = listing(), listing("heif", "raw", "deep")
+    all_here, none_here = listing(), listing("heif", "raw", "jxl", "deep")
     assert "pip install" not in all_here
     assert "16-bit colour" in all_here
     assert "16-bit colour" not in none_here
-    for extra in ("heif", "raw", "deep"):
+    for extra in ("heif", "raw", "jxl", "deep"):
         assert f"pip install 'imgbatch[{extra}]'" in none_here
         assert f"pip install 'imgbatch[{extra}]'" not in listing()
     for row in formats.FORMATS:

@@ -37,13 +37,22 @@ HOLDS: Final[dict[str, dict[str, str]]] = {
     "gif": {"LA": "RGBA", "CMYK": "RGB", "I;16": "L"},
     "bmp": {"LA": "L", "RGBA": "RGB", "CMYK": "RGB", "I;16": "L"},
     "heif": {"LA": "RGBA", "CMYK": "RGB", "I;16": "L"},
+    "jxl": {"CMYK": "RGB"},
     "jpeg2000": {"CMYK": "RGB"},
     "ppm": {"LA": "L", "RGBA": "RGB", "CMYK": "RGB"},
     "qoi": {"L": "RGB", "LA": "RGBA", "CMYK": "RGB", "I;16": "RGB"},
     "ico": {"LA": "RGBA", "CMYK": "RGB", "I;16": "L"},
     "tga": {"CMYK": "RGB", "I;16": "L"},
 }
-LOSSY: Final = {"jpeg": 5.0, "webp": 5.0, "avif": 5.0, "heif": 5.0, "jpeg2000": 2.0, "gif": 6.0}
+LOSSY: Final = {
+    "jpeg": 5.0,
+    "webp": 5.0,
+    "avif": 5.0,
+    "heif": 5.0,
+    "jxl": 5.0,
+    "jpeg2000": 2.0,
+    "gif": 6.0,
+}
 """The allowed mean error of a channel, in 8-bit levels; other formats are exact."""
 
 each_format: Final = pytest.mark.parametrize("target", HOLDS)

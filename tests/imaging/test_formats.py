@@ -44,6 +44,7 @@ _MADE: Final[dict[str, list[tuple[str, dict[str, Any]]]]] = {
     "ico": [("RGBA", {"sizes": [(16, 16)]})],
     "tga": [("RGB", {}), ("L", {"compression": "tga_rle"})],
     "heif": [("RGB", {}), ("RGBA", {})],
+    "jxl": [("RGB", {}), ("I;16", {}), ("RGBA", {"distance": 1, "exif": b"II*\0"})],
 }
 
 BY_CONTENT: Final = [row for row in FORMATS if row.signatures]

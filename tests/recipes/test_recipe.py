@@ -130,7 +130,7 @@ def test_quality_is_accepted_only_for_formats_that_have_one(row: Format) -> None
 
 def test_formats_with_a_quality_are_the_lossy_ones() -> None:
     assert {row.name for row in FORMATS if row.quality} == {
-        *("jpeg", "webp", "avif", "heif", "jpeg2000")
+        *("jpeg", "webp", "avif", "heif", "jxl", "jpeg2000")
     }
 
 

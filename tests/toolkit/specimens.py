@@ -13,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, features
 
+from imgbatch.imaging import formats
+from imgbatch.model import Encoding
 from toolkit.containers import PNG, Part
 from toolkit.pictures import (
     Order,
@@ -47,6 +49,7 @@ def specimens() -> list[Specimen]:
     makers += [_avif] if features.check("avif") else []
     makers += [_jpeg2000] if features.check("jpg_2000") else []
     makers += [_heif] if find_spec("pillow_heif") else []
+    makers += [_jxl] if find_spec("imagecodecs") else []
     makers += [_raw] if find_spec("rawpy") and find_spec("tifffile") else []
     return [specimen for make in makers for specimen in make()]
 
@@ -102,6 +105,22 @@ def _heif() -> Iterator[Specimen]:
         file = BytesIO()
         from_pillow(picture).save(file, **options)
         yield Specimen(name, file.getvalue())
+
+
+def _jxl() -> Iterator[Specimen]:
+    formats.codec(formats.BY_NAME["jxl"])
+    block, packet = exif_block().block, xmp_packet()
+    more: dict[str, Any] = {"icc_profile": wide_gamut_profile(), "exif": block, "xmp": packet}
+    yield Specimen("plain.jxl", saved(_rgb(), "JXL", distance=1))
+    yield Specimen("everything.jxl", saved(_rgba(), "JXL", **more))
+    yield Specimen("deep.jxl", saved(_wide(), "JXL"))
+    codec = formats.codec(formats.BY_NAME["jxl"])
+    encoding = Encoding("jxl", lossless=True)
+    whole = codec.recoded(_everything("JPEG"), formats.BY_NAME["jpeg"], encoding)
+    yield Specimen("jpeg.jxl", whole or b"")
+    others = [_rgb().rotate(angle) for angle in (0, 90, 180)]
+    moving = codec.animated(others, [40, 50, 60], 2, {"distance": 1, "effort": 1}, encoding)
+    yield Specimen("moving.jxl", moving)
 
 
 def _raw() -> Iterator[Specimen]:

@@ -203,6 +203,14 @@ TABLE: Final[tuple[Entry, ...]] = (
         ),
     ),
     Entry(
+        "jxl",
+        (
+            f"resize FEW -o plain -s 64 -f jxl -q 60 --effort 2 {_RENAME}",
+            f"convert FEW -o lossless -f jxl --lossless {_RENAME}",
+            f"resize FEW -o limit -f jxl --max-bytes 1200 --metadata none {_RENAME}",
+        ),
+    ),
+    Entry(
         "tiff",
         (
             f"resize ALL -o plain -s 300 -f tiff {_RENAME}",

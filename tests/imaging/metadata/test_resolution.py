@@ -24,7 +24,7 @@ from imgbatch.imaging.metadata import xmp
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.toml import load, save
 
-HOLDING: Final = ("jpeg", "png", "webp", "avif", "heif", "tiff", "bmp", "jpeg2000")
+HOLDING: Final = ("jpeg", "png", "webp", "avif", "heif", "jxl", "tiff", "bmp", "jpeg2000")
 OTHERS: Final = ("gif", "ppm", "qoi", "ico", "tga")
 BY_PILLOW: Final = ("jpeg", "png", "tiff", "bmp")
 """Formats with their own field, which Pillow reads without EXIF."""
