@@ -241,6 +241,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         name="jxl",
         opened_in_c=True,
         label="JPEG XL",
+        mime="image/jxl",
         codec="imgbatch.imaging.codecs.jxl",
         suffixes=(".jxl",),
         signatures=begins(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),

@@ -17,11 +17,11 @@ from PIL import Image, ImageFile
 from imgbatch.errors import PictureError
 from imgbatch.imaging import limits
 from imgbatch.imaging.codecs import libjxl, libjxl_api
-from imgbatch.imaging.codecs.avif import written_upright
 from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.imaging.codecs.libjxl import Frame, Wanted
 from imgbatch.imaging.colour import icc, implied
 from imgbatch.imaging.fitting import Curve
+from imgbatch.imaging.metadata import writing
 from imgbatch.imaging.series import animated, frames
 from imgbatch.model import Notice
 
@@ -130,12 +130,11 @@ class Jxl(Codec):
 
     # Opening
 
-    def open(self, file: BinaryIO, *, preview: bool = False) -> Image.Image:
+    def open(self, file: BinaryIO) -> Image.Image:
         try:
             libjxl_api.library()
         except ImportError as error:
             raise PictureError("open", "no-codec", f"JPEG XL: {error}") from error
-        file.seek(0)
         image = JxlImageFile(file)
         if image.about.is_cmyk:
             raise PictureError("open", "no-codec", "a JPEG XL in CMYK cannot be read")
@@ -207,7 +206,8 @@ class Jxl(Codec):
     # Metadata
 
     def metadata_options(self, kept: Metadata) -> Options:
-        return written_upright(kept)
+        # Pixels are upright.
+        return super().metadata_options(writing.without_orientation(kept))
 
     # Encoding
 
