@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from PIL import (
@@ -51,7 +53,7 @@ class Gif(Codec):
             patches = (
                 frames.Patch(
                     block.box[:2],
-                    block.still(),
+                    partial(self.open, BytesIO(block.still())),
                     block.delay * 10,
                     _DISPOSALS.get(block.disposal, frames.KEEP),
                     over=True,

@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -54,6 +55,8 @@ _ADAM7: Final = (
     *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2)),
     *((0, 1, 2, 2), (1, 0, 2, 1)),
 )
+# By Pillow's names for samples: from their levels to 8 bits.
+_SPREAD: Final = {"L;2": 85, "L;4": 17}
 _LEVEL: Final = 6
 _MAX_LEVEL: Final = 9
 _MAX_PLAYS: Final = 2**31 - 1
@@ -69,6 +72,14 @@ class Png(Codec):
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         return png_texts.thinned(file)
+
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        key = image.info.get("transparency")
+        if isinstance(key, int | tuple) and image.mode != "P":
+            # Pillow gives it as it is in the file, but samples of other depths in 8 bits.
+            image.info["transparency"] = _key_in_8_bits(image, key)
+        return image
 
     # What the header tells
 
@@ -233,6 +244,14 @@ class Png(Codec):
         return 4 if image.info.get("interlace") else 1
 
 
+def _key_in_8_bits(image: Any, key: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    """The transparent level or colour (11.3.1.1) among levels as Pillow will load them."""
+    raw = str(image.tile[0].args) if image.tile else ""
+    if isinstance(key, int):
+        return key * _SPREAD.get(raw, 1)
+    return tuple(level >> 8 for level in key) if ";16" in raw else key
+
+
 # Colour
 
 
@@ -347,7 +366,13 @@ def _animation(image: Image.Image, data: bytes) -> Animation | None:
 
     def composed() -> Iterator[frames.Frame]:
         patches = (
-            frames.Patch(frame.at, frame.png, frame.duration, frame.disposal, over=frame.over)
+            frames.Patch(
+                frame.at,
+                partial(CODEC.open, BytesIO(frame.png)),
+                frame.duration,
+                frame.disposal,
+                over=frame.over,
+            )
             for frame in found
         )
         kept = image.mode in ("1", "L", "RGB") and "transparency" not in image.info
@@ -356,7 +381,7 @@ def _animation(image: Image.Image, data: bytes) -> Animation | None:
         return frames.composed(size, patches, grey=grey, kept=kept)
 
     def whole() -> Image.Image:
-        still = Image.open(BytesIO(next(iter(found)).png), formats=(Png.pillow,))
+        still = CODEC.open(BytesIO(next(iter(found)).png))
         still.load()
         return still
 

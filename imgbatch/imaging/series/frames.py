@@ -7,7 +7,6 @@ the canvas is transparent at first, and where a frame is cleared; a background c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -65,13 +64,13 @@ def by_its_library(image: Any, *, complete: bool = True) -> Animation | None:
 
 
 class Patch(NamedTuple):
-    """A part of the canvas: its upper left corner, a GIF or PNG of it, and what happens to it.
+    """A part of the canvas: its upper left corner, what opens it, and what happens to it.
 
     It is shown for a `duration` in milliseconds, composited `over` what is there or replacing it.
     """
 
     at: tuple[int, int]
-    file: bytes
+    still: Callable[[], Image.Image]
     duration: float
     disposal: int
     over: bool
@@ -86,7 +85,7 @@ def composed(size: Size, patches: Iterable[Patch], *, grey: bool, kept: bool) ->
     canvas = Image.new("RGBA", size)
     mode = None
     for patch in patches:
-        with Image.open(BytesIO(patch.file), formats=("GIF", "PNG")) as still:
+        with patch.still() as still:
             still.load()
             laid = _in_rgba(still)
         before = canvas.copy() if patch.disposal == RESTORE else None
