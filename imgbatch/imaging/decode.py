@@ -253,7 +253,7 @@ class _Unread(Struct):
             source=source,
             stored_size=stored_size,
             full_size=full_size,
-            coding=codec.coding(image) if moving is None else None,
+            coding=codec.coding(image, orientation) if moving is None else None,
             as_stored=row.becomes is None and not codec.is_turned(image),
             area=_shrink_on_load(source, turned(need(full_size), orientation)),
             found=found,

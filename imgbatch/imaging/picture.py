@@ -92,7 +92,7 @@ class Coding(Struct, frozen=True):
     """How the file was coded, for outputs of the same size that are to lose as little as it did.
 
     `tables` are a JPEG's quantisation tables as Pillow gives them, `subsampling` Pillow's number
-    for its chroma subsampling (0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0; -1 another one). `palette`
+    for its chroma subsampling (0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0; -1 is grey). `palette`
     says that its pixels were palette indices, `bilevel` that they were black or white.
     """
 

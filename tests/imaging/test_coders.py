@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import get_sampling
 from toolkit.pictures import exif_block, opened, saved, scene, stored, with_metadata
 
@@ -72,6 +72,46 @@ def test_turned_jpeg_keeps_its_tables(tmp_path: Path) -> None:
     image = made(tmp_path, data)
     assert image.size == (96, 64)
     assert tables(image) == tables(opened(data))
+
+
+@pytest.mark.parametrize("sampling", ["440", "411"])
+def test_chroma_that_cannot_be_kept_halved_is_kept_whole(tmp_path: Path, sampling: str) -> None:
+    import imagecodecs
+
+    along = np.indices((64, 96))[1 if sampling == "440" else 0] % 8 < 4
+    colours = np.where(along[..., None], (230, 30, 30), (30, 30, 230)).astype(np.uint8)
+    data = bytes(imagecodecs.jpeg8_encode(colours, level=95, subsampling=sampling))
+    image: Any = made(tmp_path, data, metadata="none")
+    assert get_sampling(image) == 0
+    assert tables(image) == tables(opened(data))
+    assert np.abs(pixels(image) - pixels(opened(data))).max() <= 6
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6, 7, 8])
+def test_chroma_halved_across_is_whole_in_a_picture_on_its_side(
+    tmp_path: Path, orientation: int
+) -> None:
+    columns = np.indices((64, 96))[1] % 8 < 4
+    colours = np.where(columns[..., None], (230, 30, 30), (30, 30, 230)).astype(np.uint8)
+    block = exif_block(orientation=orientation).block
+    image = stored(colours, orientation)
+    data = saved(image, "JPEG", exif=b"Exif\0\0" + block, quality=95, subsampling=1)
+    upright = ImageOps.exif_transpose(opened(data))
+    made_of_it: Any = made(tmp_path, data)
+    assert get_sampling(made_of_it) == (0 if orientation >= 5 else 1)
+    if orientation >= 5:
+        assert np.abs(pixels(made_of_it) - pixels(upright)).max() <= 8
+
+
+@pytest.mark.parametrize("words", [{}, {"subsampling": "4:2:0"}, {"quality": 80}])
+def test_no_ink_of_a_cmyk_jpeg_is_halved(tmp_path: Path, words: dict[str, Any]) -> None:
+    inks = np.random.default_rng(3).integers(0, 2, (64, 96, 4)) * 200
+    source = Image.fromarray(inks.astype(np.uint8), "CMYK")
+    image: Any = made(tmp_path, saved(source, "TIFF"), "a.tif", format="jpeg", **words)
+    assert {layer[1:3] for layer in image.layer} == {(1, 1)}
+    lost = np.abs(pixels(image) - inks).mean(axis=(0, 1))
+    assert lost.max() < 12
+    assert lost.max() < 1.2 * lost.min()
 
 
 def test_grey_or_cmyk_jpeg_keeps_its_tables(tmp_path: Path) -> None:

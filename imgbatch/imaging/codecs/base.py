@@ -109,8 +109,8 @@ class Codec:
         """Warnings about what is in the file besides one picture, and is not read."""
         return ()
 
-    def coding(self, image: Image.Image) -> Coding | None:
-        """How its pixels are coded, for outputs that are to lose as little."""
+    def coding(self, image: Image.Image, orientation: int) -> Coding | None:
+        """How pixels are coded that will be turned by an orientation, for outputs of this size."""
         if image.mode in ("P", "1"):
             return Coding(palette=image.mode == "P", bilevel=image.mode == "1")
         return None

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 # decoder that leaves hardly more than needed costs up to 1.8 dB.
 _RESERVE: Final = 1.5
 
-_SUBSAMPLING: Final = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
+_FULL, _HALF_ACROSS, _QUARTER = range(3)
+_SUBSAMPLING: Final = {"4:4:4": _FULL, "4:2:2": _HALF_ACROSS, "4:2:0": _QUARTER}
 _FINE_QUALITY: Final = 90
 _OPTIMISED_EFFORT: Final = 6
 
@@ -89,9 +90,14 @@ class Jpeg(Codec):
             notices += (Notice("video-dropped", "the video of a motion photo was dropped"),)
         return notices
 
-    def coding(self, image: Any) -> Coding | None:
+    def coding(self, image: Any, orientation: int) -> Coding | None:
         tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
-        return Coding(tables, get_sampling(image), bool(image.info.get("progressive")))
+        sampling = get_sampling(image)
+        on_its_side = sampling == _HALF_ACROSS and orientation >= 5
+        if on_its_side or (sampling < 0 and image.layers > 1):
+            # Pillow cannot write others (4:4:0, 4:1:1 …).
+            sampling = _FULL
+        return Coding(tables, sampling, bool(image.info.get("progressive")))
 
     # Colour
 
@@ -181,15 +187,21 @@ class Jpeg(Codec):
     def options(self, picture: Picture, encoding: Encoding) -> Options:
         quality = encoding.quality or self.row.quality or 0
         # 4:2:0 as cameras and browsers use it; full chroma if somebody asks for that quality.
-        wanted: Options = {"quality": quality, "subsampling": 0 if quality >= _FINE_QUALITY else 2}
+        wanted: Options = {"quality": quality, "subsampling": _QUARTER}
+        if quality >= _FINE_QUALITY:
+            wanted["subsampling"] = _FULL
         coding = picture.coding
         if encoding.quality is None and coding is not None and coding.tables:
             # Pixels that were not resampled lose least in the steps to which they were rounded.
             wanted = {"qtables": [list(table) for table in coding.tables]}
-            wanted["subsampling"] = coding.subsampling if coding.subsampling >= 0 else 2
+            # Grey has none, and the encoder's default is this.
+            wanted["subsampling"] = coding.subsampling if coding.subsampling >= 0 else _QUARTER
             wanted["progressive"] = coding.progressive
         if encoding.subsampling:
             wanted["subsampling"] = _SUBSAMPLING[encoding.subsampling]
+        if picture.mode == "CMYK":
+            # There is no chroma: Pillow would halve magenta, yellow and black.
+            wanted["subsampling"] = _FULL
         if encoding.progressive:
             wanted["progressive"] = True
         if (encoding.effort or 0) >= _OPTIMISED_EFFORT:
