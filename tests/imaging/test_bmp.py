@@ -82,7 +82,7 @@ def test_channels_may_be_in_any_bits(
     bits, masks = CASES[name]
     values = values_of(bits)
     data = bitmap(bits, masks, values, from_top=from_top, length=length)
-    picture = decoded(tmp_path, data, ".bmp")
+    picture = decoded(tmp_path, data, "photo.bmp")
     wanted = expected(masks, values)
     assert picture.mode == ("RGBA" if masks[3] else "RGB")
     # Pillow itself rounds 5 and 6 bits another way.
@@ -92,7 +92,7 @@ def test_channels_may_be_in_any_bits(
 
 def test_alpha_that_is_nowhere_set_means_opaque(tmp_path: Path) -> None:
     values = values_of(16) & ~np.uint32(A1[3])
-    picture = decoded(tmp_path, bitmap(16, A1, values), ".bmp")
+    picture = decoded(tmp_path, bitmap(16, A1, values), "photo.bmp")
     alpha = np.asarray(picture.image)[..., 3]
     assert (alpha == 255).all()
 
@@ -100,7 +100,7 @@ def test_alpha_that_is_nowhere_set_means_opaque(tmp_path: Path) -> None:
 def test_profile_of_version_5_is_kept(tmp_path: Path) -> None:
     icc = pictures.wide_gamut_profile()
     for bits, masks in ((16, A1), (32, CASES["a8b8g8r8"][1])):
-        picture = decoded(tmp_path, bitmap(bits, masks, values_of(bits), icc=icc), ".bmp")
+        picture = decoded(tmp_path, bitmap(bits, masks, values_of(bits), icc=icc), "photo.bmp")
         assert picture.icc == icc
         assert kinds(picture) == []
 
@@ -108,18 +108,21 @@ def test_profile_of_version_5_is_kept(tmp_path: Path) -> None:
 def test_profile_that_is_cut_short_is_dropped_with_a_warning(tmp_path: Path) -> None:
     icc = pictures.wide_gamut_profile()
     data = bitmap(16, A1, values_of(16), icc=icc)[:-9]
-    picture = decoded(tmp_path, data, ".bmp")
+    picture = decoded(tmp_path, data, "photo.bmp")
     assert (picture.icc, kinds(picture)) == (None, ["profile-dropped"])
 
 
 @pytest.mark.parametrize("name", ["a1r5g5b5", "a2r10g10b10"])
 def test_bit_fields_cut_short_are_told(tmp_path: Path, name: str) -> None:
     bits, masks = CASES[name]
-    assert failure(tmp_path, bitmap(bits, masks, values_of(bits))[:-3], ".bmp").failure.kind == "truncated"
+    assert (
+        failure(tmp_path, bitmap(bits, masks, values_of(bits))[:-3], "photo.bmp").failure.kind
+        == "truncated"
+    )
 
 
 def test_usual_bitmaps_are_left_to_pillow(tmp_path: Path) -> None:
     for mode in ("L", "RGB", "P"):
         image = Image.fromarray(pictures.scene(20, 10)).convert(mode)
-        picture = decoded(tmp_path, pictures.saved(image, "BMP"), ".bmp")
+        picture = decoded(tmp_path, pictures.saved(image, "BMP"), "photo.bmp")
         assert np.array_equal(np.asarray(picture.image), np.asarray(image.convert(picture.mode)))
