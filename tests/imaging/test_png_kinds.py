@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from toolkit.decoding import decoded, png_chunk
+from toolkit.decoding import decoded, failure, png_chunk
 
 from imgbatch.imaging import formats
 
@@ -139,7 +139,7 @@ def test_every_kind_of_png_is_read_as_specified(
     if not deep:
         monkeypatch.setattr(formats, "installed", lambda extra: extra != "deep")
     data = png(kind, depth, keyed=keyed, interlaced=interlaced)
-    picture = decoded(tmp_path, data, ".png")
+    picture = decoded(tmp_path, data, "photo.png")
     found, wanted = levels_in(picture.pixels), expected(kind, depth, keyed=keyed)
     if (kind, deep) == (GREY_ALPHA, False):
         # Pillow has no mode for it.
@@ -149,3 +149,64 @@ def test_every_kind_of_png_is_read_as_specified(
     # Pillow itself takes the upper 8 of 16 bits.
     assert np.abs(found - wanted).max() <= (1e-9 if kept else 1 / 255)
     assert np.array_equal(found[..., -1] == 0, wanted[..., -1] == 0) or not keyed
+
+
+# Apple's
+
+
+def for_apple(pixels: NDArray[np.uint8], *, interlaced: bool = False) -> bytes:
+    """As Xcode has it: blue first, premultiplied, without zlib's header and checksum."""
+    channels = pixels.shape[2]
+    colours = pixels[..., [2, 1, 0]].astype(float)
+    if channels == 4:
+        alpha = pixels[..., 3:]
+        colours = np.rint(colours * alpha / 255)
+        colours = np.dstack([colours, alpha])
+    stored = colours.astype(np.uint16)
+    lines = packed(stored, 8)
+    if interlaced:
+        parts = (stored[top::down, left::across] for top, left, down, across in PASSES)
+        lines = b"".join(packed(part, 8) for part in parts if part.size)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = packer.compress(lines) + packer.flush()
+    size = struct.pack(">II", pixels.shape[1], pixels.shape[0])
+    header = size + bytes((8, RGBA if channels == 4 else RGB, 0, 0, int(interlaced)))
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            png_chunk(b"CgBI", b"P\0 \2"),
+            png_chunk(b"IHDR", header),
+            png_chunk(b"tEXt", b"Title\0Lake"),
+            png_chunk(b"IDAT", body[: len(body) // 2]),
+            png_chunk(b"IDAT", body[len(body) // 2 :]),
+            png_chunk(b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize("size", [(31, 20), (640, 480)])
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_png_for_apple_is_read(
+    tmp_path: Path, channels: int, interlaced: bool, size: tuple[int, int]
+) -> None:
+    levels = np.random.default_rng(5).integers(0, 256, (size[1], size[0], channels))
+    pixels = levels.astype(np.uint8)
+    picture = decoded(tmp_path, for_apple(pixels, interlaced=interlaced), "photo.png")
+    found = np.asarray(picture.image).astype(int)
+    assert found.shape == pixels.shape
+    assert picture.metadata.texts == (("Title", "Lake"),)
+    if channels == 3:
+        assert np.array_equal(found, pixels)
+    else:
+        alpha = pixels[..., 3]
+        assert np.array_equal(found[..., 3], alpha)
+        # Premultiplied by little, colours have few levels left.
+        lost = np.abs(found[..., :3] - pixels[..., :3]) * alpha[..., None] / 255
+        assert lost.max() <= 1
+
+
+def test_png_for_apple_that_is_cut_short_is_told(tmp_path: Path) -> None:
+    data = for_apple(np.full((40, 30, 4), 77, np.uint8))
+    error = failure(tmp_path, data[: data.rindex(b"IDAT") + 6], "photo.png")
+    assert error.failure.kind in ("truncated", "broken")

@@ -57,6 +57,9 @@ _ADAM7: Final = (
 )
 # By Pillow's names for samples: from their levels to 8 bits.
 _SPREAD: Final = {"L;2": 85, "L;4": 17}
+_APPLE: Final = "imgbatch: for Apple"
+# Bytes per pixel: packed again, and each of two steps to straight colours.
+_APPLE_PIXEL: Final = 20.0
 _LEVEL: Final = 6
 _MAX_LEVEL: Final = 9
 _MAX_PLAYS: Final = 2**31 - 1
@@ -75,6 +78,8 @@ class Png(Codec):
 
     def open(self, file: BinaryIO) -> Image.Image:
         image = super().open(file)
+        if _is_for_apple(file):
+            image.info[_APPLE] = True
         key = image.info.get("transparency")
         if isinstance(key, int | tuple) and image.mode != "P":
             # Pillow gives it as it is in the file, but samples of other depths in 8 bits.
@@ -116,6 +121,10 @@ class Png(Codec):
     # Pixels
 
     def pixels(self, image: Image.Image, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
+        if _APPLE in image.info:
+            usual = super().open(_usual(file, image.size))
+            pixels, notices = super().pixels(usual, file, salvage=salvage)
+            return _straight(pixels), notices
         if png_pixels.is_plain(image) and not salvage:
             plain = png_pixels.decoded(image, file)
             if plain is not None:
@@ -235,6 +244,8 @@ class Png(Codec):
     # Memory
 
     def decoder_bytes(self, image: Image.Image, size: Size, file: BinaryIO, stored: int) -> float:
+        if _APPLE in image.info:
+            return _APPLE_PIXEL * size[0] * size[1]
         if tile_codec(image) == "zip" and not png_pixels.is_plain(image):
             # Pillow decodes these row by row, as it does uncompressed data.
             return 0
@@ -250,6 +261,43 @@ def _key_in_8_bits(image: Any, key: int | tuple[int, ...]) -> int | tuple[int, .
     if isinstance(key, int):
         return key * _SPREAD.get(raw, 1)
     return tuple(level >> 8 for level in key) if ";16" in raw else key
+
+
+# Xcode's PNGs: an additional first chunk, pixels without zlib's header, blue first, and colours
+# multiplied by alpha. Apple documents nothing; pngcrush reads them like this.
+
+
+def _is_for_apple(file: BinaryIO) -> bool:
+    with restored(file):
+        file.seek(len(png.SIGNATURE) + 4)
+        return file.read(4) == b"CgBI"
+
+
+def _usual(file: BinaryIO, size: Size) -> BinaryIO:
+    """The same with pixels that are packed as usual. The position is not restored."""
+    file.seek(0)
+    around: dict[bool, list[bytes]] = {False: [], True: []}
+    pixels, behind = b"", False
+    for kind, data in png.chunks(file.read()):
+        behind |= kind == b"IDAT"
+        if kind == b"IDAT":
+            pixels += data
+        elif kind != b"CgBI":
+            around[behind].append(png.chunk(kind, data))
+    # At most four samples of 16 bits, and filters, also those of seven passes.
+    most = (size[0] * 8 + 8) * (size[1] + 8) * 2
+    unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(pixels, most)
+    body = png.chunk(b"IDAT", zlib.compress(unpacked, 1))
+    return BytesIO(b"".join((png.SIGNATURE, *around[False], body, *around[True])))
+
+
+def _straight(image: Any) -> Image.Image:
+    """Red first, and colours as they are without alpha."""
+    blue, green, red, *alpha = image.split()
+    if not alpha:
+        return Image.merge("RGB", (red, green, blue))
+    premultiplied = Image.merge("RGBA", (red, green, blue, *alpha))
+    return Image.frombytes("RGBa", image.size, premultiplied.tobytes()).convert("RGBA")
 
 
 # Colour
