@@ -18,6 +18,7 @@ from toolkit.pictures import scene
 
 from imgbatch.imaging import limits
 from imgbatch.imaging.decode import pictures as decoded
+from imgbatch.imaging.decode import read_header
 from imgbatch.imaging.opening import Rules, _Unmapped
 from imgbatch.imaging.series.pages import Pages
 
@@ -207,3 +208,74 @@ def test_pages_keep_their_own_metadata(tmp_path: Path) -> None:
             tags = after.tag_v2  # type: ignore[attr-defined]
             assert tags[0x013B] == f"artist {number}"
             assert tags[700] == b"<x n='%d'/>" % number
+
+
+# What is no page
+
+
+def with_copies(*parts: tuple[str, int], **options: Any) -> bytes:
+    """Directories in this order, each with its NewSubfileType; and the pixels that each shows."""
+    whole = {"page": scene(64, 48), "half": scene(64, 48)[::2, ::2], "other": scene(64, 48)[::-1]}
+    file = BytesIO()
+    with tifffile.TiffWriter(file, **options) as writer:
+        for name, kind in parts:
+            pixels = np.ascontiguousarray(whole[name])
+            writer.write(pixels, subfiletype=kind, metadata=None, software=False, photometric="rgb")
+    return file.getvalue()
+
+
+COPY, SEVERAL, MASK = 1, 2, 4
+
+
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"bigtiff": True}], ids=str)
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        ([("page", 0), ("half", COPY), ("half", COPY)], ["page"]),
+        ([("half", COPY), ("page", 0)], ["page"]),
+        (
+            [("page", SEVERAL), ("half", COPY), ("other", SEVERAL)],
+            ["page", "other"],
+        ),
+        ([("half", COPY), ("page", 0), ("half", COPY), ("other", 0)], ["page", "other"]),
+        ([("half", COPY)], ["half"]),
+    ],
+    ids=["pyramid", "thumbnail first", "pages with copies", "all of it", "nothing else"],
+)
+def test_reduced_copies_and_masks_are_no_pages(
+    tmp_path: Path, parts: list[tuple[str, int]], shown: list[str], options: dict[str, Any]
+) -> None:
+    path = tmp_path / "photo.tif"
+    path.write_bytes(with_copies(*parts, **options))
+    found = list(decoded(str(path), lambda size: size, Rules(every=lambda kind, series: True)))
+    wanted = [with_copies((name, 0)) for name in shown]
+    for picture, alone in zip(found, wanted, strict=True):
+        assert np.array_equal(np.asarray(picture.image), tifffile.imread(BytesIO(alone)))
+    assert (found[0].series is not None) == (len(shown) > 1)
+    assert read_header(str(path)).size == found[0].full_size
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        struct.pack("<HHII", 0xFE, 4, 1, MASK),
+        struct.pack("<HHII", 0xFE, 4, 1, MASK | COPY),
+        # SubfileType, as TIFF had it before.
+        struct.pack("<HHIHH", 0xFF, 3, 1, 2, 0),
+    ],
+    ids=["a mask", "a mask of a copy", "a copy, as of old"],
+)
+def test_masks_and_old_copies_are_no_pages(tmp_path: Path, told: bytes) -> None:
+    data = with_copies(("page", 0), ("half", COPY))
+    path = tmp_path / "photo.tif"
+    path.write_bytes(data.replace(struct.pack("<HHII", 0xFE, 4, 1, COPY), told))
+    (picture,) = decoded(str(path), lambda size: size, Rules(every=lambda *_: True))
+    assert (picture.size, picture.series) == ((64, 48), None)
+
+
+def test_pages_told_in_the_old_way_are_pages(tmp_path: Path) -> None:
+    data = with_copies(("page", 0), ("half", COPY))
+    told = struct.pack("<HHIHH", 0xFF, 3, 1, 3, 0)
+    path = tmp_path / "photo.tif"
+    path.write_bytes(data.replace(struct.pack("<HHII", 0xFE, 4, 1, COPY), told))
+    assert len(list(decoded(str(path), lambda size: size, Rules(every=lambda *_: True)))) == 2

@@ -90,6 +90,7 @@ READERS: Final[dict[str, Reader]] = {
     "isobmff.uuids": lambda data: _all(isobmff.uuids(BytesIO(data), {bytes(16)}, 1_000), data),
     "tiff.read": _tiff_again,
     "tiff.places": lambda data: _all(tiff.places(BytesIO(data), limits.PAGES), data),
+    "tiff.beginning_with_a_page": lambda data: tiff.beginning_with_a_page(BytesIO(data), 9),
     "tiff.extended": lambda data: tiff.extended(data, tiff.Directory("<")),
     "riff.chunk_ends": lambda data: _all(riff.chunk_ends(data), data),
     "riff.webp_pixels": lambda data: riff.webp_pixels(data[:30]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -105,6 +105,13 @@ class Tiff(Codec):
     upright = True
     exif_apart = False
     has_bilevel = True
+
+    def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
+        # If there is no page, Pillow says what is wrong.
+        with suppress(ValueError):
+            file = tiff.beginning_with_a_page(file, limits.PAGES)
+        file.seek(0)
+        return file, ()
 
     def open_damaged(self, file: BinaryIO) -> Image.Image | None:
         # Not damaged, but of a kind for which Pillow has no mode.

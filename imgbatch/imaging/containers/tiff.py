@@ -34,6 +34,11 @@ MAX_BYTES: Final = 2**32 - 1
 
 # FreeOffsets, StripOffsets, TileOffsets, and those of JPEG data as TIFF 6.0 first had it.
 _PLACES: Final = frozenset({0x0111, 0x0120, 0x0144, 0x0201, 0x0207, 0x0208, 0x0209})
+# Section 8: the kind of data in a directory, by bits, or as earlier versions had it.
+_NEW_SUBFILE_TYPE: Final = 0x00FE
+_SUBFILE_TYPE: Final = 0x00FF
+_REDUCED_OR_MASK: Final = 0b101
+_REDUCED: Final = 2
 _HEADER: Final = 8
 _IFD: Final = 13
 
@@ -140,22 +145,55 @@ def read(
 def places(file: BinaryIO, most: int) -> list[int]:
     """The places of the directories of a file's pages, up to one more than `most`.
 
-    A repeated one ends them, as in libtiff. Raises ValueError if there is none, or if one is cut
-    short.
+    Reduced copies of pages, and their masks, are no pages, unless there is nothing else. A repeated
+    place ends them, as in libtiff. Raises ValueError if there is none, or if one is cut short.
     """
     try:
         order, big, at = _head(file)
-        found: dict[int, None] = {}
+        found: dict[int, bool] = {}
         form, room = ("Q", 8) if big else ("I", 4)
+        step = 20 if big else _ENTRY
         while at and at not in found and len(found) <= most:
             file.seek(at)
             (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-            file.seek(count * (20 if big else _ENTRY), os.SEEK_CUR)
-            found[at] = None
+            # Entries are in the order of their tags, and these two have the lowest.
+            first = file.read(step * min(count, 2))
+            file.seek(step * (count - min(count, 2)), os.SEEK_CUR)
+            found[at] = _is_a_page(first, order, big=big)
             (at,) = struct.unpack(order + form, file.read(room))
     except (struct.error, OverflowError, OSError):
         raise ValueError("a directory that is cut short") from None
-    return list(found)
+    return [place for place, is_page in found.items() if is_page] or list(found)
+
+
+def beginning_with_a_page(file: BinaryIO, most: int) -> BinaryIO:
+    """A file whose first directory is that of its first page, as `places` has it: usually this one.
+
+    Others begin with a thumbnail. The position is not restored. Raises ValueError like `places`.
+    """
+    (page, *_) = places(file, most)
+    try:
+        order, big, at = _head(file)
+    except struct.error:
+        raise ValueError("a directory that is cut short") from None
+    if page == at:
+        return file
+    file.seek(0)
+    data = bytearray(file.read())
+    struct.pack_into(order + ("Q" if big else "I"), data, 8 if big else 4, page)
+    return BytesIO(data)
+
+
+def _is_a_page(entries: bytes, order: str, *, big: bool) -> bool:
+    """Whether the first two entries of a directory do not say that it is a copy or a mask."""
+    step, form, cell = (20, "HHQ", 12) if big else (_ENTRY, "HHI", 8)
+    for at in range(0, len(entries), step):
+        tag, kind, _ = struct.unpack_from(order + form, entries, at)
+        if tag in (_NEW_SUBFILE_TYPE, _SUBFILE_TYPE) and kind in (SHORT, LONG):
+            (value,) = struct.unpack_from(order + _WHOLE[kind], entries, at + cell)
+            if value & _REDUCED_OR_MASK if tag == _NEW_SUBFILE_TYPE else value == _REDUCED:
+                return False
+    return True
 
 
 def _head(file: BinaryIO) -> tuple[str, bool, int]:
