@@ -70,11 +70,6 @@ def srgb_to_linear(level: float) -> float:
     return level / 12.92 if level <= 0.04045 else ((level + 0.055) / 1.055) ** 2.4
 
 
-def _bt709_to_linear(level: float) -> float:
-    """ITU-T H.273, table 3, number 1, inverted, from 0 to 1."""
-    return level / 4.5 if level < 0.0812429 else ((level + 0.0992968) / 1.0992968) ** (1 / 0.45)
-
-
 def gamma(exponent: float) -> bytes:
     """A curve that is one exponent, stored in 1/256 (ICC.1:2001-04, 6.5.3)."""
     return b"curv" + bytes(4) + struct.pack(">IH", 1, max(1, min(65_535, round(exponent * 256))))
@@ -92,13 +87,15 @@ def srgb_curve() -> bytes:
     return table(srgb_to_linear)
 
 
-# Transfer characteristics of ITU-T H.273, table 3, that are curves from 0 to 1.
+# Transfer characteristics of ITU-T H.273, table 3, that are curves from 0 to 1. No display inverts
+# the camera's curve of BT.709, BT.601 and BT.2020: all viewers show such pictures as sRGB. They
+# would be up to 12 levels lighter.
+_LIKE_SRGB: Final = (1, 6, 13, 14, 15)
 _TRANSFERS: Final[dict[int, Callable[[], bytes]]] = {
-    **dict.fromkeys((1, 6, 14, 15), lambda: table(_bt709_to_linear)),
+    **dict.fromkeys(_LIKE_SRGB, srgb_curve),
     4: lambda: gamma(2.2),
     5: lambda: gamma(2.8),
     8: lambda: gamma(1),
-    13: srgb_curve,
 }
 
 UNUSABLE_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
@@ -109,8 +106,8 @@ UNSPECIFIED: Final = 2
 
 
 def is_srgb_cicp(primaries: int, transfer: int) -> bool:
-    """Whether these code points of ITU-T H.273 are sRGB's."""
-    return (primaries, transfer) == (1, 13)
+    """Whether these code points of ITU-T H.273 are sRGB's, or shown like those."""
+    return primaries == 1 and transfer in _LIKE_SRGB
 
 
 @lru_cache(maxsize=16)
