@@ -270,3 +270,17 @@ def test_black_and_white_stays_bilevel_where_possible(
     smaller = made(tmp_path, data, f"a{suffix}", sizes=["48"])
     assert smaller.mode == "L"
     assert len(np.unique(pixels(smaller))) > 2
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 9), (640, 480)])
+@pytest.mark.parametrize("quality", [30, 85, 95])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_jpeg2000_of_a_flat_picture_keeps_its_colour(
+    tmp_path: Path, mode: str, quality: int, size: tuple[int, int]
+) -> None:
+    colour = (10, 220, 90, 255)[: len(mode)] if mode != "L" else 110
+    data = saved(Image.new(mode, size, colour), "PNG")
+    image = made(tmp_path, data, "a.png", format="jpeg2000", quality=quality)
+    lost = np.sqrt(np.mean((pixels(image).astype(float) - np.array(colour)) ** 2))
+    # The PSNR that the quality stands for.
+    assert lost <= 255 / 10 ** ((20 + 0.3 * quality - 1) / 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from PIL import (
@@ -33,6 +35,11 @@ _IPTC: Final = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
 _METADATA: Final = frozenset({_EXIF, _XMP, _IPTC})
 _MAX_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES) + 1
 _READ: Final = "imgbatch: boxes"
+# Files of so few bytes, or bits per pixel, are checked; and how many dB they may miss.
+_FEW_BYTES: Final = 1_000
+_FEW_BITS: Final = 0.1
+_TOLERANCE: Final = 1.0
+_LOSSLESS: Final[Options] = {"quality_mode": "rates", "quality_layers": None}
 # The end marker of a codestream (ISO 15444-1, A.4.4), and how close to the end of a file it is.
 _END: Final = b"\xff\xd9"
 _END_BYTES: Final = 64
@@ -111,6 +118,15 @@ class Jpeg2000(Codec):
         layers = [20 + 0.3 * quality]
         return {"irreversible": True, "quality_mode": "dB", "quality_layers": layers}
 
+    def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
+        data = super().encoded(image, options, encoding)
+        wanted = options.get("quality_layers")
+        few = max(_FEW_BYTES, image.width * image.height * _FEW_BITS // 8)
+        if wanted is None or len(data) > few or _psnr(image, data) >= wanted[0] - _TOLERANCE:
+            return data
+        # With hardly any detail OpenJPEG misses its target by far: lossless takes little more.
+        return super().encoded(image, options | {"irreversible": False} | _LOSSLESS, encoding)
+
 
 def _sample_bits(file: BinaryIO) -> tuple[int, ...]:
     """The bits of each component (A.5.1), negative if signed.
@@ -128,6 +144,17 @@ def _sample_bits(file: BinaryIO) -> tuple[int, ...]:
         return ()
     bits = ((one & 0x7F) + 1 for one in rows[::3])
     return tuple(-n if one & 0x80 else n for n, one in zip(bits, rows[::3], strict=True))
+
+
+def _psnr(image: Image.Image, data: bytes) -> float:
+    """The PSNR in dB of a file of an image."""
+    import numpy as np
+
+    with Image.open(BytesIO(data), formats=("JPEG2000",)) as decoded:
+        before, after = np.asarray(image, np.float64), np.asarray(decoded, np.float64)
+    error = float(np.mean((before - after) ** 2))
+    peak = 65_535 if image.mode == "I;16" else 255
+    return 10 * math.log10(peak**2 / error) if error else math.inf
 
 
 def _is_cut_short(message: str, data: bytes) -> bool:
