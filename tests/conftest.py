@@ -46,6 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if str(item.path).startswith(TORTURE):
             item.add_marker("torture")
             item.add_marker("slow")
+    # These mostly wait: at the end, where they come by name, they would leave processors idle.
+    items.sort(key=lambda item: not str(item.path).startswith(TORTURE))
 
 
 @pytest.hookimpl(tryfirst=True)

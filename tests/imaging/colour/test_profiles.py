@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 from toolkit import pictures
 from toolkit.colours import (
     CMYK,
@@ -384,7 +384,19 @@ def test_colour_looks_the_same_in_every_format(tmp_path: Path, target: str, spac
     formats.codec(formats.BY_NAME[target])
     image = opened(data)
     profile = image.info.get("icc_profile")
-    assert profile in (None, profile_of(space))
+    if profile is not None and target == "jxl":
+        # libjxl writes usual profiles as numbers, and makes another one of these.
+        patches = Image.fromarray(PATCHES)
+        made_of_numbers = ImageCms.ImageCmsProfile(BytesIO(profile))
+        srgb = ImageCms.profileToProfile(
+            patches,
+            made_of_numbers,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        )
+        assert np.abs(np.asarray(srgb) - seen_as_srgb(PATCHES, space)).max() <= 2
+    else:
+        assert profile in (None, profile_of(space))
     assert (profile is not None) == ("icc" in formats.BY_NAME[target].holds)
     found = np.asarray(image.convert("RGB")).astype(np.float64)
     centres = found.reshape(2, 32, 2, 32, 3)[:, 8:24, :, 8:24].mean(axis=(1, 3))
