@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -51,6 +51,8 @@ _RESOLUTION: Final = frozenset({0x011A, 0x011B, 0x0128})
 _XMP: Final = 0x02BC
 _IPTC: Final = 0x83BB
 _PHOTOSHOP: Final = 0x8649
+_RESOURCES: Final = frozenset({_IPTC, _PHOTOSHOP})
+_READ: Final = "imgbatch: directory"
 _WHITE_IS_ZERO: Final = 0
 _UNSIGNED: Final = (1,)
 _ASSOCIATED_ALPHA: Final = 1
@@ -195,16 +197,20 @@ class Tiff(Codec):
         block, notices = super().exif(image)
         if block is not None:
             return block, notices
-        kept = _directory(image, lambda tag: tag not in _STRUCTURE)
+        kept = _directory(image).only(lambda tag: tag not in _STRUCTURE)
         block = tiff.block(kept) if kept.fields or kept.below else None
         return block, unreadable(kept.lost_in_all)
 
-    def iptc(self, image: Image.Image) -> bytes | None:
+    def iptc(self, image: Any) -> bytes | None:
         try:
-            found = _directory(image, frozenset((_IPTC, _PHOTOSHOP)).__contains__)
+            found = _directory(image)
         except ValueError:
-            # Whoever asks for EXIF hears about it.
-            return None
+            # Something is wrong with EXIF, as whoever asks for that hears.
+            try:
+                with restored(image.fp) as file:
+                    found = tiff.read(file, wanted=_RESOURCES.__contains__)
+            except ValueError:
+                return None
         fields = {one.tag: one for one in found.fields}
         own, photoshop = fields.get(_IPTC), fields.get(_PHOTOSHOP)
         if own is not None and own.data:
@@ -375,14 +381,20 @@ def _number(image: Any, tag: int, default: int) -> int:
 # Metadata
 
 
-def _directory(image: Any, wanted: Callable[[int], bool]) -> Directory:
-    """The directory of the first page, with the tags that are wanted.
+def _directory(image: Any) -> Directory:
+    """The directory of the first page, read once, with all tags that are carried.
 
-    EXIF and the records of IPTC are read on their own: what is wrong with one, or too long, is no
-    matter of the other.
+    What is too long or lost of IPTC does not count for EXIF.
     """
-    with restored(image.fp) as file:
-        return tiff.read(file, wanted=wanted)
+    if _READ not in image.info:
+        with restored(image.fp) as file:
+            image.info[_READ] = tiff.read(file, wanted=_is_carried, apart=_RESOURCES)
+    found: Directory = image.info[_READ]
+    return found
+
+
+def _is_carried(tag: int) -> bool:
+    return tag not in _STRUCTURE or tag in _RESOURCES
 
 
 def with_metadata(

@@ -126,18 +126,20 @@ def read(
     wanted: Callable[[int], bool] = lambda tag: True,
     most_bytes: int = limits.EXIF_BYTES,
     wide: Container[int] = (),
+    apart: Container[int] = (),
 ) -> Directory:
     """The first directory of a TIFF file, a BigTIFF or an EXIF block, or the one `at` a place.
 
     With those below it, and at the top only the tags that are `wanted`. What goes beyond
     `most_bytes` of values is counted as lost. Numbers of 8 bytes become shorter, except for the
-    tags `wide`. Raises ValueError if there is none, if they do not end, or if there are more fields
-    than are read (`limits`).
+    tags `wide`. The tags `apart` at the top have as many bytes of their own, and are not counted
+    if they are lost. Raises ValueError if there is none, if they do not end, or if there are more
+    fields than are read (`limits`).
     """
     try:
         order, big, first = _head(file)
         reader = _Reader(file, order, big, most_bytes, wide)
-        return reader.directory(first if at is None else at, wanted)
+        return reader.directory(first if at is None else at, wanted, apart)
     except (struct.error, OverflowError):
         raise ValueError("a directory that is cut short") from None
 
@@ -216,13 +218,24 @@ class _Reader:
     """Reads a directory and those below it, once."""
 
     def __init__(
-        self, file: BinaryIO, order: str, big: bool, most_bytes: int, wide: Container[int]
+        self,
+        file: BinaryIO,
+        order: str,
+        big: bool,
+        most_bytes: int,
+        wide: Container[int],
     ) -> None:
         self._file, self._order, self._big, self._wide = file, order, big, wide
-        self._bytes_left, self._entries_left = most_bytes, limits.EXIF_ENTRIES
+        self._bytes_left = {False: most_bytes, True: most_bytes}
+        self._entries_left = limits.EXIF_ENTRIES
         self._seen: set[int] = set()
 
-    def directory(self, at: int, wanted: Callable[[int], bool] = lambda tag: True) -> Directory:
+    def directory(
+        self,
+        at: int,
+        wanted: Callable[[int], bool] = lambda tag: True,
+        apart: Container[int] = (),
+    ) -> Directory:
         file, order, big = self._file, self._order, self._big
         if at in self._seen or len(self._seen) >= limits.DIRECTORIES:
             raise ValueError("directories in a circle")
@@ -242,10 +255,11 @@ class _Reader:
             length = _BYTES_OF_ALL.get(kind, 0) * number
             cell = table[position + step - room : position + step]
             data = cell[:length]
+            is_apart = tag in apart
             if length > room:
-                data = self._value(_number(cell, order), length)
+                data = self._value(_number(cell, order), length, is_apart)
             if kind not in _BYTES_OF_ALL or len(data) < length:
-                found.lost += 1
+                found.lost += not is_apart
             elif tag in POINTERS:
                 self._add_below(found, tag, _number(cell, order))
             else:
@@ -255,10 +269,10 @@ class _Reader:
                 found.fields += [shrunk] if shrunk is not None else []
         return found
 
-    def _value(self, at: int, length: int) -> bytes:
-        if length > self._bytes_left:
+    def _value(self, at: int, length: int, is_apart: bool) -> bytes:
+        if length > self._bytes_left[is_apart]:
             return b""
-        self._bytes_left -= length
+        self._bytes_left[is_apart] -= length
         self._file.seek(at)
         return self._file.read(length)
 

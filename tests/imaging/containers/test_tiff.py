@@ -52,6 +52,24 @@ def test_each_number_is_swapped_separately(kind: int, data: bytes, expected: byt
 
 
 @both_orders
+def test_values_apart_have_room_of_their_own_and_are_not_lost(order: Order) -> None:
+    fields: list[pictures.Field] = [
+        (0x010E, 2, bytes(60)),
+        (0x83BB, 7, bytes(60)),
+        (0x8649, 7, bytes(60)),
+        (0x9C9B, 1, bytes(60)),
+    ]
+    data = pictures.tiff_header(order) + pictures.directory(order, fields, 8)
+    apart = {0x83BB, 0x8649}
+    found = tiff.read(BytesIO(data), most_bytes=100, apart=apart)
+    assert ([one.tag for one in found.fields], found.lost) == ([0x010E, 0x83BB], 1)
+    found = tiff.read(BytesIO(data), most_bytes=120, apart=apart)
+    assert ([one.tag for one in found.fields], found.lost) == ([0x010E, 0x83BB, 0x8649, 0x9C9B], 0)
+    found = tiff.read(BytesIO(data), most_bytes=120)
+    assert ([one.tag for one in found.fields], found.lost) == ([0x010E, 0x83BB], 2)
+
+
+@both_orders
 def test_file_is_extended_at_its_end(order: Order) -> None:
     old: list[pictures.Field] = [
         (0x0100, 3, struct.pack(order + "H", 7)),
