@@ -124,13 +124,13 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
     row = formats.BY_NAME[encoding.format or picture.format]
     if not formats.available(row):
         raise PictureError("encode", "no-codec", f"{row.label}: {formats.remedy(row)}")
-    if not formats.encodes(row):
-        message = f"this installation's libraries have no encoder for {row.label}"
-        raise PictureError("encode", "no-codec", message)
     try:
         codec = formats.codec(row)
     except PictureError as error:
         raise PictureError("encode", error.failure.kind, error.failure.message) from error
+    if row.becomes is not None or not codec.can_encode():
+        message = f"this installation's libraries have no encoder for {row.label}"
+        raise PictureError("encode", "no-codec", message)
     if picture.series is not None and row.series != picture.series.kind:
         what = "frames" if picture.series.kind == "animation" else "pages"
         message = f"only the first of {picture.series.count} {what} was kept"

@@ -180,7 +180,9 @@ def recognised(file: BinaryIO, path: str, rules: Rules) -> Opened:
                 "too-large",
                 f"{width} x {height} pixels exceed the limit of {rules.max_pixels:,}",
             )
-    return Opened(image, row, codec.inner(image), file, notices)
+    if rules.raw_preview:
+        codec = codec.inner(image)
+    return Opened(image, row, codec, file, notices)
 
 
 def _image_in(file: BinaryIO, codec: Codec, *, preview: bool) -> Image.Image:

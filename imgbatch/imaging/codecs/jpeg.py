@@ -240,9 +240,9 @@ def _in_several_scans(image: Any, file: BinaryIO) -> bool:
     length = 6 + 2 * image.layers
     if image.info.get("progressive") or file.tell() < length + 2:
         return True
-    with restored(file):
-        file.seek(-(length + 2), SEEK_CUR)
-        head = file.read(5)
+    file.seek(-(length + 2), SEEK_CUR)
+    head = file.read(5)
+    file.seek(length + 2 - 5, SEEK_CUR)
     return bool(head != b"\xff\xda" + length.to_bytes(2) + bytes((image.layers,)))
 
 
