@@ -58,12 +58,12 @@ def may_stay(picture: Picture, encoding: Encoding) -> bool:
 
 
 def may_recode(picture: Picture, encoding: Encoding) -> bool:
-    """Whether a picture's file may become one in another format without being decoded.
+    """Whether an upright picture's file may become one in another format without being decoded.
 
-    `recoded` finds out whether that can be done.
+    `recoded` finds out whether that can be done. Turning is no change: both files say how.
     """
     source, target = _source_and_target(picture, encoding)
-    kept = picture.series is None and _is_kept(picture, encoding)
+    kept = picture.series is None and _keeps_metadata(picture, encoding)
     if not (kept and formats.encodes(target)):
         return False
     if source.name in formats.codec(target).recodes:
@@ -98,11 +98,13 @@ def _sets(encoding: Encoding, settings: frozenset[Setting]) -> bool:
 
 def _is_kept(picture: Picture, encoding: Encoding) -> bool:
     """Whether a decoded picture is that of its file, and its metadata are to stay as they are."""
+    return picture.as_stored and picture.orientation == 1 and _keeps_metadata(picture, encoding)
+
+
+def _keeps_metadata(picture: Picture, encoding: Encoding) -> bool:
     return (
-        picture.as_stored
-        and picture.orientation == 1
         # Another policy may concern parts of the file that are not even read.
-        and encoding.metadata == "all"
+        encoding.metadata == "all"
         and not (encoding.artist or encoding.copyright)
         and not (encoding.dpi and "dpi" in formats.BY_NAME[picture.format].settings)
         and all(notice.kind in _KEPT_BY_COPY for notice in picture.notices)

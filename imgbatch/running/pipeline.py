@@ -157,6 +157,7 @@ class _Making(Struct):
     steps: tuple[Operation, ...] = ()
     frames: list[Picture] = field(default_factory=list)
     unchanged: bool = True
+    only_turned: bool = True
     encoded: Encoded | None = None
 
     def __post_init__(self) -> None:
@@ -173,9 +174,10 @@ class _Making(Struct):
         named = replace(begun, origin=self.origin) if self.origin else begun
         first = _operate(named, self.steps[:1]) if wanted or serves else named
         if wanted:
-            finished = _operate(first, self.steps[1:]).upright()
-            self.frames.append(finished)
-            self.unchanged &= begun is frame and finished is named
+            done = _operate(first, self.steps[1:])
+            self.frames.append(done.upright())
+            self.only_turned &= begun is frame and done is named
+            self.unchanged &= self.only_turned and done is self.frames[-1]
         if not serves or first is named:
             return begun if serves else None
         if first.deep is not None or first.mode == "I;16" or resample.is_clipped(first.image):
@@ -191,7 +193,7 @@ class _Making(Struct):
             if own and self._needs_nothing():
                 self.encoded = own
             else:
-                recoded = _recoded(job, self.frames, encoding) if self.unchanged else None
+                recoded = _recoded(job, self.frames, encoding) if self.only_turned else None
                 self.encoded = recoded or self._encoded(own)
             self.frames.clear()
         return self.encoded

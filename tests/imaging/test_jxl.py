@@ -530,6 +530,27 @@ def test_jpeg_is_held_whole_and_given_back(tmp_path: Path, kind: str) -> None:
     assert np.abs(off).mean() < 1.5
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_jpeg_on_its_side_is_held_whole_and_shown_upright(tmp_path: Path, orientation: int) -> None:
+    block = pictures.exif_block(orientation=orientation, thumbnail=b"").block
+    shown = pictures.quarters(*SIZE)
+    jpeg = pictures.saved(
+        pictures.stored(shown, orientation), "JPEG", exif=b"Exif\0\0" + block, quality=95
+    )
+    (tmp_path / "photo.jpg").write_bytes(jpeg)
+    lossless = imgbatch.Recipe.from_options(format="jxl", lossless=True)
+    (result,) = imgbatch.run(lossless, [tmp_path / "photo.jpg"], output=tmp_path / "jxl", jobs=1)
+    assert (result.written[0].width, result.written[0].height) == SIZE
+    held = Path(result.written[0].path)
+    assert imagecodecs.jpegxl_decode_jpeg(held.read_bytes(), numthreads=1) == jpeg
+    # As a decoder that is not ours shows it.
+    found = imagecodecs.jpegxl_decode(held.read_bytes())
+    assert np.abs(found.astype(int) - shown).mean() < 3
+    back = imgbatch.Recipe.from_options(format="jpeg")
+    (result,) = imgbatch.run(back, [held], output=tmp_path / "back", jobs=1)
+    assert Path(result.written[0].path).read_bytes() == jpeg
+
+
 def test_resized_jpeg_is_a_plain_encode(tmp_path: Path) -> None:
     path = planted(tmp_path, JPEGS["4:2:0"])
     result = only(path, tmp_path / "out", format="jxl", lossless=True, sizes=["100"])

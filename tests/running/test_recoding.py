@@ -96,11 +96,20 @@ def test_original_is_not_what_other_settings_ask_for(tmp_path: Path, asked: dict
     assert opened(data).format == "JPEG"
 
 
-def test_picture_that_is_turned_is_encoded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [{}, {"sizes": ["2048"]}])
+def test_picture_on_its_side_is_recoded(tmp_path: Path, asked: dict[str, Any]) -> None:
     block = exif_block(orientation=6).block
     turned = with_metadata(stored(scene(60, 40), 6), "JPEG", exif=block)
-    _, data = only(turned, tmp_path, format="webp", lossless=True)
-    assert HELD not in data
+    written, data = only(turned, tmp_path, format="webp", lossless=True, **asked)
+    assert data.endswith(HELD + turned)
+    # As it is shown.
+    assert (written.width, written.height) == (60, 40)
+
+
+def test_picture_that_is_turned_another_way_is_encoded(tmp_path: Path) -> None:
+    for words in ("rotate:angle=90", "flip"):
+        _, data = only(JPEG, tmp_path / words[:4], format="webp", lossless=True, filters=[words])
+        assert HELD not in data
 
 
 def test_frame_of_an_animation_is_encoded(tmp_path: Path) -> None:
