@@ -15,6 +15,7 @@ from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored
 from imgbatch.imaging.containers import isobmff, jpeg
+from imgbatch.imaging.filters.strips import strips
 from imgbatch.imaging.metadata.exif import PREFIX
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ _READ: Final = "imgbatch: boxes"
 _FEW_BYTES: Final = 1_000
 _FEW_BITS: Final = 0.1
 _TOLERANCE: Final = 1.0
-_LOSSLESS: Final[Options] = {"quality_mode": "rates", "quality_layers": None}
 # The end marker of a codestream (ISO 15444-1, A.4.4), and how close to the end of a file it is.
 _END: Final = b"\xff\xd9"
 _END_BYTES: Final = 64
@@ -125,7 +125,8 @@ class Jpeg2000(Codec):
         if wanted is None or len(data) > few or _psnr(image, data) >= wanted[0] - _TOLERANCE:
             return data
         # With hardly any detail OpenJPEG misses its target by far: lossless takes little more.
-        return super().encoded(image, options | {"irreversible": False} | _LOSSLESS, encoding)
+        exact = {"irreversible": False, "quality_mode": "rates", "quality_layers": None}
+        return super().encoded(image, options | exact, encoding)
 
 
 def _sample_bits(file: BinaryIO) -> tuple[int, ...]:
@@ -150,9 +151,13 @@ def _psnr(image: Image.Image, data: bytes) -> float:
     """The PSNR in dB of a file of an image."""
     import numpy as np
 
+    total = 0.0
     with Image.open(BytesIO(data), formats=("JPEG2000",)) as decoded:
-        before, after = np.asarray(image, np.float64), np.asarray(decoded, np.float64)
-    error = float(np.mean((before - after) ** 2))
+        for top, bottom in strips(image.size):
+            box = (0, top, image.width, bottom)
+            before = np.asarray(image.crop(box), np.float64)
+            total += float(np.sum((before - np.asarray(decoded.crop(box))) ** 2))
+    error = total / (image.width * image.height * len(image.getbands()))
     peak = 65_535 if image.mode == "I;16" else 255
     return 10 * math.log10(peak**2 / error) if error else math.inf
 

@@ -156,12 +156,8 @@ def places(file: BinaryIO, most: int) -> list[int]:
         form, room = ("Q", 8) if big else ("I", 4)
         step = 20 if big else _ENTRY
         while at and at not in found and len(found) <= most:
-            file.seek(at)
-            (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-            # Entries are in the order of their tags, and these two have the lowest.
-            first = file.read(step * min(count, 2))
+            count, found[at] = _begun(file, at, order, big=big)
             file.seek(step * (count - min(count, 2)), os.SEEK_CUR)
-            found[at] = _is_a_page(first, order, big=big)
             (at,) = struct.unpack(order + form, file.read(room))
     except (struct.error, OverflowError, OSError):
         raise ValueError("a directory that is cut short") from None
@@ -171,19 +167,31 @@ def places(file: BinaryIO, most: int) -> list[int]:
 def beginning_with_a_page(file: BinaryIO, most: int) -> BinaryIO:
     """A file whose first directory is that of its first page, as `places` has it: usually this one.
 
-    Others begin with a thumbnail. The position is not restored. Raises ValueError like `places`.
+    Others begin with a thumbnail; only then are all directories looked at. The position is not
+    restored. Raises ValueError like `places`.
     """
-    (page, *_) = places(file, most)
     try:
         order, big, at = _head(file)
-    except struct.error:
+        if at and _begun(file, at, order, big=big)[1]:
+            return file
+    except (struct.error, OverflowError, OSError):
         raise ValueError("a directory that is cut short") from None
+    (page, *_) = places(file, most)
     if page == at:
         return file
     file.seek(0)
     data = bytearray(file.read())
     struct.pack_into(order + ("Q" if big else "I"), data, 8 if big else 4, page)
     return BytesIO(data)
+
+
+def _begun(file: BinaryIO, at: int, order: str, *, big: bool) -> tuple[int, bool]:
+    """How many entries a directory has, and whether it is a page's. Two of them are read."""
+    file.seek(at)
+    (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
+    # Entries are in the order of their tags, and these two have the lowest.
+    first = file.read((20 if big else _ENTRY) * min(count, 2))
+    return count, _is_a_page(first, order, big=big)
 
 
 def _is_a_page(entries: bytes, order: str, *, big: bool) -> bool:
