@@ -169,10 +169,16 @@ def test_run_survives_repeated_killing_of_its_workers(tmp_path: Path) -> None:
     names += [plant_deed(arena.photos, Deed.REST, height) for height in range(8, 40)]
 
     whole = undisturbed(arena, *FAULTY)
-    verdict = kill_workers(arena, FAULTY, whole, random.Random(5), at_most=4)
+    chance, strikes = random.Random(5), 0
+    # On a busy machine a run may end before it was struck four times: then the next one goes on.
+    for _ in range(10):
+        verdict = kill_workers(arena, (*FAULTY, "--force"), whole, chance, at_most=4 - strikes)
+        assert verdict.wrong() == []
+        strikes += verdict.strikes
+        if strikes == 4:
+            break
 
-    assert verdict.wrong() == []
-    assert verdict.strikes == 4
+    assert strikes == 4
     all_right(arena, names)
 
 
