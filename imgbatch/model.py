@@ -398,6 +398,20 @@ class Result(Struct, frozen=True):
         return cls(source, "failed", failure=failure, seconds=seconds)
 
 
+class LeftOut(Struct):
+    """What a scan did not take for pictures to work on, counted.
+
+    `outputs` are outputs of earlier runs and backed-up originals, `unselected` pictures that the
+    patterns of --include and --exclude left out. `folders` counts folders of the system's by their
+    names, `others` files that are no pictures by their suffixes.
+    """
+
+    outputs: int = 0
+    unselected: int = 0
+    folders: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+
+
 class Summary(Struct):
     """The outcome of a run: results, folded one by one.
 
@@ -423,6 +437,7 @@ class Summary(Struct):
     stopped: str | None = None
     report_lost: bool = False
     failures: list[Result] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, result: Result) -> None:
         """Count one result."""

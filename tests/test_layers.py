@@ -32,7 +32,7 @@ HOMES: Final = {
     "signal": {"executors", "cli", "signals"},
     "click": {"cli"},
     "tqdm": {"cli.progress"},
-    "sqlite3": {"store.journal"},
+    "sqlite3": {"store.journal", "store.recorded"},
     "psutil": {"executors"},
     "imagecodecs": {"imaging"},
     "tifffile": {"imaging"},

@@ -17,7 +17,7 @@ from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.output import complain, tell
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import UP_TO_DATE, Result, Source, Summary
+from imgbatch.model import UP_TO_DATE, LeftOut, Result, Source, Summary
 from imgbatch.planning.plan import Plan
 from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
@@ -43,7 +43,7 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
 def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
     planned = prepared.plan
     warned = len(prepared.notices)
-    summary = Summary(jobs=prepared.workers, planned=planned.files)
+    summary = Summary(jobs=prepared.workers, planned=planned.files, left_out=planned.left_out)
     with ExitStack() as stack:
         report = None
         if wanted.report:
@@ -196,7 +196,7 @@ def _lines(result: Result) -> list[str]:
 
 
 def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
-    """Print the closing summary, three lines at most, on standard error."""
+    """Print the closing summary, a few lines, on standard error."""
     if not wanted.quiet:
         counts = [f"{summary.done} done"]
         counts += [f"{summary.skipped} skipped"] if summary.skipped else []
@@ -210,6 +210,8 @@ def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
             line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"
             line += f" · {summary.seconds:.1f} s, {rate:.1f} images/s"
         tell(line, err=True)
+        if (left_out := _left_out(summary.left_out)) is not None:
+            tell(left_out, err=True)
     if summary.failures:
         named = "; ".join(
             f"{result.source.path}: {result.failure.message}"
@@ -225,6 +227,15 @@ def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
     elif summary.stopped:
         left = f"; {summary.unfinished} not done" if summary.unfinished else ""
         tell(f"stopped early: {summary.stopped}{left}", err=True)
+
+
+def _left_out(left_out: LeftOut) -> str | None:
+    """What might have been expected among the pictures."""
+    parts = []
+    if left_out.outputs:
+        parts.append(f"{counted(left_out.outputs, 'output')} of earlier runs (--include-outputs)")
+    parts += sorted(left_out.folders)
+    return f"left out: {', '.join(parts)}" if parts else None
 
 
 def _bytes(number: float) -> str:

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
-from imgbatch.model import UP_TO_DATE, Job, Made, Sort, Source, Target
+from imgbatch.model import UP_TO_DATE, Job, LeftOut, Made, Sort, Source, Target
 from imgbatch.planning.compact import Jobs, Skips
 from imgbatch.planning.numbering import Facts, Reader, numbered, one_by_one
 from imgbatch.planning.output_paths import Conflict
@@ -38,13 +38,15 @@ def nothing_known(target: str) -> Made | None:
 class Plan(Struct):
     """Everything that will be done: the jobs in scan order, and what is not done.
 
-    `notices` are warnings that stop nothing, and do not belong to a single file.
+    `left_out` is what was found and is no picture to work on. `notices` are warnings that stop
+    nothing, and do not belong to a single file.
     """
 
     output: str
     jobs: Jobs = field(default_factory=Jobs)
     skipped: Skips = field(default_factory=Skips)
     conflicts: list[Conflict] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
     notices: list[str] = field(default_factory=list)
 
     @property

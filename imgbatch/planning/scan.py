@@ -1,4 +1,4 @@
-"""From the paths a user gives to Sources: streamed, sorted per folder, no file opened."""
+"""From the paths a user gives to Sources: streamed, sorted per folder, no picture opened."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
 from typing import Final
 
@@ -14,11 +14,18 @@ from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
-from imgbatch.model import Source
-from imgbatch.store import local_files
+from imgbatch.model import LeftOut, Source
+from imgbatch.planning.own_outputs import Ledger, OwnOutputs
+from imgbatch.store import local_files, worker_log
+from imgbatch.store.recorded import Recorded, UnreadableError
 
-BACKUP_MARK: Final = os.path.join(".imgbatch", "originals")
+BACKUP_MARK: Final = os.path.join(worker_log.FOLDER, "originals")
 """A file in every folder of originals that were replaced."""
+
+SYSTEM_FOLDERS: Final = frozenset(
+    {"@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found", ".thumbnails"}
+)
+"""Folders where Synology, QNAP, Windows and Linux keep thumbnails and what was deleted."""
 
 Identity = tuple[int, int]
 """Device and inode: two paths to the same file or folder have the same."""
@@ -29,12 +36,13 @@ class Selection(Struct, frozen=True):
 
     Patterns are shell globs on the path relative to the folder, with `*` also matching "/" and
     case ignored. A file must match one pattern of `include`, if there are any, and none of
-    `exclude`.
+    `exclude`. With `outputs` outputs of earlier runs are taken, too.
     """
 
     recursive: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    outputs: bool = False
 
     def compiled(self) -> _Patterns:
         """The patterns, ready for many files."""
@@ -69,21 +77,22 @@ def scan(
     output: str | None = None,
     listed: Sequence[str] = (),
     in_place: bool = False,
+    own: tuple[str, Recorded] | None = None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Source]:
     """Yield the sources below `paths`, and the files `listed` by name elsewhere.
 
-    A folder is walked, without hidden files, and without the folder `output` if that is below it;
-    its files are selected by the suffixes of the format table. A file named explicitly is taken
-    whatever its suffix; a listed one even if it is missing, so that its row can say so.
-    `in_place` also skips subfolders that keep originals of such runs, and visits linked folders
-    last: what is below the folder anyway is found there, and not through a link.
+    A folder is walked, without hidden files, without the system's own folders, without outputs of
+    earlier runs, and without the folder `output` if that is below it; its files are selected by the
+    suffixes of the format table. A file named explicitly is taken whatever its suffix; a listed one
+    even if it is missing, so that its row can say so. `in_place` visits linked folders last: what
+    is below the folder anyway is found there, and not through a link. `own` is the journal of this
+    run. What is not taken is counted in `left_out`.
     With several paths each folder's tree goes below the folder's own name, and named files
     below the deepest folder that holds them all.
 
     Raises UsageError for a path that does not exist.
     """
-    patterns = selection.compiled()
-    avoid = _identity(output) if output else None
     folders = [path for path in (*paths, *listed) if os.path.isdir(path)]
     files = [path for path in paths if not os.path.isdir(path)]
     for path in files:
@@ -91,57 +100,136 @@ def scan(
             raise UsageError(f"there is no file or folder {path!r}")
         if not os.path.isfile(path):
             raise UsageError(f"{path!r} is neither a file nor a folder")
+    files.extend(path for path in listed if not os.path.isdir(path))
     alone = len(folders) == 1 and len(paths) + len(listed) == 1
-    for folder in folders:
-        name = "" if alone else os.path.basename(os.path.abspath(folder))
-        yield from _walk(folder, name, selection.recursive, patterns, avoid, in_place)
-    listed_files = [path for path in listed if not os.path.isdir(path)]
-    yield from _named([*files, *listed_files], patterns)
+    outputs = None if selection.outputs else OwnOutputs(folders, files, own)
+    walk = _Walk(
+        selection.recursive,
+        selection.compiled(),
+        _identity(output) if output else None,
+        in_place,
+        outputs,
+        left_out or LeftOut(),
+    )
+    try:
+        for folder in folders:
+            name = "" if alone else os.path.basename(os.path.abspath(folder))
+            yield from walk.below(folder, name)
+        yield from walk.named(files)
+    finally:
+        if outputs is not None:
+            outputs.close()
 
 
-def _walk(
-    folder: str,
-    name: str,
-    recursive: bool,
-    patterns: _Patterns,
-    avoid: Identity | None,
-    in_place: bool,
-) -> Iterator[Source]:
-    """Depth first, each folder's own files before those of its subfolders."""
-    seen: set[Identity] = set()
-    pending = [""]
-    linked: deque[str] = deque()
-    while pending or linked:
-        below = pending.pop() if pending else linked.popleft()
-        path = os.path.join(folder, *below.split("/")) if below else folder
-        identity = _identity(path)
-        # The given folder itself may be the output folder: different names make that possible.
-        if identity in seen or (below and identity == avoid):
-            continue
-        if identity is not None:
-            seen.add(identity)
-        if below and in_place and os.path.exists(os.path.join(path, BACKUP_MARK)):
-            continue
-        subfolders = []
-        try:
-            entries = _entries(path)
-        except OSError:
-            # Its row will say that it cannot be read: nothing is skipped in silence.
-            yield Source(folder, below or ".", 0, 0, name)
-            continue
-        for entry in entries:
-            relative = f"{below}/{entry.name}" if below else entry.name
-            if _is_folder(entry):
-                if not in_place or not entry.is_symlink():
-                    subfolders.append(relative)
-                elif recursive:
-                    linked.append(relative)
-            elif formats.of_suffix(_suffix(entry.name)) is not None:
-                source = _source(folder, relative, name, entry)
-                if source and (patterns is _ALL or patterns.allow(relative)):
+class _Walk(Struct, frozen=True):
+    """How folders are walked; what is not taken is counted in `left_out`."""
+
+    recursive: bool
+    patterns: _Patterns
+    avoid: Identity | None
+    in_place: bool
+    outputs: OwnOutputs | None
+    left_out: LeftOut
+
+    def below(self, folder: str, name: str) -> Iterator[Source]:
+        """Depth first, each folder's own files before those of its subfolders."""
+        seen: set[Identity] = set()
+        ledgers = self.outputs.above(folder) if self.outputs else []
+        pending = [("", ledgers)]
+        linked: deque[tuple[str, list[Ledger]]] = deque()
+        while pending or linked:
+            below, ledgers = pending.pop() if pending else linked.popleft()
+            path = os.path.join(folder, *below.split("/")) if below else folder
+            identity = _identity(path)
+            # The given folder itself may be the output folder: different names make that possible.
+            if identity in seen or (below and identity == self.avoid):
+                continue
+            if identity is not None:
+                seen.add(identity)
+            try:
+                entries, is_own = _entries(path)
+            except OSError:
+                # Its row will say that it cannot be read: nothing is skipped in silence.
+                yield Source(folder, below or ".", 0, 0, name)
+                continue
+            if below and is_own:
+                inner = self._ledgers(path, below)
+                if inner is None:
+                    self._leave_out(path, below)
+                    continue
+                ledgers = [*ledgers, *inner]
+            subfolders = []
+            for entry in entries:
+                relative = f"{below}/{entry.name}" if below else entry.name
+                if _is_folder(entry):
+                    if entry.name.lower() in SYSTEM_FOLDERS:
+                        _count(self.left_out.folders, entry.name)
+                    elif not self.in_place or not entry.is_symlink():
+                        subfolders.append((relative, ledgers))
+                    elif self.recursive:
+                        linked.append((relative, ledgers))
+                elif self._takes(entry.name, relative, ledgers) and (
+                    source := _source(folder, relative, name, entry)
+                ):
                     yield source
-        if recursive:
-            pending.extend(reversed(subfolders))
+            if self.recursive:
+                pending.extend(reversed(subfolders))
+
+    def named(self, files: Sequence[str]) -> Iterator[Source]:
+        """The files named one by one, seen from the deepest folder that holds them all."""
+        root = shared_folder(files) if files else None
+        for path in files:
+            if root is None:
+                folder, relative = os.path.split(path)
+            else:
+                folder, relative = root, os.path.relpath(path, root or os.curdir)
+            relative = relative.replace(os.sep, "/")
+            if not self.patterns.allow(relative):
+                self.left_out.unselected += 1
+            elif self.outputs is not None and self.outputs.include_named(path):
+                self.left_out.outputs += 1
+            else:
+                yield _source_named(folder, relative, path)
+
+    def _takes(self, name: str, relative: str, ledgers: Iterable[Ledger]) -> bool:
+        """Whether a file is a picture to work on; otherwise it is counted."""
+        suffix = _suffix(name)
+        if formats.of_suffix(suffix) is None:
+            _count(self.left_out.others, suffix)
+        elif self.patterns is not _ALL and not self.patterns.allow(relative):
+            self.left_out.unselected += 1
+        elif ledgers and self.outputs and self.outputs.include(relative, ledgers):
+            self.left_out.outputs += 1
+        else:
+            return True
+        return False
+
+    def _ledgers(self, path: str, below: str) -> list[Ledger] | None:
+        """The journal of a subfolder, if it has one; None if it is to be left out."""
+        is_backup = os.path.exists(os.path.join(path, BACKUP_MARK))
+        if self.outputs is None:
+            return None if is_backup and self.in_place else []
+        try:
+            return None if is_backup else self.outputs.within(path, below)
+        except UnreadableError:
+            # Probably in use: a run in place must not go on beside that, and will be refused.
+            return [] if self.in_place else None
+
+    def _leave_out(self, path: str, below: str) -> None:
+        """Count the pictures in a folder of outputs."""
+        for folder, subfolders, names in os.walk(path):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            above = below + folder[len(path) :].replace(os.sep, "/")
+            self.left_out.outputs += sum(
+                not name.startswith(".")
+                and formats.of_suffix(_suffix(name)) is not None
+                and self.patterns.allow(f"{above}/{name}")
+                for name in names
+            )
+
+
+def _count(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1
 
 
 def _suffix(name: str) -> str:
@@ -150,10 +238,17 @@ def _suffix(name: str) -> str:
     return f".{suffix.lower()}" if dot and stem else ""
 
 
-def _entries(path: str) -> list[os.DirEntry[str]]:
-    with os.scandir(path) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
-    return sorted(visible, key=lambda entry: entry.name)
+def _entries(path: str) -> tuple[list[os.DirEntry[str]], bool]:
+    """What is visible in a folder, by name, and whether imgbatch keeps something there."""
+    with os.scandir(path) as scanned:
+        entries = list(scanned)
+    visible = [
+        entry for entry in entries if not entry.name.startswith(".") or entry.name in SYSTEM_FOLDERS
+    ]
+    is_own = len(visible) < len(entries) and any(
+        entry.name == worker_log.FOLDER for entry in entries
+    )
+    return sorted(visible, key=lambda entry: entry.name), is_own
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -172,18 +267,6 @@ def _source(root: str, relative: str, name: str, entry: os.DirEntry[str]) -> Sou
         return None
     size, mtime_ns, ctime_ns, inode = local_files.state_of(found)
     return Source(root, relative, size, mtime_ns, name, ctime_ns, inode)
-
-
-def _named(files: Sequence[str], patterns: _Patterns) -> Iterator[Source]:
-    root = shared_folder(files) if files else None
-    for path in files:
-        if root is None:
-            folder, relative = os.path.split(path)
-        else:
-            folder, relative = root, os.path.relpath(path, root or os.curdir)
-        relative = relative.replace(os.sep, "/")
-        if patterns.allow(relative):
-            yield _source_named(folder, relative, path)
 
 
 def _source_named(folder: str, relative: str, path: str) -> Source:

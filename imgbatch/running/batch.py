@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial
 from imgbatch.executors.crew import leave_if_importing_main
-from imgbatch.model import Job, Limits, Result, Run, Source
+from imgbatch.model import Job, LeftOut, Limits, Result, Run, Source
 from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
 from imgbatch.planning.compact import Jobs
@@ -26,11 +26,13 @@ from imgbatch.planning.ownership import absolute_paths
 from imgbatch.planning.plan import Plan, Policy, plan
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
 from imgbatch.planning.to_folder import ToFolder
+from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import worker_tasks
 from imgbatch.running.settings import RunWords, Settings, settings_of
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
+from imgbatch.store.recorded import Recorded, UnreadableError
 from imgbatch.store.worker_log import Claim
 
 MEMORY_SHARE: Final = 0.6
@@ -98,11 +100,24 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
             planned = _planned(recipe, settings, folder, journal)
         if not planned.files and not planned.conflicts:
             places = ", ".join(settings.paths) or "the list"
-            raise NothingFoundError(f"no image found in {places} (see `imgbatch formats`)")
+            raise NothingFoundError(f"no image found in {places} ({_why_none(planned.left_out)})")
     except BaseException:
         journal.close()
         raise
     return Batch(recipe, settings, planned, journal)
+
+
+def _why_none(left_out: LeftOut) -> str:
+    """Where the pictures may be that were not found."""
+    reasons = []
+    if left_out.outputs:
+        reasons.append(
+            f"{counted(left_out.outputs, 'output')} of earlier runs left out: --include-outputs "
+            "takes them"
+        )
+    if left_out.unselected:
+        reasons.append(f"{left_out.unselected} left out by --include or --exclude")
+    return "; ".join(reasons) or "see `imgbatch formats`"
 
 
 class Batch:
@@ -281,12 +296,15 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
 
 
 def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
+    left_out = LeftOut()
     sources = scan(
         settings.paths,
-        Selection(settings.recursive, settings.include, settings.exclude),
+        Selection(settings.recursive, settings.include, settings.exclude, settings.include_outputs),
         output=settings.backup if settings.in_place else folder,
         listed=settings.listed or (),
         in_place=settings.in_place,
+        own=_own(folder, journal),
+        left_out=left_out,
     )
     policy: Policy
     if settings.in_place:
@@ -303,7 +321,18 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
             lookup=journal.lookup,
             force=settings.force,
         )
+    policy.planned.left_out = left_out
     return plan(sources, policy, sort=settings.sort, reader=partial(_headers, settings=settings))
+
+
+def _own(folder: str, journal: Journal) -> tuple[str, Recorded] | None:
+    """What the run's own journal records, with its folder. Raises DamagedError."""
+    if journal.connection is None:
+        return None
+    try:
+        return folder, Recorded(journal.connection)
+    except UnreadableError as error:
+        raise DamagedError(str(error)) from error
 
 
 def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from msgspec.structs import asdict
+
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Result, Summary
@@ -60,6 +62,9 @@ def summary_row(summary: Summary) -> dict[str, Any]:
         "jobs": summary.jobs,
         "exit_code": summary.exit_code,
     }
+    left_out = {name: value for name, value in asdict(summary.left_out).items() if value}
+    if left_out:
+        fields["left_out"] = left_out
     if summary.unfinished:
         fields["not_done"] = summary.unfinished
     if summary.stopped:

@@ -120,6 +120,14 @@ class Settings:
         more="Otherwise it fails.",
     )
     recursive: bool = setting(True, Flag(), SOURCES, "Go into subfolders.")
+    include_outputs: bool = setting(
+        False,
+        Flag(),
+        SOURCES,
+        "Also take what imgbatch made before.",
+        more="Otherwise outputs of earlier runs, and backups, are left out unless their folder is "
+        "named itself.",
+    )
     include: tuple[str, ...] = setting(
         (),
         Several(),
@@ -155,6 +163,7 @@ class RunWords(TypedDict, total=False):
     output: str | os.PathLike[str] | None
     jobs: int | None
     recursive: bool
+    include_outputs: bool
     include: Sequence[str]
     exclude: Sequence[str]
     flat: bool

@@ -31,7 +31,8 @@ from imgbatch.store.worker_log import Claim, Entry
 NAME: Final = "journal.sqlite"
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 COLLECT_SECONDS: Final = 1.0
-_APPLICATION: Final = int.from_bytes(b"imgb", "big")
+APPLICATION: Final = int.from_bytes(b"imgb", "big")
+"""The application id in the header of a journal."""
 _VERSION: Final = 2
 # Checking whether a journal is locked takes its lock for a moment: that is not a run.
 _PROBE_SECONDS: Final = 0.2
@@ -67,7 +68,7 @@ CREATE TABLE output (
     {", ".join(_ADDED)}
 ) WITHOUT ROWID;
 CREATE TABLE run (word TEXT PRIMARY KEY, begun REAL NOT NULL) WITHOUT ROWID;
-PRAGMA application_id = {_APPLICATION};
+PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {_VERSION};
 """
 
@@ -191,6 +192,11 @@ class Journal:
             return None
         self._page_hits += 1
         return tuple.__new__(Made, row[1:])
+
+    @property
+    def connection(self) -> sqlite3.Connection | None:
+        """The database, which only this object can read; None if there is none yet."""
+        return self._connection if self._usable else None
 
     def set_aside(self, why: str) -> None:
         """Move a journal that cannot be read aside, and start a new one."""
@@ -330,8 +336,8 @@ class Journal:
             self._connection = None
 
     def _connect(self) -> None:
-        if (planted := _planted(self._path)) is not None:
-            self.set_aside(planted)
+        if (trouble := planted(self._path)) is not None:
+            self.set_aside(trouble)
             return
         connection = None
         try:
@@ -474,12 +480,12 @@ def _prepared(connection: sqlite3.Connection) -> str | None:
     """Create the tables of a new database, or return what is wrong with one that is not ours."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) == (_APPLICATION, 1):
+    if (application, version) == (APPLICATION, 1):
         for column in _ADDED:
             connection.execute(f"ALTER TABLE output ADD COLUMN {column}")
         connection.execute(f"PRAGMA user_version = {_VERSION}")
         version = _VERSION
-    if (application, version) == (_APPLICATION, _VERSION):
+    if (application, version) == (APPLICATION, _VERSION):
         connection.execute("SELECT * FROM output LIMIT 1").fetchone()
         return None
     if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -534,7 +540,7 @@ def _at_work_around(folder: str) -> str | None:
 def _is_locked(folder: str) -> bool:
     """Whether a run holds the journal of a folder."""
     path = os.path.join(folder, worker_log.FOLDER, NAME)
-    if not os.path.isfile(path) or os.path.islink(os.path.dirname(path)) or _planted(path):
+    if not os.path.isfile(path) or os.path.islink(os.path.dirname(path)) or planted(path):
         return False
     with suppress(sqlite3.Error):
         uri = f"{Path(path).as_uri()}?mode=rw"
@@ -548,7 +554,7 @@ def _is_locked(folder: str) -> bool:
     return False
 
 
-def _planted(path: str) -> str | None:
+def planted(path: str) -> str | None:
     """What is wrong with a journal, or a file that belongs to it, if it is not a file of its own.
 
     SQLite follows links, and would write into whatever they point to.
