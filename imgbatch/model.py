@@ -79,6 +79,21 @@ Gravity = Literal[
     "west",
     "northwest",
 ]
+PLACES: Final[MappingProxyType[str, Gravity]] = MappingProxyType(
+    {
+        "centre": "center",
+        "middle": "center",
+        "top": "north",
+        "bottom": "south",
+        "left": "west",
+        "right": "east",
+        "top-left": "northwest",
+        "top-right": "northeast",
+        "bottom-left": "southwest",
+        "bottom-right": "southeast",
+    }
+)
+"""Other words for a Gravity."""
 Kernel = Literal["lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box", "nearest"]
 Sort = Literal["name", "date"]
 OnConflict = Literal["error", "skip", "overwrite", "rename"]

@@ -45,15 +45,30 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The words that are left; raises click.UsageError if an option stands too early."""
+        match args:
+            case ["version", *_]:
+                args = ["--version"]
+            case ["help", *rest]:
+                args = [*rest[:1], "--help"]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            command = next((word for word in args if word in _COMMANDS), "COMMAND")
+            ctx.fail(
+                f"{error.option_name} is no option of imgbatch itself: options stand after the "
+                f"command, as in `imgbatch {command} {error.option_name} …`"
+            )
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
+            from imgbatch.cli import remedies
 
-            near = get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_COMMANDS)}."
-            ctx.fail(f"no such command {args[0]!r}: {hint}")
+            remedy = remedies.for_command(args[0], _COMMANDS, args[1:])
+            ctx.fail(f"no such command {args[0]!r}: {remedy}")
         return super().resolve_command(ctx, args)
 
 
@@ -63,7 +78,7 @@ class _Commands(click.Group):
     epilog="`imgbatch COMMAND --help` explains a command. Exit codes: 0 all done, 1 some files "
     "failed, 2 wrong usage (nothing was written), 3 no image found, 130 or 143 interrupted.",
 )
-@click.version_option(imgbatch.__version__, prog_name="imgbatch")
+@click.version_option(imgbatch.__version__, "-V", "--version", prog_name="imgbatch")
 def group() -> None:
     """Turn folders of photographs into finished pictures, in parallel.
 

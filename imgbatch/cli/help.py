@@ -33,7 +33,31 @@ def every_setting() -> Iterator[Setting]:
 
 
 class GroupedCommand(click.Command):
-    """A command whose help has its options under the headings of their groups."""
+    """A command whose help has its options under the headings of their groups.
+
+    Whoever errs in an option is told what to type instead.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The words that are left; raises click.UsageError with a remedy."""
+        words = args[: args.index("--")] if "--" in args else list(args)
+        known = {word for one in self.get_params(ctx) for word in (*one.opts, *one.secondary_opts)}
+        for word in words:
+            # `-size 800` would be read as `-s ize`.
+            if len(word) > 2 and word[0] == "-" != word[1] and f"-{word}" in known:
+                raise click.UsageError(f"No such option {word!r}: did you mean -{word}?", ctx)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(_unknown(error.option_name, words, known), ctx) from None
+        except click.MissingParameter as error:
+            from imgbatch.cli import remedies
+
+            missing = error.param.name if error.param is not None else None
+            remedy = remedies.for_missing_filter(words) if missing == "filters" else None
+            if remedy is None:
+                raise
+            raise click.UsageError(f"Missing option '--filter': {remedy}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each group; those for which no setting is declared come last."""
@@ -47,3 +71,17 @@ class GroupedCommand(click.Command):
             if records:
                 with formatter.section(name):
                     formatter.write_dl(records)
+
+
+def _unknown(option: str, words: list[str], known: set[str]) -> str:
+    """What to say about an option that there is not, and is one of the `words` or begins one."""
+    from imgbatch.cli import remedies
+
+    place = next((at for at, word in enumerate(words) if word.startswith(option)), len(words))
+    # It may also be one of several letters: -vx.
+    typed, equals, value = [*words, option][place].partition("=")
+    following = words[place + 1 : place + 2]
+    if not equals and following and not following[0].startswith("-"):
+        value = following[0]
+    long = {word for word in known if word.startswith("--")}
+    return f"No such option {typed!r}: {remedies.for_option(typed, value or None, long)}"

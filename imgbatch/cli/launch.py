@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from imgbatch.cli import warm_up
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.options import Given
 from imgbatch.errors import UsageError
+from imgbatch.imaging import formats
 from imgbatch.running.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,6 +88,14 @@ def _listed(separator: bytes) -> Iterator[str]:
             f"found more than {_MAX_LISTED_BYTES / 1e9:g} GB on standard input, "
             "expected a list of files"
         )
-    for name in data.split(separator):
-        if name:
+    if (row := formats.recognise(data[: formats.HEAD_BYTES], "")) is not None:
+        raise UsageError(
+            f"found a picture on standard input ({row.label}), expected a list of files: give its "
+            "name instead of -"
+        )
+    names = data.removeprefix(codecs.BOM_UTF8).split(separator)
+    # A list that was written on Windows. A single name may really end in this character.
+    ending = b"\r" if separator == b"\n" and all(one[-1:] == b"\r" for one in names if one) else b""
+    for name in names:
+        if name := name.removesuffix(ending):
             yield os.fsdecode(name)

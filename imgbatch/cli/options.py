@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, TypeVar, cast
 
@@ -15,7 +15,6 @@ from imgbatch.cli.invocation import Invocation
 from imgbatch.recipes import declarations
 from imgbatch.recipes.declarations import Setting, declared
 from imgbatch.recipes.settings import RecipeSettings, RecipeWords, SharedSettings
-from imgbatch.recipes.units import amount
 from imgbatch.running.settings import Settings
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -24,17 +23,21 @@ Made = TypeVar("Made")
 _KEEP: Final = "keep, or "
 
 
-class _Amount(click.ParamType):  # type: ignore[type-arg]
-    """A whole number, optionally with a unit: 1500000, 1.5M, 1.5MB."""
+class _Word(click.ParamType):  # type: ignore[type-arg]
+    """A word that is read as the setting's kind says."""
 
-    name = "amount"
+    name = "word"
 
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
+    def __init__(self, kind: declarations.Kind) -> None:
+        self._kind = kind
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        if not value:
+            self.fail("found nothing, expected a value (is a variable empty?)", param, ctx)
         try:
-            return amount(str(value), self._unit)
+            return self._kind.read(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -73,6 +76,10 @@ def _option(one: Setting, *, required: bool) -> Callable[[AnyFunction], AnyFunct
         words |= {"type": _type(one.kind), "metavar": one.metavar or None}
     if isinstance(one.kind, declarations.Several):
         words["multiple"] = True
+    if isinstance(one.kind, declarations.Text) and one.kind.once:
+        words |= {"multiple": True, "callback": _once}
+        if not required:
+            words["default"] = (one.default,)
     return click.option(*filter(None, (one.short, spelled)), one.name, **words)
 
 
@@ -83,15 +90,20 @@ def _help(one: Setting, *, required: bool) -> str:
 
 
 def _type(kind: declarations.Kind) -> click.ParamType:  # type: ignore[type-arg]
-    if isinstance(kind, declarations.Amount):
-        return _Amount(kind.unit)
-    if isinstance(kind, declarations.Path):
-        return click.Path(allow_dash=kind.dash)
     if isinstance(kind, declarations.Choice) and kind.listed:
         return click.Choice(kind.choices)
-    if isinstance(kind, declarations.Whole):
-        return click.INT
-    return click.FLOAT if isinstance(kind, declarations.Seconds) else click.STRING
+    may_be_empty = isinstance(kind, declarations.Text) and kind.may_be_empty
+    return click.STRING if may_be_empty else _Word(kind)
+
+
+def _once(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> str:
+    """The one value of an option; raises click.BadParameter for several."""
+    if len(set(values)) > 1:
+        raise click.BadParameter(
+            f"found {' and '.join(values)}, expected one: for several outputs of each picture run "
+            "a recipe, or the command twice"
+        )
+    return values[0]
 
 
 class Given(Struct, frozen=True):
@@ -124,7 +136,7 @@ def overrides(context: click.Context) -> RecipeWords:
         for name in declared(SharedSettings)
         if context.get_parameter_source(name) is source
     }
-    if found.get("profile", "srgb") not in ("keep", "srgb"):
+    if found.get("profile", "srgb").lower() not in ("keep", "srgb"):
         # A file that is named here is not looked for next to the recipe.
         found["profile"] = os.path.abspath(found["profile"])
     return cast(RecipeWords, found)

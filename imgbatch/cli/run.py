@@ -29,9 +29,11 @@ def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
     file, or - for a list of files on standard input. Options given here apply to all outputs of
     the recipe. Pictures go into `<folder>-<recipe's name>` next to the folder.
     """
-    from imgbatch.recipes.toml import load
+    from imgbatch.recipes.toml import is_recipe, load
 
     request = given(parameters)
+    if not is_recipe(recipe) and (others := list(filter(is_recipe, request.run.paths))):
+        raise UsageError(f"the recipe comes first: imgbatch run {others[0]} {recipe}")
 
     def loaded() -> Recipe:
         found = load(recipe, overrides(context))

@@ -511,8 +511,13 @@ def lookup(word: str) -> Format:
     writable = [row.name for row in every() if row.becomes is None]
     if name in writable:
         return BY_NAME[name]
+    # `mp4` is no misspelt bmp.
     near = difflib.get_close_matches(name, writable, n=1)
+    if near and near[0][:1] != name[:1]:
+        near = []
     hint = f"did you mean {near[0]}?" if near else f"one of: {_KEEP}, {', '.join(writable)}"
+    if "," in name:
+        hint = "one is written at a time: run a recipe with an [[output]] for each, or run it twice"
     # It may be one of these.
     more = "".join(f"; {trouble}" for trouble in unloadable().values())
     raise UsageError(f"unknown format {word!r}: {hint}{more}")

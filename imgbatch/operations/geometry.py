@@ -62,8 +62,11 @@ class SizeSpec(Struct, frozen=True):
 
     @classmethod
     def parse(cls, word: str) -> SizeSpec:
-        """From `1600`, `1600x1200`, `1600x`, `x1200`, `50%` or `2MP`; else raises UsageError."""
-        found = _SIZE.fullmatch(word.strip().replace("×", "x"))
+        """From `1600`, `1600x1200`, `1600x`, `x1200`, `50%` or `2MP`; else raises UsageError.
+
+        Pixels may be called so: `1600px`.
+        """
+        found = _SIZE.fullmatch(word.strip().replace("×", "x").removesuffix("px"))
         if not found:
             raise UsageError(
                 f"cannot read the size {word!r}: give 1600 (long edge), 1600x1200, 1600x, x1200, "

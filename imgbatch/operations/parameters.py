@@ -15,7 +15,7 @@ from typing import Any, Final
 from msgspec import Struct, StructMeta
 
 from imgbatch.errors import UsageError
-from imgbatch.model import Colour
+from imgbatch.model import PLACES, Colour
 from imgbatch.store import regular
 
 
@@ -131,6 +131,10 @@ class Text(Kind, frozen=True):
     choices: tuple[str, ...] = ()
     what: str = "text"
 
+    def _meant(self, value: Any) -> Any:
+        place = PLACES.get(value) if isinstance(value, str) else None
+        return place if place in self.choices else value
+
     @property
     def expected(self) -> str:
         return f"one of {', '.join(self.choices)}" if self.choices else self.what
@@ -139,6 +143,7 @@ class Text(Kind, frozen=True):
         return word
 
     def check(self, value: Any) -> Value:
+        value = self._meant(value)
         if not isinstance(value, str) or (self.choices and value not in self.choices):
             raise ValueError
         return value

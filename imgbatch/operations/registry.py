@@ -54,6 +54,31 @@ def _load_installed() -> dict[str, str]:
     return wrong
 
 
+_SYNONYMS: Final = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("bw", "b&w", "mono", "monochrome", "black-and-white", "greyscale", "grey", "gray"),
+            "grayscale",
+        ),
+        "colour": "saturation",
+        "color": "saturation",
+        "sharpness": "sharpen",
+        "temperature": "white-balance",
+        "wb": "white-balance",
+        "caption": "text",
+        "logo": "watermark",
+        "mirror": "flip",
+        "negate": "invert",
+        "sepia-tone": "sepia",
+        "noise": "grain",
+        "frame": "border",
+    }
+)
+"""What other programs call an operation, and what it is called here."""
+_KEYS: Final = MappingProxyType({"color": "colour"})
+"""Other spellings of settings, which are accepted."""
+
+
 def find(name: str) -> type[Operation]:
     """The operation with this name; raises UsageError with the nearest one."""
     known = name.strip().lower()
@@ -64,12 +89,25 @@ def find(name: str) -> type[Operation]:
         if known not in kinds:
             if known in wrong:
                 raise UsageError(wrong[known])
-            near = difflib.get_close_matches(known, kinds, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
+            hint = _hint(known, kinds)
             # It may be one of these.
             more = "".join(f"; {trouble}" for trouble in wrong.values())
             raise UsageError(f"unknown operation {name!r}: {hint}{more}")
     return registered()[known]
+
+
+def _hint(word: str, kinds: Mapping[str, type[Operation]]) -> str:
+    """What may be meant by a word that is not the name of an operation."""
+    if (meant := _SYNONYMS.get(word)) is not None:
+        return f"did you mean {meant}?"
+    name, equals, value = word.partition("=")
+    if equals and name in kinds and (key := next(iter(parameters_of(kinds[name])), None)):
+        return f"did you mean {name}:{key}={value}?"
+    parts = [part.strip() for part in word.split(",")]
+    if len(parts) > 1 and all(part.partition(":")[0] in kinds for part in parts):
+        return f"give each its own: {' '.join(f'--filter {part}' for part in parts)}"
+    near = difflib.get_close_matches(word, kinds, n=1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(kinds)}"
 
 
 def parse(words: str, folder: str = "") -> Operation:
@@ -83,18 +121,33 @@ def parse(words: str, folder: str = "") -> Operation:
     name = kind.name
     declared = parameters_of(kind)
     values: dict[str, Any] = {}
+    before = ""
     for part in _PART.findall(arguments):
         key, equals, word = (piece.strip() for piece in part.partition("="))
         if not key and not equals:
             continue
+        key = key if key in declared else _KEYS.get(key, key)
         if key not in declared or not equals:
-            raise UsageError(f"{name}: found {part.strip()!r}, expected {_expected(declared, key)}")
+            expected = _expected(declared, key)
+            if not equals and before:
+                expected += f"; or does the comma belong to the text? Then: '{before},{part}\"'"
+            raise UsageError(f"{name}: found {part.strip()!r}, expected {expected}")
         if key in values:
             raise UsageError(f"{name}: {key} is given twice")
-        if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'":
-            word = word[1:-1]
+        # As it would have to be typed with a comma in the value.
+        before = f'{name}:{key}="{word}'
+        word = _unquoted(f"{name}: {key}", word)
         values[key] = declared[key].read(f"{name}: {key}", declared[key].kind.within(folder, word))
     return kind(**values)
+
+
+def _unquoted(where: str, word: str) -> str:
+    """A value without the quotes around it; raises UsageError if only one is there."""
+    if word[:1] not in ('"', "'"):
+        return word
+    if len(word) == 1 or word[-1] != word[0]:
+        raise UsageError(f"{where}: found {word}, expected {word[0]} at its end, too")
+    return word[1:-1]
 
 
 _PART: Final = re.compile(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""")
@@ -107,6 +160,7 @@ def build(name: str, values: Mapping[str, Any], folder: str = "") -> Operation:
     """
     kind = find(name)
     declared = parameters_of(kind)
+    values = {key if key in declared else _KEYS.get(key, key): values[key] for key in values}
     for key in values:
         if key not in declared:
             expected = _expected(declared, key)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import LeftOut, Source
+from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.own_outputs import Ledger, OwnOutputs
 from imgbatch.store import local_files, worker_log
 from imgbatch.store.recorded import Recorded, UnreadableError
@@ -26,6 +27,8 @@ SYSTEM_FOLDERS: Final = frozenset(
     {"@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found", ".thumbnails"}
 )
 """Folders where Synology, QNAP, Windows and Linux keep thumbnails and what was deleted."""
+
+_DIGITS: Final = re.compile(r"([0-9]+)")
 
 Identity = tuple[int, int]
 """Device and inode: two paths to the same file or folder have the same."""
@@ -97,7 +100,7 @@ def scan(
     files = [path for path in paths if not os.path.isdir(path)]
     for path in files:
         if not os.path.exists(path):
-            raise UsageError(f"there is no file or folder {path!r}")
+            raise missing(path, paths)
         if not os.path.isfile(path):
             raise UsageError(f"{path!r} is neither a file nor a folder")
     files.extend(path for path in listed if not os.path.isdir(path))
@@ -248,7 +251,13 @@ def _entries(path: str) -> tuple[list[os.DirEntry[str]], bool]:
     is_own = len(visible) < len(entries) and any(
         entry.name == worker_log.FOLDER for entry in entries
     )
-    return sorted(visible, key=lambda entry: entry.name), is_own
+    return sorted(visible, key=_in_nature), is_own
+
+
+def _in_nature(entry: os.DirEntry[str]) -> tuple[list[str | int], str]:
+    """By this key IMG_2 comes before IMG_10."""
+    name = entry.name
+    return [int(part) if part.isdecimal() else part for part in _DIGITS.split(name)], name
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

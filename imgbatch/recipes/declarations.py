@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
-from imgbatch.recipes.units import amount, in_words
+from imgbatch.recipes.units import amount, in_words, seconds
 
 
 class Kind(Struct, frozen=True):
@@ -39,6 +39,10 @@ class Kind(Struct, frozen=True):
         """The value as it is used, from the one given; raises UsageError naming the setting."""
         return value
 
+    def read(self, word: str) -> Any:
+        """The value of a word on the command line, still to be checked. Raises ValueError."""
+        return word
+
     def word(self, value: Any) -> str:
         """A default, as it is shown."""
         return f"{value}"
@@ -54,7 +58,10 @@ class Flag(Kind, frozen=True):
 
 
 class Text(Kind, frozen=True):
-    """Any text."""
+    """Any text; one that `may_be_empty`, or one that may only be given `once`."""
+
+    may_be_empty: bool = False
+    once: bool = False
 
 
 class Measure(Text, frozen=True):
@@ -81,19 +88,22 @@ class Several(Kind, frozen=True):
 class Choice(Kind, frozen=True):
     """One of `choices`; `what` is what messages call it, `hints` explain other programs' words.
 
-    With `listed` the command line itself names them all and accepts no other.
+    `synonyms` are accepted, too. With `listed` the command line itself names them all and accepts
+    no other.
     """
 
     choices: tuple[str, ...]
     what: str = ""
     hints: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     listed: bool = False
+    synonyms: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def allowed(self) -> str:
         return ", ".join(self.choices)
 
     def check(self, name: str, value: Any) -> Any:
+        value = self.synonyms.get(value, value)
         if value in self.choices:
             return value
         if self.listed:
@@ -109,12 +119,15 @@ class Choice(Kind, frozen=True):
 class Whole(Kind, frozen=True):
     """A whole number from `low` to `high`; None is no limit.
 
-    `refused` is the message for values outside, with a {value}.
+    `refused` is the message for values outside, with a {value}. On the command line a `unit` may
+    follow the number, and the word `unset` means None.
     """
 
     low: int = 1
     high: int | None = None
     refused: str = ""
+    unit: str = ""
+    unset: str | None = None
     types: ClassVar[tuple[type, ...]] = (int,)
 
     @property
@@ -127,12 +140,23 @@ class Whole(Kind, frozen=True):
         refused = self.refused or f"found {name} {{value}}, expected {self.allowed}"
         raise UsageError(refused.format(value=value))
 
+    def read(self, word: str) -> int | None:
+        if self.unset is not None and word == self.unset:
+            return None
+        try:
+            return int(word.strip().removesuffix(self.unit))
+        except ValueError:
+            raise ValueError(f"found {word!r}, expected a whole number") from None
+
 
 class Seconds(Kind, frozen=True):
-    """More than 0 seconds, and at most `high`."""
+    """More than 0 seconds, and at most `high`; on the command line also 2m or 1h."""
 
     high: int = 1_000_000
     types: ClassVar[tuple[type, ...]] = (int, float)
+
+    def read(self, word: str) -> float:
+        return seconds(word)
 
     def check(self, name: str, value: Any) -> Any:
         if 0 < value <= self.high:
@@ -145,12 +169,21 @@ class Seconds(Kind, frozen=True):
 class Amount(Kind, frozen=True):
     """A whole number from 1, optionally with a unit: 1500000, 1.5M, 1.5MB where `unit` is B.
 
-    `refused` is as in Whole.
+    `refused` is as in Whole. On the command line a number without a unit that is below `doubtful`
+    is refused: the unit `likely` was probably meant.
     """
 
     unit: str = "B"
     refused: str = ""
+    doubtful: int = 0
+    likely: str = ""
     types: ClassVar[tuple[type, ...]] = (str, int)
+
+    def read(self, word: str) -> int:
+        found = amount(word, self.unit)
+        if 0 < found < self.doubtful and word.strip().isdecimal():
+            raise ValueError(f"found {found}{self.unit}: did you mean {found}{self.likely}?")
+        return found
 
     def check(self, name: str, value: Any) -> Any:
         try:

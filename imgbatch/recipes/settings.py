@@ -12,6 +12,7 @@ from typing import Any, Final, TypedDict, get_args
 
 from imgbatch.imaging import formats
 from imgbatch.model import (
+    PLACES,
     Compression,
     Fit,
     Gravity,
@@ -69,7 +70,7 @@ class SharedSettings:
     enlarge: bool = setting(False, Flag(), SIZE, "Allow enlarging; by default images only shrink.")
     gravity: str = setting(
         "center",
-        Choice(get_args(Gravity), "gravity"),
+        Choice(get_args(Gravity), "gravity", synonyms=PLACES),
         SIZE,
         "What cover keeps and where pad puts the picture: center, north, northeast, …",
         metavar="PLACE",
@@ -90,7 +91,7 @@ class SharedSettings:
     )
     format: str = setting(
         "keep",
-        Text(),
+        Text(once=True),
         FORMAT,
         f"keep, or {', '.join(formats.WRITABLE)}.",
         short="-f",
@@ -98,7 +99,7 @@ class SharedSettings:
     )
     quality: int | None = setting(
         None,
-        Whole(1, 100),
+        Whole(1, 100, unit="%"),
         FORMAT,
         "1 to 100.",
         short="-q",
@@ -109,7 +110,12 @@ class SharedSettings:
     )
     max_bytes: int | str | None = setting(
         None,
-        Amount("B", "found max-bytes {value!r}, expected bytes, as in 500000 or '500KB'"),
+        Amount(
+            "B",
+            "found max-bytes {value!r}, expected bytes, as in 500000 or '500KB'",
+            doubtful=1000,
+            likely="KB",
+        ),
         FORMAT,
         "Find the highest quality for files no larger than this, such as 500KB (JPEG, WebP, AVIF, "
         "HEIC): up to --quality, or 95; below 40 the picture is made smaller.",
@@ -170,7 +176,7 @@ class SharedSettings:
     )
     artist: str | None = setting(
         None,
-        Text(),
+        Text(may_be_empty=True),
         METADATA,
         "Record who took the pictures.",
         metavar="TEXT",
@@ -178,14 +184,18 @@ class SharedSettings:
     )
     copyright: str | None = setting(
         None,
-        Text(),
+        Text(may_be_empty=True),
         METADATA,
         "Record who owns the rights.",
         metavar="TEXT",
         more="Into EXIF and XMP, whatever --metadata lets through.",
     )
     dpi: int | None = setting(
-        None, Whole(1, 65_535), METADATA, "Pixels per inch, whatever --metadata says.", metavar="N"
+        None,
+        Whole(1, 65_535, unit="dpi"),
+        METADATA,
+        "Pixels per inch, whatever --metadata says.",
+        metavar="N",
     )
     profile: str = setting(
         "keep",

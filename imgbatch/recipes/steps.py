@@ -62,6 +62,12 @@ def steps(settings: OutputSettings) -> tuple[Operation, ...]:
         _checked(settings, name)
     convert = conversions(settings.profile, cast(Intent, settings.intent), settings.folder)
     named = [_name_of(step) for step in settings.operations]
+    for step in settings.operations:
+        if _name_of(step) == RESIZE and step != RESIZE and set(step) != {"name"}:
+            raise UsageError(
+                f"operations: found {step!r}, expected resize alone: it marks the place of the "
+                "resize, and the size is given by --size, or size = in a recipe"
+            )
     if settings.size is None:
         if RESIZE in named:
             raise UsageError("operations: found resize, but no size is given")
@@ -80,7 +86,7 @@ def _resize(settings: OutputSettings, size: str) -> Resize:
         SizeSpec.parse(size),
         cast(Fit, settings.fit),
         settings.enlarge,
-        cast(Gravity, settings.gravity),
+        cast(Gravity, _checked(settings, "gravity")),
         _colour(settings.background),
         cast(Kernel, settings.kernel),
         settings.linear,
@@ -162,9 +168,9 @@ def _colour(word: str) -> tuple[int, int, int, int]:
 
 def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Operation]:
     """The conversion that `--profile` asks for, if any; raises UsageError."""
-    if profile == "keep":
+    if profile.lower() == "keep":
         return
-    if profile == "srgb":
+    if profile.lower() == "srgb":
         yield ConvertProfile(intent=intent)
         return
     path = os.path.join(folder, profile)

@@ -84,6 +84,11 @@ def presets() -> dict[str, str]:
     return {name: tomllib.loads(preset_text(name))["description"] for name in _preset_names()}
 
 
+def is_recipe(word: str) -> bool:
+    """Whether a word looks like a recipe: a preset, or a name that ends in .toml."""
+    return word.endswith(_SUFFIX) or word in _preset_names()
+
+
 def preset_text(name: str) -> str:
     """The file of a preset; raises UsageError for an unknown one."""
     if name not in (known := _preset_names()):
@@ -245,9 +250,10 @@ class _Reader(Struct, frozen=True):
     def _check_keys(self, where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
         for key in table:
             if key not in known:
-                raise UsageError(
-                    f"{self.path}: {where}{key}: an unknown key; {_nearest(key, known)}"
-                )
+                hint = _nearest(key, known)
+                if not where and key in _OUTPUT:
+                    hint = "it belongs into [defaults] or an [[output]]"
+                raise UsageError(f"{self.path}: {where}{key}: an unknown key; {hint}")
 
     def _of_type(self, where: str, value: Any, *kinds: type) -> Any:
         # True is a number to Python, but not to anybody else.

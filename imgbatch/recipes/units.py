@@ -6,6 +6,7 @@ import math
 import re
 from typing import Final
 
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _FACTORS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -26,3 +27,11 @@ def in_words(number: int, unit: str) -> str:
     """A number as `amount` reads it, with the largest factor that leaves it whole: 250MP."""
     fits = [name for name, factor in _FACTORS.items() if number % factor == 0]
     return f"{number // _FACTORS[fits[-1]]}{fits[-1]}{unit}"
+
+
+def seconds(word: str) -> float:
+    """The seconds that `90`, `90s`, `1.5m` or `2h` mean. Raises ValueError."""
+    match = re.fullmatch(r"(\d+|\d*\.\d+)\s*(s|m|min|h|)", word.strip().lower(), re.ASCII)
+    if match is None:
+        raise ValueError(f"found {word!r}, expected seconds, or a time as in 90s, 2m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]

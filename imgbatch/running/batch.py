@@ -20,6 +20,7 @@ from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
 from imgbatch.planning.compact import Jobs
 from imgbatch.planning.in_place import InPlace
+from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import is_own
 from imgbatch.planning.ownership import absolute_paths
@@ -428,7 +429,7 @@ def default_output(recipe: Recipe, settings: Settings) -> str:
     ):
         for path in settings.paths:
             if not os.path.exists(path):
-                raise UsageError(f"there is no file or folder {path!r}")
+                raise missing(path, settings.paths)
         raise UsageError(
             "say where the pictures go: --output DIR (optional only for a single folder)"
         )

@@ -51,7 +51,7 @@ class Settings:
     )
     jobs: int | None = setting(
         None,
-        Whole(1, None, "found {value} jobs, expected 1 or more"),
+        Whole(1, None, "found {value} jobs, expected 1 or more", unset="all"),
         RUN,
         "Processes.",
         short="-j",
@@ -87,13 +87,15 @@ class Settings:
         300.0,
         Seconds(),
         RUN,
-        "Give up on a picture that takes longer.",
-        metavar="SECONDS",
+        "Give up on a picture that takes longer: 90, or 2m.",
+        metavar="TIME",
         more="In Python, None is no limit.",
     )
     memory: int | str | None = setting(
         None,
-        Amount("B", "found {value} bytes of memory, expected more"),
+        Amount(
+            "B", "found {value} bytes of memory, expected more", doubtful=1_000_000, likely="GB"
+        ),
         RUN,
         "Limit for all pictures in hand together, such as 2GB.",
         metavar="SIZE",

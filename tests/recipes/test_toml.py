@@ -331,8 +331,8 @@ def test_saved_recipe_is_equivalent_to_its_options(tmp_path: Path) -> None:
 def test_options_apply_to_every_output_of_a_recipe(tmp_path: Path) -> None:
     plant(tmp_path / "photos", "a.jpg", "b.jpg")
     recipe_at(tmp_path, "[[output]]\nsize = 30\nquality = 90\n[[output]]\nsize = 20\n", "r.toml")
-    said = ("--format", "png", "--name", "{output}/{stem}{ext}", "-o", "out", "-j", "2")
-    run = imgbatch_here("run", "r.toml", "photos", *said, cwd=tmp_path)
+    said = ("--name", "{output}/{stem}{ext}", "-o", "out", "-j", "2")
+    run = imgbatch_here("run", "r.toml", "photos", *said, "--format", "png", cwd=tmp_path)
     # PNG has no quality: the recipe is refused, before the encoder finds out.
     assert run.returncode == 2
     assert b"r.toml: output 1: PNG has no quality" in run.stderr
