@@ -28,7 +28,9 @@ SYSTEM_FOLDERS: Final = frozenset(
 )
 """Folders where Synology, QNAP, Windows and Linux keep thumbnails and what was deleted."""
 
-_DIGITS: Final = re.compile(r"([0-9]+)")
+_DIGITS: Final = re.compile(r"[0-9]+")
+_NO_DIGITS: Final = str.maketrans(dict.fromkeys("0123456789", "0"))
+_LONGEST_NUMBER: Final = 32
 
 Identity = tuple[int, int]
 """Device and inode: two paths to the same file or folder have the same."""
@@ -162,6 +164,7 @@ class _Walk(Struct, frozen=True):
                     continue
                 ledgers = [*ledgers, *inner]
             subfolders = []
+            takes_all = self.patterns is _ALL and not ledgers
             for entry in entries:
                 relative = f"{below}/{entry.name}" if below else entry.name
                 if _is_folder(entry):
@@ -171,7 +174,9 @@ class _Walk(Struct, frozen=True):
                         subfolders.append((relative, ledgers))
                     elif self.recursive:
                         linked.append((relative, ledgers))
-                elif self._takes(entry.name, relative, ledgers) and (
+                elif formats.of_suffix(suffix := _suffix(entry.name)) is None:
+                    _count(self.left_out.others, suffix)
+                elif (takes_all or self._takes(relative, ledgers)) and (
                     source := _source(folder, relative, name, entry)
                 ):
                     yield source
@@ -194,14 +199,11 @@ class _Walk(Struct, frozen=True):
             else:
                 yield _source_named(folder, relative, path)
 
-    def _takes(self, name: str, relative: str, ledgers: Iterable[Ledger]) -> bool:
-        """Whether a file is a picture to work on; otherwise it is counted."""
-        suffix = _suffix(name)
-        if formats.of_suffix(suffix) is None:
-            _count(self.left_out.others, suffix)
-        elif self.patterns is not _ALL and not self.patterns.allow(relative):
+    def _takes(self, relative: str, ledgers: Iterable[Ledger]) -> bool:
+        """Whether a picture is one to work on; otherwise it is counted."""
+        if not self.patterns.allow(relative):
             self.left_out.unselected += 1
-        elif ledgers and self.outputs and self.outputs.include(relative, ledgers):
+        elif self.outputs and self.outputs.include(relative, ledgers):
             self.left_out.outputs += 1
         else:
             return True
@@ -251,13 +253,20 @@ def _entries(path: str) -> tuple[list[os.DirEntry[str]], bool]:
     is_own = len(visible) < len(entries) and any(
         entry.name == worker_log.FOLDER for entry in entries
     )
-    return sorted(visible, key=_in_nature), is_own
+    return _naturally_sorted(visible), is_own
 
 
-def _in_nature(entry: os.DirEntry[str]) -> tuple[list[str | int], str]:
-    """By this key IMG_2 comes before IMG_10."""
-    name = entry.name
-    return [int(part) if part.isdecimal() else part for part in _DIGITS.split(name)], name
+def _naturally_sorted(entries: list[os.DirEntry[str]]) -> list[os.DirEntry[str]]:
+    """IMG_2 comes before IMG_10."""
+    entries.sort(key=lambda entry: entry.name)
+    if len({entry.name.translate(_NO_DIGITS) for entry in entries}) > 1:
+        # Otherwise all have their digits at the same places, as cameras number their files.
+        entries.sort(key=lambda entry: _DIGITS.sub(_padded, entry.name))
+    return entries
+
+
+def _padded(digits: re.Match[str]) -> str:
+    return digits[0].zfill(_LONGEST_NUMBER)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
