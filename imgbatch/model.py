@@ -427,10 +427,19 @@ class LeftOut(Struct):
     others: dict[str, int] = field(default_factory=dict)
 
 
+class Warned(Struct):
+    """A kind of warning in a run: how many there were, and the first."""
+
+    times: int
+    source: Source
+    message: str
+
+
 class Summary(Struct):
     """The outcome of a run: results, folded one by one.
 
-    `copied` counts those among `done` that needed nothing and were copied unchanged. `bytes_in`
+    `copied` counts those among `done` that needed nothing and were copied unchanged, `up_to_date`
+    those among `skipped` that need not be made again, `warned` warnings by their kind. `bytes_in`
     counts the sources that were done, `bytes_out` what was written from them. `signal` is the one
     that interrupted the run, `stopped` why it ended early by itself. `failures` keeps the first few
     failed results, so that a run of a million stays small.
@@ -453,10 +462,15 @@ class Summary(Struct):
     report_lost: bool = False
     failures: list[Result] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
+    up_to_date: int = 0
+    warned: dict[NoticeKind, Warned] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
         """Count one result."""
         self.warnings += len(result.notices)
+        for notice in result.notices:
+            warned = self.warned.setdefault(notice.kind, Warned(0, result.source, notice.message))
+            warned.times += 1
         if result.status == "done":
             self.done += 1
             self.bytes_in += result.source.size
@@ -464,6 +478,7 @@ class Summary(Struct):
             self.copied += all(one.copied for one in result.written) and bool(result.written)
         elif result.status == "skipped":
             self.skipped += 1
+            self.up_to_date += result.reason == UP_TO_DATE
         else:
             self.failed += 1
             if len(self.failures) < self.FAILURES_KEPT:

@@ -26,6 +26,7 @@ from imgbatch.model import (
     Source,
     Summary,
     Target,
+    Warned,
     Written,
 )
 
@@ -36,6 +37,7 @@ SOURCE: Final = Source(
 WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True)
 FAILURE: Final = Failure("decode", "truncated", "cut short")
 FAILED: Final = Result.failed(SOURCE, FAILURE, 0.5)
+WARNED: Final = Warned(2, SOURCE, "cut short")
 LEFT_OUT: Final = LeftOut(3, 2, {"@eaDir": 1}, {".mov": 4})
 
 VALUES: Final = (
@@ -79,7 +81,13 @@ VALUES: Final = (
     Result(SOURCE, "done", (WRITTEN,), (Notice("enlarged", "b"),), None, "why", 1.5),
     FAILED,
     LEFT_OUT,
-    Summary(2, 9, 1, 2, 3, 1, 4, 5, 6, 7.5, 15, "full", True, [FAILED], LEFT_OUT),
+    WARNED,
+    structs.replace(
+        Summary(2, 9, 1, 2, 3, 1, 4, 5, 6, 7.5, 15, "full", True, [FAILED]),
+        left_out=LEFT_OUT,
+        up_to_date=1,
+        warned={"truncated": WARNED},
+    ),
 )
 
 
@@ -113,7 +121,7 @@ def test_every_model_class_is_pickled_here_without_defaults() -> None:
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_plain_values_are_slotted_and_all_but_counters_frozen(value: Any) -> None:
     assert not hasattr(value, "__dict__")
-    if isinstance(value, (Summary, LeftOut)):
+    if isinstance(value, (Summary, LeftOut, Warned)):
         return
     assert hash(value) == hash(structs.replace(value))
     for name in value.__struct_fields__:

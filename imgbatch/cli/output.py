@@ -5,16 +5,28 @@ Control characters are escaped (`printable.shown`); every newline is our own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from typing import Final
 
 import click
 
 from imgbatch.printable import shown
 
+RED: Final = "red"
+YELLOW: Final = "yellow"
 
-def tell(line: str, *, err: bool = False) -> None:
-    """Print a line on standard output or, with `err`, on standard error."""
-    click.echo(shown(line), err=err)
+
+def tell(line: str, *, err: bool = False, colour: str | None = None) -> None:
+    """Print a line on standard output or, with `err`, on standard error.
+
+    It has a `colour` only on a terminal, and never with NO_COLOR.
+    """
+    text = shown(line)
+    if colour is not None and not os.environ.get("NO_COLOR"):
+        # click takes it off again where there is no terminal.
+        text = click.style(text, fg=colour)
+    click.echo(text, err=err)
 
 
 def tell_lines(lines: Iterable[str], *, err: bool = False) -> None:

@@ -9,6 +9,7 @@ import time
 from typing import Any, Final, Protocol, TextIO
 
 from imgbatch.cli import safe_streams
+from imgbatch.cli.results import rate
 from imgbatch.plurals import counted
 from imgbatch.printable import shown
 
@@ -121,9 +122,9 @@ class Lines:
         now = time.monotonic()
         if now - self._last >= LINE_SECONDS:
             self._last = now
-            rate = self._finished / (now - self._begun)
+            speed = rate(self._finished, now - self._begun)
             self.say(
-                f"{self._finished} of {counted(self._total, 'image')}, {rate:.1f} images/s, "
+                f"{self._finished} of {counted(self._total, 'image')}, {speed}, "
                 f"{self._failures} failed"
             )
 

@@ -15,11 +15,11 @@ from imgbatch import signals
 from imgbatch.cli import progress, safe_streams
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.output import complain, tell
+from imgbatch.cli.results import lines_of, tell_summary, tell_totals
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import UP_TO_DATE, LeftOut, Result, Source, Summary
+from imgbatch.model import UP_TO_DATE, Result, Source, Summary
 from imgbatch.planning.plan import Plan
-from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
 from imgbatch.running.report import Report
@@ -70,7 +70,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
     if report and report.trouble:
         summary.report_lost = True
         _warn([f"the report is incomplete: {report.trouble}"])
-    _tell(summary, planned.output, wanted)
+    tell_summary(summary, planned.output, report=wanted.report, quiet=wanted.quiet)
     if summary.signal is not None:
         return signals.die_by(summary.signal)
     return summary.exit_code
@@ -89,7 +89,7 @@ class _Rows(Struct, frozen=True):
         if self.report:
             self.report.add(result)
         if self.screen:
-            for line in _lines(result):
+            for line in lines_of(result):
                 self.screen.say(line)
 
 
@@ -97,6 +97,7 @@ def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Ro
     """Carry the plan out to its end or an interruption; return what ended it early."""
     try:
         summary.skipped = len(prepared.plan.skipped)
+        summary.up_to_date = prepared.plan.skipped.up_to_date
         if rows:
             for result in prepared.plan.skipped:
                 rows.add(result)
@@ -160,13 +161,15 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 def _show(planned: Plan) -> None:
-    """Print the plan on standard output: it is what was asked for."""
+    """Print the plan on standard output: it is what was asked for. Its totals are a message."""
+    current = planned.skipped.up_to_date
     for job in planned.jobs:
         if not job.targets:
             tell(f"{job.source.path} cannot be listed")
             continue
         needed = checksum.still_needed(job)
         if not needed.targets:
+            current += 1
             tell(f"{job.source.path} skipped: {UP_TO_DATE}")
         for target in needed.targets:
             if target.path == job.source.path:
@@ -178,71 +181,4 @@ def _show(planned: Plan) -> None:
         tell(f"{result.source.path} skipped: {result.reason or ''}")
     for conflict in planned.conflicts:
         tell(f"{conflict.source.path} refused: {conflict.message}")
-
-
-def _lines(result: Result) -> list[str]:
-    source = result.source.path
-    if result.failure:
-        return [f"{source} failed: {result.failure.message}"]
-    if result.status == "skipped":
-        return [f"{source} skipped: {result.reason or ''}"]
-    made = ", ".join(
-        f"{one.path} ({one.width} x {one.height}, {_bytes(one.bytes)}"
-        f"{', copied unchanged' if one.copied else ''})"
-        for one in result.written
-    )
-    warned = [f"  warning: {notice.message}" for notice in result.notices]
-    return [f"{source} -> {made}", *warned]
-
-
-def _tell(summary: Summary, output: str, wanted: Invocation) -> None:
-    """Print the closing summary, a few lines, on standard error."""
-    if not wanted.quiet:
-        counts = [f"{summary.done} done"]
-        counts += [f"{summary.skipped} skipped"] if summary.skipped else []
-        counts += [f"{summary.failed} failed"] if summary.failed else []
-        counts += [counted(summary.warnings, "warning")] if summary.warnings else []
-        line = f"{', '.join(counts)} in {output}"
-        if summary.copied:
-            line += f" · {summary.copied} copied unchanged"
-        if summary.done:
-            rate = summary.done / summary.seconds if summary.seconds else 0
-            line += f" · {_bytes(summary.bytes_in)} → {_bytes(summary.bytes_out)}"
-            line += f" · {summary.seconds:.1f} s, {rate:.1f} images/s"
-        tell(line, err=True)
-        if (left_out := _left_out(summary.left_out)) is not None:
-            tell(left_out, err=True)
-    if summary.failures:
-        named = "; ".join(
-            f"{result.source.path}: {result.failure.message}"
-            for result in summary.failures
-            if result.failure
-        )
-        more = summary.failed - len(summary.failures)
-        where = wanted.report if wanted.report not in (None, "-") else "--report FILE"
-        rest = f"; and {more} more (see {where})" if more else ""
-        tell(f"failed: {named}{rest}", err=True)
-    if summary.signal is not None:
-        tell(f"interrupted: {summary.unfinished} not done", err=True)
-    elif summary.stopped:
-        left = f"; {summary.unfinished} not done" if summary.unfinished else ""
-        tell(f"stopped early: {summary.stopped}{left}", err=True)
-
-
-def _left_out(left_out: LeftOut) -> str | None:
-    """What might have been expected among the pictures."""
-    parts = []
-    if left_out.outputs:
-        parts.append(f"{counted(left_out.outputs, 'output')} of earlier runs (--include-outputs)")
-    parts += sorted(left_out.folders)
-    return f"left out: {', '.join(parts)}" if parts else None
-
-
-def _bytes(number: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if number < 1000 or unit == "GB":
-            break
-        number /= 1000
-    if unit == "bytes":
-        return counted(round(number), "byte")
-    return f"{number:.0f} {unit}" if number >= 100 else f"{number:.1f} {unit}"
+    tell_totals(planned, current)

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
-from imgbatch.model import FileState, Job, Result, Source, Target
+from imgbatch.model import UP_TO_DATE, FileState, Job, Result, Source, Target
 
 T = TypeVar("T")
 
@@ -147,10 +147,15 @@ class Jobs(_Packed[Job]):
 
 
 class Skips(_Packed[Result]):
-    """Results of sources that need nothing done."""
+    """Results of sources that need nothing done; `up_to_date` counts those that are finished."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up_to_date = 0
 
     def append(self, source: Source, reason: str) -> None:
         """Add the result of a source at the end."""
+        self.up_to_date += reason == UP_TO_DATE
         # A reason that names files is not shared by any other.
         own = "/" in reason or "\\" in reason
         known = reason if own else self._texts.number(reason)

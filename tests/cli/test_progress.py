@@ -26,7 +26,7 @@ def test_line_appears_when_due_with_counts(monkeypatch: pytest.MonkeyPatch) -> N
     lines.advance(1000, True)
     lines.advance(1000, False)
     lines.close()
-    assert stream.getvalue() == "2 of 4 images, 0.1 images/s, 1 failed\n"
+    assert stream.getvalue() == "2 of 4 images, 20.0 s/image, 1 failed\n"
 
 
 @pytest.mark.parametrize(("no_color", "red"), [(None, True), ("1", False)])

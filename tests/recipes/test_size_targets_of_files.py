@@ -324,7 +324,7 @@ def test_command_respects_a_limit(tmp_path: Path) -> None:
     sizes = {row["source"]: row["outputs"][0]["bytes"] for row in rows}
     assert 2_900 < sizes["in/a.jpg"] <= 3_200
     assert sizes["in/a.jpg"] == (tmp_path / "out/a.jpg").stat().st_size
-    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    assert "2 up to date" in imgbatch_text(*words, cwd=tmp_path).stderr
     other = imgbatch_text(*words[:-1], "3.1KB", cwd=tmp_path)
     assert "2 done" in other.stderr
     assert (tmp_path / "out/a.jpg").stat().st_size <= 3_100
@@ -379,7 +379,7 @@ def test_in_place_smaller_original_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "keep/high.jpg").read_bytes() == JPEG
     assert not (tmp_path / "keep/low.jpg").exists()
     assert "low.jpg (160 x 120" in run.stderr
-    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    assert "2 up to date" in imgbatch_text(*words, cwd=tmp_path).stderr
 
 
 @pytest.mark.slow
@@ -391,5 +391,5 @@ def test_limit_applies_in_place(tmp_path: Path) -> None:
     first = path.read_bytes()
     assert 5_000 < len(first) <= 6_000
     assert opened(first).size == (160, 120)
-    assert "1 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    assert "1 up to date" in imgbatch_text(*words, cwd=tmp_path).stderr
     assert path.read_bytes() == first

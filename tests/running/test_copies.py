@@ -180,7 +180,7 @@ def test_in_place_an_unchanged_file_is_left_alone_and_not_read_again(tmp_path: P
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert not (tmp_path / "keep/a.jpg").exists()
     assert "copied unchanged" in first.stderr
-    assert "0 done, 1 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    assert "1 up to date" in imgbatch_text(*words, cwd=tmp_path).stderr
     # It is still processed when another size is requested.
     assert imgbatch_text(*words[:3], "30", *words[4:], cwd=tmp_path).returncode == 0
     assert opened(path.read_bytes()).size == (30, 20)
@@ -203,7 +203,7 @@ def test_dates_are_preserved_on_request(tmp_path: Path, in_place: bool) -> None:
     made = tmp_path / ("in" if in_place else "out")
     assert {(made / name).stat().st_mtime_ns for name in names} == {10**18 + 123_456_700}
     assert opened((made / "made.jpg").read_bytes()).size == (30, 20)
-    assert "2 skipped" in imgbatch_text(*words, cwd=tmp_path).stderr
+    assert "2 up to date" in imgbatch_text(*words, cwd=tmp_path).stderr
 
 
 def test_dates_are_those_of_the_run_by_default(tmp_path: Path) -> None:

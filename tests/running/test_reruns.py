@@ -212,7 +212,7 @@ def test_failed_run_of_another_recipe_does_not_forget_what_was_made(tmp_path: Pa
 
     run = imgbatch_text(*shrink, cwd=tmp_path)
 
-    assert "1 skipped" in run.stderr
+    assert "1 up to date" in run.stderr
     assert (tmp_path / "in/a.bmp").read_bytes() == result
 
 

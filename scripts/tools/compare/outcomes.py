@@ -17,12 +17,15 @@ JOURNAL: Final = ".imgbatch"
 _CHANGING: Final = (
     # Progress, for runs that take longer than half a minute.
     (re.compile(r"^\d+ of \d+ images, .*\n", re.MULTILINE), ""),
-    (re.compile(r"\d[\d.,]* images/s"), "N images/s"),
+    (re.compile(r"\d[\d.,]* (?:images/s|s/image)"), "N images/s"),
     (re.compile(r"\b\d+(?:\.\d+)? (?:s|min|h)\b"), "T s"),
     (re.compile(r"(?<=imgbatch, version )\S+"), "V"),
 )
-# The first failures in the summary; rows list them all.
-_FAILURES: Final = re.compile(r"^failed: .*?(; and \d+ more.*)?$", re.MULTILINE)
+# The first failures and warnings in the summary; rows list them all.
+_FIRST: Final = re.compile(
+    r"^(failed: (?!\d+ more)|warning: (?:\d+ × )?[a-z-]+: )(?:.*?)(; and \d+ more.*)?$",
+    re.MULTILINE,
+)
 _OF_THE_RUN: Final = frozenset({"seconds"})
 
 # In version 1 of these boxes, version and flags are followed by two 64-bit times (ISO 14496-12,
@@ -93,7 +96,7 @@ def lines_of(said: bytes, place: Path, *, ordered: bool) -> list[str]:
         text = pattern.sub(instead, text)
     if ordered:
         return text.splitlines()
-    lines = _FAILURES.sub(r"failed: SOME\1", text).splitlines()
+    lines = _FIRST.sub(r"\1SOME\2", text).splitlines()
     groups: list[list[str]] = []
     for line in lines:
         if groups and line.startswith(" "):

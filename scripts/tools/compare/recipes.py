@@ -161,8 +161,8 @@ TABLE: Final[tuple[Entry, ...]] = (
         "max-bytes",
         (
             f"resize FEW -o jpeg -f jpeg --max-bytes 1500 {_RENAME}",
-            f"resize FEW -o webp -f webp --max-bytes 700 --metadata none {_RENAME}",
-            f"resize FEW -o avif -f avif --max-bytes 900 --metadata none {_RENAME}",
+            f"resize FEW -o webp -f webp --max-bytes 700B --metadata none {_RENAME}",
+            f"resize FEW -o avif -f avif --max-bytes 900B --metadata none {_RENAME}",
             f"resize FEW -o heif -f heif --max-bytes 1200 --metadata none {_RENAME}",
             f"resize ALL -o all -s 400 -f jpeg --max-bytes 12KB {_RENAME}",
         ),
@@ -304,6 +304,10 @@ TABLE: Final[tuple[Entry, ...]] = (
             "resize FEW -o out -s 40 --on-conflict skip -f webp",
             "resize FEW -o out -s 40 -n",
         ),
+    ),
+    Entry(
+        "outputs",
+        ("resize FEW -o in/web -s 40", "resize FEW -o all -s 20 --include-outputs"),
     ),
     Entry(
         "in-place",
