@@ -49,7 +49,7 @@ class Affine(NamedTuple):
         )
 
     def undone(self) -> Affine:
-        """The one that leads back. Raises ZeroDivisionError if none does."""
+        """The one that leads back."""
         whole = self.xx * self.yy - self.xy * self.yx
         xx, xy, yx, yy = self.yy / whole, -self.xy / whole, -self.yx / whole, self.xx / whole
         dx, dy = -(xx * self.dx + xy * self.dy), -(yx * self.dx + yy * self.dy)
