@@ -49,7 +49,8 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "dropped",
         "made-again": "in place: remade from an earlier result, not from the original",
         "metadata-dropped": "EXIF, XMP, IPTC, a comment or a part of them was dropped: the format "
-        "cannot hold it, it cannot be read, or it is more than is read",
+        "cannot hold it, it cannot be read, it does not fit the changed picture, or it is more "
+        "than is read",
         "not-linear": "resampled as is, not in linear light: its profile has no simple curves",
         "profile-dropped": "a colour profile that cannot be used, or is longer than is read, was "
         "dropped",

@@ -26,10 +26,20 @@ from imgbatch.imaging.opening import (
     recognised,
     short_of_memory,
 )
-from imgbatch.imaging.picture import ANY_MODE, Box, Coding, Picture, Series, in_colours, turned
+from imgbatch.imaging.picture import (
+    ANY_MODE,
+    Box,
+    Coding,
+    Metadata,
+    Picture,
+    Series,
+    in_colours,
+    turned,
+)
 from imgbatch.model import MAX_PIXELS, Failure, Notice, Size
 
 if TYPE_CHECKING:
+    from imgbatch.imaging.affine import Geometry
     from imgbatch.imaging.deep import Deep
     from imgbatch.imaging.series.frames import Animation, Frame
     from imgbatch.imaging.series.pages import Pages
@@ -231,6 +241,7 @@ class _Unread(Struct):
     notices: tuple[Notice, ...]
     coding: Coding | None
     as_stored: bool
+    turned_from: int
     wide: int
     deep: bool
 
@@ -255,6 +266,8 @@ class _Unread(Struct):
             full_size=full_size,
             coding=codec.coding(image, orientation) if moving is None else None,
             as_stored=row.becomes is None and not codec.is_turned(image),
+            # Once loaded, some images forget it.
+            turned_from=codec.turned_from(image) if codec.upright else 1,
             area=_shrink_on_load(source, turned(need(full_size), orientation)),
             found=found,
             orientation=orientation,
@@ -315,6 +328,15 @@ class _Unread(Struct):
         made = self._made(frame.image, frame.image, icc, rules, of_colour, ())
         return replace(made, duration=frame.duration)
 
+    def _geometry(self, kept: Metadata) -> Geometry | None:
+        """What moved so far, if the metadata may tell places in the picture."""
+        if not metadata.tells_places(kept):
+            return None
+        from imgbatch.imaging import affine
+
+        upright = self.source.codec.upright
+        return affine.Geometry.of(self.full_size, self.turned_from if upright else self.orientation)
+
     def _made(
         self,
         pixels: Image.Image | Deep,
@@ -340,6 +362,7 @@ class _Unread(Struct):
             notices=notices + more,
             coding=self.coding,
             as_stored=self.as_stored,
+            geometry=self._geometry(kept) if kept.exif or kept.xmp else None,
         )
         return with_sane_profile(made, image.mode)
 

@@ -234,7 +234,11 @@ class _File(Struct, frozen=True):
         """With the metadata of the first frame, as far as `encoding` lets it through."""
         first = frames[0]
         kept, notices = metadata.select(
-            first.metadata, encoding, first.size, srgb=lambda: _is_srgb(first)
+            first.metadata,
+            encoding,
+            first.size,
+            srgb=lambda: _is_srgb(first),
+            moved=first.geometry,
         )
         kept, more = writing.held(kept, codec)
         earlier = [notice for frame in frames for notice in frame.notices]

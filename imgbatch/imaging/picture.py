@@ -12,6 +12,7 @@ from imgbatch.model import Notice, NoticeKind, Origin, Size
 if TYPE_CHECKING:
     from PIL import Image
 
+    from imgbatch.imaging.affine import Geometry
     from imgbatch.imaging.deep import Deep
     from imgbatch.imaging.metadata.exif import Exif
 
@@ -116,7 +117,8 @@ class Picture(Struct, frozen=True):
     pixels are (nearly) those of the file; `as_stored` is False if a decoder turned them already. If
     there are several frames, `series` describes the whole, and `duration` is how long this one is
     shown, in milliseconds. `origin` is what it is called, for operations that write that or depend
-    on it.
+    on it. `geometry` is how the upright picture of `full_size` came about, if the metadata tell
+    places in it.
 
     Nothing is changed in place: an operation returns another picture, or the same one if it has
     nothing to change.
@@ -135,6 +137,7 @@ class Picture(Struct, frozen=True):
     duration: float = 0
     as_stored: bool = True
     origin: Origin = field(default_factory=Origin)
+    geometry: Geometry | None = None
 
     @classmethod
     def of(cls, image: Image.Image, format: str = "png", icc: bytes | None = None) -> Picture:  # noqa: A002
@@ -203,6 +206,7 @@ class Picture(Struct, frozen=True):
             duration=self.duration,
             as_stored=self.as_stored,
             origin=self.origin,
+            geometry=self.geometry,
         )
 
     def with_pixels(self, pixels: Image.Image | Deep) -> Picture:

@@ -7,12 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from imgbatch.errors import PictureError, raise_if_short_of_memory
 from imgbatch.imaging.picture import Picture, in_colours, stored_bytes
 from imgbatch.model import Size
 from imgbatch.operations.parameters import Parameter
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.affine import Move
 
 _CONVERTED: Final = 8
 """Bytes per pixel for a copy that is converted first."""
@@ -73,6 +76,14 @@ class Operation(ABC):
     @abstractmethod
     def apply(self, picture: Picture) -> Picture:
         """The changed picture; the given one stays unchanged. Raises PictureError."""
+
+    def move(self, picture: Picture) -> Move | None:
+        """How it moves the pixels of a picture, in upright coordinates of its `full_size`.
+
+        None if they stay where they are. It is only asked if the metadata tell places in the
+        picture, such as faces, which move along.
+        """
+        return None
 
     def settled(self, picture: Picture) -> Operation:
         """The operation to apply to all frames of an animation that begins with `picture`.

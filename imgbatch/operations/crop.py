@@ -20,6 +20,8 @@ from imgbatch.operations.parameters import Kind, Value, parameter
 if TYPE_CHECKING:
     from PIL import Image
 
+    from imgbatch.imaging.affine import Move
+
 Part = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels of the upright picture as its file has it."""
 
@@ -167,6 +169,9 @@ class Crop(CutOperation):
             )
         return cut(picture, part)
 
+    def move(self, picture: Picture) -> Move:
+        return _moved_to(self._part(picture.full_size))
+
     def _part(self, size: Size) -> Part:
         """The kept part of an upright picture of `size`; empty if it lies beyond."""
         if self.geometry is None:
@@ -205,6 +210,14 @@ def _largest(size: Size, ratio: str, *, follow: bool, zoom: float = 1) -> Size:
 def _gravitated(kept: Size, size: Size, gravity: Gravity) -> Part:
     left, top = place(kept, SizeSpec(*size), "pad", gravity=gravity).offset
     return left, top, left + kept[0], top + kept[1]
+
+
+def _moved_to(part: Part) -> Move:
+    """The move that makes a part of a picture the whole."""
+    from imgbatch.imaging import affine
+
+    left, top, right, bottom = part
+    return affine.Move(affine.moved(-left, -top), (right - left, bottom - top))
 
 
 def cut(picture: Picture, part: Part) -> Picture:
@@ -255,6 +268,9 @@ class SmartCrop(CutOperation):
 
     def apply(self, picture: Picture) -> Picture:
         return cut(picture, self._part(picture))
+
+    def move(self, picture: Picture) -> Move:
+        return _moved_to(self._part(picture))
 
     def settled(self, picture: Picture) -> Operation:
         return _crop_to(self._part(picture))
@@ -322,6 +338,9 @@ class Trim(Operation):
 
     def apply(self, picture: Picture) -> Picture:
         return cut(picture, self._part(picture))
+
+    def move(self, picture: Picture) -> Move:
+        return _moved_to(self._part(picture))
 
     def settled(self, picture: Picture) -> Operation:
         return _crop_to(self._part(picture))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from imgbatch.imaging.affine import Move
+
     Band = NDArray[np.uint8]
     Floats = NDArray[np.float32]
 
@@ -82,6 +84,12 @@ class Border(Operation):
             offset = (side - line, side - line)
             picture = colour.on_canvas(picture, size, offset, self.colour)
         return picture
+
+    def move(self, picture: Picture) -> Move:
+        from imgbatch.imaging import affine
+
+        side, _, _ = self._widths(picture.full_size)
+        return affine.Move(affine.moved(side, side), self.output_size(picture.full_size))
 
     def _widths(self, size: Size) -> tuple[int, int, int]:
         """The widths of the border and its lower edge, and of the line in both, in pixels."""

@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Final, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 from msgspec import Struct
 
@@ -26,6 +26,9 @@ from imgbatch.imaging.picture import (
 )
 from imgbatch.model import WHITE, Colour, Fit, Gravity, Kernel, Size
 from imgbatch.operations.base import Operation
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.affine import Move
 
 FITS: Final[tuple[Fit, ...]] = get_args(Fit)
 GRAVITIES: Final[tuple[Gravity, ...]] = get_args(Gravity)
@@ -343,6 +346,18 @@ class Resize(Operation):
         from imgbatch.imaging import colour
 
         return colour.on_canvas(picture, placement.canvas, placement.offset, self.background)
+
+    def move(self, picture: Picture) -> Move:
+        from imgbatch.imaging import affine
+
+        placement = self._place(picture.full_size)
+        left, top, right, bottom = placement.box
+        width, height = placement.scaled
+        to_scale = affine.scaled(width / (right - left), height / (bottom - top))
+        return affine.Move(
+            affine.moved(-left, -top).then(to_scale).then(affine.moved(*placement.offset)),
+            placement.canvas,
+        )
 
     def _place(self, size: Size) -> Placement:
         return place(size, self.spec, self.fit, enlarge=self.enlarge, gravity=self.gravity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from msgspec.structs import replace
 
@@ -12,6 +12,9 @@ from imgbatch.imaging.picture import Picture, stored_bytes, turned, with_room_fo
 from imgbatch.model import WHITE, Colour, Size
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.parameters import ColourKind, parameter
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.affine import Move
 
 _QUARTERS: Final = ((1, 6, 3, 8), (2, 7, 4, 5))
 """EXIF orientations, each a quarter turn clockwise from the last; the second row is mirrored."""
@@ -119,6 +122,19 @@ class Rotate(Operation):
         )
         return picture.with_image(made)
 
+    def move(self, picture: Picture) -> Move:
+        """Around the centre, which becomes that of the result."""
+        from imgbatch.imaging import affine
+
+        before = picture.full_size
+        after = self.output_size(before)
+        return affine.Move(
+            affine.moved(-before[0] / 2, -before[1] / 2)
+            .then(affine.rotated(self.angle))
+            .then(affine.moved(after[0] / 2, after[1] / 2)),
+            after,
+        )
+
     def _parts(self) -> tuple[int, float]:
         """Quarter turns, and the remaining degrees from -45 to 45."""
         quarters = round(self.angle / 90)
@@ -183,6 +199,12 @@ class Flip(Operation):
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
         return wanted
+
+    def move(self, picture: Picture) -> Move:
+        from imgbatch.imaging import affine
+
+        orientation = 4 if self.direction == "vertical" else 2
+        return affine.Move(affine.upright(picture.full_size, orientation), picture.full_size)
 
     def apply(self, picture: Picture) -> Picture:
         """Together with turning it upright."""

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -28,6 +28,9 @@ from imgbatch.operations.geometry import Resize
 from imgbatch.operations.point import joined
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.store import regular
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.affine import Geometry
 
 # A worker process itself: the interpreter, Pillow and what they keep around.
 _PROCESS_BYTES: Final = 60_000_000
@@ -272,8 +275,20 @@ def _unchanged_bytes(job: Job) -> bytes | None:
 def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
     for operation in operations:
         with blamed(operation):
-            picture = operation.apply(picture if operation.turns else picture.upright())
+            given = picture if operation.turns else picture.upright()
+            picture = operation.apply(given)
+            if given.geometry is not None and picture is not given:
+                picture = replace(
+                    picture, geometry=_moved(given, given.geometry, operation, picture)
+                )
     return picture
+
+
+def _moved(given: Picture, before: Geometry, operation: Operation, made: Picture) -> Geometry:
+    """The geometry of what an operation made of a picture."""
+    move = operation.move(given)
+    after = before if move is None else before.then(move)
+    return after if after.size == made.full_size else before.lost(made.full_size)
 
 
 def _steadied(

@@ -97,6 +97,13 @@ def test_given_picture_is_not_changed(words: str, mode: str) -> None:
     assert (picture.image.tobytes(), picture.image.mode, picture.image.size) == before
 
 
+@pytest.mark.parametrize("words", WORDS)
+def test_says_how_it_moves_pixels(words: str) -> None:
+    operation, picture = parse(words), picture_of("RGB")
+    move = operation.move(picture)
+    assert (move.size if move else picture.full_size) == operation.apply(picture).full_size
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [one for one in WORDS if parse(one).pixelwise])
 def test_picture_shrunk_on_load_gets_the_size_derived_from_the_file(words: str) -> None:

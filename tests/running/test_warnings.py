@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import numpy as np
 import pytest
 from PIL import Image
-from toolkit import ROOT
+from toolkit import ROOT, regions
 from toolkit.pictures import exif_block, saved, scene, with_metadata
 
 import imgbatch
@@ -82,6 +82,7 @@ class Case:
     salvage: bool = False
 
 
+PANORAMA: Final = regions.packet(attributes='GPano:ProjectionType="equirectangular"')
 PLAIN: Final = saved(scene(60, 40), "JPEG")
 JPEG: Final = {"format": "jpeg"}
 
@@ -133,6 +134,14 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
             PLAIN,
             {"format": "webp"},
             message="comment",
+        ),
+        Case(
+            "a.jpg",
+            saved(scene(60, 40), "JPEG", xmp=PANORAMA),
+            saved(scene(60, 40), "JPEG", xmp=PANORAMA),
+            {"filters": ["flip"]},
+            SMALLER,
+            message="GPano",
         ),
     ],
     "not-linear": [

@@ -94,6 +94,11 @@ class Codec:
         """Whether loading turns the pixels of this image, or has turned them."""
         return image.info.get("original_orientation") not in (None, 1)
 
+    def turned_from(self, image: Image.Image) -> int:
+        """The orientation (EXIF) from which loading turns this image, or has turned it."""
+        orientation: int = image.info.get("original_orientation") or 1
+        return orientation
+
     def channel_bits(self, image: Image.Image, file: BinaryIO) -> int:
         """The bits per channel of colours in the file; 0 if they are no more than 8."""
         return 0

@@ -134,6 +134,9 @@ class Tiff(Codec):
     def is_turned(self, image: Any) -> bool:
         return bool(image.tag_v2.get(ORIENTATION, 1) != 1)
 
+    def turned_from(self, image: Any) -> int:
+        return _orientation(image)
+
     def channel_bits(self, image: Any, file: BinaryIO) -> int:
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
         wide = image.mode not in ("1", "F") and isinstance(bits, tuple)

@@ -1,5 +1,6 @@
 """Metadata: what is found besides the pixels, and what each policy keeps of it."""
 
+from imgbatch.imaging.metadata.geometry_signs import tells_places
 from imgbatch.imaging.metadata.policy import (
     EVERY_POLICY,
     Found,
@@ -14,4 +15,5 @@ __all__ = [
     "found",
     "header",
     "select",
+    "tells_places",
 ]

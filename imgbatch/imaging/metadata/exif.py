@@ -10,7 +10,7 @@ Layout: TIFF 6.0, section 2; tag numbers: Exif 2.32 (CIPA DC-008).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -45,6 +45,8 @@ COLOUR_SPACE: Final = 0xA001
 PIXEL_X: Final = 0xA002
 PIXEL_Y: Final = 0xA003
 INTEROPERABILITY_INDEX: Final = 0x0001
+RELATED_WIDTH: Final = 0x1001
+RELATED_LENGTH: Final = 0x1002
 
 # Place and length of a thumbnail's bytes: as JPEG, and as uncompressed strips.
 _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
@@ -63,6 +65,21 @@ _TYPE_BYTES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
 _SHORT: Final = 3
 _LONG: Final = 4
 _RATIONAL: Final = 5
+_DOUBLE: Final = 12
+# Types of numbers, for struct: fractions are two.
+_NUMBERS: Final = {
+    1: "B",
+    3: "H",
+    4: "I",
+    5: "2I",
+    6: "b",
+    8: "h",
+    9: "i",
+    10: "2i",
+    11: "f",
+    12: "d",
+}
+_MAX_DENOMINATOR: Final = 1_000_000
 _ENTRY: Final = 12
 # Parts of a thumbnail that are erased: strips of uncompressed ones.
 _MAX_NUMBERS: Final = 1_000
@@ -225,6 +242,77 @@ class Exif:
         """A new block without MakerNotes and without gaps, as short as possible."""
         return Exif(tiff.block(tiff.read(BytesIO(self._block)).without(MAKER_NOTE)))
 
+    def tags(self) -> frozenset[int]:
+        """The tags of the first directory and the Exif directory, whether readable or not."""
+        found: set[int] = set()
+        pending = [self._first]
+        for ifd in pending:
+            table = self._block[ifd + 2 : self._end_of_entries(ifd)]
+            for tag, place in struct.iter_unpack(f"{self._order}H6xI", table):
+                found.add(tag)
+                if tag == EXIF_IFD and len(pending) == 1:
+                    pending.append(place)
+        return frozenset(found)
+
+    def numbers(self, tag: int) -> tuple[float, ...]:
+        """The numbers of a tag of the first directory or the Exif directory.
+
+        Empty if there is none, if it is not of numbers, or if a fraction has no value.
+        """
+        _, entry = self._anywhere(tag)
+        form = _NUMBERS.get(entry.kind) if entry else None
+        if entry is None or form is None:
+            return ()
+        data = self._block[entry.value : entry.value + entry.bytes]
+        values = list(struct.iter_unpack(self._order + form, data))
+        if any(not one[-1] for one in values if len(one) == 2):
+            return ()
+        return tuple(one[0] / one[1] if len(one) == 2 else one[0] for one in values)
+
+    def set_numbers(self, tag: int, numbers: Sequence[float]) -> None:
+        """Give an existing tag other numbers of its type; without any, remove it.
+
+        If they need more room they are appended at the block's end.
+        """
+        ifd, entry = self._anywhere(tag)
+        form = _NUMBERS.get(entry.kind) if entry else None
+        if not numbers:
+            self._remove(ifd, tag)
+        if entry is None or form is None or not numbers:
+            return
+        data = b"".join(_packed(self._order + form, number) for number in numbers)
+        alone = self._is_alone(entry)
+        if entry.bytes > 4 and alone:
+            self._erase(entry.value, entry.bytes)
+        if len(data) <= 4:
+            place, data = entry.position + 8, data.ljust(4, b"\0")
+        elif 4 < entry.bytes >= len(data) and alone:
+            place = entry.value
+        else:
+            self._block += bytes(len(self._block) % 2)
+            place = len(self._block)
+            self._put_long(entry.position + 8, place)
+        self._block[place : place + len(data)] = data
+        self._put_long(entry.position + 4, len(numbers))
+
+    def add_numbers(self, tag: int, numbers: Sequence[float]) -> None:
+        """Add a tag of floating-point numbers (DOUBLE) to the first directory."""
+        data = struct.pack(f"{self._order}{len(numbers)}d", *numbers)
+        self._extend([Field(tag, _DOUBLE, data)])
+
+    def remove(self, tag: int) -> None:
+        """Remove a tag from the first directory and the Exif directory."""
+        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+            self._remove(ifd, tag)
+
+    def _anywhere(self, tag: int) -> tuple[int, _Entry | None]:
+        """Of the first directory or the Exif directory."""
+        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+            entry = self._find(ifd, tag)
+            if entry:
+                return ifd, entry
+        return self._first, None
+
     def _extend(self, fields: list[Field]) -> None:
         tags = {one.tag for one in fields}
         old = [entry for entry in self._entries(self._first) if entry.tag in tags]
@@ -268,12 +356,15 @@ class Exif:
         self._set_number(self._first, ORIENTATION, 1)
 
     def set_size(self, width: int, height: int) -> None:
-        """Update the size in pixels if the block has one."""
+        """Update the size in pixels where the block has one."""
         self._set_number(self._first, IMAGE_WIDTH, width)
         self._set_number(self._first, IMAGE_LENGTH, height)
         for ifd in self._below(self._first, EXIF_IFD):
             self._set_number(ifd, PIXEL_X, width)
             self._set_number(ifd, PIXEL_Y, height)
+            for below in self._below(ifd, INTEROPERABILITY_IFD):
+                self._set_number(below, RELATED_WIDTH, width)
+                self._set_number(below, RELATED_LENGTH, height)
 
     def remove_orientation(self) -> None:
         """Remove tag 0x0112."""
@@ -508,6 +599,23 @@ class Exif:
         stop = min(start + length, len(self._block))
         if start >= 8:
             self._block[start:stop] = bytes(max(0, stop - start))
+
+
+def _packed(form: str, number: float) -> bytes:
+    """A number as `struct` writes it: rounded, and no more than fits, or a fraction of two."""
+    kind = form[-1]
+    if kind in "fd":
+        return struct.pack(form, number)
+    most = 2 ** (8 * struct.calcsize(f"={kind}") - kind.islower()) - 1
+    least = -most - 1 if kind.islower() else 0
+    if "2" not in form:
+        return struct.pack(form, min(max(round(number), least), most))
+    from fractions import Fraction
+
+    ratio = Fraction(min(max(number, least), most)).limit_denominator(
+        min(_MAX_DENOMINATOR, max(1, int(most / max(1.0, abs(number)))))
+    )
+    return struct.pack(form, *ratio.as_integer_ratio())
 
 
 def _ratio(number: float) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from imgbatch.imaging.picture import Metadata
 from imgbatch.model import Encoding, MetadataPolicy, Notice, NoticeKind, Size
 
 if TYPE_CHECKING:
+    from imgbatch.imaging.affine import Geometry
     from imgbatch.imaging.codecs.base import Codec
 
 Block = TypeVar("Block")
@@ -177,7 +178,12 @@ def _without_misfits(image: Image.Image) -> list[Notice]:
 
 
 def select(
-    metadata: Metadata, encoding: Encoding, size: Size, *, srgb: Callable[[], bool] = lambda: True
+    metadata: Metadata,
+    encoding: Encoding,
+    size: Size,
+    *,
+    srgb: Callable[[], bool] = lambda: True,
+    moved: Geometry | None = None,
 ) -> tuple[Metadata, tuple[Notice, ...]]:
     """The metadata that the policy of `encoding` keeps for an output of `size`, and warnings.
 
@@ -185,7 +191,8 @@ def select(
     which may hold them too (names of places stay: they are meant to be read); copyright: only
     who made it and who owns it; none: nothing. In any case the artist and the copyright of
     `encoding` are added. `srgb` tells whether the output's colours are sRGB; it is called only
-    if EXIF, which records that, is kept.
+    if EXIF, which records that, is kept. `moved` is what became of the picture, if the metadata may
+    tell places in it, which then move along.
     """
     notices: list[Notice] = []
     if encoding.metadata == "none":
@@ -194,6 +201,11 @@ def select(
         kept = _rights_only(metadata, notices)
     else:
         kept = _for_output(metadata, size, srgb)
+        if moved is not None:
+            from imgbatch.imaging.metadata import geometry
+
+            kept, lost = geometry.moved(kept, moved.resized(size))
+            notices += lost
         if encoding.metadata == "no-gps":
             kept = _without_position(kept, notices)
     if encoding.artist or encoding.copyright:

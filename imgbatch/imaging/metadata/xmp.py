@@ -354,6 +354,16 @@ def rights_only(packet: bytes) -> bytes | None:
     return xml_tree.written(document) if found else None
 
 
+def edited(packet: bytes, edit: Callable[[list[Element]], bool]) -> bytes:
+    """With its descriptions edited; the very same bytes if `edit` says that it changed nothing.
+
+    Raises ValueError if the packet cannot be read.
+    """
+    document = _parse(packet)
+    found = [one for above, _ in _of_rdf(document) for one in _descriptions(above)]
+    return xml_tree.written(document) if edit(found) else packet
+
+
 def _without(packet: bytes, test: Test) -> bytes:
     document = _parse(packet)
     for above, _ in _of_rdf(document):
