@@ -63,7 +63,19 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
 )
 """Every kind of warning, and what it means."""
 
-MetadataPolicy = Literal["all", "no-gps", "copyright", "none"]
+MetadataPolicy = Literal["all", "no-gps", "no-location", "copyright", "none"]
+
+METADATA_POLICIES: Final[MappingProxyType[MetadataPolicy, str]] = MappingProxyType(
+    {
+        "all": "with all metadata",
+        "no-gps": "with metadata except GPS",
+        "no-location": "with metadata except positions and names of places",
+        "copyright": "with author and copyright only",
+        "none": "without metadata",
+    }
+)
+"""Every policy for metadata, and what a picture is saved with."""
+
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]

@@ -10,7 +10,7 @@ Layout: TIFF 6.0, section 2; tag numbers: Exif 2.32 (CIPA DC-008).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import BytesIO
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -24,6 +24,7 @@ from imgbatch.imaging.containers.tiff import (
     Directory,
     Field,
 )
+from imgbatch.imaging.metadata import positions
 
 PREFIX: Final = b"Exif\0\0"
 
@@ -48,9 +49,9 @@ INTEROPERABILITY_INDEX: Final = 0x0001
 
 # Place and length of a thumbnail's bytes: as JPEG, and as uncompressed strips.
 _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
-# GeoTIFF's tags and GDAL's, which locate a picture on the earth.
-_GEO: Final = (0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480)
-_PRIVATE: Final = (MAKER_NOTE, GPS_IFD, XMP, *_GEO)
+# Blocks that may contain any others: MakerNotes, XMP, Photoshop's resources, DNG's private data.
+_BLOCKS: Final = frozenset({MAKER_NOTE, XMP, 0x8649, 0xC634})
+_IPTC: Final = 0x83BB
 # ImageDescription, UserComment, and XPTitle, XPComment, XPKeywords, XPSubject.
 _FREE_TEXTS: Final = frozenset({0x010E, 0x9286, 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F})
 _CENTIMETRE: Final = 3
@@ -296,16 +297,18 @@ class Exif:
         end = max(len(self._block.rstrip(b"\0")), *(stop for _, stop in used))
         del self._block[end:]
 
-    def remove_gps(self) -> None:
+    def remove_gps(self, *, names: bool = False) -> None:
         """Remove the position, and MakerNotes, which may repeat it in a maker's own form.
 
         The thumbnail, XMP inside the block, and whatever no directory refers to are also
-        removed: an editor may have unlinked a position and left it in place.
+        removed: an editor may have unlinked a position and left it in place. If `names`, IPTC
+        inside the block is removed, too, which may name places.
         """
         self.remove_thumbnail()
-        private = list(self._private())
+        tags = positions.exif_tags() | _BLOCKS | {GPS_IFD} | ({_IPTC} if names else set())
+        private = list(self._places_of(tags))
         for ifd in self._directories():
-            for tag in _PRIVATE:
+            for tag in tags:
                 self._remove(ifd, tag)
         kept = bytearray(len(self._block))
         kept[:8] = self._block[:8]
@@ -338,11 +341,11 @@ class Exif:
             found |= bool(tags)
         return found
 
-    def _private(self) -> Iterator[tuple[int, int]]:
-        """Start and end of everything that contains the position, or may."""
+    def _places_of(self, tags: Collection[int]) -> Iterator[tuple[int, int]]:
+        """Start and end of these entries' values, and of all of the GPS directory."""
         for ifd in self._directories():
             for entry in self._entries(ifd):
-                if entry.tag not in _PRIVATE:
+                if entry.tag not in tags:
                     continue
                 yield entry.value, entry.value + entry.bytes
                 if entry.tag == GPS_IFD:

@@ -22,7 +22,6 @@ _XMP: Final = "http://ns.adobe.com/xap/1.0/"
 _XMP_NOTE: Final = "http://ns.adobe.com/xmp/note/"
 _RIGHTS: Final = "http://ns.adobe.com/xap/1.0/rights/"
 _PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
-_GEO: Final = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _RDF_ELEMENT: Final = (_RDF, "RDF")
 _DESCRIPTION: Final = (_RDF, "Description")
@@ -99,8 +98,14 @@ _EMPTY: Final = (
     b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 
-Test = Callable[[str, str], bool]
-"""Namespace and local name of an attribute or an element, to whether it is meant."""
+# Lists of keywords, each with all those above it.
+_HIERARCHIES: Final = frozenset(
+    {"hierarchicalSubject", "TagsList", "LastKeywordXMP", "CatalogSets"}
+)
+
+Test = Callable[[str, str, str], bool]
+"""Whether an attribute or an element is meant: its namespace, its local name, and that of the
+property that it is in, empty if it is a property of the picture itself."""
 
 
 def orientation(packet: bytes) -> int:
@@ -269,7 +274,7 @@ def upright(packet: bytes) -> bytes:
     if not _TO_EDIT.search(packet):
         return packet
 
-    def stale(namespace: str, name: str) -> bool:
+    def stale(namespace: str, name: str, _: str) -> bool:
         if namespace == _CAMERA:
             return name.startswith(("MotionPhoto", "MicroVideo"))
         return namespace in _ATTACHED or (namespace, name) in {
@@ -282,26 +287,42 @@ def upright(packet: bytes) -> bytes:
     return _without(packet, stale)
 
 
-def without_position(packet: bytes) -> bytes:
-    """Without GPS positions, including a drone maker's own; the same bytes if there are none.
+def without_position(packet: bytes, *, names: bool = False) -> bytes:
+    """Without positions and, if `names`, names of places; the same bytes if there are none.
 
     Raises ValueError if the packet cannot be read, or may still contain a position afterwards (for
     instance inside a text): then the whole packet has to be dropped.
     """
     _check(packet)
     # A letter or digit written as a reference (&#52;) is not seen.
-    if not positions.in_text(packet) and b"&#" not in packet:
+    if not positions.has_property(packet, names=names) and b"&#" not in packet:
         return packet
-
-    def position(namespace: str, name: str) -> bool:
-        return namespace == _GEO or positions.in_name(name)
-
-    clean = packet
-    if positions.in_name(packet.decode("utf-8", "replace")):
-        clean = _without(packet, position)
+    clean = _without(packet, positions.of_property(names=names))
+    if names:
+        clean = _without_place_keywords(clean)
     if positions.in_block(clean) or any(map(positions.in_text, _free_texts(clean))):
         raise ValueError("a position in a place that cannot be cleaned")
     return clean
+
+
+def _without_place_keywords(packet: bytes) -> bytes:
+    """Without keywords below one that stands for places, in lists that say what is above each."""
+    document = _parse(packet)
+    gone = False
+    for above, _ in _of_rdf(document):
+        for description in _descriptions(above):
+            for element in description.elements:
+                if element.name[1] not in _HIERARCHIES:
+                    continue
+                for array in element.elements:
+                    before = len(array.children)
+                    _keep(array, lambda child: not _is_of_place(child))
+                    gone |= len(array.children) < before
+    return xml_tree.written(document) if gone else packet
+
+
+def _is_of_place(child: Element | str) -> bool:
+    return isinstance(child, Element) and positions.is_place_keyword("".join(_texts(child)))
 
 
 def _free_texts(packet: bytes) -> Iterator[str]:
@@ -355,20 +376,36 @@ def rights_only(packet: bytes) -> bytes | None:
 
 
 def _without(packet: bytes, test: Test) -> bytes:
+    """Without what the test says; the same bytes if there is nothing of that."""
     document = _parse(packet)
-    for above, _ in _of_rdf(document):
-        for description in _descriptions(above):
-            _prune(description, test)
-    return xml_tree.written(document)
-
-
-def _prune(element: Element, test: Test) -> None:
-    element.attributes = [
-        one for one in element.attributes if one.name[0] == XMLNS or not test(*one.name)
+    pruned = [
+        _prune(description, test)
+        for above, _ in _of_rdf(document)
+        for description in _descriptions(above)
     ]
-    _keep(element, lambda child: not isinstance(child, Element) or not test(*child.name))
+    return xml_tree.written(document) if any(pruned) else packet
+
+
+def _prune(element: Element, test: Test, structure: str = "") -> bool:
+    """Remove what the test says from an element and those below it; return whether there was any.
+
+    `structure` is the local name of the property that it is, or is in.
+    """
+    attributes = [
+        one for one in element.attributes if one.name[0] == XMLNS or not test(*one.name, structure)
+    ]
+    kept = [
+        child
+        for child in element.children
+        if not isinstance(child, Element) or not test(*child.name, structure)
+    ]
+    before = len(element.attributes), len(element.children)
+    gone = before != (len(attributes), len(kept))
+    element.attributes, element.children = attributes, kept
     for child in element.elements:
-        _prune(child, test)
+        inner = structure if child.name[0] == _RDF else child.name[1]
+        gone |= _prune(child, test, inner)
+    return gone
 
 
 def _keep(element: Element, test: Callable[[Element | str], bool]) -> None:

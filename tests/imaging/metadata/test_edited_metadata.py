@@ -26,6 +26,7 @@ from toolkit.metadata import (
 from toolkit.pictures import opened
 
 import imgbatch
+from imgbatch.model import METADATA_POLICIES
 
 # Resolution
 
@@ -79,7 +80,7 @@ def with_rights(
     (photos / "bare.jpg").write_bytes(pictures.saved(pictures.quarters(), "JPEG"))
     data = {}
     for target in HOLDING:
-        for policy in ("all", "no-gps", "copyright", "none"):
+        for policy in METADATA_POLICIES:
             recipe = imgbatch.Recipe.from_options(
                 format=target,
                 metadata=policy,
@@ -100,7 +101,7 @@ NEW_COPYRIGHT: Final = "© 2026 <Zoë>"
 
 @pytest.mark.slow
 @with_exiftool
-@pytest.mark.parametrize("policy", ["all", "no-gps", "copyright", "none"])
+@pytest.mark.parametrize("policy", METADATA_POLICIES)
 @pytest.mark.parametrize("source", ["full", "bare"])
 @to_each
 def test_artist_and_copyright_are_set_whatever_the_policy(
@@ -120,7 +121,7 @@ def test_artist_and_copyright_are_set_whatever_the_policy(
     has_iptc = source == "full" and target in IPTC_HOLDING and policy != "none"
     assert tags.get("IPTC:By-line") == (NEW_ARTIST if has_iptc else None)
     assert tags.get("IPTC:CopyrightNotice") == (NEW_COPYRIGHT if has_iptc else None)
-    whole = source == "full" and policy in ("all", "no-gps")
+    whole = source == "full" and policy in ("all", "no-gps", "no-location")
     assert tags.get("IFD0:Model") == (pictures.MODEL if whole else None)
     assert ("GPS:GPSLatitude" in tags) == (whole and policy == "all")
     assert serious(tags) == []
