@@ -43,6 +43,7 @@ OFFSET_TIME_ORIGINAL: Final = 0x9011
 SUBSEC_TIME_ORIGINAL: Final = 0x9291
 MAKER_NOTE: Final = 0x927C
 COLOUR_SPACE: Final = 0xA001
+UNCALIBRATED: Final = 0xFFFF
 PIXEL_X: Final = 0xA002
 PIXEL_Y: Final = 0xA003
 INTEROPERABILITY_INDEX: Final = 0x0001
@@ -55,7 +56,6 @@ _IPTC: Final = 0x83BB
 # ImageDescription, UserComment, and XPTitle, XPComment, XPKeywords, XPSubject.
 _FREE_TEXTS: Final = frozenset({0x010E, 0x9286, 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F})
 _CENTIMETRE: Final = 3
-_UNCALIBRATED: Final = 0xFFFF
 # Resolutions that differ by less are equal, rounded to whole pixels per metre or inch.
 _SAME_RESOLUTION: Final = 0.002
 _POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
@@ -204,16 +204,17 @@ class Exif:
         """Make a colour space (0xA001), if there is one, agree with the pixels' profile.
 
         The interoperability index ("R98" for sRGB, "R03" for Adobe RGB: DCF 2.0, 5.2.2) must not
-        contradict it.
+        contradict it. Some writers put the colour space into the first directory, where it does
+        not belong; readers find it there, too.
         """
-        for ifd in self._below(self._first, EXIF_IFD):
-            self._set_number(ifd, COLOUR_SPACE, 1 if srgb else _UNCALIBRATED)
+        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+            self._set_number(ifd, COLOUR_SPACE, 1 if srgb else UNCALIBRATED)
             for below in self._below(ifd, INTEROPERABILITY_IFD):
                 entry = self._find(below, INTEROPERABILITY_INDEX)
                 index = self._block[entry.value : entry.value + 3] if entry else b""
-                if srgb and index == b"R03" and entry and entry.bytes == 4:
+                if srgb and index == b"R03" and entry and entry.bytes in (3, 4):
                     self._block[entry.value : entry.value + 3] = b"R98"
-                elif not srgb and index == b"R98":
+                elif index == (b"R03" if srgb else b"R98"):
                     self._remove(below, INTEROPERABILITY_INDEX)
 
     def only(self, tags: Iterable[int]) -> Exif | None:

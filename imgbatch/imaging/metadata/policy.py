@@ -187,7 +187,7 @@ def select(
     which may hold them too (names of places stay: they are meant to be read); no-location: also
     without names of places; copyright: only who made it and who owns it; none: nothing. In any
     case the artist and the copyright of `encoding` are added. `srgb` tells whether the output's
-    colours are sRGB; it is called only if EXIF, which records that, is kept.
+    colours are sRGB; it is called only if metadata that record that are kept.
     """
     notices: list[Notice] = []
     if encoding.metadata == "none":
@@ -214,6 +214,8 @@ def _for_output(metadata: Metadata, size: Size, srgb: Callable[[], bool]) -> Met
         exif.set_colour_space(srgb=srgb())
     if packet is not None:
         packet = xmp_packet.with_size(packet, *size)
+        if xmp_packet.tells_colours(packet):
+            packet = xmp_packet.with_colour_space(packet, srgb=srgb())
     if exif is None and packet is None:
         return metadata
     return replace(metadata, exif=exif, xmp=packet)

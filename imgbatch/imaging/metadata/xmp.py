@@ -12,6 +12,7 @@ from typing import Final
 from imgbatch.imaging import limits
 from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.metadata import positions, xml_tree
+from imgbatch.imaging.metadata.exif import UNCALIBRATED
 from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element, Markup
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -67,6 +68,12 @@ _SIZES: Final = tuple(
         rb"exif:PixelXDimension|tiff:ImageWidth",
         rb"exif:PixelYDimension|tiff:ImageLength",
     )
+)
+_COLOUR_SPACE: Final = re.compile(
+    rb"(\bexif:ColorSpace(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99})\d{1,9}(?=\s{0,99}[\"'<])"
+)
+_PROFILE_NAME: Final = re.compile(
+    rb"(\bphotoshop:ICCProfile(?:\s{0,99}=\s{0,99}[\"']|>))[^<\"']{1,999}(?=[<\"'])"
 )
 
 # Texts meant to be read, which may contain a position.
@@ -224,6 +231,25 @@ def with_size(packet: bytes, width: int, height: int) -> bytes:
     for pattern, number in zip(_SIZES, (width, height), strict=True):
         packet = pattern.sub(rb"\g<1>" + str(number).encode("ascii"), packet)
     return packet
+
+
+def tells_colours(packet: bytes) -> bool:
+    """Whether it says which colour space or which profile the picture has."""
+    return b"exif:ColorSpace" in packet or b"photoshop:ICCProfile" in packet
+
+
+def with_colour_space(packet: bytes, *, srgb: bool) -> bytes:
+    """With exif:ColorSpace and photoshop:ICCProfile as the pixels are, where it has them.
+
+    The profile is named only if it is sRGB's: any other is the file's own, whose name stays.
+    """
+    space = b"1" if srgb else str(UNCALIBRATED).encode("ascii")
+    packet = _COLOUR_SPACE.sub(rb"\g<1>" + space, packet)
+    return _PROFILE_NAME.sub(_named_srgb, packet) if srgb else packet
+
+
+def _named_srgb(found: re.Match[bytes]) -> bytes:
+    return found[0] if b"sRGB" in found[0] else found[1] + b"sRGB IEC61966-2.1"
 
 
 def with_resolution(packet: bytes | None, dpi: int) -> bytes | None:
