@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Collection, Iterable, Iterator
 from io import BytesIO
 from itertools import pairwise
+from operator import truediv
 from typing import Final, NamedTuple
 
 from imgbatch.imaging import limits
@@ -39,14 +40,19 @@ XMP: Final = 0x02BC
 ARTIST: Final = 0x013B
 COPYRIGHT: Final = 0x8298
 DATE_TIME_ORIGINAL: Final = 0x9003
+DATE_TIME_DIGITIZED: Final = 0x9004
 OFFSET_TIME_ORIGINAL: Final = 0x9011
+OFFSET_TIME_DIGITIZED: Final = 0x9012
 SUBSEC_TIME_ORIGINAL: Final = 0x9291
+SUBSEC_TIME_DIGITIZED: Final = 0x9292
 MAKER_NOTE: Final = 0x927C
 COLOUR_SPACE: Final = 0xA001
 UNCALIBRATED: Final = 0xFFFF
 PIXEL_X: Final = 0xA002
 PIXEL_Y: Final = 0xA003
 INTEROPERABILITY_INDEX: Final = 0x0001
+GPS_TIME_STAMP: Final = 0x0007
+GPS_DATE_STAMP: Final = 0x001D
 
 # Place and length of a thumbnail's bytes: as JPEG, and as uncompressed strips.
 _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
@@ -357,11 +363,31 @@ class Exif:
 
     def text(self, tag: int) -> str | None:
         """An ASCII tag of the first directory or of the Exif directory."""
-        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+        return self._text(tag, self._first, *self._below(self._first, EXIF_IFD))
+
+    def _text(self, tag: int, *directories: int) -> str | None:
+        for ifd in directories:
             entry = self._find(ifd, tag)
             if entry:
                 raw = bytes(self._block[entry.value : entry.value + entry.bytes])
                 return raw.partition(b"\0")[0].decode("utf-8", "replace").strip() or None
+        return None
+
+    @property
+    def gps_time(self) -> str | None:
+        """GPSDateStamp (0x001D) with GPSTimeStamp (0x0007), which are in UTC, if that is there."""
+        for ifd in self._below(self._first, GPS_IFD):
+            date, time = self._text(GPS_DATE_STAMP, ifd), self._find(ifd, GPS_TIME_STAMP)
+            if date is None or time is None or (time.kind, time.number) != (_RATIONAL, 3):
+                return date
+            numbers = struct.unpack_from(f"{self._order}6I", self._block, time.value)
+            if not all(numbers[1::2]):
+                return date
+            hours, minutes, seconds = map(truediv, numbers[::2], numbers[1::2])
+            thousandths = round(1000 * (3600 * hours + 60 * minutes + seconds))
+            minute, second = divmod(thousandths // 1000, 60)
+            time_of_day = f"{minute // 60:02}:{minute % 60:02}:{second:02}"
+            return f"{date} {time_of_day}.{thousandths % 1000:03}Z"
         return None
 
     def _unpack(self, form: str, position: int) -> int:

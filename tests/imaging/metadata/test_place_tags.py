@@ -204,7 +204,7 @@ def test_no_location_drops_texts_of_a_png_that_name_a_place(tmp_path: Path) -> N
 def test_blocks_inside_exif_are_dropped_where_they_may_tell(tmp_path: Path, tag: int) -> None:
     block = Image.Exif()
     block[tag] = b"\x1c\x02\x5a\x00\x05Paris"
-    data = pictures.with_metadata(pictures.quarters(), "JPEG", exif=block.tobytes())
+    data = pictures.with_metadata(pictures.quarters(), "JPEG", exif=block.tobytes()[6:])
     assert b"Paris" in made(tmp_path, data).data
     assert b"Paris" not in made(tmp_path, data, metadata="no-location").data
     named = made(tmp_path, data, metadata="no-gps").data
