@@ -415,7 +415,8 @@ def _without(packet: bytes, test: Test) -> bytes:
 def _prune(element: Element, test: Test, structure: str = "") -> bool:
     """Remove what the test says from an element and those below it; return whether there was any.
 
-    `structure` is the local name of the property that it is, or is in.
+    So are structures and arrays that are left empty. `structure` is the local name of the property
+    that the element is, or is in.
     """
     attributes = [
         one for one in element.attributes if one.name[0] == XMLNS or not test(*one.name, structure)
@@ -428,10 +429,22 @@ def _prune(element: Element, test: Test, structure: str = "") -> bool:
     before = len(element.attributes), len(element.children)
     gone = before != (len(attributes), len(kept))
     element.attributes, element.children = attributes, kept
+    hollow: set[Element | str] = set()
     for child in element.elements:
         inner = structure if child.name[0] == _RDF else child.name[1]
-        gone |= _prune(child, test, inner)
+        if _prune(child, test, inner):
+            gone = True
+            if _is_hollow(child):
+                hollow.add(child)
+    _keep(element, lambda child: child not in hollow)
     return gone
+
+
+def _is_hollow(element: Element) -> bool:
+    """Whether it has nothing but white space and syntax."""
+    return all(one.name[0] in (_RDF, XMLNS) for one in element.attributes) and not any(
+        isinstance(child, Element) or child.strip() for child in element.children
+    )
 
 
 def _keep(element: Element, test: Callable[[Element | str], bool]) -> None:

@@ -164,6 +164,20 @@ def test_version_of_a_namespace_does_not_matter(tmp_path: Path, text: str, polic
     assert result.warnings == []
 
 
+def test_structures_that_are_left_empty_are_removed(tmp_path: Path) -> None:
+    structures = (
+        '<dwc:dctermsLocation rdf:parseType="Resource">\n <dwc:footprintSRS>x</dwc:footprintSRS>\n'
+        "</dwc:dctermsLocation><dwc:list><rdf:Bag><rdf:li><rdf:Description "
+        'dwc:footprintSRS="x"/></rdf:li></rdf:Bag></dwc:list>'
+        "<photoshop:Headline></photoshop:Headline>"
+    )
+    data = pictures.with_metadata(pictures.quarters(), "JPEG", xmp=packet(structures))
+    kept = xmp_of(made(tmp_path, data, metadata="no-gps").data)
+    assert "<dwc:" not in kept
+    assert "rdf:Bag" not in kept
+    assert "<photoshop:Headline" in kept
+
+
 def test_packet_without_places_is_kept_byte_for_byte(tmp_path: Path) -> None:
     plain = packet("<photoshop:Headline>Lake</photoshop:Headline>", "xmlns:a = 'urn:a'")
     data = pictures.with_metadata(pictures.quarters(), "JPEG", xmp=plain)
