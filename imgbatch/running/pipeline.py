@@ -54,8 +54,9 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     `share` is the part of the run's memory that it may take, 0 to 1. Raises PictureError, and
     ShareExceededError before any pixel is decoded.
     """
-    origin = _origin(job) if _asks_for_names(recipe) else None
-    writes_dates = origin is not None and _writes_dates(recipe)
+    steps = [*recipe.prepare, *(step for one in recipe.outputs for step in one.operations)]
+    origin = _origin(job) if _asks_for_names(steps) else None
+    writes_dates = origin is not None and _writes_dates(steps)
     making = _begun(job, recipe, origin)
     wanted = [one for one in making if one.wanted]
     policies: set[MetadataPolicy] = {one.output.encoding.metadata for one in wanted}
@@ -230,18 +231,14 @@ class _Making(Struct):
         return own if own is not None and len(own.data) < len(made.data) else made
 
 
-def _asks_for_names(recipe: Recipe) -> bool:
+def _asks_for_names(steps: Iterable[Operation]) -> bool:
     """Whether an operation may ask what a picture is called; a resize does not."""
-    return any(not isinstance(step, Resize) for step in _steps(recipe))
+    return any(not isinstance(step, Resize) for step in steps)
 
 
-def _writes_dates(recipe: Recipe) -> bool:
+def _writes_dates(steps: Iterable[Operation]) -> bool:
     """Whether an operation writes on a picture when it was taken."""
-    return any("date" in step.name_fields for step in _steps(recipe))
-
-
-def _steps(recipe: Recipe) -> list[Operation]:
-    return [*recipe.prepare, *(step for one in recipe.outputs for step in one.operations)]
+    return any("date" in step.name_fields for step in steps)
 
 
 def _dated(told: Metadata) -> Dated:
