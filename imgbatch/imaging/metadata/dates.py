@@ -30,7 +30,7 @@ _DATE: Final = re.compile(
 _COMPACT: Final = re.compile(
     r"\s{0,9}(\d{4})(\d\d)(\d\d)(?:[T ]?(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,99}))?)?)?(?!\d)"
 )
-_ZONE: Final = re.compile(r"(?<=\d)\s{0,3}(?:(Z|UTC|GMT)|([+-])(\d\d):?([0-5]\d))\s*\Z", re.I)
+_ZONE: Final = re.compile(r"(?<=\d)\s{0,3}(?:(Z|UTC|GMT)|([+-])(\d\d):?([0-5]\d))\s{0,99}\Z", re.I)
 _HALF: Final = re.compile(r"\s{0,3}([ap])\.?m\b", re.I)
 _XMP: Final = re.compile(
     rb"\b(exif:DateTimeOriginal|exif:DateTimeDigitized|photoshop:DateCreated|(?:xmp|xap):CreateDate)"
@@ -179,6 +179,8 @@ def parsed(text: str, fraction: str | None = None, zone: str | None = None) -> M
     if match[6] is None and any(one.isdigit() for one in rest[match.end() :]):
         raise ValueError("not a date")
     year, month, day, hour, minute, second = (int(one or 0) for one in match.groups()[:6])
+    if not (year or month or day):
+        return None
     if half := _HALF.match(rest, match.end()):
         hour = hour % 12 + (12 if half[1] in "pP" else 0)
     if hour > 24 or minute > 59 or second > 60:

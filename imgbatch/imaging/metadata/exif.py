@@ -307,13 +307,13 @@ class Exif:
     def remove_gps(self, *, names: bool = False) -> None:
         """Remove the position, and MakerNotes, which may repeat it in a maker's own form.
 
-        The thumbnail, XMP inside the block, and whatever no directory refers to are also
-        removed: an editor may have unlinked a position and left it in place. If `names`, IPTC
-        inside the block is removed, too, which may name places.
+        The thumbnail, other blocks inside this one, and whatever no directory refers to are also
+        removed: an editor may have unlinked a position and left it in place. IPTC, which has none,
+        is removed if `names` of places are to go.
         """
         self.remove_thumbnail()
         tags = positions.exif_tags() | _BLOCKS | {GPS_IFD} | ({_IPTC} if names else set())
-        private = list(self._places_of(tags))
+        private = list(self._spans_of(tags))
         for ifd in self._directories():
             for tag in tags:
                 self._remove(ifd, tag)
@@ -348,7 +348,7 @@ class Exif:
             found |= bool(tags)
         return found
 
-    def _places_of(self, tags: Collection[int]) -> Iterator[tuple[int, int]]:
+    def _spans_of(self, tags: Collection[int]) -> Iterator[tuple[int, int]]:
         """Start and end of these entries' values, and of all of the GPS directory."""
         for ifd in self._directories():
             for entry in self._entries(ifd):

@@ -14,8 +14,8 @@ from typing import Final
 _ANGLE: Final = r"l[ao]\w{0,9}itude"
 # W3C's Basic Geo vocabulary, and the words of a square of three metres.
 _WORD: Final = rf"gps|{_ANGLE}|wgs84_pos|what3words|w3w"
-# Heights, and what a drone aims at.
-_PROPERTY: Final = rf"{_WORD}|altitude|lrftarget"
+# Heights, what a drone aims at, and makers' own notes, which may hold a position in XMP as in EXIF.
+_PROPERTY: Final = rf"{_WORD}|altitude|lrftarget|maker_?note|shot_log_data"
 # Four decimals of a degree are 11 m, a second is 31 m. What is not UTF-8 may be a degree sign.
 _NUMBER: Final = (
     r"(?<![0-9A-Za-z_])\d{1,3}\.\d{4}"

@@ -148,6 +148,7 @@ POSITIONS: Final = (
     "<dji:LRFTargetLat>48.1</dji:LRFTargetLat>",
     "<dji:GimbalYawDegree>12</dji:GimbalYawDegree>",
     "<skydio:AbsoluteAltitude>120</skydio:AbsoluteAltitude>",
+    "<skydio:hdrp_makernote>SERSUAJ7Hhc=</skydio:hdrp_makernote>",
     "<skydio:what3words>filled.count.soap</skydio:what3words>",
 )
 
