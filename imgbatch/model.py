@@ -21,6 +21,7 @@ Colour = tuple[int, int, int, int]
 
 NoticeKind = Literal[
     "alpha-flattened",
+    "date-unreadable",
     "depth-reduced",
     "enlarged",
     "exif-broken",
@@ -41,6 +42,8 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
     {
         "alpha-flattened": "transparency was laid over --background, or made all or nothing in a "
         "GIF: the format has no other",
+        "date-unreadable": "a date of capture that cannot be read was passed over: the next one, "
+        "or the file's own time, was used",
         "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
         "enlarged": "the picture was made larger than it is (--enlarge)",
         "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
@@ -64,7 +67,33 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
 )
 """Every kind of warning, and what it means."""
 
-MetadataPolicy = Literal["all", "no-gps", "copyright", "none"]
+DateSource = Literal[
+    "EXIF:DateTimeOriginal",
+    "EXIF:DateTimeDigitized",
+    "XMP-exif:DateTimeOriginal",
+    "XMP-exif:DateTimeDigitized",
+    "XMP-photoshop:DateCreated",
+    "XMP-xmp:CreateDate",
+    "IPTC:DateCreated",
+    "IPTC:DigitalCreationDate",
+    "EXIF:GPSDateStamp",
+    "mtime",
+]
+"""What says when a picture was taken, in the order in which it is asked; the last is its file."""
+
+MetadataPolicy = Literal["all", "no-gps", "no-location", "copyright", "none"]
+
+METADATA_POLICIES: Final[MappingProxyType[MetadataPolicy, str]] = MappingProxyType(
+    {
+        "all": "with all metadata",
+        "no-gps": "with metadata except GPS",
+        "no-location": "with metadata except positions and names of places",
+        "copyright": "with author and copyright only",
+        "none": "without metadata",
+    }
+)
+"""Every policy for metadata, and what a picture is saved with."""
+
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]
@@ -262,15 +291,24 @@ class Target(Struct, frozen=True):
         return joined(self.root, self.relative)
 
 
+class Dated(NamedTuple):
+    """What told when a picture was taken; and dates that could not be read, if there are any."""
+
+    source: DateSource
+    unread: str = ""
+
+
 class Job(Struct, frozen=True):
     """One source and a target for each output to be made of it, in the recipe's order.
 
-    `seq` is the source's number in the run, from 1.
+    `seq` is the source's number in the run, from 1. `dated` is set if its names, or the order,
+    depend on when it was taken.
     """
 
     source: Source
     targets: tuple[Target, ...]
     seq: int = 0
+    dated: Dated | None = None
 
 
 class Made(NamedTuple):
@@ -398,7 +436,10 @@ class Written(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """The one outcome of one source. It names its source itself; nothing is matched by order."""
+    """The one outcome of one source. It names its source itself; nothing is matched by order.
+
+    `date_source` says what told when the picture was taken, if the run asked.
+    """
 
     source: Source
     status: Status
@@ -407,6 +448,7 @@ class Result(Struct, frozen=True):
     failure: Failure | None = None
     reason: str | None = None
     seconds: float = 0.0
+    date_source: DateSource | None = None
 
     @classmethod
     def failed(cls, source: Source, failure: Failure, seconds: float = 0.0) -> Result:

@@ -6,7 +6,8 @@ import functools
 import gc
 import os
 import signal
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,21 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run in UTC, without daylight saving time, wherever the tests run."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC0")
+        _set_zone()
+        yield
+    _set_zone()
+
+
+def _set_zone() -> None:
+    if hasattr(time, "tzset"):
+        time.tzset()
 
 
 # Runs before tests are selected by marker.

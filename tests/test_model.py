@@ -13,6 +13,7 @@ from msgspec import structs
 
 from imgbatch import model
 from imgbatch.model import (
+    Dated,
     Encoding,
     Failure,
     FileState,
@@ -72,13 +73,18 @@ VALUES: Final = (
         known_hash=5678,
     ),
     Origin("a", ".jpg", "b", 7, 12, "web", "c"),
-    Job(SOURCE, (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg")), 7),
+    Job(
+        SOURCE,
+        (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg")),
+        7,
+        Dated("mtime", "'x'"),
+    ),
     Limits(1.5, 2, 3),
     Run("word", "out", Limits(), True, "backup", True, True, True, True),
     Notice("depth-reduced", "it was"),
     FAILURE,
     WRITTEN,
-    Result(SOURCE, "done", (WRITTEN,), (Notice("enlarged", "b"),), None, "why", 1.5),
+    Result(SOURCE, "done", (WRITTEN,), (Notice("enlarged", "b"),), None, "why", 1.5, "mtime"),
     FAILED,
     LEFT_OUT,
     WARNED,

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 
 from imgbatch.imaging import formats
-from imgbatch.model import Encoding
+from imgbatch.model import METADATA_POLICIES, Encoding
 from imgbatch.operations import Operation, words_of
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.profile import ConvertProfile
@@ -61,14 +61,6 @@ def _resized(resize: Resize) -> str:
     return f"resize to {how}; {larger} ({resize.kernel}{light})"
 
 
-_METADATA = {
-    "all": "with all metadata",
-    "no-gps": "with metadata except GPS",
-    "copyright": "with author and copyright only",
-    "none": "without metadata",
-}
-
-
 def _saved(encoding: Encoding) -> str:
     row = formats.BY_NAME[encoding.format] if encoding.format else None
     words = [f"save as {row.label}" if row else "save in the source's format"]
@@ -80,5 +72,5 @@ def _saved(encoding: Encoding) -> str:
         words.append(f"at most {counted(encoding.max_bytes, 'byte', spec=',')}")
     if encoding.keep_smaller:
         words.append("unless the source is smaller")
-    words.append(_METADATA[encoding.metadata])
+    words.append(METADATA_POLICIES[encoding.metadata])
     return ", ".join(words)

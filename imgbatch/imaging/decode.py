@@ -41,6 +41,7 @@ from imgbatch.model import MAX_PIXELS, Failure, Notice, Size
 if TYPE_CHECKING:
     from imgbatch.imaging.affine import Geometry
     from imgbatch.imaging.deep import Deep
+    from imgbatch.imaging.metadata.dates import Captured
     from imgbatch.imaging.series.frames import Animation, Frame
     from imgbatch.imaging.series.pages import Pages
 
@@ -58,18 +59,17 @@ _FRAMES_FACTOR: Final = 16
 
 
 class Header(Struct, frozen=True):
-    """What a file tells without its pixels: its upright size, when and with what it was taken.
-
-    From EXIF: `date` is DateTimeOriginal (`2024:05:31 18:20:05`), `subsec` the digits of its
-    fraction, `offset` its time zone (`+02:00`).
-    """
+    """What a file tells without its pixels: its upright size, when and with what it was taken."""
 
     size: Size
-    date: str | None = None
+    captured: Captured
     camera: str | None = None
     format: str = ""
-    subsec: str | None = None
-    offset: str | None = None
+
+    @property
+    def date(self) -> str | None:
+        """When it was taken, on the camera's clock, as in EXIF: `2024:05:31 18:20:05`."""
+        return self.captured.moment.text if self.captured.moment else None
 
 
 class Demand(Struct, frozen=True):
@@ -443,6 +443,9 @@ def read_header(
     If a C library reads even the header, `allow` is asked first, with the bytes of memory that
     takes. Raises NotAllowedError if it declines, and PictureError in the stage "open".
     """
+    # Only names and numbers ask when a picture was taken.
+    from imgbatch.imaging.metadata import dates
+
     rules = Rules(max_pixels)
     with opened(path) as file:
         row = formats.recognise(file.read(formats.HEAD_BYTES), os.path.splitext(path)[1].lower())
@@ -452,17 +455,11 @@ def read_header(
         image, row, codec, _, _ = recognised(file, path, rules)
         with reading("open", rules):
             block, orientation = metadata.header(image, codec)
+            captured = dates.captured(
+                block, lambda: embedded.packet(image, codec)[0], lambda: codec.iptc(image)
+            )
     size = turned(image.size, 1 if codec.upright else orientation)
-    if block is None:
-        return Header(size, format=row.name)
-    return Header(
-        size,
-        block.text(exif.DATE_TIME_ORIGINAL),
-        block.text(exif.MODEL),
-        format=row.name,
-        subsec=block.text(exif.SUBSEC_TIME_ORIGINAL),
-        offset=block.text(exif.OFFSET_TIME_ORIGINAL),
-    )
+    return Header(size, captured, block.text(exif.MODEL) if block else None, row.name)
 
 
 def _shrink_on_load(source: Opened, least: Size) -> Box:

@@ -354,13 +354,13 @@ class TextOverlay(Operation):
 
 
 def _date_and_camera(picture: Picture) -> tuple[str | None, str | None]:
-    """The date and the camera in EXIF."""
-    from imgbatch.imaging.metadata import exif
+    """When it was taken, as in EXIF, and with which camera."""
+    from imgbatch.imaging.metadata import dates, exif
 
-    block = picture.metadata.exif
-    if block is None:
-        return None, None
-    return block.text(exif.DATE_TIME_ORIGINAL), block.text(exif.MODEL)
+    told = picture.metadata
+    moment = dates.captured(told.exif, lambda: told.xmp, lambda: told.iptc).moment
+    camera = told.exif.text(exif.MODEL) if told.exif else None
+    return moment.text if moment else None, camera
 
 
 def _alignment(gravity: Gravity) -> str:

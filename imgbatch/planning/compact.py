@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
-from imgbatch.model import UP_TO_DATE, FileState, Job, Result, Source, Target
+from imgbatch.model import UP_TO_DATE, Dated, FileState, Job, Result, Source, Target
 
 T = TypeVar("T")
 
@@ -98,7 +98,8 @@ class Jobs(_Packed[Job]):
             )
             for target in job.targets
         )
-        self._rows.append(marshal.dumps((self._of_source(job.source), targets, job.seq)))
+        row = (self._of_source(job.source), targets, job.seq)
+        self._rows.append(marshal.dumps((*row, *job.dated) if job.dated else row))
         self.sizes.append(job.source.size)
 
     def without(self, indices: set[int]) -> Jobs:
@@ -118,7 +119,7 @@ class Jobs(_Packed[Job]):
         """
         texts = self._texts.texts
         for row in self._rows:
-            source_row, target_rows, _ = marshal.loads(row)
+            source_row, target_rows, *_ = marshal.loads(row)
             source = self._source(*source_row)
             yield (
                 source,
@@ -129,7 +130,7 @@ class Jobs(_Packed[Job]):
             )
 
     def _unpacked(self, row: bytes) -> Job:
-        source_row, target_rows, seq = marshal.loads(row)
+        source_row, target_rows, seq, *dated = marshal.loads(row)
         source = self._source(*source_row)
         texts = self._texts.texts
         targets = tuple(
@@ -143,7 +144,7 @@ class Jobs(_Packed[Job]):
             )
             for output, root, relative, replace, known, *rest in target_rows
         )
-        return Job(source, targets, seq)
+        return Job(source, targets, seq, Dated(*dated) if dated else None)
 
 
 class Skips(_Packed[Result]):

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import marshal
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, NamedTuple
 
 from imgbatch.errors import PictureError
-from imgbatch.model import LATEST_NS, Job, Limits, Size, Source
+from imgbatch.model import Dated, Job, Limits, Size, Source
 from imgbatch.planning.compact import Jobs
-
-_DATE: Final = "%Y:%m:%d %H:%M:%S"
-_OFFSET: Final = re.compile(r"([+-])(\d\d):?([0-5]\d)")
-_SECOND_NS: Final = 10**9
-_SUBSEC_DIGITS: Final = 9
-
 
 _NO_MORE: Final = Limits()
 
@@ -25,9 +17,9 @@ _NO_MORE: Final = Limits()
 class Facts(NamedTuple):
     """What the header of the source with the number `seq` says.
 
-    `size` is upright and in pixels, (0, 0) if the header cannot be read; `date` is EXIF's
-    DateTimeOriginal; `taken_ns` is that time, or else that of the file's last change, in
-    nanoseconds since 1970.
+    `size` is upright and in pixels, (0, 0) if the header cannot be read; `date` is when the picture
+    was taken, on the camera's clock (`2024:05:31 18:20:05`); `taken_ns` is that time, or else that
+    of the file's last change, in nanoseconds since 1970; `dated` says what told it.
     """
 
     seq: int
@@ -35,6 +27,7 @@ class Facts(NamedTuple):
     date: str | None
     camera: str | None
     taken_ns: int
+    dated: Dated = Dated("mtime")
 
 
 Reader = Callable[[Jobs], Iterable[Facts]]
@@ -64,13 +57,14 @@ def read(
     except (PictureError, MemoryError):
         # The worker will say so in this source's row.
         return unread(job)
-    taken = taken_ns(header.date, header.subsec, header.offset)
+    moment, dated = header.captured
     return Facts(
         job.seq,
         header.size,
         header.date,
         header.camera,
-        source.mtime_ns if taken is None else taken,
+        moment.ns if moment else source.mtime_ns,
+        dated,
     )
 
 
@@ -82,41 +76,6 @@ def unread(job: Job, kind: str = "", cause: str = "") -> Facts:
 def is_unread(facts: Facts) -> bool:
     """Whether the header could not be read."""
     return facts.size == (0, 0)
-
-
-def taken_ns(date: str | None, subsec: str | None, offset: str | None) -> int | None:
-    """When a picture was taken according to EXIF, in nanoseconds since 1970; None if unknown.
-
-    From DateTimeOriginal, SubSecTimeOriginal and OffsetTimeOriginal (Exif 2.32, 4.6.5). Without
-    an offset, this machine's time zone is assumed.
-    """
-    try:
-        local = datetime.strptime(date or "", _DATE)
-    except ValueError:
-        return None
-    seconds = _seconds(local, _zone(offset))
-    digits = subsec if subsec and subsec.isascii() and subsec.isdigit() else ""
-    fraction = int(digits[:_SUBSEC_DIGITS].ljust(_SUBSEC_DIGITS, "0"))
-    return max(-LATEST_NS, min(seconds * _SECOND_NS + fraction, LATEST_NS))
-
-
-def _zone(offset: str | None) -> timezone | None:
-    match = _OFFSET.fullmatch(offset or "")
-    if match is None:
-        return None
-    minutes = 60 * int(match[2]) + int(match[3])
-    try:
-        return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
-    except ValueError:
-        return None
-
-
-def _seconds(local: datetime, zone: timezone | None) -> int:
-    try:
-        return int(local.replace(tzinfo=zone).timestamp())
-    except (ValueError, OverflowError, OSError):
-        # A year for which this system has no local time.
-        return int(local.replace(tzinfo=UTC).timestamp())
 
 
 def one_by_one(jobs: Jobs) -> Iterator[Facts]:
@@ -157,11 +116,12 @@ class _Known:
 
     def add(self, facts: Facts) -> None:
         self._taken[facts.seq - 1] = facts.taken_ns
-        self._rows[facts.seq - 1] = marshal.dumps((*facts.size, facts.date, facts.camera))
+        row = (*facts.size, facts.date, facts.camera, *facts.dated)
+        self._rows[facts.seq - 1] = marshal.dumps(row)
 
     def facts(self, seq: int) -> Facts:
-        width, height, date, camera = marshal.loads(self._rows[seq - 1])
-        return Facts(seq, (width, height), date, camera, self._taken[seq - 1])
+        width, height, date, camera, *dated = marshal.loads(self._rows[seq - 1])
+        return Facts(seq, (width, height), date, camera, self._taken[seq - 1], Dated(*dated))
 
     def numbers(self) -> array[int]:
         """The number of each source, by the time it was taken."""

@@ -84,13 +84,14 @@ class Policy(ABC):
     """Decides about each source. Good for one plan, `planned`, which it may look at.
 
     `needs_headers` says that names need something that only headers tell, `uses_numbers` that the
-    sources' numbers matter.
+    sources' numbers matter, `uses_dates` that it matters when they were taken.
     """
 
     def __init__(self, recipe: Recipe, folder: str, *, needs_headers: bool = False) -> None:
         self.planned = Plan(folder)
         self.needs_headers = needs_headers
         self.uses_numbers = recipe.uses("seq")
+        self.uses_dates = recipe.uses("date")
 
     def is_surely_current(self, source: Source) -> bool:
         """A quick check whether a source is up to date: False if that takes a longer one."""
@@ -135,7 +136,8 @@ def plan(
         elif isinstance(decision, Conflict):
             planned.conflicts.append(decision)
         else:
-            planned.jobs.append(Job(source, decision, seq))
+            dated = facts.dated if facts and (by_date or policy.uses_dates) else None
+            planned.jobs.append(Job(source, decision, seq, dated))
     planned.conflicts.extend(missing.conflicts())
     policy.finish()
     return planned

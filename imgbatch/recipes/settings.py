@@ -12,13 +12,13 @@ from typing import Any, Final, TypedDict, get_args
 
 from imgbatch.imaging import formats
 from imgbatch.model import (
+    METADATA_POLICIES,
     PLACES,
     Compression,
     Fit,
     Gravity,
     Intent,
     Kernel,
-    MetadataPolicy,
     Subsampling,
 )
 from imgbatch.recipes.declarations import (
@@ -167,12 +167,13 @@ class SharedSettings:
     )
     metadata: str = setting(
         "all",
-        Choice(get_args(MetadataPolicy), "metadata policy"),
+        Choice(tuple(METADATA_POLICIES), "metadata policy"),
         METADATA,
-        "all, no-gps, copyright or none. Orientation is always applied.",
+        f"{', '.join(METADATA_POLICIES)}. Orientation is always applied.",
         metavar="POLICY",
-        more="`no-gps` also drops MakerNotes, which may hold a position. Orientation is reset, "
-        "too, and an embedded thumbnail is always dropped.",
+        more="`no-gps` also drops MakerNotes, which may hold a position; `no-location` does, too, "
+        "and drops names of places. Orientation is reset, too, and an embedded thumbnail is always "
+        "dropped.",
     )
     artist: str | None = setting(
         None,

@@ -19,8 +19,8 @@ from imgbatch.imaging import decode, encode, formats, resample
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.opening import Rules
-from imgbatch.imaging.picture import Picture, Series, stored_bytes
-from imgbatch.model import Encoding, Job, Limits, Origin, Run
+from imgbatch.imaging.picture import Metadata, Picture, Series, stored_bytes
+from imgbatch.model import Dated, Encoding, Job, Limits, MetadataPolicy, Origin, Run
 from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
 from imgbatch.operations.base import blamed
@@ -41,10 +41,14 @@ class ShareExceededError(Exception):
 
 
 class Made(Struct, frozen=True):
-    """The finished files of one source, in the order of its targets, and its checksum."""
+    """The finished files of one source, in the order of its targets, and its checksum.
+
+    `dated` is what told when it was taken, if that is written on it.
+    """
 
     files: list[Encoded]
     source_hash: int | None
+    dated: Dated | None = None
 
 
 def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
@@ -53,15 +57,21 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     `share` is the part of the run's memory that it may take, 0 to 1. Raises PictureError, and
     ShareExceededError before any pixel is decoded.
     """
-    origin = _origin(job) if _asks_for_names(recipe) else None
+    steps = [*recipe.prepare, *(step for one in recipe.outputs for step in one.operations)]
+    origin = _origin(job) if _asks_for_names(steps) else None
+    writes_dates = origin is not None and _writes_dates(steps)
     making = _begun(job, recipe, origin)
     wanted = [one for one in making if one.wanted]
+    policies: set[MetadataPolicy] = {one.output.encoding.metadata for one in wanted}
+    if writes_dates:
+        # The date may be where no output's policy would look.
+        policies.add("all")
     rules = Rules(
         run.limits.max_pixels,
         run.salvage,
         partial(_wants_every_frame, [one.output for one in wanted]),
         recipe.raw_preview,
-        tuple({one.output.encoding.metadata for one in wanted}),
+        tuple(policies),
     )
     hashes: list[int] = []
     with closing(
@@ -73,8 +83,9 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
             on_read=hashes.append,
         )
     ) as frames:
-        _work_on(frames, job, recipe, making, origin)
-    return Made([one.finish(job) for one in wanted], hashes[-1] if hashes else None)
+        first = _work_on(frames, job, recipe, making, origin)
+    dated = _dated(first) if writes_dates else None
+    return Made([one.finish(job) for one in wanted], hashes[-1] if hashes else None, dated)
 
 
 def _admit(demand: Demand, recipe: Recipe, limits: Limits, share: float) -> None:
@@ -124,11 +135,16 @@ def _work_on(
     recipe: Recipe,
     making: Sequence[_Making],
     origin: Origin | None,
-) -> None:
-    """Take each frame through the recipe's preparation, and then through each output."""
+) -> Metadata:
+    """Take each frame through the recipe's preparation, and then through each output.
+
+    Returns what the file says about the picture.
+    """
     prepare: Sequence[Operation] = joined(recipe.prepare)
     begins = True
+    told = Metadata()
     for frame in frames:
+        told = frame.metadata
         if origin:
             frame = replace(frame, origin=origin)
         if begins and frame.series is not None and frame.series.kind == "animation":
@@ -145,6 +161,7 @@ def _work_on(
             if one.wanted and frame.series is None:
                 # Its pixels need not wait for the other outputs.
                 one.finish(job)
+    return told
 
 
 class _Making(Struct):
@@ -217,10 +234,20 @@ class _Making(Struct):
         return own if own is not None and len(own.data) < len(made.data) else made
 
 
-def _asks_for_names(recipe: Recipe) -> bool:
+def _asks_for_names(steps: Iterable[Operation]) -> bool:
     """Whether an operation may ask what a picture is called; a resize does not."""
-    steps = [*recipe.prepare, *(step for one in recipe.outputs for step in one.operations)]
     return any(not isinstance(step, Resize) for step in steps)
+
+
+def _writes_dates(steps: Iterable[Operation]) -> bool:
+    """Whether an operation writes on a picture when it was taken."""
+    return any("date" in step.name_fields for step in steps)
+
+
+def _dated(told: Metadata) -> Dated:
+    from imgbatch.imaging.metadata import dates
+
+    return dates.captured(told.exif, lambda: told.xmp, lambda: told.iptc).dated
 
 
 def _origin(job: Job) -> Origin:

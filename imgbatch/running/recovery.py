@@ -55,7 +55,8 @@ def replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
 def _cut_off(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Result | None:
     made = list(_published(job, logged, run))
     if job.targets and len(made) == len(job.targets):
-        return Result(job.source, "done", tuple(written for _, written, _ in made))
+        files = tuple(written for _, written, _ in made)
+        return Result(job.source, "done", files, date_source=job.dated and job.dated.source)
     for target, written, state in made:
         if not target.replace and target.known is None:
             local_files.take_back(written.path, state)

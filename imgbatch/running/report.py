@@ -43,6 +43,8 @@ def row(result: Result) -> dict[str, Any]:
             "kind": result.failure.kind,
             "message": result.failure.message,
         }
+    if result.date_source:
+        fields["date_source"] = result.date_source
     if result.reason:
         fields["reason"] = result.reason
     fields["seconds"] = round(result.seconds, 4)

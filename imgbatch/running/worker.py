@@ -19,6 +19,7 @@ from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import opening
 from imgbatch.model import (
     UP_TO_DATE,
+    Dated,
     Failure,
     Job,
     Notice,
@@ -91,6 +92,8 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
         # Before anything is published: otherwise a picture might be made without its warnings.
         notices = _unique(notice for one in made.files for notice in one.notices)
         notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
+        dated = job.dated or made.dated
+        notices += _of_date(dated) if dated else ()
         if run.strict and notices:
             messages = "; ".join(notice.message for notice in notices)
             raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
@@ -107,7 +110,18 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
             return _failed(job.source, Failure("operate", "memory", words), begun)
         message = f"{type(error).__name__}: {error} (this is a bug in imgbatch)"
         return _failed(job.source, Failure("operate", "internal", message), begun)
-    return Result(job.source, "done", written, notices, seconds=time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    source = dated.source if dated else None
+    return Result(job.source, "done", written, notices, seconds=seconds, date_source=source)
+
+
+def _of_date(dated: Dated) -> tuple[Notice, ...]:
+    """A warning if a date could not be read."""
+    if not dated.unread:
+        return ()
+    used = "the file's own time" if dated.source == "mtime" else dated.source
+    message = f"the date {dated.unread} cannot be read; {used} was used instead"
+    return (Notice("date-unreadable", message),)
 
 
 def _failed(source: Source, failure: Failure, begun: float) -> Result:

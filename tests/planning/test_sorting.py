@@ -22,12 +22,12 @@ from toolkit.shoots import photograph, planned_jobs
 import imgbatch as api
 from imgbatch.errors import PlanError, UsageError
 from imgbatch.executors import Control, Task, serial
-from imgbatch.model import LATEST_NS, Job, Limits
+from imgbatch.model import Dated, Job, Limits
 from imgbatch.naming import FIELDS, Caption
 from imgbatch.planning import numbering
 from imgbatch.planning.compact import Jobs
 from imgbatch.planning.in_place import InPlace
-from imgbatch.planning.numbering import Facts, taken_ns
+from imgbatch.planning.numbering import Facts
 from imgbatch.planning.plan import plan
 from imgbatch.planning.scan import Selection, scan
 from imgbatch.planning.to_folder import ToFolder
@@ -49,62 +49,11 @@ def names_of(folder: Path, *paths: Path, **options: Any) -> dict[str, str]:
     return {job.source.mirrored: job.targets[0].relative for job in made.jobs}
 
 
-# When a picture was taken
-
-
 def _ns(*moment: int, fraction: int = 0) -> int:
     """Nanoseconds since 1970, computed from the calendar alone."""
     year, month, day, hour, minute, second = moment
     days = datetime(year, month, day).toordinal() - datetime(1970, 1, 1).toordinal()
     return (days * 86400 + hour * 3600 + minute * 60 + second) * 10**9 + fraction
-
-
-@pytest.mark.parametrize(
-    ("date", "subsec", "offset", "expected"),
-    [
-        ("2024:05:17 18:03:09", None, None, _ns(2024, 5, 17, 18, 3, 9)),
-        ("2024:05:17 18:03:09", "5", None, _ns(2024, 5, 17, 18, 3, 9, fraction=500_000_000)),
-        ("2024:05:17 18:03:09", "05", None, _ns(2024, 5, 17, 18, 3, 9, fraction=50_000_000)),
-        ("2024:05:17 18:03:09", "123", None, _ns(2024, 5, 17, 18, 3, 9, fraction=123_000_000)),
-        ("2024:05:17 18:03:09", "1234567899", None, _ns(2024, 5, 17, 18, 3, 9, fraction=123456789)),
-        ("2024:05:17 18:03:09", "-1", None, _ns(2024, 5, 17, 18, 3, 9)),
-        ("2024:05:17 18:03:09", "²", None, _ns(2024, 5, 17, 18, 3, 9)),
-        ("2024:05:17 18:03:09", None, "+02:00", _ns(2024, 5, 17, 16, 3, 9)),
-        ("2024:05:17 18:03:09", "25", "-05:30", _ns(2024, 5, 17, 23, 33, 9, fraction=250_000_000)),
-        ("2024:05:17 18:03:09", None, "+0545", _ns(2024, 5, 17, 12, 18, 9)),
-        ("2024:05:17 18:03:09", None, "+00:00", _ns(2024, 5, 17, 18, 3, 9)),
-        *(
-            ("2024:05:17 18:03:09", None, nonsense, _ns(2024, 5, 17, 18, 3, 9))
-            for nonsense in ("+24:00", "+99:99", "02:00", "+2", "   :  ", "+02:00 and more")
-        ),
-        ("1969:12:31 23:59:59", "75", None, _ns(1969, 12, 31, 23, 59, 59, fraction=750_000_000)),
-        ("0001:01:01 00:00:00", None, None, -LATEST_NS),
-        ("9999:12:31 23:59:59", "9", "-23:59", LATEST_NS),
-        *(
-            (nonsense, "5", "+02:00", None)
-            for nonsense in (
-                *(None, "", "0000:00:00 00:00:00", "    :  :     :  :  ", "2024:02:30 10:00:00"),
-                *("2024-05-17T18:03:09", "2024:05:17", "yesterday"),
-            )
-        ),
-    ],
-)
-def test_exif_date_is_parsed(
-    date: str | None, subsec: str | None, offset: str | None, expected: int | None
-) -> None:
-    assert taken_ns(date, subsec, offset) == expected
-
-
-@posix_only
-def test_date_without_an_offset_is_in_local_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TZ", BERLIN)
-    time.tzset()
-
-    assert taken_ns("2024:05:17 18:03:09", None, None) == _ns(2024, 5, 17, 16, 3, 9)
-    assert taken_ns("2024:01:17 18:03:09", None, None) == _ns(2024, 1, 17, 17, 3, 9)
-    assert taken_ns("2024:01:17 18:03:09", None, "+00:00") == _ns(2024, 1, 17, 18, 3, 9)
 
 
 # The numbers
@@ -446,7 +395,9 @@ def test_any_executor_can_read_headers(tmp_path: Path) -> None:
 
     (facts,) = serial.run(task, planned_jobs(tmp_path), [range(1)], 1, Control())
 
-    assert facts == Facts(1, (48, 32), "2024:05:17 10:00:00", "Testa 7", _ns(2024, 5, 17, 10, 0, 0))
+    moment = _ns(2024, 5, 17, 10, 0, 0)
+    dated = Dated("EXIF:DateTimeOriginal")
+    assert facts == Facts(1, (48, 32), "2024:05:17 10:00:00", "Testa 7", moment, dated)
 
 
 def test_names_that_are_too_long_raise_plan_error(tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ def exif_that_is(*, broken: bool) -> bytes:
     return with_metadata(scene(60, 40), "PNG", exif=block)
 
 
+def taken(date: str) -> bytes:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = date
+    return saved(scene(60, 40), "JPEG", exif=exif.tobytes())
+
+
 def motion_photo() -> bytes:
     """A JPEG followed by a video, declared in XMP as Google's phones do."""
     packet = (
@@ -85,6 +91,7 @@ class Case:
 PANORAMA: Final = regions.packet(attributes='GPano:ProjectionType="equirectangular"')
 PLAIN: Final = saved(scene(60, 40), "JPEG")
 JPEG: Final = {"format": "jpeg"}
+NAMED: Final = {"template": "{date}{ext}", **SMALLER}
 
 CASES: Final[dict[NoticeKind, list[Case]]] = {
     "alpha-flattened": [
@@ -92,6 +99,11 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
         Case("a.png", with_alpha(0), with_alpha(0), JPEG, {"format": "webp"}),
         Case("a.png", with_alpha(90), with_alpha(0), {"format": "gif"}, message="half"),
         Case("a.gif", two_clear_corners(), two_clear_corners(), JPEG, SMALLER),
+    ],
+    "date-unreadable": [
+        Case("a.jpg", taken("14.01.2025"), taken("2025-01-14"), NAMED, message="14.01.2025"),
+        Case("a.jpg", taken("yesterday"), taken("    :  :     :  :  "), NAMED, message="own time"),
+        Case("a.jpg", taken("yesterday"), taken("yesterday"), NAMED, SMALLER),
     ],
     "depth-reduced": [
         Case("a.png", grey_16(), grey_16(), JPEG, {"format": "tiff"}, message="JPEG"),

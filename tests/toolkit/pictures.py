@@ -284,7 +284,8 @@ _GPS_ELEMENTS: Final = (
 )
 _DRONE_ATTRIBUTES: Final = (
     'drone-dji:GpsLatitude="+48.858239" drone-dji:GpsLongtitude="+2.294468" '
-    'drone-dji:Latitude="48.858239" drone-dji:Longitude="2.294468" drone-dji:FlightPitchDegree="4"'
+    'drone-dji:Latitude="48.858239" drone-dji:Longitude="2.294468" '
+    'drone-dji:CalibratedFocalLength="4"'
 )
 _NAMESPACES: Final = {
     "dc": "http://purl.org/dc/elements/1.1/",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +39,3 @@ def planned_jobs(folder: Path) -> Jobs:
     for seq, source in enumerate(scan([str(folder)], Selection()), 1):
         jobs.append(Job(source, (), seq))
     return jobs
-
-
-def set_zone() -> None:
-    if hasattr(time, "tzset"):
-        time.tzset()

@@ -10,9 +10,10 @@ Layout: TIFF 6.0, section 2; tag numbers: Exif 2.32 (CIPA DC-008).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import pairwise
+from operator import truediv
 from typing import Final, NamedTuple
 
 from imgbatch.imaging import limits
@@ -24,6 +25,7 @@ from imgbatch.imaging.containers.tiff import (
     Directory,
     Field,
 )
+from imgbatch.imaging.metadata import positions
 
 PREFIX: Final = b"Exif\0\0"
 
@@ -38,25 +40,30 @@ XMP: Final = 0x02BC
 ARTIST: Final = 0x013B
 COPYRIGHT: Final = 0x8298
 DATE_TIME_ORIGINAL: Final = 0x9003
+DATE_TIME_DIGITIZED: Final = 0x9004
 OFFSET_TIME_ORIGINAL: Final = 0x9011
+OFFSET_TIME_DIGITIZED: Final = 0x9012
 SUBSEC_TIME_ORIGINAL: Final = 0x9291
+SUBSEC_TIME_DIGITIZED: Final = 0x9292
 MAKER_NOTE: Final = 0x927C
 COLOUR_SPACE: Final = 0xA001
+UNCALIBRATED: Final = 0xFFFF
 PIXEL_X: Final = 0xA002
 PIXEL_Y: Final = 0xA003
 INTEROPERABILITY_INDEX: Final = 0x0001
 RELATED_WIDTH: Final = 0x1001
 RELATED_LENGTH: Final = 0x1002
+GPS_TIME_STAMP: Final = 0x0007
+GPS_DATE_STAMP: Final = 0x001D
 
 # Place and length of a thumbnail's bytes: as JPEG, and as uncompressed strips.
 _THUMBNAILS: Final = ((0x0201, 0x0202), (0x0111, 0x0117))
-# GeoTIFF's tags and GDAL's, which locate a picture on the earth.
-_GEO: Final = (0x830E, 0x8482, 0x85D8, 0x87AF, 0x87B0, 0x87B1, 0xA480)
-_PRIVATE: Final = (MAKER_NOTE, GPS_IFD, XMP, *_GEO)
+# Blocks that may contain any others: MakerNotes, XMP, Photoshop's resources, DNG's private data.
+_BLOCKS: Final = frozenset({MAKER_NOTE, XMP, 0x8649, 0xC634})
+_IPTC: Final = 0x83BB
 # ImageDescription, UserComment, and XPTitle, XPComment, XPKeywords, XPSubject.
 _FREE_TEXTS: Final = frozenset({0x010E, 0x9286, 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F})
 _CENTIMETRE: Final = 3
-_UNCALIBRATED: Final = 0xFFFF
 # Resolutions that differ by less are equal, rounded to whole pixels per metre or inch.
 _SAME_RESOLUTION: Final = 0.002
 _POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
@@ -220,16 +227,17 @@ class Exif:
         """Make a colour space (0xA001), if there is one, agree with the pixels' profile.
 
         The interoperability index ("R98" for sRGB, "R03" for Adobe RGB: DCF 2.0, 5.2.2) must not
-        contradict it.
+        contradict it. Some writers put the colour space into the first directory, where it does
+        not belong; readers find it there, too.
         """
-        for ifd in self._below(self._first, EXIF_IFD):
-            self._set_number(ifd, COLOUR_SPACE, 1 if srgb else _UNCALIBRATED)
+        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+            self._set_number(ifd, COLOUR_SPACE, 1 if srgb else UNCALIBRATED)
             for below in self._below(ifd, INTEROPERABILITY_IFD):
                 entry = self._find(below, INTEROPERABILITY_INDEX)
                 index = self._block[entry.value : entry.value + 3] if entry else b""
-                if srgb and index == b"R03" and entry and entry.bytes == 4:
+                if srgb and index == b"R03" and entry and entry.bytes in (3, 4):
                     self._block[entry.value : entry.value + 3] = b"R98"
-                elif not srgb and index == b"R98":
+                elif index == (b"R03" if srgb else b"R98"):
                     self._remove(below, INTEROPERABILITY_INDEX)
 
     def only(self, tags: Iterable[int]) -> Exif | None:
@@ -387,16 +395,18 @@ class Exif:
         end = max(len(self._block.rstrip(b"\0")), *(stop for _, stop in used))
         del self._block[end:]
 
-    def remove_gps(self) -> None:
+    def remove_gps(self, *, names: bool = False) -> None:
         """Remove the position, and MakerNotes, which may repeat it in a maker's own form.
 
-        The thumbnail, XMP inside the block, and whatever no directory refers to are also
-        removed: an editor may have unlinked a position and left it in place.
+        The thumbnail, other blocks inside this one, and whatever no directory refers to are also
+        removed: an editor may have unlinked a position and left it in place. IPTC, which has none,
+        is removed if `names` of places are to go.
         """
         self.remove_thumbnail()
-        private = list(self._private())
+        tags = positions.exif_tags() | _BLOCKS | {GPS_IFD} | ({_IPTC} if names else set())
+        private = list(self._spans_of(tags))
         for ifd in self._directories():
-            for tag in _PRIVATE:
+            for tag in tags:
                 self._remove(ifd, tag)
         kept = bytearray(len(self._block))
         kept[:8] = self._block[:8]
@@ -429,11 +439,11 @@ class Exif:
             found |= bool(tags)
         return found
 
-    def _private(self) -> Iterator[tuple[int, int]]:
-        """Start and end of everything that contains the position, or may."""
+    def _spans_of(self, tags: Collection[int]) -> Iterator[tuple[int, int]]:
+        """Start and end of these entries' values, and of all of the GPS directory."""
         for ifd in self._directories():
             for entry in self._entries(ifd):
-                if entry.tag not in _PRIVATE:
+                if entry.tag not in tags:
                     continue
                 yield entry.value, entry.value + entry.bytes
                 if entry.tag == GPS_IFD:
@@ -444,11 +454,31 @@ class Exif:
 
     def text(self, tag: int) -> str | None:
         """An ASCII tag of the first directory or of the Exif directory."""
-        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+        return self._text(tag, self._first, *self._below(self._first, EXIF_IFD))
+
+    def _text(self, tag: int, *directories: int) -> str | None:
+        for ifd in directories:
             entry = self._find(ifd, tag)
             if entry:
                 raw = bytes(self._block[entry.value : entry.value + entry.bytes])
                 return raw.partition(b"\0")[0].decode("utf-8", "replace").strip() or None
+        return None
+
+    @property
+    def gps_time(self) -> str | None:
+        """GPSDateStamp (0x001D) with GPSTimeStamp (0x0007), which are in UTC, if that is there."""
+        for ifd in self._below(self._first, GPS_IFD):
+            date, time = self._text(GPS_DATE_STAMP, ifd), self._find(ifd, GPS_TIME_STAMP)
+            if date is None or time is None or (time.kind, time.number) != (_RATIONAL, 3):
+                return date
+            numbers = struct.unpack_from(f"{self._order}6I", self._block, time.value)
+            if not all(numbers[1::2]):
+                return date
+            hours, minutes, seconds = map(truediv, numbers[::2], numbers[1::2])
+            thousandths = round(1000 * (3600 * hours + 60 * minutes + seconds))
+            minute, second = divmod(thousandths // 1000, 60)
+            time_of_day = f"{minute // 60:02}:{minute % 60:02}:{second:02}"
+            return f"{date} {time_of_day}.{thousandths % 1000:03}Z"
         return None
 
     def _unpack(self, form: str, position: int) -> int:

@@ -105,14 +105,19 @@ def clean(records: bytes) -> bytes | None:
     return _filtered(records, lambda one: one.name not in _PREVIEW)
 
 
-def without_position(records: bytes) -> tuple[bytes | None, bool]:
+def without_position(records: bytes, *, names: bool = False) -> tuple[bytes | None, bool]:
     """Without data sets whose text contains a position in numbers; and whether there were any.
 
-    IIM has no data set for coordinates. Names of places (city, country: 2:90 to 2:101) are words
-    meant to be read, so they stay.
+    IIM has no data set for coordinates. Those that are `names` of places (2:26 to 2:101: city,
+    country and the like) are meant to be read, so they stay unless they are to go, too.
     """
-    kept = _filtered(records, lambda one: not positions.in_text(one.value))
-    return kept, kept != records
+    nameless: bytes | None = records
+    if names:
+        nameless = _filtered(records, lambda one: not positions.is_place_set(*one.name))
+    if nameless is None:
+        return None, False
+    kept = _filtered(nameless, lambda one: not positions.in_text(one.value))
+    return kept, kept != nameless
 
 
 def rights_only(records: bytes) -> bytes | None:

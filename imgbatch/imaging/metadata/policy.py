@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Final, TypeVar, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from imgbatch.imaging.metadata import exif as exif_block
 from imgbatch.imaging.metadata import xmp as xmp_packet
 from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata
-from imgbatch.model import Encoding, MetadataPolicy, Notice, NoticeKind, Size
+from imgbatch.model import METADATA_POLICIES, Encoding, MetadataPolicy, Notice, NoticeKind, Size
 
 if TYPE_CHECKING:
     from imgbatch.imaging.affine import Geometry
@@ -28,10 +29,11 @@ Edited = TypeVar("Edited")
 _RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
 # Policies that keep nothing of XMP that says how a picture is turned.
 _UPRIGHT_ANYWAY: Final = frozenset({"copyright", "none"})
+_PLACELESS: Final = frozenset({"no-gps", "no-location"})
 # Copies of a block while it is read, edited and written.
 _COPIES: Final = 4
 
-EVERY_POLICY: Final[tuple[MetadataPolicy, ...]] = get_args(MetadataPolicy)
+EVERY_POLICY: Final = tuple(METADATA_POLICIES)
 
 
 class Found(Struct, frozen=True):
@@ -188,11 +190,12 @@ def select(
     """The metadata that the policy of `encoding` keeps for an output of `size`, and warnings.
 
     all: everything; no-gps: without positions, texts that may contain one, and MakerNotes,
-    which may hold them too (names of places stay: they are meant to be read); copyright: only
-    who made it and who owns it; none: nothing. In any case the artist and the copyright of
-    `encoding` are added. `srgb` tells whether the output's colours are sRGB; it is called only
-    if EXIF, which records that, is kept. `moved` is what became of the picture, if the metadata may
-    tell places in it, which then move along.
+    which may hold them too (names of places stay: they are meant to be read); no-location: also
+    without names of places; copyright: only who made it and who owns it; none: nothing. In any
+    case the artist and the copyright of `encoding` are added. `srgb` tells whether the output's
+    colours are sRGB; it is called only if metadata that record that are kept.
+    `moved` is what became of the picture, if the metadata may tell places in it, which then move
+    along.
     """
     notices: list[Notice] = []
     if encoding.metadata == "none":
@@ -206,8 +209,9 @@ def select(
 
             kept, lost = geometry.moved(kept, moved.resized(size))
             notices += lost
-        if encoding.metadata == "no-gps":
-            kept = _without_position(kept, notices)
+        if encoding.metadata in _PLACELESS:
+            names = encoding.metadata == "no-location"
+            kept = _without_position(kept, notices, names=names)
     if encoding.artist or encoding.copyright:
         kept = _with_rights(kept, encoding.artist, encoding.copyright)
     if dpi := encoding.dpi:
@@ -223,28 +227,34 @@ def _for_output(metadata: Metadata, size: Size, srgb: Callable[[], bool]) -> Met
         exif.set_colour_space(srgb=srgb())
     if packet is not None:
         packet = xmp_packet.with_size(packet, *size)
+        if xmp_packet.tells_colours(packet):
+            packet = xmp_packet.with_colour_space(packet, srgb=srgb())
     if exif is None and packet is None:
         return metadata
     return replace(metadata, exif=exif, xmp=packet)
 
 
-def _without_position(metadata: Metadata, notices: list[Notice]) -> Metadata:
+def _without_position(metadata: Metadata, notices: list[Notice], *, names: bool) -> Metadata:
+    """Without positions and, if `names`, names of places; what was to be removed is no loss."""
     exif, packet, records = metadata.exif, metadata.xmp, metadata.iptc
     comment, texts = metadata.comment, metadata.texts
     if exif is not None:
         exif = exif.copy()
         if exif.remove_texts(positions.in_text):
             _lost("a text in EXIF", notices)
-        exif.remove_gps()
+        exif.remove_gps(names=names)
     if packet is not None:
-        packet = _edited("XMP", packet, xmp_packet.without_position, notices)
+        edit = partial(xmp_packet.without_position, names=names)
+        packet = _edited("XMP", packet, edit, notices)
     if records is not None:
-        records, had_position = iptc.without_position(records)
+        records, had_position = iptc.without_position(records, names=names)
         if had_position:
             _lost("a part of IPTC", notices)
     if comment is not None and positions.in_text(comment):
         comment = None
         _lost("the comment", notices)
+    if names:
+        texts = tuple(one for one in texts if not positions.is_place_name(one[0]))
     cleaned = tuple(one for one in texts if not positions.in_text(" ".join(one)))
     if cleaned != texts:
         # Those with a keyword for a position are what was to be removed.

@@ -12,6 +12,7 @@ from typing import Final
 from imgbatch.imaging import limits
 from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.metadata import positions, xml_tree
+from imgbatch.imaging.metadata.exif import UNCALIBRATED
 from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element, Markup
 
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -22,7 +23,6 @@ _XMP: Final = "http://ns.adobe.com/xap/1.0/"
 _XMP_NOTE: Final = "http://ns.adobe.com/xmp/note/"
 _RIGHTS: Final = "http://ns.adobe.com/xap/1.0/rights/"
 _PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
-_GEO: Final = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _RDF_ELEMENT: Final = (_RDF, "RDF")
 _DESCRIPTION: Final = (_RDF, "Description")
@@ -69,6 +69,12 @@ _SIZES: Final = tuple(
         rb"exif:PixelYDimension|tiff:ImageLength",
     )
 )
+_COLOUR_SPACE: Final = re.compile(
+    rb"(\bexif:ColorSpace(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99})\d{1,9}(?=\s{0,99}[\"'<])"
+)
+_PROFILE_NAME: Final = re.compile(
+    rb"(\bphotoshop:ICCProfile(?:\s{0,99}=\s{0,99}[\"']|>))[^<\"']{1,999}(?=[<\"'])"
+)
 
 # Texts meant to be read, which may contain a position.
 _FREE_TEXTS: Final = frozenset(
@@ -99,8 +105,14 @@ _EMPTY: Final = (
     b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 
-Test = Callable[[str, str], bool]
-"""Namespace and local name of an attribute or an element, to whether it is meant."""
+# Lists of keywords, each with all those above it.
+_HIERARCHIES: Final = frozenset(
+    {"hierarchicalSubject", "TagsList", "LastKeywordXMP", "CatalogSets"}
+)
+
+Test = Callable[[str, str, str], bool]
+"""Whether an attribute or an element is meant: its namespace, its local name, and that of the
+property that it is in, empty if it is a property of the picture itself."""
 
 
 def orientation(packet: bytes) -> int:
@@ -221,6 +233,25 @@ def with_size(packet: bytes, width: int, height: int) -> bytes:
     return packet
 
 
+def tells_colours(packet: bytes) -> bool:
+    """Whether it says which colour space or which profile the picture has."""
+    return b"exif:ColorSpace" in packet or b"photoshop:ICCProfile" in packet
+
+
+def with_colour_space(packet: bytes, *, srgb: bool) -> bytes:
+    """With exif:ColorSpace and photoshop:ICCProfile as the pixels are, where it has them.
+
+    The profile is named only if it is sRGB's: any other is the file's own, whose name stays.
+    """
+    space = b"1" if srgb else str(UNCALIBRATED).encode("ascii")
+    packet = _COLOUR_SPACE.sub(rb"\g<1>" + space, packet)
+    return _PROFILE_NAME.sub(_named_srgb, packet) if srgb else packet
+
+
+def _named_srgb(found: re.Match[bytes]) -> bytes:
+    return found[0] if b"sRGB" in found[0] else found[1] + b"sRGB IEC61966-2.1"
+
+
 def with_resolution(packet: bytes | None, dpi: int) -> bytes | None:
     """With tiff:XResolution and the like set to `dpi` pixels per inch, where it has them."""
     if packet is None:
@@ -269,7 +300,7 @@ def upright(packet: bytes) -> bytes:
     if not _TO_EDIT.search(packet):
         return packet
 
-    def stale(namespace: str, name: str) -> bool:
+    def stale(namespace: str, name: str, _: str) -> bool:
         if namespace == _CAMERA:
             return name.startswith(("MotionPhoto", "MicroVideo"))
         return namespace in _ATTACHED or (namespace, name) in {
@@ -282,26 +313,42 @@ def upright(packet: bytes) -> bytes:
     return _without(packet, stale)
 
 
-def without_position(packet: bytes) -> bytes:
-    """Without GPS positions, including a drone maker's own; the same bytes if there are none.
+def without_position(packet: bytes, *, names: bool = False) -> bytes:
+    """Without positions and, if `names`, names of places; the same bytes if there are none.
 
     Raises ValueError if the packet cannot be read, or may still contain a position afterwards (for
     instance inside a text): then the whole packet has to be dropped.
     """
     _check(packet)
     # A letter or digit written as a reference (&#52;) is not seen.
-    if not positions.in_text(packet) and b"&#" not in packet:
+    if not positions.has_property(packet, names=names) and b"&#" not in packet:
         return packet
-
-    def position(namespace: str, name: str) -> bool:
-        return namespace == _GEO or positions.in_name(name)
-
-    clean = packet
-    if positions.in_name(packet.decode("utf-8", "replace")):
-        clean = _without(packet, position)
+    clean = _without(packet, positions.of_property(names=names))
+    if names:
+        clean = _without_place_keywords(clean)
     if positions.in_block(clean) or any(map(positions.in_text, _free_texts(clean))):
         raise ValueError("a position in a place that cannot be cleaned")
     return clean
+
+
+def _without_place_keywords(packet: bytes) -> bytes:
+    """Without keywords below one that stands for places, in lists that say what is above each."""
+    document = _parse(packet)
+    gone = False
+    for above, _ in _of_rdf(document):
+        for description in _descriptions(above):
+            for element in description.elements:
+                if element.name[1] not in _HIERARCHIES:
+                    continue
+                for array in element.elements:
+                    before = len(array.children)
+                    _keep(array, lambda child: not _is_of_place(child))
+                    gone |= len(array.children) < before
+    return xml_tree.written(document) if gone else packet
+
+
+def _is_of_place(child: Element | str) -> bool:
+    return isinstance(child, Element) and positions.is_place_keyword("".join(_texts(child)))
 
 
 def _free_texts(packet: bytes) -> Iterator[str]:
@@ -365,20 +412,49 @@ def edited(packet: bytes, edit: Callable[[list[Element]], bool]) -> bytes:
 
 
 def _without(packet: bytes, test: Test) -> bytes:
+    """Without what the test says; the same bytes if there is nothing of that."""
     document = _parse(packet)
-    for above, _ in _of_rdf(document):
-        for description in _descriptions(above):
-            _prune(description, test)
-    return xml_tree.written(document)
-
-
-def _prune(element: Element, test: Test) -> None:
-    element.attributes = [
-        one for one in element.attributes if one.name[0] == XMLNS or not test(*one.name)
+    pruned = [
+        _prune(description, test)
+        for above, _ in _of_rdf(document)
+        for description in _descriptions(above)
     ]
-    _keep(element, lambda child: not isinstance(child, Element) or not test(*child.name))
+    return xml_tree.written(document) if any(pruned) else packet
+
+
+def _prune(element: Element, test: Test, structure: str = "") -> bool:
+    """Remove what the test says from an element and those below it; return whether there was any.
+
+    So are structures and arrays that are left empty. `structure` is the local name of the property
+    that the element is, or is in.
+    """
+    attributes = [
+        one for one in element.attributes if one.name[0] == XMLNS or not test(*one.name, structure)
+    ]
+    kept = [
+        child
+        for child in element.children
+        if not isinstance(child, Element) or not test(*child.name, structure)
+    ]
+    before = len(element.attributes), len(element.children)
+    gone = before != (len(attributes), len(kept))
+    element.attributes, element.children = attributes, kept
+    hollow: set[Element | str] = set()
     for child in element.elements:
-        _prune(child, test)
+        inner = structure if child.name[0] == _RDF else child.name[1]
+        if _prune(child, test, inner):
+            gone = True
+            if _is_hollow(child):
+                hollow.add(child)
+    _keep(element, lambda child: child not in hollow)
+    return gone
+
+
+def _is_hollow(element: Element) -> bool:
+    """Whether it has nothing but white space and syntax."""
+    return all(one.name[0] in (_RDF, XMLNS) for one in element.attributes) and not any(
+        isinstance(child, Element) or child.strip() for child in element.children
+    )
 
 
 def _keep(element: Element, test: Callable[[Element | str], bool]) -> None:

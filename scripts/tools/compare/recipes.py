@@ -256,6 +256,7 @@ TABLE: Final[tuple[Entry, ...]] = (
             "resize FEW -o rights -s 64 --metadata copyright",
             "resize FEW -o entered -s 64 --metadata no-gps --artist 'Ada L.' --copyright '© Ada'",
             "convert FEW -o jpeg -f jpeg --metadata no-gps --on-conflict rename",
+            "convert FEW -o nameless -f webp --metadata no-location --on-conflict rename",
         ),
     ),
     Entry(

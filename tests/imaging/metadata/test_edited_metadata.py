@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from PIL import ImageCms
 from toolkit import pictures, programs
 from toolkit.metadata import (
     HOLDING,
@@ -26,6 +28,7 @@ from toolkit.metadata import (
 from toolkit.pictures import opened
 
 import imgbatch
+from imgbatch.model import METADATA_POLICIES
 
 # Resolution
 
@@ -79,7 +82,7 @@ def with_rights(
     (photos / "bare.jpg").write_bytes(pictures.saved(pictures.quarters(), "JPEG"))
     data = {}
     for target in HOLDING:
-        for policy in ("all", "no-gps", "copyright", "none"):
+        for policy in METADATA_POLICIES:
             recipe = imgbatch.Recipe.from_options(
                 format=target,
                 metadata=policy,
@@ -100,7 +103,7 @@ NEW_COPYRIGHT: Final = "© 2026 <Zoë>"
 
 @pytest.mark.slow
 @with_exiftool
-@pytest.mark.parametrize("policy", ["all", "no-gps", "copyright", "none"])
+@pytest.mark.parametrize("policy", METADATA_POLICIES)
 @pytest.mark.parametrize("source", ["full", "bare"])
 @to_each
 def test_artist_and_copyright_are_set_whatever_the_policy(
@@ -120,7 +123,7 @@ def test_artist_and_copyright_are_set_whatever_the_policy(
     has_iptc = source == "full" and target in IPTC_HOLDING and policy != "none"
     assert tags.get("IPTC:By-line") == (NEW_ARTIST if has_iptc else None)
     assert tags.get("IPTC:CopyrightNotice") == (NEW_COPYRIGHT if has_iptc else None)
-    whole = source == "full" and policy in ("all", "no-gps")
+    whole = source == "full" and policy in ("all", "no-gps", "no-location")
     assert tags.get("IFD0:Model") == (pictures.MODEL if whole else None)
     assert ("GPS:GPSLatitude" in tags) == (whole and policy == "all")
     assert serious(tags) == []
@@ -174,6 +177,59 @@ def test_exif_colour_space_agrees_with_the_profile(
         assert after == (1, index)
     else:
         assert after == (0xFFFF, None if index == "R98" else index)
+
+
+SPACES: Final = (1, 2, 0xFFFD, 0xFFFF)
+"""sRGB, what some cameras write for Adobe RGB, what some write for other spaces, uncalibrated."""
+
+SRGB: Final = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PROFILES: Final = {"none": None, "srgb": SRGB, "wide": ICC}
+
+
+def tagged(folder: Path) -> None:
+    """Photographs with every colour space and index, in EXIF (twice) and XMP, by exiftool."""
+    exiftool = programs.path_of("exiftool")
+    folder.mkdir()
+    words: list[str] = []
+    for name, icc in PROFILES.items():
+        for space in SPACES:
+            for index in ("R98", "R03"):
+                path = folder / f"{name}-{space}-{index}.jpg"
+                path.write_bytes(pictures.with_metadata(pictures.quarters(), "JPEG", icc=icc))
+                where = ("ExifIFD", "IFD0", "XMP-exif")
+                words += ["-n", "-q", "-overwrite_original", f"-InteropIFD:InteropIndex={index}"]
+                words += [f"-{group}:ColorSpace={space}" for group in where]
+                words += ["-XMP-photoshop:ICCProfileName=Adobe RGB (1998)", str(path), "-execute"]
+    subprocess.run(
+        [exiftool, "-@", "-"], input="\n".join(words), text=True, check=True, capture_output=True
+    )
+
+
+@pytest.mark.slow
+@with_exiftool
+@pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif", "tiff", "jpeg2000"])
+@pytest.mark.parametrize("profile", ["keep", "srgb"])
+def test_every_colour_space_agrees_with_the_pixels(
+    tmp_path: Path, target: str, profile: str
+) -> None:
+    tagged(tmp_path / "photos")
+    recipe = imgbatch.Recipe.from_options(sizes=["32"], format=target, profile=profile)
+    for result in imgbatch.run(recipe, [tmp_path / "photos"], output=tmp_path / "out", jobs=1):
+        assert result.failure is None, result.failure
+    found = exiftool_tags(tmp_path / "out")
+    assert len(found) == len(PROFILES) * len(SPACES) * 2
+    for name, tags in found.items():
+        icc, space, index = name.partition(".")[0].split("-")
+        # Without a profile only these say Adobe RGB (DCF 2.0, 5.2.2).
+        adobe = icc == "none" and (space == "2" or (space == "65535" and index == "R03"))
+        srgb = profile == "srgb" or target == "jpeg2000" or not (icc == "wide" or adobe)
+        spaces = {tags[f"{group}:ColorSpace"] for group in ("ExifIFD", "IFD0", "XMP-exif")}
+        assert spaces == {1 if srgb else 65535}, name
+        assert tags.get("InteropIFD:InteropIndex") == (
+            "R98" if srgb else "R03" if index == "R03" else None
+        )
+        named = tags["XMP-photoshop:ICCProfileName"]
+        assert named == ("sRGB IEC61966-2.1" if srgb else "Adobe RGB (1998)")
 
 
 def test_adobe_rgb_converted_to_srgb_says_so(tmp_path: Path) -> None:

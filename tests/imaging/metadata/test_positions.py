@@ -151,7 +151,7 @@ def test_bytes_and_utf_16_are_treated_alike(text: str) -> None:
 
 def test_names_are_words_not_numbers() -> None:
     assert positions.in_name("GpsLongtitude")
-    assert not positions.in_name("FlightPitchDegree")
+    assert not positions.in_name("CalibratedFocalLength")
     assert not positions.in_name("10.12345")
 
 

@@ -21,6 +21,7 @@ from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.imaging.decode import decode
 from imgbatch.imaging.metadata import xmp
+from imgbatch.model import METADATA_POLICIES
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.toml import load, save
 
@@ -31,7 +32,7 @@ BY_PILLOW: Final = ("jpeg", "png", "tiff", "bmp")
 PER_METRE: Final = 300 / 0.0254
 
 to_each: Final = pytest.mark.parametrize("name", HOLDING)
-policies: Final = pytest.mark.parametrize("policy", ["all", "no-gps", "copyright", "none"])
+policies: Final = pytest.mark.parametrize("policy", METADATA_POLICIES)
 
 
 def photo(dpi: int | None = 72) -> bytes:
@@ -80,11 +81,11 @@ def test_pillow_reads_the_resolution_where_the_format_has_one(
 def test_exif_never_disagrees(tmp_path: Path, name: str, policy: str) -> None:
     path, _ = made(tmp_path, photo(), format=name, dpi=300, metadata=policy)
     told = opened(path.read_bytes()).getexif()
-    if name != "jpeg" or policy in ("all", "no-gps"):
+    if name != "jpeg" or policy not in ("copyright", "none"):
         assert (told[0x011A], told[0x011B], told[0x0128]) == (300, 300, 2)
     else:
         assert 0x011A not in told
-    assert (0x010F in told) == (policy in ("all", "no-gps"))
+    assert (0x010F in told) == (policy not in ("copyright", "none"))
 
 
 @pytest.mark.external("exiftool")

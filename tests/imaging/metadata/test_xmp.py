@@ -146,7 +146,7 @@ def test_siblings_of_a_nested_position_are_kept() -> None:
 
 def test_other_properties_next_to_a_drone_position_are_kept() -> None:
     after = xmp.without_position(pictures.xmp_packet(gps="drone"))
-    assert b'drone-dji:FlightPitchDegree="4"' in after
+    assert b'drone-dji:CalibratedFocalLength="4"' in after
 
 
 @pytest.mark.parametrize(
