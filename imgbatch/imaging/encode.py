@@ -256,10 +256,11 @@ class _File(Struct, frozen=True):
         """The same with fewer pixels, and a warning about that."""
         from imgbatch.imaging import resample
 
-        frames = [
+        resized = (
             frame.with_image(resample.resize(frame.pixels, size, "lanczos"))
             for frame in self.frames
-        ]
+        )
+        frames = [_without_hidden(frame, self.codec, self.encoding) for frame in resized]
         message = (
             f"{size[0]} x {size[1]} pixels instead of {self.size[0]} x {self.size[1]}: at quality "
             f"{fitting.LOWEST} it would exceed {self.encoding.max_bytes:,} bytes"
@@ -338,8 +339,11 @@ def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     if picture.icc is not None and "icc" not in row.holds:
         # Without its profile the picture would look different: convert it to sRGB.
         picture = colour.to_srgb(picture, encoding.intent)
-    if picture.has_alpha and not row.alpha:
-        picture = colour.flatten(picture, encoding.background)
+    if picture.has_alpha:
+        if row.alpha:
+            picture = _without_hidden(picture, codec, encoding)
+        else:
+            picture = colour.flatten(picture, encoding.background)
     picture = codec.warned(picture)
     if picture.mode not in modes:
         # Grey into a format that only has colours.
@@ -348,6 +352,15 @@ def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
         # It says no more than having none does. Any other is needed to see the right colours.
         picture = replace(picture, icc=None)
     return palette.restored(picture, codec) if picture.coding is not None else picture
+
+
+def _without_hidden(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
+    """Without colours that cannot be seen, if the encoder would mix them with others."""
+    if not (picture.has_alpha and codec.is_lossy(encoding)):
+        return picture
+    from imgbatch.imaging.filters import hidden
+
+    return picture.with_pixels(hidden.filled(picture.pixels))
 
 
 def _for_whom(row: Format) -> str:

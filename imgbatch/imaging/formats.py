@@ -209,7 +209,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # Frames of colours and alpha, 10-bit 4:4:4 or composed of cells, and bytes.
         decoding=4,
         # libaom's own frames, whatever the quality.
-        encoding=(29, 32),
+        encoding=(29, 36),
         series="animation",
         feature="avif",
     ),
@@ -234,7 +234,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # The file again, the frame as it is coded, and the bytes.
         decoding=2.5,
         # x265's own frames; alpha has some, too. Grey takes more than half of colours.
-        encoding=(43, 74),
+        encoding=(43, 94),
         extra="heif",
     ),
     Format(
@@ -254,7 +254,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # A frame before it, where several are composed; photographs take less.
         decoding=2,
         # Floats in its own colours, which grey has, too; from 2048 x 2048 on a part at a time.
-        encoding=(115, 140),
+        encoding=(115, 150),
         at_once=2048 * 2048,
         series="animation",
         extra="jxl",

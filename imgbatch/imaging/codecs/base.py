@@ -262,6 +262,10 @@ class Codec:
         """Whether this installation's libraries can write the format."""
         return True
 
+    def is_lossy(self, encoding: Encoding) -> bool:
+        """Whether the encoder changes pixels, so that colours mix with those next to them."""
+        return self.row.quality is not None and not encoding.lossless
+
     def accepted_modes(self, encoding: Encoding) -> frozenset[str]:
         """The modes of pixels that are encoded as they are, in this installation."""
         row = self.row
