@@ -144,13 +144,14 @@ class Encoding(Struct, frozen=True):
     1 to 100, or None for the format's default; `background` is what lies under transparent
     pixels where the format has no alpha; `intent` is how colours are converted where the format
     cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
-    `compression` and `dither` count where a format has such a setting; None is its default.
+    `compression` and `dither` count where a format has such a setting; None is its default. With
+    `colours` (2 to 256) a picture gets a palette of at most so many, where the format has palettes.
     `artist`, `copyright` and `dpi` are written whatever the metadata policy. `max_bytes` limits
     the size of the file; with `keep_smaller` the source's own bytes are used if they are fewer
     and nothing but their coding would change.
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"dpi"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"dpi", "colours"})
     """Fields that were added when recipes had digests already. While one is at its default it does
     not count for them: what was made before is still up to date."""
 
@@ -170,6 +171,7 @@ class Encoding(Struct, frozen=True):
     max_bytes: int | None = None
     keep_smaller: bool = False
     dpi: int | None = None
+    colours: int | None = None
 
 
 class Origin(Struct, frozen=True):

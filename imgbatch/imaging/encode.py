@@ -151,6 +151,8 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
     else:
         following = ()
     frames = [_fitted(one, codec, encoding) for one in (picture, *following)]
+    if encoding.colours and codec.indexed_modes:
+        frames = palette.reduced(frames, codec, encoding)
     file = _File.of(frames, codec, encoding)
     if encoding.max_bytes is None or codec.curve is None or not finds_quality(row, encoding):
         return _checked(file.encoded(), encoding)
@@ -351,7 +353,9 @@ def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     if encoding.metadata == "none" and picture.icc is not None and colour.is_srgb(picture.icc):
         # It says no more than having none does. Any other is needed to see the right colours.
         picture = replace(picture, icc=None)
-    return palette.restored(picture, codec) if picture.coding is not None else picture
+    if picture.coding is None or encoding.colours:
+        return picture
+    return palette.restored(picture, codec)
 
 
 def _without_hidden(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:

@@ -255,6 +255,9 @@ class Codec:
     has_bilevel: bool = False
     """Whether it has palettes, or one bit per pixel, in which a picture may stay."""
 
+    indexed_modes: frozenset[str] = frozenset()
+    """RGB, and RGBA, if pictures in these modes can get a palette (`Encoding.colours`)."""
+
     curve: Curve | None = None
     """How bytes grow with quality, if there is a quality to find."""
 
