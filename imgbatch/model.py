@@ -27,6 +27,7 @@ NoticeKind = Literal[
     "exif-broken",
     "frames-dropped",
     "gain-map-dropped",
+    "letters-missing",
     "made-again",
     "metadata-dropped",
     "not-linear",
@@ -50,6 +51,8 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",
+        "letters-missing": "a text was drawn with boxes, or without accents: its font lacks some "
+        "letters",
         "made-again": "in place: remade from an earlier result, not from the original",
         "metadata-dropped": "EXIF, XMP, IPTC, a comment or a part of them was dropped: the format "
         "cannot hold it, it cannot be read, it does not fit the changed picture, or it is more "
@@ -186,13 +189,14 @@ class Encoding(Struct, frozen=True):
     1 to 100, or None for the format's default; `background` is what lies under transparent
     pixels where the format has no alpha; `intent` is how colours are converted where the format
     cannot keep theirs. `subsampling` (of chroma), `progressive`, `lossless`, `effort` (1 to 10),
-    `compression` and `dither` count where a format has such a setting; None is its default.
+    `compression` and `dither` count where a format has such a setting; None is its default. With
+    `colours` (2 to 256) a picture gets a palette of at most so many, where the format has palettes.
     `artist`, `copyright` and `dpi` are written whatever the metadata policy. `max_bytes` limits
     the size of the file; with `keep_smaller` the source's own bytes are used if they are fewer
     and nothing but their coding would change.
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"dpi"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"dpi", "colours"})
     """Fields that were added when recipes had digests already. While one is at its default it does
     not count for them: what was made before is still up to date."""
 
@@ -212,6 +216,7 @@ class Encoding(Struct, frozen=True):
     max_bytes: int | None = None
     keep_smaller: bool = False
     dpi: int | None = None
+    colours: int | None = None
 
 
 class Origin(Struct, frozen=True):

@@ -151,6 +151,8 @@ def encode(picture: Picture, encoding: Encoding, *, following: Sequence[Picture]
     else:
         following = ()
     frames = [_fitted(one, codec, encoding) for one in (picture, *following)]
+    if encoding.colours and codec.indexed_modes:
+        frames = palette.reduced(frames, codec, encoding)
     file = _File.of(frames, codec, encoding)
     if encoding.max_bytes is None or codec.curve is None or not finds_quality(row, encoding):
         return _checked(file.encoded(), encoding)
@@ -260,10 +262,11 @@ class _File(Struct, frozen=True):
         """The same with fewer pixels, and a warning about that."""
         from imgbatch.imaging import resample
 
-        frames = [
+        resized = (
             frame.with_image(resample.resize(frame.pixels, size, "lanczos"))
             for frame in self.frames
-        ]
+        )
+        frames = [_without_hidden(frame, self.codec, self.encoding) for frame in resized]
         message = (
             f"{size[0]} x {size[1]} pixels instead of {self.size[0]} x {self.size[1]}: at quality "
             f"{fitting.LOWEST} it would exceed {self.encoding.max_bytes:,} bytes"
@@ -342,8 +345,11 @@ def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     if picture.icc is not None and "icc" not in row.holds:
         # Without its profile the picture would look different: convert it to sRGB.
         picture = colour.to_srgb(picture, encoding.intent)
-    if picture.has_alpha and not row.alpha:
-        picture = colour.flatten(picture, encoding.background)
+    if picture.has_alpha:
+        if row.alpha:
+            picture = _without_hidden(picture, codec, encoding)
+        else:
+            picture = colour.flatten(picture, encoding.background)
     picture = codec.warned(picture)
     if picture.mode not in modes:
         # Grey into a format that only has colours.
@@ -351,7 +357,18 @@ def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     if encoding.metadata == "none" and picture.icc is not None and colour.is_srgb(picture.icc):
         # It says no more than having none does. Any other is needed to see the right colours.
         picture = replace(picture, icc=None)
-    return palette.restored(picture, codec) if picture.coding is not None else picture
+    if picture.coding is None or encoding.colours:
+        return picture
+    return palette.restored(picture, codec)
+
+
+def _without_hidden(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
+    """Without colours that cannot be seen, if the encoder would mix them with others."""
+    if not (picture.has_alpha and codec.is_lossy(encoding)):
+        return picture
+    from imgbatch.imaging.filters import hidden
+
+    return picture.with_pixels(hidden.filled(picture.pixels))
 
 
 def _for_whom(row: Format) -> str:

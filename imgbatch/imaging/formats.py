@@ -45,6 +45,7 @@ Setting = Literal[
     "compression",
     "dither",
     "dpi",
+    "colours",
 ]
 """What can be set for an encoder: fields of Encoding."""
 
@@ -155,7 +156,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         suffixes=(".png",),
         read_suffixes=(".apng",),
         signatures=begins(b"\x89PNG\r\n\x1a\n"),
-        settings=frozenset({"effort"}),
+        settings=frozenset({"effort", "colours"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA", "I;16"}),
         deep_modes=_DEEP,
         holds=_EVERYTHING,
@@ -209,7 +210,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # Frames of colours and alpha, 10-bit 4:4:4 or composed of cells, and bytes.
         decoding=4,
         # libaom's own frames, whatever the quality.
-        encoding=(29, 32),
+        encoding=(29, 36),
         series="animation",
         feature="avif",
     ),
@@ -234,7 +235,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # The file again, the frame as it is coded, and the bytes.
         decoding=2.5,
         # x265's own frames; alpha has some, too. Grey takes more than half of colours.
-        encoding=(43, 74),
+        encoding=(43, 94),
         extra="heif",
     ),
     Format(
@@ -254,7 +255,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         # A frame before it, where several are composed; photographs take less.
         decoding=2,
         # Floats in its own colours, which grey has, too; from 2048 x 2048 on a part at a time.
-        encoding=(115, 140),
+        encoding=(115, 150),
         at_once=2048 * 2048,
         series="animation",
         extra="jxl",
@@ -266,7 +267,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         codec="imgbatch.imaging.codecs.tiff",
         suffixes=(".tif", ".tiff"),
         signatures=begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-        settings=frozenset({"compression", "quality"}),
+        settings=frozenset({"compression", "quality", "colours"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "I;16"}),
         deep_modes=_DEEP,
         holds=_EVERYTHING - {"comment"},
@@ -283,7 +284,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         suffixes=(".gif",),
         signatures=begins(b"GIF87a", b"GIF89a"),
         modes=frozenset({"L", "RGB", "RGBA"}),
-        settings=frozenset({"dither"}),
+        settings=frozenset({"dither", "colours"}),
         # Median cut counts all colours that occur: the fewer the pixels, the more for each.
         encoding=(38, 38),
         holds=frozenset({"comment"}),
@@ -298,6 +299,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         codec="imgbatch.imaging.codecs.bmp",
         suffixes=(".bmp",),
         signatures=begins(b"BM"),
+        settings=frozenset({"colours"}),
         holds=frozenset({"dpi"}),
         max_side=2**31 - 1,
     ),
@@ -366,6 +368,7 @@ FORMATS: Final[tuple[Format, ...]] = (
         suffixes=(".tga",),
         read_suffixes=(".icb", ".vda", ".vst"),
         encoding=(7.5, 10),
+        settings=frozenset({"colours"}),
         modes=frozenset({"L", "LA", "RGB", "RGBA"}),
     ),
     Format(

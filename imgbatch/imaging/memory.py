@@ -49,6 +49,9 @@ _MODES: Final = {
 _SMALLER: Final = (8, 16)
 """Bytes per pixel, plain or not, of a picture made smaller to stay below a limit of bytes."""
 
+_INDEXED: Final = 38
+"""Bytes per pixel of a picture that gets a palette, as in a GIF."""
+
 _GREYS: Final = frozenset({"L", "LA", "I;16", "LA;16"})
 _GREY: Final = 0.4
 """The fraction of an encoder's bytes for colours that it takes for grey."""
@@ -72,10 +75,13 @@ def decoding(
     return int(taken * _MARGIN) + _AROUND
 
 
-def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> int:
+def encoding(
+    row: Format, size: Size, *, mode: str, limited: bool = False, indexed: bool = False
+) -> int:
     """The most bytes that an encoder takes besides the pixels, including the finished file.
 
-    With a limit on the bytes (`limited`) it may have to be given a smaller picture.
+    With a limit on the bytes (`limited`) it may have to be given a smaller picture, and first a
+    palette may be chosen (`indexed`).
     """
     alpha = has_alpha(mode)
     each = row.encoding[alpha]
@@ -83,6 +89,8 @@ def encoding(row: Format, size: Size, *, mode: str, limited: bool = False) -> in
         each *= _GREY
     if mode not in row.modes:
         each += _CONVERTED.get(mode, 0)
+    if indexed:
+        each = max(each, _INDEXED)
     if limited:
         each += _SMALLER[mode not in ("L", "RGB")]
     pixels = size[0] * size[1]

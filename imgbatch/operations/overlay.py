@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _MARGIN_HELP: Final = "distance from the edges, relative to the shorter side"
 
+_TOLD: Final = 20
+"""How many missing letters a warning names."""
+
 _LAYER_BYTES: Final = 18
 """Bytes of memory for a pixel of a layer, including its state before scaling and conversion."""
 
@@ -215,11 +218,12 @@ class TextOverlay(Operation):
     {seq}, {output}, {width} and {height} of the picture at this point, {date:%Y-%m-%d} when it was
     taken (or else when the file was modified) and {camera} (or `unknown`). Braces are doubled,
     `\\n` starts a new line. The font's size is `size` per cent of the picture's shorter side, less
-    if the text would not fit between the margins. The bundled font is Aileron, which only has the
-    letters of English; text with others is drawn in a font of the system (DejaVu Sans, Arial, …)
-    unless `font` names one. Text is composited like a watermark, on top of its shadow: a blurred
-    copy of it, black, or white for dark text. A colour that is not grey turns a grey picture into a
-    colour one.
+    if the text would not fit between the margins. The bundled font is Noto Sans, which has all
+    letters of Latin, Greek and Cyrillic, but no other scripts and no emoji; all files get the same
+    font. Letters that it lacks are refused in `text` itself; where they come from a name or another
+    field they become boxes, or lose their accents, with a warning (`letters-missing`). Text is
+    composited like a watermark, on top of its shadow: a blurred copy of it, black, or white for
+    dark text. A colour that is not grey turns a grey picture into a colour one.
     """
 
     name: ClassVar[str] = "text"
@@ -280,19 +284,20 @@ class TextOverlay(Operation):
             raise UsageError(
                 f"{self.name}: font: found {path!r}, expected a TrueType or OpenType font"
             ) from None
-        lacking = lettering.missing(text, lettering.suitable(text, self._font))
+        lacking = lettering.missing(text, self._font)
         if lacking:
-            whose = (
-                "this font has" if self.font else "the bundled font and those of the system have"
-            )
             raise UsageError(
-                f"{self.name}: text: found {lacking!r}, expected letters that {whose}: "
+                f"{self.name}: text: found {lacking!r}, expected letters that {self._whose} has: "
                 "choose another with font=…"
             )
 
     @property
     def _font(self) -> bytes | None:
         return self.font.data if self.font else None
+
+    @property
+    def _whose(self) -> str:
+        return f"the font {self.font.path}" if self.font else "the bundled font"
 
     def apply(self, picture: Picture) -> Picture:
         from imgbatch.imaging import colour
@@ -308,10 +313,12 @@ class TextOverlay(Operation):
         shorter = min(picture.size)
         margin = int(self.margin / 100 * shorter)
         room = picture.size[0] - 2 * margin, picture.size[1] - 2 * margin
-        font = lettering.suitable(text, self._font)
-        text = lettering.without_accents(text, font)
+        text, lacking = lettering.drawable(text, self._font)
+        if lacking:
+            message = f"{self._whose} has no {_some(lacking)!r}: choose another with font=…"
+            picture = picture.with_notice("letters-missing", message)
         alignment = _alignment(self.gravity)
-        mask, size = lettering.mask_of(text, font, self.size / 100 * shorter, room, alignment)
+        mask, size = lettering.mask_of(text, self._font, self.size / 100 * shorter, room, alignment)
         left, top = _offset(mask.size, room, self.gravity)
         made = picture.image.copy()
         if self.shadow:
@@ -361,6 +368,11 @@ def _date_and_camera(picture: Picture) -> tuple[str | None, str | None]:
     moment = dates.captured(told.exif, lambda: told.xmp, lambda: told.iptc).moment
     camera = told.exif.text(exif.MODEL) if told.exif else None
     return moment.text if moment else None, camera
+
+
+def _some(letters: str) -> str:
+    """All of them, or the first few."""
+    return letters if len(letters) <= _TOLD else f"{letters[:_TOLD]}…"
 
 
 def _alignment(gravity: Gravity) -> str:

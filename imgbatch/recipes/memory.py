@@ -111,5 +111,14 @@ def _encoder(encoding: Encoding, start: Start) -> int:
     name = encoding.format or start.format
     rows = [formats.BY_NAME[name]] if name else formats.BY_NAME.values()
     limited = encoding.max_bytes is not None
-    taken = max(memory.encoding(row, start.size, mode=start.mode, limited=limited) for row in rows)
+    taken = max(
+        memory.encoding(
+            row,
+            start.size,
+            mode=start.mode,
+            limited=limited,
+            indexed=encoding.colours is not None,
+        )
+        for row in rows
+    )
     return taken + (_CODER * start.size[0] * start.size[1] if start.frames > 1 else 0)

@@ -157,7 +157,18 @@ class SharedSettings:
         metavar="NAME",
         unset="deflate",
     )
-    dither: bool = setting(True, Flag(), FORMAT, "Dither GIFs.")
+    colours: int | None = setting(
+        None,
+        Whole(2, 256),
+        FORMAT,
+        "A palette of at most so many colours, 2 to 256, for PNG, GIF, TIFF, BMP and Targa.",
+        metavar="N",
+        unset="full colours, or 256 for GIF",
+        more="A PNG of 256 colours has about a third of the bytes. PNG keeps half transparency, "
+        "GIF makes it all or nothing, the others lay it over --background. Sources with a palette "
+        "only keep it if they are not resized: give it again.",
+    )
+    dither: bool = setting(True, Flag(), FORMAT, "Dither GIFs, and what --colours reduces.")
     background: str = setting(
         "white",
         Text(),
@@ -300,6 +311,7 @@ class RecipeWords(TypedDict, total=False):
     lossless: bool
     effort: int | None
     compression: str | None
+    colours: int | None
     dither: bool
     filters: Iterable[str]
     metadata: str

@@ -142,7 +142,8 @@ def _check_settings(encoding: Encoding, row: formats.Format | None) -> None:
         raise UsageError(f"writing {row.name} needs: pip install 'imgbatch[{row.extra}]'")
     for name in get_args(formats.Setting):
         asked = getattr(encoding, name) != getattr(_PLAIN_ENCODING, name)
-        if asked and name not in row.settings:
+        dithered = name == "dither" and encoding.colours and "colours" in row.settings
+        if asked and name not in row.settings and not dithered:
             problem = f"{row.label} has no {dashed(name)} setting"
             raise UnsuitedError(f"{problem}: omit {option(name)}", problem, name, "format")
     if row.name == "tiff" and encoding.quality is not None and encoding.compression != "jpeg":

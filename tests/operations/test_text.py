@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import struct
 import sys
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 from PIL import Image, ImageCms, ImageDraw, ImageFont
-from toolkit import pictures
+from toolkit import ROOT, pictures
 from toolkit.overlays import ORIGIN, applied, check_laid, converted, in_8_bits, named, over
 from toolkit.reference import (
     MODES,
@@ -30,13 +31,15 @@ from imgbatch.naming import FIELDS
 from imgbatch.operations import build, parse
 from imgbatch.operations.geometry import GRAVITIES
 
+FONT: Final = Path(lettering.__file__).parent / "fonts/NotoSans-Regular.ttf"
+
 # Text
 
 
 def drawn(text: str, size: float, left: int, baseline: int) -> Floats:
     """A text in the bundled font, as a mask of 0 to 255 on a page, its ink beginning at `left`."""
     mask = Image.new("L", (240, 120))
-    font = ImageFont.load_default(size)
+    font = ImageFont.truetype(FONT, size)
     ImageDraw.Draw(mask).text((50, baseline), text, fill=255, font=font, anchor="ls")
     box = mask.getbbox()
     assert box is not None
@@ -50,7 +53,7 @@ def blank(mode: str = "RGB", level: int = 120, size: tuple[int, int] = (240, 120
 
 def metrics(size: float) -> tuple[int, int]:
     """Height of capitals above the baseline, and of descenders below it."""
-    _, top, _, bottom = ImageFont.load_default(size).getbbox("Hg", anchor="ls")
+    _, top, _, bottom = ImageFont.truetype(FONT, size).getbbox("Hg", anchor="ls")
     return round(-top), round(bottom)
 
 
@@ -127,7 +130,8 @@ def test_lines_are_aligned_by_gravity(gravity: str, left: list[int] | None) -> N
     if gravity == "west":
         assert abs(first[0] - second[0]) <= 0
     elif gravity == "east":
-        assert abs(first[2] - second[2]) <= 0
+        # Letters end between pixels.
+        assert abs(first[2] - second[2]) <= 1
     else:
         assert abs(first[0] + first[2] - second[0] - second[2]) <= 2
     # Baselines are one and a quarter of the font's 18 pixels apart.
@@ -282,7 +286,8 @@ def test_undrawable_characters_are_omitted() -> None:
 
 
 @pytest.fixture
-def bundled(tmp_path: Path) -> Path:
+def own(tmp_path: Path) -> Path:
+    """A font of the user's, which only has the letters of English: Pillow's."""
     stream: Any = ImageFont.load_default(10)
     path = tmp_path / "fonts" / "Own Sans.ttf"
     path.parent.mkdir()
@@ -290,84 +295,150 @@ def bundled(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that holds all the fonts of the system."""
-    folder = tmp_path / "share"
-    (folder / "fonts").mkdir(parents=True)
-    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
-    monkeypatch.setenv("XDG_DATA_DIRS", str(folder))
-    caches = (lettering.suitable, lettering._system_font)
+def told(text: str, words: str = "text") -> tuple[Picture, list[str]]:
+    """What a file of this name gets, and the messages of warnings."""
+    after = applied(words, replace(blank(), origin=Origin(text)))
+    assert {notice.kind for notice in after.notices} <= {"letters-missing"}
+    return after, [notice.message for notice in after.notices]
+
+
+def test_font_can_be_a_file(own: Path) -> None:
+    bundled, same, other = (
+        applied(f"text:text=Hug{more}", blank()).image.tobytes()
+        for more in ("", f",font={FONT}", f",font={own}")
+    )
+    assert bundled == same != other
+    with pytest.raises(UsageError, match="found 'ü', expected letters that the font "):
+        parse(f"text:text=Müritz,font={own}")
+
+
+def test_font_next_to_a_recipe_is_found(own: Path) -> None:
+    operation = parse("text:text=Hug,font=Own Sans.ttf", str(own.parent))
+    assert operation == parse(f"text:text=Hug,font={own}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
+def test_font_can_be_a_system_font_by_name(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(own.parents[1]))
+    (own.parent / "Own-Sans.ttf").write_bytes(own.read_bytes())
+    assert parse("text:text=Hug,font=Own-Sans") == parse(f"text:text=Hug,font={own}")
+
+
+def test_all_letters_of_latin_greek_and_cyrillic_are_there() -> None:
+    """Judged by Unicode's own names."""
+    scripts = ("LATIN ", "GREEK ", "CYRILLIC ", "COMBINING GRAVE", "COMBINING ACUTE", "EURO ")
+    # Blocks of letters in use: the rest of the BMP has forms for phonetics and compatibility.
+    blocks = (range(0x20, 0x250), range(0x370, 0x530), range(0x1E00, 0x2000))
+    for code in (one for block in blocks for one in block):
+        if unicodedata.name(chr(code), "").startswith(scripts):
+            assert lettering.missing(chr(code), None) == "", unicodedata.name(chr(code))
+    assert lettering.missing("©®™ “”‘’„«»…–—•·€£¥§°²³½×÷¿¡№", None) == ""
+
+
+def test_all_names_of_a_shoot_get_the_same_font() -> None:
+    plain, accented = told("Dune")[0], told("Düne")[0]
+    # It is the same picture, except for the dots.
+    differing = (planes_of(plain.image) != planes_of(accented.image)).any(axis=(0, 2))
+    columns = np.flatnonzero(differing)
+    assert 0 < np.ptp(columns) < 12
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        ("Ærø, Łódź, Việt, Ωμέγα, Ёжик", ""),
+        ("Ναὶ ᾷ ᾧ", ""),
+        ("写真", "写真"),
+        ("שלום", "םולש"),
+        ("صور", "روص"),
+        ("😀", "😀"),
+        ("👨‍👩‍👧", "👧👨👩"),
+        ("a → b ✓", "→✓"),
+        ("हिन्दी", "दनहिी्"),
+        ("soft­hyphen​‍", ""),
+        ("wide　space", ""),
+        ("x̂", ""),
+    ],
+)
+def test_what_the_bundled_font_lacks_is_told(name: str, lacking: str) -> None:
+    _, messages = told(name)
+    if lacking:
+        shown = "".join(sorted(lacking))
+        assert messages == [f"the bundled font has no {shown!r}: choose another with font=…"]
+    else:
+        assert messages == []
+
+
+@pytest.mark.parametrize("text", ["写真", "Müritz → 日"])
+def test_missing_letters_are_refused_in_a_text(text: str) -> None:
+    with pytest.raises(UsageError, match=r"expected letters that the bundled font has: choose"):
+        parse(f"text:text={text}")
+    assert parse("text:text=© “Müritz”")
+
+
+def test_letters_that_the_users_font_lacks_are_told(own: Path) -> None:
+    after, messages = told("Müritz", f"text:font={own}")
+    assert messages == [f"the font {own} has no 'ü': choose another with font=…"]
+    # It has lost its accent.
+    plain = applied(f"text:text=Muritz,font={own}", blank())
+    assert after.image.tobytes() == plain.image.tobytes()
+    assert told("Mueritz", f"text:font={own}")[1] == []
+
+
+def test_a_long_list_of_missing_letters_is_cut() -> None:
+    _, (message,) = told("".join(map(chr, range(0x4E00, 0x4E60))))
+    assert message.count("专") == 1
+    assert "且" not in message
+    assert "…'" in message
+
+
+def test_characters_are_missing_exactly_if_the_font_does_not_map_them() -> None:
+    """Judged by the font's own table (OpenType, cmap, format 4)."""
+    mapped = set(mapped_characters(FONT.read_bytes()))
+    for code in range(0x20, 0xFFFE, 7):
+        letter = chr(code)
+        invisible = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp")
+        if not invisible and not unicodedata.name(letter, "").startswith("VARIATION SELECTOR"):
+            assert (lettering.missing(letter, None) == "") == (code in mapped), f"{code:04X}"
+
+
+def test_without_raqm_what_it_would_have_to_place_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ImageFont.core, "HAVE_RAQM", False)
+    caches = (lettering.font_of, lettering._is_shaped, lettering._has)
     for cache in caches:
         cache.cache_clear()
-    yield folder / "fonts"
-    for cache in caches:
-        cache.cache_clear()
+    try:
+        assert lettering.missing("x̂é", None) == "̂"
+        assert lettering.drawable("a‍b‎", None) == ("ab", "")
+    finally:
+        for cache in caches:
+            cache.cache_clear()
 
 
-def test_font_can_be_a_file(bundled: Path) -> None:
-    words = f"text:text=Hug,font={bundled}"
-    assert (
-        applied(words, blank()).image.tobytes() == applied("text:text=Hug", blank()).image.tobytes()
-    )
-    with pytest.raises(UsageError, match="found 'é', expected letters that this font has"):
-        parse(f"text:text=Café,font={bundled}")
+def test_the_font_comes_with_its_licence() -> None:
+    licence = FONT.with_name("OFL.txt").read_text(encoding="utf-8")
+    assert "SIL OPEN FONT LICENSE Version 1.1" in licence
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert '"imgbatch/imaging/filters/fonts/OFL.txt"' in project
+    assert FONT.stat().st_size < 1_000_000
 
 
-def test_font_next_to_a_recipe_is_found(bundled: Path) -> None:
-    operation = parse("text:text=Hug,font=Own Sans.ttf", str(bundled.parent))
-    assert operation == parse(f"text:text=Hug,font={bundled}")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
-def test_font_can_be_a_system_font_by_name(bundled: Path, system: Path) -> None:
-    (system / "Own-Sans.ttf").write_bytes(bundled.read_bytes())
-    assert parse("text:text=Hug,font=Own-Sans") == parse(f"text:text=Hug,font={bundled}")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
-def test_missing_letters_are_refused_in_a_text_and_replaced_in_a_name(
-    system: Path,
-) -> None:
-    with pytest.raises(UsageError, match="found 'ü日', expected letters that the bundled font"):
-        parse("text:text=Müritz 日")
-    assert parse("text:text=© “Müller”".replace("ü", "u"))
-    picture = replace(blank(), origin=Origin("Müritz"))
-    after = applied("text", picture)
-    assert after.image.tobytes() == applied("text:text=Muritz", blank()).image.tobytes()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="fonts are elsewhere on other systems")
-def test_letters_missing_from_the_bundled_font_are_drawn_in_a_system_font(
-    bundled: Path, system: Path
-) -> None:
-    assert lettering.suitable("Müri", None) is None
-    # A font that has them: the bundled one, with » mapped to ü.
-    (system / "DejaVuSans.ttf").write_bytes(with_letter(bundled.read_bytes(), "»", "ü"))
-    lettering.suitable.cache_clear()
-    lettering._system_font.cache_clear()
-    picture = replace(blank(), origin=Origin("Müri"))
-    after = applied("text", picture)
-    assert after.image.tobytes() == applied("text:text=M»ri", blank()).image.tobytes()
-    assert lettering.suitable("Muri", None) is None
-
-
-def with_letter(font: bytes, old: str, new: str) -> bytes:
-    """A font with `new` in place of `old` (OpenType, cmap, format 4), each alone in a range."""
-    made = bytearray(font)
-    tables = struct.unpack(">H", font[4:6])[0]
-    records = (
-        struct.unpack(">4sIII", font[at : at + 16]) for at in range(12, 12 + 16 * tables, 16)
-    )
+def mapped_characters(font: bytes) -> Iterator[int]:
+    """The code points that a font has glyphs for (OpenType, cmap, format 4)."""
+    tables = struct.unpack_from(">H", font, 4)[0]
+    records = (struct.unpack_from(">4sIII", font, 12 + 16 * table) for table in range(tables))
     cmap = next(offset for tag, _, offset, _ in records if tag == b"cmap")
-    table = cmap + struct.unpack(">I", font[cmap + 8 : cmap + 12])[0]
-    form, _, _, twice = struct.unpack(">HHHH", font[table : table + 8])
+    table = cmap + struct.unpack_from(">I", font, cmap + 8)[0]
+    form, _, _, twice = struct.unpack_from(">HHHH", font, table)
     assert form == 4
-    ends, starts, deltas = table + 14, table + 16 + twice, table + 16 + 2 * twice
-    codes = struct.unpack(f">{twice // 2}H", font[ends : ends + twice])
-    at = 2 * codes.index(ord(old))
-    delta = struct.unpack_from(">H", font, deltas + at)[0]
-    for place in (ends, starts):
-        struct.pack_into(">H", made, place + at, ord(new))
-    struct.pack_into(">H", made, deltas + at, (delta + ord(old) - ord(new)) % 65_536)
-    return bytes(made)
+    # Last and first code of each segment, what is added to a code, and where its glyphs are.
+    arrays = (table + 14, *(table + 16 + twice * number for number in (1, 2, 3)))
+    for at in range(0, twice, 2):
+        last, first, delta, offset = (struct.unpack_from(">H", font, one + at)[0] for one in arrays)
+        for code in range(first, last + 1):
+            place = arrays[3] + at + offset + 2 * (code - first)
+            glyph = struct.unpack_from(">H", font, place)[0] if offset else code
+            if glyph and (glyph + delta) % 65_536:
+                yield code

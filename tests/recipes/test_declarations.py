@@ -109,6 +109,7 @@ SAID: Final[dict[str, tuple[list[str], Any]]] = {
     "lossless": (["--lossless"], True),
     "effort": (["--effort", "3"], 3),
     "compression": (["--compression", "lzw"], "lzw"),
+    "colours": (["--colours", "16"], 16),
     "dither": (["--no-dither"], False),
     "background": (["--background", "navy"], "navy"),
     "metadata": (["--metadata", "none"], "none"),

@@ -141,6 +141,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "progressive": True,
     "effort": 3,
     "compression": "lzw",
+    "colours": 16,
     "dither": False,
     "max_bytes": 50_000,
     "dpi": 300,

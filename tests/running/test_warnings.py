@@ -131,6 +131,16 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
         Case("a.gif", two("GIF"), saved(scene(60, 40), "GIF"), JPEG),
     ],
     "gain-map-dropped": [Case("a.jpg", two("MPO"), PLAIN, message="second picture")],
+    "letters-missing": [
+        Case(
+            "a.jpg",
+            PLAIN,
+            PLAIN,
+            {"filters": ["text:text={date:%Y 年}"]},
+            {"filters": ["text:text={date:%Y} © Özgür Łoś"]},
+            message="年",
+        )
+    ],
     "made-again": [],
     "metadata-dropped": [
         Case(

@@ -260,12 +260,19 @@ class Codec:
     has_bilevel: bool = False
     """Whether it has palettes, or one bit per pixel, in which a picture may stay."""
 
+    indexed_modes: frozenset[str] = frozenset()
+    """RGB, and RGBA, if pictures in these modes can get a palette (`Encoding.colours`)."""
+
     curve: Curve | None = None
     """How bytes grow with quality, if there is a quality to find."""
 
     def can_encode(self) -> bool:
         """Whether this installation's libraries can write the format."""
         return True
+
+    def is_lossy(self, encoding: Encoding) -> bool:
+        """Whether the encoder changes pixels, so that colours mix with those next to them."""
+        return self.row.quality is not None and not encoding.lossless
 
     def accepted_modes(self, encoding: Encoding) -> frozenset[str]:
         """The modes of pixels that are encoded as they are, in this installation."""

@@ -62,6 +62,7 @@ class Bmp(Codec):
     """BMP."""
 
     pillow = "BMP"
+    indexed_modes = frozenset({"RGB"})
 
     def open(self, file: BinaryIO) -> Image.Image:
         image = super().open(file)

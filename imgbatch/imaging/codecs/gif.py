@@ -110,6 +110,7 @@ class Gif(Codec):
             durations,
             plays=plays,
             dither=encoding.dither,
+            colours=encoding.colours or gif.MAX_COLOURS,
             comment=options.get("comment"),
         )
 

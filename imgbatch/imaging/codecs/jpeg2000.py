@@ -110,9 +110,12 @@ class Jpeg2000(Codec):
 
     # Encoding
 
+    def is_lossy(self, encoding: Encoding) -> bool:
+        return super().is_lossy(encoding) and encoding.quality != 100
+
     def options(self, picture: Picture, encoding: Encoding) -> Options:
         quality = encoding.quality or self.row.quality
-        if encoding.lossless or quality is None or quality == 100:
+        if quality is None or not self.is_lossy(encoding):
             return {"irreversible": False}
         # OpenJPEG measures the PSNR in dB; 85 gives 45.5 dB, like JPEG at about 85.
         layers = [20 + 0.3 * quality]

@@ -518,6 +518,8 @@ def _begin(encoder: _Encoder, array: NDArray[Any], wanted: Wanted, plays: int | 
         encoder.call("SetFrameDistance", wanted.distance, of=settings)
         if alpha:
             encoder.call("SetExtraChannelDistance", 0, 0.0, of=settings)
+            # libjxl would put black where nothing is seen, and mix it with what is.
+            encoder.call("FrameSettingsSetOption", api.KEEP_INVISIBLE, 1, of=settings)
     for kind, content in wanted.boxes:
         encoder.call("AddBox", kind, content, len(content), 0)
     encoder.call("CloseBoxes")

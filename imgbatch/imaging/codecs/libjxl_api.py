@@ -175,6 +175,7 @@ BOX: Final = 0x4000
 ENCODER_NEEDS_MORE_OUTPUT: Final = 2
 OUT_OF_MEMORY: Final = 2
 EFFORT: Final = 0
+KEEP_INVISIBLE: Final = 12
 
 DATA: Final = 1
 """The colours of decoded pixels (JXL_COLOR_PROFILE_TARGET_DATA)."""

@@ -60,6 +60,7 @@ _SPREAD: Final = {"L;2": 85, "L;4": 17}
 _APPLE: Final = "imgbatch: for Apple"
 # Bytes per pixel: packed again, and each of two steps to straight colours.
 _APPLE_PIXEL: Final = 20.0
+_INDEX_BITS: Final = (1, 2, 4, 8)
 _LEVEL: Final = 6
 _MAX_LEVEL: Final = 9
 _MAX_PLAYS: Final = 2**31 - 1
@@ -72,6 +73,7 @@ class Png(Codec):
     has_texts = True
     has_palettes = True
     has_bilevel = True
+    indexed_modes = frozenset({"RGB", "RGBA"})
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         return png_texts.thinned(file)
@@ -209,7 +211,13 @@ class Png(Codec):
 
     def options(self, picture: Picture, encoding: Encoding) -> Options:
         effort = _LEVEL if encoding.effort is None else min(_MAX_LEVEL, encoding.effort)
-        return {"compress_level": effort}
+        wanted: Options = {"compress_level": effort}
+        palette = picture.image.palette if encoding.colours else None
+        if palette is not None:
+            # Pillow takes the bytes of a palette with alpha for those of more colours.
+            count = len(palette.palette) // len(palette.mode)
+            wanted["bits"] = next(bits for bits in _INDEX_BITS if count <= 1 << bits)
+        return wanted
 
     def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
         if png_pixels.encodes(image, encoding.effort):
@@ -451,7 +459,7 @@ def _frames(
     """Each of the images as far as it differs from the one before; equal ones become one frame."""
     from imgbatch.imaging.series import apng
 
-    bare = {key: value for key, value in options.items() if key == "compress_level"}
+    bare = {key: value for key, value in options.items() if key in ("compress_level", "bits")}
     before, pending = None, None
     for image, duration in zip(images, durations, strict=True):
         box: tuple[int, int, int, int] | None = (0, 0, *image.size)

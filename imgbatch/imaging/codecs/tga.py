@@ -23,6 +23,7 @@ class Tga(Codec):
     """Targa (2.0)."""
 
     pillow = "TGA"
+    indexed_modes = frozenset({"RGB"})
 
     def pixels(self, image: Any, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
         packed = tile_codec(image) == _RUN_LENGTHS

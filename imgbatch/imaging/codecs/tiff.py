@@ -104,6 +104,7 @@ class Tiff(Codec):
     """TIFF (6.0)."""
 
     pillow = "TIFF"
+    indexed_modes = frozenset({"RGB"})
     upright = True
     exif_apart = False
     has_bilevel = True

@@ -7,8 +7,9 @@ import os
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib import resources
 from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -22,7 +23,7 @@ _LINE: Final = 1.25
 _LARGEST: Final = 4_000
 """The largest font size in pixels: FreeType's outlines end at 32767."""
 
-_SMALLEST: Final = 2.0
+_SMALLEST: Final = 1.0
 
 SPREAD: Final = 0.1
 """Standard deviation of a shadow's blur, in font sizes."""
@@ -30,21 +31,19 @@ SPREAD: Final = 0.1
 DENSITY: Final = 1.5
 """How dark a shadow is: blurring leaves little of thin strokes."""
 
+_PROBED: Final = 24
+"""The font size in pixels at which glyphs are compared."""
+
 _ABSENT: Final = "\uffff"
 """Not a character, so no font has it: drawing it gives the symbol for missing ones."""
 
-# Fonts of common systems, by file name; the first with all letters is used.
-_SYSTEM_FONTS: Final = (
-    "DejaVuSans",
-    "Arial",
-    "Helvetica",
-    "LiberationSans-Regular",
-    "NotoSans-Regular",
-    "Arial Unicode",
-    "NotoSansCJK-Regular",
-    "msyh",
-    "PingFang",
-)
+_BUNDLED: Final = "NotoSans-Regular.ttf"
+"""Noto Sans 2.004, with all of Latin, Greek and Cyrillic (fonts/OFL.txt is its licence)."""
+
+_PLACED: Final = frozenset({"Mn", "Mc", "Me"})
+_FROM_RIGHT: Final = frozenset({"R", "AL"})
+_SELECTORS: Final = frozenset((*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), 0x034F))
+"""Code points that choose among glyphs, and have none themselves."""
 
 
 def readable(text: str) -> str:
@@ -76,61 +75,78 @@ def font_of(data: bytes | None, size: float) -> Font:
 
     Raises OSError if it is not a font.
     """
+    return ImageFont.truetype(_file(data), size)
+
+
+def _file(data: bytes | None) -> BytesIO:
     if data is not None:
-        return ImageFont.truetype(BytesIO(data), size)
-    bundled: Any = ImageFont.load_default(size)
-    return bundled  # type: ignore[no-any-return]
+        return BytesIO(data)
+    fonts = resources.files("imgbatch.imaging.filters").joinpath("fonts")
+    return BytesIO(fonts.joinpath(_BUNDLED).read_bytes())
 
 
 def missing(text: Iterable[str], data: bytes | None) -> str:
-    """The characters of a text for which a font has no glyph, sorted."""
-    return "".join(sorted(c for c in set(text) if not c.isspace() and not _has(data, c)))
+    """The characters of a text that a font cannot draw, sorted.
+
+    It has no glyph for them or, where Pillow has no Raqm here, they would not be put in their
+    places: combining marks, and scripts that are written from right to left.
+    """
+    seen = (one for one in set(text) if not (one.isspace() or _is_invisible(one)))
+    return "".join(sorted(one for one in seen if not _draws(data, one)))
+
+
+def drawable(text: str, data: bytes | None) -> tuple[str, str]:
+    """A text as a font can draw it, and the characters that it lacks, as from `missing`.
+
+    Accented letters that it lacks lose their accents, if it has the plain ones. All others become
+    boxes, or whatever the font has for them.
+    """
+    lacking = missing(text, data)
+    replaced = {one: _plain(one, data) for one in lacking}
+    for one in set(text):
+        if one.isspace() and one != "\n" and not _has(data, one):
+            replaced[one] = " "
+        elif _is_invisible(one) and not _is_shaped(data):
+            replaced[one] = ""
+    return "".join(replaced.get(one, one) for one in text), lacking
+
+
+def _plain(letter: str, data: bytes | None) -> str:
+    first = unicodedata.normalize("NFKD", letter)[0]
+    return first if _draws(data, first) else letter
+
+
+def _is_invisible(character: str) -> bool:
+    """Whether it has no glyph of its own: marks for direction, joining and choice."""
+    return unicodedata.category(character) == "Cf" or ord(character) in _SELECTORS
+
+
+def _draws(data: bytes | None, character: str) -> bool:
+    if not _is_shaped(data) and (
+        unicodedata.category(character) in _PLACED
+        or unicodedata.bidirectional(character) in _FROM_RIGHT
+    ):
+        return False
+    return _has(data, character)
+
+
+@lru_cache(maxsize=4)
+def _is_shaped(data: bytes | None) -> bool:
+    """Whether lines are laid out by Raqm, which needs libraries that not all systems have."""
+    return font_of(data, _PROBED).layout_engine == ImageFont.Layout.RAQM
+
+
+@lru_cache(maxsize=4)
+def _unshaped(data: bytes | None) -> Font:
+    # Raqm puts a circle under a mark that stands alone, whether or not there is a glyph for it.
+    return ImageFont.truetype(_file(data), _PROBED, layout_engine=ImageFont.Layout.BASIC)
 
 
 @lru_cache(maxsize=4096)
 def _has(data: bytes | None, character: str) -> bool:
-    if unicodedata.category(character) == "Cf":
-        # Marks for direction and joining have no glyph of their own.
-        return True
-    font = font_of(data, 24)
+    font = _unshaped(data)
     found, absent = font.getmask(character), font.getmask(_ABSENT)
     return (found.size, bytes(found)) != (absent.size, bytes(absent))
-
-
-@lru_cache(maxsize=256)
-def suitable(text: str, data: bytes | None) -> bytes | None:
-    """The font to draw a text with: the given one or, if that is the bundled one and lacks letters,
-    the font of this system that lacks the fewest.
-    """
-    best, fewest = data, len(missing(text, data))
-    if data is not None or not fewest:
-        return data
-    for other in filter(None, map(_system_font, _SYSTEM_FONTS)):
-        lacking = len(missing(text, other))
-        if lacking < fewest:
-            best, fewest = other, lacking
-        if not lacking:
-            break
-    return best
-
-
-@lru_cache(maxsize=len(_SYSTEM_FONTS))
-def _system_font(name: str) -> bytes | None:
-    path = system_font(name)
-    if path is None:
-        return None
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def without_accents(text: str, data: bytes | None) -> str:
-    """A text with plain letters instead of accented ones that a font lacks, if it has those."""
-    lacking = missing(text, data)
-    plain = {letter: unicodedata.normalize("NFKD", letter)[0] for letter in lacking}
-    return "".join(
-        letter if missing(plain.get(letter, ""), data) else plain.get(letter, letter)
-        for letter in text
-    )
 
 
 @lru_cache(maxsize=8)

@@ -26,6 +26,9 @@ _SLACK: Final = 2.0
 _LESS: Final = 1.3
 _MIN_SAMPLE: Final = 10_000
 
+_ROOMY: Final = 8
+"""Smaller tables have no place to spare for what stays the same."""
+
 
 def encode(
     images: Sequence[Image.Image],
@@ -33,15 +36,17 @@ def encode(
     *,
     plays: int = 1,
     dither: bool = True,
+    colours: int = gif.MAX_COLOURS,
     comment: bytes | None = None,
 ) -> bytes:
     """A GIF of L, LA, RGB or RGBA images of one size, shown for `durations` (milliseconds).
 
-    Colours are exact if a frame has no more than fit into a table. Alpha from 128 up is opaque.
+    Tables have at most so many `colours`, including what is transparent. They are exact if a frame
+    has no more. Alpha from 128 up is opaque.
     What does not change from frame to frame is not written again, so it does not flicker; equal
     frames become one.
     """
-    blocks = list(_blocks(images, delays(durations), dither=dither))
+    blocks = list(_blocks(images, delays(durations), _Colours(images, colours), dither=dither))
     return gif.write(images[0].size, blocks, plays=plays, comment=comment)
 
 
@@ -110,9 +115,8 @@ class _Drawn(Struct):
 
 
 def _blocks(
-    images: Sequence[Image.Image], delays: Sequence[int], *, dither: bool
+    images: Sequence[Image.Image], delays: Sequence[int], colours: _Colours, *, dither: bool
 ) -> Iterator[Block]:
-    colours = _Colours(images)
     height, width = images[0].height, images[0].width
     blank: Pixels = np.zeros((height, width, 4), np.uint8)
     pending: _Drawn | None = None
@@ -181,14 +185,18 @@ def _around(needed: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 class _Colours:
-    """The palette of each frame. `alpha` says that something is transparent in any of them."""
+    """The palette of each frame, with at most `places` for colours and for what is transparent.
 
-    def __init__(self, images: Sequence[Image.Image]) -> None:
+    `alpha` says that something is transparent in any of them.
+    """
+
+    def __init__(self, images: Sequence[Image.Image], places: int) -> None:
         self.alpha = any(map(_has_holes, images))
         self._several = len(images) > 1
+        self._places = places
         # One place is for what is transparent or, if there is room, for what stays the same.
-        self._most = gif.MAX_COLOURS - self.alpha
-        self._room = gif.MAX_COLOURS - (self.alpha or self._several)
+        self._most = places - self.alpha
+        self._room = places - (self.alpha or (self._several and places >= _ROOMY))
         self._every = self._exactly(images)
         self._chosen: Palette | None = None
         self._error = 0.0
@@ -230,7 +238,7 @@ class _Colours:
 
     def transparent(self, palette: Palette) -> int | None:
         """The index after the last colour, if there is room for one and any use."""
-        if len(palette) < gif.MAX_COLOURS and (self.alpha or self._several):
+        if len(palette) < self._places and (self.alpha or self._several):
             return len(palette)
         return None
 

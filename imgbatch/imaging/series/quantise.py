@@ -1,4 +1,4 @@
-"""Pictures in 256 colours: exact if they have no more, well chosen and dithered otherwise.
+"""Pictures in a few colours: exact if they have no more, well chosen and dithered otherwise.
 
 Three quarters of a palette come from median cut, refined by k-means, which fits most pixels best,
 and one quarter from maximum coverage: the rare and the strongest colours, from which dithering
@@ -72,10 +72,9 @@ def palette_for(colours: NDArray[np.uint8], count: int) -> Palette:
         return np.zeros((1, 3), np.uint8)
     row = Image.frombuffer("RGB", (1, len(colours)), np.ascontiguousarray(colours))
     covering = int(count * _COVERING)
-    parts = [
-        _chosen(row, count - covering, Image.Quantize.MEDIANCUT, kmeans=1),
-        _chosen(row, covering, Image.Quantize.MAXCOVERAGE, kmeans=0),
-    ]
+    parts = [_chosen(row, count - covering, Image.Quantize.MEDIANCUT, kmeans=1)]
+    if covering:
+        parts.append(_chosen(row, covering, Image.Quantize.MAXCOVERAGE, kmeans=0))
     return np.unique(np.concatenate(parts), axis=0)
 
 
@@ -107,6 +106,6 @@ def reduced(pixels: Pixels, palette: Palette, *, dither: bool) -> NDArray[np.uin
 
 
 def _chosen(row: Image.Image, count: int, method: Image.Quantize, kmeans: int) -> Palette:
-    image = row.quantize(max(1, count), method=method, kmeans=kmeans)
+    image = row.quantize(count, method=method, kmeans=kmeans)
     used = (image.getextrema()[1] or 0) + 1  # type: ignore[operator]
     return np.array(image.getpalette()[: 3 * int(used)], np.uint8).reshape(-1, 3)  # type: ignore[index]

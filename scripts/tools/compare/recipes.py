@@ -226,6 +226,17 @@ TABLE: Final[tuple[Entry, ...]] = (
         (
             f"resize ALL -o dithered -s 160 -f gif --dither {_RENAME}",
             f"convert FEW -o plain -f gif --no-dither {_RENAME}",
+            f"convert FEW -o few -f gif --colours 16 {_RENAME}",
+        ),
+    ),
+    Entry(
+        "colours",
+        (
+            f"resize ALL -o png -s 160 -f png --colours 64 {_RENAME}",
+            *(
+                f"convert FEW -o {name} -f {name} --colours 16 --no-dither {_RENAME}"
+                for name in ("png", "tiff", "bmp", "tga")
+            ),
         ),
     ),
     Entry(
