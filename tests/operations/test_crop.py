@@ -105,7 +105,7 @@ def test_pixels_come_from_the_given_picture_which_is_unchanged(words: str, mode:
         ("crop:ratio=0:9", "crop: ratio: found '0:9', expected"),
         ("crop:ratio=3:0.0", "crop: ratio: found '3:0.0', expected"),
         ("crop:ratio=-3:2", "crop: ratio: found '-3:2', expected"),
-        ("crop:ratio=3:2,gravity=middle", "crop: gravity: found 'middle', expected one of center"),
+        ("crop:ratio=3:2,gravity=up", "crop: gravity: found 'up', expected one of center"),
         ("crop:ratio=3:2,follow=maybe", "crop: follow: found 'maybe', expected yes or no"),
         ("crop:geometry=9x9,follow=yes", "crop: found follow without ratio, expected ratio"),
         (

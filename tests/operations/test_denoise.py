@@ -370,7 +370,7 @@ def test_profile_and_area_are_kept() -> None:
         ("denoise:strength=1.5", ["denoise: strength", "'1.5'", "a number from 0 to 1"]),
         ("denoise:colour=-1", ["denoise: colour", "'-1'", "a number from 0 to 1"]),
         ("denoise:method=mean", ["denoise: method", "'mean'", "one of smooth, median"]),
-        ("denoise:color=1", ["denoise", "'color=1'", "colour=…"]),
+        ("denoise:colur=1", ["denoise", "'colur=1'", "colour=…"]),
         (
             "denoise:method=median,radius=4",
             ["denoise: radius", "'4'", "a whole number from 1 to 3 pixels"],

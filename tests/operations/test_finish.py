@@ -92,7 +92,7 @@ def applied(words: str, picture: Picture) -> Picture:
         ("vignette:radius=-1", "vignette: radius: found '-1', expected a number from 0 to 1"),
         ("grain:seed=1.5", "grain: seed: found '1.5', expected a whole number from 0 to 999999"),
         ("grain:size=0", "grain: size: found '0', expected a number from 0.5 to 20 pixels"),
-        ("grain:color=yes", "grain: found 'color=yes', expected colour=…"),
+        ("grain:colur=yes", "grain: found 'colur=yes', expected colour=…"),
     ],
 )
 def test_invalid_settings_are_refused(words: str, message: str) -> None:

@@ -33,8 +33,7 @@ OTHERS: Final = {
     "XMP-iptcCore:CreatorCity": "Bern",
     "XMP-plus:LicensorCity": "Bern",
     "XMP-xmp:Identifier": "urn:lake",
-    "XMP-drone-dji:CalibratedFocalLength": "3666",
-    "XMP-GPano:ProjectionType": "equirectangular",
+    "XMP-GPano:StitchingSoftware": "Testa",
 }
 
 
