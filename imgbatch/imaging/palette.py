@@ -56,7 +56,7 @@ def reduced(pictures: Sequence[Picture], codec: Codec, encoding: Encoding) -> li
     the codec has palettes with alpha, and laid over the background if not.
     """
     most = encoding.colours or _MAX_COLOURS
-    plain = [_plain(one, codec, encoding) for one in pictures]
+    plain = [_in_8_bits(one, codec, encoding) for one in pictures]
     alpha = any(_sees_through(one.image) for one in plain)
     images = [_seen(one.image) if alpha else one.image.convert("RGB") for one in plain]
     table = _colours_of(images, most)
@@ -67,8 +67,8 @@ def reduced(pictures: Sequence[Picture], codec: Codec, encoding: Encoding) -> li
     return [one.with_pixels(image) for one, image in zip(plain, made, strict=True)]
 
 
-def _plain(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
-    """In RGB or RGBA, 8 bits."""
+def _in_8_bits(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
+    """In RGB or RGBA."""
     if picture.mode.endswith(";16"):
         picture = colour.to_8_bits(picture, "for a palette")
     if picture.mode == "CMYK":
