@@ -60,6 +60,7 @@ VALUES: Final = (
         500_000,
         True,
         300,
+        16,
     ),
     Target(
         *("web", "out", "a.jpg"),

@@ -56,7 +56,7 @@ def reduced(pictures: Sequence[Picture], codec: Codec, encoding: Encoding) -> li
     the codec has palettes with alpha, and laid over the background if not.
     """
     most = encoding.colours or _MAX_COLOURS
-    plain = [_plain(one, codec, encoding) for one in pictures]
+    plain = [_in_8_bits(one, codec, encoding) for one in pictures]
     alpha = any(_sees_through(one.image) for one in plain)
     images = [_seen(one.image) if alpha else one.image.convert("RGB") for one in plain]
     table = _colours_of(images, most)
@@ -67,8 +67,8 @@ def reduced(pictures: Sequence[Picture], codec: Codec, encoding: Encoding) -> li
     return [one.with_pixels(image) for one, image in zip(plain, made, strict=True)]
 
 
-def _plain(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
-    """In RGB or RGBA, 8 bits."""
+def _in_8_bits(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
+    """In RGB or RGBA."""
     if picture.mode.endswith(";16"):
         picture = colour.to_8_bits(picture, "for a palette")
     if picture.mode == "CMYK":
@@ -94,7 +94,10 @@ def _seen(image: Image.Image) -> Image.Image:
 
 
 def _colours_of(images: Sequence[Image.Image], most: int) -> NDArray[np.uint8] | None:
-    """The colours of RGB or RGBA images, sorted; None if there are more than `most`."""
+    """The colours of RGB or RGBA images; None if there are more than `most`.
+
+    Sorted by their last channel, then by the one before it.
+    """
     import numpy as np
 
     every: set[Any] = set()
@@ -103,19 +106,18 @@ def _colours_of(images: Sequence[Image.Image], most: int) -> NDArray[np.uint8] |
         every.update(one for _, one in found or ())
         if found is None or len(every) > most:
             return None
-    return np.array(sorted(every), np.uint8).reshape(len(every), -1)
+    in_order = sorted(every, key=lambda one: one[::-1])
+    return np.array(in_order, np.uint8).reshape(len(every), -1)
 
 
 def _numbered(image: Image.Image, colours: NDArray[np.uint8]) -> Image.Image:
-    """In mode P with these colours, which are all that it has."""
+    """In mode P with these colours, which are all that it has, as sorted by `_colours_of`."""
     import numpy as np
 
-    # One number per pixel, so that they sort and compare at once.
+    # One number per pixel, so that they compare at once.
     weights = np.array([1, 256, 65_536, 16_777_216][: colours.shape[1]], np.uint32)
     keys = np.asarray(image).astype(np.uint32) @ weights
-    numbers = colours @ weights
-    order = np.argsort(numbers)
-    return _with_palette(order[np.searchsorted(numbers[order], keys)], colours)
+    return _with_palette(np.searchsorted(colours @ weights, keys), colours)
 
 
 def _opaque(images: Sequence[Image.Image], most: int, *, dither: bool) -> list[Image.Image]:

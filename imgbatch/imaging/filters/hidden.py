@@ -94,7 +94,7 @@ def _correct(means: NDArray[np.uint16], levels: NDArray[np.uint8]) -> None:
     bands = parts.view(np.uint8).reshape(-1, _CELL**2, channels)
     seen = bands[..., -1] > 0
     total = np.einsum("cpb,cp->cb", bands, seen, dtype=np.uint32, casting="unsafe")
-    # Nothing is seen, in the end, where all that is visible is at the edge of the next cell.
+    # A cell whose visible pixels are all beyond these counts as empty.
     means[few] = total * _TO_16_BITS // np.maximum(1, seen.sum(axis=1, keepdims=True))
 
 
