@@ -43,7 +43,8 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "GIF: the format has no other",
         "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
         "enlarged": "the picture was made larger than it is (--enlarge)",
-        "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
+        "exif-broken": "an EXIF block was dropped: nothing in it can be read, or it is longer than "
+        "is read",
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",

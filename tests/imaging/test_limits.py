@@ -303,15 +303,19 @@ def test_exif_with_too_many_tags_is_dropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright"])
 def test_overlapping_values_do_not_add_up(tmp_path: Path, policy: str) -> None:
-    """Each of a thousand tags claims the whole block."""
+    """Each of a thousand tags claims the whole block, or nearly so."""
     data = block(((number + 1, 7, 50_000, 8) for number in range(1_000)), bytes(45_000))
     result, after = made(
         tmp_path, "a.jpg", with_segments(SMALL, exif_segments(data)), metadata=policy
     )
     assert warnings_of(result) == [
-        ("exif-broken", "EXIF dropped, it is broken: its values overlap")
+        ("exif-broken", "EXIF dropped, it is broken: none of its tags can be read")
     ]
     assert exif.PREFIX not in after
+    behind = 12_014 + 8
+    data = block(((number + 1, 7, 45_000, behind) for number in range(1_000)), bytes(45_100))
+    # Five times this fits into four times the block.
+    assert exif.Exif(data).lost == 995
 
 
 def test_exif_that_is_too_long_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,12 +205,8 @@ class Tiff(Codec):
         try:
             found = _directory(image)
         except ValueError:
-            # Something is wrong with EXIF, as whoever asks for that hears.
-            try:
-                with restored(image.fp) as file:
-                    found = tiff.read(file, wanted=_RESOURCES.__contains__)
-            except ValueError:
-                return None
+            # Whoever asks for EXIF hears of it.
+            return None
         fields = {one.tag: one for one in found.fields}
         own, photoshop = fields.get(_IPTC), fields.get(_PHOTOSHOP)
         if own is not None and own.data:

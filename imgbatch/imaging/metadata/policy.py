@@ -140,7 +140,7 @@ def _exif(image: Image.Image, codec: Codec) -> tuple[Exif | None, int | None, tu
         exif.remove_thumbnail()
     except ValueError as error:
         return None, orientation, (Notice("exif-broken", f"EXIF dropped, it is broken: {error}"),)
-    return exif, orientation, notices
+    return exif, orientation, notices + embedded.unreadable(exif.lost)
 
 
 def _orientation(codec: Codec, *packets: bytes | None) -> int:
