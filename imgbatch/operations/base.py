@@ -86,6 +86,13 @@ class Operation(ABC):
         """The upright size of the result for a picture of `size`."""
         return size
 
+    def moves_pixels(self, size: Size) -> bool:
+        """Whether things in a picture of `size` end up at other fractions of its sides.
+
+        By default they do if the size changes.
+        """
+        return not self.sizes_known or self.output_size(size) != size
+
     def output_mode(self, mode: str) -> str:
         """The mode after it of a picture with `mode` before, or one that takes more memory."""
         return mode if self.keeps_grey else in_colours(mode)

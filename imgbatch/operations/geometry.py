@@ -237,6 +237,11 @@ class Resize(Operation):
     def output_size(self, size: Size) -> Size:
         return self._place(size).canvas
 
+    def moves_pixels(self, size: Size) -> bool:
+        """Only if it crops or pads."""
+        placement = self._place(size)
+        return placement.box != (0, 0, *size) or placement.canvas != placement.scaled
+
     def needed_size(self, size: Size, wanted: Size) -> Size:
         """The whole picture at the scale at which its part has the pixels of this size.
 

@@ -77,6 +77,11 @@ class Rotate(Operation):
             return before
         return _inscribed(before, rest) if self.fit == "crop" else _expanded(before, rest)
 
+    def moves_pixels(self, size: Size) -> bool:
+        """Unless it is by no angle, or a whole turn."""
+        quarters, rest = self._parts()
+        return bool(quarters % 4 or rest)
+
     def needed_size(self, size: Size, wanted: Size) -> Size:
         """For quarter turns the wanted size, turned; otherwise all pixels."""
         quarters, rest = self._parts()
@@ -180,6 +185,9 @@ class Flip(Operation):
         choices=("horizontal", "vertical"),
         help="horizontal swaps left and right, vertical top and bottom",
     )
+
+    def moves_pixels(self, size: Size) -> bool:
+        return True
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
         return wanted

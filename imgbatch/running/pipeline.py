@@ -33,6 +33,10 @@ from imgbatch.store import regular
 _PROCESS_BYTES: Final = 60_000_000
 
 
+# Other policies drop them without a word.
+_KEEPING_PATHS: Final = frozenset({"all", "no-gps"})
+
+
 class ShareExceededError(Exception):
     """The picture fits into the run's memory, but not into this worker's share."""
 
@@ -137,6 +141,8 @@ def _work_on(
             one = making[start.output]
             begun = prepared if start.base is None else bases.get(start.base, prepared)
             resized = one.add(frame, begun, serves=start.serves)
+            if frame.metadata.paths:
+                one.moves_pixels |= _moves_pixels(frame, (*prepare, *one.steps))
             if resized is not None:
                 bases[start.output] = resized
             if one.wanted and frame.series is None:
@@ -158,6 +164,7 @@ class _Making(Struct):
     frames: list[Picture] = field(default_factory=list)
     unchanged: bool = True
     only_turned: bool = True
+    moves_pixels: bool = False
     encoded: Encoded | None = None
 
     def __post_init__(self) -> None:
@@ -203,9 +210,13 @@ class _Making(Struct):
 
     def _encoded(self, own: Encoded | None) -> Encoded:
         """The frames as a file, or the source's own if that is smaller."""
-        first, *following = self.frames
+        encoding = self.output.encoding
+        frames = self.frames
+        if self.moves_pixels and encoding.metadata in _KEEPING_PATHS:
+            frames = [_without_paths(one) for one in frames]
+        first, *following = frames
         try:
-            made = encode.encode(first, self.output.encoding, following=following)
+            made = encode.encode(first, encoding, following=following)
         except PictureError as error:
             if own is None or error.failure.kind != "too-large":
                 raise
@@ -274,6 +285,22 @@ def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:
         with blamed(operation):
             picture = operation.apply(picture if operation.turns else picture.upright())
     return picture
+
+
+def _moves_pixels(frame: Picture, operations: Iterable[Operation]) -> bool:
+    """Whether paths, which are in fractions of the sides, would no longer fit."""
+    size = frame.full_size
+    for operation in operations:
+        if operation.moves_pixels(size):
+            return True
+        size = operation.output_size(size)
+    return frame.orientation != 1
+
+
+def _without_paths(picture: Picture) -> Picture:
+    message = "its paths dropped: it was cropped, turned or padded"
+    kept = replace(picture, metadata=replace(picture.metadata, paths=None))
+    return kept.with_notice("metadata-dropped", message)
 
 
 def _steadied(

@@ -207,21 +207,27 @@ def codestream(file: BinaryIO) -> int:
     return next((box.start for box in find(file, b"jp2c")), 0)
 
 
-def uuids(
+def contents(
     file: BinaryIO, wanted: Container[bytes], most_bytes: int
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The UUID and the content of each box at the top that is wanted, of at most so many bytes.
+    """The name and the content of each box at the top that is wanted, of at most so many bytes.
 
+    The name is the type, or, of a box of the type uuid, its UUID. Of others the content is empty.
     Yields nothing for a bare codestream.
     """
     for number, (kind, start, stop) in enumerate(walk(file, cut_short=True)):
-        if number == 0 and kind != b"jP  ":
+        if number == 0 and kind not in (b"jP  ", b"ftyp"):
             return
+        name = kind
         if kind == b"uuid" and start + 16 <= stop:
             file.seek(start)
             name = file.read(16)
-            if name in wanted:
-                yield name, file.read(min(stop - start - 16, most_bytes))
+            start += 16
+        content = b""
+        if name in wanted:
+            file.seek(start)
+            content = file.read(min(stop - start, most_bytes))
+        yield name, content
 
 
 def uuid_box(name: bytes, content: bytes) -> bytes:

@@ -23,6 +23,7 @@ SUB_IFDS: Final = 0x014A
 POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 """Tags whose value is the place of another directory."""
 
+BYTE: Final = 1
 ASCII: Final = 2
 SHORT: Final = 3
 LONG: Final = 4
