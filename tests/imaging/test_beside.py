@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from PIL import Image
 from toolkit import pictures, programs
 from toolkit.metadata import made, small_tiff, with_exiftool
 from toolkit.pictures import image_resource, photoshop_segment, saved, scene, with_segments
@@ -366,6 +367,26 @@ def test_profile_with_a_missing_piece_is_told(tmp_path: Path, name: str) -> None
     assert found == (ICC if whole else b"")
 
 
+@with_exiftool
+@pytest.mark.parametrize("method", [b"\2", b"\3"])
+def test_profile_of_a_jpeg_2000_is_kept(tmp_path: Path, method: bytes) -> None:
+    """In the box on colours (ISO 15444-1, I.5.3.3), where exiftool finds it, too."""
+    plain = saved(COLOURS, "JPEG2000")
+    at, colours = plain.index(b"jp2h") - 4, plain.index(b"colr") - 4
+    (length,) = struct.unpack_from(">I", plain, at)
+    assert struct.unpack_from(">I", plain, colours) == (15,)
+    header = plain[at + 8 : colours] + box(b"colr", method + b"\0\0" + ICC)
+    header += plain[colours + 15 : at + length]
+    data = plain[:at] + box(b"jp2h", header) + plain[at + length :]
+    (tmp_path / "before.jp2").write_bytes(data)
+    result = made(tmp_path, data, ".jp2", format="png", sizes=["30"])
+    assert result.warnings == []
+    exiftool = programs.path_of("exiftool")
+    for path in (tmp_path / "before.jp2", result.path):
+        command = [exiftool, "-b", "-icc_profile", str(path)]
+        assert subprocess.run(command, check=True, capture_output=True).stdout == ICC
+
+
 def test_profile_of_a_png_that_cannot_be_unpacked_is_told(tmp_path: Path) -> None:
     data = png(b"iCCP", b"name\0\0" + b"this is no zlib")
     assert made(tmp_path, data, ".png", sizes=["30"]).warnings == ["profile-dropped"]
@@ -454,3 +475,22 @@ def test_photographs_of_cameras_and_programs_are_not_warned_of(tmp_path: Path) -
         (0xFFEE, b"Adobe\0\x64\0\0\0\0\1"),
     )
     assert made(tmp_path, data, sizes=["30"]).warnings == []
+
+
+@with_exiftool
+@pytest.mark.parametrize(("kind", "warnings"), [(0x010002, []), (0x020002, ["gain-map-dropped"])])
+def test_previews_behind_a_jpeg_are_without_worth_but_not_other_views(
+    tmp_path: Path, kind: int, warnings: list[str]
+) -> None:
+    """The type of the second picture (CIPA DC-007, 5.2.3.3.1), which exiftool names."""
+    data = bytearray(saved(COLOURS, "MPO", save_all=True, append_images=[Image.fromarray(COLOURS)]))
+    entries = data.index(struct.pack("<HHI", 0xB002, 7, 32)) + 8
+    (place,) = struct.unpack_from("<I", data, entries)
+    at = data.index(b"MPF\0") + 4 + place + 16
+    data[at : at + 4] = struct.pack("<I", kind)
+    path = tmp_path / "before.jpg"
+    path.write_bytes(data)
+    command = [programs.path_of("exiftool"), "-MPImage2:MPImageType", "-a", "-G1", str(path)]
+    named = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert ("Large Thumbnail" in named) == (not warnings), named
+    assert made(tmp_path, bytes(data), sizes=["30"]).warnings == warnings

@@ -94,6 +94,7 @@ READERS: Final[dict[str, Reader]] = {
     "isobmff.codestream": lambda data: isobmff.codestream(BytesIO(data)),
     "isobmff.plays": isobmff.plays,
     "isobmff.without_times": isobmff.without_times,
+    "isobmff.icc_profile": lambda data: isobmff.icc_profile(BytesIO(data), 1_000),
     "isobmff.contents": lambda data: _all(
         isobmff.contents(BytesIO(data), {bytes(16)}, 1_000), data
     ),

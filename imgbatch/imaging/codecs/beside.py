@@ -57,7 +57,11 @@ JPEG: Final = (
     Part("APP1", b"http://ns.adobe.com/xmp/extension/\0", "extended XMP"),
     Part("APP1", b"FLIR\0", "the thermal data of a FLIR camera", ""),
     Part("APP2", b"ICC_PROFILE\0", "the colour profile"),
-    Part("APP2", b"MPF\0", "where other pictures are, which have a warning of their own"),
+    Part(
+        "APP2",
+        b"MPF\0",
+        "an index of other pictures, which have a warning of their own, but for previews",
+    ),
     Part("APP2", b"urn:iso:std:iso:ts:21496", "of a gain map, which has a warning of its own"),
     *(Part(f"APP{number}", b"FPXR\0", "FlashPix data", "") for number in (2, 4)),
     *(Part("APP2", one + _JPEG, "a preview", _PREVIEW) for one in (b"", b"QVGA\0", b"BGTH")),

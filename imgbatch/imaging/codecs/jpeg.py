@@ -41,6 +41,7 @@ _SECOND: Final = Notice(
     "gain-map-dropped",
     "a second picture in the file (gain map, preview or other view) was dropped",
 )
+_ENTRIES: Final = 0xB002
 _SOUND: Final = Notice("extras-dropped", "the sound in the file was dropped")
 # Types of data in Samsung's trailer: exiftool's EmbeddedVideo and SurroundShotVideo;
 # EmbeddedImage, DualCameraImage and two depth maps; EmbeddedAudioFile.
@@ -97,8 +98,9 @@ class Jpeg(Codec):
         data, block = jpeg.without_exif(file.read())
         if not block:
             return None
-        image: Any = self.open(BytesIO(data))
-        image.applist = [one for one in image.applist if not one[1].startswith(jpeg.HIDDEN)]
+        image = self.open(BytesIO(data))
+        found: Any = image
+        found.applist = [one for one in found.applist if not one[1].startswith(jpeg.HIDDEN)]
         image.info["exif"] = PREFIX + block
         return image
 
@@ -110,7 +112,7 @@ class Jpeg(Codec):
         raw_xmp: Any = image.info.get("xmp")
         raw_xmp = raw_xmp if isinstance(raw_xmp, bytes) else b""
         video, gain_map = xmp.announces_video(raw_xmp), xmp.announces_gain_map(raw_xmp)
-        several = image.format == "MPO"
+        several = image.format == "MPO" and _has_more_than_previews(image)
         rest = _behind(image) if video or (gain_map and not several) else b""
         notices: tuple[Notice, ...] = ()
         if several or (gain_map and b"\xff\xd8\xff" in rest):
@@ -267,6 +269,16 @@ def _resources(image: Any) -> bytes:
     prefix = iptc.PHOTOSHOP
     parts = [one for one in _payloads(image, "APP13") if one.startswith(prefix)]
     return b"".join(part[len(prefix) :] for part in parts)
+
+
+def _has_more_than_previews(image: Any) -> bool:
+    """Whether any of the further pictures is not just the first one in a smaller size.
+
+    By their types in the index of the file (CIPA DC-007, 5.2.3.3.1).
+    """
+    entries = image.mpinfo.get(_ENTRIES) or ()
+    kinds = [str(one["Attribute"]["MPType"]) for one in entries[1:]]
+    return not kinds or not all(kind.startswith("Large Thumbnail") for kind in kinds)
 
 
 def _from_samsung(image: Any) -> tuple[Notice, ...]:

@@ -58,6 +58,14 @@ class Jpeg2000(Codec):
     # Pillow's limit is that of a JPEG's segment, minus the kind of text.
     comment_bytes = jpeg.MAX_BYTES - 3
 
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        with restored(file):
+            profile = isobmff.icc_profile(file, limits.ICC_BYTES + 1)
+        if profile:
+            image.info["icc_profile"] = profile
+        return image
+
     def channel_bits(self, image: Image.Image, file: BinaryIO) -> int:
         return max((abs(bits) for bits in _sample_bits(file)), default=0)
 

@@ -198,6 +198,9 @@ def without_times(data: bytes) -> bytes:
     return bytes(out)
 
 
+# Restricted profiles, and any (ISO 15444-2, M.11.7.3.1).
+_ICC_METHODS: Final = (b"\2", b"\3")
+
 # JPEG 2000 (ISO 15444-1, annex I). Its metadata are in boxes for anybody's use, distinguished by a
 # UUID.
 
@@ -205,6 +208,20 @@ def without_times(data: bytes) -> bytes:
 def codestream(file: BinaryIO) -> int:
     """Where the codestream begins: in its box, or at the beginning of a file that is a bare one."""
     return next((box.start for box in find(file, b"jp2c")), 0)
+
+
+def icc_profile(file: BinaryIO, most_bytes: int) -> bytes | None:
+    """The profile in the first box on colours (I.5.3.3), of at most so many bytes, if it has one.
+
+    The position is not restored.
+    """
+    for box in find(file, b"jp2h", b"colr"):
+        file.seek(box.start)
+        # The method, a precedence and an approximation.
+        if file.read(3)[:1] in _ICC_METHODS:
+            return file.read(min(max(0, box.stop - box.start - 3), most_bytes))
+        break
+    return None
 
 
 def contents(
