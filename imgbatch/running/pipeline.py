@@ -31,9 +31,7 @@ from imgbatch.store import regular
 
 # A worker process itself: the interpreter, Pillow and what they keep around.
 _PROCESS_BYTES: Final = 60_000_000
-
-
-# Other policies drop them without a word.
+# Other policies than these drop paths without a word.
 _KEEPING_PATHS: Final = frozenset({"all", "no-gps"})
 
 

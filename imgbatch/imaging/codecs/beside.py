@@ -193,8 +193,6 @@ RESOURCES: Final[tuple[tuple[Iterable[int], str, str | None], ...]] = (
 
 _MOST_NAMED: Final = 10
 _KNOWN_RESOURCES: Final = frozenset(number for numbers, *_ in RESOURCES for number in numbers)
-
-
 _KNOWN_SEGMENTS: Final = {
     place: tuple(one.begins for one in JPEG if one.place == place and one.reason != "")
     for place in {one.place for one in JPEG}

@@ -99,9 +99,9 @@ class Exif:
         end = exif_structure.end_of_directories(self._block, self._order, self._first)
         if end is None:
             self._block, self.lost = exif_structure.repaired(block, self._order, self._first)
-            end = len(self._block)
+            end = exif_structure.end_of_directories(self._block, self._order, self._first) or 0
         # Some writers omit the last link of a directory at the block's end.
-        self._block += bytes(max(0, end + 4 - len(self._block)))
+        self._block += bytes(max(0, end - len(self._block)))
 
     def tobytes(self) -> bytes:
         """The block as it is now, without the "Exif" prefix."""

@@ -53,11 +53,11 @@ class Entry(NamedTuple):
 
 
 def end_of_directories(block: bytes | bytearray, order: str, first: int) -> int | None:
-    """Where the last directory ends; None unless all can be walked from the `first`, and all
-    values read.
+    """Where the last directory and its link end; None if the block is damaged.
 
-    They are of known types, no more than are read, and nothing lies outside the block, over a
-    directory, or over so much else that hostile values add up.
+    In a sound one all directories can be walked from the `first`, and all values read: they are of
+    known types, no more than are read, and nothing lies outside the block, over a directory, or
+    over so much else that hostile values add up.
     """
     known, size, found = TYPE_BYTES, len(block), [(first, 0)]
     tables: list[Span] = []
@@ -94,7 +94,8 @@ def end_of_directories(block: bytes | bytearray, order: str, first: int) -> int 
         return None
     if any(start < end and begin < stop for begin, end in tables for start, stop in values):
         return None
-    return tables[-1][1]
+    last = tables[-1]
+    return last[1] if last[0] == first else last[1] + _LINK
 
 
 def repaired(block: bytes | bytearray, order: str, first: int) -> tuple[bytearray, int]:
@@ -141,11 +142,15 @@ def _is_of_interoperability(one: Entry) -> bool:
 
 
 class _Directory(NamedTuple):
-    """A directory as it was found: its place, its entries, and where the last one ends."""
+    """A directory as it was found: its place, its entries, and where the last one ends.
+
+    `is_cut` says that the block ends before it does.
+    """
 
     place: int
     entries: list[Entry]
     end: int
+    is_cut: bool
 
 
 class _Repair:
@@ -166,8 +171,7 @@ class _Repair:
         found = [top]
         for one in found:
             found += self._below(one, limits.DIRECTORIES - len(found))
-        left = 0
-        claimed = 0
+        left = claimed = 0
         for one in found:
             kept = []
             for entry in one.entries:
@@ -176,6 +180,7 @@ class _Repair:
                 kept += [entry] if fits else []
             # One with nothing at all in it is padding.
             self._lost += len(one.entries) - len(kept) - one.entries.count(Entry(0, 0, 0, 0))
+            self._lost += one.is_cut
             left += len(kept)
             self._write(one, kept)
         if self._lost and not left:
@@ -196,8 +201,8 @@ class _Repair:
         entries = entries[: _true_count(entries, start)]
         if len(entries) > limits.EXIF_ENTRIES:
             raise ValueError(f"it has more than {limits.EXIF_ENTRIES:,} tags")
-        self._lost += count > whole and len(entries) == whole
-        return _Directory(ifd, entries, start + len(entries) * ENTRY_BYTES)
+        is_cut = count > whole == len(entries)
+        return _Directory(ifd, entries, start + len(entries) * ENTRY_BYTES, is_cut)
 
     def _below(self, parent: _Directory, room: int) -> list[_Directory]:
         """The directories that can be read of those that pointers lead to.

@@ -125,6 +125,15 @@ def assert_the_rest_is_kept(whole: Whole, order: Order, number: Number, value: i
                 assert one in after[name], f"{number} = {value}: 0x{one[0]:04X} of {name}"
 
 
+def test_sound_blocks_stay_as_they_are() -> None:
+    small = pictures.tiff_header("<") + pictures.directory("<", [(0x0112, 3, b"\1\0")], 8)
+    for block in (*(whole.block for whole in RICH.values()), small):
+        assert Exif(block).tobytes() == block
+    # Only a missing last link is added.
+    assert Exif(small[:-4]).tobytes() == small
+
+
+@pytest.mark.slow
 @settings(max_examples=1_000, deadline=None, derandomize=True, database=None)
 @given(data=st.data(), order=st.sampled_from(["<", ">"]))
 def test_what_does_not_hang_on_a_damaged_number_stays(data: st.DataObject, order: Order) -> None:
@@ -163,6 +172,10 @@ CASES: Final = {
         *("IFD0", 0x8769, "cell", place_of(POINTED, "GPS")),
         {"ExifIFD", "InteropIFD", "Testa"},
     ),
+    "Exif is the first directory again": (
+        *("IFD0", 0x8769, "cell", 8),
+        {"ExifIFD", "InteropIFD", "Testa"},
+    ),
     "interoperability is GPS": (
         *("ExifIFD", 0xA005, "cell", place_of(POINTED, "GPS")),
         {"InteropIFD"},
@@ -182,6 +195,7 @@ CASES: Final = {
 """Directory, tag and number that is damaged, its new value, and the groups or tags it costs."""
 
 
+@pytest.mark.slow
 @with_exiftool
 def test_one_bad_number_costs_what_hangs_on_it(tmp_path: Path) -> None:
     """Exiftool finds everything in the output that it finds in the undamaged source."""
