@@ -21,10 +21,12 @@ Colour = tuple[int, int, int, int]
 
 NoticeKind = Literal[
     "alpha-flattened",
+    "credentials-dropped",
     "date-unreadable",
     "depth-reduced",
     "enlarged",
     "exif-broken",
+    "extras-dropped",
     "frames-dropped",
     "gain-map-dropped",
     "letters-missing",
@@ -43,11 +45,16 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
     {
         "alpha-flattened": "transparency was laid over --background, or made all or nothing in a "
         "GIF: the format has no other",
+        "credentials-dropped": "Content Credentials (C2PA) or another signature was dropped: it "
+        "certifies the file as it was",
         "date-unreadable": "a date of capture that cannot be read was passed over: the next one, "
         "or the file's own time, was used",
         "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
         "enlarged": "the picture was made larger than it is (--enlarge)",
-        "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
+        "exif-broken": "an EXIF block was dropped: nothing in it can be read, or it is longer than "
+        "is read",
+        "extras-dropped": "something else in the file was dropped: a camera's or a program's own "
+        "data, layers, a stereo view",
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",

@@ -256,7 +256,7 @@ class _Unread(Struct):
         notices = codec.left_behind(image, file)
         # The size of an image according to EXIF can change with its orientation, so metadata come
         # first.
-        found = metadata.found(image, codec, earlier)
+        found = metadata.found(image, codec, earlier + codec.uncarried(image, file))
         orientation = 1 if codec.upright else found.orientation
         stored_size = image.size
         full_size = turned(stored_size, orientation)
@@ -314,10 +314,9 @@ class _Unread(Struct):
     def read_again(self, image: Image.Image) -> None:
         """Take the metadata from a loaded image, which knows them all."""
         codec, before = self.source.codec, self.found.notices
-        self.found = metadata.found(image, codec)
+        self.found = metadata.found(image, codec, before)
         self.orientation = 1 if codec.upright else self.found.orientation
         self.full_size = turned(self.stored_size, self.orientation)
-        self.notices += tuple(one for one in before if one not in self.found.notices)
 
     def composed(self, frame: Frame, whole: Image.Image | None, rules: Rules) -> Picture:
         """The first frame of an animation; `whole` is a still with all that the file tells."""
@@ -362,7 +361,7 @@ class _Unread(Struct):
             notices=notices + more,
             coding=self.coding,
             as_stored=self.as_stored,
-            geometry=self._geometry(kept) if kept.exif or kept.xmp else None,
+            geometry=self._geometry(kept) if kept.exif or kept.xmp or kept.paths else None,
         )
         return with_sane_profile(made, image.mode)
 

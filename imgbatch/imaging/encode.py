@@ -34,7 +34,10 @@ class Encoded(Struct, frozen=True):
 
 # Lost only when a picture is decoded, so that a copy of its file still has it.
 _KEPT_BY_COPY: Final = frozenset(
-    {"depth-reduced", "gain-map-dropped", "range-scaled", "sizes-dropped", "video-dropped"}
+    {
+        *("depth-reduced", "range-scaled", "sizes-dropped"),
+        *("gain-map-dropped", "video-dropped", "credentials-dropped", "extras-dropped"),
+    }
 )
 
 
@@ -255,8 +258,9 @@ class _File(Struct, frozen=True):
     def fixed(self) -> int:
         """About how many bytes are not for pixels."""
         icc = self.frames[0].icc if "icc" in self.codec.row.holds else None
-        blocks = (self.kept.exif, self.kept.xmp, self.kept.extended, self.kept.iptc, icc)
-        return sum(len(block) for block in blocks if block) + len(self.kept.comment or "")
+        kept = self.kept
+        blocks = (kept.exif, kept.xmp, kept.extended, kept.iptc, kept.paths, icc)
+        return sum(len(block) for block in blocks if block) + len(kept.comment or "")
 
     def resized(self, size: Size) -> _File:
         """The same with fewer pixels, and a warning about that."""

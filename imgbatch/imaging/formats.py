@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Signature = tuple[tuple[int, bytes], ...]
 """Offset and bytes that must all be found in a file's head."""
 
-Part = Literal["exif", "xmp", "iptc", "icc", "dpi", "comment"]
+Part = Literal["exif", "xmp", "iptc", "icc", "dpi", "comment", "paths"]
 """What a file can hold besides pixels."""
 
 Setting = Literal[

@@ -64,6 +64,7 @@ class Metadata(Struct, frozen=True):
     `exif` is a block that is copied before it is edited, `xmp` an XMP packet, `iptc` the records of
     IPTC-IIM 4.2, `dpi` pixels per inch across and down, `comment` free text, `texts` a PNG's other
     texts by keyword. `extended` is the part of XMP that did not fit into `xmp`, as a packet.
+    `paths` are Photoshop's resources for paths, in fractions of the picture.
     """
 
     exif: Exif | None = None
@@ -73,9 +74,11 @@ class Metadata(Struct, frozen=True):
     comment: str | None = None
     texts: tuple[tuple[str, str], ...] = ()
     extended: bytes | None = None
+    paths: bytes | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.exif or self.xmp or self.iptc or self.comment or self.texts)
+        blocks = self.exif or self.xmp or self.iptc or self.paths
+        return bool(blocks or self.comment or self.texts)
 
 
 class Series(Struct, frozen=True):

@@ -25,6 +25,7 @@ _LOSSES = frozenset(
         *("frames-dropped", "gain-map-dropped", "video-dropped", "sizes-dropped"),
         *("depth-reduced", "range-scaled", "truncated"),
         *("profile-dropped", "metadata-dropped", "exif-broken"),
+        *("credentials-dropped", "extras-dropped"),
     }
 )
 

@@ -11,12 +11,13 @@ import argparse
 import ast
 import itertools
 import json
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +34,7 @@ from toolkit.raw import dng
 
 import imgbatch
 from imgbatch.imaging import formats, limits
+from imgbatch.imaging.codecs import beside
 from imgbatch.model import NOTICES, Notice
 
 SIZE: Final = (96, 64)
@@ -628,6 +630,16 @@ def page(pairs: list[Pair]) -> str:
         "| bound | at most | what it counts |",
         "|---|---|---|",
         *(f"| {name} | {most:,} | {meaning} |" for name, most, meaning in _bounds()),
+        "",
+        "### What else is in files",
+        "",
+        "Pixels and metadata apart, files hold what cameras and programs put there for themselves.",
+        "What is not listed here as without worth is dropped with a warning, known or not. A copy",
+        "of a file keeps all of it, and `--metadata none` tells of none but pictures and videos.",
+        "",
+        "| file | part | what it is | in outputs |",
+        "|---|---|---|---|",
+        *_beside(),
     ]
     for kind in dict.fromkeys(pair.kind.name for pair in pairs):
         own = [pair for pair in pairs if pair.kind.name == kind]
@@ -652,6 +664,46 @@ def _bounds() -> Iterator[tuple[str, int, str]]:
                 getattr(limits, name.upper()),
                 " ".join(text.split()),
             )
+
+
+def _beside() -> Iterator[str]:
+    """What `imaging/codecs/beside.py` says about each part that is not carried along."""
+    tables = (
+        ("JPEG", beside.JPEG),
+        ("HEIC, AVIF, JPEG 2000, JPEG XL", beside.BOXES),
+        ("PNG", beside.PNG),
+        ("WebP", beside.WEBP),
+        ("GIF", beside.GIF),
+        ("TIFF", beside.TIFF),
+    )
+    for file, parts in tables:
+        rows: dict[tuple[str, str], list[str]] = {}
+        for one in parts:
+            if one.reason is not None:
+                fate = f"without worth: {one.reason}" if one.reason else f"dropped: `{one.kind}`"
+                rows.setdefault((one.name, fate), []).append(f"{one.place} {_sign(one.begins)}")
+        for (name, fate), places in rows.items():
+            where = ", ".join(place.strip() for place in places)
+            yield f"| {file} | {where} | {name} | {fate} |"
+    for numbers, name, reason in beside.RESOURCES:
+        if reason is not None:
+            where = ", ".join(_ranges(numbers))
+            yield f"| Photoshop's resources | {where} | {name} | without worth: {reason} |"
+
+
+def _sign(begins: bytes) -> str:
+    """The beginning of a part, in letters."""
+    if len(begins) == len(beside.C2PA_UUID):
+        return begins.hex()
+    letters = "".join(re.findall(r"[\w .]", begins.decode("ascii", "ignore"))).strip()
+    return f"{letters} a JPEG".strip() if begins.endswith(b"\xff\xd8\xff") else letters
+
+
+def _ranges(numbers: Iterable[int]) -> Iterator[str]:
+    """Numbers in hexadecimal digits, those that follow each other as ranges."""
+    for _, group in itertools.groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        yield f"{run[0]:04X}" if len(run) == 1 else f"{run[0]:04X}-{run[-1]:04X}"
 
 
 def _row_of(row: formats.Format) -> str:

@@ -28,7 +28,7 @@ RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
 SMALL: Final = saved(scene(60, 40), "JPEG")
-APP1, APP2, APP9, APP13, COM = 0xFFE1, 0xFFE2, 0xFFE9, 0xFFED, 0xFFFE
+APP1, APP2, APP12, APP13, COM = 0xFFE1, 0xFFE2, 0xFFEC, 0xFFED, 0xFFFE
 
 
 def packet(inside: str = "", attributes: str = "", declared: str = "") -> bytes:
@@ -303,15 +303,19 @@ def test_exif_with_too_many_tags_is_dropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("policy", ["all", "no-gps", "copyright"])
 def test_overlapping_values_do_not_add_up(tmp_path: Path, policy: str) -> None:
-    """Each of a thousand tags claims the whole block."""
+    """Each of a thousand tags claims the whole block, or nearly so."""
     data = block(((number + 1, 7, 50_000, 8) for number in range(1_000)), bytes(45_000))
     result, after = made(
         tmp_path, "a.jpg", with_segments(SMALL, exif_segments(data)), metadata=policy
     )
     assert warnings_of(result) == [
-        ("exif-broken", "EXIF dropped, it is broken: its values overlap")
+        ("exif-broken", "EXIF dropped, it is broken: none of its tags can be read")
     ]
     assert exif.PREFIX not in after
+    behind = 12_014 + 8
+    data = block(((number + 1, 7, 45_000, behind) for number in range(1_000)), bytes(45_100))
+    # Five times this fits into four times the block.
+    assert exif.Exif(data).lost == 995
 
 
 def test_exif_that_is_too_long_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,16 +346,16 @@ def test_one_byte_exif_segments_cost_no_more_than_their_bytes() -> None:
 # JPEG
 
 
-@pytest.mark.parametrize("marker", [COM, APP9, APP1])
+@pytest.mark.parametrize(("marker", "data"), [(COM, b"x"), (APP12, b"Ducky"), (APP1, EXTENSION)])
 def test_first_of_too_many_segments_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marker: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marker: int, data: bytes
 ) -> None:
     lowered(monkeypatch, SEGMENTS=100)
     monkeypatch.setattr(jpeg, "_FEW_BYTES", 0)
     first = [(COM, b"the first")]
-    few = with_segments(SMALL, [*first, *[(marker, b"x")] * 80])
+    few = with_segments(SMALL, [*first, *[(marker, data)] * 80])
     assert warnings_of(made(tmp_path, "a.jpg", few)[0]) == []
-    many = with_segments(SMALL, [*first, *[(marker, b"x")] * 150])
+    many = with_segments(SMALL, [*first, *[(marker, data)] * 150])
     result, after = made(tmp_path, "b.jpg", many)
     ((kind, message),) = warnings_of(result)
     assert kind == "metadata-dropped"
@@ -361,7 +365,7 @@ def test_first_of_too_many_segments_are_kept(
 
 def test_segments_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lowered(monkeypatch, SEGMENT_BYTES=200_000)
-    result, _ = made(tmp_path, "a.jpg", with_segments(SMALL, [(APP9, bytes(60_000))] * 9))
+    result, _ = made(tmp_path, "a.jpg", with_segments(SMALL, [(APP12, b"Ducky".ljust(60_000))] * 9))
     assert [kind for kind, _ in warnings_of(result)] == ["metadata-dropped"]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from toolkit import ROOT, regions
-from toolkit.pictures import exif_block, saved, scene, with_metadata
+from toolkit.pictures import exif_block, saved, scene, with_metadata, with_segments
 
 import imgbatch
 from imgbatch.model import NOTICES, NoticeKind, Result
@@ -75,6 +75,9 @@ def motion_photo() -> bytes:
     return saved(scene(60, 40), "JPEG", xmp=packet) + video
 
 
+C2PA: Final = b"\0\0\0\x26jumb\0\0\0\x1ejumdc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71\3c2pa\0"
+
+
 @dataclass(frozen=True)
 class Case:
     """What triggers a warning, and what nearly does."""
@@ -105,6 +108,15 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
         Case("a.jpg", taken("yesterday"), taken("    :  :     :  :  "), NAMED, message="own time"),
         Case("a.jpg", taken("yesterday"), taken("yesterday"), NAMED, SMALLER),
     ],
+    "credentials-dropped": [
+        Case(
+            "a.jpg",
+            with_segments(PLAIN, [(0xFFEB, b"JP\0\1\0\0\0\1" + C2PA)]),
+            with_segments(PLAIN, [(0xFFEB, b"JP\0\1\0\0\0\1" + C2PA)]),
+            message="C2PA",
+            quiet_words={**SMALLER, "metadata": "none"},
+        )
+    ],
     "depth-reduced": [
         Case("a.png", grey_16(), grey_16(), JPEG, {"format": "tiff"}, message="JPEG"),
         Case("a.png", grey_16(), grey_16(), {"filters": ["sharpen"]}, SMALLER),
@@ -124,6 +136,14 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
     ],
     "exif-broken": [
         Case("a.png", exif_that_is(broken=True), exif_that_is(broken=False), message="EXIF")
+    ],
+    "extras-dropped": [
+        Case(
+            "a.jpg",
+            with_segments(PLAIN, [(0xFFE1, b"FLIR\0\1\0\0")]),
+            with_segments(PLAIN, [(0xFFE0, b"JFXX\0\x10")]),
+            message="thermal",
+        )
     ],
     "frames-dropped": [
         Case("a.gif", two("GIF"), two("GIF"), JPEG, {"format": "webp"}, message="first of 2"),

@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from imgbatch.imaging import limits
-from imgbatch.imaging.containers import gif, isobmff, jpeg, png, riff, tiff
+from imgbatch.imaging.containers import gif, isobmff, jpeg, photoshop, png, riff, tiff
 from toolkit.mutations import damaged
 from toolkit.specimens import Specimen
 
@@ -70,7 +70,14 @@ READERS: Final[dict[str, Reader]] = {
     "jpeg.without_exif": jpeg.without_exif,
     "jpeg.behind": jpeg.behind,
     "jpeg.joined_exif": lambda data: jpeg.joined_exif(_payloads(data)),
+    "jpeg.joined_icc": lambda data: jpeg.joined_icc(_payloads(data)),
+    "jpeg.samsung_parts": lambda data: jpeg.samsung_parts(BytesIO(data)),
     "jpeg.extended_xmp": lambda data: jpeg.extended_xmp(_payloads(data), bytes(32)),
+    "photoshop.resources": lambda data: [
+        _all(photoshop.resources(one.removeprefix(b"Photoshop 3.0\0")), data)
+        for one in (data, *_payloads(data))
+    ],
+    "photoshop.paths": photoshop.paths,
     "png.walk": lambda data: _all(png.walk(BytesIO(data)), data),
     "png.chunks": lambda data: _all(png.chunks(data), data),
     "png.whole_chunks": lambda data: _all(png.whole_chunks(data), data),
@@ -87,12 +94,16 @@ READERS: Final[dict[str, Reader]] = {
     "isobmff.codestream": lambda data: isobmff.codestream(BytesIO(data)),
     "isobmff.plays": isobmff.plays,
     "isobmff.without_times": isobmff.without_times,
-    "isobmff.uuids": lambda data: _all(isobmff.uuids(BytesIO(data), {bytes(16)}, 1_000), data),
+    "isobmff.icc_profile": lambda data: isobmff.icc_profile(BytesIO(data), 1_000),
+    "isobmff.contents": lambda data: _all(
+        isobmff.contents(BytesIO(data), {bytes(16)}, 1_000), data
+    ),
     "tiff.read": _tiff_again,
     "tiff.places": lambda data: _all(tiff.places(BytesIO(data), limits.PAGES), data),
     "tiff.beginning_with_a_page": lambda data: tiff.beginning_with_a_page(BytesIO(data), 9),
     "tiff.extended": lambda data: tiff.extended(data, tiff.Directory("<")),
     "riff.chunk_ends": lambda data: _all(riff.chunk_ends(data), data),
+    "riff.kinds": lambda data: _all(riff.kinds(BytesIO(data)), data),
     "riff.webp_pixels": lambda data: riff.webp_pixels(data[:30]),
     "gif.read": _gif_again,
     "gif.without_long_comments": lambda data: gif.without_long_comments(BytesIO(data)),

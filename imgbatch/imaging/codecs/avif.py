@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from msgspec.structs import replace
 from PIL import AvifImagePlugin, Image
 
+from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import isobmff
@@ -75,6 +76,9 @@ class Avif(Codec):
                 return None
             file.seek(0)
             return replace(found, plays=isobmff.plays(file.read()))
+
+    def uncarried(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        return beside.in_boxes(file)
 
     def profile(
         self, image: Image.Image, file: BinaryIO, exif: Exif | None

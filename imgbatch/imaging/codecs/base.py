@@ -23,6 +23,7 @@ from imgbatch.imaging import formats, modes
 from imgbatch.imaging.formats import Format
 from imgbatch.imaging.metadata.exif import PREFIX
 from imgbatch.imaging.picture import Coding, Metadata, Picture
+from imgbatch.model import Notice
 
 if TYPE_CHECKING:
     from imgbatch.imaging.deep import Deep
@@ -31,13 +32,15 @@ if TYPE_CHECKING:
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.series.frames import Animation
     from imgbatch.imaging.series.pages import Pages
-    from imgbatch.model import Encoding, Notice, Size
+    from imgbatch.model import Encoding, Size
 
 Options = dict[str, Any]
 """Keyword arguments of Pillow's `save`."""
 
 PLAIN_MODES: Final = frozenset({"L", "LA", "RGB", "RGBA"})
 """The modes in which Pillow opens pictures that may have more than 8 bits per channel."""
+
+VIDEO: Final = Notice("video-dropped", "the video of a motion photo was dropped")
 
 _PLAIN_BITS: Final = 8
 
@@ -112,6 +115,10 @@ class Codec:
 
     def left_behind(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
         """Warnings about what is in the file besides one picture, and is not read."""
+        return ()
+
+    def uncarried(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        """Warnings about what else is in the file and concerns no pixels (see `beside`)."""
         return ()
 
     def coding(self, image: Image.Image, orientation: int) -> Coding | None:
@@ -202,6 +209,10 @@ class Codec:
 
     def iptc(self, image: Image.Image) -> bytes | None:
         """The records of IPTC-IIM."""
+        return None
+
+    def paths(self, image: Image.Image) -> bytes | None:
+        """Photoshop's image resources for paths, as they are in the file."""
         return None
 
     def comments(self, image: Image.Image) -> Iterator[bytes | str]:

@@ -13,6 +13,7 @@ from PIL import (
 )
 
 from imgbatch.imaging import colour
+from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.imaging.containers import gif
 from imgbatch.imaging.series import frames
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _XMP: Final = b"XMP DataXMP"
 _XMP_TRAILER: Final = b"\x01\xff\xfe\xfd"
+_NAMES: Final = "imgbatch: extensions"
 _DISPOSALS: Final = {gif.CLEAR: frames.CLEAR, gif.RESTORE: frames.RESTORE}
 
 
@@ -43,6 +45,7 @@ class Gif(Codec):
             file.seek(0)
             data = file.read()
         found, size = gif.read(data), image.size
+        image.info[_NAMES] = found.extensions
         whole = (0, 0, *size)
         if not found.frames or (
             found.complete and len(found.frames) == 1 and found.frames[0].box == whole
@@ -87,6 +90,14 @@ class Gif(Codec):
             file.seek(at)
             text, trailer, _ = file.read().partition(_XMP_TRAILER)
         return text if trailer else None
+
+    def uncarried(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        # `animation` has read the whole file.
+        names: frozenset[bytes] = image.info.get(_NAMES, frozenset())
+        found = beside.of_gif(names)
+        if _XMP in names and self.xmp(image) is None:
+            found += (beside.told("XMP behind the first frame"),)
+        return found
 
     def warned(self, picture: Picture) -> Picture:
         # A GIF's own pixels have none, unless a resize made some.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import pillow_heif
 from PIL import Image
 
+from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.fitting import Curve
@@ -71,6 +72,9 @@ class Heif(Codec):
             message = "a second picture in the file (gain map, depth map) was dropped"
             notices += (Notice("gain-map-dropped", message),)
         return notices
+
+    def uncarried(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        return beside.in_boxes(file)
 
     def profile(
         self, image: Image.Image, file: BinaryIO, exif: Exif | None

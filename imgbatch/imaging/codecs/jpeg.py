@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
-from imgbatch.imaging.codecs.base import Codec, Options, restored
+from imgbatch.imaging.codecs.base import VIDEO, Codec, Options, restored
 from imgbatch.imaging.colour import implied
-from imgbatch.imaging.containers import jpeg
+from imgbatch.imaging.containers import jpeg, photoshop
 from imgbatch.imaging.fitting import Curve
 from imgbatch.imaging.metadata import iptc, xmp
 from imgbatch.imaging.metadata.exif import PREFIX, Exif
@@ -37,6 +37,29 @@ _OPTIMISED_EFFORT: Final = 6
 _EXIF_ROOM: Final = jpeg.MAX_BYTES - len(PREFIX)
 _XMP_ROOM: Final = jpeg.MAX_BYTES - len(jpeg.XMP)
 
+_SECOND: Final = Notice(
+    "gain-map-dropped",
+    "a second picture in the file (gain map, preview or other view) was dropped",
+)
+_ENTRIES: Final = 0xB002
+_SOUND: Final = Notice("extras-dropped", "the sound in the file was dropped")
+# Types of data in Samsung's trailer: exiftool's EmbeddedVideo and SurroundShotVideo;
+# EmbeddedImage, DualCameraImage and two depth maps; EmbeddedAudioFile.
+_SAMSUNG_VIDEOS: Final = frozenset({0x0201, 0x0A30})
+_SAMSUNG_PICTURES: Final = frozenset({0x0001, 0x0A20, 0x0AB1, 0x0B41})
+_SAMSUNG_SOUNDS: Final = frozenset({0x0100})
+# Where Pillow puts image resources: a sign that there are some.
+_PHOTOSHOP: Final = "photoshop"
+# Segments that need no look into the table of all (`beside`).
+_USUAL: Final = {
+    "APP0": b"JFIF\0",
+    "APP1": (jpeg.EXIF, jpeg.XMP, jpeg.EXTENSION),
+    "APP2": (jpeg.ICC, b"MPF\0"),
+    "APP14": b"Adobe",
+    "COM": b"",
+}
+_NONE: Final = b"\0no segment begins like this"
+
 _CURVE: Final = Curve(
     # From quality 90 up chroma is no longer halved.
     (
@@ -56,6 +79,13 @@ class Jpeg(Codec):
 
     # Opening
 
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        if "icc_profile" in image.info:
+            # Pillow counts pieces, and does not look at their numbers.
+            image.info["icc_profile"] = jpeg.joined_icc(_payloads(image, "APP2"))
+        return image
+
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         file, count = jpeg.thinned(file)
         what = counted(count, "segment", spec=",")
@@ -69,6 +99,8 @@ class Jpeg(Codec):
         if not block:
             return None
         image = self.open(BytesIO(data))
+        found: Any = image
+        found.applist = [one for one in found.applist if not one[1].startswith(jpeg.HIDDEN)]
         image.info["exif"] = PREFIX + block
         return image
 
@@ -80,15 +112,29 @@ class Jpeg(Codec):
         raw_xmp: Any = image.info.get("xmp")
         raw_xmp = raw_xmp if isinstance(raw_xmp, bytes) else b""
         video, gain_map = xmp.announces_video(raw_xmp), xmp.announces_gain_map(raw_xmp)
-        several = image.format == "MPO"
+        several = image.format == "MPO" and _has_more_than_previews(image)
         rest = _behind(image) if video or (gain_map and not several) else b""
         notices: tuple[Notice, ...] = ()
         if several or (gain_map and b"\xff\xd8\xff" in rest):
-            message = "a second picture in the file (gain map, preview or other view) was dropped"
-            notices += (Notice("gain-map-dropped", message),)
+            notices += (_SECOND,)
         if video and b"ftyp" in rest:
-            notices += (Notice("video-dropped", "the video of a motion photo was dropped"),)
+            notices += (VIDEO,)
+        raw_exif: Any = image.info.get("exif", b"")
+        if b"samsung" in raw_exif or b"SAMSUNG" in raw_exif:
+            notices = tuple(dict.fromkeys(notices + _from_samsung(image)))
         return notices
+
+    def uncarried(self, image: Any, file: BinaryIO) -> tuple[Notice, ...]:
+        segments = image.applist
+        for marker, payload in segments:
+            if not payload.startswith(_USUAL.get(marker, _NONE)):
+                break
+        else:
+            return ()
+        from imgbatch.imaging.codecs import beside
+
+        resources = photoshop.resources(_resources(image))
+        return beside.of_segments(segments) + beside.of_resources(resources)
 
     def coding(self, image: Any, orientation: int) -> Coding | None:
         tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
@@ -134,9 +180,10 @@ class Jpeg(Codec):
         return jpeg.extended_xmp(_payloads(image, "APP1"), guid) if guid is not None else None
 
     def iptc(self, image: Image.Image) -> bytes | None:
-        prefix = iptc.PHOTOSHOP
-        parts = [one for one in _payloads(image, "APP13") if one.startswith(prefix)]
-        return iptc.from_resources(b"".join(part[len(prefix) :] for part in parts))
+        return iptc.from_resources(_resources(image)) if _PHOTOSHOP in image.info else None
+
+    def paths(self, image: Image.Image) -> bytes | None:
+        return photoshop.paths(_resources(image)) if _PHOTOSHOP in image.info else None
 
     def comments(self, image: Image.Image) -> Iterator[bytes | str]:
         return _payloads(image, "COM")
@@ -174,8 +221,10 @@ class Jpeg(Codec):
         if kept.comment:
             found["comment"] = kept.comment.encode("utf-8")
         extra = jpeg.xmp_segments(kept.extended) if kept.extended else b""
-        if kept.iptc:
-            extra += jpeg.photoshop_segments(iptc.PHOTOSHOP, iptc.to_resources(kept.iptc))
+        if kept.iptc or kept.paths:
+            resources = iptc.to_resources(kept.iptc) if kept.iptc else b""
+            resources += kept.paths or b""
+            extra += jpeg.photoshop_segments(iptc.PHOTOSHOP, resources)
         if kept.xmp:
             found["xmp"] = kept.xmp
         if extra:
@@ -213,6 +262,32 @@ class Jpeg(Codec):
     def decoder_bytes(self, image: Any, size: Size, file: BinaryIO, stored: int) -> float:
         # All coefficients (int16), at full size whatever the scale.
         return size[0] * size[1] * 2.0 * image.layers if _in_several_scans(image, file) else 0
+
+
+def _resources(image: Any) -> bytes:
+    """Photoshop's image resources, which may be spread over several segments."""
+    prefix = iptc.PHOTOSHOP
+    parts = [one for one in _payloads(image, "APP13") if one.startswith(prefix)]
+    return b"".join(part[len(prefix) :] for part in parts)
+
+
+def _has_more_than_previews(image: Any) -> bool:
+    """Whether any of the further pictures is not just the first one in a smaller size.
+
+    By their types in the index of the file (CIPA DC-007, 5.2.3.3.1).
+    """
+    entries = image.mpinfo.get(_ENTRIES) or ()
+    kinds = [str(one["Attribute"]["MPType"]) for one in entries[1:]]
+    return not kinds or not all(kind.startswith("Large Thumbnail") for kind in kinds)
+
+
+def _from_samsung(image: Any) -> tuple[Notice, ...]:
+    """Warnings about what Samsung's telephones have appended to a picture."""
+    with restored(image.fp) as file:
+        parts = jpeg.samsung_parts(file)
+    video = (VIDEO,) if parts & _SAMSUNG_VIDEOS else ()
+    second = (_SECOND,) if parts & _SAMSUNG_PICTURES else ()
+    return video + second + ((_SOUND,) if parts & _SAMSUNG_SOUNDS else ())
 
 
 def _behind(image: Any) -> bytes:

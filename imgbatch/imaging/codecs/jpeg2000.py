@@ -13,6 +13,7 @@ from PIL import (
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
+from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored
 from imgbatch.imaging.containers import isobmff, jpeg
 from imgbatch.imaging.filters.strips import strips
@@ -33,7 +34,12 @@ _SIZ_BYTES: Final = 42
 _EXIF: Final = b"JpgTiffExif->JP2"
 _XMP: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _IPTC: Final = bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38")
-_METADATA: Final = frozenset({_EXIF, _XMP, _IPTC})
+_XML: Final = b"xml "
+_JUMBF: Final = b"jumb"
+_WANTED: Final = frozenset({_EXIF, _XMP, _IPTC, _XML, _JUMBF})
+# A box for any XML (I.7.1), and one with a packet of XMP, which older programs put there.
+_XML_XMP: Final = b"xml with XMP"
+_PACKET: Final = b"http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _MAX_BYTES: Final = max(limits.EXIF_BYTES, limits.XMP_BYTES, limits.IPTC_BYTES) + 1
 _READ: Final = "imgbatch: boxes"
 # Files of so few bytes, or bits per pixel, are checked; and how many dB they may miss.
@@ -52,8 +58,23 @@ class Jpeg2000(Codec):
     # Pillow's limit is that of a JPEG's segment, minus the kind of text.
     comment_bytes = jpeg.MAX_BYTES - 3
 
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        with restored(file):
+            profile = isobmff.icc_profile(file, limits.ICC_BYTES + 1)
+        if profile:
+            image.info["icc_profile"] = profile
+        return image
+
     def channel_bits(self, image: Image.Image, file: BinaryIO) -> int:
         return max((abs(bits) for bits in _sample_bits(file)), default=0)
+
+    def uncarried(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        boxes = _boxes(image)
+        found = beside.of_boxes(
+            boxes.keys() - {_EXIF, _IPTC, _XMP, _XML_XMP}, boxes.get(_JUMBF, b"")
+        )
+        return (*found, beside.told("XML in a box")) if _XML in boxes else found
 
     # Pixels
 
@@ -94,7 +115,8 @@ class Jpeg2000(Codec):
         return block or None, ()
 
     def xmp(self, image: Image.Image) -> bytes | None:
-        return _boxes(image).get(_XMP)
+        found = _boxes(image)
+        return found.get(_XMP) or found.get(_XML_XMP)
 
     def iptc(self, image: Image.Image) -> bytes | None:
         return _boxes(image).get(_IPTC)
@@ -171,10 +193,17 @@ def _is_cut_short(message: str, data: bytes) -> bool:
 
 
 def _boxes(image: Any) -> dict[bytes, bytes]:
-    """The metadata by the names of their boxes, read once; a bare codestream has none."""
+    """The boxes at the top by their names, read once; a bare codestream has none.
+
+    Content has what is read.
+    """
     if _READ not in image.info and image.fp is not None:
+        boxes: dict[bytes, bytes] = {}
         with restored(image.fp) as file:
-            image.info[_READ] = dict(isobmff.uuids(file, _METADATA, _MAX_BYTES))
+            for name, content in isobmff.contents(file, _WANTED, _MAX_BYTES):
+                is_packet = name == _XML and _PACKET in content
+                boxes.setdefault(_XML_XMP if is_packet else name, content)
+        image.info[_READ] = boxes
     found: dict[bytes, bytes] = image.info.get(_READ, {})
     return found
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import limits
-from imgbatch.imaging.codecs import libjxl, libjxl_api
+from imgbatch.imaging.codecs import beside, libjxl, libjxl_api
 from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.imaging.codecs.libjxl import Frame, Wanted
 from imgbatch.imaging.colour import icc, implied
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
 
 _EXIF: Final = b"Exif"
 _XMP: Final = b"xml "
+_JUMBF: Final = b"jumb"
 _RECONSTRUCTION: Final = b"jbrd"
 _GAIN_MAP: Final = b"jhgm"
 _OFFSET_BYTES: Final = 4
 """An Exif box begins with the number of bytes before the block (ISO 18181-2, 9.4)."""
-_MOST_BYTES: Final = {_EXIF: limits.EXIF_BYTES + _OFFSET_BYTES, _XMP: limits.XMP_BYTES}
+_MOST_BYTES: Final = {_EXIF: limits.EXIF_BYTES + _OFFSET_BYTES, _XMP: limits.XMP_BYTES, _JUMBF: 64}
 
 _MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _PLAIN_BITS: Final = 8
@@ -154,6 +155,9 @@ class Jxl(Codec):
             message = "a channel that is no colour (depth, mask) was dropped"
             notices += (Notice("gain-map-dropped", message),)
         return notices
+
+    def uncarried(self, image: Any, file: BinaryIO) -> tuple[Notice, ...]:
+        return beside.of_boxes(image.about.kinds, image.about.boxes.get(_JUMBF, b""))
 
     def animation(self, image: Any, file: BinaryIO) -> frames.Animation | None:
         if not image.about.tick:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from PIL import Image, ImageChops
 from PIL.PngImagePlugin import PngInfo
 
-from imgbatch.imaging.codecs import png_pixels, png_texts
+from imgbatch.imaging.codecs import beside, png_pixels, png_texts
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored, tile_codec
 from imgbatch.imaging.colour import icc, implied
-from imgbatch.imaging.containers import jpeg, png
+from imgbatch.imaging.containers import jpeg, photoshop, png
 from imgbatch.imaging.metadata import iptc
 from imgbatch.imaging.metadata.exif import PREFIX
 
@@ -93,6 +93,9 @@ class Png(Codec):
     def channel_bits(self, image: Any, file: BinaryIO) -> int:
         return 16 if image.tile and ";16" in str(image.tile[0].args) else 0
 
+    def uncarried(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        return beside.of_resources(photoshop.resources(_photoshop(image)))
+
     def animation(self, image: Any, file: BinaryIO) -> Animation | None:
         if image.n_frames == 1 and not image.is_animated:
             return None
@@ -166,9 +169,11 @@ class Png(Codec):
 
     def iptc(self, image: Image.Image) -> bytes | None:
         # ImageMagick has them in Photoshop's resources, others unwrapped.
-        raw = _raw_profile(image, "iptc") or _raw_profile(image, "8bim") or b""
-        raw = raw.removeprefix(iptc.PHOTOSHOP)
+        raw = _photoshop(image)
         return iptc.from_resources(raw) if raw.startswith(b"8BIM") else raw or None
+
+    def paths(self, image: Image.Image) -> bytes | None:
+        return photoshop.paths(_photoshop(image))
 
     def comments(self, image: Image.Image) -> Iterator[bytes | str]:
         raw: Any = image.info.get("Comment")
@@ -197,9 +202,11 @@ class Png(Codec):
         info = PngInfo()
         if kept.xmp:
             info.add_itxt("XML:com.adobe.xmp", kept.xmp.decode("utf-8", "replace"))
-        if kept.iptc:
-            text = _written_profile("iptc", iptc.to_resources(kept.iptc))
-            info.add_text(f"{_RAW_PROFILE}iptc", text, zip=True)
+        if kept.iptc or kept.paths:
+            kind = "iptc" if kept.iptc else "8bim"
+            resources = iptc.to_resources(kept.iptc) if kept.iptc else b""
+            text = _written_profile(kind, resources + (kept.paths or b""))
+            info.add_text(f"{_RAW_PROFILE}{kind}", text, zip=True)
         comment = (("Comment", kept.comment),) if kept.comment else ()
         for keyword, text in (*comment, *kept.texts):
             _add_text(info, keyword, text)
@@ -483,6 +490,12 @@ def _frames(
 
 def _is_xmp(payload: bytes) -> bool:
     return payload.startswith(jpeg.XMP)
+
+
+def _photoshop(image: Image.Image) -> bytes:
+    """Photoshop's image resources, or bare records of IPTC; empty if there are none."""
+    raw = _raw_profile(image, "iptc") or _raw_profile(image, "8bim") or b""
+    return raw.removeprefix(iptc.PHOTOSHOP)
 
 
 def _raw_profile(image: Image.Image, kind: str) -> bytes | None:

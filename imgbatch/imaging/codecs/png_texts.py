@@ -10,6 +10,7 @@ import zlib
 from typing import BinaryIO, Final
 
 from imgbatch.imaging import limits
+from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.containers import png
 from imgbatch.model import Notice, NoticeKind
 
@@ -29,14 +30,21 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
 
     The same file, at its beginning, if it has no more than that.
     """
-    lengths = [length for kind, _, length in png.walk(file) if _counts(kind, length)]
+    kinds, lengths, ends = set(), [], False
+    for kind, _, length in png.walk(file):
+        if not ends:
+            kinds.add(kind)
+            ends = kind == b"IEND"
+        if _counts(kind, length):
+            lengths.append(length)
     notices: tuple[Notice, ...] = ()
     if len(lengths) > _FEW_TEXTS or sum(lengths) > _FEW_BYTES:
         left_out, notices = _excess(file)
         if left_out:
             file = png.without(file, frozenset(left_out))
     file.seek(0)
-    return file, notices
+    # Anything but letters is damage, which pixels will tell of.
+    return file, notices + beside.of_png(kind for kind in kinds if kind.isalpha())
 
 
 def _counts(kind: bytes, length: int) -> bool:

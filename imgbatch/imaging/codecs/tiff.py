@@ -12,9 +12,10 @@ from PIL import Image, TiffImagePlugin
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
+from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored, tile_codec
 from imgbatch.imaging.colour import implied
-from imgbatch.imaging.containers import tiff
+from imgbatch.imaging.containers import photoshop, tiff
 from imgbatch.imaging.containers.tiff import Directory, Field
 from imgbatch.imaging.metadata import iptc
 from imgbatch.imaging.metadata.embedded import unreadable
@@ -64,10 +65,11 @@ _STRUCTURE: Final = frozenset(
         *(0x013D, 0x0140, 0x0141, 0x0142, 0x0143, 0x0144, 0x0145, 0x014A, 0x014C, 0x0152, 0x0153),
         *(0x0154, 0x0155, 0x0156, 0x015B, 0x0200, 0x0201, 0x0202, 0x0203, 0x0205, 0x0206, 0x0207),
         *(0x0208, 0x0209, 0x0211, 0x0212, 0x0213, 0x0214, 0x02BC, 0x8649, 0x83BB, 0x8773, 0x935C),
+        0xCD41,
     }
 )
 """Tags that describe the file's own layout, and not the picture: the encoder writes them. XMP,
-IPTC and ICC have places of their own."""
+IPTC and ICC have places of their own, and Content Credentials certify the file."""
 
 # Tags of the pixels, which tifffile writes.
 _PIXELS: Final = frozenset(
@@ -143,6 +145,11 @@ class Tiff(Codec):
         wide = image.mode not in ("1", "F") and isinstance(bits, tuple)
         return max((one for one in bits if isinstance(one, int)), default=0) if wide else 0
 
+    def uncarried(self, image: Any, file: BinaryIO) -> tuple[Notice, ...]:
+        return beside.of_tiff(image.tag_v2) + beside.of_resources(
+            photoshop.resources(_photoshop(image))
+        )
+
     def pages(self, file: BinaryIO) -> Pages | None:
         with restored(file):
             pages = Pages(file)
@@ -206,20 +213,13 @@ class Tiff(Codec):
         return block, unreadable(kept.lost_in_all)
 
     def iptc(self, image: Any) -> bytes | None:
-        try:
-            found = _directory(image)
-        except ValueError:
-            # Something is wrong with EXIF, as whoever asks for that hears.
-            try:
-                with restored(image.fp) as file:
-                    found = tiff.read(file, wanted=_RESOURCES.__contains__)
-            except ValueError:
-                return None
-        fields = {one.tag: one for one in found.fields}
-        own, photoshop = fields.get(_IPTC), fields.get(_PHOTOSHOP)
+        own = _value(image, _IPTC)
         if own is not None and own.data:
             return own.data if own.data[0] == iptc.MARKER else own.turned().data
-        return iptc.from_resources(photoshop.data) if photoshop is not None else None
+        return iptc.from_resources(_photoshop(image))
+
+    def paths(self, image: Any) -> bytes | None:
+        return photoshop.paths(_photoshop(image))
 
     # Metadata that are written
 
@@ -233,10 +233,10 @@ class Tiff(Codec):
         return found
 
     def finished(self, data: bytes, kept: Metadata) -> tuple[bytes, tuple[Notice, ...]]:
-        if not (kept.exif or kept.iptc):
+        if not (kept.exif or kept.iptc or kept.paths):
             return data, ()
         try:
-            return with_metadata(data, kept.exif, kept.iptc)
+            return with_metadata(data, kept.exif, kept.iptc, kept.paths)
         except (ValueError, OverflowError) as error:
             message = f"EXIF and IPTC cannot be written into a TIFF and were dropped: {error}"
             return data, (Notice("metadata-dropped", message),)
@@ -397,14 +397,30 @@ def _directory(image: Any) -> Directory:
     return found
 
 
+def _value(image: Any, tag: int) -> Field | None:
+    """A field of the first page; None if it is missing or cannot be read."""
+    try:
+        return next((one for one in _directory(image).fields if one.tag == tag), None)
+    except ValueError:
+        # Whoever asks for EXIF hears of it.
+        return None
+
+
+def _photoshop(image: Any) -> bytes:
+    """Photoshop's image resources; empty if there are none."""
+    found = _value(image, _PHOTOSHOP)
+    return found.data if found is not None else b""
+
+
 def _is_carried(tag: int) -> bool:
     return tag not in _STRUCTURE or tag in _RESOURCES
 
 
 def with_metadata(
-    data: bytes, exif: Exif | None, records: bytes | None = None
+    data: bytes, exif: Exif | None, records: bytes | None = None, resources: bytes | None = None
 ) -> tuple[bytes, tuple[Notice, ...]]:
-    """A TIFF file with an EXIF block's tags and directories, and IPTC records, on its first page.
+    """A TIFF file with an EXIF block's tags and directories, IPTC records, and Photoshop's image
+    resources, on its first page.
 
     The pixels, the other pages and the page's own values stay where they are; its new directory
     is appended, and the file's header points there (section 2). A warning names tags that cannot
@@ -422,6 +438,8 @@ def with_metadata(
         notices = unreadable(found.lost_in_all)
     if records:
         added.fields.append(Field(_IPTC, tiff.UNDEFINED, records))
+    if resources:
+        added.fields.append(Field(_PHOTOSHOP, tiff.BYTE, resources))
     return tiff.extended(data, added), notices
 
 

@@ -11,6 +11,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.imaging.containers import riff
 from imgbatch.imaging.fitting import Curve
@@ -18,7 +19,7 @@ from imgbatch.imaging.series import animated, frames
 
 if TYPE_CHECKING:
     from imgbatch.imaging.picture import Picture
-    from imgbatch.model import Encoding
+    from imgbatch.model import Encoding, Notice
 
 _CUT_SHORT: Final = "imgbatch: cut short"
 _MAX_PLAYS: Final = 65_535
@@ -46,6 +47,10 @@ class WebP(Codec):
         image = self.open(BytesIO(riff.shortened(data, end)))
         image.info[_CUT_SHORT] = True
         return image
+
+    def uncarried(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
+        with restored(file):
+            return beside.of_webp(set(riff.kinds(file)))
 
     def animation(self, image: Image.Image, file: BinaryIO) -> frames.Animation | None:
         with restored(file):

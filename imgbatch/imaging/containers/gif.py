@@ -27,7 +27,8 @@ LONGEST_DELAY: Final = 65_535
 
 _LOOP_NAMES: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _EXTENSION, _IMAGE, _END = 0x21, 0x2C, 0x3B
-_CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF
+_CONTROL, _COMMENT, _APPLICATION, _PLAIN_TEXT = 0xF9, 0xFE, 0xFF, 0x01
+_MOST_NAMES: Final = 100
 
 
 class Block(NamedTuple):
@@ -63,18 +64,21 @@ class Block(NamedTuple):
 class Blocks(Struct, frozen=True):
     """The frames of a file. `plays` is how often they are shown, 0 for ever.
 
-    `complete` is False if the file ends inside a frame, or before the first.
+    `complete` is False if the file ends inside a frame, or before the first. `extensions` are the
+    names of the applications that added something, 11 bytes each, and "plain text".
     """
 
     frames: tuple[Block, ...]
     plays: int
     complete: bool
+    extensions: frozenset[bytes] = frozenset()
 
 
 def read(data: bytes) -> Blocks:
     """Find the frames of a GIF file; nothing is decoded."""
     frames: list[Block] = []
     plays, kind = 1, 0
+    names: set[bytes] = set()
     control: tuple[int, int, int | None] = (0, 0, None)
     try:
         table, at = _table(data, 10, 13)
@@ -84,7 +88,11 @@ def read(data: bytes) -> Blocks:
                 start, at = at + 2, _behind(data, at + 2)
                 if data[start - 1] == _CONTROL and data[start] >= 4:
                     control = _graphic_control(data[start + 1 : start + 5])
-                elif data[start + 1 : start + 12] in _LOOP_NAMES and data[start + 13] == 1:
+                elif data[start - 1] == _PLAIN_TEXT:
+                    names.add(b"plain text")
+                elif data[start - 1] == _APPLICATION and len(names) < _MOST_NAMES:
+                    names.add(data[start + 1 : start + 12])
+                if data[start + 1 : start + 12] in _LOOP_NAMES and data[start + 13] == 1:
                     loops = int.from_bytes(data[start + 14 : start + 16], "little")
                     plays = loops + 1 if loops else 0
             elif kind == _IMAGE:
@@ -101,8 +109,8 @@ def read(data: bytes) -> Blocks:
     except (IndexError, struct.error):
         # A still is complete without anything after it.
         whole = len(frames) == 1 and kind == _EXTENSION
-        return Blocks(tuple(frames), plays, complete=whole)
-    return Blocks(tuple(frames), plays, complete=bool(frames))
+        return Blocks(tuple(frames), plays, whole, frozenset(names))
+    return Blocks(tuple(frames), plays, bool(frames), frozenset(names))
 
 
 def without_long_comments(file: BinaryIO) -> tuple[BinaryIO, int]:

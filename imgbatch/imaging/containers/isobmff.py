@@ -198,6 +198,9 @@ def without_times(data: bytes) -> bytes:
     return bytes(out)
 
 
+# Restricted profiles, and any (ISO 15444-2, M.11.7.3.1).
+_ICC_METHODS: Final = (b"\2", b"\3")
+
 # JPEG 2000 (ISO 15444-1, annex I). Its metadata are in boxes for anybody's use, distinguished by a
 # UUID.
 
@@ -207,21 +210,41 @@ def codestream(file: BinaryIO) -> int:
     return next((box.start for box in find(file, b"jp2c")), 0)
 
 
-def uuids(
+def icc_profile(file: BinaryIO, most_bytes: int) -> bytes | None:
+    """The profile in the first box on colours (I.5.3.3), of at most so many bytes, if it has one.
+
+    The position is not restored.
+    """
+    for box in find(file, b"jp2h", b"colr"):
+        file.seek(box.start)
+        # The method, a precedence and an approximation.
+        if file.read(3)[:1] in _ICC_METHODS:
+            return file.read(min(max(0, box.stop - box.start - 3), most_bytes))
+        break
+    return None
+
+
+def contents(
     file: BinaryIO, wanted: Container[bytes], most_bytes: int
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The UUID and the content of each box at the top that is wanted, of at most so many bytes.
+    """The name and the content of each box at the top that is wanted, of at most so many bytes.
 
+    The name is the type, or, of a box of the type uuid, its UUID. Of others the content is empty.
     Yields nothing for a bare codestream.
     """
     for number, (kind, start, stop) in enumerate(walk(file, cut_short=True)):
-        if number == 0 and kind != b"jP  ":
+        if number == 0 and kind not in (b"jP  ", b"ftyp"):
             return
+        name = kind
         if kind == b"uuid" and start + 16 <= stop:
             file.seek(start)
             name = file.read(16)
-            if name in wanted:
-                yield name, file.read(min(stop - start - 16, most_bytes))
+            start += 16
+        content = b""
+        if name in wanted:
+            file.seek(start)
+            content = file.read(min(stop - start, most_bytes))
+        yield name, content
 
 
 def uuid_box(name: bytes, content: bytes) -> bytes:

@@ -16,6 +16,9 @@ from imgbatch.imaging import limits
 
 EXIF: Final = b"Exif\0\0"
 EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
+HIDDEN: Final = bytes(len(EXIF))
+"""What `without_exif` puts in its place."""
+ICC: Final = b"ICC_PROFILE\0"
 XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 
 MAX_BYTES: Final = 65_533
@@ -27,6 +30,8 @@ _START_OF_SCAN: Final = 0xDA
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xDA)})
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _GUID_BYTES: Final = 32
+_ICC_HEAD: Final = len(ICC) + 2
+_MOST_OF_SAMSUNG: Final = 12_000
 _OF_APPLICATIONS: Final = frozenset({0xFE, *range(0xE0, 0xF0)})
 # A file this short cannot have many.
 _FEW_BYTES: Final = 65_536
@@ -108,7 +113,7 @@ def without_exif(jpeg: bytes) -> tuple[bytes, bytes]:
         if one.marker == _APP1 and jpeg[one.start : one.stop].startswith(EXIF):
             after = one.start + len(EXIF)
             block = block or jpeg[after : one.stop]
-            hidden[one.start : after] = bytes(len(EXIF))
+            hidden[one.start : after] = HIDDEN
     return bytes(hidden), block
 
 
@@ -137,6 +142,50 @@ def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
         elif not more:
             parts.append(part)
     return b"".join(parts) if parts else None, more
+
+
+def joined_icc(payloads: Iterable[bytes]) -> bytes | None:
+    """The profile in APP2 payloads; None if a piece of it is missing (ICC.1:2022, B.4).
+
+    A piece that is there twice counts once. Where the number of pieces is wrong, the length that
+    the profile begins with decides.
+    """
+    pieces: dict[int, bytes] = {}
+    counts = set()
+    for payload in payloads:
+        if payload.startswith(ICC) and len(payload) >= _ICC_HEAD:
+            number, count = payload[len(ICC) : _ICC_HEAD]
+            piece = payload[_ICC_HEAD:]
+            counts.add(count)
+            if pieces.setdefault(number, piece) != piece:
+                return None
+    numbers = sorted(pieces)
+    profile = b"".join(pieces[number] for number in numbers)
+    if not numbers or numbers[-1] - numbers[0] != len(numbers) - 1:
+        return None
+    if counts == {1}:
+        return profile
+    is_whole = len(profile) >= int.from_bytes(profile[:4]) > 0
+    return profile if is_whole else None
+
+
+def samsung_parts(file: BinaryIO) -> frozenset[int]:
+    """The types of the data in the trailer that Samsung's telephones append; none without one.
+
+    It ends with its directory, which begins with "SEFH", a version and a count, the directory's
+    length, and "SEFT" (exiftool, Samsung.pm). The position is not restored.
+    """
+    size = file.seek(0, SEEK_END)
+    file.seek(max(0, size - 8))
+    length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
+    if mark != b"SEFT" or not 12 <= length <= min(size - 8, _MOST_OF_SAMSUNG):
+        return frozenset()
+    file.seek(size - 8 - length)
+    directory = file.read(length)
+    if not directory.startswith(b"SEFH"):
+        return frozenset()
+    cells = range(12, length - 11, 12)
+    return frozenset(int.from_bytes(directory[at + 2 : at + 4], "little") for at in cells)
 
 
 def extended_xmp(payloads: Iterable[bytes], guid: bytes) -> bytes | None:

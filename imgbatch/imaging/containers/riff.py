@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import BinaryIO, Final
 
 _FILE_HEAD: Final = 12
 _HEAD: Final = 8
+_MOST_CHUNKS: Final = 10_000
 
 
 def chunk_ends(riff: bytes) -> Iterator[tuple[bytes, int]]:
@@ -19,6 +20,26 @@ def chunk_ends(riff: bytes) -> Iterator[tuple[bytes, int]]:
             return
         yield riff[at : at + 4], end
         at = end
+
+
+def kinds(file: BinaryIO) -> Iterator[bytes]:
+    """The types of the first 10,000 chunks of an extended WebP (2.7). Reads only their heads.
+
+    Others have nothing but pixels. The position is not restored.
+    """
+    file.seek(0)
+    head = file.read(_FILE_HEAD + _HEAD)
+    if head[_FILE_HEAD : _FILE_HEAD + 4] != b"VP8X":
+        return
+    end, at = declared_end(head), _FILE_HEAD
+    for _ in range(_MOST_CHUNKS):
+        file.seek(at)
+        head = file.read(_HEAD)
+        if at + _HEAD > end or len(head) < _HEAD:
+            return
+        yield head[:4]
+        length = int.from_bytes(head[4:], "little")
+        at += _HEAD + length + length % 2
 
 
 def declared_end(riff: bytes) -> int:

@@ -23,6 +23,7 @@ SUB_IFDS: Final = 0x014A
 POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
 """Tags whose value is the place of another directory."""
 
+BYTE: Final = 1
 ASCII: Final = 2
 SHORT: Final = 3
 LONG: Final = 4
@@ -218,8 +219,8 @@ def _head(file: BinaryIO) -> tuple[str, bool, int]:
     return order, big, struct.unpack_from(order + form, head, place)[0]
 
 
-class _TooLongError(ValueError):
-    """A directory has more fields than are read, or is not a directory."""
+class _UnreadableError(ValueError):
+    """A directory has more fields than are read, was read before, or is not a directory."""
 
 
 class _Reader:
@@ -246,14 +247,14 @@ class _Reader:
     ) -> Directory:
         file, order, big = self._file, self._order, self._big
         if at in self._seen or len(self._seen) >= limits.DIRECTORIES:
-            raise ValueError("directories in a circle")
+            raise _UnreadableError("directories in a circle")
         self._seen.add(at)
         found = Directory(order)
         file.seek(at)
         (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
         step, form, room = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
         if count > self._entries_left:
-            raise _TooLongError(f"more than {limits.EXIF_ENTRIES:,} tags")
+            raise _UnreadableError(f"more than {limits.EXIF_ENTRIES:,} tags")
         self._entries_left -= count
         table = file.read(count * step)
         for position in range(0, len(table) - step + 1, step):
@@ -287,7 +288,7 @@ class _Reader:
     def _add_below(self, found: Directory, tag: int, at: int) -> None:
         try:
             below = self.directory(at)
-        except (struct.error, OSError, OverflowError, _TooLongError):
+        except (struct.error, OSError, OverflowError, _UnreadableError):
             below = Directory(self._order, lost=1)
         if tag == INTEROPERABILITY_IFD and below.lost:
             # The old place of one that a program moved without updating this link; no

@@ -12,7 +12,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from io import BytesIO
-from itertools import pairwise
 from operator import truediv
 from typing import Final, NamedTuple
 
@@ -22,10 +21,12 @@ from imgbatch.imaging.containers.tiff import (
     EXIF_IFD,
     GPS_IFD,
     INTEROPERABILITY_IFD,
+    POINTERS,
     Directory,
     Field,
 )
-from imgbatch.imaging.metadata import positions
+from imgbatch.imaging.metadata import exif_structure, positions
+from imgbatch.imaging.metadata.exif_structure import ENTRY_BYTES, TYPE_BYTES
 
 PREFIX: Final = b"Exif\0\0"
 
@@ -66,9 +67,6 @@ _FREE_TEXTS: Final = frozenset({0x010E, 0x9286, 0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F})
 _CENTIMETRE: Final = 3
 # Resolutions that differ by less are equal, rounded to whole pixels per metre or inch.
 _SAME_RESOLUTION: Final = 0.002
-_POINTERS: Final = frozenset({EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD})
-# Bytes of one value by TIFF field type: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, ...
-_TYPE_BYTES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
 _SHORT: Final = 3
 _LONG: Final = 4
 _RATIONAL: Final = 5
@@ -87,7 +85,6 @@ _NUMBERS: Final = {
     12: "d",
 }
 _MAX_DENOMINATOR: Final = 1_000_000
-_ENTRY: Final = 12
 # Parts of a thumbnail that are erased: strips of uncompressed ones.
 _MAX_NUMBERS: Final = 1_000
 
@@ -106,7 +103,8 @@ class _Entry(NamedTuple):
 class Exif:
     """An EXIF block that can be edited: parsed once, and a `copy` of it for each output.
 
-    Raises ValueError if its structure is broken, or if there is more of it than is read.
+    What cannot be read is removed: `lost` is how many tags and directories that were. Raises
+    ValueError if nothing can be read, or if there is more of it than is read.
     """
 
     def __init__(self, block: bytes) -> None:
@@ -120,7 +118,13 @@ class Exif:
         self._order = "<" if block[:2] == b"II" else ">"
         self._block = bytearray(block)
         self._first = self._long(4)
-        self._check()
+        self.lost = 0
+        end = exif_structure.end_of_directories(self._block, self._order, self._first)
+        if end is None:
+            self._block, self.lost = exif_structure.repaired(block, self._order, self._first)
+            end = exif_structure.end_of_directories(self._block, self._order, self._first) or 0
+        # Some writers omit the last link of a directory at the block's end.
+        self._block += bytes(max(0, end - len(self._block)))
 
     def tobytes(self) -> bytes:
         """The block as it is now, without the "Exif" prefix."""
@@ -132,7 +136,7 @@ class Exif:
     def copy(self) -> Exif:
         """The same block, to be edited for one output; it is not checked again."""
         other = Exif.__new__(Exif)
-        other._order, other._first = self._order, self._first
+        other._order, other._first, other.lost = self._order, self._first, self.lost
         other._block = self._block.copy()
         return other
 
@@ -501,47 +505,21 @@ class Exif:
 
     def _entries(self, ifd: int) -> Iterator[_Entry]:
         for index in range(self._short(ifd)):
-            position = ifd + 2 + index * _ENTRY
+            position = ifd + 2 + index * ENTRY_BYTES
             tag, kind = self._short(position), self._short(position + 2)
             count = self._long(position + 4)
-            length = count * (_TYPE_BYTES[kind] if kind < len(_TYPE_BYTES) else 0)
+            length = count * TYPE_BYTES.get(kind, 0)
             value = position + 8 if length <= 4 else self._long(position + 8)
             yield _Entry(position, tag, kind, count, value, length)
 
     def _directories(self) -> list[int]:
-        """The first directory and those below it. Raises ValueError unless that comes to an end."""
+        """The first directory and those below it."""
         found = [self._first]
-        entries = 0
         for ifd in found:
-            entries += self._short(ifd)
-            if entries > limits.EXIF_ENTRIES:
-                raise ValueError(f"it has more than {limits.EXIF_ENTRIES:,} tags")
-            for entry in self._entries(ifd):
-                if entry.tag in _POINTERS:
-                    found.append(self._long(entry.position + 8))
-                    if found[-1] in found[:-1]:
-                        raise ValueError("directories in a circle")
-                    if len(found) > limits.DIRECTORIES:
-                        raise ValueError("too many directories")
+            found += [
+                self._long(one.position + 8) for one in self._entries(ifd) if one.tag in POINTERS
+            ]
         return found
-
-    def _check(self) -> None:
-        """Raise ValueError unless all directories can be walked and no value lies outside."""
-        claimed = 0
-        for ifd in self._directories():
-            if ifd < 8:
-                raise ValueError("a directory in the header")
-            for entry in self._entries(ifd):
-                if entry.value + entry.bytes > len(self._block):
-                    raise ValueError(f"tag 0x{entry.tag:04X} points beyond the end of the block")
-                claimed += entry.bytes
-            # Some writers omit the last link of a directory at the block's end.
-            self._block += bytes(max(0, self._end_of_entries(ifd) + 4 - len(self._block)))
-        if claimed > limits.EXIF_OVERLAP * len(self._block):
-            raise ValueError("its values overlap")
-        spans = sorted((ifd, self._end_of_directory(ifd)) for ifd in self._directories())
-        if any(start < stop for (_, stop), (start, _) in pairwise(spans)):
-            raise ValueError("directories overlap")
 
     def _used(self) -> Iterator[tuple[int, int]]:
         """Start and end of all that the first directory and those below it consist of."""
@@ -551,7 +529,7 @@ class Exif:
                 yield entry.value, entry.value + entry.bytes
 
     def _end_of_entries(self, ifd: int) -> int:
-        return ifd + 2 + self._short(ifd) * _ENTRY
+        return ifd + 2 + self._short(ifd) * ENTRY_BYTES
 
     def _end_of_directory(self, ifd: int) -> int:
         # Only the first one's link means something, and some writers omit the others.
@@ -592,9 +570,9 @@ class Exif:
         if not gone:
             return
         start, end = ifd + 2, self._end_of_directory(ifd)
-        link = self._block[start + len(entries) * _ENTRY : end]
-        table = b"".join(self._block[at : at + _ENTRY] for at in kept) + link
-        self._block[start:end] = table + bytes(gone * _ENTRY)
+        link = self._block[start + len(entries) * ENTRY_BYTES : end]
+        table = b"".join(self._block[at : at + ENTRY_BYTES] for at in kept) + link
+        self._block[start:end] = table + bytes(gone * ENTRY_BYTES)
         struct.pack_into(self._order + "H", self._block, ifd, len(kept))
 
     def _erase_pictures(self, ifd: int) -> None:

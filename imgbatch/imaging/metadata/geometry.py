@@ -28,7 +28,11 @@ def moved(metadata: Metadata, geometry: Geometry) -> tuple[Metadata, tuple[Notic
     """
     if geometry.is_still:
         return metadata, ()
-    exif, packet, lost = metadata.exif, metadata.xmp, []
+    exif, packet, paths, lost = metadata.exif, metadata.xmp, metadata.paths, []
+    if paths is not None and not geometry.is_whole:
+        # They are in fractions of the picture.
+        paths = None
+        lost.append("its paths dropped: it was cropped, turned or padded")
     if exif is not None and not TAGS.isdisjoint(exif.tags()):
         exif = exif.copy()
         lost += geometry_exif.move(exif, geometry)
@@ -40,4 +44,4 @@ def moved(metadata: Metadata, geometry: Geometry) -> tuple[Metadata, tuple[Notic
             packet = None
             lost.append(f"XMP dropped: {error}")
     notices = tuple(Notice("metadata-dropped", one) for one in dict.fromkeys(lost))
-    return replace(metadata, exif=exif, xmp=packet), notices
+    return replace(metadata, exif=exif, xmp=packet, paths=paths), notices

@@ -51,6 +51,8 @@ _CROPPED: Final = re.compile(rb"HasCrop(?:\s{0,99}=\s{0,99}[\"']|>)\s{0,99}[Tt]r
 def tells_places(metadata: Metadata) -> bool:
     """Whether there may be something to move along with the pixels."""
     exif, packet = metadata.exif, metadata.xmp
+    if metadata.paths is not None:
+        return True
     if exif is not None and not TAGS.isdisjoint(exif.tags()):
         return True
     return packet is not None and in_packet(packet)

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from imgbatch.imaging import limits
+from imgbatch.imaging.containers import photoshop
 from imgbatch.imaging.metadata import positions
 
 CHARACTER_SET: Final = (1, 90)
@@ -30,7 +31,6 @@ _LONG: Final = 0x8000
 
 PHOTOSHOP: Final = b"Photoshop 3.0\0"
 """The beginning of JPEG's APP13 segments with Photoshop's image resources."""
-_RESOURCE: Final = 0x0404
 
 
 class DataSet(NamedTuple):
@@ -163,29 +163,12 @@ def _filtered(records: bytes, wanted: Callable[[DataSet], bool]) -> bytes | None
     return packed(kept) if any(one.record != 1 for one in kept) else None
 
 
-def from_resources(resources: bytes) -> bytes | None:
-    """The records in Photoshop's image resources (number 0x0404), or None.
-
-    A resource is "8BIM", its number, a name as a Pascal string, its length and its data, all of
-    them padded to even lengths. The others (thumbnails, slices, guides, the resolution again) are
-    Photoshop's own, about the file as it was.
-    """
-    at = 0
-    found: list[bytes] = []
-    while resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
-        (number,) = struct.unpack_from(">H", resources, at + 4)
-        name = 1 + resources[at + 6]
-        start = at + 6 + name + name % 2
-        if start + 4 > len(resources):
-            break
-        (length,) = struct.unpack_from(">I", resources, start)
-        if number == _RESOURCE:
-            found.append(resources[start + 4 : start + 4 + length])
-        at = start + 4 + length + length % 2
-    return b"".join(found) or None if found else None
+def from_resources(packed: bytes) -> bytes | None:
+    """The records in Photoshop's image resources (number 0x0404), or None."""
+    found = [one.data for one in photoshop.resources(packed) if one.number == photoshop.IPTC]
+    return b"".join(found) or None
 
 
 def to_resources(records: bytes) -> bytes:
     """Photoshop's image resources with these records in them, and nothing else."""
-    head = b"8BIM" + struct.pack(">HHI", _RESOURCE, 0, len(records))
-    return head + records + bytes(len(records) % 2)
+    return photoshop.resource(photoshop.IPTC, records)

@@ -30,6 +30,8 @@ _RIGHTS_TEXTS: Final = frozenset({"author", "copyright"})
 # Policies that keep nothing of XMP that says how a picture is turned.
 _UPRIGHT_ANYWAY: Final = frozenset({"copyright", "none"})
 _PLACELESS: Final = frozenset({"no-gps", "no-location"})
+# Losses that concern nobody who keeps no metadata.
+_OF_METADATA: Final = frozenset({"metadata-dropped", "credentials-dropped", "extras-dropped"})
 # Copies of a block while it is read, edited and written.
 _COPIES: Final = 4
 
@@ -41,7 +43,7 @@ class Found(Struct, frozen=True):
 
     Only EXIF was parsed, and already describes the upright picture: its orientation is reset and
     its thumbnails are gone. `xmp` is the packet and `extended` its continuation if a JPEG has two;
-    `iptc` are the records. `orientation` is 1 to 8.
+    `iptc` are the records, `paths` Photoshop's resources. `orientation` is 1 to 8.
     """
 
     exif: Exif | None
@@ -52,6 +54,7 @@ class Found(Struct, frozen=True):
     dpi: tuple[float, float] | None
     comment: str | None
     texts: tuple[tuple[str, str], ...]
+    paths: bytes | None
     notices: tuple[Notice, ...]
 
     def working_bytes(self, policies: Collection[MetadataPolicy]) -> int:
@@ -66,7 +69,7 @@ class Found(Struct, frozen=True):
             taken += iptc.working_bytes(self.iptc)
         if keeps_some and self.texts:
             taken += _COPIES * sum(len(keyword) + len(text) for keyword, text in self.texts)
-        return taken
+        return taken + _COPIES * len(self.paths or b"")
 
     def settled(self, policies: Collection[MetadataPolicy]) -> tuple[Metadata, tuple[Notice, ...]]:
         """The metadata of the upright picture for outputs with these policies, and warnings.
@@ -81,7 +84,7 @@ class Found(Struct, frozen=True):
             notices.append(Notice("gain-map-dropped", message))
         if not set(policies) - {"none"}:
             # What nobody wants is no loss.
-            lost = tuple(one for one in notices if one.kind != "metadata-dropped")
+            lost = tuple(one for one in notices if one.kind not in _OF_METADATA)
             return Metadata(self.exif, dpi=self.dpi), lost
         if packet is not None and self.extended:
             try:
@@ -91,7 +94,9 @@ class Found(Struct, frozen=True):
         if packet is not None and set(policies) - _UPRIGHT_ANYWAY:
             packet = _edited("XMP", packet, xmp_packet.upright, notices)
         records = _edited("IPTC", self.iptc, iptc.clean, notices) if self.iptc else None
-        found = Metadata(self.exif, packet, records, self.dpi, self.comment, self.texts)
+        found = Metadata(
+            self.exif, packet, records, self.dpi, self.comment, self.texts, paths=self.paths
+        )
         return found, tuple(notices)
 
 
@@ -115,7 +120,8 @@ def found(image: Image.Image, codec: Codec, earlier: Iterable[Notice] = ()) -> F
         embedded.dpi(image, exif, codec),
         embedded.comment(image, codec),
         codec.texts(image),
-        tuple(notices),
+        codec.paths(image),
+        tuple(dict.fromkeys(notices)),
     )
 
 
@@ -143,7 +149,7 @@ def _exif(image: Image.Image, codec: Codec) -> tuple[Exif | None, int | None, tu
         exif.remove_thumbnail()
     except ValueError as error:
         return None, orientation, (Notice("exif-broken", f"EXIF dropped, it is broken: {error}"),)
-    return exif, orientation, notices
+    return exif, orientation, notices + embedded.unreadable(exif.lost)
 
 
 def _orientation(codec: Codec, *packets: bytes | None) -> int:
@@ -165,7 +171,8 @@ def _without_misfits(image: Image.Image) -> list[Notice]:
         ("xmp", "metadata-dropped", "XMP"),
     )
     for key, kind, name in kinds:
-        if not isinstance(image.info.get(key), bytes | str | None):
+        if key in image.info and not isinstance(image.info[key], bytes | str):
+            # Pillow has None for a profile that it could not put together.
             del image.info[key]
             notices.append(Notice(kind, f"{name} dropped, it is broken"))
     length = len(image.info.get("icc_profile") or b"")
@@ -261,7 +268,7 @@ def _without_position(metadata: Metadata, notices: list[Notice], *, names: bool)
         if any(not positions.in_text(keyword) for keyword, _ in set(texts) - set(cleaned)):
             _lost("a text", notices)
         texts = cleaned
-    return Metadata(exif, packet, records, metadata.dpi, comment, texts)
+    return replace(metadata, exif=exif, xmp=packet, iptc=records, comment=comment, texts=texts)
 
 
 def _lost(what: str, notices: list[Notice]) -> None:

@@ -37,6 +37,9 @@ def held(kept: Metadata, codec: Codec) -> tuple[Metadata, tuple[Notice, ...]]:
     if kept.iptc and "iptc" not in row.holds:
         lost.append("IPTC")
         kept = replace(kept, iptc=None)
+    if kept.paths and "paths" not in row.holds:
+        lost.append("its paths")
+        kept = replace(kept, paths=None)
     room = codec.comment_bytes
     too_long = room is not None and len((kept.comment or "").encode("utf-8")) > room
     if kept.comment and ("comment" not in row.holds or too_long):
@@ -69,7 +72,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _were(lost: list[str]) -> str:
-    return "was" if len(lost) == 1 and lost[0] != "its texts" else "were"
+    return "was" if len(lost) == 1 and lost[0] not in ("its texts", "its paths") else "were"
 
 
 def _with_resolution(kept: Metadata, row: Format) -> Metadata:

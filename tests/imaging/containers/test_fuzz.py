@@ -11,17 +11,23 @@ from hypothesis import strategies as st
 from toolkit.specimens import specimens
 from toolkit.walking import READERS, inputs, problems
 
-from imgbatch.imaging.containers import gif, isobmff, jpeg, png, riff, tiff
+from imgbatch.imaging.containers import gif, isobmff, jpeg, photoshop, png, riff, tiff
 
 PUBLIC = {
     f"{module.__name__.rpartition('.')[2]}.{name}"
-    for module in (gif, isobmff, jpeg, png, riff, tiff)
+    for module in (gif, isobmff, jpeg, photoshop, png, riff, tiff)
     for name, thing in vars(module).items()
     if callable(thing) and name[0].islower() and thing.__module__ == module.__name__
 }
 WRITERS = {
     *("gif.write", "isobmff.uuid_box", "isobmff.with_plays", "jpeg.guid", "jpeg.xmp_segments"),
-    *("jpeg.photoshop_segments", "png.chunk", "riff.declared_end", "riff.shortened"),
+    *(
+        "jpeg.photoshop_segments",
+        "photoshop.resource",
+        "png.chunk",
+        "riff.declared_end",
+        "riff.shortened",
+    ),
     *("tiff.block", "tiff.joined"),
 }
 

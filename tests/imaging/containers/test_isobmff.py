@@ -138,17 +138,24 @@ def test_plays_are_written_into_all_tracks(plays: int) -> None:
     assert isobmff.with_plays(endless_movie, 0) == endless_movie
 
 
-def test_uuid_boxes_are_those_of_a_jpeg_2000_file() -> None:
+def test_contents_are_those_of_the_boxes_at_the_top() -> None:
     signature = box(b"jP  ", b"\r\n\x87\n")
     boxes = isobmff.uuid_box(b"a" * 16, b"one") + isobmff.uuid_box(b"b" * 16, b"123456")
 
     file = BytesIO(signature + boxes)
-    assert list(isobmff.uuids(file, {b"a" * 16, b"b" * 16}, 4)) == [
+    assert list(isobmff.contents(file, {b"a" * 16, b"b" * 16}, 4)) == [
+        (b"jP  ", b""),
         (b"a" * 16, b"one"),
         (b"b" * 16, b"1234"),
     ]
-    assert list(isobmff.uuids(file, {b"b" * 16}, 9)) == [(b"b" * 16, b"123456")]
-    assert list(isobmff.uuids(BytesIO(box(b"ftyp", b"") + boxes), {b"a" * 16}, 4)) == []
+    assert list(isobmff.contents(file, {b"b" * 16}, 9))[1:] == [
+        (b"a" * 16, b""),
+        (b"b" * 16, b"123456"),
+    ]
+    heif = BytesIO(box(b"ftyp", b"mif1") + box(b"mpvd", b"video"))
+    assert list(isobmff.contents(heif, {b"mpvd"}, 9)) == [(b"ftyp", b""), (b"mpvd", b"video")]
+    # A bare codestream has none.
+    assert list(isobmff.contents(BytesIO(b"\xff\x4f\xff\x51" + boxes), {b"a" * 16}, 4)) == []
 
 
 def full(kind: bytes, version: int, *content: bytes) -> bytes:

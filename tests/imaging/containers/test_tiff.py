@@ -137,11 +137,14 @@ def test_unreadable_entries_are_counted_and_the_rest_is_kept(cell: bytes, lost: 
         pytest.param(b"", id="nothing"),
         pytest.param(b"PK\3\4" + bytes(40), id="no TIFF"),
         pytest.param(pictures.tiff_header("<"), id="cut short"),
-        pytest.param(
-            pictures.tiff_header("<") + struct.pack("<HHHIII", 1, 0x8769, 4, 1, 8, 0), id="a circle"
-        ),
     ],
 )
 def test_data_without_a_directory_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"header|short|circle"):
+    with pytest.raises(ValueError, match=r"header|short"):
         tiff.read(BytesIO(data))
+
+
+def test_directory_in_a_circle_is_lost() -> None:
+    circle = pictures.tiff_header("<") + struct.pack("<HHHIII", 1, 0x8769, 4, 1, 8, 0)
+    found = tiff.read(BytesIO(circle))
+    assert (found.fields, found.below, found.lost) == ([], {}, 1)

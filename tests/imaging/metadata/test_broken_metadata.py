@@ -150,7 +150,7 @@ def test_incomplete_extended_xmp_is_reported(tmp_path: Path) -> None:
     "exif",
     [
         pytest.param(b"II*\0garbage", id="garbage"),
-        pytest.param(pictures.exif_block(orientation=1).block[:100], id="cut short"),
+        pytest.param(pictures.exif_block(orientation=1).block[:21], id="cut short"),
         pytest.param(
             b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x8769, 4, 1, 8, 0), id="circle"
         ),
@@ -352,7 +352,7 @@ def test_iptc_of_a_tiff_is_kept_if_exif_is_broken(tmp_path: Path) -> None:
     circle = (0x8769, 4, struct.pack("<I", 24))
     data = small_tiff("<", [(0x83BB, 7, IPTC_RECORDS), circle])
     result = made(tmp_path, data, ".tif", format="jpeg")
-    assert result.warnings == ["exif-broken"]
+    assert result.warnings == ["metadata-dropped"]
     assert IPTC_RECORDS in result.data
 
 

@@ -190,7 +190,7 @@ def test_position_that_another_value_claims_is_removed(order: Order) -> None:
 
     assert position not in exif.tobytes()
     assert long(order, 100) not in exif.tobytes()
-    assert exif.tobytes()[text : text + 20] == b"text" * 5
+    assert exif.lost == 1
 
 
 @both_orders
