@@ -32,8 +32,11 @@ _NAMESPACES: Final = {
 
 
 def packet(elements: str = "", attributes: str = "") -> bytes:
-    """An XMP packet with these properties."""
-    prefixes = " ".join(f'xmlns:{prefix}="{name}"' for prefix, name in _NAMESPACES.items())
+    """An XMP packet with these properties, in which nothing else is declared."""
+    body = f"{attributes} {elements}"
+    prefixes = " ".join(
+        f'xmlns:{prefix}="{name}"' for prefix, name in _NAMESPACES.items() if f"{prefix}:" in body
+    )
     return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

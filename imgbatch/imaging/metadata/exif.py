@@ -85,6 +85,8 @@ _NUMBERS: Final = {
     12: "d",
 }
 _MAX_DENOMINATOR: Final = 1_000_000
+# A JPEG has room for 65,527 bytes.
+_LONG_BLOCK: Final = 60_000
 # Parts of a thumbnail that are erased: strips of uncompressed ones.
 _MAX_NUMBERS: Final = 1_000
 
@@ -284,7 +286,8 @@ class Exif:
     def set_numbers(self, tag: int, numbers: Sequence[float]) -> None:
         """Give an existing tag other numbers of its type; without any, remove it.
 
-        If they need more room they are appended at the block's end.
+        What does not fit into the entry is appended at the block's end: another tag may share the
+        old place, and only for a long block it is worth finding that out.
         """
         ifd, entry = self._anywhere(tag)
         form = _NUMBERS.get(entry.kind) if entry else None
@@ -293,12 +296,9 @@ class Exif:
         if entry is None or form is None or not numbers:
             return
         data = b"".join(_packed(self._order + form, number) for number in numbers)
-        alone = self._is_alone(entry)
-        if entry.bytes > 4 and alone:
-            self._erase(entry.value, entry.bytes)
         if len(data) <= 4:
             place, data = entry.position + 8, data.ljust(4, b"\0")
-        elif 4 < entry.bytes >= len(data) and alone:
+        elif len(self._block) > _LONG_BLOCK and len(data) == entry.bytes and self._is_alone(entry):
             place = entry.value
         else:
             self._block += bytes(len(self._block) % 2)

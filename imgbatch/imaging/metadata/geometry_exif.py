@@ -107,8 +107,10 @@ def _move_focal_plane(exif: Exif, tags: tuple[int, int], affine: Affine) -> None
     across, down = (
         numbers[0] if len(numbers) == 1 and numbers[0] > 0 else one for numbers in found
     )
-    for tag, number in zip(tags, focal_plane((across, down), affine), strict=True):
-        exif.set_numbers(tag, [number])
+    after = focal_plane((across, down), affine)
+    for tag, numbers, number in zip(tags, found, after, strict=True):
+        if numbers and not math.isclose(numbers[0], number, rel_tol=1e-6):
+            exif.set_numbers(tag, [number])
 
 
 def _move_rpc(exif: Exif, affine: Affine) -> bool:

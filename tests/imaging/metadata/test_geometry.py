@@ -21,7 +21,7 @@ from toolkit.metadata import exiftool_tags, made, with_exiftool
 from toolkit.pictures import opened
 
 from imgbatch.imaging import affine
-from imgbatch.imaging.metadata import geometry_exif
+from imgbatch.imaging.metadata import geometry_exif, geometry_signs
 from imgbatch.imaging.metadata.exif import Exif
 
 SIZE: Final = (240, 160)
@@ -56,6 +56,46 @@ def _tags(folder: Path, data: bytes, suffix: str = ".jpg", **options: Any) -> di
     output = made(folder, data, suffix, **options)
     (tags,) = exiftool_tags(output.path.parent, "-a").values()
     return tags | {"warnings": output.warnings}
+
+
+# Signs: what has none is not looked at
+
+BOX: Final = (10.0, 10.0, 40.0, 40.0)
+TELLING: Final = (
+    regions.packet(regions.mwg([BOX], SIZE)),
+    regions.packet(regions.acdsee([BOX], SIZE)),
+    regions.packet(regions.microsoft([BOX], SIZE)),
+    regions.packet(regions.iptc(regions.boundary("circle", "pixel", rbX=9, rbY=9, rbRx=9))),
+    *(
+        regions.packet(attributes=f'{name}="{value}"')
+        for name, value in {
+            "GPano:FullPanoWidthPixels": 480,
+            "GFocus:FocalPointX": 0.5,
+            "drone-dji:CalibratedFocalLength": 200,
+            "drone-dji:DewarpData": "2020-01-02;1,2,3,4",
+            "exif:SubjectLocation": "1 2",
+            "exif:FocalPlaneXResolution": "3200",
+            "crs:HasCrop": "True",
+        }.items()
+    ),
+    *(
+        regions.packet(f"<crs:{name}><rdf:Seq/></crs:{name}>")
+        for name in ("RetouchInfo", "RetouchAreas", "RedEyeInfo", "GradientBasedCorrections")
+    ),
+    regions.packet("<crs:HasCrop>True</crs:HasCrop>"),
+)
+
+
+@pytest.mark.parametrize("number", range(len(TELLING)))
+def test_each_property_has_a_sign(number: int) -> None:
+    assert geometry_signs.in_packet(TELLING[number])
+
+
+def test_ordinary_packets_have_none() -> None:
+    assert not geometry_signs.in_packet(pictures.xmp_packet(orientation=6, gps="attributes"))
+    assert not geometry_signs.in_packet(
+        regions.packet(attributes='crs:HasCrop="False" crs:CropTop="0" dc:format="HasCrop"')
+    )
 
 
 # The main subject (CIPA DC-008, 0x9214 and 0xA214)
@@ -190,27 +230,43 @@ def test_related_size_is_that_of_the_output(tmp_path: Path) -> None:
 
 
 @both_orders
-def test_numbers_are_edited_in_place_or_appended(order: pictures.Order) -> None:
-    """What a MakerNote points to stays where it is."""
+def test_numbers_are_edited_and_nothing_else_moves(order: pictures.Order) -> None:
+    """What a MakerNote points to stays where it is; tags may share the place of their values."""
+    ratio = struct.pack(f"{order}2I", 3200, 1)
     made_by = pictures.exif_block(
-        order, more=[(0x9214, 3, struct.pack(f"{order}3H", 1, 2, 3)), (0xA215, 4, bytes(4))]
+        order, more=[(0xA20E, 5, ratio), (0xA20F, 5, ratio), (0xA215, 4, bytes(4))]
     )
-    exif = Exif(made_by.block)
+    block = bytearray(made_by.block)
+    entries = [block.index(struct.pack(f"{order}HHI", tag, 5, 1)) for tag in (0xA20E, 0xA20F)]
+    block[entries[1] + 8 : entries[1] + 12] = block[entries[0] + 8 : entries[0] + 12]
+    exif = Exif(bytes(block))
+
+    exif.set_numbers(0xA20E, [1600.5])
+    assert (exif.numbers(0xA20E), exif.numbers(0xA20F)) == ((1600.5,), (3200,))
+    exif.set_numbers(0xA20E, [1e12])
+    exif.set_numbers(0xA215, [-1])
+    again = Exif(exif.tobytes())
+    assert (again.numbers(0xA20E), again.numbers(0xA215)) == ((2**32 - 1,), (0,))
+    again.set_numbers(0xA215, [7, 8])
+    again.set_numbers(0xA20E, [])
+    assert again.numbers(0xA215) == (7, 8)
+    assert 0xA20E not in again.tags()
+    assert again.tobytes()[made_by.maker_note_at :].startswith(made_by.maker_note)
+
+
+def test_a_long_block_does_not_grow() -> None:
+    """It would not fit into a JPEG any more, and lose its MakerNote."""
+    fields = [
+        (0x9286, 7, bytes(61_000)),
+        (0xA20E, 5, struct.pack("<2I", 3200, 1)),
+        (0xA20F, 5, struct.pack("<2I", 3200, 1)),
+    ]
+    exif = Exif(_exif("<", 1, fields))
     length = len(exif)
 
-    exif.set_numbers(0x9214, [7, 8, 9])
-    assert (exif.numbers(0x9214), len(exif)) == ((7, 8, 9), length)
-    exif.set_numbers(0x9214, [7, 8, 9, 70_000])
-    assert exif.numbers(0x9214) == (7, 8, 9, 65_535)
-    assert len(exif) > length
-    exif.set_numbers(0x9214, [4, 5])
-    exif.set_numbers(0xA215, [-1])
-    block = exif.tobytes()
-    again = Exif(block)
-    assert (again.numbers(0x9214), again.numbers(0xA215)) == ((4, 5), (0,))
-    assert block[made_by.maker_note_at :].startswith(made_by.maker_note)
-    again.set_numbers(0x9214, [])
-    assert 0x9214 not in again.tags()
+    exif.set_numbers(0xA20E, [1600])
+
+    assert (exif.numbers(0xA20E), exif.numbers(0xA20F), len(exif)) == ((1600,), (3200,), length)
 
 
 # Positions on the earth: GeoTIFF 1.1

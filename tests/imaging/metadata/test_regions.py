@@ -458,6 +458,29 @@ def test_several_outputs_that_start_from_each_other_agree(tmp_path: Path) -> Non
             assert np.abs(np.subtract(box, square)).max() < 1.5, (name, box, square)
 
 
+@with_exiftool
+def test_a_picture_that_is_shrunk_to_fit_has_the_places_of_its_last_size(tmp_path: Path) -> None:
+    noise = np.random.default_rng(5).integers(0, 256, (320, 480, 3), np.uint8)
+    packet = regions.packet(regions.mwg([(60, 40, 120, 100)], (480, 320)))
+
+    output = made(
+        tmp_path,
+        _photo(1, packet, Image.fromarray(noise)),
+        filters=["crop:geometry=400x300+20+10"],
+        max_bytes="20KB",
+    )
+
+    (tags,) = exiftool_tags(output.path.parent).values()
+    width, height = opened(output.data).size
+    assert width < 400
+    assert output.warnings == ["scaled-down"]
+    applied = tags["XMP-mwg-rs:RegionInfo"]["AppliedToDimensions"]
+    assert (applied["W"], applied["H"]) == (width, height)
+    scale = width / 400
+    expected = [(40 * scale, 30 * scale, 100 * scale, 90 * scale)]
+    np.testing.assert_allclose(regions.mwg_boxes(tags), expected, atol=0.4)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Halved(Operation):
     """Of another package, which does not say how it moves pixels."""
