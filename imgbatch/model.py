@@ -26,6 +26,7 @@ NoticeKind = Literal[
     "exif-broken",
     "frames-dropped",
     "gain-map-dropped",
+    "inks-converted",
     "made-again",
     "metadata-dropped",
     "not-linear",
@@ -47,6 +48,7 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",
+        "inks-converted": "CMYK with transparency became RGB with transparency",
         "made-again": "in place: remade from an earlier result, not from the original",
         "metadata-dropped": "EXIF, XMP, IPTC, a comment or a part of them was dropped: the format "
         "cannot hold it, it cannot be read, or it is more than is read",

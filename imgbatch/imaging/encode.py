@@ -34,7 +34,10 @@ class Encoded(Struct, frozen=True):
 
 # Lost only when a picture is decoded, so that a copy of its file still has it.
 _KEPT_BY_COPY: Final = frozenset(
-    {"depth-reduced", "gain-map-dropped", "range-scaled", "sizes-dropped", "video-dropped"}
+    {
+        *("depth-reduced", "gain-map-dropped", "inks-converted", "range-scaled", "sizes-dropped"),
+        "video-dropped",
+    }
 )
 
 

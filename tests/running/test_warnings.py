@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from toolkit import ROOT
+from toolkit.deep import tiff
 from toolkit.pictures import exif_block, saved, scene, with_metadata
 
 import imgbatch
@@ -44,6 +45,11 @@ def grey_16() -> bytes:
 
 def floats(high: float) -> bytes:
     return saved(np.linspace(0, high, 2400, dtype=np.float32).reshape(40, 60), "TIFF")
+
+
+def inks(fifth: str) -> bytes:
+    levels = np.dstack([scene(60, 40), scene(60, 40)[..., :2]])
+    return tiff(levels, photometric="separated", extrasamples=[fifth])
 
 
 def two(format_name: str) -> bytes:
@@ -118,6 +124,7 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
         Case("a.gif", two("GIF"), saved(scene(60, 40), "GIF"), JPEG),
     ],
     "gain-map-dropped": [Case("a.jpg", two("MPO"), PLAIN, message="second picture")],
+    "inks-converted": [Case("a.tif", inks("unassalpha"), inks("unspecified"))],
     "made-again": [],
     "metadata-dropped": [
         Case(

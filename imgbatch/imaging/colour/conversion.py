@@ -243,10 +243,23 @@ def _grey_levels(source: bytes, target: bytes, intent: Intent) -> NDArray[np.uin
 
 def lab_to_rgb(image: Image.Image) -> Image.Image:
     """A Lab image (D50, as TIFF stores it) in sRGB."""
+    return _transformed(image, _lab_profile(), srgb_profile(), "RGB")
+
+
+def lab_to_rgb_16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """L*, a* and b* (D50) of each pixel, (height, width, 3), as sRGB with 16 bits per channel."""
+    import numpy as np
+
+    return _transformed_16_bit(
+        array, _lab_profile(), srgb_profile(), np.dtype(np.uint16), "relative"
+    )
+
+
+@cache
+def _lab_profile() -> bytes:
     from PIL import ImageCms
 
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    return _transformed(image, lab, srgb_profile(), "RGB")
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
@@ -468,11 +481,11 @@ def _transform(source: bytes, target: bytes, mode_in: str, mode_out: str, intent
     )
 
 
-_CHANNELS: Final = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
+_CHANNELS: Final = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk", b"Lab ": "lab"}
 
 
 def _transformed_16_bit(
-    array: NDArray[np.uint16], source: bytes, target: bytes, dtype: np.dtype[Any], intent: Intent
+    array: NDArray[Any], source: bytes, target: bytes, dtype: np.dtype[Any], intent: Intent
 ) -> NDArray[Any]:
     """(height, width, channels) in the source's space, converted to the target's."""
     import imagecodecs
