@@ -353,7 +353,7 @@ class Tiff(Codec):
 
     def decoder_bytes(self, image: Any, size: Size, file: BinaryIO, stored: int) -> float:
         if tiff_pixels.is_beyond(image):
-            return float(size[0] * size[1] * 3 * tiff_pixels.stored_bytes(image))
+            return float(size[0] * size[1] * tiff_pixels.reading_bytes(image))
         if tile_codec(image) != "libtiff":
             return super().decoder_bytes(image, size, file, stored)
         rows = min(size[1], _number(image, _ROWS_PER_STRIP, size[1]))
@@ -362,7 +362,7 @@ class Tiff(Codec):
 
     def deep_arrays(self, image: Any) -> float:
         if tiff_pixels.is_beyond(image):
-            return 3 * tiff_pixels.stored_bytes(image) / (2 * len(image.getbands())) + 2
+            return tiff_pixels.reading_bytes(image) / (2 * len(image.getbands()))
         # Numbers may be wider than 16 bits.
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))
         return 2 + max((bit / 16 for bit in bits if bit > 16), default=1.0)

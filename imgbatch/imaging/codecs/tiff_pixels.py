@@ -50,7 +50,10 @@ _MODES: Final = {1: "L", 3: "RGB", 4: "CMYK"}
 _UNSIGNED, _SIGNED, _FLOATS = 1, 2, 3
 _PREMULTIPLIED: Final = 1
 _ALPHAS: Final = frozenset({_PREMULTIPLIED, 2})
-_BYTES_PER_FLOAT: Final = 4
+# What `read` takes, as measured: arrays as stored, pixels, and those in other modes.
+_ARRAYS: Final = 2.5
+_PIXEL_BYTES: Final = 10
+_INK_BYTES: Final = 12
 _MAXIMUM: Final = 65_535
 _ROWS: Final = 64
 """Converted at once."""
@@ -182,11 +185,11 @@ class _Everything(dict[Any, tuple[str, str]]):
         return layout.mode, _RAW_MODE
 
 
-def stored_bytes(image: Image.Image) -> int:
-    """Bytes per pixel of an image that is beyond Pillow, as `read` first has them."""
+def reading_bytes(image: Image.Image) -> float:
+    """Bytes per pixel that `read` takes at most, besides the file, and the pixels in 8 bits."""
     layout = Layout.of(image)
-    each = layout.bits // 8
-    return layout.samples * (max(each, _BYTES_PER_FLOAT) if layout.photometric in _LABS else each)
+    inks = _INK_BYTES if layout.mode == "CMYK" else 0
+    return _ARRAYS * layout.samples * layout.bits / 8 + _PIXEL_BYTES + inks
 
 
 def working_mode(image: Image.Image) -> str:
@@ -211,15 +214,13 @@ def read(image: Image.Image, file: BinaryIO) -> PixelsAndNotices:
     array = deep_files.read(_decoded, file, stored._tile_size)
     if array.shape[2] < max(layout.colours, (layout.alpha or 0) + 1):
         raise ValueError("it has fewer channels than its header says")
-    colours, alpha = array[..., : layout.colours], None
-    if layout.alpha is not None:
-        alpha = array[..., layout.alpha : layout.alpha + 1]
-    if alpha is not None:
-        colours = np.concatenate([colours, alpha], axis=2)
+    wanted = [*range(layout.colours), *([] if layout.alpha is None else [layout.alpha])]
+    if wanted != [*range(array.shape[2])]:
+        array = array[..., wanted]
     if layout.photometric in _LABS:
         ranges = stored.tag_v2.get(_DECODE, _ITU_RANGES)
-        return _of_lab(np.ascontiguousarray(colours), layout, [float(one) for one in ranges])
-    joined = _unsigned(colours)
+        return _of_lab(array, layout, [float(one) for one in ranges])
+    joined = _unsigned(array)
     if layout.photometric == _WHITE_IS_ZERO:
         # Of premultiplied levels the highest is alpha.
         white = joined[..., 1:] if layout.is_premultiplied else layout.highest
@@ -243,21 +244,22 @@ def _decoded(data: bytes) -> NDArray[Any]:
         planes, _, height, width, samples = page.shaped
         array = page.asarray(maxworkers=1).reshape(planes, height, width, samples)
     found: NDArray[Any] = np.moveaxis(array, 0, 2).reshape(height, width, planes * samples)
-    return found.astype(found.dtype.newbyteorder("="), copy=False)
+    native = found.dtype.newbyteorder("=")
+    return np.require(found, native, ["C_CONTIGUOUS", "WRITEABLE"])
 
 
 def _unsigned(array: NDArray[Any]) -> NDArray[Any]:
     """Signed numbers as unsigned: the lowest is black (section 19, SMinSampleValue's default).
 
-    Others are copied.
+    In place.
     """
     import numpy as np
 
     if array.dtype.kind != "i":
-        return array.copy()
+        return array
     unsigned = np.dtype(f"u{array.dtype.itemsize}")
-    lowest = unsigned.type(1 << 8 * unsigned.itemsize - 1)
-    flipped: NDArray[Any] = np.ascontiguousarray(array).view(unsigned) ^ lowest
+    flipped: NDArray[Any] = array.view(unsigned)
+    flipped ^= unsigned.type(1 << 8 * unsigned.itemsize - 1)
     return flipped
 
 
