@@ -18,6 +18,7 @@ GENUINE: Final = {
     "djxl": "djxl v0.7.0 [AVX2,SSE4,SSSE3,Unknown]",
     "exiftool": "12.57",
     "gifsicle": "LCDF Gifsicle 1.93",
+    "heif-convert": " heif-convert  libheif version: 1.15.1",
     "mount": "mount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",
     "setpriv": "setpriv from util-linux 2.38.1",
     "sh": "42",

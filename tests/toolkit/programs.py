@@ -122,6 +122,12 @@ NEEDED: Final = {
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),
+        # Newer versions call it heif-dec.
+        Program(
+            *("heif-convert", "libheif-examples"),
+            *(("--help",), r"^ heif-\w+  libheif version: \d"),
+            commands=("heif-convert", "heif-dec"),
+        ),
         Program("mount", "mount", ("--version",), r"^mount from util-linux "),
         Program("setpriv", "util-linux", ("--version",), r"^setpriv from util-linux "),
         Program("sh", "dash", ("-c", "echo $((6 * 7))"), r"^42$"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from msgspec.structs import replace
 from PIL import AvifImagePlugin, Image
@@ -20,10 +20,11 @@ from imgbatch.imaging.series import animated, frames
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from imgbatch.imaging.deep import Deep
     from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.picture import Metadata, Picture
-    from imgbatch.model import Encoding, Notice
+    from imgbatch.model import Encoding, Notice, Size
 
 # One thread: the workers already share the processors between them.
 _THREADS: Final = 1
@@ -31,6 +32,7 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = _THREADS
 
 _EXIF: Final = b"Exif"
 _UNKNOWN: Final = b"skip"
+_APERTURE: Final = "imgbatch: clean aperture"
 
 _SPEED: Final = 8
 # Slower ones look ahead over 30 frames, for ten times as long and 30 bytes per pixel each.
@@ -46,6 +48,20 @@ class Avif(Codec):
         0.62,
         close=0.96,
     )
+
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        moves = getattr(image, "is_animated", False)
+        box = None if moves else isobmff.clean_aperture(file, image.size)
+        if box is not None:
+            # Pillow shows all there is.
+            image.info[_APERTURE] = _Aperture(image.size, box)
+            image._size = (box[2] - box[0], box[3] - box[1])
+        return image
+
+    def loadable(self, image: Image.Image, file: BinaryIO) -> Image.Image:
+        image._size = _whole(image)
+        return image
 
     def open_damaged(self, file: BinaryIO) -> Image.Image | None:
         # Pillow looks into EXIF, and fails on some broken blocks.
@@ -82,6 +98,10 @@ class Avif(Codec):
         own, _ = super().profile(image, file, exif)
         return (own, ()) if own is not None else implied.coded(isobmff.code_points(file))
 
+    def pixels(self, image: Image.Image, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
+        pixels, notices = super().pixels(image, file, salvage=salvage)
+        return _shown(pixels, image), notices
+
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
         return image.mode in PLAIN_MODES
 
@@ -96,7 +116,8 @@ class Avif(Codec):
             levels = imagecodecs.avif_decode(data, numthreads=_THREADS)
             return deep_files.from_bits(levels, bits)
 
-        return deep_files.in_16_bits(deep_files.read(decode, file, image.size))
+        pixels, notices = deep_files.in_16_bits(deep_files.read(decode, file, _whole(image)))
+        return _shown(pixels, image), notices
 
     def metadata_options(self, kept: Metadata) -> Options:
         # Pillow would remove the orientation itself, and rewrite the whole block for that.
@@ -123,6 +144,35 @@ class Avif(Codec):
         options = options | {"speed": max(_SPEED_OF_FRAMES, options.get("speed", 0))}
         data = animated.saved(images, durations, self.pillow, options)
         return isobmff.with_plays(isobmff.without_times(data), plays)
+
+    # Memory
+
+    def decoder_bytes(self, image: Image.Image, size: Size, file: BinaryIO, stored: int) -> float:
+        whole = _whole(image)
+        taken = super().decoder_bytes(image, whole, file, stored)
+        # What is cropped is decoded, too.
+        return taken + (whole[0] * whole[1] * stored if whole != size else 0)
+
+    def deep_arrays(self, image: Image.Image) -> float:
+        (width, height), (across, down) = _whole(image), image.size
+        return super().deep_arrays(image) * width * height / (across * down)
+
+
+class _Aperture(NamedTuple):
+    """A picture's size before it is cropped, and the part that is shown."""
+
+    whole: Size
+    box: tuple[int, int, int, int]
+
+
+def _whole(image: Image.Image) -> Size:
+    aperture: _Aperture | None = image.info.get(_APERTURE)
+    return image.size if aperture is None else aperture.whole
+
+
+def _shown(pixels: Image.Image | Deep, image: Image.Image) -> Image.Image | Deep:
+    aperture: _Aperture | None = image.info.get(_APERTURE)
+    return pixels if aperture is None else pixels.crop(aperture.box)
 
 
 CODEC: Final = Avif()
