@@ -34,6 +34,7 @@ NoticeKind = Literal[
     "range-scaled",
     "scaled-down",
     "sizes-dropped",
+    "tone-mapped",
     "truncated",
     "video-dropped",
 ]
@@ -59,6 +60,8 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "scaled-down": "the picture was made smaller than asked for: it would not have fitted into "
         "--max-bytes at any fair quality",
         "sizes-dropped": "of an icon with several sizes only the largest was kept",
+        "tone-mapped": "high dynamic range (PQ, HLG) was brought to the standard range for a "
+        "format or an operation that has no other",
         "truncated": "the file is cut short; what is missing was left blank (--salvage)",
         "video-dropped": "the video of a motion photo was dropped",
     }

@@ -119,6 +119,7 @@ NEEDED: Final = {
             *(("-version",), r"^Version: ImageMagick "),
             commands=("magick", "convert"),
         ),
+        Program("avifdec", "libavif-bin", ("--version",), r"^Version: \d.*(aom|dav1d)"),
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),

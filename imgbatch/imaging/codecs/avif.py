@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from PIL import AvifImagePlugin, Image
 
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored
-from imgbatch.imaging.colour import implied
+from imgbatch.imaging.colour import icc, implied
 from imgbatch.imaging.containers import isobmff
 from imgbatch.imaging.fitting import Curve
 from imgbatch.imaging.metadata import writing
@@ -43,6 +43,7 @@ class Avif(Codec):
     """AVIF (AV1-ISOBMFF, ISO 23000-22)."""
 
     pillow = "AVIF"
+    holds_code_points = True
     curve = Curve(
         ((1, -2.8), (25, -1.73), (45, -0.86), (70, 0.0), (90, 0.74), (97, 1.23), (100, 1.8)),
         0.62,
@@ -133,6 +134,11 @@ class Avif(Codec):
             wanted["subsampling"] = encoding.subsampling
         return wanted
 
+    def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
+        options, points = _without_high_range(options)
+        data = super().encoded(image, options, encoding)
+        return isobmff.with_code_points(data, *points) if points else data
+
     def animated(
         self,
         images: Sequence[Image.Image],
@@ -142,7 +148,10 @@ class Avif(Codec):
         encoding: Encoding,
     ) -> bytes:
         options = options | {"speed": max(_SPEED_OF_FRAMES, options.get("speed", 0))}
+        options, points = _without_high_range(options)
         data = animated.saved(images, durations, self.pillow, options)
+        if points:
+            data = isobmff.with_code_points(data, *points)
         return isobmff.with_plays(isobmff.without_times(data), plays)
 
     # Memory
@@ -156,6 +165,14 @@ class Avif(Codec):
     def deep_arrays(self, image: Image.Image) -> float:
         (width, height), (across, down) = _whole(image), image.size
         return super().deep_arrays(image) * width * height / (across * down)
+
+
+def _without_high_range(options: Options) -> tuple[Options, icc.CodePoints | None]:
+    """Without a profile of PQ or HLG, and its code points; Pillow only writes those of sRGB."""
+    points = icc.high_range(options.get("icc_profile", b""))
+    if points is None:
+        return options, None
+    return {name: one for name, one in options.items() if name != "icc_profile"}, points
 
 
 class _Aperture(NamedTuple):

@@ -96,6 +96,16 @@ def code_points(file: BinaryIO) -> tuple[int, int] | None:
         file.seek(place)
 
 
+def with_code_points(data: bytes, primaries: int, transfer: int) -> bytes:
+    """A file with these in each of its colr boxes of the type nclx."""
+    out, file = bytearray(data), BytesIO(data)
+    items = find(file, _META, b"iprp", b"ipco", b"colr")
+    for box in (*items, *_in_sample_entries(file, b"colr")):
+        if data[box.start : box.start + 4] == b"nclx":
+            struct.pack_into(">HH", out, box.start + 4, primaries, transfer)
+    return bytes(out)
+
+
 def clean_aperture(file: BinaryIO, size: Size) -> tuple[int, int, int, int] | None:
     """Left, top, right and bottom of what is shown of the main picture, before it is turned.
 
