@@ -24,6 +24,7 @@ GENUINE: Final = {
     "setpriv": "setpriv from util-linux 2.38.1",
     "sh": "42",
     "strace": "strace -- version 6.1",
+    "tiffinfo": "LIBTIFF, Version 4.5.0",
     "tificc": "Little CMS ICC profile applier for TIFF - v7.2 [LittleCMS 2.14]",
     "umount": "umount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",
     "unshare": "unshare from util-linux 2.38.1",

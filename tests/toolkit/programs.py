@@ -133,6 +133,7 @@ NEEDED: Final = {
         Program("setpriv", "util-linux", ("--version",), r"^setpriv from util-linux "),
         Program("sh", "dash", ("-c", "echo $((6 * 7))"), r"^42$"),
         Program("strace", "strace", ("-V",), r"^strace -- version "),
+        Program("tiffinfo", "libtiff-tools", ("-h",), r"^LIBTIFF, Version \d"),
         Program("tificc", "liblcms2-utils", (), r"^Little ?CMS ICC profile applier for TIFF "),
         Program("umount", "mount", ("--version",), r"^umount from util-linux "),
         Program("unshare", "util-linux", ("--version",), r"^unshare from util-linux "),

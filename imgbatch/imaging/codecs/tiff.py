@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageChops, TiffImagePlugin
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
-from imgbatch.imaging.codecs import tiff_pixels
+from imgbatch.imaging.codecs import fax, tiff_pixels
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored, tile_codec
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import tiff
@@ -40,7 +40,9 @@ _BIG_ENDIAN_BIG: Final = b"MM\0+"
 
 # Tags of TIFF 6.0.
 _BITS_PER_SAMPLE: Final = 0x0102
+_COMPRESSION_TAG: Final = 0x0103
 _PHOTOMETRIC: Final = 0x0106
+_FILL_ORDER: Final = 0x010A
 _ROWS_PER_STRIP: Final = 0x0116
 _PLANAR: Final = 0x011C
 _TILE_WIDTH: Final = 0x0142
@@ -102,6 +104,10 @@ _DEEP_COMPRESSION: Final = {
     "tiff_adobe_deflate": "adobe_deflate",
     "zstd": "zstd",
 }
+# Pillow's names for CCITT T.4 and T.6 (section 10 and 11).
+_FAX: Final = frozenset({"tiff_ccitt", "group3", "group4", "tiff_raw_16"})
+# The orientations that undo quarter turns; all others undo themselves.
+_TURNED_BACK: Final = {6: 8, 8: 6}
 _JPEG: Final = "jpeg"
 _JPEG_QUALITY: Final = 85
 _JPEG_MODES: Final = frozenset({"L", "RGB", "CMYK"})
@@ -199,11 +205,26 @@ class Tiff(Codec):
     def pixels(self, image: Any, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
         if tiff_pixels.is_beyond(image):
             return self.deep_pixels(image, file)
+        if image.info.get("compression") in _FAX:
+            return self._faxed(image, file, salvage=salvage)
         pixels, notices = super().pixels(image, file, salvage=salvage)
         signed = image.tag_v2.get(_SAMPLE_FORMAT, _UNSIGNED)[0] == _SIGNED
         if signed and isinstance(pixels, Image.Image) and pixels.mode == "L":
             # Pillow wraps them round. The lowest is black (section 19, SMinSampleValue's default).
             pixels = pixels.point([level ^ 0x80 for level in range(256)])
+        return pixels, notices
+
+    def _faxed(self, image: Any, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
+        # Loading forgets it.
+        orientation = _orientation(image)
+        with fax.heard() as told:
+            pixels, notices = super().pixels(image, file, salvage=salvage)
+        if told and not salvage:
+            raise EOFError("its fax data are damaged")
+        if not salvage and _lacks_rows(image, file, orientation):
+            # No proof: another encoder may have had reasons.
+            message = "its fax data seem to be damaged: rows may be blank or wrong"
+            notices += (Notice("truncated", message),)
         return pixels, notices
 
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
@@ -393,6 +414,22 @@ def _classic(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
     alone = [pages.alone(number) for number in range(len(pages))]
     data = tiff.joined([page for page, _ in alone])
     return BytesIO(data), unreadable(sum(lost for _, lost in alone))
+
+
+def _lacks_rows(image: Any, file: BinaryIO, orientation: int) -> bool:
+    """Whether strips of fax data have no codes for rows of the loaded image, now upright."""
+    tags = image.tag_v2
+    offsets, counts = (tags.get(tag) for tag in _OFFSETS[0])
+    coded = tags.get(_COMPRESSION_TAG)
+    if offsets is None or counts is None or coded not in (fax.GROUP_3, fax.GROUP_4):
+        return False
+    stored = turn(image, _TURNED_BACK.get(orientation, orientation))
+    rows = _number(image, _ROWS_PER_STRIP, stored.height)
+    if tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO:
+        stored = ImageChops.invert(stored)
+    strips = fax.Strips(coded, tags.get(_FILL_ORDER, 1), rows, offsets, counts)
+    with restored(file):
+        return fax.lost(stored, file, strips)
 
 
 def _orientation(image: Any) -> int:
