@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 GROUP_3: Final = 3
 GROUP_4: Final = 4
@@ -27,10 +27,14 @@ _LOWEST_FIRST: Final = 2
 _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _COMPARED: Final = 8
 """How many rows at the end of a strip are compared by their codes."""
+# At once: bytes of data, and rows of pixels.
+_PIECE: Final = 1 << 18
+_BAND: Final = 256
 # Tags of TIFF 6.0: StripOffsets and StripByteCounts.
 _OFFSETS: Final = 0x0111
 _COUNTS: Final = 0x0117
 
+_one_at_a_time: Final = threading.Lock()
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 
 
@@ -62,11 +66,13 @@ def heard() -> Iterator[list[bytes]]:
         yield told
         return
     handler = _Handler(on_error)
-    before = set_handler(ctypes.cast(handler, ctypes.c_void_p))
-    try:
-        yield told
-    finally:
-        set_handler(before)
+    # There is one for the process, and it must not outlive this call.
+    with _one_at_a_time:
+        before = set_handler(ctypes.cast(handler, ctypes.c_void_p))
+        try:
+            yield told
+        finally:
+            set_handler(before)
 
 
 @cache
@@ -82,65 +88,86 @@ def _error_setter() -> Any:
     return found
 
 
-def lost(image: Image.Image, file: BinaryIO, strips: Strips) -> bool:
+def lost(image: Image.Image, file: BinaryIO, strips: Strips, *, inverted: bool) -> bool:
     """Whether the data of a strip end with other codes than those of its rows.
 
-    `image` is in mode 1, as it is stored, and black where the codes have a 0. Group 4 is compared
-    by the codes of each strip's last rows, for which T.6 leaves no choice; group 3 by how many
-    lines there are. The file's position is not restored.
+    `image` is in mode 1, as it is stored; white where the codes have a 0 if it is `inverted`. Group
+    4 is compared by the codes of each strip's last rows, for which T.6 leaves no choice; group 3 by
+    how many lines there are. The file's position is not restored.
     """
-    places = list(zip(strips.offsets, strips.counts, strict=False))[
-        : -(-image.height // strips.rows)
-    ]
-    ends = _last_codes(image, strips.rows) if strips.compression == GROUP_4 else None
-    for number, (offset, count) in enumerate(places):
-        file.seek(offset)
-        data = file.read(count)
-        if strips.fill_order == _LOWEST_FIRST:
-            data = data.translate(_REVERSED)
-        bits = _bits(data)
-        if ends is None:
-            rows = min(strips.rows, image.height - number * strips.rows)
-            # One before each line, though not always before the first.
-            if bits.count(_END_OF_LINE) < rows - ("1" in bits[: len(_END_OF_LINE) - 1]):
-                return True
-        elif not _codes(bits).endswith(ends[number]):
-            return True
-    return False
+    tops = range(0, image.height, strips.rows)
+    places = zip(tops, strips.offsets, strips.counts, strict=False)
+    if strips.compression == GROUP_4:
+        ends = _last_codes(image, strips.rows, inverted=inverted)
+        return any(
+            not _codes(_bits(_read(file, strips, offset, count, len(end)))).endswith(end)
+            for (_, offset, count), end in zip(places, ends, strict=False)
+        )
+    return any(
+        _lines(file, strips, offset, count) < min(strips.rows, image.height - top)
+        for top, offset, count in places
+    )
 
 
-def _last_codes(image: Image.Image, rows: int) -> list[str]:
+def _read(file: BinaryIO, strips: Strips, offset: int, count: int, bits: int) -> bytes:
+    """What ends a strip, with at least so many bits before the end of the block."""
+    begin = max(0, count - bits // 8 - _BEHIND)
+    file.seek(offset + begin)
+    data = file.read(count - begin)
+    return data.translate(_REVERSED) if strips.fill_order == _LOWEST_FIRST else data
+
+
+def _lines(file: BinaryIO, strips: Strips, offset: int, count: int) -> int:
+    """How many lines a strip of group 3 has at most: one is before each, or after."""
+    lines = 0
+    for at in range(0, count, _PIECE):
+        bits = _bits(_read(file, strips, offset + at, min(_PIECE, count - at), 8 * _PIECE))
+        # One may be on the border.
+        lines += bits.count(_END_OF_LINE) + (at > 0)
+        lines += at == 0 and "1" in bits[: len(_END_OF_LINE) - 1]
+    return lines
+
+
+def _last_codes(image: Image.Image, rows: int, *, inverted: bool) -> list[str]:
     """What each strip ends with: the codes of its last rows, or of all that are white."""
+
+    def part(top: int, bottom: int) -> Image.Image:
+        found = image.crop((0, top, width, bottom))
+        return ImageChops.invert(found) if inverted else found
+
     width, height = image.size
     bottoms = [min(top + rows, height) for top in range(0, height, rows)]
     # A row of which the code is not known, because it depends on the one above; white at the top.
     first = Image.new("1", (width, len(bottoms)))
     whole = Image.new("1", (width, _COMPARED * len(bottoms)))
     for number, bottom in enumerate(bottoms):
-        top = max(number * rows, bottom - _COMPARED)
-        part = image.crop((0, top, width, bottom))
-        whole.paste(part, (0, _COMPARED * (number + 1) - part.height))
+        last = part(max(number * rows, bottom - _COMPARED), bottom)
+        whole.paste(last, (0, _COMPARED * (number + 1) - last.height))
         first.paste(whole.crop((0, _COMPARED * number, width, _COMPARED * number + 1)), (0, number))
     ends, before = [], b""
     for number, codes in enumerate(zip(_coded(first, 1), _coded(whole, _COMPARED), strict=True)):
         top, bottom = number * rows, bottoms[number]
         added = max(0, _COMPARED - (bottom - top))
-        known = codes[1][added or len(codes[0]) :]
-        last = whole.crop((0, _COMPARED * number, width, _COMPARED * (number + 1))).tobytes()
-        if "0" not in known:
-            known = "1" * (_blank_rows(image, top, bottom) - 1)
-        elif last == before and not added:
+        end = codes[1][added or len(codes[0]) :]
+        pixels = whole.crop((0, _COMPARED * number, width, _COMPARED * (number + 1))).tobytes()
+        if "0" not in end:
+            end = "1" * (_blank_rows(part, top, bottom) - 1)
+        elif pixels == before and not added:
             # Pillow's buffer still has the strip before.
-            (known,) = _coded(image.crop((0, top, width, bottom)), bottom - top)
-        before = last
-        ends.append(known)
+            (end,) = _coded(part(top, bottom), bottom - top)
+        before = pixels
+        ends.append(end)
     return ends
 
 
-def _blank_rows(image: Image.Image, top: int, bottom: int) -> int:
-    """How many rows above `bottom` are white."""
-    box = image.crop((0, top, image.width, bottom)).getbbox()
-    return bottom - top - (box[3] if box else 0)
+def _blank_rows(part: Callable[[int, int], Image.Image], top: int, bottom: int) -> int:
+    """How many rows above `bottom` are white, looked for in bands."""
+    for low in range(bottom, top, -_BAND):
+        high = max(top, low - _BAND)
+        box = part(high, low).getbbox()
+        if box is not None:
+            return bottom - high - box[3]
+    return bottom - top
 
 
 def _coded(image: Image.Image, rows: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from PIL import Image, ImageChops, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
@@ -208,8 +208,13 @@ class Tiff(Codec):
         if image.info.get("compression") in _FAX:
             return self._faxed(image, file, salvage=salvage)
         pixels, notices = super().pixels(image, file, salvage=salvage)
-        signed = image.tag_v2.get(_SAMPLE_FORMAT, _UNSIGNED)[0] == _SIGNED
-        if signed and isinstance(pixels, Image.Image) and pixels.mode == "L":
+        signed = image.tag_v2.get(_SAMPLE_FORMAT, _UNSIGNED)
+        if (
+            isinstance(signed, tuple)
+            and {*signed} == {_SIGNED}
+            and isinstance(pixels, Image.Image)
+            and pixels.mode == "L"
+        ):
             # Pillow wraps them round. The lowest is black (section 19, SMinSampleValue's default).
             pixels = pixels.point([level ^ 0x80 for level in range(256)])
         return pixels, notices
@@ -396,11 +401,13 @@ class Tiff(Codec):
 def _more_kinds() -> Iterator[None]:
     """Let Pillow open big-endian 16-bit grey with 0 for white, which it can load, too."""
     kind = (b"MM", 0, (1,), 1, (16,), ())
-    TiffImagePlugin.OPEN_INFO[kind] = ("I;16", "I;16B")
+    there = kind in TiffImagePlugin.OPEN_INFO
+    TiffImagePlugin.OPEN_INFO.setdefault(kind, ("I;16", "I;16B"))
     try:
         yield
     finally:
-        del TiffImagePlugin.OPEN_INFO[kind]
+        if not there:
+            TiffImagePlugin.OPEN_INFO.pop(kind, None)
 
 
 def _tiles(image: Any) -> list[Any]:
@@ -421,15 +428,15 @@ def _lacks_rows(image: Any, file: BinaryIO, orientation: int) -> bool:
     tags = image.tag_v2
     offsets, counts = (tags.get(tag) for tag in _OFFSETS[0])
     coded = tags.get(_COMPRESSION_TAG)
-    if offsets is None or counts is None or coded not in (fax.GROUP_3, fax.GROUP_4):
+    known = isinstance(offsets, tuple) and isinstance(counts, tuple)
+    if not known or coded not in (fax.GROUP_3, fax.GROUP_4):
         return False
     stored = turn(image, _TURNED_BACK.get(orientation, orientation))
     rows = _number(image, _ROWS_PER_STRIP, stored.height)
-    if tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO:
-        stored = ImageChops.invert(stored)
+    inverted = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO
     strips = fax.Strips(coded, tags.get(_FILL_ORDER, 1), rows, offsets, counts)
     with restored(file):
-        return fax.lost(stored, file, strips)
+        return fax.lost(stored, file, strips, inverted=inverted)
 
 
 def _orientation(image: Any) -> int:

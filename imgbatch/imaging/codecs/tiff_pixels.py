@@ -7,6 +7,7 @@ them up. Pillow still reads their directories, and what travels with the pixels.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from imgbatch.imaging.modes import PixelsAndNotices
 
+_one_at_a_time: Final = threading.Lock()
 _BEYOND: Final = "imgbatch: beyond Pillow"
 _RAW_MODE: Final = "one that has no decoder, and is long enough for every plane"
 _MOST_CHANNELS: Final = 64
@@ -70,7 +72,6 @@ class Layout(NamedTuple):
     bits: int
     samples: int
     extras: tuple[int, ...]
-    planar: bool
     packed: bool
 
     @classmethod
@@ -84,7 +85,6 @@ class Layout(NamedTuple):
             max(bits),
             tags.get(_SAMPLES, len(bits)),
             tuple(tags.get(_EXTRA_SAMPLES, ())),
-            tags.get(_PLANAR, 1) == 2,
             tags.get(_COMPRESSION, 1) != 1,
         )
 
@@ -137,8 +137,10 @@ def is_converted(image: Image.Image) -> bool:
 
 def is_misread(image: Any) -> bool:
     """Whether Pillow opens an image, but mixes up its planes."""
+    if image.tag_v2.get(_PLANAR, 1) != 2 or image.tag_v2.get(_PHOTOMETRIC) not in _COLOURS:
+        return False
     layout = Layout.of(image)
-    if not layout.planar or layout.samples == 1 or layout.photometric not in _COLOURS:
+    if layout.samples == 1:
         return False
     if layout.photometric in _LABS or layout.mode == "LA":
         return True
@@ -150,14 +152,15 @@ def is_misread(image: Any) -> bool:
 
 @contextmanager
 def opening() -> Iterator[None]:
-    """Let Pillow open, though not load, what `read` reads."""
-    table, most = TiffImagePlugin.OPEN_INFO, TiffImagePlugin.MAX_SAMPLESPERPIXEL
-    TiffImagePlugin.OPEN_INFO = _Everything()
-    TiffImagePlugin.MAX_SAMPLESPERPIXEL = _MOST_CHANNELS
-    try:
-        yield
-    finally:
-        TiffImagePlugin.OPEN_INFO, TiffImagePlugin.MAX_SAMPLESPERPIXEL = table, most
+    """Let Pillow open, in this thread, what `read` reads; it cannot load that."""
+    with _one_at_a_time:
+        table, most = TiffImagePlugin.OPEN_INFO, TiffImagePlugin.MAX_SAMPLESPERPIXEL
+        TiffImagePlugin.OPEN_INFO = _Everything(table)
+        TiffImagePlugin.MAX_SAMPLESPERPIXEL = _MOST_CHANNELS
+        try:
+            yield
+        finally:
+            TiffImagePlugin.OPEN_INFO, TiffImagePlugin.MAX_SAMPLESPERPIXEL = table, most
 
 
 def marked(image: Image.Image) -> Image.Image:
@@ -167,9 +170,15 @@ def marked(image: Image.Image) -> Image.Image:
 
 
 class _Everything(dict[Any, tuple[str, str]]):
-    """A table like Pillow's for all kinds with whole bytes, made up as it is asked."""
+    """Pillow's table; for this thread one for all kinds with whole bytes, made up when asked."""
 
-    def __missing__(self, key: Any) -> tuple[str, str]:
+    def __init__(self, table: dict[Any, tuple[str, str]]) -> None:
+        super().__init__(table)
+        self._thread = threading.get_ident()
+
+    def __getitem__(self, key: Any) -> tuple[str, str]:
+        if threading.get_ident() != self._thread:
+            return super().__getitem__(key)
         _, photometric, form, order, bits, extras = key
         known = photometric in _COLOURS and form[0] in (_UNSIGNED, _SIGNED, _FLOATS)
         depths = {8, 16} if photometric in _LABS else {8, 16, 32, 64}
@@ -177,7 +186,7 @@ class _Everything(dict[Any, tuple[str, str]]):
             depths = {16, 32, 64}
         if not known or order != 1 or len({*bits}) != 1 or bits[0] not in depths:
             raise KeyError(key)
-        layout = Layout(photometric, form[0], bits[0], len(bits), extras, False, False)
+        layout = Layout(photometric, form[0], bits[0], len(bits), extras, packed=False)
         told = layout.colours + (len(extras) or layout.alpha is not None)
         if layout.samples != told:
             # Other inks than CMYK, for example.
