@@ -152,16 +152,15 @@ def _properties(file: BinaryIO) -> Iterator[Box]:
     """The properties of the primary item, in the order in which they apply (ISO 23008-12, 9.3)."""
     main = next(find(file, _META, b"pitm"), None)
     table = next(find(file, _META, b"iprp", b"ipma"), None)
-    if main is None or table is None:
+    store = next(find(file, _META, b"iprp", b"ipco"), None)
+    if main is None or table is None or store is None:
         return
-    store = next(find(file, _META, b"iprp", b"ipco"))
     boxes = list(walk(file, store.start, store.stop))
     file.seek(main.start)
-    version = file.read(_VERSION_BYTES)[0]
+    (version,) = struct.unpack(">B3x", file.read(_VERSION_BYTES))
     (wanted,) = struct.unpack(">I" if version else ">H", file.read(4 if version else 2))
     file.seek(table.start)
-    version, _, _, wide = file.read(_VERSION_BYTES)
-    (count,) = struct.unpack(">I", file.read(4))
+    version, wide, count = struct.unpack(">B2xBI", file.read(_VERSION_BYTES + 4))
     for _ in range(min(count, limits.BOXES)):
         item, number = struct.unpack(">IB" if version else ">HB", file.read(5 if version else 3))
         if wide & 1:
