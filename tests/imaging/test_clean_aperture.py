@@ -111,6 +111,9 @@ def test_libheif_crops_and_turns_an_avif_alike(
         (81, 2, 61, 2, -3, 2, 1, 2),
         (41, 1, 31, 1, -3, 2, 0, 1),
         (40, 1, 30, 1, 1, 3, -7, 4),
+        (40, 1, 30, 1, 3, 4, -1, 4),
+        (40, 1, 30, 1, 1, 2, 1, 2),
+        (161, 4, 30, 1, 0, 1, 0, 1),
         # Beyond the edges.
         (100, 1, 30, 1, 0, 1, 0, 1),
     ],
@@ -120,7 +123,8 @@ def test_fractions_are_rounded_as_by_libheif(tmp_path: Path, numbers: tuple[int,
     data = cropped(8, aperture=struct.pack(">4IiIiI", *numbers))
     found, seen = levels(decoded(tmp_path, data, "a.avif")), of_libheif(tmp_path / "a.avif")
     assert found.shape == seen.shape
-    assert np.abs(found - seen).max() <= 4
+    # A pixel further it would be three or four levels.
+    assert np.abs(found - seen).mean() <= 1.5
 
 
 @pytest.mark.parametrize(

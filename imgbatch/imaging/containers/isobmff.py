@@ -129,7 +129,6 @@ def clean_aperture(file: BinaryIO, size: Size) -> tuple[int, int, int, int] | No
 
 
 def _aperture(size: Size, numbers: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    # Rounded as by libheif, which most programs use.
     from fractions import Fraction
 
     if 0 in numbers[1::2]:
@@ -137,10 +136,11 @@ def _aperture(size: Size, numbers: tuple[int, ...]) -> tuple[int, int, int, int]
     across, down, right, below = (
         Fraction(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)
     )
-    edges = []
-    for length, shown, offset in ((size[0], across, right), (size[1], down, below)):
-        first = floor(offset + Fraction(length - 1, 2) - (shown - 1) / 2)
-        last = floor(first + shown - 1 + Fraction(1, 2))
+    edges, half = [], Fraction(1, 2)
+    # Rounded as by libheif, which most programs use: left edges down, all others to the nearest.
+    for length, shown, offset, up in ((size[0], across, right, 0), (size[1], down, below, half)):
+        first = floor(offset + Fraction(length - 1, 2) - (shown - 1) / 2 + up)
+        last = floor(first + shown - 1 + half)
         edges.append((max(0, first), min(length, last + 1)))
     (left, end), (top, bottom) = edges
     if left >= end or top >= bottom or (left, top, end, bottom) == (0, 0, *size):
