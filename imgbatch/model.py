@@ -29,6 +29,7 @@ NoticeKind = Literal[
     "extras-dropped",
     "frames-dropped",
     "gain-map-dropped",
+    "inks-converted",
     "letters-missing",
     "made-again",
     "metadata-dropped",
@@ -37,6 +38,7 @@ NoticeKind = Literal[
     "range-scaled",
     "scaled-down",
     "sizes-dropped",
+    "tone-mapped",
     "truncated",
     "video-dropped",
 ]
@@ -58,6 +60,7 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "frames-dropped": "only the first frame or page was kept",
         "gain-map-dropped": "a second picture in the file (gain map, preview, other view) was "
         "dropped",
+        "inks-converted": "CMYK with transparency became RGB with transparency",
         "letters-missing": "a text was drawn with boxes, or without accents: its font lacks some "
         "letters",
         "made-again": "in place: remade from an earlier result, not from the original",
@@ -71,6 +74,8 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "scaled-down": "the picture was made smaller than asked for: it would not have fitted into "
         "--max-bytes at any fair quality",
         "sizes-dropped": "of an icon with several sizes only the largest was kept",
+        "tone-mapped": "high dynamic range (PQ, HLG) was brought to the standard range for a "
+        "format or an operation that has no other",
         "truncated": "the file is cut short; what is missing was left blank (--salvage)",
         "video-dropped": "the video of a motion photo was dropped",
     }

@@ -51,6 +51,8 @@ Need = Callable[[Size], Size]
 # Errors that decoders raise when they get no memory.
 _PERHAPS_MEMORY: Final = frozenset({"broken", "truncated", "no-codec"})
 
+_MOST_BITS: Final = 16
+
 # Copies of a profile while it is compared, converted and written.
 _PROFILES: Final = 4
 
@@ -362,6 +364,7 @@ class _Unread(Struct):
             coding=self.coding,
             as_stored=self.as_stored,
             geometry=self._geometry(kept) if kept.exif or kept.xmp or kept.paths else None,
+            bits=min(self.wide or _MOST_BITS, _MOST_BITS),
         )
         return with_sane_profile(made, image.mode)
 

@@ -35,7 +35,7 @@ class Encoded(Struct, frozen=True):
 # Lost only when a picture is decoded, so that a copy of its file still has it.
 _KEPT_BY_COPY: Final = frozenset(
     {
-        *("depth-reduced", "range-scaled", "sizes-dropped"),
+        *("depth-reduced", "inks-converted", "range-scaled", "sizes-dropped"),
         *("gain-map-dropped", "video-dropped", "credentials-dropped", "extras-dropped"),
     }
 )
@@ -342,6 +342,8 @@ def _bare(image: Image.Image) -> Image.Image:
 def _fitted(picture: Picture, codec: Codec, encoding: Encoding) -> Picture:
     """In a mode that the format can hold, and with a profile only if it can hold that."""
     row, modes = codec.row, codec.accepted_modes(encoding)
+    if picture.icc is not None and not codec.holds_code_points:
+        picture = colour.in_standard_range(picture)
     if picture.mode.endswith(";16") and picture.mode not in modes:
         picture = colour.to_8_bits(picture, _for_whom(row))
     if picture.mode == "CMYK" and "CMYK" not in modes:

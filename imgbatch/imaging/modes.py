@@ -75,7 +75,7 @@ def in_working_mode(image: Image.Image, levels: Levels) -> PixelsAndNotices:
     if mode == "LAB":
         return colour.lab_to_rgb(image), ()
     if mode in ("I", "F", "I;16B", "I;16L", "I;16N"):
-        return _scaled_to_16_bit(image, unsigned=levels(image).unsigned)
+        return _scaled_to_16_bit(image, levels(image))
     return image.convert("RGB"), ()
 
 
@@ -110,7 +110,7 @@ def _stretched(image: Image.Image, meant: GreyLevels) -> Image.Image:
 
 
 def _scaled_to_16_bit(
-    image: Image.Image, *, unsigned: bool
+    image: Image.Image, meant: GreyLevels
 ) -> tuple[Image.Image, tuple[Notice, ...]]:
     """Wide integers and floats as 16-bit grey.
 
@@ -120,17 +120,19 @@ def _scaled_to_16_bit(
     import numpy as np
 
     raw = np.asarray(image)
-    if image.mode == "I" and unsigned:
+    if image.mode == "I" and meant.unsigned:
         # Pillow's own numbers are signed.
         raw = raw.view(np.uint32)
     values = np.nan_to_num(raw.astype(np.float64))
     low, high = float(values.min()), float(values.max())
     if image.mode == "F" and low >= 0 and high <= 1:
-        return Image.fromarray(np.rint(values * 65_535).astype(np.uint16)), ()
+        light = 1 - values if meant.white_is_zero else values
+        return Image.fromarray(np.rint(light * 65_535).astype(np.uint16)), ()
     if low >= 0 and high <= 65_535:
         return Image.fromarray(np.rint(values).astype(np.uint16)), ()
     span = (high - low) or 1
-    scaled = np.rint((values - low) * (65_535 / span)).astype(np.uint16)
+    from_black = high - values if meant.white_is_zero else values - low
+    scaled = np.rint(from_black * (65_535 / span)).astype(np.uint16)
     message = f"values from {low:g} to {high:g} were scaled to 16 bits"
     return Image.fromarray(scaled), (Notice("range-scaled", message),)
 

@@ -120,8 +120,8 @@ class Picture(Struct, frozen=True):
     pixels are (nearly) those of the file; `as_stored` is False if a decoder turned them already. If
     there are several frames, `series` describes the whole, and `duration` is how long this one is
     shown, in milliseconds. `origin` is what it is called, for operations that write that or depend
-    on it. `geometry` is how the upright picture of `full_size` came about, if the metadata tell
-    places in it.
+    on it. `bits` is how many each channel had in its file, if those are more than 8. `geometry` is
+    how the upright picture of `full_size` came about, if the metadata tell places in it.
 
     Nothing is changed in place: an operation returns another picture, or the same one if it has
     nothing to change.
@@ -141,6 +141,7 @@ class Picture(Struct, frozen=True):
     as_stored: bool = True
     origin: Origin = field(default_factory=Origin)
     geometry: Geometry | None = None
+    bits: int = 16
 
     @classmethod
     def of(cls, image: Image.Image, format: str = "png", icc: bytes | None = None) -> Picture:  # noqa: A002
@@ -210,6 +211,7 @@ class Picture(Struct, frozen=True):
             as_stored=self.as_stored,
             origin=self.origin,
             geometry=self.geometry,
+            bits=self.bits,
         )
 
     def with_pixels(self, pixels: Image.Image | Deep) -> Picture:

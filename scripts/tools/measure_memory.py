@@ -139,19 +139,38 @@ def deep_jxl(image: Image.Image) -> bytes:
     return libjxl.encoded([libjxl.Frame(deep(image), 0)], libjxl.Wanted(1, 1))
 
 
-def raw(orientation: int) -> Make:
+def inks_with_alpha(image: Image.Image) -> bytes:
+    file = BytesIO()
+    levels = np.dstack([np.asarray(image.convert("CMYK")), np.asarray(image.convert("L"))])
+    tifffile.imwrite(
+        file, levels, photometric="separated", extrasamples=[2], compression="zlib", metadata=None
+    )
+    return file.getvalue()
+
+
+def lab(image: Image.Image) -> bytes:
+    file = BytesIO()
+    tifffile.imwrite(file, deep(image), photometric="icclab", compression="zlib", metadata=None)
+    return file.getvalue()
+
+
+def raw(orientation: int, *, linear: bool = False) -> Make:
     def make(image: Image.Image) -> bytes:
         file = BytesIO()
-        tags = [
-            (0x0112, 3, 1, orientation, True),
+        pattern = [
             (0x828D, 3, 2, (2, 2), True),
             (0x828E, 1, 4, bytes((0, 1, 1, 2)), True),
+        ]
+        tags = [
+            (0x0112, 3, 1, orientation, True),
+            *([] if linear else pattern),
             (0xC612, 1, 4, bytes((1, 4, 0, 0)), True),
             (0xC621, 10, 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
             (0xC628, 5, 3, (1, 1, 1, 1, 1, 1), True),
         ]
-        mosaic = deep(image, "L")
-        tifffile.imwrite(file, mosaic, photometric=32_803, metadata=None, extratags=tags)
+        samples = deep(image, "RGB" if linear else "L")
+        photometric = 34_892 if linear else 32_803
+        tifffile.imwrite(file, samples, photometric=photometric, metadata=None, extratags=tags)
         return file.getvalue()
 
     return make
@@ -224,6 +243,9 @@ FILES: dict[str, tuple[Make, int]] = {
     "deep jxl": (deep_jxl, 1),
     **{f"raw 1/{scale}": (raw(1), scale) for scale in (1, 2)},
     "raw turned": (raw(6), 1),
+    **{f"raw linear 1/{scale}": (raw(1, linear=True), scale) for scale in (1, 2)},
+    "tiff inks with alpha": (inks_with_alpha, 1),
+    "deep tiff Lab": (lab, 1),
 }
 DEEP = ("LA;16", "RGB;16", "RGBA;16")
 PIXELS = ("L", "LA", "RGB", "RGBA", "CMYK", "I;16")

@@ -19,6 +19,7 @@ from toolkit import decoding, pictures, programs
 import imgbatch
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
+from imgbatch.imaging.colour import icc
 from imgbatch.imaging.decode import read_header
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.encode import encode
@@ -289,3 +290,24 @@ def test_read_only_build_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PictureError, match="encoder") as caught:
         encode(scene_picture(), Encoding("heif"))
     assert caught.value.failure.kind == "no-codec"
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("transfer", [1, 6, 13, 14, 15])
+def test_curve_of_bt709_is_shown_as_srgb(tmp_path: Path, transfer: int, bits: int) -> None:
+    """Whatever the camera's curve was: in every viewer, and by heif-convert."""
+    array = levels(3)
+    pixels = array if bits == 10 else (array >> 8).astype(np.uint8)
+    for primaries in (1, 12):
+        buffer = BytesIO()
+        options = LOSSLESS | {"color_primaries": primaries, "transfer_characteristics": transfer}
+        mode = "RGB;16" if bits == 10 else "RGB"
+        pillow_heif.encode(mode, SIZE, pixels.tobytes(), buffer, **options)
+        picture = decoded(tmp_path, buffer.getvalue())
+        assert kinds(picture) == []
+        assert picture.mode == mode
+        if primaries == 1:
+            assert picture.icc is None
+        else:
+            assert picture.icc is not None
+            assert icc.tags(picture.icc)[b"rTRC"] == icc.srgb_curve()  # type: ignore[index]

@@ -247,7 +247,7 @@ def test_srgb_profile_of_libjxl_is_none(tmp_path: Path, grey: bool) -> None:
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
-def test_high_dynamic_range_is_reported(
+def test_high_dynamic_range_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transfer: int
 ) -> None:
     real = libjxl._srgb
@@ -261,7 +261,7 @@ def test_high_dynamic_range_is_reported(
         patched.setattr(libjxl, "_srgb", hdr)
         data = jxl(pixels_in("RGB"))
     picture = decoded(tmp_path, data)
-    assert (picture.icc, kinds(picture)) == (None, ["profile-dropped"])
+    assert (picture.icc, kinds(picture)) == (icc.from_cicp(9, transfer), [])
     np.testing.assert_array_equal(np.asarray(picture.image), pixels_in("RGB"))
 
 

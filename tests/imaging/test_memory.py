@@ -51,6 +51,7 @@ DECODING: Final = (
     *("jpeg 1/", "jpeg progressive", "png RGB keyed", "png I;16 keyed", "webp loss", "avif gr"),
     *("tiff lzw one", "tiff F", "tiff turned", "gif", "ico", "ppm 16", "deep png RGB"),
     *("deep tiff turned", "deep tiff 32", "deep ppm", "heic RGB", "jxl RGB", "raw 1/"),
+    *("raw linear", "inks with alpha", "tiff Lab"),
 )
 OPERATIONS: Final = (
     *("sharpen", "sepia RGBA", "half", "flip", "double", "padded", "four sizes", "to sRGB"),

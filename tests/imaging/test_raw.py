@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
+import rawpy
 from PIL import Image
 from toolkit import decoding, pictures
 from toolkit.raw import CLOCKWISE, EXPECTED, SIZE, curve, dng, scene
@@ -69,6 +70,37 @@ def test_half_of_odd_sizes_knows_where_the_picture_ends(tmp_path: Path) -> None:
     picture = decoded(tmp_path, dng(scene(size), 6), least=(50, 50))
     assert (picture.full_size, picture.size) == (size, (96, 64))
     assert picture.area == (0, 0, 95.5, 63.5)
+
+
+# Files in which LibRaw has nothing to halve
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("size", [(192, 128), (191, 127)])
+@pytest.mark.parametrize("kind", ["linear", "monochrome"])
+def test_what_is_no_mosaic_comes_in_half_size_too(
+    tmp_path: Path, kind: Any, size: Size, orientation: int
+) -> None:
+    """Each pixel is the mean of two by two of LibRaw's own at full size, in float64."""
+    data = dng(scene(size), orientation, kind=kind)
+    whole = decoded(tmp_path, data)
+    assert (whole.size, whole.full_size) == (size, size)
+    half = decoded(tmp_path, data, least=(50, 50))
+    assert (half.full_size, half.size) == (size, (96, 64))
+    assert half.area == (0, 0, size[0] / 2, size[1] / 2)
+    with rawpy.imread(BytesIO(data)) as raw:
+        developed = raw.postprocess(
+            use_camera_wb=True, no_auto_bright=True, gamma=(2.4, 12.92), adjust_maximum_thr=0
+        ).astype(np.float64)
+    # The last column or row may have to be repeated.
+    across, down = size[0] % 2, size[1] % 2
+    padded = np.pad(developed, ((0, down), (0, across), (0, 0)), mode="edge")
+    mean = padded.reshape(64, 2, 96, 2, -1).mean(axis=(1, 3))
+    assert np.abs(np.asarray(half.image) - mean).max() <= 0.5
+
+
+def test_linear_file_has_the_colours_of_a_mosaic(tmp_path: Path) -> None:
+    assert far(decoded(tmp_path, dng(kind="linear"), least=(50, 50)).image) <= 1
 
 
 def test_metadata_are_kept_without_maker_notes(tmp_path: Path) -> None:

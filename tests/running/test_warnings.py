@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_args
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 from toolkit import ROOT, regions
+from toolkit.deep import tiff
 from toolkit.pictures import exif_block, saved, scene, with_metadata, with_segments
 
 import imgbatch
@@ -44,6 +46,16 @@ def grey_16() -> bytes:
 
 def floats(high: float) -> bytes:
     return saved(np.linspace(0, high, 2400, dtype=np.float32).reshape(40, 60), "TIFF")
+
+
+def hdr(transfer: int) -> bytes:
+    options: dict[str, Any] = {"primaries": 9, "transfer": transfer, "matrix": 9, "speed": 9}
+    return bytes(imagecodecs.avif_encode(scene(60, 40), level=90, numthreads=1, **options))
+
+
+def inks(fifth: str) -> bytes:
+    levels = np.dstack([scene(60, 40), scene(60, 40)[..., :2]])
+    return tiff(levels, photometric="separated", extrasamples=[fifth])
 
 
 def two(format_name: str) -> bytes:
@@ -161,6 +173,7 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
             message="年",
         )
     ],
+    "inks-converted": [Case("a.tif", inks("unassalpha"), inks("unspecified"))],
     "made-again": [],
     "metadata-dropped": [
         Case(
@@ -215,6 +228,23 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
             saved(scene(64, 64), "ICO", sizes=[(64, 64)]),
             message="3 sizes",
         )
+    ],
+    "tone-mapped": [
+        Case(
+            "a.avif",
+            hdr(16),
+            hdr(13),
+            {**SMALLER, "format": "jpeg"},
+            message="PQ",
+        ),
+        Case(
+            "a.avif",
+            hdr(18),
+            hdr(18),
+            {**SMALLER, "filters": ["sepia"]},
+            SMALLER,
+            message="HLG",
+        ),
     ],
     "truncated": [Case("a.jpg", PLAIN[:-200], PLAIN, message="cut short", salvage=True)],
     "video-dropped": [Case("a.jpg", motion_photo(), PLAIN, message="video")],

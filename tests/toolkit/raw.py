@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import tifffile
@@ -70,27 +70,40 @@ def dng(
     previews: tuple[bytes, ...] = (),
     exif: bytes | None = None,
     xmp: bytes | None = None,
+    kind: Literal["mosaic", "linear", "monochrome"] = "mosaic",
 ) -> bytes:
-    """A DNG (Adobe's DNG 1.4) of one plane of samples under a Bayer pattern of RGGB."""
+    """A DNG (Adobe's DNG 1.4) of one plane of samples under a Bayer pattern of RGGB.
+
+    Or, of another kind, with all colours in each pixel, or with none.
+    """
     light = pictures.stored(scene() if upright is None else upright, orientation)
     seen = np.rint(light * NEUTRAL * 65_535).astype(np.uint16)
-    mosaic = seen[..., 1].copy()
-    mosaic[::2, ::2], mosaic[1::2, 1::2] = seen[::2, ::2, 0], seen[1::2, 1::2, 2]
+    samples, planes = seen[..., 1].copy(), 1
+    if kind == "mosaic":
+        samples[::2, ::2], samples[1::2, 1::2] = seen[::2, ::2, 0], seen[1::2, 1::2, 2]
+    elif kind == "linear":
+        samples, planes = seen, 3
     matrix = np.diag(NEUTRAL) @ np.array(TO_SRGB)
     tags: list[Any] = [
         (0x010F, 2, 0, "Testa", True),
         (0x0110, 2, 0, pictures.MODEL, True),
         (0x0112, 3, 1, orientation, True),
         (0x013B, 2, 0, pictures.ARTIST, True),
-        (0x828D, 3, 2, (2, 2), True),  # CFARepeatPatternDim
-        (0x828E, 1, 4, bytes((0, 1, 1, 2)), True),  # CFAPattern
         (0xC612, 1, 4, bytes((1, 4, 0, 0)), True),  # DNGVersion
         (0xC614, 2, 0, pictures.MODEL, True),  # UniqueCameraModel
-        (0xC61D, 3, 1, 65_535, True),  # WhiteLevel
-        (0xC621, 10, 9, rationals(matrix.ravel()), True),  # ColorMatrix1
-        (0xC628, 5, 3, rationals(NEUTRAL), True),  # AsShotNeutral
-        (0xC65A, 3, 1, 21, True),  # CalibrationIlluminant1: D65
+        (0xC61D, 3, planes, (65_535,) * planes, True),  # WhiteLevel
     ]
+    if kind == "mosaic":
+        tags += [
+            (0x828D, 3, 2, (2, 2), True),  # CFARepeatPatternDim
+            (0x828E, 1, 4, bytes((0, 1, 1, 2)), True),  # CFAPattern
+        ]
+    if kind != "monochrome":
+        tags += [
+            (0xC621, 10, 9, rationals(matrix.ravel()), True),  # ColorMatrix1
+            (0xC628, 5, 3, rationals(NEUTRAL), True),  # AsShotNeutral
+            (0xC65A, 3, 1, 21, True),  # CalibrationIlluminant1: D65
+        ]
     if xmp is not None:
         tags.append((0x02BC, 1, len(xmp), xmp, True))
     file = BytesIO()
@@ -113,9 +126,18 @@ def dng(
                 subifds=0,
             )
         writer.write(
-            mosaic, photometric=32_803, metadata=None, software=False, extratags=tags, subfiletype=0
+            samples,
+            photometric={"mosaic": 32_803, "linear": 34_892, "monochrome": 1}[kind],
+            metadata=None,
+            software=False,
+            extratags=tags,
+            subfiletype=0,
         )
     data = file.getvalue()
+    if kind == "monochrome":
+        # Linear raw, of which tifffile only writes three channels.
+        entry = struct.pack("<HHI", 0x0106, 3, 1)
+        data = data.replace(entry + b"\1\0", entry + struct.pack("<H", 34_892))
     return data if exif is None else with_directory(data, exif)
 
 

@@ -15,6 +15,7 @@ from PIL import Image, features
 
 from imgbatch.imaging import formats
 from imgbatch.model import Encoding
+from toolkit import properties
 from toolkit.containers import PNG, Part
 from toolkit.pictures import (
     Order,
@@ -183,6 +184,9 @@ def _avif() -> Iterator[Specimen]:
     parts["icc_profile"] = wide_gamut_profile()
     yield Specimen("everything.avif", saved(_rgb(), "AVIF", **quick, **parts))
     yield Specimen("alpha.avif", saved(_rgba(), "AVIF", **quick))
+    whole = saved(_rgb(), "AVIF", **quick)
+    aperture = properties.clap(_rgb().size, (3, 2, 11, 9))
+    yield Specimen("cropped.avif", properties.with_properties(whole, (b"clap", aperture)))
     yield Specimen("moving.avif", saved(_rgb(), "AVIF", **quick, duration=40, **_frames()))
 
 

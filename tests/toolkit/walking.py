@@ -83,6 +83,7 @@ READERS: Final[dict[str, Reader]] = {
     "png.whole_chunks": lambda data: _all(png.whole_chunks(data), data),
     "png.before_pixels": lambda data: _all(png.before_pixels(BytesIO(data)), data),
     "png.without": _png_without,
+    "isobmff.clean_aperture": lambda data: isobmff.clean_aperture(BytesIO(data), (64, 48)),
     "isobmff.walk": lambda data: _all(isobmff.walk(BytesIO(data)), data),
     "isobmff.cut_short": lambda data: _all(isobmff.walk(BytesIO(data), cut_short=True), data),
     "isobmff.find": lambda data: [

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from msgspec.structs import replace
 from PIL import AvifImagePlugin, Image
 
 from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored
-from imgbatch.imaging.colour import implied
+from imgbatch.imaging.colour import icc, implied
 from imgbatch.imaging.containers import isobmff
 from imgbatch.imaging.fitting import Curve
 from imgbatch.imaging.metadata import writing
@@ -21,10 +21,11 @@ from imgbatch.imaging.series import animated, frames
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from imgbatch.imaging.deep import Deep
     from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.modes import PixelsAndNotices
     from imgbatch.imaging.picture import Metadata, Picture
-    from imgbatch.model import Encoding, Notice
+    from imgbatch.model import Encoding, Notice, Size
 
 # One thread: the workers already share the processors between them.
 _THREADS: Final = 1
@@ -32,6 +33,7 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = _THREADS
 
 _EXIF: Final = b"Exif"
 _UNKNOWN: Final = b"skip"
+_APERTURE: Final = "imgbatch: clean aperture"
 
 _SPEED: Final = 8
 # Slower ones look ahead over 30 frames, for ten times as long and 30 bytes per pixel each.
@@ -42,11 +44,26 @@ class Avif(Codec):
     """AVIF (AV1-ISOBMFF, ISO 23000-22)."""
 
     pillow = "AVIF"
+    holds_code_points = True
     curve = Curve(
         ((1, -2.8), (25, -1.73), (45, -0.86), (70, 0.0), (90, 0.74), (97, 1.23), (100, 1.8)),
         0.62,
         close=0.96,
     )
+
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        moves = getattr(image, "is_animated", False)
+        box = None if moves else isobmff.clean_aperture(file, image.size)
+        if box is not None:
+            # Pillow shows all there is.
+            image.info[_APERTURE] = _Aperture(image.size, box)
+            image._size = (box[2] - box[0], box[3] - box[1])
+        return image
+
+    def loadable(self, image: Image.Image, file: BinaryIO) -> Image.Image:
+        image._size = _whole(image)
+        return image
 
     def open_damaged(self, file: BinaryIO) -> Image.Image | None:
         # Pillow looks into EXIF, and fails on some broken blocks.
@@ -86,6 +103,10 @@ class Avif(Codec):
         own, _ = super().profile(image, file, exif)
         return (own, ()) if own is not None else implied.coded(isobmff.code_points(file))
 
+    def pixels(self, image: Image.Image, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
+        pixels, notices = super().pixels(image, file, salvage=salvage)
+        return _shown(pixels, image), notices
+
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
         return image.mode in PLAIN_MODES
 
@@ -100,7 +121,8 @@ class Avif(Codec):
             levels = imagecodecs.avif_decode(data, numthreads=_THREADS)
             return deep_files.from_bits(levels, bits)
 
-        return deep_files.in_16_bits(deep_files.read(decode, file, image.size))
+        pixels, notices = deep_files.in_16_bits(deep_files.read(decode, file, _whole(image)))
+        return _shown(pixels, image), notices
 
     def metadata_options(self, kept: Metadata) -> Options:
         # Pillow would remove the orientation itself, and rewrite the whole block for that.
@@ -116,6 +138,11 @@ class Avif(Codec):
             wanted["subsampling"] = encoding.subsampling
         return wanted
 
+    def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
+        options, points = _without_high_range(options)
+        data = super().encoded(image, options, encoding)
+        return isobmff.with_code_points(data, *points) if points else data
+
     def animated(
         self,
         images: Sequence[Image.Image],
@@ -125,8 +152,48 @@ class Avif(Codec):
         encoding: Encoding,
     ) -> bytes:
         options = options | {"speed": max(_SPEED_OF_FRAMES, options.get("speed", 0))}
+        options, points = _without_high_range(options)
         data = animated.saved(images, durations, self.pillow, options)
+        if points:
+            data = isobmff.with_code_points(data, *points)
         return isobmff.with_plays(isobmff.without_times(data), plays)
+
+    # Memory
+
+    def decoder_bytes(self, image: Image.Image, size: Size, file: BinaryIO, stored: int) -> float:
+        whole = _whole(image)
+        taken = super().decoder_bytes(image, whole, file, stored)
+        # What is cropped is decoded, too.
+        return taken + (whole[0] * whole[1] * stored if whole != size else 0)
+
+    def deep_arrays(self, image: Image.Image) -> float:
+        (width, height), (across, down) = _whole(image), image.size
+        return super().deep_arrays(image) * width * height / (across * down)
+
+
+def _without_high_range(options: Options) -> tuple[Options, icc.CodePoints | None]:
+    """Without a profile of PQ or HLG, and its code points; Pillow only writes those of sRGB."""
+    points = icc.high_range(options.get("icc_profile", b""))
+    if points is None:
+        return options, None
+    return {name: one for name, one in options.items() if name != "icc_profile"}, points
+
+
+class _Aperture(NamedTuple):
+    """A picture's size before it is cropped, and the part that is shown."""
+
+    whole: Size
+    box: tuple[int, int, int, int]
+
+
+def _whole(image: Image.Image) -> Size:
+    aperture: _Aperture | None = image.info.get(_APERTURE)
+    return image.size if aperture is None else aperture.whole
+
+
+def _shown(pixels: Image.Image | Deep, image: Image.Image) -> Image.Image | Deep:
+    aperture: _Aperture | None = image.info.get(_APERTURE)
+    return pixels if aperture is None else pixels.crop(aperture.box)
 
 
 CODEC: Final = Avif()

@@ -267,6 +267,9 @@ class Codec:
     times_stills: bool = False
     """Whether a still has a duration: then it is written by `animated`."""
 
+    holds_code_points: bool = False
+    """Whether it can hold PQ and HLG by their code points of ITU-T H.273, in place of a profile."""
+
     has_palettes: bool = False
     has_bilevel: bool = False
     """Whether it has palettes, or one bit per pixel, in which a picture may stay."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options
-from imgbatch.imaging.colour import implied
+from imgbatch.imaging.colour import icc, implied
 from imgbatch.imaging.fitting import Curve
 from imgbatch.imaging.metadata import writing
 from imgbatch.imaging.modes import GreyLevels
@@ -39,8 +39,7 @@ _X265_PRESETS: Final = (
 )
 _X265_EFFORT: Final = 3
 
-# Formats whose 16 bits here were no more than that in the file, or 12 in rare cases.
-_TEN_BITS: Final = frozenset({"avif", "heif"})
+_BITS: Final = 10
 
 
 class Heif(Codec):
@@ -49,6 +48,7 @@ class Heif(Codec):
     pillow = "HEIF"
     # Whatever XMP repeats of what the container says (6.5.10).
     upright = True
+    holds_code_points = True
     curve = Curve(
         (
             *((1, -4.0), (25, -2.6), (45, -1.38), (60, -0.57), (70, 0.0)),
@@ -105,9 +105,9 @@ class Heif(Codec):
         return bool(pillow_heif.libheif_info()["HEIF"])
 
     def warned(self, picture: Picture) -> Picture:
-        if picture.deep is None or picture.format in _TEN_BITS:
+        if picture.deep is None or picture.bits <= _BITS:
             return picture
-        message = "16-bit colours were reduced to 10 bits for HEIC"
+        message = f"{picture.bits}-bit colours were reduced to {_BITS} bits for HEIC"
         return picture.with_notice("depth-reduced", message)
 
     def metadata_options(self, kept: Metadata) -> Options:
@@ -128,6 +128,9 @@ class Heif(Codec):
             wanted["chroma"] = encoding.subsampling.replace(":", "")
         return wanted
 
+    def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
+        return super().encoded(image, _with_code_points(options), encoding)
+
     def deep_encoded(self, deep: Deep, options: Options) -> bytes:
         """A file with 10 bits per channel, rounded."""
         import numpy as np
@@ -137,8 +140,22 @@ class Heif(Codec):
         # Row by row, because the products take four bytes. It takes the upper 10 of 16 bits.
         for row, target in zip(deep.array, levels, strict=True):
             target[:] = (row.astype(np.uint32) * 1023 + 32_767) // 65_535 << 6
-        pillow_heif.encode(deep.mode, deep.size, levels.tobytes(), buffer, **options)
+        pillow_heif.encode(
+            deep.mode, deep.size, levels.tobytes(), buffer, **_with_code_points(options)
+        )
         return buffer.getvalue()
+
+
+def _with_code_points(options: Options) -> Options:
+    """With the code points of a profile of PQ or HLG in place of it."""
+    points = icc.high_range(options.get("icc_profile", b""))
+    if points is None:
+        return options
+    others = {name: one for name, one in options.items() if name != "icc_profile"}
+    return others | {
+        "color_primaries": points.primaries,
+        "transfer_characteristics": points.transfer,
+    }
 
 
 def _levels(data: bytes) -> NDArray[Any]:

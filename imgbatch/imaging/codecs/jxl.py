@@ -270,7 +270,7 @@ def _all(file: Any) -> bytes:
 
 
 def _is_hdr(about: libjxl.Header) -> bool:
-    return about.points is not None and about.points[1] in icc.UNUSABLE_TRANSFERS
+    return about.points is not None and about.points[1] in icc.HIGH_RANGE
 
 
 def _block(box: bytes) -> bytes | None:

@@ -109,11 +109,13 @@ class Png(Codec):
         # Of cICP, iCCP, sRGB and gAMA with cHRM, the first one present counts (4.3).
         found: ProfileAndNotices = (None, ())
         points = _code_points(file)
+        own = image.info.get("icc_profile") or None
         if points is not None:
             found = implied.coded(points)
-            if not found[1]:
+            # A profile beside PQ or HLG says how to show that in the standard range.
+            is_high = found[0] is not None and icc.high_range(found[0]) is not None
+            if not found[1] and not (is_high and own is not None):
                 return found
-        own = image.info.get("icc_profile") or None
         if own is not None:
             return own, ()
         if found[1] or "srgb" in image.info:

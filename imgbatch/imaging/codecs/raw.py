@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -48,6 +49,10 @@ _DESCRIPTION: Final = 0x010E
 _MAKE: Final = 0x010F
 _SOFTWARE: Final = 0x0131
 _DATE: Final = 0x0132
+_PHOTOMETRIC: Final = 0x0106
+_LINEAR_RAW: Final = 34_892
+"""All colours in each pixel (DNG 1.4, chapter 2)."""
+_LINEAR_BYTES: Final = 4
 _KEPT: Final = frozenset(
     {
         *(_DESCRIPTION, _MAKE, exif.MODEL, _SOFTWARE, _DATE, exif.ARTIST, exif.COPYRIGHT),
@@ -76,6 +81,11 @@ class Raw(Codec):
         image.draft(None, (max(1, least[0]), max(1, least[1])))
         return image.size
 
+    def decoder_bytes(self, image: Image.Image, size: Size, file: BinaryIO, stored: int) -> float:
+        taken = super().decoder_bytes(image, size, file, stored)
+        # LibRaw keeps four numbers per pixel of these before it develops them, and halves none.
+        return taken + (size[0] * size[1] * _LINEAR_BYTES if _is_linear(file) else 0)
+
 
 class RawImageFile(ImageFile.ImageFile):
     """A camera's raw file, in the form of a Pillow plugin.
@@ -83,7 +93,7 @@ class RawImageFile(ImageFile.ImageFile):
     It is not registered: raw files have no signature, and Pillow would try it on every file.
     Its size is upright, like the developed pixels.
 
-    `draft` takes half the size, at a quarter of the work: one pixel of each two by two.
+    `draft` takes half the size, of a mosaic at a quarter of the work: one pixel of each two by two.
     """
 
     format = "RAW"
@@ -112,7 +122,7 @@ class RawImageFile(ImageFile.ImageFile):
         """Take half the size if that is at least `size`."""
         width, height = -(-self._size[0] // 2), -(-self._size[1] // 2)
         if size is not None and not self._halved and width >= size[0] and height >= size[1]:
-            self._halved = True
+            self._halved, self._whole = True, self._size
             self._size = (width, height)
 
     def load(self) -> Any:
@@ -132,7 +142,11 @@ class RawImageFile(ImageFile.ImageFile):
                     )
                 except rawpy.LibRawError as error:
                     raise _explained(error) from error
-            developed = Image.fromarray(array)
+            # A camera without colours has one channel.
+            developed = Image.fromarray(array.squeeze(axis=2) if array.shape[2] == 1 else array)
+            if self._halved and developed.size == self._whole:
+                # LibRaw halves mosaics, and not what has all colours in each pixel, or none.
+                developed = developed.reduce(2)
             if developed.size != self._size:
                 raise ValueError(f"developed to {developed.size} pixels instead of {self._size}")
             self.im = developed.convert("RGB").im
@@ -186,6 +200,19 @@ def packet(file: BinaryIO) -> bytes | None:
     found = _directory(file)
     fields = found.fields if found is not None else []
     return next((one.data for one in fields if one.tag == exif.XMP and one.data), None)
+
+
+def _is_linear(file: BinaryIO) -> bool:
+    """Whether the samples of a DNG are said to be linear, in its own directory or one below."""
+    found = _directory(file)
+    if found is None:
+        return False
+    kinds = found.numbers(_PHOTOMETRIC)
+    with restored(file), suppress(ValueError, OSError):
+        for place in found.numbers(tiff.SUB_IFDS)[: limits.DIRECTORIES]:
+            below = tiff.read(file, place, wanted=lambda tag: tag == _PHOTOMETRIC)
+            kinds += below.numbers(_PHOTOMETRIC)
+    return _LINEAR_RAW in kinds
 
 
 def _directory(file: BinaryIO) -> Directory | None:

@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import formats, limits
-from imgbatch.imaging.codecs import beside
+from imgbatch.imaging.codecs import beside, fax, tiff_pixels
 from imgbatch.imaging.codecs.base import PLAIN_MODES, Codec, Options, restored, tile_codec
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import photoshop, tiff
@@ -36,9 +36,13 @@ if TYPE_CHECKING:
 
 _Ratio = tuple[int, int]
 
+_BIG_ENDIAN_BIG: Final = b"MM\0+"
+
 # Tags of TIFF 6.0.
 _BITS_PER_SAMPLE: Final = 0x0102
+_COMPRESSION_TAG: Final = 0x0103
 _PHOTOMETRIC: Final = 0x0106
+_FILL_ORDER: Final = 0x010A
 _ROWS_PER_STRIP: Final = 0x0116
 _PLANAR: Final = 0x011C
 _TILE_WIDTH: Final = 0x0142
@@ -56,6 +60,13 @@ _RESOURCES: Final = frozenset({_IPTC, _PHOTOSHOP})
 _READ: Final = "imgbatch: directory"
 _WHITE_IS_ZERO: Final = 0
 _UNSIGNED: Final = (1,)
+_SIGNED: Final = 2
+# libtiff swaps bytes, and Pillow swaps those of these kinds once more.
+_NATIVE: Final = {
+    "I;16BS": "I;16NS",
+    "I;32BS": "I;32NS",
+    "F;32BF": "F;32NF",
+}
 _ASSOCIATED_ALPHA: Final = 1
 
 _STRUCTURE: Final = frozenset(
@@ -94,6 +105,10 @@ _DEEP_COMPRESSION: Final = {
     "tiff_adobe_deflate": "adobe_deflate",
     "zstd": "zstd",
 }
+# Pillow's names for CCITT T.4 and T.6 (section 10 and 11).
+_FAX: Final = frozenset({"tiff_ccitt", "group3", "group4", "tiff_raw_16"})
+# The orientations that undo quarter turns; all others undo themselves.
+_TURNED_BACK: Final = {6: 8, 8: 6}
 _JPEG: Final = "jpeg"
 _JPEG_QUALITY: Final = 85
 _JPEG_MODES: Final = frozenset({"L", "RGB", "CMYK"})
@@ -113,21 +128,41 @@ class Tiff(Codec):
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         # If there is no page, Pillow says what is wrong.
-        with suppress(ValueError):
-            file = tiff.beginning_with_a_page(file, limits.PAGES)
+        notices: tuple[Notice, ...] = ()
         file.seek(0)
-        return file, ()
+        with suppress(ValueError):
+            if file.read(len(_BIG_ENDIAN_BIG)) == _BIG_ENDIAN_BIG:
+                file, notices = _classic(file)
+            else:
+                file = tiff.beginning_with_a_page(file, limits.PAGES)
+        file.seek(0)
+        return file, notices
+
+    def open(self, file: BinaryIO) -> Image.Image:
+        image = super().open(file)
+        if tiff_pixels.is_misread(image):
+            raise ValueError("Pillow would mix up its planes")
+        for number, tile in enumerate(_tiles(image)):
+            native = _NATIVE.get(tile.args[0]) if tile.codec_name == "libtiff" else None
+            if native is not None:
+                _tiles(image)[number] = tile._replace(args=(native, *tile.args[1:]))
+        return image
 
     def open_damaged(self, file: BinaryIO) -> Image.Image | None:
         # Not damaged, but of a kind for which Pillow has no mode.
         file.seek(0)
         try:
             with _more_kinds():
-                image = self.open(file)
+                return self.open(file)
+        except Exception:
+            file.seek(0)
+        try:
+            with tiff_pixels.opening():
+                image = tiff_pixels.marked(super().open(file))
         except Exception:
             # In that case the first error is the one to report.
             return None
-        if image.mode != "I;16" and not formats.installed("deep"):
+        if not formats.installed("deep"):
             message = "a TIFF of this kind needs: pip install 'imgbatch[deep]'"
             raise PictureError("open", "no-codec", message)
         return image
@@ -160,6 +195,8 @@ class Tiff(Codec):
     def profile(
         self, image: Image.Image, file: BinaryIO, exif: Exif | None
     ) -> tuple[bytes | None, tuple[Notice, ...]]:
+        if tiff_pixels.is_converted(image):
+            return None, ()
         return image.info.get("icc_profile") or implied.camera(image.mode, exif), ()
 
     def may_colour_grey(self, image: Image.Image, file: BinaryIO) -> bool:
@@ -175,14 +212,47 @@ class Tiff(Codec):
             unsigned=tags.get(_SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED,
         )
 
+    def pixels(self, image: Any, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
+        if tiff_pixels.is_beyond(image):
+            return self.deep_pixels(image, file)
+        if image.info.get("compression") in _FAX:
+            return self._faxed(image, file, salvage=salvage)
+        pixels, notices = super().pixels(image, file, salvage=salvage)
+        signed = image.tag_v2.get(_SAMPLE_FORMAT, _UNSIGNED)
+        if (
+            isinstance(signed, tuple)
+            and {*signed} == {_SIGNED}
+            and isinstance(pixels, Image.Image)
+            and pixels.mode == "L"
+        ):
+            # Pillow wraps them round. The lowest is black (section 19, SMinSampleValue's default).
+            pixels = pixels.point([level ^ 0x80 for level in range(256)])
+        return pixels, notices
+
+    def _faxed(self, image: Any, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
+        # Loading forgets it.
+        orientation = _orientation(image)
+        with fax.heard() as told:
+            pixels, notices = super().pixels(image, file, salvage=salvage)
+        if told and not salvage:
+            raise EOFError("its fax data are damaged")
+        if not salvage and _lacks_rows(image, file, orientation):
+            # No proof: another encoder may have had reasons.
+            message = "its fax data seem to be damaged: rows may be blank or wrong"
+            notices += (Notice("truncated", message),)
+        return pixels, notices
+
     def reads_deep(self, image: Image.Image, file: BinaryIO) -> bool:
-        return image.mode in PLAIN_MODES
+        return image.mode in PLAIN_MODES or (image.mode == "LAB" and tiff_pixels.is_beyond(image))
 
     def deep_pixels(self, image: Any, file: BinaryIO) -> PixelsAndNotices:
         from imgbatch.imaging import deep_files
 
         _check_places(image, file.seek(0, SEEK_END))
         orientation = _orientation(image)
+        if tiff_pixels.is_beyond(image):
+            pixels, notices = tiff_pixels.read(image, file)
+            return turn(pixels, orientation), notices
         # Pillow gives the size after turning.
         stored = image.size[::-1] if orientation >= 5 else image.size
 
@@ -300,12 +370,19 @@ class Tiff(Codec):
         file.seek(0)
         return tiff.read(file).in_order("<").fields
 
+    def working_mode(self, image: Image.Image) -> str:
+        if tiff_pixels.is_beyond(image):
+            return tiff_pixels.working_mode(image)
+        return super().working_mode(image)
+
     def joined(self, pages: Sequence[bytes]) -> bytes:
         return tiff.joined(pages)
 
     # Memory
 
     def decoder_bytes(self, image: Any, size: Size, file: BinaryIO, stored: int) -> float:
+        if tiff_pixels.is_beyond(image):
+            return float(size[0] * size[1] * tiff_pixels.reading_bytes(image))
         if tile_codec(image) != "libtiff":
             return super().decoder_bytes(image, size, file, stored)
         rows = min(size[1], _number(image, _ROWS_PER_STRIP, size[1]))
@@ -313,47 +390,56 @@ class Tiff(Codec):
         return float(_number(image, _TILE_WIDTH, size[0]) * height * _STRIP_PIXEL)
 
     def deep_arrays(self, image: Any) -> float:
+        if tiff_pixels.is_beyond(image):
+            return tiff_pixels.reading_bytes(image) / (2 * len(image.getbands()))
         # Numbers may be wider than 16 bits.
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))
         return 2 + max((bit / 16 for bit in bits if bit > 16), default=1.0)
 
 
-# Kinds that Pillow cannot load
+# Kinds that Pillow does not know
 
 
 @contextmanager
 def _more_kinds() -> Iterator[None]:
-    """Let Pillow open, though not load, TIFFs for which it has no mode.
-
-    Grey with alpha in 16 bits, colours as floats or in 32 bits, grey floats with 16 and 64 bits,
-    16-bit grey with 0 for white.
-    """
-    before = dict(TiffImagePlugin.OPEN_INFO)
-    TiffImagePlugin.OPEN_INFO.update(_listed())
+    """Let Pillow open big-endian 16-bit grey with 0 for white, which it can load, too."""
+    kind = (b"MM", 0, (1,), 1, (16,), ())
+    there = kind in TiffImagePlugin.OPEN_INFO
+    TiffImagePlugin.OPEN_INFO.setdefault(kind, ("I;16", "I;16B"))
     try:
         yield
     finally:
-        TiffImagePlugin.OPEN_INFO.clear()
-        TiffImagePlugin.OPEN_INFO.update(before)
+        if not there:
+            TiffImagePlugin.OPEN_INFO.pop(kind, None)
 
 
-def _listed() -> dict[Any, tuple[str, str]]:
-    more: dict[Any, tuple[str, str]] = {}
-    # This one it can load, too, but its tables lack it.
-    more[b"MM", 0, (1,), 1, (16,), ()] = ("I;16", "I;16B")
-    for order in (b"II", b"MM"):
-        for alpha in (0, 1, 2):
-            mode = "LA" if alpha else "L"
-            more[order, 1, (1,), 1, (16, 16), (alpha,)] = (mode, f"{mode};16")
-        more[order, 1, (1,), 1, (16, 16), ()] = ("LA", "LA;16")
-        for kind, bits in ((1, 32), (3, 16), (3, 32), (3, 64)):
-            more[order, 2, (kind,), 1, (bits,) * 3, ()] = ("RGB", "RGB;16")
-            for alpha in (0, 1, 2):
-                mode = "RGBA" if alpha else "RGB"
-                more[order, 2, (kind,), 1, (bits,) * 4, (alpha,)] = (mode, f"{mode};16")
-        for bits in (16, 64):
-            more[order, 1, (3,), 1, (bits,), ()] = ("L", "L;16")
-    return more
+def _tiles(image: Any) -> list[Any]:
+    tiles: list[Any] = image.tile
+    return tiles
+
+
+def _classic(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
+    """The pages of a big-endian BigTIFF, which Pillow does not take, as those of a plain TIFF."""
+    pages = Pages(file)
+    alone = [pages.alone(number) for number in range(len(pages))]
+    data = tiff.joined([page for page, _ in alone])
+    return BytesIO(data), unreadable(sum(lost for _, lost in alone))
+
+
+def _lacks_rows(image: Any, file: BinaryIO, orientation: int) -> bool:
+    """Whether strips of fax data have no codes for rows of the loaded image, now upright."""
+    tags = image.tag_v2
+    offsets, counts = (tags.get(tag) for tag in _OFFSETS[0])
+    coded = tags.get(_COMPRESSION_TAG)
+    known = isinstance(offsets, tuple) and isinstance(counts, tuple)
+    if not known or coded not in (fax.GROUP_3, fax.GROUP_4):
+        return False
+    stored = turn(image, _TURNED_BACK.get(orientation, orientation))
+    rows = _number(image, _ROWS_PER_STRIP, stored.height)
+    inverted = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO
+    strips = fax.Strips(coded, tags.get(_FILL_ORDER, 1), rows, offsets, counts)
+    with restored(file):
+        return fax.lost(stored, file, strips, inverted=inverted)
 
 
 def _orientation(image: Any) -> int:

@@ -8,6 +8,7 @@ extra `deep`), since Pillow's has no mode for them. A picture without a profile 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,8 @@ from PIL import Image, ImageColor
 
 from imgbatch.errors import PictureError, UsageError, raise_if_short_of_memory
 from imgbatch.imaging import formats
-from imgbatch.imaging.colour.icc import grey_srgb, is_whole, tone_curves
+from imgbatch.imaging.colour.icc import HIGH_RANGE, grey_srgb, is_whole, tone_curves
+from imgbatch.imaging.colour.icc import high_range as high_range_points
 from imgbatch.imaging.picture import Picture
 from imgbatch.model import WHITE, Colour, Intent, Size
 
@@ -117,6 +119,7 @@ def to_srgb(picture: Picture, intent: Intent = "relative") -> Picture:
 
     CMYK without a profile is converted by the simple formula, which every viewer uses.
     """
+    picture = in_standard_range(picture)
     if picture.icc is not None and not is_srgb(picture.icc):
         picture = convert(picture, srgb_profile_for(picture.mode), intent)
     elif picture.mode == "CMYK":
@@ -151,6 +154,8 @@ def in_colours(picture: Picture, intent: Intent = "relative") -> Picture:
 
 def as_rgb(picture: Picture) -> Picture:
     """Grey as RGB at the same depth, each level three times. The profile stays."""
+    if picture.mode not in GREY_MODES:
+        return picture
     if picture.mode in ("L", "LA"):
         return picture.with_pixels(picture.image.convert("RGBA" if picture.has_alpha else "RGB"))
     import numpy as np
@@ -160,7 +165,47 @@ def as_rgb(picture: Picture) -> Picture:
     return picture.with_pixels(_of_array(np.concatenate([grey, grey, array], axis=2)))
 
 
+def in_standard_range(picture: Picture) -> Picture:
+    """PQ and HLG as sRGB, at the same depth, with a warning (see `high_range`)."""
+    points = high_range_points(picture.icc) if picture.icc is not None else None
+    if points is None:
+        return picture
+    from imgbatch.imaging.colour.high_range import to_standard
+
+    message = f"{HIGH_RANGE[points.transfer]} (high dynamic range) was brought to the range of sRGB"
+    made = _mapped(picture, lambda levels: to_standard(levels, points))
+    return replace(made, icc=None).with_notice("tone-mapped", message)
+
+
+def _mapped(
+    picture: Picture, change: Callable[[NDArray[np.uint16]], NDArray[np.uint16]]
+) -> Picture:
+    """With the colours changed in 16 bits, at the same depth; alpha stays."""
+    import numpy as np
+
+    from imgbatch.imaging.deep import Deep, rounded_to_8_bit
+
+    picture = as_rgb(picture)
+    deep = picture.deep
+    array = deep.array if deep else np.asarray(picture.image)
+    colours = array[..., :3] if deep else array[..., :3].astype(np.uint16) * 257
+    changed = change(colours)
+    levels: NDArray[Any] = changed if deep else rounded_to_8_bit(changed)
+    if picture.has_alpha:
+        levels = np.concatenate([levels, array[..., 3:]], axis=2)
+    if deep:
+        return picture.with_pixels(Deep(levels))
+    return picture.with_pixels(Image.frombytes(picture.mode, picture.size, levels.tobytes()))
+
+
 def _convert(picture: Picture, icc: bytes, intent: Intent) -> Picture:
+    picture = in_standard_range(picture)
+    points = high_range_points(icc)
+    if points is not None:
+        from imgbatch.imaging.colour.high_range import from_standard
+
+        plain = to_srgb(picture, intent)
+        return replace(_mapped(plain, lambda levels: from_standard(levels, points)), icc=icc)
     mode = {b"GRAY": "L", b"CMYK": "CMYK"}.get(profile_space(icc) or b"", "RGB")
     if mode == "CMYK":
         picture = flatten(picture, WHITE)
@@ -243,10 +288,23 @@ def _grey_levels(source: bytes, target: bytes, intent: Intent) -> NDArray[np.uin
 
 def lab_to_rgb(image: Image.Image) -> Image.Image:
     """A Lab image (D50, as TIFF stores it) in sRGB."""
+    return _transformed(image, _lab_profile(), srgb_profile(), "RGB")
+
+
+def lab_to_rgb_16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """L*, a* and b* (D50) of each pixel, (height, width, 3), as sRGB with 16 bits per channel."""
+    import numpy as np
+
+    return _transformed_16_bit(
+        array, _lab_profile(), srgb_profile(), np.dtype(np.uint16), "relative"
+    )
+
+
+@cache
+def _lab_profile() -> bytes:
     from PIL import ImageCms
 
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    return _transformed(image, lab, srgb_profile(), "RGB")
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 def to_8_bit(image: Image.Image) -> Image.Image:
@@ -271,7 +329,7 @@ def to_8_bits(picture: Picture, why: str) -> Picture:
 
 def to_tonal(picture: Picture) -> Picture:
     """What tone operations work on: 8 bits per channel in L, LA, RGB or RGBA."""
-    picture = to_8_bits(picture, "for an operation")
+    picture = to_8_bits(in_standard_range(picture), "for an operation")
     return to_srgb(picture) if picture.mode == "CMYK" else picture
 
 
@@ -468,11 +526,11 @@ def _transform(source: bytes, target: bytes, mode_in: str, mode_out: str, intent
     )
 
 
-_CHANNELS: Final = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk"}
+_CHANNELS: Final = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk", b"Lab ": "lab"}
 
 
 def _transformed_16_bit(
-    array: NDArray[np.uint16], source: bytes, target: bytes, dtype: np.dtype[Any], intent: Intent
+    array: NDArray[Any], source: bytes, target: bytes, dtype: np.dtype[Any], intent: Intent
 ) -> NDArray[Any]:
     """(height, width, channels) in the source's space, converted to the target's."""
     import imagecodecs

@@ -7,8 +7,9 @@ a curve for grey. That loads neither PIL nor NumPy.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from math import exp, log
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,8 +30,16 @@ _BRADFORD: Final[_Matrix] = (
     (-0.7502, 1.7135, 0.0367),
     (0.0389, -0.0685, 1.0296),
 )
+_CICP: Final = b"cicp"
 _TABLE: Final = 1024
 """Entries of a curve that is not a plain exponent, with straight lines in between."""
+
+
+class CodePoints(NamedTuple):
+    """Primaries and transfer characteristics by the numbers of ITU-T H.273."""
+
+    primaries: int
+    transfer: int
 
 
 class Primaries(NamedTuple):
@@ -96,10 +105,34 @@ _TRANSFERS: Final[dict[int, Callable[[], bytes]]] = {
     4: lambda: gamma(2.2),
     5: lambda: gamma(2.8),
     8: lambda: gamma(1),
+    16: lambda: table(pq_to_light),
+    18: lambda: table(hlg_to_light),
 }
 
-UNUSABLE_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
-"""Transfer characteristics of high dynamic range, for which there is no curve from 0 to 1."""
+PQ: Final = 16
+HLG: Final = 18
+HIGH_RANGE: Final = {PQ: "PQ", HLG: "HLG"}
+"""Transfer characteristics of high dynamic range: their 1 is far brighter than white."""
+
+# ITU-R BT.2100, tables 4 and 5.
+PQ_M1, PQ_M2 = 2610 / 16_384, 2523 / 4096 * 128
+PQ_C1, PQ_C2, PQ_C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+HLG_A: Final = 0.17883277
+HLG_B: Final = 1 - 4 * HLG_A
+HLG_C: Final = 0.5 - HLG_A * log(4 * HLG_A)
+
+
+def pq_to_light(level: float) -> float:
+    """The EOTF of PQ, as a part of its 10,000 cd/m2."""
+    root: float = level ** (1 / PQ_M2)
+    light: float = (max(root - PQ_C1, 0) / (PQ_C2 - PQ_C3 * root)) ** (1 / PQ_M1)
+    return light
+
+
+def hlg_to_light(level: float) -> float:
+    """The inverse OETF of HLG, as a part of the brightest light of the scene."""
+    return level * level / 3 if level <= 0.5 else (exp((level - HLG_C) / HLG_A) + HLG_B) / 12
+
 
 UNSPECIFIED: Final = 2
 """The number in H.273's tables for what is specified elsewhere, or not at all."""
@@ -116,7 +149,34 @@ def from_cicp(primaries: int, transfer: int) -> bytes | None:
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
         return None
     name = f"{_PRIMARIES_NAMES.get(primaries, f'H.273 primaries {primaries}')}, transfer {transfer}"
-    return rgb_profile(name, _PRIMARIES[primaries], _TRANSFERS[transfer]())
+    more = {}
+    if transfer in HIGH_RANGE:
+        # ICC.1:2022, 10.5.
+        more[_CICP] = _CICP + bytes(4) + bytes((primaries, transfer, 0, 1))
+    return rgb_profile(name, _PRIMARIES[primaries], _TRANSFERS[transfer](), more)
+
+
+@lru_cache(maxsize=16)
+def high_range(icc: bytes) -> CodePoints | None:
+    """The code points of a profile that says it is PQ or HLG (ICC.1:2022, 9.2.17); None if not."""
+    if _CICP not in icc:
+        return None
+    data = (tags(icc) or {}).get(_CICP, b"")
+    if len(data) < 12 or data[9] not in HIGH_RANGE or data[8] not in _PRIMARIES:
+        return None
+    return CodePoints(data[8], data[9])
+
+
+def luminances(primaries: int) -> tuple[float, float, float]:
+    """How much of the light of white each primary of H.273 has."""
+    return _amounts(_PRIMARIES[primaries])
+
+
+def matrix(source: int, target: int) -> _Matrix:
+    """From linear light under some primaries of H.273 to that under others; white stays white."""
+    back = _inverse(_transposed(_columns(_PRIMARIES[target])))
+    columns = [_product(back, column) for column in _columns(_PRIMARIES[source])]
+    return _transposed(columns)
 
 
 @lru_cache(maxsize=1)
@@ -131,8 +191,10 @@ def grey_srgb() -> bytes:
     return grey_profile("Grey with the curve of sRGB", srgb_curve())
 
 
-def rgb_profile(name: str, primaries: Primaries, curve: bytes) -> bytes:
-    """An RGB profile; white is adapted to D50 by Bradford's method.
+def rgb_profile(
+    name: str, primaries: Primaries, curve: bytes, more: Mapping[bytes, bytes] | None = None
+) -> bytes:
+    """An RGB profile, perhaps with more tags; white is adapted to D50 by Bradford's method.
 
     Raises ValueError for primaries that do not form a triangle around their white.
     """
@@ -145,6 +207,7 @@ def rgb_profile(name: str, primaries: Primaries, curve: bytes) -> bytes:
         b"rTRC": curve,
         b"gTRC": curve,
         b"bTRC": curve,
+        **(more or {}),
     }
     return _profile(name, b"RGB ", tags)
 
@@ -156,12 +219,8 @@ def grey_profile(name: str, curve: bytes) -> bytes:
 
 def _columns(primaries: Primaries) -> _Matrix:
     """The XYZ (D50) of full red, green and blue."""
-    points = [_xyz_of(*point) for point in primaries]
-    white = points.pop()
-    # How much of each makes white (SMPTE RP 177).
-    amounts = _product(_inverse(_transposed(points)), white)
-    if min(amounts) <= 0:
-        raise ValueError("its primaries cannot make white")
+    amounts = _amounts(primaries)
+    *points, white = (_xyz_of(*point) for point in primaries)
     seen, wanted = _product(_BRADFORD, white), _product(_BRADFORD, _D50)
     back = _inverse(_BRADFORD)
     adapted = []
@@ -170,6 +229,15 @@ def _columns(primaries: Primaries) -> _Matrix:
         scaled = [cone * to / at for cone, to, at in zip(cones, wanted, seen, strict=True)]
         adapted.append(_product(back, scaled))
     return tuple(adapted)
+
+
+def _amounts(primaries: Primaries) -> tuple[float, float, float]:
+    """How much of each makes white (SMPTE RP 177)."""
+    *points, white = (_xyz_of(*point) for point in primaries)
+    amounts = _product(_inverse(_transposed(points)), white)
+    if min(amounts) <= 0:
+        raise ValueError("its primaries cannot make white")
+    return amounts
 
 
 def _xyz_of(x: float, y: float) -> tuple[float, float, float]:

@@ -32,17 +32,12 @@ def coded(points: tuple[int, int] | None) -> ProfileAndNotices:
     if transfer == icc.UNSPECIFIED:
         transfer = 13
     if primaries == icc.UNSPECIFIED:
-        primaries = 1
+        # High dynamic range is BT.2020, as BT.2100 has it.
+        primaries = 9 if transfer in icc.HIGH_RANGE else 1
     if icc.is_srgb_cicp(primaries, transfer):
         return None, ()
     built = icc.from_cicp(primaries, transfer)
     if built is not None:
         return built, ()
-    what = icc.UNUSABLE_TRANSFERS.get(transfer)
-    message = (
-        f"its colours are {what} (high dynamic range), which is not supported: they are treated as "
-        "sRGB"
-        if what
-        else f"its colour code points {primaries}/{transfer} are unknown: they are treated as sRGB"
-    )
+    message = f"its colour code points {primaries}/{transfer} are unknown: they are treated as sRGB"
     return None, (Notice("profile-dropped", message),)

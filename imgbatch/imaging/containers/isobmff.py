@@ -6,12 +6,15 @@ import os
 import struct
 from collections.abc import Container, Iterator
 from io import BytesIO
+from math import floor
 from typing import BinaryIO, Final, NamedTuple
 
 from imgbatch.imaging import limits
+from imgbatch.model import Size
 
 _META: Final = b"meta"
 _VERSION_BYTES: Final = 4
+_CLAP_BYTES: Final = 32
 _AV1_BYTES: Final = 4
 """Those of an av1C box that tell about the pixels."""
 
@@ -91,6 +94,81 @@ def code_points(file: BinaryIO) -> tuple[int, int] | None:
         return None
     finally:
         file.seek(place)
+
+
+def with_code_points(data: bytes, primaries: int, transfer: int) -> bytes:
+    """A file with these in each of its colr boxes of the type nclx."""
+    out, file = bytearray(data), BytesIO(data)
+    items = find(file, _META, b"iprp", b"ipco", b"colr")
+    for box in (*items, *_in_sample_entries(file, b"colr")):
+        if data[box.start : box.start + 4] == b"nclx":
+            struct.pack_into(">HH", out, box.start + 4, primaries, transfer)
+    return bytes(out)
+
+
+def clean_aperture(file: BinaryIO, size: Size) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of what is shown of the main picture, before it is turned.
+
+    `size` is that of its pixels; its clap property (ISO 14496-12, 12.1.4) may have fractions. None
+    if there is none, or if nothing would be left. The file's position is restored.
+    """
+    place = file.tell()
+    try:
+        if next(find(file, _META, b"iprp", b"ipco", b"clap"), None) is None:
+            return None
+        box = next((one for one in _properties(file) if one.kind == b"clap"), None)
+        if box is None:
+            return None
+        file.seek(box.start)
+        numbers = struct.unpack(">4IiIiI", file.read(_CLAP_BYTES))
+    except (struct.error, OSError):
+        return None
+    finally:
+        file.seek(place)
+    return _aperture(size, numbers)
+
+
+def _aperture(size: Size, numbers: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    from fractions import Fraction
+
+    if 0 in numbers[1::2]:
+        return None
+    across, down, right, below = (
+        Fraction(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    edges, half = [], Fraction(1, 2)
+    # Rounded as by libheif, which most programs use: left edges down, all others to the nearest.
+    for length, shown, offset, up in ((size[0], across, right, 0), (size[1], down, below, half)):
+        first = floor(offset + Fraction(length - 1, 2) - (shown - 1) / 2 + up)
+        last = floor(first + shown - 1 + half)
+        edges.append((max(0, first), min(length, last + 1)))
+    (left, end), (top, bottom) = edges
+    if left >= end or top >= bottom or (left, top, end, bottom) == (0, 0, *size):
+        return None
+    return left, top, end, bottom
+
+
+def _properties(file: BinaryIO) -> Iterator[Box]:
+    """The properties of the primary item, in the order in which they apply (ISO 23008-12, 9.3)."""
+    main = next(find(file, _META, b"pitm"), None)
+    table = next(find(file, _META, b"iprp", b"ipma"), None)
+    store = next(find(file, _META, b"iprp", b"ipco"), None)
+    if main is None or table is None or store is None:
+        return
+    boxes = list(walk(file, store.start, store.stop))
+    file.seek(main.start)
+    (version,) = struct.unpack(">B3x", file.read(_VERSION_BYTES))
+    (wanted,) = struct.unpack(">I" if version else ">H", file.read(4 if version else 2))
+    file.seek(table.start)
+    version, wide, count = struct.unpack(">B2xBI", file.read(_VERSION_BYTES + 4))
+    for _ in range(min(count, limits.BOXES)):
+        item, number = struct.unpack(">IB" if version else ">HB", file.read(5 if version else 3))
+        if wide & 1:
+            indices = [one & 0x7FFF for one in struct.unpack(f">{number}H", file.read(2 * number))]
+        else:
+            indices = [one & 0x7F for one in file.read(number)]
+        if item == wanted:
+            yield from (boxes[one - 1] for one in indices if 0 < one <= len(boxes))
 
 
 def av1_configuration(file: BinaryIO) -> bytes:

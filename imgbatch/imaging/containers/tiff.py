@@ -392,34 +392,41 @@ def _packed(directory: Directory, at: int, cells: Mapping[int, bytes], link: int
 
 
 def joined(files: Sequence[bytes]) -> bytes:
-    """One TIFF of the pages of little-endian TIFFs; raises ValueError for any other."""
-    _first(files[0])
+    """One TIFF of the pages of TIFFs in one byte order; raises ValueError for any other."""
+    order = _classic_order(files[0])
     out = bytearray(files[0])
-    link = _last_link(files[0])
+    link = _last_link(files[0], order)
     for data in files[1:]:
         out += bytes(len(out) % 2)
         moved = len(out) - _HEADER
         if moved + len(data) > MAX_BYTES:
             raise ValueError("the pages together are longer than the 4 GiB of a TIFF")
-        struct.pack_into("<I", out, link, moved + _first(data))
-        link = moved + _last_link(data)
+        struct.pack_into(order + "I", out, link, moved + _first(data, order))
+        link = moved + _last_link(data, order)
         out += data[_HEADER:]
         for at in _pages(data):
-            _move(out, moved + at, moved)
+            _move(out, moved + at, moved, order)
     return bytes(out)
 
 
-def _first(data: bytes) -> int:
-    if data[:4] != b"II*\0":
-        raise ValueError("a page is not a little-endian TIFF")
-    (at,) = struct.unpack_from("<I", data, 4)
+def _classic_order(data: bytes) -> str:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        raise ValueError("a page is not a TIFF")
+    return order
+
+
+def _first(data: bytes, order: str) -> int:
+    if _classic_order(data) != order:
+        raise ValueError("a page is in another byte order")
+    (at,) = struct.unpack_from(order + "I", data, 4)
     return int(at)
 
 
-def _last_link(data: bytes) -> int:
+def _last_link(data: bytes, order: str) -> int:
     """Where the place of the page after the last one would be."""
     last = _pages(data)[-1]
-    (count,) = struct.unpack_from("<H", data, last)
+    (count,) = struct.unpack_from(order + "H", data, last)
     at = int(last + 2 + count * _ENTRY)
     if data[at : at + 4] != bytes(4):
         raise ValueError("directories in a circle")
@@ -433,35 +440,35 @@ def _pages(data: bytes) -> list[int]:
     return found
 
 
-def _move(out: bytearray, at: int, moved: int) -> None:
+def _move(out: bytearray, at: int, moved: int, order: str) -> None:
     """Add `moved` to all places in the directory `at`, and in those below it.
 
     The link to the next page of the same file is moved, too.
     """
-    (count,) = struct.unpack_from("<H", out, at)
+    (count,) = struct.unpack_from(order + "H", out, at)
     end = at + 2 + count * _ENTRY
-    (link,) = struct.unpack_from("<I", out, end)
+    (link,) = struct.unpack_from(order + "I", out, end)
     if link:
-        struct.pack_into("<I", out, end, link + moved)
+        struct.pack_into(order + "I", out, end, link + moved)
     for entry in range(at + 2, end, _ENTRY):
-        tag, kind, number = struct.unpack_from("<HHI", out, entry)
+        tag, kind, number = struct.unpack_from(order + "HHI", out, entry)
         cell = entry + _HEADER
         values_at = cell
         if _BYTES_OF_ALL.get(kind, 1) * number > 4:
-            values_at = struct.unpack_from("<I", out, cell)[0] + moved
-            struct.pack_into("<I", out, cell, values_at)
+            values_at = struct.unpack_from(order + "I", out, cell)[0] + moved
+            struct.pack_into(order + "I", out, cell, values_at)
         if tag not in _PLACES | POINTERS | {SUB_IFDS} or kind not in (SHORT, LONG, _IFD):
             continue
-        form = f"<{number}{'H' if kind == SHORT else 'I'}"
+        form = f"{order}{number}{'H' if kind == SHORT else 'I'}"
         targets = [place + moved for place in struct.unpack_from(form, out, values_at)]
         if kind == SHORT:
             # They may need more room than they had.
             values_at = cell if number == 1 else len(out) + len(out) % 2
             out += bytes(values_at + 4 * number - len(out) if number > 1 else 0)
-            struct.pack_into("<HHI", out, entry, tag, LONG, number)
+            struct.pack_into(order + "HHI", out, entry, tag, LONG, number)
             if number > 1:
-                struct.pack_into("<I", out, cell, values_at)
-        struct.pack_into(f"<{number}I", out, values_at, *targets)
+                struct.pack_into(order + "I", out, cell, values_at)
+        struct.pack_into(f"{order}{number}I", out, values_at, *targets)
         if tag in POINTERS or tag == SUB_IFDS:
             for place in targets:
-                _move(out, place, moved)
+                _move(out, place, moved, order)

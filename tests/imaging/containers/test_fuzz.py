@@ -20,7 +20,14 @@ PUBLIC = {
     if callable(thing) and name[0].islower() and thing.__module__ == module.__name__
 }
 WRITERS = {
-    *("gif.write", "isobmff.uuid_box", "isobmff.with_plays", "jpeg.guid", "jpeg.xmp_segments"),
+    *(
+        "gif.write",
+        "isobmff.uuid_box",
+        "isobmff.with_code_points",
+        "isobmff.with_plays",
+        "jpeg.guid",
+        "jpeg.xmp_segments",
+    ),
     *(
         "jpeg.photoshop_segments",
         "photoshop.resource",
