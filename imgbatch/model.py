@@ -21,7 +21,9 @@ Colour = tuple[int, int, int, int]
 
 NoticeKind = Literal[
     "alpha-flattened",
+    "damaged",
     "depth-reduced",
+    "end-missing",
     "enlarged",
     "exif-broken",
     "frames-dropped",
@@ -41,7 +43,9 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
     {
         "alpha-flattened": "transparency was laid over --background, or made all or nothing in a "
         "GIF: the format has no other",
+        "damaged": "the file is damaged; a part of the picture is missing or wrong (--salvage)",
         "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
+        "end-missing": "a JPEG lacks its end marker, but nothing of the picture",
         "enlarged": "the picture was made larger than it is (--enlarge)",
         "exif-broken": "an EXIF block that cannot be read, or is longer than is read, was dropped",
         "frames-dropped": "only the first frame or page was kept",
@@ -335,7 +339,7 @@ class Run(Struct, frozen=True):
 
     `word` marks its temporary files and its logs, which are below `output`. With `in_place` the
     targets are the sources, and `backup` is the folder for the originals, None for no backup.
-    `salvage` keeps what can be decoded of a truncated picture, `strict` turns every warning into
+    `salvage` keeps what can be decoded of a damaged picture, `strict` turns every warning into
     a failure, `preserve_dates` gives outputs their source's time, `skip_existing` skips an output
     where another file has appeared since the run was planned.
     """

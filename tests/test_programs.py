@@ -15,6 +15,7 @@ from toolkit.programs import NEEDED, LackingError
 
 GENUINE: Final = {
     "imagemagick": "Version: ImageMagick 6.9.11-60 Q16 x86_64 2021-01-25 https://imagemagick.org",
+    "djpeg": "libjpeg-turbo version 2.1.5 (build 20230203)",
     "djxl": "djxl v0.7.0 [AVX2,SSE4,SSSE3,Unknown]",
     "exiftool": "12.57",
     "gifsicle": "LCDF Gifsicle 1.93",

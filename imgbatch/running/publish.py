@@ -23,7 +23,7 @@ from imgbatch.store.worker_log import Entry
 _LOSSES = frozenset(
     {
         *("frames-dropped", "gain-map-dropped", "video-dropped", "sizes-dropped"),
-        *("depth-reduced", "range-scaled", "truncated"),
+        *("depth-reduced", "range-scaled", "truncated", "damaged"),
         *("profile-dropped", "metadata-dropped", "exif-broken"),
     }
 )

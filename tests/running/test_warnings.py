@@ -82,6 +82,13 @@ class Case:
     salvage: bool = False
 
 
+def with_hole() -> bytes:
+    """A JPEG with zeros in the middle of its data."""
+    data = saved(scene(60, 40), "JPEG", quality=95)
+    middle = len(data) - 1_200
+    return data[:middle] + bytes(600) + data[middle + 600 :]
+
+
 PLAIN: Final = saved(scene(60, 40), "JPEG")
 JPEG: Final = {"format": "jpeg"}
 
@@ -92,10 +99,12 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
         Case("a.png", with_alpha(90), with_alpha(0), {"format": "gif"}, message="half"),
         Case("a.gif", two_clear_corners(), two_clear_corners(), JPEG, SMALLER),
     ],
+    "damaged": [Case("a.jpg", with_hole(), PLAIN, message="missing or wrong", salvage=True)],
     "depth-reduced": [
         Case("a.png", grey_16(), grey_16(), JPEG, {"format": "tiff"}, message="JPEG"),
         Case("a.png", grey_16(), grey_16(), {"filters": ["sharpen"]}, SMALLER),
     ],
+    "end-missing": [Case("a.jpg", PLAIN[:-2], PLAIN, message="end marker")],
     "enlarged": [
         Case(
             "a.jpg",

@@ -119,6 +119,10 @@ NEEDED: Final = {
             *(("-version",), r"^Version: ImageMagick "),
             commands=("magick", "convert"),
         ),
+        Program(
+            *("djpeg", "libjpeg-turbo-progs"),
+            *(("-version",), r"^libjpeg-turbo version \d"),
+        ),
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),

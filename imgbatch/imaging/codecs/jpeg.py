@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from io import SEEK_CUR, BytesIO
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from msgspec.structs import replace
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
+from imgbatch.imaging.codecs import jpeg_pixels
 from imgbatch.imaging.codecs.base import Codec, Options, restored
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import jpeg
@@ -118,6 +119,12 @@ class Jpeg(Codec):
         image.draft(None, (max(1, width), max(1, height)))
         return image.size
 
+    def load(self, image: Image.Image, *, salvage: bool) -> tuple[Notice, ...]:
+        if jpeg_pixels.load(image, salvage=salvage):
+            return ()
+        message = "the file has no end marker, but its picture is whole"
+        return (Notice("end-missing", message),)
+
     # Metadata that are read
 
     def exif(self, image: Image.Image) -> tuple[bytes | None, tuple[Notice, ...]]:
@@ -212,7 +219,11 @@ class Jpeg(Codec):
 
     def decoder_bytes(self, image: Any, size: Size, file: BinaryIO, stored: int) -> float:
         # All coefficients (int16), at full size whatever the scale.
-        return size[0] * size[1] * 2.0 * image.layers if _in_several_scans(image, file) else 0
+        return (
+            size[0] * size[1] * 2.0 * image.layers
+            if jpeg_pixels.in_several_scans(image, file)
+            else 0
+        )
 
 
 def _behind(image: Any) -> bytes:
@@ -230,20 +241,6 @@ def _parted(packet: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
         return xmp.parted(packet, _XMP_ROOM) or (None, None)
     except ValueError:
         return None, None
-
-
-def _in_several_scans(image: Any, file: BinaryIO) -> bool:
-    """Whether the first scan lacks components (ITU-T T.81, B.2.3), or may do so.
-
-    The header of a scan of all components is what Pillow read last, where it stopped.
-    """
-    length = 6 + 2 * image.layers
-    if image.info.get("progressive") or file.tell() < length + 2:
-        return True
-    file.seek(-(length + 2), SEEK_CUR)
-    head = file.read(5)
-    file.seek(length + 2 - 5, SEEK_CUR)
-    return bool(head != b"\xff\xda" + length.to_bytes(2) + bytes((image.layers,)))
 
 
 CODEC: Final = Jpeg()
