@@ -19,6 +19,7 @@ GENUINE: Final = {
     "djxl": "djxl v0.7.0 [AVX2,SSE4,SSSE3,Unknown]",
     "exiftool": "12.57",
     "gifsicle": "LCDF Gifsicle 1.93",
+    "jpegtran": "libjpeg-turbo version 2.1.5 (build 20230203)",
     "mount": "mount from util-linux 2.38.1 (libmount 2.38.1: selinux, smack, btrfs)",
     "setpriv": "setpriv from util-linux 2.38.1",
     "sh": "42",

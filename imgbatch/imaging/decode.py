@@ -298,7 +298,7 @@ class _Unread(Struct):
 
     def picture(self, rules: Rules) -> Picture:
         image, _, codec, file, _ = self.source
-        with reading("decode", rules):
+        with reading("decode", rules, self.source):
             image = codec.loadable(image, file)
             icc, of_colour = codec.profile(image, file, self.found.exif)
             if self.deep:

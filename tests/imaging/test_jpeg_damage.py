@@ -255,3 +255,36 @@ def test_salvaged_part_is_what_djpeg_decodes(path: Path, coding: str, share: flo
     pixels, notices = decoded(path, data, salvage=True)
     assert notices == ["truncated"]
     np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+# What libjpeg decodes only at once
+
+
+def arithmetic(data: bytes, *words: str) -> bytes:
+    """The same pixels, coded arithmetically."""
+    command = [programs.path_of("jpegtran"), "-arithmetic", *words]
+    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+
+@pytest.mark.external("djpeg", "jpegtran")
+@pytest.mark.parametrize("words", [(), ("-progressive",), ("-restart", "1")])
+@pytest.mark.parametrize("size", [(96, 64), (900, 700)])
+def test_arithmetic_jpeg_of_any_length_is_made(
+    path: Path, size: Size, words: tuple[str, ...]
+) -> None:
+    data = arithmetic(saved(size, quality=97), *words)
+    assert (len(data) > 2 * 65_536) == (size[0] == 900)
+    pixels, notices = decoded(path, data)
+    assert notices == []
+    np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+@pytest.mark.external("djpeg", "jpegtran")
+@pytest.mark.parametrize("size", [(96, 64), (900, 700)])
+def test_arithmetic_jpeg_that_is_cut_short_is_salvaged(path: Path, size: Size) -> None:
+    data = arithmetic(saved(size, quality=97))
+    data = data[: len(data) // 2]
+    assert failure_of(path, data) == "truncated"
+    pixels, notices = decoded(path, data, salvage=True)
+    assert notices == ["truncated"]
+    np.testing.assert_array_equal(pixels, of_djpeg(data))

@@ -126,6 +126,10 @@ NEEDED: Final = {
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),
+        Program(
+            *("jpegtran", "libjpeg-turbo-progs"),
+            *(("-version",), r"^libjpeg-turbo version \d"),
+        ),
         Program("mount", "mount", ("--version",), r"^mount from util-linux "),
         Program("setpriv", "util-linux", ("--version",), r"^setpriv from util-linux "),
         Program("sh", "dash", ("-c", "echo $((6 * 7))"), r"^42$"),

@@ -77,6 +77,14 @@ class Codec:
         """
         return None
 
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        """The words for a kind of file that cannot be read ("with 12 bits"), None if it can be.
+
+        Asked about files that seem broken, either once `opened` or because they could not be. The
+        position is not restored. Raises anything if the header is broken.
+        """
+        return None
+
     def inner(self, image: Image.Image) -> Codec:
         """The codec for an opened image: for the preview in a raw file it is another one."""
         return self

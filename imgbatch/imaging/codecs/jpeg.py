@@ -35,6 +35,16 @@ _SUBSAMPLING: Final = {"4:4:4": _FULL, "4:2:2": _HALF_ACROSS, "4:2:0": _QUARTER}
 _FINE_QUALITY: Final = 90
 _OPTIMISED_EFFORT: Final = 6
 
+# Bits that Pillow does not read, and channels that it reads or that are broken (ITU-T T.81, B.2.2);
+# coding processes that libjpeg does not know (table B.1).
+_OTHER_BITS: Final = frozenset(range(2, 17)) - {8}
+_CHANNELS: Final = frozenset({0, 1, 3, 4})
+_PROCESSES: Final = {
+    **dict.fromkeys((0xC5, 0xC6, 0xC7), "hierarchical"),
+    0xCB: "lossless and arithmetic",
+    **dict.fromkeys((0xCD, 0xCE, 0xCF), "hierarchical and arithmetic"),
+}
+
 _EXIF_ROOM: Final = jpeg.MAX_BYTES - len(PREFIX)
 _XMP_ROOM: Final = jpeg.MAX_BYTES - len(jpeg.XMP)
 
@@ -72,6 +82,14 @@ class Jpeg(Codec):
         image = self.open(BytesIO(data))
         image.info["exif"] = PREFIX + block
         return image
+
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        marker, bits, channels = jpeg.frame(file)
+        if bits in _OTHER_BITS:
+            return f"with {bits} bits per channel"
+        if channels not in _CHANNELS:
+            return f"with {channels} channels"
+        return f"with {_PROCESSES[marker]} coding" if marker in _PROCESSES else None
 
     # What the header tells
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # The first two markers of a codestream (A.4.1 and A.5.1).
 _SIZ: Final = b"\xff\x4f\xff\x51"
 _SIZ_BYTES: Final = 42
+_MOST_CHANNELS: Final = 4
 # The names of boxes that are agreed on, and how much is read of one: a block that is too long is
 # recognised by its length.
 _EXIF: Final = b"JpgTiffExif->JP2"
@@ -54,6 +55,10 @@ class Jpeg2000(Codec):
 
     def channel_bits(self, image: Image.Image, file: BinaryIO) -> int:
         return max((abs(bits) for bits in _sample_bits(file)), default=0)
+
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        channels = len(_sample_bits(file))
+        return f"with {channels} channels" if channels > _MOST_CHANNELS else None
 
     # Pixels
 

@@ -9,6 +9,7 @@ find out, it is given the data up to just before each marker, and then the rest 
 from __future__ import annotations
 
 import re
+import struct
 from io import SEEK_CUR, SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final
 
@@ -31,7 +32,7 @@ _AHEAD_PROGRESSIVE: Final = b"\xff\0" * 8
 _PROBE: Final = b"\xfe"
 _find_marker: Final = re.compile(rb"\xff[^\0\xff]").search
 
-# SOF9 and SOF10; Pillow's libjpeg knows no others of the arithmetic ones.
+# The markers of arithmetically coded frames that libjpeg knows, SOF9 and SOF10.
 _ARITHMETIC: Final = frozenset({0xC9, 0xCA})
 
 _RESTART_INTERVAL: Final = b"\xff\xdd\0\4"
@@ -54,7 +55,7 @@ def load(image: Any, *, salvage: bool) -> bool:
     """
     file: BinaryIO = image.fp
     if salvage:
-        if _process(file) in _ARITHMETIC:
+        if _is_arithmetic(file):
             _Feed(image, file, 0).load_at_once(_END_OF_IMAGE)
         image.load()
         return True
@@ -68,10 +69,10 @@ def load(image: Any, *, salvage: bool) -> bool:
         data = BytesIO(file.read(end))
         return _Feed(image, data, start).load(image, with_more=True)
     except OSError:
-        if _process(file) not in _ARITHMETIC:
+        if not _is_arithmetic(file):
             raise
         # libjpeg needs all of it at once. Whether it is damaged cannot be known.
-        _Feed(image, file, 0).load_at_once(b"")
+        _Feed(image, file, start).load_at_once(b"")
         image.tile = []
         return True
 
@@ -96,9 +97,11 @@ def _data_of_scan(file: BinaryIO) -> int:
     return last.stop
 
 
-def _process(file: BinaryIO) -> int:
-    """The marker of the frame header, which tells the coding process; 0 if there is none."""
-    return next((one.marker for one in jpeg.walk(file) if one.marker in jpeg.FRAMES), 0)
+def _is_arithmetic(file: BinaryIO) -> bool:
+    try:
+        return jpeg.frame(file).marker in _ARITHMETIC
+    except (ValueError, struct.error):
+        return False
 
 
 class _Feed:
@@ -159,6 +162,9 @@ class _Feed:
         try:
             self._data += self._file.read() + end
             self._take(self._data)
+        except OSError:
+            if _END_OF_IMAGE in self._data[self._next :]:
+                raise
         finally:
             self._decoder.cleanup()
         if not self._done:

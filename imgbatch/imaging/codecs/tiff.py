@@ -37,6 +37,7 @@ _Ratio = tuple[int, int]
 
 # Tags of TIFF 6.0.
 _BITS_PER_SAMPLE: Final = 0x0102
+_COMPRESSION_TAG: Final = 0x0103
 _PHOTOMETRIC: Final = 0x0106
 _ROWS_PER_STRIP: Final = 0x0116
 _PLANAR: Final = 0x011C
@@ -92,6 +93,8 @@ _DEEP_COMPRESSION: Final = {
     "tiff_adobe_deflate": "adobe_deflate",
     "zstd": "zstd",
 }
+# Of those that Pillow knows, its wheels' libtiff lacks WebP.
+_DECODED: Final = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {50001}
 _JPEG: Final = "jpeg"
 _JPEG_QUALITY: Final = 85
 _JPEG_MODES: Final = frozenset({"L", "RGB", "CMYK"})
@@ -128,6 +131,19 @@ class Tiff(Codec):
             message = "a TIFF of this kind needs: pip install 'imgbatch[deep]'"
             raise PictureError("open", "no-codec", message)
         return image
+
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        found = tiff.read(file)
+        compression, kind = (
+            next(iter(found.numbers(tag)), default)
+            for tag, default in ((_COMPRESSION_TAG, 1), (_PHOTOMETRIC, None))
+        )
+        if compression not in _DECODED:
+            return f"with compression {compression}"
+        if opened or kind is None:
+            return None
+        bits = " + ".join(map(str, found.numbers(_BITS_PER_SAMPLE) or [1]))
+        return f"of {bits} bits and photometric interpretation {kind}"
 
     # What the header tells
 

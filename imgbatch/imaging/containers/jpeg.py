@@ -18,12 +18,11 @@ EXIF: Final = b"Exif\0\0"
 EXTENSION: Final = b"http://ns.adobe.com/xmp/extension/\0"
 XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 
-FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""The markers of frame headers, one for each coding process (ITU-T T.81, table B.1)."""
-
 MAX_BYTES: Final = 65_533
 """What fits into one segment, whose length includes its own two bytes."""
 
+# The markers of frame headers, one for each coding process (ITU-T T.81, table B.1).
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _APP1: Final = 0xE1
 _APP13: Final = 0xED
 _START_OF_SCAN: Final = 0xDA
@@ -72,6 +71,24 @@ def walk(file: BinaryIO) -> Iterator[Segment]:
         if marker == _START_OF_SCAN:
             return
         at += step
+
+
+class Frame(NamedTuple):
+    """A frame header: its marker, which tells the coding process, and the pixels' form (B.2.2)."""
+
+    marker: int
+    bits: int
+    channels: int
+
+
+def frame(file: BinaryIO) -> Frame:
+    """The first frame header. Raises ValueError if there is none, struct.error if it is broken."""
+    for one in walk(file):
+        if one.marker in _FRAMES:
+            file.seek(one.start)
+            bits, channels = struct.unpack(">BxxxxB", file.read(6))
+            return Frame(one.marker, bits, channels)
+    raise ValueError("it has no frame header")
 
 
 def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
