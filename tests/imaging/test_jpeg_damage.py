@@ -106,6 +106,51 @@ def test_hole_of_zeros_fails_and_is_salvaged(path: Path, coding: str) -> None:
 
 
 @pytest.mark.external("djpeg")
+@pytest.mark.parametrize("coding", ["restarts", "frequent restarts"])
+def test_damage_within_a_restart_interval_of_a_long_file_fails(path: Path, coding: str) -> None:
+    data = hole(saved((1_200, 900), quality=97, **CODINGS[coding]), 0.45, 40)
+    assert damage_jpegs.djpeg_warns(data)
+    assert failure_of(path, data) == "damaged"
+
+
+@pytest.mark.external("djpeg")
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 10])
+def test_data_behind_the_pixels_fail_wherever_they_end(path: Path, beyond: int) -> None:
+    """Files are read 65,536 bytes at a time."""
+    data = saved()
+    *_, scan = jpeg.walk(BytesIO(data))
+    body = data.removesuffix(END)
+    data = body.ljust(scan.stop + 65_536 + beyond, b"\x55") + END
+    assert damage_jpegs.djpeg_warns(data)
+    assert failure_of(path, data) == "damaged"
+
+
+@pytest.mark.external("djpeg")
+@pytest.mark.parametrize("share", [0.55, 0.6, 0.65, 0.7])
+@pytest.mark.parametrize("coding", ["progressive", "progressive 4:4:4", "progressive, restarts"])
+def test_hole_before_empty_blocks_is_judged_by_libjpeg(
+    path: Path, coding: str, share: float
+) -> None:
+    """What a progressive scan says last holds for all the blocks that are left, however many."""
+    data = hole(saved((600, 400), **CODINGS[coding]), share, 600)
+    if damage_jpegs.djpeg_warns(data):
+        assert failure_of(path, data) == "damaged"
+    else:
+        assert decoded(path, data)[1] == []
+
+
+def test_drawing_with_many_zeros_is_made(path: Path) -> None:
+    pixels = np.zeros((600, 800), np.uint8)
+    pixels[:8] = pictures.scene(800, 8)[..., 0]
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", progressive=True, restart_marker_blocks=5_000)
+    data = buffer.getvalue()
+    *_, scan = jpeg.walk(BytesIO(data))
+    assert bytes(64) in data[scan.stop :]
+    assert decoded(path, data)[1] == []
+
+
+@pytest.mark.external("djpeg")
 def test_tail_of_zeros_fails(path: Path) -> None:
     """As in a copy that was given its full length beforehand, and then cut short."""
     data = saved((600, 400))
@@ -151,8 +196,8 @@ def padded(data: bytes) -> bytes:
     return data.removesuffix(END) + b"\xff\xff\xff" + END
 
 
-def zero_before_end(data: bytes) -> bytes:
-    return data.removesuffix(END) + b"\0" + END
+def zeros_before_end(data: bytes) -> bytes:
+    return data.removesuffix(END) + bytes(4) + END
 
 
 def with_more(data: bytes) -> bytes:
@@ -167,7 +212,7 @@ def as_it_is(data: bytes) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("quirk", [as_it_is, padded, zero_before_end, with_more, another_behind])
+@pytest.mark.parametrize("quirk", [as_it_is, padded, zeros_before_end, with_more, another_behind])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("coding", CODINGS)
 def test_whole_file_is_made_as_pillow_makes_it(
@@ -277,6 +322,19 @@ def test_arithmetic_jpeg_of_any_length_is_made(
     pixels, notices = decoded(path, data)
     assert notices == []
     np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+@pytest.mark.slow
+@pytest.mark.external("djpeg", "jpegtran")
+@pytest.mark.parametrize("words", [(), ("-progressive",), ("-restart", "1")])
+def test_damage_to_an_arithmetic_jpeg_is_noticed_where_djpeg_warns(
+    path: Path, words: tuple[str, ...]
+) -> None:
+    whole = [("arithmetic", arithmetic(saved((600, 400)), *words))]
+    found = damage_jpegs.outcomes(whole, 40, Random(5), path)
+    assert found.warned.total() > 20
+    assert found.suffice, found.missed
+    assert found.alone.total() == 0
 
 
 @pytest.mark.external("djpeg", "jpegtran")

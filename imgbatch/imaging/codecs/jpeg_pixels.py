@@ -30,6 +30,10 @@ _HELD: Final = _PADDING + 4
 _AHEAD: Final = b"\xfe" * 8
 _AHEAD_PROGRESSIVE: Final = b"\xff\0" * 8
 _PROBE: Final = b"\xfe"
+# Progressive data often end with a code for all the blocks that are left, however many. Most holes
+# are of zeros; whole data have so many only in drawings.
+_HOLE: Final = bytes(64)
+_WARNING: Final = "Corrupt JPEG data"
 _find_marker: Final = re.compile(rb"\xff[^\0\xff]").search
 
 # The markers of arithmetically coded frames that libjpeg knows, SOF9 and SOF10.
@@ -71,8 +75,10 @@ def load(image: Any, *, salvage: bool) -> bool:
     except OSError:
         if not _is_arithmetic(file):
             raise
-        # libjpeg needs all of it at once. Whether it is damaged cannot be known.
+        # libjpeg needs all of it at once, and skips what is left over in the end.
         _Feed(image, file, start).load_at_once(b"")
+        if _is_warned_of(file):
+            raise _damaged() from None
         image.tile = []
         return True
 
@@ -104,6 +110,23 @@ def _is_arithmetic(file: BinaryIO) -> bool:
         return False
 
 
+def _is_warned_of(file: BinaryIO) -> bool:
+    """Whether libjpeg warns of the data; decodes them once more, as small as it can."""
+    try:
+        import simplejpeg
+    except ImportError:
+        return False
+    if all(one.marker != _SCAN for one in jpeg.walk(file)):
+        # It would warn of what is between the segments of the header.
+        return False
+    file.seek(0)
+    try:
+        simplejpeg.decode_jpeg(file.read(), "GRAY", min_height=1, min_width=1, min_factor=8)
+    except ValueError as error:
+        return str(error).startswith(_WARNING)
+    return False
+
+
 class _Feed:
     """Gives the bytes of a file to Pillow's decoder."""
 
@@ -119,6 +142,7 @@ class _Feed:
         self._taken, self._end, self._next = 0, start, start
         self._done = False
         self._progressive = "progressive" in image.info
+        self._doubtful = self._progressive and self._data.find(_HOLE, start) >= 0
         # That of the current scan, after its length; of the first one somewhere in here.
         self._header = self._data[start - _LONGEST_HEADER : start]
 
@@ -138,6 +162,8 @@ class _Feed:
                 found = self._other_scans(found, image.layers)
         finally:
             self._decoder.cleanup()
+        if self._doubtful and _is_warned_of(self._file):
+            raise _damaged()
         image.tile = []
         return found == _END
 
@@ -184,7 +210,7 @@ class _Feed:
         """The next marker, None if the file ends before that. Most data up to it are given."""
         at = self._next
         while (found := _find_marker(self._data, at)) is None:
-            piece = self._file.read(_PIECE)
+            piece = self._piece()
             if not piece:
                 self._end = self._next = len(self._data)
                 break
@@ -224,8 +250,7 @@ class _Feed:
         stop = self._end
         while self._data[stop - 1] == 0 and self._end - stop < _PADDING:
             stop -= 1
-        # 0xFF in data is followed by a zero.
-        return stop - 1 if self._data[stop - 1] == 0xFF else stop - 2
+        return stop - 2
 
     def _other_scans(self, found: int | None, components: int) -> int | None:
         """Decode the scans after the first, and return the marker at the end if there is one."""
@@ -273,16 +298,19 @@ class _Feed:
             at += 2 + length
 
     def _bytes(self, start: int, count: int) -> bytes:
-        while len(self._data) < start + count and (piece := self._file.read(_PIECE)):
+        while len(self._data) < start + count and (piece := self._piece()):
             self._data += piece
         return self._data[start : start + count]
 
+    def _piece(self) -> bytes:
+        piece = self._file.read(_PIECE)
+        self._doubtful = self._doubtful or (self._progressive and _HOLE in piece)
+        return piece
+
     def _give(self, stop: int) -> None:
-        """Give what precedes `stop`. Raises PictureError if all pixels are there before that."""
+        """Give what precedes `stop`."""
         if self._taken < stop:
             self._taken += self._take(memoryview(self._data)[self._taken : stop])
-            if self._done:
-                raise _damaged()
 
     def _take(self, data: bytes | memoryview) -> int:
         """How many of these bytes the decoder takes; all of them if it has all pixels then."""
