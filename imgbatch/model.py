@@ -23,7 +23,9 @@ NoticeKind = Literal[
     "alpha-flattened",
     "credentials-dropped",
     "date-unreadable",
+    "damaged",
     "depth-reduced",
+    "end-missing",
     "enlarged",
     "exif-broken",
     "extras-dropped",
@@ -51,7 +53,9 @@ NOTICES: Final[MappingProxyType[NoticeKind, str]] = MappingProxyType(
         "certifies the file as it was",
         "date-unreadable": "a date of capture that cannot be read was passed over: the next one, "
         "or the file's own time, was used",
+        "damaged": "the file is damaged; a part of the picture is missing or wrong (--salvage)",
         "depth-reduced": "16 bits per channel were reduced to 8, or to 10",
+        "end-missing": "a JPEG lacks its end marker, but nothing of the picture",
         "enlarged": "the picture was made larger than it is (--enlarge)",
         "exif-broken": "an EXIF block was dropped: nothing in it can be read, or it is longer than "
         "is read",
@@ -406,7 +410,7 @@ class Run(Struct, frozen=True):
 
     `word` marks its temporary files and its logs, which are below `output`. With `in_place` the
     targets are the sources, and `backup` is the folder for the originals, None for no backup.
-    `salvage` keeps what can be decoded of a truncated picture, `strict` turns every warning into
+    `salvage` keeps what can be decoded of a damaged picture, `strict` turns every warning into
     a failure, `preserve_dates` gives outputs their source's time, `skip_existing` skips an output
     where another file has appeared since the run was planned.
     """

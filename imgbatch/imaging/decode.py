@@ -36,7 +36,7 @@ from imgbatch.imaging.picture import (
     in_colours,
     turned,
 )
-from imgbatch.model import MAX_PIXELS, Failure, Notice, Size
+from imgbatch.model import MAX_PIXELS, Failure, Notice, NoticeKind, Size
 
 if TYPE_CHECKING:
     from imgbatch.imaging.affine import Geometry
@@ -52,6 +52,17 @@ Need = Callable[[Size], Size]
 _PERHAPS_MEMORY: Final = frozenset({"broken", "truncated", "no-codec"})
 
 _MOST_BITS: Final = 16
+_SALVAGED: Final[dict[str, tuple[NoticeKind, str]]] = {
+    "truncated": (
+        "truncated",
+        "the file is cut short: what is missing of the picture was left blank",
+    ),
+    "damaged": (
+        "damaged",
+        "the file is damaged: a part of the picture is missing or wrong",
+    ),
+}
+"""The kinds of failures of which something can be kept, and the warning then."""
 
 # Copies of a profile while it is compared, converted and written.
 _PROFILES: Final = 4
@@ -129,9 +140,9 @@ def pictures(
     It is not turned yet, but knows its orientation; its metadata say that it is upright. A JPEG
     is decoded at 1/2, 1/4 or 1/8 if that is enough (by libjpeg's scaled inverse DCT). Of
     several frames only the first is given unless the rules' `every` says otherwise; they come
-    one by one, and composed: each as it is shown. With `salvage` a picture that is cut short is
-    kept as far as it goes, with a warning. `admit` is called once, after the header and before
-    any pixel; whatever it raises is passed on. `on_read` is given the checksum of the file,
+    one by one, and composed: each as it is shown. With `salvage` a picture that is cut short or
+    damaged is kept as far as it goes, with a warning. `admit` is called once, after the header and
+    before any pixel; whatever it raises is passed on. `on_read` is given the checksum of the file,
     after the last frame.
 
     Raises PictureError in the stage "open" or "decode".
@@ -153,7 +164,7 @@ def pictures(
             yield picture
     except PictureError as error:
         failure = error.failure
-        if refused or failure.kind not in _PERHAPS_MEMORY:
+        if refused or failure.kind not in {*_PERHAPS_MEMORY, *_SALVAGED}:
             raise
     else:
         return
@@ -161,7 +172,7 @@ def pictures(
     if not room.is_there(taken or memory.opening(path)):
         raise short_of_memory(failure.stage)
     # If even the header is cut short there are no pixels to keep.
-    if begun or not (rules.salvage and taken and failure.kind == "truncated"):
+    if begun or not (rules.salvage and taken and failure.kind in _SALVAGED):
         raise PictureError(failure.stage, failure.kind, failure.message)
     yield from _salvaged(path, need, rules, on_read, failure)
 
@@ -169,17 +180,17 @@ def pictures(
 def _salvaged(
     path: str, need: Need, rules: Rules, on_read: OnRead | None, failure: Failure
 ) -> Generator[Picture]:
-    """What can be had of a picture that is cut short; raises its `failure` if there is nothing."""
+    """What can be had of a damaged picture; raises its `failure` if there is nothing."""
     again = _decoded(path, need, rules, lambda demand: None, on_read)
     with closing(again) as rest:
         try:
             picture = next(rest)
         except PictureError:
             raise PictureError(failure.stage, failure.kind, failure.message) from None
-        missing = "the file is cut short: what is missing of the picture was left blank"
+        kind, message = _SALVAGED[failure.kind]
         if picture.series is not None and picture.series.kind == "animation":
-            missing = "the file is cut short: only its whole frames were kept"
-        yield picture.with_notice("truncated", missing)
+            message = "the file is cut short: only its whole frames were kept"
+        yield picture.with_notice(kind, message)
         yield from rest
 
 
@@ -301,7 +312,7 @@ class _Unread(Struct):
 
     def picture(self, rules: Rules) -> Picture:
         image, _, codec, file, _ = self.source
-        with reading("decode", rules):
+        with reading("decode", rules, self.source):
             image = codec.loadable(image, file)
             icc, of_colour = codec.profile(image, file, self.found.exif)
             if self.deep:

@@ -89,14 +89,14 @@ def in_16_bits(array: NDArray[Any], *, premultiplied: bool = False) -> PixelsAnd
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3:
-        raise ValueError(f"its pixels come in {array.ndim} dimensions")
+        raise ValueError(f"pixels in {array.ndim} dimensions are not supported")
     notices: tuple[Notice, ...] = ()
     if array.dtype != np.uint16:
         array, notices = _scaled(array)
     if array.shape[2] == 1:
         return Image.fromarray(np.ascontiguousarray(array[:, :, 0], np.uint16)), notices
     if array.shape[2] not in (2, 3, 4):
-        raise ValueError(f"it has {array.shape[2]} channels")
+        raise ValueError(f"{array.shape[2]} channels are not supported")
     if premultiplied:
         array = straight(array)
     return Deep(np.ascontiguousarray(array, np.uint16)), notices

@@ -189,11 +189,26 @@ def _image_in(file: BinaryIO, codec: Codec, *, preview: bool) -> Image.Image:
     """An image of this format, not loaded. Raises whatever Pillow does if nothing helps."""
     try:
         return codec.open_preview(file) if preview else codec.open(file)
-    except Exception:
+    except Exception as error:
         image = codec.open_damaged(file)
-        if image is None:
+        if image is not None:
+            return image
+        message = _unsupported(codec, file, opened=False)
+        if message is None or isinstance(error, PictureError):
             raise
-        return image
+        raise PictureError("open", "no-codec", message) from None
+
+
+def _unsupported(codec: Codec, file: BinaryIO, *, opened: bool) -> str | None:
+    """The message for a file that seems broken, but is only of a kind that cannot be read."""
+    try:
+        kind = codec.unsupported(file, opened=opened)
+    except Exception:
+        # So it is broken.
+        return None
+    if kind is None:
+        return None
+    return f"a {codec.row.label} {kind} cannot be read: another program must convert it first"
 
 
 # Modules that warn while a file is read or written. Operations, also of other packages, are not.
@@ -232,13 +247,17 @@ def short_of_memory(stage: Stage) -> PictureError:
 
 
 class reading:  # noqa: N801
-    """A context that turns whatever a codec raises into a PictureError with words for people."""
+    """A context that turns whatever a codec raises into a PictureError with words for people.
 
-    __slots__ = ("_limited", "_quiet", "_rules", "_stage")
+    The codec of `source`, if given, is asked whether that is broken, or of a kind it cannot read.
+    """
 
-    def __init__(self, stage: Stage, rules: Rules) -> None:
+    __slots__ = ("_limited", "_quiet", "_rules", "_source", "_stage")
+
+    def __init__(self, stage: Stage, rules: Rules, source: Opened | None = None) -> None:
         self._stage: Stage = stage
         self._rules = rules
+        self._source = source
         silence = quiet()
         self._quiet = None if silence is _NOTHING else silence
         self._limited = pillow_limited(rules)
@@ -255,7 +274,13 @@ class reading:  # noqa: N801
         if self._quiet is not None:
             self._quiet.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, PictureError):
-            raise self._in_words(error) from error
+            found = self._in_words(error)
+            if found.failure.kind == "broken" and self._source is not None:
+                _, _, codec, file, _ = self._source
+                message = _unsupported(codec, file, opened=True)
+                if message is not None:
+                    found = PictureError(self._stage, "no-codec", message)
+            raise found from error
 
     def _in_words(self, error: Exception) -> PictureError:
         stage = self._stage
@@ -283,6 +308,8 @@ _CUT_SHORT: Final = (
     "unexpected end of file",
     "buffer is not large enough",
 )
+# And about what is whole, but beyond them.
+_UNSUPPORTED: Final = re.compile(r"unsupported|not supported|not implemented", re.IGNORECASE)
 
 
 def _explained(error: BaseException) -> tuple[str, str]:
@@ -290,6 +317,8 @@ def _explained(error: BaseException) -> tuple[str, str]:
     cut_short = any(words in text.lower() for words in _CUT_SHORT)
     if cut_short or isinstance(error, EOFError):
         return "truncated", f"the file is cut short or damaged ({text or 'unexpected end'})"
+    if _UNSUPPORTED.search(text):
+        return "no-codec", f"a file of this kind cannot be read ({text})"
     return "broken", f"its data are broken ({text or type(error).__name__})"
 
 

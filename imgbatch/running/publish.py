@@ -24,6 +24,7 @@ _LOSSES = frozenset(
     {
         *("frames-dropped", "gain-map-dropped", "video-dropped", "sizes-dropped"),
         *("depth-reduced", "inks-converted", "range-scaled", "tone-mapped", "truncated"),
+        "damaged",
         *("profile-dropped", "metadata-dropped", "exif-broken"),
         *("credentials-dropped", "extras-dropped"),
     }

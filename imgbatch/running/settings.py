@@ -118,7 +118,7 @@ class Settings:
         False,
         Flag(),
         SOURCES,
-        "Keep what can be decoded of a truncated picture, with a warning.",
+        "Keep what can be decoded of a truncated or damaged picture, with a warning.",
         more="Otherwise it fails.",
     )
     recursive: bool = setting(True, Flag(), SOURCES, "Go into subfolders.")

@@ -183,7 +183,7 @@ def test_out_of_memory_is_reported_as_such(tmp_path: Path, monkeypatch: pytest.M
     def broken(*words: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", broken)
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load_prepare", broken)
     error = failure(tmp_path, sample("JPEG"))
     assert (error.failure.stage, error.failure.kind) == ("decode", "memory")
     assert "memory" in error.failure.message

@@ -89,7 +89,8 @@ def test_header_that_claims_too_much_is_refused_before_decoding(
 ) -> None:
     """At 10,000 megapixels a decoder would ask for 30 GB."""
     loaded: list[object] = []
-    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *words: loaded.append(words))
+    for name in ("load", "load_prepare"):
+        monkeypatch.setattr(f"PIL.ImageFile.ImageFile.{name}", lambda *words: loaded.append(words))
     error = failure(tmp_path, lie(), name)
     assert (error.failure.stage, error.failure.kind) == ("open", "too-large")
     assert "250,000,000" in error.failure.message

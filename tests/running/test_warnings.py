@@ -104,6 +104,15 @@ class Case:
 
 
 PANORAMA: Final = regions.packet(attributes='GPano:ProjectionType="equirectangular"')
+
+
+def with_hole() -> bytes:
+    """A JPEG with zeros in the middle of its data."""
+    data = saved(scene(60, 40), "JPEG", quality=95)
+    middle = len(data) - 1_200
+    return data[:middle] + bytes(600) + data[middle + 600 :]
+
+
 PLAIN: Final = saved(scene(60, 40), "JPEG")
 JPEG: Final = {"format": "jpeg"}
 NAMED: Final = {"template": "{date}{ext}", **SMALLER}
@@ -129,10 +138,12 @@ CASES: Final[dict[NoticeKind, list[Case]]] = {
             quiet_words={**SMALLER, "metadata": "none"},
         )
     ],
+    "damaged": [Case("a.jpg", with_hole(), PLAIN, message="missing or wrong", salvage=True)],
     "depth-reduced": [
         Case("a.png", grey_16(), grey_16(), JPEG, {"format": "tiff"}, message="JPEG"),
         Case("a.png", grey_16(), grey_16(), {"filters": ["sharpen"]}, SMALLER),
     ],
+    "end-missing": [Case("a.jpg", PLAIN[:-2], PLAIN, message="end marker")],
     "enlarged": [
         Case(
             "a.jpg",

@@ -120,6 +120,10 @@ NEEDED: Final = {
             commands=("magick", "convert"),
         ),
         Program("avifdec", "libavif-bin", ("--version",), r"^Version: \d.*(aom|dav1d)"),
+        Program(
+            *("djpeg", "libjpeg-turbo-progs"),
+            *(("-version",), r"^libjpeg-turbo version \d"),
+        ),
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),
@@ -128,6 +132,10 @@ NEEDED: Final = {
             *("heif-convert", "libheif-examples"),
             *(("--help",), r"^ heif-\w+  libheif version: \d"),
             commands=("heif-convert", "heif-dec"),
+        ),
+        Program(
+            *("jpegtran", "libjpeg-turbo-progs"),
+            *(("-version",), r"^libjpeg-turbo version \d"),
         ),
         Program("mount", "mount", ("--version",), r"^mount from util-linux "),
         Program("setpriv", "util-linux", ("--version",), r"^setpriv from util-linux "),

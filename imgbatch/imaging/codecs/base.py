@@ -80,6 +80,14 @@ class Codec:
         """
         return None
 
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        """The words for a kind of file that cannot be read ("with 12 bits"), None if it can be.
+
+        Asked about files that seem broken, either once `opened` or because they could not be. The
+        position is not restored. Raises anything if the header is broken.
+        """
+        return None
+
     def inner(self, image: Image.Image) -> Codec:
         """The codec for an opened image: for the preview in a raw file it is another one."""
         return self
@@ -156,15 +164,23 @@ class Codec:
         """Ask the decoder for fewer pixels, but at least `least`; returns how many it will give."""
         return image.size
 
+    def load(self, image: Image.Image, *, salvage: bool) -> tuple[Notice, ...]:
+        """Load an opened image, and return warnings.
+
+        With `salvage` a file that is cut short or damaged gives what there is.
+        """
+        image.load()
+        return ()
+
     def pixels(self, image: Image.Image, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
         """The pixels in a mode that a `Picture` has, with warnings; the image is loaded afterwards.
 
-        With `salvage` a file that is cut short gives what there is.
+        `salvage` is as in `load`.
         """
-        image.load()
-        pixels, notices = modes.in_working_mode(image, self.grey_levels)
+        notices = self.load(image, salvage=salvage)
+        pixels, more = modes.in_working_mode(image, self.grey_levels)
         # Only pixels: the plugin's own image would keep its decoder's frames alive.
-        return (image._new(image.im) if pixels is image else pixels), notices
+        return (image._new(image.im) if pixels is image else pixels), notices + more
 
     def grey_levels(self, image: Image.Image) -> modes.GreyLevels:
         """What the levels of a loaded grey image with more than 8 bits mean."""

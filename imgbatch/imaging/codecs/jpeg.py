@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from io import SEEK_CUR, BytesIO
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from msgspec.structs import replace
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
+from imgbatch.imaging.codecs import jpeg_pixels
 from imgbatch.imaging.codecs.base import VIDEO, Codec, Options, restored
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import jpeg, photoshop
@@ -33,6 +34,16 @@ _FULL, _HALF_ACROSS, _QUARTER = range(3)
 _SUBSAMPLING: Final = {"4:4:4": _FULL, "4:2:2": _HALF_ACROSS, "4:2:0": _QUARTER}
 _FINE_QUALITY: Final = 90
 _OPTIMISED_EFFORT: Final = 6
+
+# Bits that Pillow does not read, and channels that it reads or that are broken (ITU-T T.81, B.2.2);
+# coding processes that libjpeg does not know (table B.1).
+_OTHER_BITS: Final = frozenset(range(2, 17)) - {8}
+_CHANNELS: Final = frozenset({0, 1, 3, 4})
+_PROCESSES: Final = {
+    **dict.fromkeys((0xC5, 0xC6, 0xC7), "hierarchical"),
+    0xCB: "lossless and arithmetic",
+    **dict.fromkeys((0xCD, 0xCE, 0xCF), "hierarchical and arithmetic"),
+}
 
 _EXIF_ROOM: Final = jpeg.MAX_BYTES - len(PREFIX)
 _XMP_ROOM: Final = jpeg.MAX_BYTES - len(jpeg.XMP)
@@ -104,6 +115,14 @@ class Jpeg(Codec):
         image.info["exif"] = PREFIX + block
         return image
 
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        marker, bits, channels = jpeg.frame(file)
+        if bits in _OTHER_BITS:
+            return f"with {bits} bits per channel"
+        if channels not in _CHANNELS:
+            return f"with {channels} channels"
+        return f"with {_PROCESSES[marker]} coding" if marker in _PROCESSES else None
+
     # What the header tells
 
     def left_behind(self, image: Image.Image, file: BinaryIO) -> tuple[Notice, ...]:
@@ -163,6 +182,12 @@ class Jpeg(Codec):
             width, height = math.ceil(width * _RESERVE), math.ceil(height * _RESERVE)
         image.draft(None, (max(1, width), max(1, height)))
         return image.size
+
+    def load(self, image: Image.Image, *, salvage: bool) -> tuple[Notice, ...]:
+        if jpeg_pixels.load(image, salvage=salvage):
+            return ()
+        message = "the file has no end marker, but its picture is whole"
+        return (Notice("end-missing", message),)
 
     # Metadata that are read
 
@@ -261,7 +286,11 @@ class Jpeg(Codec):
 
     def decoder_bytes(self, image: Any, size: Size, file: BinaryIO, stored: int) -> float:
         # All coefficients (int16), at full size whatever the scale.
-        return size[0] * size[1] * 2.0 * image.layers if _in_several_scans(image, file) else 0
+        return (
+            size[0] * size[1] * 2.0 * image.layers
+            if jpeg_pixels.in_several_scans(image, file)
+            else 0
+        )
 
 
 def _resources(image: Any) -> bytes:
@@ -305,20 +334,6 @@ def _parted(packet: bytes) -> tuple[bytes, bytes] | tuple[None, None]:
         return xmp.parted(packet, _XMP_ROOM) or (None, None)
     except ValueError:
         return None, None
-
-
-def _in_several_scans(image: Any, file: BinaryIO) -> bool:
-    """Whether the first scan lacks components (ITU-T T.81, B.2.3), or may do so.
-
-    The header of a scan of all components is what Pillow read last, where it stopped.
-    """
-    length = 6 + 2 * image.layers
-    if image.info.get("progressive") or file.tell() < length + 2:
-        return True
-    file.seek(-(length + 2), SEEK_CUR)
-    head = file.read(5)
-    file.seek(length + 2 - 5, SEEK_CUR)
-    return bool(head != b"\xff\xda" + length.to_bytes(2) + bytes((image.layers,)))
 
 
 CODEC: Final = Jpeg()

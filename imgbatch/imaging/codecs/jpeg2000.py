@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # The first two markers of a codestream (A.4.1 and A.5.1).
 _SIZ: Final = b"\xff\x4f\xff\x51"
 _SIZ_BYTES: Final = 42
+_MOST_CHANNELS: Final = 4
 # The names of boxes that are agreed on, and how much is read of one: a block that is too long is
 # recognised by its length.
 _EXIF: Final = b"JpgTiffExif->JP2"
@@ -75,6 +76,10 @@ class Jpeg2000(Codec):
             boxes.keys() - {_EXIF, _IPTC, _XMP, _XML_XMP}, boxes.get(_JUMBF, b"")
         )
         return (*found, beside.told("XML in a box")) if _XML in boxes else found
+
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        channels = len(_sample_bits(file))
+        return f"with {channels} channels" if channels > _MOST_CHANNELS else None
 
     # Pixels
 

@@ -73,6 +73,11 @@ class Raw(Codec):
     def open_preview(self, file: BinaryIO) -> Image.Image:
         return _preview(file)
 
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        found = _directory(file)
+        models = [one.data for one in found.fields if one.tag == exif.MODEL] if found else []
+        return f"from a {_text(models[0])}" if models and not opened else None
+
     def inner(self, image: Image.Image) -> Codec:
         jpeg = isinstance(image, JpegImageFile)
         return formats.codec(formats.BY_NAME["jpeg"]) if jpeg else self
@@ -305,12 +310,19 @@ def _explained(error: Exception) -> Exception:
         return EOFError(words)
     if isinstance(error, rawpy.LibRawUnsufficientMemoryError):
         return MemoryError(words)
+    if isinstance(error, rawpy.LibRawFileUnsupportedError):
+        # Its words are the same for a camera that it does not know, and for what is no raw file.
+        return ValueError("LibRaw does not know it")
     return ValueError(words)
 
 
 def _message(error: Exception) -> str:
     message = error.args[0] if error.args else ""
-    return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
+    return _text(message) if isinstance(message, bytes) else str(message)
+
+
+def _text(data: bytes) -> str:
+    return data.rstrip(b"\0").decode("ascii", "replace")
 
 
 CODEC: Final = Raw()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _RUN_LENGTHS: Final = "tga_rle"
 _REPEATED: Final = 0x80
+_HEADER_BYTES: Final = 18
+# Image types that nobody writes any more, and the bits of a pixel without alpha in two bytes.
+_HUFFMAN: Final = frozenset({32, 33})
+_WITHOUT_ALPHA: Final = 15
 
 
 class Tga(Codec):
@@ -24,6 +28,14 @@ class Tga(Codec):
 
     pillow = "TGA"
     indexed_modes = frozenset({"RGB"})
+
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        file.seek(0)
+        header = file.read(_HEADER_BYTES)
+        kind, bits = header[2], header[16]
+        if kind in _HUFFMAN:
+            return "with Huffman coding"
+        return f"with {bits} bits per pixel" if bits == _WITHOUT_ALPHA else None
 
     def pixels(self, image: Any, file: BinaryIO, *, salvage: bool) -> PixelsAndNotices:
         packed = tile_codec(image) == _RUN_LENGTHS

@@ -109,6 +109,8 @@ _DEEP_COMPRESSION: Final = {
 _FAX: Final = frozenset({"tiff_ccitt", "group3", "group4", "tiff_raw_16"})
 # The orientations that undo quarter turns; all others undo themselves.
 _TURNED_BACK: Final = {6: 8, 8: 6}
+# Of those that Pillow knows, its wheels' libtiff lacks WebP.
+_DECODED: Final = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {50001}
 _JPEG: Final = "jpeg"
 _JPEG_QUALITY: Final = 85
 _JPEG_MODES: Final = frozenset({"L", "RGB", "CMYK"})
@@ -166,6 +168,19 @@ class Tiff(Codec):
             message = "a TIFF of this kind needs: pip install 'imgbatch[deep]'"
             raise PictureError("open", "no-codec", message)
         return image
+
+    def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
+        found = tiff.read(file)
+        compression, kind = (
+            next(iter(found.numbers(tag)), default)
+            for tag, default in ((_COMPRESSION_TAG, 1), (_PHOTOMETRIC, None))
+        )
+        if compression not in _DECODED:
+            return f"with compression {compression}"
+        if opened or kind is None:
+            return None
+        bits = " + ".join(map(str, found.numbers(_BITS_PER_SAMPLE) or [1]))
+        return f"of {bits} bits and photometric interpretation {kind}"
 
     # What the header tells
 

@@ -24,6 +24,8 @@ XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 MAX_BYTES: Final = 65_533
 """What fits into one segment, whose length includes its own two bytes."""
 
+# The markers of frame headers, one for each coding process (ITU-T T.81, table B.1).
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _APP1: Final = 0xE1
 _APP13: Final = 0xED
 _START_OF_SCAN: Final = 0xDA
@@ -76,6 +78,24 @@ def walk(file: BinaryIO) -> Iterator[Segment]:
         at += step
 
 
+class Frame(NamedTuple):
+    """A frame header: its marker, which tells the coding process, and the pixels' form (B.2.2)."""
+
+    marker: int
+    bits: int
+    channels: int
+
+
+def frame(file: BinaryIO) -> Frame:
+    """The first frame header. Raises ValueError if there is none, struct.error if it is broken."""
+    for one in walk(file):
+        if one.marker in _FRAMES:
+            file.seek(one.start)
+            bits, channels = struct.unpack(">BxxxxB", file.read(6))
+            return Frame(one.marker, bits, channels)
+    raise ValueError("it has no frame header")
+
+
 def thinned(file: BinaryIO) -> tuple[BinaryIO, int]:
     """A JPEG with no more segments before its picture than are read, and how many were left out.
 
@@ -123,6 +143,28 @@ def behind(jpeg: bytes) -> bytes:
     scan = next((one.stop for one in walked if one.marker == _START_OF_SCAN), len(jpeg))
     end = jpeg.find(_END_OF_IMAGE, scan)
     return jpeg[end + 2 :] if end >= 0 else b""
+
+
+def samsung_trailer(file: BinaryIO) -> int:
+    """Where the trailer of a Samsung phone begins; the file's length if there is none.
+
+    Its directory ends the file, and counts back from itself to each entry (as in exiftool's
+    Samsung.pm).
+    """
+    size = file.seek(0, SEEK_END)
+    file.seek(max(0, size - 8))
+    length: int
+    length, name = struct.unpack("<I4s", file.read(8).rjust(8, b"\0"))
+    directory = size - 8 - length
+    if name != b"SEFT" or directory < 0:
+        return size
+    file.seek(directory)
+    name, _, count = struct.unpack("<4sII", file.read(12).ljust(12, b"\0"))
+    if name != b"SEFH":
+        return size
+    entries = file.read(max(0, min(count, length // 12 - 1)) * 12)
+    farthest: int = max((back for (back,) in struct.iter_unpack("<4xI4x", entries)), default=0)
+    return max(0, directory - farthest)
 
 
 def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
