@@ -13,6 +13,7 @@ from imgbatch.plurals import counted
 
 _REMEDIES: Final = {
     "truncated": "--salvage keeps the part that is there",
+    "damaged": "--salvage keeps what can be decoded",
     "timeout": "--timeout gives it longer",
 }
 """What helps against a failure of some kind, if its message does not say."""

@@ -290,8 +290,8 @@ def exif_segments(data: bytes) -> list[tuple[int, bytes]]:
 
 @pytest.mark.slow
 def test_exif_with_too_many_tags_is_dropped(tmp_path: Path) -> None:
-    few = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES))
-    many = block((number + 50_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES + 1))
+    few = block((number + 10_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES))
+    many = block((number + 10_000, 3, 1, 1) for number in range(limits.EXIF_ENTRIES + 1))
     result, after = made(tmp_path, "a.jpg", with_segments(SMALL, exif_segments(few)))
     assert (warnings_of(result), exif.PREFIX in after) == ([], True)
     result, after = made(tmp_path, "b.jpg", with_segments(SMALL, exif_segments(many)))

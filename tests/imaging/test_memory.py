@@ -213,7 +213,7 @@ def bytes_of(size: Size, per_pixel: float) -> int:
 
 def test_every_figure_is_plausible() -> None:
     for row in formats.FORMATS:
-        assert 0 < row.encoding[0] <= row.encoding[1] < 150
+        assert 0 < row.encoding[0] <= row.encoding[1] < 160
         assert 0 <= row.decoding <= 6
     for operation in names().values():
         assert 4 < operation.memory < 15

@@ -92,11 +92,6 @@ KINDS: Final[dict[str, tuple[str, Callable[[], bytes], str]]] = {
         "with compression 34887",
     ),
     "complex": (".tif", lambda: tiff(PIXELS[..., 0].astype(np.complex64)), "of 64 bits"),
-    "five samples": (
-        ".tif",
-        lambda: tiff(CHANNELS, photometric="minisblack", planarconfig="contig"),
-        "of 8 + 8 + 8 + 8 + 8 bits",
-    ),
     "JPEG inside": (".bmp", lambda: bitmap(4, saved("JPEG")), "Unsupported BMP"),
     "PNG inside": (".bmp", lambda: bitmap(5, saved("PNG")), "Unsupported BMP"),
     "camera": (

@@ -71,7 +71,8 @@ READERS: Final[dict[str, Reader]] = {
     "jpeg.behind": jpeg.behind,
     "jpeg.joined_exif": lambda data: jpeg.joined_exif(_payloads(data)),
     "jpeg.joined_icc": lambda data: jpeg.joined_icc(_payloads(data)),
-    "jpeg.samsung_parts": lambda data: jpeg.samsung_parts(BytesIO(data)),
+    "jpeg.frame": lambda data: jpeg.frame(BytesIO(data)),
+    "jpeg.samsung_trailer": lambda data: jpeg.samsung_trailer(BytesIO(data)),
     "jpeg.extended_xmp": lambda data: jpeg.extended_xmp(_payloads(data), bytes(32)),
     "photoshop.resources": lambda data: [
         _all(photoshop.resources(one.removeprefix(b"Photoshop 3.0\0")), data)

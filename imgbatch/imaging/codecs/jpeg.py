@@ -313,7 +313,8 @@ def _has_more_than_previews(image: Any) -> bool:
 def _from_samsung(image: Any) -> tuple[Notice, ...]:
     """Warnings about what Samsung's telephones have appended to a picture."""
     with restored(image.fp) as file:
-        parts = jpeg.samsung_parts(file)
+        trailer = jpeg.samsung_trailer(file)
+    parts = trailer.kinds if trailer is not None else frozenset()
     video = (VIDEO,) if parts & _SAMSUNG_VIDEOS else ()
     second = (_SECOND,) if parts & _SAMSUNG_PICTURES else ()
     return video + second + ((_SOUND,) if parts & _SAMSUNG_SOUNDS else ())

@@ -9,7 +9,6 @@ find out, it is given the data up to just before each marker, and then the rest 
 from __future__ import annotations
 
 import re
-import struct
 from io import SEEK_CUR, SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final
 
@@ -68,9 +67,9 @@ def load(image: Any, *, salvage: bool) -> bool:
         return _Feed(image, file, start).load(image)
     except PictureError:
         # Pictures or a video may follow.
-        end = jpeg.samsung_trailer(file)
+        trailer = jpeg.samsung_trailer(file)
         file.seek(0)
-        data = BytesIO(file.read(end))
+        data = BytesIO(file.read(trailer.start if trailer is not None else -1))
         return _Feed(image, data, start).load(image, with_more=True)
     except OSError:
         if not _is_arithmetic(file):
@@ -106,7 +105,7 @@ def _data_of_scan(file: BinaryIO) -> int:
 def _is_arithmetic(file: BinaryIO) -> bool:
     try:
         return jpeg.frame(file).marker in _ARITHMETIC
-    except (ValueError, struct.error):
+    except ValueError:
         return False
 
 

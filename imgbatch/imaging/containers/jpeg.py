@@ -87,12 +87,12 @@ class Frame(NamedTuple):
 
 
 def frame(file: BinaryIO) -> Frame:
-    """The first frame header. Raises ValueError if there is none, struct.error if it is broken."""
+    """The first frame header. Raises ValueError if there is no whole one."""
     for one in walk(file):
         if one.marker in _FRAMES:
             file.seek(one.start)
-            bits, channels = struct.unpack(">BxxxxB", file.read(6))
-            return Frame(one.marker, bits, channels)
+            if len(head := file.read(6)) == 6:
+                return Frame(one.marker, head[0], head[5])
     raise ValueError("it has no frame header")
 
 
@@ -145,26 +145,32 @@ def behind(jpeg: bytes) -> bytes:
     return jpeg[end + 2 :] if end >= 0 else b""
 
 
-def samsung_trailer(file: BinaryIO) -> int:
-    """Where the trailer of a Samsung phone begins; the file's length if there is none.
+class Trailer(NamedTuple):
+    """What Samsung's telephones append: where it begins, and the types of its parts."""
 
-    Its directory ends the file, and counts back from itself to each entry (as in exiftool's
-    Samsung.pm).
+    start: int
+    kinds: frozenset[int]
+
+
+def samsung_trailer(file: BinaryIO) -> Trailer | None:
+    """The trailer that Samsung's telephones append; None without one.
+
+    It ends with its directory: "SEFH", a version and a count, a type, an offset back from there and
+    a length for each part, the directory's length, and "SEFT" (exiftool, Samsung.pm). The position
+    is not restored.
     """
     size = file.seek(0, SEEK_END)
     file.seek(max(0, size - 8))
-    length: int
-    length, name = struct.unpack("<I4s", file.read(8).rjust(8, b"\0"))
-    directory = size - 8 - length
-    if name != b"SEFT" or directory < 0:
-        return size
-    file.seek(directory)
-    name, _, count = struct.unpack("<4sII", file.read(12).ljust(12, b"\0"))
-    if name != b"SEFH":
-        return size
-    entries = file.read(max(0, min(count, length // 12 - 1)) * 12)
-    farthest: int = max((back for (back,) in struct.iter_unpack("<4xI4x", entries)), default=0)
-    return max(0, directory - farthest)
+    length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
+    if mark != b"SEFT" or not 12 <= length <= min(size - 8, _MOST_OF_SAMSUNG):
+        return None
+    file.seek(size - 8 - length)
+    directory = file.read(length)
+    if not directory.startswith(b"SEFH"):
+        return None
+    parts = [struct.unpack_from("<2xHI", directory, at) for at in range(12, length - 11, 12)]
+    start = size - 8 - length - max((back for _, back in parts), default=0)
+    return Trailer(max(0, start), frozenset(kind for kind, _ in parts))
 
 
 def joined_exif(payloads: Iterable[bytes]) -> tuple[bytes | None, bool]:
@@ -209,25 +215,6 @@ def joined_icc(payloads: Iterable[bytes]) -> bytes | None:
         return profile
     is_whole = len(profile) >= int.from_bytes(profile[:4]) > 0
     return profile if is_whole else None
-
-
-def samsung_parts(file: BinaryIO) -> frozenset[int]:
-    """The types of the data in the trailer that Samsung's telephones append; none without one.
-
-    It ends with its directory, which begins with "SEFH", a version and a count, the directory's
-    length, and "SEFT" (exiftool, Samsung.pm). The position is not restored.
-    """
-    size = file.seek(0, SEEK_END)
-    file.seek(max(0, size - 8))
-    length, mark = int.from_bytes(file.read(4), "little"), file.read(4)
-    if mark != b"SEFT" or not 12 <= length <= min(size - 8, _MOST_OF_SAMSUNG):
-        return frozenset()
-    file.seek(size - 8 - length)
-    directory = file.read(length)
-    if not directory.startswith(b"SEFH"):
-        return frozenset()
-    cells = range(12, length - 11, 12)
-    return frozenset(int.from_bytes(directory[at + 2 : at + 4], "little") for at in cells)
 
 
 def extended_xmp(payloads: Iterable[bytes], guid: bytes) -> bytes | None:

@@ -54,7 +54,7 @@ def move(exif: Exif, geometry: Geometry) -> list[str]:
             _move_focal_plane(exif, (across, down), affine)
     if RPC in tags and not _move_rpc(exif, affine):
         exif.remove(RPC)
-        lost.append("the camera model of a satellite picture (RPC) dropped: the picture was turned")
+        lost.append("the camera model of a satellite (RPC) dropped: it no longer fits the picture")
     if not tags.isdisjoint(_ALL_GEO) and not _move_raster(exif, tags, affine):
         for tag in _ALL_GEO:
             exif.remove(tag)

@@ -211,14 +211,14 @@ def select(
         kept = _rights_only(metadata, notices)
     else:
         kept = _for_output(metadata, size, srgb)
+        if encoding.metadata in _PLACELESS:
+            names = encoding.metadata == "no-location"
+            kept = _without_position(kept, notices, names=names)
         if moved is not None:
             from imgbatch.imaging.metadata import geometry
 
             kept, lost = geometry.moved(kept, moved.resized(size))
             notices += lost
-        if encoding.metadata in _PLACELESS:
-            names = encoding.metadata == "no-location"
-            kept = _without_position(kept, notices, names=names)
     if encoding.artist or encoding.copyright:
         kept = _with_rights(kept, encoding.artist, encoding.copyright)
     if dpi := encoding.dpi:
