@@ -57,7 +57,7 @@ class _Commands(click.Group):
         except click.NoSuchOption as error:
             command = next((word for word in args if word in _COMMANDS), "COMMAND")
             ctx.fail(
-                f"{error.option_name} is no option of imgbatch itself: options stand after the "
+                f"{error.option_name} is not an option of imgbatch itself: options go after the "
                 f"command, as in `imgbatch {command} {error.option_name} …`"
             )
 

@@ -74,7 +74,7 @@ class GroupedCommand(click.Command):
 
 
 def _unknown(option: str, words: list[str], known: set[str]) -> str:
-    """What to say about an option that there is not, and is one of the `words` or begins one."""
+    """What to say about an unknown option, which is one of the `words` or begins one of them."""
     from imgbatch.cli import remedies
 
     place = next((at for at, word in enumerate(words) if word.startswith(option)), len(words))

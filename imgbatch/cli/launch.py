@@ -88,7 +88,9 @@ def _listed(separator: bytes) -> Iterator[str]:
             f"found more than {_MAX_LISTED_BYTES / 1e9:g} GB on standard input, "
             "expected a list of files"
         )
-    if (row := formats.recognise(data[: formats.HEAD_BYTES], "")) is not None:
+    head = data[: formats.HEAD_BYTES]
+    # Names may begin like a picture, as in P1000123.JPG, but they have no NUL.
+    if separator != b"\0" and b"\0" in head and (row := formats.recognise(head, "")) is not None:
         raise UsageError(
             f"found a picture on standard input ({row.label}), expected a list of files: give its "
             "name instead of -"

@@ -78,7 +78,7 @@ def for_command(word: str, commands: Collection[str], rest: Sequence[str]) -> st
     from imgbatch.operations import names
     from imgbatch.recipes.toml import is_recipe
 
-    place = shlex.join(part for part in rest if not part.startswith("-")) or "PATH"
+    place = shlex.join(rest) or "PATH"
     if is_recipe(word):
         return f"did you mean `imgbatch run {word} {place}`?"
     if word in names():
@@ -87,7 +87,7 @@ def for_command(word: str, commands: Collection[str], rest: Sequence[str]) -> st
         return f"did you mean {near[0]}?"
     if os.path.exists(word):
         return f"did you mean `imgbatch resize {shlex.quote(word)}`?"
-    return f"there are {', '.join(commands)}."
+    return f"the commands are {', '.join(commands)}."
 
 
 def for_missing_filter(words: Sequence[str]) -> str | None:

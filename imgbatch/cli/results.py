@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imgbatch.cli.output import RED, YELLOW, tell
@@ -14,7 +14,6 @@ from imgbatch.plurals import counted
 _REMEDIES: Final = {
     "truncated": "--salvage keeps the part that is there",
     "damaged": "--salvage keeps what can be decoded",
-    "timeout": "--timeout gives it longer",
 }
 """What helps against a failure of some kind, if its message does not say."""
 
@@ -35,10 +34,13 @@ def lines_of(result: Result) -> list[str]:
     return [f"{source} -> {made}", *warned]
 
 
-def tell_summary(summary: Summary, output: str, *, report: str | None, quiet: bool) -> None:
+def tell_summary(
+    summary: Summary, output: str, *, report: str | None, quiet: bool, salvage: bool
+) -> None:
     """Print the closing summary on standard error: what was done, and what went wrong.
 
     With `quiet` only failures are told. `report` is where the rows of all files are, if anywhere.
+    With `salvage` that is no remedy any more.
     """
     if not quiet:
         tell(_totals(summary, output), err=True)
@@ -46,7 +48,7 @@ def tell_summary(summary: Summary, output: str, *, report: str | None, quiet: bo
             tell(line, err=True, colour=YELLOW)
         if (left_out := _left_out(summary.left_out)) is not None:
             tell(left_out, err=True)
-    for line in _failures(summary, report):
+    for line in _failures(summary, report, {} if salvage else _REMEDIES):
         tell(line, err=True, colour=RED)
     if summary.signal is not None:
         tell(f"interrupted: {summary.unfinished} not done", err=True)
@@ -101,10 +103,10 @@ def _warnings(summary: Summary) -> Iterator[str]:
         yield f"warning: {times}{kind}: {first}{short(warned.source.path)}: {warned.message}"
 
 
-def _failures(summary: Summary, report: str | None) -> Iterator[str]:
+def _failures(summary: Summary, report: str | None, remedies: Mapping[str, str]) -> Iterator[str]:
     for result in summary.failures:
         if (failure := result.failure) is not None:
-            remedy = _REMEDIES.get(failure.kind)
+            remedy = remedies.get(failure.kind)
             more = f" ({remedy})" if remedy is not None else ""
             yield f"failed: {short(result.source.path)}: {failure.message}{more}"
     if (rest := summary.failed - len(summary.failures)) > 0:

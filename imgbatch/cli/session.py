@@ -70,7 +70,13 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
     if report and report.trouble:
         summary.report_lost = True
         _warn([f"the report is incomplete: {report.trouble}"])
-    tell_summary(summary, planned.output, report=wanted.report, quiet=wanted.quiet)
+    tell_summary(
+        summary,
+        planned.output,
+        report=wanted.report,
+        quiet=wanted.quiet,
+        salvage=prepared.salvages,
+    )
     if summary.signal is not None:
         return signals.die_by(summary.signal)
     return summary.exit_code

@@ -135,7 +135,7 @@ def parse(words: str, folder: str = "") -> Operation:
         if key in values:
             raise UsageError(f"{name}: {key} is given twice")
         # As it would have to be typed with a comma in the value.
-        before = f'{name}:{key}="{word}'
+        before = "" if word[:1] in ("'", '"') else f'{name}:{key}="{word}'
         word = _unquoted(f"{name}: {key}", word)
         values[key] = declared[key].read(f"{name}: {key}", declared[key].kind.within(folder, word))
     return kind(**values)
@@ -146,7 +146,7 @@ def _unquoted(where: str, word: str) -> str:
     if word[:1] not in ('"', "'"):
         return word
     if len(word) == 1 or word[-1] != word[0]:
-        raise UsageError(f"{where}: found {word}, expected {word[0]} at its end, too")
+        raise UsageError(f"{where}: found {word} without a closing quote")
     return word[1:-1]
 
 
@@ -160,7 +160,10 @@ def build(name: str, values: Mapping[str, Any], folder: str = "") -> Operation:
     """
     kind = find(name)
     declared = parameters_of(kind)
-    values = {key if key in declared else _KEYS.get(key, key): values[key] for key in values}
+    spelled = {key: key if key in declared else _KEYS.get(key, key) for key in values}
+    if len(set(spelled.values())) < len(spelled):
+        raise UsageError(f"{kind.name}: found {' and '.join(spelled)}, expected one of those")
+    values = {spelled[key]: value for key, value in values.items()}
     for key in values:
         if key not in declared:
             expected = _expected(declared, key)

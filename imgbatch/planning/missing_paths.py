@@ -6,10 +6,14 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import Final
 
 from imgbatch.errors import UsageError
 from imgbatch.recipes.toml import presets
+
+_COMPARED: Final = 2_000
+"""How many names in a folder are compared with one that is not there."""
 
 
 def missing(path: str, paths: Sequence[str]) -> UsageError:
@@ -37,7 +41,9 @@ def _remedy(path: str, paths: Sequence[str]) -> str | None:
         return f"did you mean `imgbatch run {path} PATH`?"
     folder, name = os.path.split(path)
     try:
-        near = difflib.get_close_matches(name, os.listdir(folder or os.curdir), n=1)
+        with os.scandir(folder or os.curdir) as entries:
+            names = [entry.name for entry in islice(entries, _COMPARED)]
+        near = difflib.get_close_matches(name, names, n=1)
     except OSError:
         return None
     return f"did you mean {os.path.join(folder, near[0])}?" if near else None

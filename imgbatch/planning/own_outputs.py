@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -19,6 +20,13 @@ from imgbatch.store.recorded import Recorded, UnreadableError
 
 _SAMPLE: Final = 100
 """How many outputs are looked at to find out whether a folder was moved with its originals."""
+
+_OPEN: Final = 16
+"""Journals that are open at the same time: some systems allow 256 files."""
+
+_LEVELS: Final = 32
+_TRIES: Final = 3
+"""How many missing originals of one folder are looked for."""
 
 
 class Ledger(Struct, frozen=True):
@@ -49,11 +57,17 @@ class OwnOutputs:
         files: Iterable[str],
         own: tuple[str, Recorded] | None = None,
     ) -> None:
-        self._roots = tuple(os.fsencode(os.path.join(os.path.abspath(root), "")) for root in roots)
-        self._files = {os.fsencode(os.path.abspath(file)) for file in files}
+        self._roots = tuple(
+            os.path.normcase(os.path.join(one, ""))
+            for root in roots
+            for one in {os.path.abspath(root), os.path.realpath(root)}
+        )
+        self._files = {one for file in files for one in _both(file)}
         self._own = own
-        self._opened: list[Recorded] = []
+        self._journals: dict[str, Recorded | None] = {}
+        self._opened: dict[Recorded, None] = {}
         self._above: dict[str, list[Ledger]] = {}
+        self._moves = _Moves()
 
     def above(self, folder: str) -> list[Ledger]:
         """The journals of a folder and of those above it."""
@@ -65,7 +79,7 @@ class OwnOutputs:
         while True:
             # One that cannot be read cannot tell: what it may know is taken.
             with suppress(UnreadableError):
-                if (recorded := self._open(above)) is not None:
+                if (recorded := self._journal(above)) is not None:
                     found.append(Ledger(recorded, above, below))
             parent, name = os.path.split(above)
             if parent == above:
@@ -78,28 +92,30 @@ class OwnOutputs:
         None if it records only outputs of files elsewhere. Raises UnreadableError.
         """
         folder = os.path.abspath(path)
-        recorded = self._open(folder)
+        recorded = self._journal(folder)
         if recorded is None or not (some := recorded.some(_SAMPLE)):
             return []
+        ledger = Ledger(recorded, folder, cut=len(below) + 1, strict=True)
         mixed = recorded.is_from_below(folder) or any(
-            _is_itself(source, folder, target) or _moved(source, folder, target)
+            _is_itself(source, ledger, target) or self._moves.original(source, folder, target)
             for target, source in some
         )
-        return [Ledger(recorded, folder, cut=len(below) + 1, strict=True)] if mixed else None
+        return [ledger] if mixed else None
 
     def include(self, relative: str, ledgers: Iterable[Ledger]) -> bool:
         """Whether the file at `relative`, below a scanned folder, is an output."""
         for ledger in ledgers:
             target = ledger.prefix + relative[ledger.cut :]
+            self._use(ledger.recorded)
             try:
                 source = ledger.recorded.source_of(target)
             except UnreadableError:
                 continue
-            if source is None or _is_itself(source, ledger.folder, target):
+            if source is None or _is_itself(source, ledger, target):
                 continue
-            if ledger.strict or self._is_scanned(source):
+            if ledger.strict or self._is_scanned(os.fsdecode(source)):
                 return True
-            moved = _moved(source, ledger.folder, target)
+            moved = self._moves.original(source, ledger.folder, target)
             if moved is not None and self._is_scanned(moved):
                 return True
         return False
@@ -113,18 +129,85 @@ class OwnOutputs:
         """Let go of the journals."""
         for recorded in self._opened:
             recorded.close()
+        self._opened.clear()
 
-    def _is_scanned(self, source: bytes) -> bool:
-        return source.startswith(self._roots) or source in self._files
+    def _is_scanned(self, source: str) -> bool:
+        return any(one.startswith(self._roots) or one in self._files for one in _both(source))
 
-    def _open(self, folder: str) -> Recorded | None:
+    def _journal(self, folder: str) -> Recorded | None:
         """What a folder's journal records. Raises UnreadableError."""
-        if self._own is not None and _is_same(self._own[0], folder):
-            return self._own[1]
-        found = Recorded.of(folder)
+        if folder not in self._journals:
+            own = self._own
+            is_own = own is not None and _is_same(own[0], folder)
+            self._journals[folder] = own[1] if own and is_own else Recorded.of(folder)
+        found = self._journals[folder]
         if found is not None:
-            self._opened.append(found)
+            self._use(found)
         return found
+
+    def _use(self, recorded: Recorded) -> None:
+        """Close the journal that was not used for the longest time, if too many are open."""
+        self._opened.pop(recorded, None)
+        self._opened[recorded] = None
+        if len(self._opened) > _OPEN:
+            oldest = next(iter(self._opened))
+            del self._opened[oldest]
+            oldest.close()
+
+
+class _Moves:
+    """Finds originals that were moved together with their outputs."""
+
+    def __init__(self) -> None:
+        # By the folder of an original and that of a journal: the levels that were cut off, and how
+        # often nothing was found.
+        self._cuts: dict[tuple[bytes, str], int] = {}
+        self._failures: dict[tuple[bytes, str], int] = {}
+
+    def original(self, source: bytes, folder: str, target: str) -> str | None:
+        """Where the source of an output is, if `folder` was moved together with both.
+
+        That is where the end of its former path leads to a file below the folder, other than the
+        output itself.
+        """
+        if os.path.lexists(source):
+            return None
+        place = os.path.dirname(source), folder
+        names = os.fsdecode(source).split(os.sep)[-_LEVELS:]
+        known = self._cuts.get(place)
+        if known is None and self._failures.get(place, 0) >= _TRIES:
+            return None
+        output = _joined(folder, target)
+        for start in range(len(names)) if known is None else (known,):
+            path = os.path.join(folder, *names[start:])
+            if path != output and os.path.isfile(path):
+                self._cuts[place] = start
+                return path
+        self._failures[place] = self._failures.get(place, 0) + 1
+        return None
+
+
+def _is_itself(source: bytes, ledger: Ledger, target: str) -> bool:
+    """Whether a file was changed in place; its folder may have been moved since."""
+    if ledger.recorded.in_place:
+        return source.endswith(os.fsencode(_joined(os.sep, target)))
+    return source == os.fsencode(_joined(ledger.folder, target))
+
+
+def _joined(folder: str, relative: str) -> str:
+    return os.path.join(folder, *relative.split("/"))
+
+
+def _both(path: str) -> tuple[str, str]:
+    """A path as it is named, and as it is without links; in one case where that does not count."""
+    whole = os.path.abspath(path)
+    folder, name = os.path.split(whole)
+    return os.path.normcase(whole), os.path.normcase(os.path.join(_real(folder), name))
+
+
+@lru_cache(maxsize=1000)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _is_same(one: str, other: str) -> bool:
@@ -132,29 +215,3 @@ def _is_same(one: str, other: str) -> bool:
         return os.path.samefile(one, other)
     except OSError:
         return False
-
-
-def _is_itself(source: bytes, folder: str, target: str) -> bool:
-    """Whether a file was changed in place; if so, its folder may have been moved since."""
-    path = os.fsencode(os.path.join(folder, target))
-    if source == path:
-        return True
-    end = os.fsencode(os.path.join(os.sep, os.path.basename(folder), target))
-    return source.endswith(end) and not os.path.lexists(source)
-
-
-def _moved(source: bytes, folder: str, target: str) -> bytes | None:
-    """Where the source of an output is, if `folder` was moved together with both.
-
-    That is where the end of its former path leads to a file below the folder, other than the output
-    itself.
-    """
-    if os.path.lexists(source):
-        return None
-    names = source.split(os.fsencode(os.sep))
-    output = os.path.join(os.fsencode(folder), os.fsencode(target))
-    for start in range(1, len(names)):
-        path = os.path.join(os.fsencode(folder), *names[start:])
-        if path != output and os.path.isfile(path):
-            return path
-    return None

@@ -216,9 +216,10 @@ class _Walk(Struct, frozen=True):
             return None if is_backup and self.in_place else []
         try:
             return None if is_backup else self.outputs.within(path, below)
-        except UnreadableError:
-            # Probably in use: a run in place must not go on beside that, and will be refused.
-            return [] if self.in_place else None
+        except UnreadableError as error:
+            # Beside a run that is at work a run in place must not go on, and will be refused. One
+            # that is damaged cannot tell: what it may know is taken.
+            return None if error.in_use and not self.in_place else []
 
     def _leave_out(self, path: str, below: str) -> None:
         """Count the pictures in a folder of outputs."""

@@ -103,6 +103,8 @@ class Choice(Kind, frozen=True):
         return ", ".join(self.choices)
 
     def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            raise UsageError(f"{name}: found {value!r}, expected one of {self.allowed}")
         value = self.synonyms.get(value, value)
         if value in self.choices:
             return value
@@ -135,6 +137,8 @@ class Whole(Kind, frozen=True):
         return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
 
     def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, int):
+            raise UsageError(f"found {name} {value!r}, expected a whole number")
         if self.low <= value and (self.high is None or value <= self.high):
             return value
         refused = self.refused or f"found {name} {{value}}, expected {self.allowed}"
@@ -182,7 +186,7 @@ class Amount(Kind, frozen=True):
     def read(self, word: str) -> int:
         found = amount(word, self.unit)
         if 0 < found < self.doubtful and word.strip().isdecimal():
-            raise ValueError(f"found {found}{self.unit}: did you mean {found}{self.likely}?")
+            raise ValueError(f"found {word.strip()}: did you mean {found}{self.likely}?")
         return found
 
     def check(self, name: str, value: Any) -> Any:

@@ -42,6 +42,8 @@ METADATA: Final = "Metadata"
 NAMES: Final = "Where pictures go"
 SOURCES: Final = "Which pictures"
 
+*_FIRST, _LAST = METADATA_POLICIES
+
 RESIZING: Final = ("fit", "enlarge", "gravity", "kernel", "linear")
 """The settings that say how an output's size is reached, and mean nothing without one."""
 
@@ -180,7 +182,7 @@ class SharedSettings:
         "all",
         Choice(tuple(METADATA_POLICIES), "metadata policy"),
         METADATA,
-        f"{', '.join(METADATA_POLICIES)}. Orientation is always applied.",
+        f"{', '.join(_FIRST)} or {_LAST}. Orientation is always applied.",
         metavar="POLICY",
         more="`no-gps` also drops MakerNotes, which may hold a position; `no-location` does, too, "
         "and drops names of places. Orientation is reset, too, and an embedded thumbnail is always "

@@ -169,6 +169,8 @@ def _colour(word: str) -> tuple[int, int, int, int]:
 
 def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Operation]:
     """The conversion that `--profile` asks for, if any; raises UsageError."""
+    if not isinstance(profile, str):
+        raise UsageError(f"found the profile {profile!r}, expected keep, srgb or an ICC file")
     if profile.lower() == "keep":
         return
     if profile.lower() == "srgb":

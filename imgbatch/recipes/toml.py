@@ -252,7 +252,7 @@ class _Reader(Struct, frozen=True):
             if key not in known:
                 hint = _nearest(key, known)
                 if not where and key in _OUTPUT:
-                    hint = "it belongs into [defaults] or an [[output]]"
+                    hint = "it belongs in [defaults] or an [[output]]"
                 raise UsageError(f"{self.path}: {where}{key}: an unknown key; {hint}")
 
     def _of_type(self, where: str, value: Any, *kinds: type) -> Any:

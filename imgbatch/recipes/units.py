@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import Final
 
-_SECONDS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+_SECONDS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600}
 _FACTORS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -31,7 +32,9 @@ def in_words(number: int, unit: str) -> str:
 
 def seconds(word: str) -> float:
     """The seconds that `90`, `90s`, `1.5m` or `2h` mean. Raises ValueError."""
-    match = re.fullmatch(r"(\d+|\d*\.\d+)\s*(s|m|min|h|)", word.strip().lower(), re.ASCII)
+    with suppress(ValueError):
+        return float(word)
+    match = re.fullmatch(r"(\d+|\d*\.\d+)\s*(s|m|min|h)", word.strip().lower(), re.ASCII)
     if match is None:
         raise ValueError(f"found {word!r}, expected seconds, or a time as in 90s, 2m or 1h")
     return float(match[1]) * _SECONDS[match[2]]

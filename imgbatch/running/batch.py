@@ -33,7 +33,7 @@ from imgbatch.running import worker_tasks
 from imgbatch.running.settings import RunWords, Settings, settings_of
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
-from imgbatch.store.recorded import Recorded, UnreadableError
+from imgbatch.store.recorded import IN_PLACE_MARK, Recorded, UnreadableError
 from imgbatch.store.worker_log import Claim
 
 MEMORY_SHARE: Final = 0.6
@@ -142,6 +142,11 @@ class Batch:
         return max(1, min(wanted, len(self.plan.jobs)))
 
     @property
+    def salvages(self) -> bool:
+        """Whether what can be decoded of a damaged picture is kept."""
+        return self._settings.salvage
+
+    @property
     def notices(self) -> list[str]:
         """Warnings that do not belong to a file."""
         return self.plan.notices + self._journal.notices
@@ -155,17 +160,11 @@ class Batch:
         if not self.plan.jobs:
             self._journal.tidy(elsewhere)
             return
+        # A later run must not take the originals kept here for pictures to work on.
         for folder in elsewhere:
-            try:
-                mark = os.path.join(folder, BACKUP_MARK)
-                local_files.make_folders(os.path.dirname(mark), durable=True)
-                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
-                # A later run must not take the originals kept here for pictures to work on.
-                local_files.sync_folder(os.path.dirname(mark))
-            except OSError as error:
-                raise UsageError(
-                    f"cannot write into the backup folder {folder}: {error.strerror}"
-                ) from None
+            _leave(folder, BACKUP_MARK, "backup folder")
+        if self._settings.in_place:
+            _leave(self.plan.output, IN_PLACE_MARK, "folder")
         claims = _Claims(self.plan.jobs, self._recipe)
         self._journal.begin(self._word, claims, elsewhere, in_place=self._settings.in_place)
 
@@ -262,6 +261,17 @@ def _pool() -> Executor:
     return pool.run
 
 
+def _leave(folder: str, name: str, what: str) -> None:
+    """Leave a mark in a folder, for later runs. Raises UsageError."""
+    mark = os.path.join(folder, name)
+    try:
+        local_files.make_folders(os.path.dirname(mark), durable=True)
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
+        local_files.sync_folder(os.path.dirname(mark))
+    except OSError as error:
+        raise UsageError(f"cannot write into the {what} {folder}: {error.strerror}") from None
+
+
 class _Claims(Iterable[Claim]):
     """What a plan is going to make, generated again for each iteration."""
 
@@ -331,7 +341,7 @@ def _own(folder: str, journal: Journal) -> tuple[str, Recorded] | None:
     if journal.connection is None:
         return None
     try:
-        return folder, Recorded(journal.connection)
+        return folder, Recorded(folder, journal.connection)
     except UnreadableError as error:
         raise DamagedError(str(error)) from error
 

@@ -37,7 +37,7 @@ _VERSION: Final = 2
 # Checking whether a journal is locked takes its lock for a moment: that is not a run.
 _PROBE_SECONDS: Final = 0.2
 _PAGE_ROWS: Final = 512
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 # Added in version 2. Older rows have NULL there.
@@ -359,8 +359,8 @@ class Journal:
         except sqlite3.Error as error:
             if connection is not None:
                 connection.close()
-            code = _code(error)
-            if code in _BUSY:
+            code = code_of(error)
+            if code in BUSY:
                 raise UsageError(
                     f"another run is writing into {self.output}: wait until it has finished, or "
                     "use another --output"
@@ -464,7 +464,7 @@ class Journal:
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            self._broken = _code(error) in _BROKEN
+            self._broken = code_of(error) in _BROKEN
             self._stop_remembering(str(error))
 
     def _stop_remembering(self, why: str) -> None:
@@ -495,7 +495,7 @@ def _prepared(connection: sqlite3.Connection) -> str | None:
     return None
 
 
-def _code(error: sqlite3.Error) -> int:
+def code_of(error: sqlite3.Error) -> int:
     """The primary error code, without SQLite's extensions."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
@@ -548,7 +548,7 @@ def _is_locked(folder: str) -> bool:
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            return _code(error) in _BUSY
+            return code_of(error) in BUSY
         finally:
             connection.close()
     return False

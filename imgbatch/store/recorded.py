@@ -1,41 +1,71 @@
 """Which files below a folder were made by imgbatch, and from what: its journal, only read.
 
-The run that owns a journal locks it, so a journal that is in use cannot be read.
+The run that owns a journal locks it, so a journal that is in use cannot be read. Any folder may
+have one, also one that somebody has prepared: nothing in it is believed without a check, and
+reading it takes a limited time.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from imgbatch.store import worker_log
-from imgbatch.store.journal import APPLICATION, NAME, planted
+from imgbatch.store.journal import APPLICATION, BUSY, NAME, code_of, planted
 
+IN_PLACE_MARK: Final = os.path.join(worker_log.FOLDER, "in-place")
+"""A file in every folder in which pictures were changed in place."""
+
+# In place, and in journals that are not ours, columns may hold anything.
 _FROM: Final = "COALESCE(next_source, source)"
-_SOURCE_OF: Final = f"SELECT {_FROM} FROM output WHERE target = ?"
-_OTHER_NAMES: Final = f"SELECT path, {_FROM} FROM output WHERE path IS NOT NULL"
+_SOUND: Final = f"typeof(target) = 'blob' AND typeof({_FROM}) = 'blob'"
+_IS_TABLE: Final = "SELECT 1 FROM sqlite_master WHERE name = 'output' AND type = 'table'"
+_SOURCE_OF: Final = f"SELECT {_FROM} FROM output WHERE target = ? AND {_SOUND}"
+_OTHER_NAMES: Final = (
+    f"SELECT path, {_FROM} FROM output WHERE typeof(path) = 'blob' AND {_SOUND} LIMIT 200000"
+)
 # The first bytes of a BLOB: LIKE and GLOB have wildcards and want text.
-_FROM_BELOW: Final = f"SELECT 1 FROM output WHERE substr({_FROM}, 1, ?) = ? LIMIT 1"
-_SOME: Final = f"SELECT COALESCE(path, target), {_FROM} FROM output ORDER BY target LIMIT ?"
+_FROM_BELOW: Final = f"SELECT 1 FROM output WHERE substr({_FROM}, 1, ?) = ? AND {_SOUND} LIMIT 1"
+_SOME: Final = f"""
+SELECT CASE WHEN typeof(path) = 'blob' THEN path ELSE target END, {_FROM} FROM output
+WHERE {_SOUND} ORDER BY target LIMIT ?
+"""
+_SECONDS: Final = 5.0
+"""For one question: a million rows take less than one."""
+_STEPS: Final = 100_000
 
 
 class UnreadableError(Exception):
-    """There is a journal, but it is in use or damaged."""
+    """There is a journal, but it is damaged or, if `in_use`, locked by a run."""
+
+    def __init__(self, message: str, *, in_use: bool = False) -> None:
+        super().__init__(message)
+        self.in_use = in_use
 
 
 class Recorded:
-    """What the journal of an output folder records."""
+    """What the journal of an output folder records.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    `connection` is a database that is open already; otherwise it is opened when it is asked, and
+    may be closed in between. `in_place` says that pictures in the folder were changed in place.
+    """
+
+    def __init__(self, folder: str, connection: sqlite3.Connection | None = None) -> None:
         """Raises UnreadableError."""
+        self.in_place = os.path.exists(os.path.join(folder, IN_PLACE_MARK))
+        self._path = os.path.join(folder, worker_log.FOLDER, NAME)
         self._connection = connection
-        try:
-            # Outputs whose suffix differs from their target's. There are few.
-            self._others: dict[bytes, bytes] = dict(connection.execute(_OTHER_NAMES))
-        except sqlite3.Error as error:
-            raise UnreadableError(str(error)) from error
+        self._owned = connection is None
+        self._trouble: UnreadableError | None = None
+        if not self._rows(_IS_TABLE, ()):
+            self.close()
+            raise UnreadableError("it has no table of outputs")
+        # Outputs whose suffix differs from their target's. There are few.
+        self._others: dict[bytes, bytes] = dict(self._rows(_OTHER_NAMES, ()))
 
     @classmethod
     def of(cls, folder: str) -> Recorded | None:
@@ -43,24 +73,9 @@ class Recorded:
 
         Raises UnreadableError.
         """
-        path = os.path.join(folder, worker_log.FOLDER, NAME)
-        if not os.path.isfile(path):
-            return None
-        if os.path.islink(os.path.dirname(path)) or planted(path):
-            raise UnreadableError("it is a link")
-        # What was not merged into the database yet can only be read with SQLite's own locks.
-        mode = "mode=ro" if os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
-        connection = None
-        try:
-            uri = f"{Path(os.path.abspath(path)).as_uri()}?{mode}"
-            connection = sqlite3.connect(uri, timeout=0, uri=True)
-            if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION,):
-                raise UnreadableError("it is not a journal of imgbatch")
-            return cls(connection)
-        except (sqlite3.Error, UnreadableError) as error:
-            if connection is not None:
-                connection.close()
-            raise UnreadableError(str(error)) from error
+        return (
+            cls(folder) if os.path.isfile(os.path.join(folder, worker_log.FOLDER, NAME)) else None
+        )
 
     def source_of(self, relative: str) -> bytes | None:
         """The absolute path of what the file at `relative` was made from; None if it was not.
@@ -68,11 +83,8 @@ class Recorded:
         Raises UnreadableError.
         """
         key = os.fsencode(relative)
-        try:
-            row = self._connection.execute(_SOURCE_OF, (key,)).fetchone()
-        except sqlite3.Error as error:
-            raise UnreadableError(str(error)) from error
-        found: bytes | None = row[0] if row else self._others.get(key)
+        rows = self._rows(_SOURCE_OF, (key,))
+        found: bytes | None = rows[0][0] if rows else self._others.get(key)
         return found
 
     def is_from_below(self, folder: str) -> bool:
@@ -81,23 +93,51 @@ class Recorded:
         Raises UnreadableError.
         """
         start = os.fsencode(os.path.join(folder, ""))
-        try:
-            found = self._connection.execute(_FROM_BELOW, (len(start), start))
-            return found.fetchone() is not None
-        except sqlite3.Error as error:
-            raise UnreadableError(str(error)) from error
+        return bool(self._rows(_FROM_BELOW, (len(start), start)))
 
     def some(self, number: int) -> list[tuple[str, bytes]]:
         """The first `number` files, relative to the folder, each with its source's absolute path.
 
         Raises UnreadableError.
         """
-        try:
-            rows = self._connection.execute(_SOME, (number,)).fetchall()
-        except sqlite3.Error as error:
-            raise UnreadableError(str(error)) from error
-        return [(os.fsdecode(target), source) for target, source in rows]
+        return [(os.fsdecode(target), source) for target, source in self._rows(_SOME, (number,))]
 
     def close(self) -> None:
-        """Let go of the journal."""
-        self._connection.close()
+        """Let go of the journal, until the next question."""
+        if self._owned and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _rows(self, question: str, values: Sequence[Any]) -> list[Any]:
+        if self._trouble is not None:
+            raise self._trouble
+        end = time.monotonic() + _SECONDS
+        try:
+            if self._connection is None:
+                self._connection = self._opened()
+            connection = self._connection
+            connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+            try:
+                return connection.execute(question, values).fetchall()
+            finally:
+                connection.set_progress_handler(None, 0)
+        except sqlite3.Error as error:
+            self.close()
+            self._trouble = UnreadableError(str(error), in_use=code_of(error) in BUSY)
+            raise self._trouble from error
+
+    def _opened(self) -> sqlite3.Connection:
+        path = self._path
+        if os.path.islink(os.path.dirname(path)) or planted(path):
+            raise UnreadableError("it is a link")
+        # What was not merged into the database yet can only be read with SQLite's own locks.
+        mode = "mode=ro" if os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
+        uri = f"{Path(os.path.abspath(path)).as_uri()}?{mode}"
+        connection = sqlite3.connect(uri, timeout=0, uri=True)
+        try:
+            if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION,):
+                raise UnreadableError("it is not a journal of imgbatch")
+        except BaseException:
+            connection.close()
+            raise
+        return connection

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from toolkit.commands import imgbatch_here, imgbatch_text
 from toolkit.folders import SMALL, files, plant
+
+from imgbatch.errors import UsageError
+from imgbatch.recipes.recipe import Recipe
 
 TOML = 'size = "300"\n[[output]]\nname = "a"\n'
 
@@ -58,15 +62,15 @@ REMEDIES = [
     ("filter s --filter mono", "did you mean grayscale?"),
     ("filter s --filter black-and-white", "did you mean grayscale?"),
     ("filter s --filter 'text:text=Hello, World'", "'text:text=\"Hello, World\"'"),
-    ("filter s --filter 'text:text=\"abc'", 'expected " at its end, too'),
-    ('filter s --filter "text:text=\'abc,size=3"', "expected ' at its end, too"),
+    ("filter s --filter 'text:text=\"abc'", "without a closing quote"),
+    ('filter s --filter "text:text=\'abc,size=3"', "without a closing quote"),
     ("resize s --filter resize:800", "--size"),
     ("filter s sepia", "--filter sepia"),
     ("filter s blur:radius=2", "--filter blur:radius=2"),
     ("resize s --include '*.png'", "2 left out by --include"),
     ("run s web-gallery", "imgbatch run web-gallery s"),
     ("run s mine.toml", "imgbatch run mine.toml s"),
-    ("run r.toml s", "[defaults] or an [[output]]"),
+    ("run r.toml s", "it belongs in [defaults] or an [[output]]"),
     ("resize s --memory 10", "did you mean 10GB?"),
     ("resize s --max-bytes 50", "did you mean 50KB?"),
     ("convert s -f jpeg,webp", "recipe"),
@@ -161,6 +165,21 @@ def test_times_and_all_processors_are_taken(place: Path, words: str) -> None:
     assert list(outputs(place, f"resize s -s 32 {words}")) == ["a.jpg", "b.jpg"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"gravity": ["top"]},
+        {"metadata": ["all"]},
+        {"profile": 5},
+        {"profile": None},
+        {"quality": "85%"},
+    ],
+)
+def test_wrong_types_from_python_are_refused_in_words(words: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="found"):
+        Recipe.from_options(sizes=["20"], **words)
+
+
 def test_time_that_is_taken_is_that_time(place: Path) -> None:
     run = imgbatch_text("resize", "s", "--timeout", "300h", cwd=place)
 
@@ -173,6 +192,14 @@ def test_picture_on_standard_input_is_no_list(place: Path) -> None:
 
     assert run.returncode == 2
     assert b"found a picture on standard input (JPEG), expected a list of files" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["P1000123.JPG", "P5.jpg", "BMW.jpg", "GIF89a.jpg", "8BPS.jpg"])
+def test_list_whose_first_name_begins_like_a_picture_is_a_list(place: Path, name: str) -> None:
+    plant(place, name)
+    run = imgbatch_here("resize", "-", "-o", "out", "-n", cwd=place, stdin=f"{name}\n".encode())
+
+    assert run.stdout.decode() == f"{name} -> out/{name}\n"
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])

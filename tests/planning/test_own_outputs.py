@@ -8,10 +8,14 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 from toolkit.commands import Completed, Word, imgbatch, imgbatch_text
 from toolkit.folders import files, plant
+
+from imgbatch.planning.own_outputs import _Moves
+from imgbatch.store.journal import APPLICATION
 
 BESIDE = ("--name", "{stem}-web{ext}")
 
@@ -126,15 +130,38 @@ def test_backups_are_no_originals(tmp_path: Path, made: Made) -> None:
     assert files(tmp_path / "again") == ["a.jpg", "sub/b.jpg"]
 
 
-@pytest.mark.parametrize("place", ["s", "moved/s"])
-def test_pictures_changed_in_place_are_originals(tmp_path: Path, made: Made, place: str) -> None:
+@pytest.mark.parametrize("place", ["s", "moved/s", "moved/t"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_pictures_changed_in_place_are_originals(
+    tmp_path: Path, made: Made, place: str, keep: bool
+) -> None:
     made("s", "--in-place", "--no-backup")
     if place != "s":
-        (tmp_path / "moved").mkdir()
-        (tmp_path / "s").rename(tmp_path / place)
+        shutil.copytree(tmp_path / "s", tmp_path / place)
+        if not keep:
+            shutil.rmtree(tmp_path / "s")
     made(".", "-o", "out")
 
-    assert files(tmp_path / "out") == [f"{place}/a.jpg", f"{place}/sub/b.jpg"]
+    originals = {"s", place} if keep else {place}
+    assert set(files(tmp_path / "out")) == {
+        f"{one}/{name}" for one in originals for name in ("a.jpg", "sub/b.jpg")
+    }
+
+
+def test_pictures_changed_in_place_through_a_link_are_originals(tmp_path: Path, made: Made) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+    made("link/sub", "--in-place", "--no-backup")
+    made("s", "-o", "out")
+
+    assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
+
+
+def test_outputs_made_through_a_link_are_known(tmp_path: Path, made: Made) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+    made("link", "-o", "link", *BESIDE)
+    made("s", "-o", "s", *BESIDE)
+
+    assert files(tmp_path / "s") == ["a-web.jpg", "a.jpg", "sub/b-web.jpg", "sub/b.jpg"]
 
 
 @pytest.mark.parametrize("scanned", ["t", "."])
@@ -156,10 +183,8 @@ def test_output_with_another_suffix_than_its_target_is_known(tmp_path: Path, mad
     assert left_out(run) == "left out: 3 outputs of earlier runs (--include-outputs)"
 
 
-def test_journal_in_use_or_damaged_leaves_its_subfolder_out(tmp_path: Path, made: Made) -> None:
+def test_journal_in_use_leaves_its_subfolder_out(tmp_path: Path, made: Made) -> None:
     made("s", "-o", "s/web")
-    made("s", "-o", "s/bad")
-    (tmp_path / "s/bad/.imgbatch/journal.sqlite").write_bytes(b"no database")
     with sqlite3.connect(tmp_path / "s/web/.imgbatch/journal.sqlite") as owner:
         owner.execute("PRAGMA locking_mode = EXCLUSIVE")
         owner.execute("BEGIN EXCLUSIVE")
@@ -167,6 +192,63 @@ def test_journal_in_use_or_damaged_leaves_its_subfolder_out(tmp_path: Path, made
     owner.close()
 
     assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
+
+
+ENDLESS: Final = (
+    "CREATE VIEW output AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+    "SELECT i AS target, i AS source, i AS next_source, i AS path FROM n"
+)
+ODD_TYPES: Final = (
+    "CREATE TABLE output (target, source, next_source, path);"
+    "INSERT INTO output VALUES ('a.jpg', 'b.jpg', NULL, NULL);"
+    "INSERT INTO output VALUES (CAST('b.jpg' AS BLOB), 5, NULL, NULL);"
+    "INSERT INTO output VALUES (7, NULL, NULL, CAST('a.jpg' AS BLOB));"
+)
+
+
+@pytest.mark.parametrize("statements", ["", ENDLESS, ODD_TYPES], ids=["junk", "endless", "types"])
+def test_journal_that_is_not_ours_hides_nothing(
+    tmp_path: Path, made: Made, statements: str
+) -> None:
+    journal = tmp_path / "s/sub/.imgbatch/journal.sqlite"
+    journal.parent.mkdir()
+    if statements:
+        with sqlite3.connect(journal) as planted:
+            planted.executescript(f"PRAGMA application_id = {APPLICATION}; {statements}")
+        planted.close()
+    else:
+        journal.write_bytes(b"no database")
+    made("s", "-o", "out")
+
+    assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
+
+
+def test_journals_are_not_all_open_at_once(tmp_path: Path, made: Made) -> None:
+    """Each of many shoots has its own."""
+    made("s", "-o", "s", *BESIDE)
+    for number in range(60):
+        shutil.copytree(tmp_path / "s", tmp_path / f"all/{number}")
+    shutil.rmtree(tmp_path / "s")
+    words = ("resize", "all", "-s", "20", "-o", "out", "-n")
+    # A new process has about ten files open.
+    run = imgbatch(*words, cwd=tmp_path, before=("prlimit", "--nofile=50"))
+
+    assert run.returncode == 0
+    assert len(run.stdout.splitlines()) == 120
+    assert b"cannot be listed" not in run.stdout
+
+
+def test_missing_originals_are_not_sought_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = os.fsencode("/" + "a/" * 500)
+    sought: list[str] = []
+    monkeypatch.setattr(os.path, "isfile", lambda path: sought.append(path))
+    moves = _Moves()
+    for number in range(100):
+        assert moves.original(gone + b"%d.jpg" % number, str(tmp_path), f"{number}.jpg") is None
+
+    assert len(sought) <= 3 * 32
 
 
 def test_emptied_journal_folder_is_a_folder_like_any_other(tmp_path: Path, made: Made) -> None:
