@@ -23,6 +23,7 @@ from tools import damage_jpegs
 
 import imgbatch
 from imgbatch.errors import PictureError
+from imgbatch.imaging.codecs import jpeg_pixels
 from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.decode import decode
 from imgbatch.model import Size
@@ -345,4 +346,38 @@ def test_arithmetic_jpeg_that_is_cut_short_is_salvaged(path: Path, size: Size) -
     assert failure_of(path, data) == "truncated"
     pixels, notices = decoded(path, data, salvage=True)
     assert notices == ["truncated"]
+    np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+# What stands between scans
+
+
+def comment(length: int) -> bytes:
+    return b"\xff\xfe" + struct.pack(">H", length + 2) + b"x" * length
+
+
+def between_scans(data: bytes, more: bytes) -> bytes:
+    """A progressive file with something before the header of its second scan."""
+    _, second, *_ = re.finditer(rb"\xff\xda", data)
+    return data[: second.start()] + more + data[second.start() :]
+
+
+@pytest.mark.external("djpeg")
+def test_what_was_passed_between_scans_is_dropped(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = between_scans(saved(progressive=True), 100 * comment(65_000))
+    held = 0
+    found = jpeg_pixels._Feed._bytes
+
+    def watched(self: Any, *args: int) -> bytes:
+        nonlocal held
+        made = found(self, *args)
+        held = max(held, len(self._data))
+        return made
+
+    monkeypatch.setattr(jpeg_pixels._Feed, "_bytes", watched)
+    pixels, notices = decoded(path, data)
+    assert notices == []
+    assert 65_000 < held < 4 * 65_536
     np.testing.assert_array_equal(pixels, of_djpeg(data))

@@ -279,9 +279,9 @@ class _Feed:
         Returns the marker that was reached, the start of a scan or the end of the image, None if
         the file ends before that.
         """
-        at = self._next - 2
+        self._next -= 2
         while True:
-            head = self._bytes(at, 4)
+            head = self._bytes(4)
             marker = head[1] if len(head) > 1 else 0
             if marker == _END:
                 return marker
@@ -291,15 +291,22 @@ class _Feed:
                 raise _damaged()
             length = int.from_bytes(head[2:])
             if marker == _SCAN:
-                self._header = self._bytes(at + 4, length - 2)
-                self._next = at + 2 + length
+                self._header = self._bytes(2 + length)[4:]
+                self._next += 2 + length
                 return marker
-            at += 2 + length
+            self._next += 2 + length
 
-    def _bytes(self, start: int, count: int) -> bytes:
-        while len(self._data) < start + count and (piece := self._piece()):
-            self._data += piece
-        return self._data[start : start + count]
+    def _bytes(self, count: int) -> bytes:
+        """Those that come next. What precedes them is given and dropped before more are read."""
+        while len(self._data) < self._next + count:
+            self._give(self._next)
+            piece = self._piece()
+            if not piece:
+                break
+            self._data = self._data[self._taken :] + piece
+            self._next -= self._taken
+            self._taken = 0
+        return self._data[self._next : self._next + count]
 
     def _piece(self) -> bytes:
         piece = self._file.read(_PIECE)
