@@ -381,3 +381,35 @@ def test_what_was_passed_between_scans_is_dropped(
     assert notices == []
     assert 65_000 < held < 4 * 65_536
     np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+@pytest.mark.external("djpeg")
+@pytest.mark.parametrize("filled", [b"", b"\xff\xff"], ids=["", "filled"])
+@pytest.mark.parametrize("length", [4, 60_000])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_segments_before_the_end_marker_are_passed(
+    path: Path, coding: str, length: int, filled: bytes
+) -> None:
+    more = (filled + comment(length)) * 2 + filled
+    data = saved(**CODINGS[coding]).removesuffix(END) + more + END
+    assert not damage_jpegs.djpeg_warns(data)
+    pixels, notices = decoded(path, data)
+    assert notices == []
+    np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+@pytest.mark.external("djpeg")
+def test_fill_bytes_between_scans_are_passed(path: Path) -> None:
+    data = saved(progressive=True)
+    for more in (b"\xff\xff", b"\xff\xff" + comment(4) + b"\xff" * 70_000):
+        filled = between_scans(data, more)
+        assert not damage_jpegs.djpeg_warns(filled)
+        assert decoded(path, filled)[1] == []
+
+
+@pytest.mark.parametrize("tail", [comment(4), comment(4)[:5], comment(4) + b"\xff" * 9])
+def test_end_marker_that_is_missing_behind_segments_is_told(path: Path, tail: bytes) -> None:
+    data = saved().removesuffix(END)
+    assert decoded(path, data + tail)[1] == ["end-missing"]
+    # Neither does junk there make the picture damaged.
+    assert decoded(path, data + tail + b"junk")[1] == ["end-missing"]

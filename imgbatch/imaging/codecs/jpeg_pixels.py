@@ -9,6 +9,7 @@ find out, it is given the data up to just before each marker, and then the rest 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from io import SEEK_CUR, SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final
 
@@ -34,6 +35,9 @@ _PROBE: Final = b"\xfe"
 _HOLE: Final = bytes(64)
 _WARNING: Final = "Corrupt JPEG data"
 _find_marker: Final = re.compile(rb"\xff[^\0\xff]").search
+# Any number of these may precede a marker, whose own is the last of them (B.1.1.2).
+_FILL: Final = 0xFF
+_fill: Final = re.compile(rb"\xff*(?=\xff)").match
 
 # The markers of arithmetically coded frames that libjpeg knows, SOF9 and SOF10.
 _ARITHMETIC: Final = frozenset({0xC9, 0xCA})
@@ -159,6 +163,10 @@ class _Feed:
             found = self._segments()
             if not self._done:
                 found = self._other_scans(found, image.layers)
+            elif found in _WITH_LENGTH:
+                # The picture is whole, whatever is wrong behind it.
+                with suppress(PictureError):
+                    found = self._after_tables()
         finally:
             self._decoder.cleanup()
         if self._doubtful and _is_warned_of(self._file):
@@ -219,8 +227,7 @@ class _Feed:
             self._taken = 0
         else:
             self._end, self._next = found.span()
-        while self._data[self._end - 1] == 0xFF:
-            # Any number of these may precede a marker.
+        while self._data[self._end - 1] == _FILL:
             self._end -= 1
         return self._data[self._next - 1] if found else None
 
@@ -285,6 +292,10 @@ class _Feed:
             marker = head[1] if len(head) > 1 else 0
             if marker == _END:
                 return marker
+            if marker == _FILL:
+                fill = _fill(self._data, self._next)
+                self._next = fill.end() if fill else self._next
+                continue
             if len(head) < 4:
                 return None
             if head[0] != 0xFF or marker not in _WITH_LENGTH:
