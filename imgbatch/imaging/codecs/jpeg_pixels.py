@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import cache
 from io import SEEK_CUR, SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final
 
@@ -49,6 +50,9 @@ _END_OF_IMAGE: Final = b"\xff\xd9"
 _LONGEST_HEADER: Final = 2 + 6 + 2 * 4
 _FIRST_RESTART: Final = 0xD0
 _RESTARTS: Final = 8
+# After so many restart intervals only a few in each piece are looked at: to look takes 3 µs, in
+# progressive files 20 µs. That is more than there are if each row of blocks has one.
+_CLOSELY: Final = 4_000
 _END: Final = 0xD9
 _SCAN: Final = 0xDA
 _WITH_LENGTH: Final = frozenset({*range(0xC0, 0xD0), *range(0xDA, 0xFF)})
@@ -144,6 +148,7 @@ class _Feed:
         # What the decoder has taken; where a segment of data ends; and what comes next.
         self._taken, self._end, self._next = 0, start, start
         self._done = False
+        self._closely = _CLOSELY
         self._progressive = "progressive" in image.info
         self._doubtful = self._progressive and self._data.find(_HOLE, start) >= 0
         # That of the current scan, after its length; of the first one somewhere in here.
@@ -207,11 +212,26 @@ class _Feed:
         """Decode the rest of a scan; return the marker that follows, None if the file ends."""
         restart = 0
         while True:
+            if not self._closely:
+                self._pass_restarts(restart)
             found = self._find()
             self._finish(found)
             if self._done or found != _FIRST_RESTART + restart:
                 return found
             restart = (restart + 1) % _RESTARTS
+            self._closely -= self._closely > 0
+
+    def _pass_restarts(self, restart: int) -> None:
+        """Give the segments that are at hand whole, eight by eight while their numbers follow.
+
+        What is wrong within one of them shifts nothing behind it, so libjpeg has to be asked.
+        """
+        passed = _cycles(restart).match(self._data, self._next)
+        if passed and passed.end() > self._next:
+            self._next = passed.end()
+            self._give(self._next - 2)
+            # In a progressive file that would take longer than all the rest.
+            self._doubtful = self._doubtful or not self._progressive
 
     def _find(self) -> int | None:
         """The next marker, None if the file ends before that. Most data up to it are given."""
@@ -345,6 +365,16 @@ class _Feed:
     def _cut_short(self) -> OSError:
         left = len(self._data) - self._taken
         return OSError(f"image file is truncated ({left} bytes not processed)")
+
+
+@cache
+def _cycles(first: int) -> re.Pattern[bytes]:
+    """Eight segments, of which the first one ends with that restart marker, and eight more."""
+    numbers = ((first + number) % _RESTARTS for number in range(_RESTARTS))
+    segment = rb"[^\xff]*+\xff(?:\0[^\xff]*+\xff)*+"
+    return re.compile(
+        b"(?:%b)*+" % b"".join(segment + bytes((_FIRST_RESTART + one,)) for one in numbers)
+    )
 
 
 def _note(header: bytes, missing: dict[int, set[int]]) -> None:
