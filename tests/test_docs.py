@@ -214,4 +214,5 @@ def test_cli_page_keeps_what_is_written_nowhere_else() -> None:
     assert "| `-q`, `--quality` `N` | `quality` | `quality` |" in page
     assert "Formats that have it: JPEG, AVIF, HEIC." in page
     assert "| `--dither`, `--no-dither` | `dither` | `dither` | yes |" in page
+    assert "Formats that have it: GIF; with --colours also PNG, TIFF, BMP, Targa." in page
     assert "| `--save-recipe` `FILE` |  |  |  |" in page

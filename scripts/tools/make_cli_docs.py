@@ -104,8 +104,12 @@ def for_formats(one: Setting) -> str:
     """The formats that have it, unless all do."""
     if one.name not in get_args(formats.Setting):
         return ""
-    rows = [row.label for row in formats.FORMATS if one.name in row.settings]
-    return f"Formats that have it: {', '.join(rows)}."
+    rows = [row for row in formats.FORMATS if one.name in row.settings]
+    having = ", ".join(row.label for row in rows)
+    if one.name == "dither":
+        reduced = (row for row in formats.FORMATS if "colours" in row.settings and row not in rows)
+        having += f"; with --colours also {', '.join(row.label for row in reduced)}"
+    return f"Formats that have it: {having}."
 
 
 def commands_without(one: Setting) -> str:

@@ -249,6 +249,23 @@ def test_error_diffusion_is_that_of_a_plain_loop(size: tuple[int, int]) -> None:
     np.testing.assert_array_equal(palette[made], palette[expected])
 
 
+def test_error_diffusion_clears_as_much_as_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not each row once for each step of the whole picture."""
+    cleared = 0
+
+    class Watched(np.ndarray[Any, np.dtype[np.float32]]):
+        def __setitem__(self, key: Any, value: Any, /) -> None:
+            nonlocal cleared
+            cleared += len(self[key]) if np.isscalar(value) else 0
+            super().__setitem__(key, value)
+
+    pixels = np.random.default_rng(7).integers(0, 256, (2_000, 3, 4), np.uint8)
+    zeros = np.zeros
+    monkeypatch.setattr(np, "zeros", lambda *args: zeros(*args).view(Watched))
+    translucent.reduced(pixels, pixels[:9, 0], dither=True)
+    assert 3 * 2_000 <= cleared < 3 * 3 * 2_000
+
+
 def diffused(pixels: Pixels, palette: Pixels, *, dithered: bool) -> NDArray[np.intp]:
     points = palette.astype(np.float64)
     points[:, :3] *= points[:, 3:] / 255

@@ -23,6 +23,7 @@ from tools import damage_jpegs
 
 import imgbatch
 from imgbatch.errors import PictureError
+from imgbatch.imaging.codecs import jpeg_pixels
 from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.decode import decode
 from imgbatch.model import Size
@@ -346,3 +347,148 @@ def test_arithmetic_jpeg_that_is_cut_short_is_salvaged(path: Path, size: Size) -
     pixels, notices = decoded(path, data, salvage=True)
     assert notices == ["truncated"]
     np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+# What stands between scans
+
+
+def comment(length: int) -> bytes:
+    return b"\xff\xfe" + struct.pack(">H", length + 2) + b"x" * length
+
+
+def between_scans(data: bytes, more: bytes) -> bytes:
+    """A progressive file with something before the header of its second scan."""
+    _, second, *_ = re.finditer(rb"\xff\xda", data)
+    return data[: second.start()] + more + data[second.start() :]
+
+
+@pytest.mark.external("djpeg")
+def test_what_was_passed_between_scans_is_dropped(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = between_scans(saved(progressive=True), 100 * comment(65_000))
+    held = 0
+    found = jpeg_pixels._Feed._bytes
+
+    def watched(self: Any, *args: int) -> bytes:
+        nonlocal held
+        made = found(self, *args)
+        held = max(held, len(self._data))
+        return made
+
+    monkeypatch.setattr(jpeg_pixels._Feed, "_bytes", watched)
+    pixels, notices = decoded(path, data)
+    assert notices == []
+    assert 65_000 < held < 4 * 65_536
+    np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+@pytest.mark.external("djpeg")
+@pytest.mark.parametrize("filled", [b"", b"\xff\xff"], ids=["", "filled"])
+@pytest.mark.parametrize("length", [4, 60_000])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_segments_before_the_end_marker_are_passed(
+    path: Path, coding: str, length: int, filled: bytes
+) -> None:
+    more = (filled + comment(length)) * 2 + filled
+    data = saved(**CODINGS[coding]).removesuffix(END) + more + END
+    assert not damage_jpegs.djpeg_warns(data)
+    pixels, notices = decoded(path, data)
+    assert notices == []
+    np.testing.assert_array_equal(pixels, of_djpeg(data))
+
+
+@pytest.mark.external("djpeg")
+def test_fill_bytes_between_scans_are_passed(path: Path) -> None:
+    data = saved(progressive=True)
+    for more in (b"\xff\xff", b"\xff\xff" + comment(4) + b"\xff" * 70_000):
+        filled = between_scans(data, more)
+        assert not damage_jpegs.djpeg_warns(filled)
+        assert decoded(path, filled)[1] == []
+
+
+@pytest.mark.parametrize("tail", [comment(4), comment(4)[:5], comment(4) + b"\xff" * 9])
+def test_end_marker_that_is_missing_behind_segments_is_told(path: Path, tail: bytes) -> None:
+    data = saved().removesuffix(END)
+    assert decoded(path, data + tail)[1] == ["end-missing"]
+    # Neither does junk there make the picture damaged.
+    assert decoded(path, data + tail + b"junk")[1] == ["end-missing"]
+
+
+# What has very many restart intervals
+
+
+FREQUENT: Final[dict[str, dict[str, Any]]] = {
+    "baseline": {"restart_marker_blocks": 1},
+    "progressive": {"restart_marker_blocks": 1, "progressive": True},
+}
+
+
+@pytest.mark.parametrize("coding", FREQUENT)
+def test_many_restart_intervals_are_given_together(
+    path: Path, monkeypatch: pytest.MonkeyPatch, coding: str
+) -> None:
+    data = saved((1_600, 1_200), "L", **FREQUENT[coding])
+    calls = 0
+    take = jpeg_pixels._Feed._take
+
+    def counted(self: Any, some: Any) -> int:
+        nonlocal calls
+        calls += 1
+        return take(self, some)
+
+    monkeypatch.setattr(jpeg_pixels._Feed, "_take", counted)
+    pixels, notices = decoded(path, data)
+    assert notices == []
+    intervals = len(re.findall(rb"\xff[\xd0-\xd7]", data))
+    assert intervals >= 200 * 150 - 1
+    assert calls < 4 * jpeg_pixels._CLOSELY < intervals
+    with Image.open(BytesIO(data)) as image:
+        np.testing.assert_array_equal(pixels, np.asarray(image))
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there had been many restart intervals before."""
+    monkeypatch.setattr(jpeg_pixels, "_CLOSELY", 0)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("quirk", [as_it_is, padded, with_more, another_behind])
+@pytest.mark.parametrize("blocks", [1, 5, 700])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_whole_file_of_many_intervals_is_made(
+    path: Path, quirk: Callable[[bytes], bytes], blocks: int, *, progressive: bool
+) -> None:
+    data = saved((900, 600), restart_marker_blocks=blocks, progressive=progressive)
+    pixels, notices = decoded(path, quirk(data))
+    assert notices == []
+    with Image.open(BytesIO(data)) as image:
+        np.testing.assert_array_equal(pixels, np.asarray(image))
+
+
+@pytest.mark.external("djpeg")
+@pytest.mark.usefixtures("hurried")
+def test_damage_within_one_of_many_intervals_is_noticed_where_djpeg_warns(path: Path) -> None:
+    whole = saved((900, 600), quality=97, restart_marker_blocks=8)
+    marks = re.findall(rb"\xff[\xd0-\xd7]", whole)
+    warned = 0
+    for share in range(5, 95, 5):
+        data = hole(whole, share / 100, 60)
+        if re.findall(rb"\xff[\xd0-\xd7]", data) == marks and damage_jpegs.djpeg_warns(data):
+            warned += 1
+            assert failure_of(path, data) == "damaged"
+    assert warned > 2
+
+
+@pytest.mark.external("djpeg")
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("coding", FREQUENT)
+def test_interval_that_is_missing_among_many_is_noticed(path: Path, coding: str) -> None:
+    data = saved((900, 600), **FREQUENT[coding])
+    for share in (0.01, 0.3, 0.9):
+        marks = [*re.finditer(rb"\xff[\xd0-\xd7]", data)]
+        number = int(share * len(marks))
+        less = data[: marks[number].start()] + data[marks[number + 1].start() :]
+        assert damage_jpegs.djpeg_warns(less)
+        assert failure_of(path, less) == "damaged"

@@ -385,6 +385,14 @@ def test_letters_that_the_users_font_lacks_are_told(own: Path) -> None:
     assert told("Mueritz", f"text:font={own}")[1] == []
 
 
+@pytest.mark.parametrize("sign", "≠≮∄Ⅷ㎡㎏①…㌔각")
+def test_a_sign_is_not_drawn_as_a_part_of_it(sign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only letters have accents: UnicodeData.txt, fields 2 and 5, has the parts of the others."""
+    part = unicodedata.normalize("NFKD", sign)[0]
+    monkeypatch.setattr(lettering, "_has", lambda _, character: character == part)
+    assert lettering.drawable(sign, None) == (sign, sign)
+
+
 def test_a_long_list_of_missing_letters_is_cut() -> None:
     _, (message,) = told("".join(map(chr, range(0x4E00, 0x4E60))))
     assert message.count("专") == 1

@@ -112,8 +112,11 @@ def drawable(text: str, data: bytes | None) -> tuple[str, str]:
 
 
 def _plain(letter: str, data: bytes | None) -> str:
-    first = unicodedata.normalize("NFKD", letter)[0]
-    return first if _draws(data, first) else letter
+    # Other signs mean something else without a part of them: ≠ or ㎡.
+    parts = unicodedata.normalize("NFD", letter)
+    first, marks = parts[0], parts[1:]
+    is_letter = unicodedata.category(first)[0] == "L" and all(map(unicodedata.combining, marks))
+    return first if is_letter and _draws(data, first) else letter
 
 
 def _is_invisible(character: str) -> bool:

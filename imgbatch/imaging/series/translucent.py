@@ -98,7 +98,8 @@ def reduced(pixels: Pixels, palette: Palette, *, dither: bool) -> NDArray[np.uin
         part = np.s_[start : start + (bottom - top - 1) * step + 1 : step]
         now, soon, later, last = (errors[(time + one) % (_REACH + 1)] for one in range(4))
         numbers[part], missed = nearest.of(flat[part], now[top:bottom])
-        now[:] = 0
+        # What is above them is read no more.
+        now[top : bottom + 1] = 0
         soon[top:bottom] += missed * _NEXT
         for share, target in zip(_BELOW, (soon, later, last), strict=True):
             target[top + 1 : bottom + 1] += missed * share
