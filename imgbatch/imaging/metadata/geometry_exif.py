@@ -43,9 +43,7 @@ def move(exif: Exif, geometry: Geometry) -> list[str]:
     tags = exif.tags() & TAGS
     lost = []
     if geometry.affine is None:
-        for tag in tags:
-            exif.remove(tag)
-        return ["tags of EXIF that tell a place in the picture were dropped"]
+        return drop(exif)
     affine, box = geometry.affine, geometry.box
     for tag in tags & {SUBJECT_AREA, SUBJECT_LOCATION}:
         exif.set_numbers(tag, subject(exif.numbers(tag), affine, box) or ())
@@ -60,6 +58,13 @@ def move(exif: Exif, geometry: Geometry) -> list[str]:
             exif.remove(tag)
         lost.append("the position on the earth (GeoTIFF) dropped: it cannot be moved")
     return lost
+
+
+def drop(exif: Exif) -> list[str]:
+    """Remove them all; return that, in words."""
+    for tag in exif.tags() & TAGS:
+        exif.remove(tag)
+    return ["tags of EXIF that tell a place in the picture were dropped"]
 
 
 def subject(numbers: Sequence[float], affine: Affine, box: Box) -> list[int] | None:

@@ -59,7 +59,8 @@ _DEWARPING: Final = "DewarpData"
 def moved(packet: bytes, geometry: Geometry) -> tuple[bytes, list[str]]:
     """A packet for what became of the picture; and what could not be kept, in words.
 
-    The very same bytes if nothing in it changes. Raises ValueError if it cannot be read.
+    The very same bytes if nothing in it changes. Raises ValueError if it cannot be read, or
+    if a number in it makes no sense.
     """
     lost: list[str] = []
 
@@ -69,9 +70,12 @@ def moved(packet: bytes, geometry: Geometry) -> tuple[bytes, list[str]]:
         def properties(namespace: str) -> Fields:
             return Fields(descriptions, edits, namespace)
 
-        regions.move(properties, geometry, lost)
-        for namespace, move in _MOVES.items():
-            move(properties(namespace), geometry, lost)
+        try:
+            regions.move(properties, geometry, lost)
+            for namespace, move in _MOVES.items():
+                move(properties(namespace), geometry, lost)
+        except (ArithmeticError, ValueError):
+            raise ValueError("a number in it cannot be calculated with") from None
         return edits.made > 0
 
     return xmp.edited(packet, edit), lost

@@ -169,13 +169,13 @@ class Item(Fields):
 
 
 def number(text: str) -> float | None:
-    """A number or a fraction; None if it is neither."""
+    """A number or a fraction; None if it is neither, or too large or too small to mean anything."""
     above, slash, below = text.partition("/")
     try:
         value = float(above) / (float(below) if slash else 1)
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
-    return value if abs(value) < 1e12 else None
+    return value if value == 0 or 1e-12 <= abs(value) < 1e12 else None
 
 
 def decimal(value: float) -> str:
