@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +17,20 @@ from toolkit.metadata import exiftool_tags, made, with_exiftool
 from toolkit.pictures import opened, scene
 
 from imgbatch.imaging import affine
-from imgbatch.imaging.metadata import geometry, geometry_exif, geometry_signs, geometry_xmp
+from imgbatch.imaging.metadata import (
+    geometry,
+    geometry_exif,
+    geometry_signs,
+    geometry_xmp,
+    xml_tree,
+)
 from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.imaging.picture import Metadata
 
 SIZE: Final = (240, 160)
 WHOLE: Final = affine.Geometry.of(SIZE, 1)
 CUT: Final = WHOLE.then(affine.Move(affine.moved(-50, -50), (100, 80)))
+ONE_ROW_LESS: Final = WHOLE.then(affine.Move(affine.moved(0, -1), (240, 159)))
 LARGER: Final = WHOLE.resized((2400, 1600))
 DOUBLE: Final = 12
 FLOAT: Final = 11
@@ -124,3 +132,99 @@ def test_an_error_of_arithmetic_is_told_in_words(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(ValueError, match="a number in it cannot be calculated with"):
         geometry_xmp.moved(regions.packet(), CUT)
+
+
+# Packets made to take long, or to grow
+
+
+def searches(packet: bytes, move: affine.Geometry) -> int:
+    """How often a list is searched through for one thing while a packet is moved."""
+    found = 0
+
+    def note(_: object, event: str, called: object) -> None:
+        nonlocal found
+        name = getattr(called, "__name__", "")
+        found += event == "c_call" and name in ("remove", "index", "insert")
+
+    sys.setprofile(note)
+    try:
+        geometry_xmp.moved(packet, move)
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def polygon(corners: str) -> bytes:
+    boundary = regions.boundary("polygon", "relative")
+    vertices = f"<Iptc4xmpExt:rbVertices><rdf:Seq>{corners}</rdf:Seq></Iptc4xmpExt:rbVertices>"
+    return regions.packet(regions.iptc(boundary + vertices))
+
+
+def corner(x: float, y: float, more: str = "") -> str:
+    fields = f"<Iptc4xmpExt:rbX>{x}</Iptc4xmpExt:rbX><Iptc4xmpExt:rbY>{y}</Iptc4xmpExt:rbY>"
+    return f'<rdf:li rdf:parseType="Resource">{fields}{more}</rdf:li>'
+
+
+SPARE: Final = corner(0.3, 0.3) + corner(0.5, 0.3) + 1000 * corner(0.9, 0.9)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        regions.packet(regions.mwg([(0.0, 0.0, 1.0, 1.0)] * 1000, SIZE)),
+        regions.packet("<crs:RetouchInfo/>" * 1000),
+        polygon(SPARE),
+    ],
+    ids=["regions", "properties", "corners"],
+)
+def test_what_goes_is_removed_in_one_go(packet: bytes) -> None:
+    assert searches(packet, CUT) < 50
+
+
+def test_corners_that_clipping_adds_bring_nothing_along() -> None:
+    """A zigzag across the upper edge gets two corners for each tooth."""
+    zigzag = [((one + 1) / 500, -5 if one % 2 else 0.5) for one in range(400)]
+    last = corner(1, 1, "<Iptc4xmpExt:more/>" * 2000)
+    packet = polygon("".join(corner(*one) for one in zigzag) + last)
+
+    moved, lost = geometry_xmp.moved(packet, ONE_ROW_LESS)
+
+    assert lost == []
+    assert moved.count(b"<Iptc4xmpExt:rbX>") > 1.2 * len(zigzag)
+    assert moved.count(b"<Iptc4xmpExt:more/>") <= 2000
+    assert len(moved) < 2 * len(packet)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        f'<rdf:li xmlns:a="{"a" * 5000}" a:rbX="1" a:rbY="1"/>',
+        f'<rdf:li xmlns:{"a" * 5000}="a" {"a" * 5000}:rbX="1" {"a" * 5000}:rbY="1"/>',
+    ],
+    ids=["namespace", "prefix"],
+)
+def test_long_names_are_not_repeated(last: str) -> None:
+    zigzag = [((one + 1) / 500, -5 if one % 2 else 0.5) for one in range(400)]
+    packet = polygon("".join(corner(*one) for one in zigzag) + last)
+
+    with pytest.raises(ValueError, match="too long to be repeated"):
+        geometry_xmp.moved(packet, ONE_ROW_LESS)
+
+
+def test_a_field_beside_one_without_a_prefix_has_none() -> None:
+    """A circle that is cut becomes a rectangle, which has two more fields."""
+    area = '<Area xmlns="http://ns.adobe.com/xmp/sType/Area#"><x>0.2</x><y>0.2</y><d>0.4</d></Area>'
+    faces = regions.mwg_area(x=0.2)
+    start, stop = faces.index("<mwg-rs:Area"), faces.index("</rdf:li>")
+    packet = regions.packet(
+        faces[:start]
+        + area.replace("Area", "mwg-rs:Area", 1)[:-7]
+        + "</mwg-rs:Area>"
+        + faces[stop:]
+    )
+
+    moved, _ = geometry_xmp.moved(packet, CUT)
+
+    assert b"<:" not in moved
+    assert b"<w>" in moved
+    xml_tree.parsed(moved)
