@@ -20,7 +20,7 @@ _PROPERTY: Final = rf"{_WORD}|altitude|lrftarget|maker_?note|shot_log_data"
 _NUMBER: Final = (
     r"(?<![0-9A-Za-z_])\d{1,3}\.\d{4}"
     r"|\d[°º\ufffd]\s?\d{1,2}(?:\.\d{1,9})?\s?['´’′]"
-    r"|\bpoint\s?z?\s?\(-?\d"
+    r"|\bpoint\s?z?\s?\(\s?-?\d[\d.]{0,20}\s{1,9}-?\d"
 )
 # Links to maps, and the three words themselves.
 _MAP: Final = (

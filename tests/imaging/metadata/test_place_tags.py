@@ -312,6 +312,7 @@ def test_blocks_inside_exif_are_dropped_where_they_may_tell(tmp_path: Path, tag:
         "48° 51' 29\" N 2° 17' 40\" E",
         "48°51.49'N",
         "POINT (-121.1 -41.1)",
+        "POINT Z(4 52 10)",
     ],
 )
 def test_text_that_leads_to_a_place_tells_a_position(text: str) -> None:
@@ -327,6 +328,8 @@ def test_text_that_leads_to_a_place_tells_a_position(text: str) -> None:
         "file:///home/ada.b.c",
         "https://google.com/search?q=maps",
         "the point (see below)",
+        "Starting point (2nd lap)",
+        "Focal point (1 of 3)",
         "a/// b.c.d",
         "///",
     ],
