@@ -137,6 +137,18 @@ def test_each_part_of_the_table_is_told_or_without_worth(
         assert notices_of(tmp_path, data, suffix, sizes=["30"], metadata="none") == []
 
 
+def test_credentials_over_several_segments_are_told_once(tmp_path: Path) -> None:
+    """The parts of a box have its instance number in common (ISO 19566-5, annex D)."""
+    parts = [(0xFFEB, b"JP\0\1\0\0\0\1" + jumbf()), (0xFFEB, b"JP\0\1\0\0\0\2" + bytes(60))]
+    other = (0xFFEB, b"JP\0\2\0\0\0\1" + jumbf(b"json"))
+
+    found = notices_of(tmp_path, jpeg(*parts), ".jpg", sizes=["30"])
+    beside_it = notices_of(tmp_path, jpeg(other, *parts), ".jpg", sizes=["30"])
+
+    assert [one.kind for one in found] == ["credentials-dropped"]
+    assert [one.kind for one in beside_it] == ["credentials-dropped", "extras-dropped"]
+
+
 UNKNOWN: Final = {
     "a segment": (jpeg((0xFFE9, b"nobody knows")), ".jpg", "APP9"),
     "a chunk": (png(b"zzZz"), ".png", "zzZz"),

@@ -213,13 +213,24 @@ def of_segments(found: Iterable[tuple[str, bytes]]) -> tuple[Notice, ...]:
         for marker, payload in found
         if payload and not payload.startswith(_KNOWN_SEGMENTS.get(marker, ()))
     ]
-    return tuple(dict.fromkeys(map(_of_segment, lost))) if lost else ()
+    if not lost:
+        return ()
+    # A box may be spread over segments, of which only the first says what it is.
+    of_c2pa = {_instance(one) for one in lost if _C2PA in one[1]} - {None}
+    rest = [one for one in lost if _instance(one) not in of_c2pa]
+    return tuple(dict.fromkeys([*(CREDENTIALS for _ in of_c2pa), *map(_of_segment, rest)]))
+
+
+def _instance(found: tuple[str, bytes]) -> bytes | None:
+    """The number of the box of JUMBF that a segment is of (ISO 19566-5, annex D); None if none."""
+    marker, payload = found
+    return payload[2:4] if marker == "APP11" and payload.startswith(_JUMBF) else None
 
 
 def _of_segment(found: tuple[str, bytes]) -> Notice:
     marker, payload = found
-    if marker == "APP11" and payload.startswith(_JUMBF):
-        return CREDENTIALS if _C2PA in payload else told("data in JUMBF boxes")
+    if _instance(found) is not None:
+        return told("data in JUMBF boxes")
     known = (one for one in JPEG if one.place == marker and payload.startswith(one.begins))
     return _about(next(known, None), f"a segment {marker} of unknown data")
 
