@@ -120,7 +120,8 @@ def _move_focal_plane(exif: Exif, tags: tuple[int, int], affine: Affine) -> None
 
 def _move_rpc(exif: Exif, affine: Affine) -> bool:
     numbers = list(exif.numbers(RPC))
-    if len(numbers) != _RPC_NUMBERS or affine.xy or affine.yx:
+    # Scales are positive, so it cannot say that a picture is turned or mirrored.
+    if len(numbers) != _RPC_NUMBERS or not affine.only_scales:
         return False
     # They count from the centre of the first pixel.
     centred = _in_centres(affine)
