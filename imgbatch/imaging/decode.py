@@ -307,7 +307,7 @@ class _Unread(Struct):
             row.name,
             mode,
             series.count if series is not None else 1,
-            self.found.working_bytes(rules.metadata) + _PROFILES * len(icc),
+            self.found.working_bytes(rules.metadata, dates=rules.dates) + _PROFILES * len(icc),
         )
 
     def picture(self, rules: Rules) -> Picture:
@@ -359,7 +359,7 @@ class _Unread(Struct):
         more: tuple[Notice, ...],
     ) -> Picture:
         row = self.source.row
-        kept, lost = self.found.settled(rules.metadata)
+        kept, lost = self.found.settled(rules.metadata, dates=rules.dates)
         notices = self.notices + lost + of_colour
         if self.wide and not self.deep:
             notices += (_reduced(self.wide, self.source.image),)

@@ -37,7 +37,7 @@ class Rules(Struct, frozen=True):
 
     And what to take from it: every frame, if `every` says so, which is called with the format's
     name and the series; with `raw_preview` the JPEG inside a camera's raw file; metadata for
-    outputs with these policies, but none that all of them drop.
+    outputs with these policies, but none that all of them drop, unless `dates` are to be found.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -45,6 +45,7 @@ class Rules(Struct, frozen=True):
     every: Every | None = None
     raw_preview: bool = False
     metadata: tuple[MetadataPolicy, ...] = EVERY_POLICY
+    dates: bool = False
 
 
 OnRead = Callable[[int], None]

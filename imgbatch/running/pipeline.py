@@ -20,7 +20,7 @@ from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
 from imgbatch.imaging.opening import Rules
 from imgbatch.imaging.picture import Metadata, Picture, Series, stored_bytes
-from imgbatch.model import Dated, Encoding, Job, Limits, MetadataPolicy, Origin, Run
+from imgbatch.model import Dated, Encoding, Job, Limits, Origin, Run
 from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
 from imgbatch.operations.base import blamed
@@ -62,16 +62,13 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     writes_dates = origin is not None and _writes_dates(steps)
     making = _begun(job, recipe, origin)
     wanted = [one for one in making if one.wanted]
-    policies: set[MetadataPolicy] = {one.output.encoding.metadata for one in wanted}
-    if writes_dates:
-        # The date may be where no output's policy would look.
-        policies.add("all")
     rules = Rules(
         run.limits.max_pixels,
         run.salvage,
         partial(_wants_every_frame, [one.output for one in wanted]),
         recipe.raw_preview,
-        tuple(policies),
+        tuple({one.output.encoding.metadata for one in wanted}),
+        writes_dates,
     )
     hashes: list[int] = []
     with closing(
@@ -138,18 +135,17 @@ def _work_on(
 ) -> Metadata:
     """Take each frame through the recipe's preparation, and then through each output.
 
-    Returns what the file says about the picture.
+    Returns what the file says about the picture, which is what its first frame says.
     """
     prepare: Sequence[Operation] = joined(recipe.prepare)
-    begins = True
-    told = Metadata()
+    told: Metadata | None = None
     for frame in frames:
-        told = frame.metadata
+        begins = told is None
+        told = told or frame.metadata
         if origin:
             frame = replace(frame, origin=origin)
         if begins and frame.series is not None and frame.series.kind == "animation":
             prepare = _steadied(frame, prepare, making)
-        begins = False
         prepared = _operate(frame, prepare)
         bases: dict[int, Picture] = {}
         for start in recipe.starts(prepared.full_size):
@@ -161,7 +157,7 @@ def _work_on(
             if one.wanted and frame.series is None:
                 # Its pixels need not wait for the other outputs.
                 one.finish(job)
-    return told
+    return told or Metadata()
 
 
 class _Making(Struct):

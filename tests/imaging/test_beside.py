@@ -23,6 +23,7 @@ import imgbatch
 from imgbatch.imaging.codecs import beside
 from imgbatch.imaging.codecs.beside import Part
 from imgbatch.imaging.containers import jpeg as jpeg_container
+from imgbatch.imaging.containers import photoshop
 from imgbatch.model import Notice
 
 COLOURS: Final = scene(60, 40)
@@ -137,6 +138,18 @@ def test_each_part_of_the_table_is_told_or_without_worth(
         assert notices_of(tmp_path, data, suffix, sizes=["30"], metadata="none") == []
 
 
+def test_credentials_over_several_segments_are_told_once(tmp_path: Path) -> None:
+    """The parts of a box have its instance number in common (ISO 19566-5, annex D)."""
+    parts = [(0xFFEB, b"JP\0\1\0\0\0\1" + jumbf()), (0xFFEB, b"JP\0\1\0\0\0\2" + bytes(60))]
+    other = (0xFFEB, b"JP\0\2\0\0\0\1" + jumbf(b"json"))
+
+    found = notices_of(tmp_path, jpeg(*parts), ".jpg", sizes=["30"])
+    beside_it = notices_of(tmp_path, jpeg(other, *parts), ".jpg", sizes=["30"])
+
+    assert [one.kind for one in found] == ["credentials-dropped"]
+    assert [one.kind for one in beside_it] == ["credentials-dropped", "extras-dropped"]
+
+
 UNKNOWN: Final = {
     "a segment": (jpeg((0xFFE9, b"nobody knows")), ".jpg", "APP9"),
     "a chunk": (png(b"zzZz"), ".png", "zzZz"),
@@ -248,6 +261,42 @@ def clipped(form: str = "JPEG") -> bytes:
     if form == "TIFF":
         return tiff(0x8649, resources)
     return jpeg(photoshop_segment(resources))
+
+
+def test_a_path_that_is_cut_short_is_dropped_and_told(tmp_path: Path) -> None:
+    whole = image_resource(2_000, bytes(52), b"Outline")
+    cut = whole + image_resource(2_001, bytes(5_200), b"Second")[:-3_000]
+
+    output = made(tmp_path, jpeg(photoshop_segment(cut)), format="tiff")
+
+    assert photoshop.paths(cut) == whole
+    assert whole in output.data
+    assert b"Second" not in output.data
+    assert output.warnings == ["metadata-dropped"]
+
+
+def test_a_path_without_padding_at_the_end_is_kept(tmp_path: Path) -> None:
+    whole = image_resource(2_999, b"\7Outline\0\0\0\0\0")
+    assert len(whole) % 2 == 0
+
+    output = made(tmp_path, jpeg(photoshop_segment(whole[:-1])), format="tiff")
+
+    assert whole in output.data
+    assert output.warnings == []
+
+
+def test_resources_of_photoshop_are_told_in_good_words(tmp_path: Path) -> None:
+    def messages(*numbers: int) -> list[str]:
+        resources = [image_resource(one, b"xy") for one in numbers]
+        data = jpeg(photoshop_segment(*resources))
+        return [one.message for one in notices_of(tmp_path, data, ".jpg", sizes=["30"])]
+
+    # PrintInfo, RawImageMode and one that is obsolete, in exiftool's table.
+    assert messages(0x042F, 0x0405, 0x0403) == []
+    assert messages(9_000) == ["Photoshop's resource 9000 dropped: it cannot be carried along"]
+    assert messages(9_000, 9_001) == [
+        "Photoshop's resources 9000, 9001 dropped: they cannot be carried along"
+    ]
 
 
 def path_in(file: Path) -> tuple[str, bytes]:

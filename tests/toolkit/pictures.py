@@ -116,7 +116,7 @@ def stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 # EXIF
 
-_TYPE_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
+_TYPE_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 11: 4, 12: 8}
 Field = tuple[int, int, bytes]
 """Tag, TIFF type, and the value's bytes."""
 

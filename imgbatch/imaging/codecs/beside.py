@@ -174,10 +174,18 @@ TIFF: Final = (
 RESOURCES: Final[tuple[tuple[Iterable[int], str, str | None], ...]] = (
     ((0x0404,), "IPTC", None),
     ((*range(2000, 3000), 0x0401), "paths", None),
-    ((0x03E9, 0x03EB, *range(0x03F1, 0x03FC), 0x043A, 0x043B, 0x2710), "for printing", _OF_PROGRAM),
+    (
+        (0x03E9, 0x03EB, *range(0x03F1, 0x03FC), 0x042F, 0x043A, 0x043B, 0x2710),
+        "for printing",
+        _OF_PROGRAM,
+    ),
     ((0x03E8, 0x03EA, 0x03ED), "sizes and resolution", _REPEATED),
     ((0x03EE, 0x03EF, 0x03F0, 0x0413, 0x0415, 0x0435), "names of channels and scales", _OF_PROGRAM),
-    ((*range(0x03FC, 0x0401), 0x0402, 0x0406, 0x042D, 0x0430), "layers, quality", _OF_CODING),
+    (
+        (*range(0x03FC, 0x0401), 0x0402, 0x0403, 0x0405, 0x0406, 0x042D, 0x0430),
+        "layers, quality, how raw files are opened",
+        _OF_CODING,
+    ),
     (
         (0x0408, *range(0x040D, 0x040F), *range(0x0410, 0x0422)),
         "guides, slices, links",
@@ -213,13 +221,24 @@ def of_segments(found: Iterable[tuple[str, bytes]]) -> tuple[Notice, ...]:
         for marker, payload in found
         if payload and not payload.startswith(_KNOWN_SEGMENTS.get(marker, ()))
     ]
-    return tuple(dict.fromkeys(map(_of_segment, lost))) if lost else ()
+    if not lost:
+        return ()
+    # A box may be spread over segments, of which only the first says what it is.
+    of_c2pa = {_instance(one) for one in lost if _C2PA in one[1]} - {None}
+    rest = [one for one in lost if _instance(one) not in of_c2pa]
+    return tuple(dict.fromkeys([*(CREDENTIALS for _ in of_c2pa), *map(_of_segment, rest)]))
+
+
+def _instance(found: tuple[str, bytes]) -> bytes | None:
+    """The number of the box of JUMBF that a segment is of (ISO 19566-5, annex D); None if none."""
+    marker, payload = found
+    return payload[2:4] if marker == "APP11" and payload.startswith(_JUMBF) else None
 
 
 def _of_segment(found: tuple[str, bytes]) -> Notice:
     marker, payload = found
-    if marker == "APP11" and payload.startswith(_JUMBF):
-        return CREDENTIALS if _C2PA in payload else told("data in JUMBF boxes")
+    if _instance(found) is not None:
+        return told("data in JUMBF boxes")
     known = (one for one in JPEG if one.place == marker and payload.startswith(one.begins))
     return _about(next(known, None), f"a segment {marker} of unknown data")
 
@@ -269,15 +288,21 @@ def of_tiff(tags: Iterable[int]) -> tuple[Notice, ...]:
 
 def of_resources(found: Iterable[Resource]) -> tuple[Notice, ...]:
     """Warnings about Photoshop's image resources."""
+    found = list(found)
     lost = {one.number for one in found if one.data and one.number not in _KNOWN_RESOURCES}
-    if not lost:
-        return ()
-    return (told(f"Photoshop's resources {', '.join(map(str, sorted(lost)[:_MOST_NAMED]))}"),)
+    notices = []
+    if lost:
+        noun = "resource" if len(lost) == 1 else "resources"
+        numbers = ", ".join(map(str, sorted(lost)[:_MOST_NAMED]))
+        notices.append(told(f"Photoshop's {noun} {numbers}", many=len(lost) > 1))
+    if any(one.is_cut and one.is_path for one in found):
+        notices.append(Notice("metadata-dropped", "a path dropped: it is cut short"))
+    return tuple(notices)
 
 
-def told(what: str, kind: NoticeKind = "extras-dropped") -> Notice:
-    """A warning about something that no output can have."""
-    return Notice(kind, f"{what} dropped: it cannot be carried along")
+def told(what: str, kind: NoticeKind = "extras-dropped", *, many: bool = False) -> Notice:
+    """A warning about something, or `many` things, that no output can have."""
+    return Notice(kind, f"{what} dropped: {'they' if many else 'it'} cannot be carried along")
 
 
 def _of_all(parts: Iterable[Part], kinds: Iterable[bytes], what: str) -> tuple[Notice, ...]:

@@ -20,15 +20,21 @@ _SIGNATURES: Final = frozenset({b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR"})
 
 
 class Resource(NamedTuple):
-    """A resource: its number, its data, and all of its bytes."""
+    """A resource: its number, its data, all of its bytes, and whether some are missing."""
 
     number: int
     data: bytes
     whole: bytes
+    is_cut: bool
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is a path, or the name of the one that clips the picture."""
+        return self.number in PATHS or self.number == WORKING_PATH
 
 
 def resources(packed: bytes) -> Iterator[Resource]:
-    """The resources, as far as they go; the last may be cut short."""
+    """The resources, as far as they go; the last may be cut."""
     at = 0
     while packed[at : at + 4] in _SIGNATURES and at + 12 <= len(packed):
         (number,) = struct.unpack_from(">H", packed, at + 4)
@@ -40,7 +46,10 @@ def resources(packed: bytes) -> Iterator[Resource]:
         start += 4
         stop = start + length + length % 2
         if packed[at : at + 4] == b"8BIM":
-            yield Resource(number, packed[start : start + length], packed[at:stop])
+            # Some writers omit the padding of the last one.
+            whole, is_cut = packed[at:stop], start + length > len(packed)
+            whole += bytes(len(whole) % 2)
+            yield Resource(number, packed[start : start + length], whole, is_cut)
         at = stop
 
 
@@ -53,9 +62,5 @@ def paths(packed: bytes) -> bytes | None:
     """Those of the resources that are paths, as they are; None if there are none."""
     if b"8BIM" not in packed:
         return None
-    found = [
-        one.whole
-        for one in resources(packed)
-        if (one.number in PATHS or one.number == WORKING_PATH) and len(one.whole) % 2 == 0
-    ]
+    found = [one.whole for one in resources(packed) if one.is_path and not one.is_cut]
     return b"".join(found) or None

@@ -21,8 +21,8 @@ _PADDING: Final = "\0 \t\r\n"
 
 def unreadable(lost: int) -> tuple[Notice, ...]:
     """A warning if this many EXIF tags could not be read."""
-    what = "1 EXIF tag that cannot be read was" if lost == 1 else f"{lost} EXIF tags were"
-    message = f"{what} dropped" + ("" if lost == 1 else ", which cannot be read")
+    tags, were = ("tag", "was") if lost == 1 else ("tags", "were")
+    message = f"{lost} EXIF {tags} that cannot be read {were} dropped"
     return (Notice("metadata-dropped", message),) if lost else ()
 
 

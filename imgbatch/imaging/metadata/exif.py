@@ -9,6 +9,7 @@ Layout: TIFF 6.0, section 2; tag numbers: Exif 2.32 (CIPA DC-008).
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from io import BytesIO
@@ -85,6 +86,7 @@ _NUMBERS: Final = {
     12: "d",
 }
 _MAX_DENOMINATOR: Final = 1_000_000
+_MAX_FLOAT: Final = (2 - 2**-23) * 2.0**127
 # A JPEG has room for 65,527 bytes.
 _LONG_BLOCK: Final = 60_000
 # Parts of a thumbnail that are erased: strips of uncompressed ones.
@@ -271,7 +273,7 @@ class Exif:
     def numbers(self, tag: int) -> tuple[float, ...]:
         """The numbers of a tag of the first directory or the Exif directory.
 
-        Empty if there is none, if it is not of numbers, or if a fraction has no value.
+        Empty if there is none, if it is not of numbers, or if one of them has no finite value.
         """
         _, entry = self._anywhere(tag)
         form = _NUMBERS.get(entry.kind) if entry else None
@@ -281,7 +283,8 @@ class Exif:
         values = list(struct.iter_unpack(self._order + form, data))
         if any(not one[-1] for one in values if len(one) == 2):
             return ()
-        return tuple(one[0] / one[1] if len(one) == 2 else one[0] for one in values)
+        found = tuple(one[0] / one[1] if len(one) == 2 else one[0] for one in values)
+        return found if all(map(math.isfinite, found)) else ()
 
     def set_numbers(self, tag: int, numbers: Sequence[float]) -> None:
         """Give an existing tag other numbers of its type; without any, remove it.
@@ -612,6 +615,8 @@ class Exif:
 def _packed(form: str, number: float) -> bytes:
     """A number as `struct` writes it: rounded, and no more than fits, or a fraction of two."""
     kind = form[-1]
+    if kind == "f":
+        number = min(max(number, -_MAX_FLOAT), _MAX_FLOAT)
     if kind in "fd":
         return struct.pack(form, number)
     most = 2 ** (8 * struct.calcsize(f"={kind}") - kind.islower()) - 1

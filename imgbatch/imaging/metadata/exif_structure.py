@@ -194,7 +194,7 @@ class _Repair:
         if self._reads_left < 0 or not _HEADER <= ifd <= len(block) - 2:
             raise ValueError("a directory outside the block")
         (count,) = struct.unpack_from(order + "H", block, ifd)
-        whole = min(count, (len(block) - ifd - 2) // ENTRY_BYTES)
+        whole = min(count, (len(block) - ifd - 2) // ENTRY_BYTES, limits.EXIF_ENTRIES + 1)
         start = ifd + 2
         table = block[start : start + whole * ENTRY_BYTES]
         entries = list(map(Entry._make, struct.iter_unpack(order + "HHII", table)))

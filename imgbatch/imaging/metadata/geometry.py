@@ -18,6 +18,7 @@ from imgbatch.model import Notice
 
 if TYPE_CHECKING:
     from imgbatch.imaging.affine import Geometry
+    from imgbatch.imaging.metadata.exif import Exif
     from imgbatch.imaging.picture import Metadata
 
 
@@ -34,8 +35,8 @@ def moved(metadata: Metadata, geometry: Geometry) -> tuple[Metadata, tuple[Notic
         paths = None
         lost.append("its paths dropped: it was cropped, turned or padded")
     if exif is not None and not TAGS.isdisjoint(exif.tags()):
-        exif = exif.copy()
-        lost += geometry_exif.move(exif, geometry)
+        exif, more = _exif_moved(exif, geometry)
+        lost += more
     if packet is not None and in_packet(packet):
         try:
             packet, more = geometry_xmp.moved(packet, geometry)
@@ -45,3 +46,13 @@ def moved(metadata: Metadata, geometry: Geometry) -> tuple[Metadata, tuple[Notic
             lost.append(f"XMP dropped: {error}")
     notices = tuple(Notice("metadata-dropped", one) for one in dict.fromkeys(lost))
     return replace(metadata, exif=exif, xmp=packet, paths=paths), notices
+
+
+def _exif_moved(block: Exif, geometry: Geometry) -> tuple[Exif, list[str]]:
+    exif = block.copy()
+    try:
+        return exif, geometry_exif.move(exif, geometry)
+    except (ArithmeticError, ValueError):
+        # A number is so large or so small that it cannot be calculated with.
+        exif = block.copy()
+        return exif, geometry_exif.drop(exif)

@@ -43,9 +43,7 @@ def move(exif: Exif, geometry: Geometry) -> list[str]:
     tags = exif.tags() & TAGS
     lost = []
     if geometry.affine is None:
-        for tag in tags:
-            exif.remove(tag)
-        return ["tags of EXIF that tell a place in the picture were dropped"]
+        return drop(exif)
     affine, box = geometry.affine, geometry.box
     for tag in tags & {SUBJECT_AREA, SUBJECT_LOCATION}:
         exif.set_numbers(tag, subject(exif.numbers(tag), affine, box) or ())
@@ -60,6 +58,13 @@ def move(exif: Exif, geometry: Geometry) -> list[str]:
             exif.remove(tag)
         lost.append("the position on the earth (GeoTIFF) dropped: it cannot be moved")
     return lost
+
+
+def drop(exif: Exif) -> list[str]:
+    """Remove them all; return that, in words."""
+    for tag in exif.tags() & TAGS:
+        exif.remove(tag)
+    return ["tags of EXIF that tell a place in the picture were dropped"]
 
 
 def subject(numbers: Sequence[float], affine: Affine, box: Box) -> list[int] | None:
@@ -115,7 +120,8 @@ def _move_focal_plane(exif: Exif, tags: tuple[int, int], affine: Affine) -> None
 
 def _move_rpc(exif: Exif, affine: Affine) -> bool:
     numbers = list(exif.numbers(RPC))
-    if len(numbers) != _RPC_NUMBERS or affine.xy or affine.yx:
+    # Scales are positive, so it cannot say that a picture is turned or mirrored.
+    if len(numbers) != _RPC_NUMBERS or not affine.only_scales:
         return False
     # They count from the centre of the first pixel.
     centred = _in_centres(affine)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgbatch.imaging.metadata import regions, xmp
 from imgbatch.imaging.metadata.geometry_exif import focal_plane, subject
-from imgbatch.imaging.metadata.rdf import Edits, Fields, decimal, number
+from imgbatch.imaging.metadata.rdf import Edits, Fields, TooLongError, decimal, number
 from imgbatch.imaging.metadata.shapes import Rectangle, Spot
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ _DEWARPING: Final = "DewarpData"
 def moved(packet: bytes, geometry: Geometry) -> tuple[bytes, list[str]]:
     """A packet for what became of the picture; and what could not be kept, in words.
 
-    The very same bytes if nothing in it changes. Raises ValueError if it cannot be read.
+    The very same bytes if nothing in it changes. Raises ValueError if it cannot be read, or
+    if a number in it makes no sense.
     """
     lost: list[str] = []
 
@@ -69,9 +70,14 @@ def moved(packet: bytes, geometry: Geometry) -> tuple[bytes, list[str]]:
         def properties(namespace: str) -> Fields:
             return Fields(descriptions, edits, namespace)
 
-        regions.move(properties, geometry, lost)
-        for namespace, move in _MOVES.items():
-            move(properties(namespace), geometry, lost)
+        try:
+            regions.move(properties, geometry, lost)
+            for namespace, move in _MOVES.items():
+                move(properties(namespace), geometry, lost)
+        except TooLongError:
+            raise
+        except (ArithmeticError, ValueError):
+            raise ValueError("a number in it cannot be calculated with") from None
         return edits.made > 0
 
     return xmp.edited(packet, edit), lost
@@ -240,7 +246,7 @@ def _move_exif(properties: Fields, geometry: Geometry, lost: list[str]) -> None:
         if shown is None:
             properties.remove(name)
             continue
-        items += [items[-1].repeated() for _ in range(len(shown) - len(items))]
+        items += items[-1].repeated(max(0, len(shown) - len(items)))
         for item, value in zip(items, shown, strict=True):
             item.set_value(str(value))
     across, down = (properties.number(name) for name in _FOCAL_PLANE)

@@ -57,9 +57,9 @@ class Found(Struct, frozen=True):
     paths: bytes | None
     notices: tuple[Notice, ...]
 
-    def working_bytes(self, policies: Collection[MetadataPolicy]) -> int:
-        """The memory that it takes to keep it, and to parse it for these policies."""
-        keeps_some = bool(set(policies) - {"none"})
+    def working_bytes(self, policies: Collection[MetadataPolicy], *, dates: bool = False) -> int:
+        """The memory that it takes to keep it, and to parse it for these policies or for dates."""
+        keeps_some = dates or bool(set(policies) - {"none"})
         taken = _COPIES * len(self.exif) if self.exif else 0
         for packet in (self.xmp, self.extended):
             if packet:
@@ -71,21 +71,23 @@ class Found(Struct, frozen=True):
             taken += _COPIES * sum(len(keyword) + len(text) for keyword, text in self.texts)
         return taken + _COPIES * len(self.paths or b"")
 
-    def settled(self, policies: Collection[MetadataPolicy]) -> tuple[Metadata, tuple[Notice, ...]]:
+    def settled(
+        self, policies: Collection[MetadataPolicy], *, dates: bool = False
+    ) -> tuple[Metadata, tuple[Notice, ...]]:
         """The metadata of the upright picture for outputs with these policies, and warnings.
 
         What is broken is dropped with a warning. If all policies are `none`, nothing is parsed, and
-        only EXIF is kept, which also tells about colours.
+        only EXIF is kept, which also tells about colours, unless `dates` are to be found in it;
+        that something is lost is told in neither case.
         """
         notices = list(self.notices)
         packet = self.xmp
         if packet and any(xmp_packet.holds_picture(one) for one in (packet, self.extended) if one):
             message = "a second picture or a depth map inside XMP was dropped"
             notices.append(Notice("gain-map-dropped", message))
-        if not set(policies) - {"none"}:
-            # What nobody wants is no loss.
-            lost = tuple(one for one in notices if one.kind not in _OF_METADATA)
-            return Metadata(self.exif, dpi=self.dpi), lost
+        keeps_some = bool(set(policies) - {"none"})
+        if not keeps_some and not dates:
+            return Metadata(self.exif, dpi=self.dpi), _without_losses(notices)
         if packet is not None and self.extended:
             try:
                 packet = xmp_packet.merged(packet, self.extended)
@@ -97,7 +99,12 @@ class Found(Struct, frozen=True):
         found = Metadata(
             self.exif, packet, records, self.dpi, self.comment, self.texts, paths=self.paths
         )
-        return found, tuple(notices)
+        return found, tuple(notices) if keeps_some else _without_losses(notices)
+
+
+def _without_losses(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """For those who keep no metadata: what nobody wants is no loss."""
+    return tuple(one for one in notices if one.kind not in _OF_METADATA)
 
 
 def found(image: Image.Image, codec: Codec, earlier: Iterable[Notice] = ()) -> Found:

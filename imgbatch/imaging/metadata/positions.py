@@ -20,7 +20,7 @@ _PROPERTY: Final = rf"{_WORD}|altitude|lrftarget|maker_?note|shot_log_data"
 _NUMBER: Final = (
     r"(?<![0-9A-Za-z_])\d{1,3}\.\d{4}"
     r"|\d[°º\ufffd]\s?\d{1,2}(?:\.\d{1,9})?\s?['´’′]"
-    r"|\bpoint\s?z?\s?\(-?\d"
+    r"|\bpoint\s?z?\s?\(\s?-?\d[\d.]{0,20}\s{1,9}-?\d"
 )
 # Links to maps, and the three words themselves.
 _MAP: Final = (
@@ -35,9 +35,9 @@ _IN_TEXT: Final = re.compile(f"{_WORD}|{_NUMBER}|{_MAP}", re.IGNORECASE)
 # Three letters prove nothing in encoded data.
 _IN_BLOCK: Final = re.compile(rf"gps\w{{0,99}}l|{_ANGLE}", re.IGNORECASE)
 # The root of a hierarchy of keywords: `Places|France|Paris`, in Lightroom's form or digiKam's.
-_PLACE_KEYWORD: Final = re.compile(
-    r"\s*(?:places?|locations?|geo\w{0,20}|countr(?:y|ies)|cit(?:y|ies))\s*[|/]", re.IGNORECASE
-)
+_PLACE_ROOT: Final = r"(?:places?|locations?|geo\w{0,20}|countr(?:y|ies)|cit(?:y|ies))\s{0,9}"
+_PLACE_KEYWORD: Final = re.compile(rf"\s{{0,99}}{_PLACE_ROOT}[|/]", re.IGNORECASE)
+_PLACE_CATEGORY: Final = re.compile(rf">\s{{0,9}}{_PLACE_ROOT}<", re.IGNORECASE)
 
 # GeoTIFF's tags that exiftool does not know (tifffile does): JPL's, the coefficients of a
 # satellite's camera, and a description in XML.
@@ -115,6 +115,16 @@ def is_place_name(keyword: str) -> bool:
 def is_place_keyword(keyword: str) -> bool:
     """Whether a keyword with all those above it, as `Places|France|Paris`, is of a place."""
     return _PLACE_KEYWORD.match(keyword) is not None
+
+
+def is_place_root(keyword: str) -> bool:
+    """Whether a keyword stands for places, as all below it do."""
+    return is_place_keyword(f"{keyword}|")
+
+
+def has_place_category(text: str) -> bool:
+    """Whether ACDSee's tree of categories, as XML, has one for places."""
+    return _PLACE_CATEGORY.search(text) is not None
 
 
 def in_text(text: str | bytes) -> bool:

@@ -6,12 +6,12 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from copy import deepcopy
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
 
+from imgbatch.imaging.metadata import xml_tree
 from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element
 
 RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -19,6 +19,12 @@ _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _DESCRIPTION: Final = (RDF, "Description")
 _ARRAYS: Final = frozenset({(RDF, "Bag"), (RDF, "Seq"), (RDF, "Alt")})
 _SYNTAX: Final = frozenset({RDF, XMLNS, _XML})
+_LONG_ITEM: Final = 1_000
+"""In bytes; a corner of a polygon has about 100."""
+
+
+class TooLongError(ValueError):
+    """An item of a list is too long to be repeated."""
 
 
 class Edits(Struct):
@@ -88,7 +94,8 @@ class Fields:
             self.set(name, text)
             return
         holder, field = next(self._all(beside))
-        written = field.written.rpartition(":")[0] + ":" + name
+        prefix, colon, _ = field.written.rpartition(":")
+        written = prefix + colon + name
         if isinstance(field, Attribute):
             holder.attributes.append(Attribute((field.name[0], name), written, text))
         else:
@@ -98,13 +105,17 @@ class Fields:
     def remove(self, *names: str) -> bool:
         """Remove fields; return whether there were any."""
         before = self._edits.made
-        for name in names:
-            for holder, field in list(self._all(name)):
-                if isinstance(field, Attribute):
-                    holder.attributes.remove(field)
-                else:
-                    holder.children.remove(field)
-                self._edits.made += 1
+        for holder in self._holders:
+            # There may be thousands of a name: each list is gone through only once.
+            attributes = [one for one in holder.attributes if not self._is_one_of(one, names)]
+            children = [
+                one
+                for one in holder.children
+                if isinstance(one, str) or not self._is_one_of(one, names)
+            ]
+            self._edits.made += len(holder.attributes) - len(attributes)
+            self._edits.made += len(holder.children) - len(children)
+            holder.attributes, holder.children = attributes, children
         return self._edits.made > before
 
     def structure(self, name: str) -> Fields | None:
@@ -127,13 +138,14 @@ class Fields:
         for holder in self._holders:
             fields: list[Attribute | Element] = [*holder.attributes, *holder.elements]
             for field in fields:
-                namespace, local = field.name
-                if local == name and (
-                    namespace not in _SYNTAX
-                    if self._namespace is None
-                    else namespace == self._namespace
-                ):
+                if self._is_one_of(field, (name,)):
                     yield holder, field
+
+    def _is_one_of(self, field: Attribute | Element, names: Collection[str]) -> bool:
+        namespace, local = field.name
+        if local not in names:
+            return False
+        return namespace not in _SYNTAX if self._namespace is None else namespace == self._namespace
 
 
 class Item(Fields):
@@ -155,27 +167,53 @@ class Item(Fields):
             self._element.children = [text]
             self._edits.made += 1
 
-    def drop(self) -> None:
-        """Remove it from its array."""
-        self._array.children.remove(self._element)
-        self._edits.made += 1
+    def repeated(self, number: int, *names: str) -> list[Item]:
+        """So many more, at the end of its array: of its fields only those with these names.
 
-    def repeated(self) -> Item:
-        """A copy of it, at the end of its array."""
-        element = deepcopy(self._element)
-        self._array.children.append(element)
-        self._edits.made += 1
-        return Item(self._array, element, self._edits)
+        Raises TooLongError if even those are long: many more of them would fill the memory.
+        """
+        template = _only(self._element, names)
+        if number and len(xml_tree.written(template)) > _LONG_ITEM:
+            raise TooLongError("an item of a list is too long to be repeated")
+        elements = [_only(template, names) for _ in range(number)]
+        self._array.children += elements
+        self._edits.made += number
+        return [Item(self._array, one, self._edits) for one in elements]
+
+    @staticmethod
+    def drop(items: Iterable[Item]) -> None:
+        """Remove items from their arrays, each of which is gone through only once."""
+        gone: dict[Element, set[Element | str]] = {}
+        for item in items:
+            gone.setdefault(item._array, set()).add(item._element)
+            item._edits.made += 1
+        for array, elements in gone.items():
+            array.children = [one for one in array.children if one not in elements]
+
+
+def _only(element: Element, names: Collection[str]) -> Element:
+    """A copy with nothing but its syntax, and the fields with these names or else its text."""
+    attributes = [
+        one for one in element.attributes if one.name[0] in _SYNTAX or one.name[1] in names
+    ]
+    children: list[Element | str] = [
+        _only(one, names)
+        for one in element.elements
+        if one.name == _DESCRIPTION or (one.name[0] not in _SYNTAX and one.name[1] in names)
+    ]
+    if not children:
+        children += [one for one in element.children if isinstance(one, str)]
+    return Element(element.name, element.written, attributes, children)
 
 
 def number(text: str) -> float | None:
-    """A number or a fraction; None if it is neither."""
+    """A number or a fraction; None if it is neither, or too large or too small to mean anything."""
     above, slash, below = text.partition("/")
     try:
         value = float(above) / (float(below) if slash else 1)
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
-    return value if abs(value) < 1e12 else None
+    return value if value == 0 or 1e-12 <= abs(value) < 1e12 else None
 
 
 def decimal(value: float) -> str:

@@ -79,7 +79,11 @@ def move(properties: Callable[[str], Fields], geometry: Geometry, lost: list[str
     for (kind, top), info, size in zip(lists, infos, sizes, strict=True):
         regions = info.items(kind.array or kind.name) if info else []
         mover = _Mover(kind, frame, size, geometry, lost)
-        kept = [one for one in regions if mover.keeps(one)]
+        kept: list[Item] = []
+        dropped: list[Item] = []
+        for one in regions:
+            (kept if mover.keeps(one) else dropped).append(one)
+        Item.drop(dropped)
         if regions and not kept:
             top.remove(kind.name)
         elif info and (dimensions := info.structure(_APPLIED_TO)):
@@ -128,7 +132,10 @@ class _Mover(NamedTuple):
     lost: list[str]
 
     def keeps(self, region: Item) -> bool:
-        """Move a region, or drop it if nothing of it is left, or if its place is not known."""
+        """Move a region; return whether it stays.
+
+        It does not if nothing of it is left, or if its place is not known.
+        """
         way = self.kind.way
         names = [name for name in self.kind.places if name in region]
         outcomes = {
@@ -137,7 +144,6 @@ class _Mover(NamedTuple):
         if names and not any(outcomes.values()):
             if None in outcomes.values():
                 self.lost.append("a region dropped: its place in the picture is not known")
-            region.drop()
             return False
         region.remove(*(name for name, found in outcomes.items() if not found))
         faces = region.structure("Extensions")
@@ -270,10 +276,8 @@ def _write_boundary(boundary: Fields, shape: Shape, unit: _Unit) -> None:
 
 def _write_vertices(boundary: Fields, points: list[moves.Point], unit: _Unit) -> None:
     items = boundary.items("rbVertices")
-    for spare in items[len(points) :]:
-        spare.drop()
-    while len(items) < len(points):
-        items.append(items[-1].repeated())
+    Item.drop(items[len(points) :])
+    items += items[-1].repeated(max(0, len(points) - len(items)), "rbX", "rbY")
     for item, (x, y) in zip(items, points, strict=False):
         item.set_number("rbX", x, whole=unit.whole)
         item.set_number("rbY", y, whole=unit.whole)

@@ -26,6 +26,7 @@ _PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
 _XML: Final = "http://www.w3.org/XML/1998/namespace"
 _RDF_ELEMENT: Final = (_RDF, "RDF")
 _DESCRIPTION: Final = (_RDF, "Description")
+_ITEM: Final = (_RDF, "li")
 _WRAPPER: Final = ("adobe:ns:meta/", "xmpmeta")
 _CAMERA: Final = "http://ns.google.com/photos/1.0/camera/"
 # They describe pictures, depths and sounds that follow the picture, or contain them themselves.
@@ -109,10 +110,18 @@ _EMPTY: Final = (
 _HIERARCHIES: Final = frozenset(
     {"hierarchicalSubject", "TagsList", "LastKeywordXMP", "CatalogSets"}
 )
+# One with keywords inside each other, and one with a text of XML.
+_HIERARCHY: Final = "Hierarchy"
+_KEYWORD: Final = "Keyword"
+_ACDSEE: Final = "http://ns.acdsee.com/"
+_CATEGORIES: Final = "categories"
+_PLACE_KEYWORDS: Final = re.compile(
+    rb"\b(?:" + "|".join(sorted(_HIERARCHIES)).encode("ascii") + rb"|Hierarchy|categories)\b"
+)
 
-Test = Callable[[str, str, str], bool]
-"""Whether an attribute or an element is meant: its namespace, its local name, and that of the
-property that it is in, empty if it is a property of the picture itself."""
+Test = Callable[[Attribute | Element, str], bool]
+"""Whether an attribute or an element is meant, given also the local name of the property that it is
+in, empty if it is a property of the picture itself."""
 
 
 def orientation(packet: bytes) -> int:
@@ -300,7 +309,8 @@ def upright(packet: bytes) -> bytes:
     if not _TO_EDIT.search(packet):
         return packet
 
-    def stale(namespace: str, name: str, _: str) -> bool:
+    def stale(one: Attribute | Element, _: str) -> bool:
+        namespace, name = one.name
         if namespace == _CAMERA:
             return name.startswith(("MotionPhoto", "MicroVideo"))
         return namespace in _ATTACHED or (namespace, name) in {
@@ -321,34 +331,46 @@ def without_position(packet: bytes, *, names: bool = False) -> bytes:
     """
     _check(packet)
     # A letter or digit written as a reference (&#52;) is not seen.
-    if not positions.has_property(packet, names=names) and b"&#" not in packet:
+    if not (
+        positions.has_property(packet, names=names)
+        or (names and _PLACE_KEYWORDS.search(packet))
+        or b"&#" in packet
+    ):
         return packet
-    clean = _without(packet, positions.of_property(names=names))
-    if names:
-        clean = _without_place_keywords(clean)
+    is_property = positions.of_property(names=names)
+
+    def goes(one: Attribute | Element, structure: str) -> bool:
+        return is_property(*one.name, structure) or (names and _is_place_keyword(one, structure))
+
+    clean = _without(packet, goes)
     if positions.in_block(clean) or any(map(positions.in_text, _free_texts(clean))):
         raise ValueError("a position in a place that cannot be cleaned")
     return clean
 
 
-def _without_place_keywords(packet: bytes) -> bytes:
-    """Without keywords below one that stands for places, in lists that say what is above each."""
-    document = _parse(packet)
-    gone = False
-    for above, _ in _of_rdf(document):
-        for description in _descriptions(above):
-            for element in description.elements:
-                if element.name[1] not in _HIERARCHIES:
-                    continue
-                for array in element.elements:
-                    before = len(array.children)
-                    _keep(array, lambda child: not _is_of_place(child))
-                    gone |= len(array.children) < before
-    return xml_tree.written(document) if gone else packet
+def _is_place_keyword(one: Attribute | Element, structure: str) -> bool:
+    """Whether it is a keyword below one that stands for places, in a list that says so.
+
+    All above it are in its text (Lightroom, digiKam), or it is in theirs (MWG Guidelines 2.0, 5.8;
+    ACDSee, as XML in a text).
+    """
+    namespace, name = one.name
+    if name == _CATEGORIES and namespace.startswith(_ACDSEE):
+        text = one.value if isinstance(one, Attribute) else "".join(_texts(one))
+        return positions.has_place_category(text)
+    if isinstance(one, Attribute) or one.name != _ITEM:
+        return False
+    if structure == _HIERARCHY:
+        return any(map(positions.is_place_root, _keywords(one)))
+    return structure in _HIERARCHIES and positions.is_place_keyword("".join(_texts(one)))
 
 
-def _is_of_place(child: Element | str) -> bool:
-    return isinstance(child, Element) and positions.is_place_keyword("".join(_texts(child)))
+def _keywords(item: Element) -> Iterator[str]:
+    """The keyword of an item of MWG's hierarchy itself, not those below it."""
+    inner = (one for one in item.elements if one.name == _DESCRIPTION)
+    for holder in (item, *inner):
+        yield from (one.value for one in holder.attributes if one.name[1] == _KEYWORD)
+        yield from ("".join(_texts(one)) for one in holder.elements if one.name[1] == _KEYWORD)
 
 
 def _free_texts(packet: bytes) -> Iterator[str]:
@@ -429,12 +451,12 @@ def _prune(element: Element, test: Test, structure: str = "") -> bool:
     that the element is, or is in.
     """
     attributes = [
-        one for one in element.attributes if one.name[0] == XMLNS or not test(*one.name, structure)
+        one for one in element.attributes if one.name[0] == XMLNS or not test(one, structure)
     ]
     kept = [
         child
         for child in element.children
-        if not isinstance(child, Element) or not test(*child.name, structure)
+        if not isinstance(child, Element) or not test(child, structure)
     ]
     before = len(element.attributes), len(element.children)
     gone = before != (len(attributes), len(kept))

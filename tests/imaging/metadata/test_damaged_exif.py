@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
@@ -15,6 +16,7 @@ from toolkit import pictures
 from toolkit.metadata import exiftool_tags, made, serious, small_tiff, with_exiftool
 from toolkit.pictures import Order, with_segments
 
+from imgbatch.imaging.metadata import embedded, exif_structure
 from imgbatch.imaging.metadata.exif import Exif
 
 NAMES: Final = {0x8769: "ExifIFD", 0x8825: "GPS", 0xA005: "InteropIFD"}
@@ -270,3 +272,42 @@ def test_hostile_blocks_take_no_time() -> None:
     block = b"II*\0\x08\0\0\0" + struct.pack("<H", few) + b"".join(entries) + bytes(4)
     with pytest.raises(ValueError, match="none of its tags"):
         Exif(block)
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        (1, "1 EXIF tag that cannot be read was dropped"),
+        (3, "3 EXIF tags that cannot be read were dropped"),
+    ],
+)
+def test_tags_that_are_lost_are_told_in_good_words(lost: int, message: str) -> None:
+    assert [one.message for one in embedded.unreadable(lost)] == [message]
+
+
+def test_counts_of_entries_are_bounded_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of many pointers may lead to what looks like 65,535 entries."""
+    made = 0
+    make = exif_structure.Entry._make
+
+    def counted(fields: Iterable[int]) -> exif_structure.Entry:
+        nonlocal made
+        made += 1
+        return make(fields)
+
+    monkeypatch.setattr(exif_structure.Entry, "_make", counted)
+    pointers = [0x8769, 0x8825, 0xA005, 0x014A] * 10
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, 2000) for tag in pointers)
+    head = b"II*\0" + struct.pack("<IH", 8, len(pointers)) + rows + bytes(4)
+    # Entries of a known type, whose values are inside the block.
+    entries = b"\xff\xff" + struct.pack("<HHII", 0x9000, 7, 4, 0) * 65_535
+    block = head.ljust(2000, b"\0") + entries
+
+    exif = None
+    with contextlib.suppress(ValueError):
+        exif = Exif(block + bytes(4))
+
+    assert exif is None or exif.lost
+    assert made <= 2 * len(pointers) + 2 * 32 * 5_001

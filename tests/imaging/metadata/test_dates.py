@@ -294,6 +294,33 @@ def test_captions_have_the_same_date(tmp_path: Path) -> None:
         assert files[0] == files[1]
 
 
+def test_a_caption_with_a_date_makes_no_loss_of_what_nobody_keeps(tmp_path: Path) -> None:
+    c2pa = b"JP\0\1\0\0\0\1" + b"c2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"
+    packet = b"<rdf:Description xmp:CreateDate='2025-01-14'/>"
+    data = pictures.with_metadata(pictures.quarters(), "JPEG", xmp=packet)
+    (tmp_path / "a.jpg").write_bytes(pictures.with_segments(data, [(0xFFEB, c2pa)]))
+
+    for policy, kinds in {"none": [], "copyright": ["credentials-dropped"]}.items():
+        words = {"filters": ["text:text={date:%Y},size=20"], "metadata": policy}
+        result = run(tmp_path / "a.jpg", tmp_path / policy, **words)
+        assert result.date_source == "XMP-xmp:CreateDate"
+        assert [one.kind for one in result.notices if "XMP" not in one.message] == kinds
+
+
+@with_exiftool
+def test_the_first_page_tells_when_the_picture_was_taken(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    command = [programs.path_of("exiftool"), "-q", "-DateTimeOriginal=2025:01:14 10:00:00"]
+    subprocess.run([*command, str(tmp_path / "a.tif")], check=True)
+
+    result = run(tmp_path / "a.tif", tmp_path / "out", filters=["text:text={date:%Y},size=20"])
+
+    with Image.open(result.written[0].path) as image:
+        assert getattr(image, "n_frames", 1) == 2
+    assert result.date_source == "EXIF:DateTimeOriginal"
+
+
 @posix_only
 def test_gps_time_is_on_this_machines_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

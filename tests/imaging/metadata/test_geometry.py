@@ -393,20 +393,22 @@ def test_a_position_that_cannot_be_moved_is_dropped_with_a_warning(
     assert output.warnings == ["metadata-dropped"]
 
 
-def test_rpcs_follow_all_but_turns(tmp_path: Path) -> None:
+def test_rpcs_follow_all_but_turns_and_flips(tmp_path: Path) -> None:
     numbers = (1.0, 2.0, 80.0, 120.0, 52.0, 13.0, 40.0, 81.0, 121.0, *range(83))
     data = _geo_tiff({0xC69C: tuple(map(float, numbers))})
 
     cut = made(tmp_path, data, ".tif", sizes=["120"], filters=["crop:geometry=60x60+30+10"])
     found = _geo(cut.data)[0xC69C]
-    turned = made(tmp_path, data, ".tif", filters=["rotate:angle=90"])
 
     # Lines and samples count from the centre of the first pixel.
     assert found[2:4] == pytest.approx((80.5 / 2 - 10 - 0.5, 120.5 / 2 - 30 - 0.5))
     assert found[7:9] == pytest.approx((40.5, 60.5))
     assert (*found[:2], *found[4:7], *found[9:]) == (*numbers[:2], *numbers[4:7], *numbers[9:])
-    assert _geo(turned.data) == {}
-    assert turned.warnings == ["metadata-dropped"]
+    # GDAL's RPCs in GeoTIFF have scales above zero.
+    for filters in (["rotate:angle=90"], ["rotate:angle=180"], ["flip"]):
+        turned = made(tmp_path, data, ".tif", filters=filters)
+        assert _geo(turned.data) == {}
+        assert turned.warnings == ["metadata-dropped"]
 
 
 def test_each_page_has_its_own_geometry(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -200,6 +201,75 @@ def test_no_location_drops_keywords_below_places(tmp_path: Path) -> None:
     assert "Paris" in xmp_of(made(tmp_path, data, metadata="no-gps").data)
 
 
+MWG_KEYWORDS: Final = (
+    '<kw:Keywords rdf:parseType="Resource"><kw:Hierarchy><rdf:Bag>'
+    '<rdf:li rdf:parseType="Resource"><kw:Children><rdf:Bag><rdf:li rdf:parseType="Resource">'
+    "<kw:Keyword>Paris</kw:Keyword></rdf:li></rdf:Bag></kw:Children>"
+    "<kw:Keyword>Places</kw:Keyword></rdf:li>{}</rdf:Bag></kw:Hierarchy></kw:Keywords>"
+)
+MWG_ATTRIBUTES: Final = (
+    "<kw:Keywords><rdf:Description><kw:Hierarchy><rdf:Bag>"
+    '<rdf:li><rdf:Description kw:Keyword="Places"><kw:Children><rdf:Bag>'
+    '<rdf:li kw:Keyword="Paris"/></rdf:Bag></kw:Children></rdf:Description></rdf:li>{}'
+    "</rdf:Bag></kw:Hierarchy></rdf:Description></kw:Keywords>"
+)
+ADA: Final = '<rdf:li kw:Keyword="Ada"/>'
+CATEGORIES: Final = (
+    '&lt;Category Assigned="1"&gt;Places&lt;Category&gt;Paris&lt;/Category&gt;&lt;/Category&gt;'
+)
+LIGHTROOM: Final = (
+    "<l:hierarchicalSubject>\n <rdf:Bag>\n <rdf:li>Places|France|Paris</rdf:li>{}\n </rdf:Bag>\n"
+    "</l:hierarchicalSubject>"
+)
+
+
+def keywords_packet(properties: str) -> bytes:
+    """Without a namespace that is known for places."""
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:l="http://ns.adobe.com/lightroom/1.0/" '
+        'xmlns:kw="http://www.metadataworkinggroup.com/schemas/keywords/" '
+        'xmlns:acdsee="http://ns.acdsee.com/iptc/1.0/" '
+        f'xmlns:dc="http://purl.org/dc/elements/1.1/">{properties}'
+        "<dc:format>image/jpeg</dc:format></rdf:Description></rdf:RDF></x:xmpmeta>"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("properties", "left"),
+    [
+        (MWG_KEYWORDS.format(""), ""),
+        (MWG_KEYWORDS.format(ADA), "Ada"),
+        (MWG_ATTRIBUTES.format(""), ""),
+        (MWG_ATTRIBUTES.format(ADA), "Ada"),
+        (f"<acdsee:categories>{CATEGORIES}</acdsee:categories>", ""),
+        (
+            f"<acdsee:categories>{CATEGORIES.replace('Places', 'People')}</acdsee:categories>",
+            "Paris",
+        ),
+        (LIGHTROOM.format(""), ""),
+        (LIGHTROOM.format("<rdf:li>People|Ada</rdf:li>"), "People|Ada"),
+    ],
+)
+def test_no_location_drops_every_kind_of_hierarchy_and_leaves_none_empty(
+    tmp_path: Path, properties: str, left: str
+) -> None:
+    data = pictures.with_metadata(
+        pictures.quarters(), "JPEG", xmp=keywords_packet(properties.replace('"', "'"))
+    )
+    assert "Paris" in xmp_of(made(tmp_path, data, metadata="no-gps").data)
+
+    result = made(tmp_path, data, metadata="no-location")
+
+    kept = xmp_of(result.data)
+    assert "image/jpeg" in kept
+    assert ("Paris" in kept) == (left == "Paris")
+    assert left in kept
+    assert left or not re.search(r"<(?:kw|l|acdsee):|rdf:Bag", kept)
+    assert result.warnings == []
+
+
 def test_no_location_drops_texts_of_a_png_that_name_a_place(tmp_path: Path) -> None:
     texts = PngInfo()
     for keyword, text in {"City": "Paris", "Sub-location": "Montmartre", "Title": "A lake"}.items():
@@ -242,6 +312,7 @@ def test_blocks_inside_exif_are_dropped_where_they_may_tell(tmp_path: Path, tag:
         "48° 51' 29\" N 2° 17' 40\" E",
         "48°51.49'N",
         "POINT (-121.1 -41.1)",
+        "POINT Z(4 52 10)",
     ],
 )
 def test_text_that_leads_to_a_place_tells_a_position(text: str) -> None:
@@ -257,6 +328,8 @@ def test_text_that_leads_to_a_place_tells_a_position(text: str) -> None:
         "file:///home/ada.b.c",
         "https://google.com/search?q=maps",
         "the point (see below)",
+        "Starting point (2nd lap)",
+        "Focal point (1 of 3)",
         "a/// b.c.d",
         "///",
     ],
