@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from collections.abc import Callable
 from functools import cache
@@ -125,6 +126,48 @@ def test_damaged_fax_is_kept_with_salvage(tmp_path: Path) -> None:
     half = SIZE[1] // 3
     found = np.asarray(picture.image)[:half] > 0
     np.testing.assert_array_equal(found, np.asarray(page())[:half])
+
+
+def overstated(strips: int, count: int) -> bytes:
+    """A BigTIFF of group 3 whose strips all begin at the same place, and claim `count` bytes."""
+    buffer = BytesIO()
+    Image.new("1", (64, 64), 1).save(buffer, "TIFF", compression="group3")
+    data = buffer.getvalue()
+    tags: Any = Image.open(buffer).tag_v2  # type: ignore[attr-defined]
+    (place,), (length,) = tags[0x0111], tags[0x0117]
+    strip = data[place : place + length] + bytes(1 << 21)
+    tables = struct.pack(f"<{2 * strips}Q", *[16] * strips, *[count] * strips)
+    first = 16 + len(strip) + len(tables)
+    values = [16, count]
+    if strips > 1:
+        values = [first - len(tables), first - len(tables) // 2]
+    entries = [
+        *((256, 4, 1, 64), (257, 4, 1, 64 * strips), (258, 3, 1, 1), (259, 3, 1, 3)),
+        *((262, 3, 1, tags[262]), (273, 16, strips, values[0]), (277, 3, 1, 1)),
+        *((278, 4, 1, 64), (279, 16, strips, values[1])),
+    ]
+    directory = struct.pack("<Q", len(entries))
+    directory += b"".join(struct.pack("<HHQQ", *entry) for entry in entries) + bytes(8)
+    return struct.pack("<2sHHHQ", b"II", 43, 8, 0, first) + strip + tables + directory
+
+
+@pytest.mark.parametrize(("strips", "count"), [(1, 1 << 60), (1000, 1 << 21)])
+def test_strips_are_not_read_much_beyond_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strips: int, count: int
+) -> None:
+    """However many bytes they claim, which used to take for ever."""
+    asked, read = [0], fax._read
+
+    def counted(file: Any, strips: fax.Strips, offset: int, count: int, bits: int) -> bytes:
+        asked[0] += count
+        assert asked[0] <= 5 * len(data)
+        return read(file, strips, offset, count, bits)
+
+    data = overstated(strips, count)
+    monkeypatch.setattr(fax, "_read", counted)
+    picture = decoded(tmp_path, data, "fax.tif")
+    assert picture.size == (64, 64 * strips)
+    assert (np.asarray(picture.image)[:64] > 0).all()
 
 
 def test_handler_of_libtiff_is_put_back() -> None:

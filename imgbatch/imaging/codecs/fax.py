@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from PIL import Image, ImageChops
@@ -30,6 +30,8 @@ _COMPARED: Final = 8
 # At once: bytes of data, and rows of pixels.
 _PIECE: Final = 1 << 18
 _BAND: Final = 256
+# How many times a file's length its strips together may claim: they do not overlap.
+_OVERLAP: Final = 4
 # Tags of TIFF 6.0: StripOffsets and StripByteCounts.
 _OFFSETS: Final = 0x0111
 _COUNTS: Final = 0x0117
@@ -93,10 +95,17 @@ def lost(image: Image.Image, file: BinaryIO, strips: Strips, *, inverted: bool) 
 
     `image` is in mode 1, as it is stored; white where the codes have a 0 if it is `inverted`. Group
     4 is compared by the codes of each strip's last rows, for which T.6 leaves no choice; group 3 by
-    how many lines there are. The file's position is not restored.
+    how many lines there are. Strips that overlap too much are not looked at. The file's position is
+    not restored.
     """
+    size = file.seek(0, SEEK_END)
     tops = range(0, image.height, strips.rows)
-    places = zip(tops, strips.offsets, strips.counts, strict=False)
+    places = [
+        (top, offset, max(0, min(count, size - offset)))
+        for top, offset, count in zip(tops, strips.offsets, strips.counts, strict=False)
+    ]
+    if sum(count for _, _, count in places) > _OVERLAP * size:
+        return False
     if strips.compression == GROUP_4:
         ends = _last_codes(image, strips.rows, inverted=inverted)
         return any(
