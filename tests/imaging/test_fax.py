@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -178,3 +179,23 @@ def test_handler_of_libtiff_is_put_back() -> None:
     with fax.heard():
         pass
     assert setter(before) == before
+
+
+def test_handler_outlives_its_use() -> None:
+    """Another thread, in libtiff, may be about to call it."""
+    setter: Any = fax._error_setter()
+    taken, places = [], set()
+    for _ in range(4):
+        with fax.heard() as told:
+            places.add(place := setter(None))
+            setter(place)
+        # Else the next one might be where the last one was.
+        taken.append(fax._Handler(lambda module, form, values: None))
+    assert len(places) == 1
+    say = fax._Handler(place)
+    with ThreadPoolExecutor(1) as other:
+        say(b"Fax4Decode", b"after", None)
+        with fax.heard() as told_here:
+            other.submit(say, b"Fax4Decode", b"elsewhere", None).result()
+            say(b"Fax4Decode", b"here", None)
+    assert (told, told_here) == ([], [b"here"])

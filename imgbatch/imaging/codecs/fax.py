@@ -37,6 +37,7 @@ _OFFSETS: Final = 0x0111
 _COUNTS: Final = 0x0117
 
 _one_at_a_time: Final = threading.Lock()
+_here: Final = threading.local()
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 
 
@@ -57,24 +58,31 @@ def heard() -> Iterator[list[bytes]]:
     Nothing is collected where Pillow's libtiff cannot be called.
     """
     told: list[bytes] = []
-    thread = threading.get_ident()
-
-    def on_error(module: bytes | None, form: bytes | None, values: int | None) -> None:
-        if threading.get_ident() == thread and (module or b"").startswith(b"Fax"):
-            told.append(form or b"")
-
     set_handler = _error_setter()
     if set_handler is None:
         yield told
         return
-    handler = _Handler(on_error)
-    # There is one for the process, and it must not outlive this call.
+    # There is one handler for the process, and it is put back.
     with _one_at_a_time:
-        before = set_handler(ctypes.cast(handler, ctypes.c_void_p))
+        before = set_handler(ctypes.cast(_collector(), ctypes.c_void_p))
+        _here.told = told
         try:
             yield told
         finally:
+            _here.told = None
             set_handler(before)
+
+
+@cache
+def _collector() -> Any:
+    """The handler, kept for ever: other threads may still call it once it is no longer set."""
+
+    def on_error(module: bytes | None, form: bytes | None, values: int | None) -> None:
+        told = getattr(_here, "told", None)
+        if told is not None and (module or b"").startswith(b"Fax"):
+            told.append(form or b"")
+
+    return _Handler(on_error)
 
 
 @cache
