@@ -171,6 +171,45 @@ def test_strips_are_not_read_much_beyond_the_file(
     assert (np.asarray(picture.image)[:64] > 0).all()
 
 
+@pytest.mark.parametrize("rows", [1, 3, 7, 8, 9, 100])
+@pytest.mark.parametrize("crop", [(0, 0, 600, 5), (0, 0, 600, 420)])
+def test_ends_of_strips_need_few_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, crop: tuple[int, int, int, int]
+) -> None:
+    """About as many as the picture has, and these are not limited like a picture's."""
+    few = page().crop(crop)
+    buffer = BytesIO()
+    few.save(buffer, "TIFF", compression="group4", strip_size=75 * rows)
+    made, new = [], Image.new
+
+    def counted(mode: str, size: tuple[int, int], *color: Any) -> Image.Image:
+        made.append(size[0] * size[1])
+        return new(mode, size, *color)
+
+    monkeypatch.setattr(fax, "_PIXELS", 30_000)
+    monkeypatch.setattr(Image, "new", counted)
+    pixels = few.width * few.height
+    picture = decoded(tmp_path, buffer.getvalue(), "fax.tif", max_pixels=pixels)
+    assert picture.notices == ()
+    assert made
+    assert max(made) <= min(pixels + rows * few.width, 30_000)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 7, 8, 9, 100, 420, 1000])
+def test_last_rows_of_every_strip_are_compared(rows: int, inverted: bool) -> None:
+    data = file(compression="group4", strip_size=75 * rows)
+    places, counts = zip(*strips(data), strict=True)
+    coded = fax.Strips(fax.GROUP_4, 1, rows, places, counts)
+    stored = Image.fromarray(np.asarray(page()) ^ inverted)
+    assert not fax.lost(stored, BytesIO(data), coded, inverted=inverted)
+    for bottom in (min(SIZE[1], rows), SIZE[1]):
+        other = stored.copy()
+        place = (300, bottom - 1)
+        other.putpixel(place, 0 if other.getpixel(place) else 255)
+        assert fax.lost(other, BytesIO(data), coded, inverted=inverted)
+
+
 def test_handler_of_libtiff_is_put_back() -> None:
     setter: Any = fax._error_setter()
     assert setter is not None

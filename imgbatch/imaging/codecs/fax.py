@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from PIL import Image, ImageChops
 
+from imgbatch.imaging.containers import tiff
+
 GROUP_3: Final = 3
 GROUP_4: Final = 4
 _END_OF_LINE: Final = "000000000001"
@@ -27,9 +29,10 @@ _LOWEST_FIRST: Final = 2
 _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _COMPARED: Final = 8
 """How many rows at the end of a strip are compared by their codes."""
-# At once: bytes of data, and rows of pixels.
+# At once: bytes of data, rows of pixels, and pixels of the ends of strips.
 _PIECE: Final = 1 << 18
 _BAND: Final = 256
+_PIXELS: Final = 1 << 20
 # How many times a file's length its strips together may claim: they do not overlap.
 _OVERLAP: Final = 4
 # Tags of TIFF 6.0: StripOffsets and StripByteCounts.
@@ -145,7 +148,7 @@ def _lines(file: BinaryIO, strips: Strips, offset: int, count: int) -> int:
     return lines
 
 
-def _last_codes(image: Image.Image, rows: int, *, inverted: bool) -> list[str]:
+def _last_codes(image: Image.Image, rows: int, *, inverted: bool) -> Iterator[str]:
     """What each strip ends with: the codes of its last rows, or of all that are white."""
 
     def part(top: int, bottom: int) -> Image.Image:
@@ -153,28 +156,42 @@ def _last_codes(image: Image.Image, rows: int, *, inverted: bool) -> list[str]:
         return ImageChops.invert(found) if inverted else found
 
     width, height = image.size
-    bottoms = [min(top + rows, height) for top in range(0, height, rows)]
+    compared = min(_COMPARED, rows, height)
+    at_once = rows * max(1, _PIXELS // (width * compared))
+    before = b""
+    for begin in range(0, height, at_once):
+        strips = [
+            (top, min(top + rows, height))
+            for top in range(begin, min(begin + at_once, height), rows)
+        ]
+        for (top, bottom), (end, pixels) in zip(strips, _ends(part, strips, compared), strict=True):
+            whole = bottom - top <= compared
+            if "0" not in end:
+                end = "1" * (_blank_rows(part, top, bottom) - 1)
+            elif pixels == before and not whole:
+                # Pillow's buffer still has the strip before.
+                (end,) = _coded(part(top, bottom), bottom - top)
+            before = pixels
+            yield end
+
+
+def _ends(
+    part: Callable[[int, int], Image.Image], strips: Sequence[tuple[int, int]], compared: int
+) -> Iterator[tuple[str, bytes]]:
+    """The codes and pixels of the last rows of strips, which have a top and a bottom."""
+    lasts = [part(max(top, bottom - compared), bottom) for top, bottom in strips]
+    width = lasts[0].width
     # A row of which the code is not known, because it depends on the one above; white at the top.
-    first = Image.new("1", (width, len(bottoms)))
-    whole = Image.new("1", (width, _COMPARED * len(bottoms)))
-    for number, bottom in enumerate(bottoms):
-        last = part(max(number * rows, bottom - _COMPARED), bottom)
-        whole.paste(last, (0, _COMPARED * (number + 1) - last.height))
-        first.paste(whole.crop((0, _COMPARED * number, width, _COMPARED * number + 1)), (0, number))
-    ends, before = [], b""
-    for number, codes in enumerate(zip(_coded(first, 1), _coded(whole, _COMPARED), strict=True)):
-        top, bottom = number * rows, bottoms[number]
-        added = max(0, _COMPARED - (bottom - top))
-        end = codes[1][added or len(codes[0]) :]
-        pixels = whole.crop((0, _COMPARED * number, width, _COMPARED * (number + 1))).tobytes()
-        if "0" not in end:
-            end = "1" * (_blank_rows(part, top, bottom) - 1)
-        elif pixels == before and not added:
-            # Pillow's buffer still has the strip before.
-            (end,) = _coded(part(top, bottom), bottom - top)
-        before = pixels
-        ends.append(end)
-    return ends
+    first = Image.new("1", (width, len(strips)))
+    together = Image.new("1", (width, compared * len(strips)))
+    for number, last in enumerate(lasts):
+        together.paste(last, (0, compared * (number + 1) - last.height))
+        first.paste(last.crop((0, 0, width, 1)), (0, number))
+    coded = zip(_coded(first, 1), _coded(together, compared), strict=True)
+    for (top, bottom), last, (unknown, codes) in zip(strips, lasts, coded, strict=True):
+        missing = compared - last.height
+        known = missing if bottom - top <= compared else len(unknown)
+        yield codes[known:], last.tobytes()
 
 
 def _blank_rows(part: Callable[[int, int], Image.Image], top: int, bottom: int) -> int:
@@ -192,8 +209,9 @@ def _coded(image: Image.Image, rows: int) -> Iterator[str]:
     file = BytesIO()
     image.save(file, "TIFF", compression="group4", strip_size=rows * -(-image.width // 8))
     data = file.getvalue()
-    tags: Any = Image.open(file, formats=("TIFF",)).tag_v2  # type: ignore[attr-defined]
-    for offset, count in zip(tags[_OFFSETS], tags[_COUNTS], strict=True):
+    # Not through Pillow: its limit of pixels is for pictures.
+    found = tiff.read(file)
+    for offset, count in zip(found.numbers(_OFFSETS), found.numbers(_COUNTS), strict=True):
         yield _codes(_bits(data[offset : offset + count]))
 
 
