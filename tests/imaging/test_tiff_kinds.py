@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 from toolkit import programs
 from toolkit.decoding import decoded
 from toolkit.deep import array_of, tiff
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import colour
+from imgbatch.imaging.codecs import tiff_pixels
 from imgbatch.imaging.decode import pictures
 from imgbatch.imaging.opening import Rules
 from imgbatch.imaging.picture import Picture
@@ -133,6 +134,16 @@ def test_grey_with_0_for_white_is_inverted(tmp_path: Path, dtype: str, alpha: st
     found = levels(read(tmp_path, file))
     exact = 255 * np.concatenate([1 - values[..., :1], values[..., 1:]], axis=2)
     assert np.abs(found - exact).max() <= (2.1 if alpha == "assocalpha" else 0.6)
+
+
+def test_tables_of_pillow_are_changed_by_one_thread_at_a_time() -> None:
+    table = TiffImagePlugin.OPEN_INFO
+    for change in (tiff_pixels.white_first, tiff_pixels.opening):
+        with change():
+            assert tiff_pixels._one_at_a_time.locked()
+        assert not tiff_pixels._one_at_a_time.locked()
+        assert TiffImagePlugin.OPEN_INFO is table
+        assert tiff_pixels.WHITE_FIRST not in table
 
 
 # Inks
