@@ -22,7 +22,7 @@ from imgbatch.imaging.metadata.embedded import unreadable
 from imgbatch.imaging.metadata.exif import ORIENTATION
 from imgbatch.imaging.modes import GreyLevels
 from imgbatch.imaging.picture import turn
-from imgbatch.imaging.series.pages import Pages
+from imgbatch.imaging.series import pages
 from imgbatch.model import Notice
 from imgbatch.plurals import counted
 
@@ -142,15 +142,15 @@ class Tiff(Codec):
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         # If there is no page, Pillow says what is wrong.
-        notices: tuple[Notice, ...] = ()
         file.seek(0)
+        if file.read(len(_BIG_ENDIAN_BIG)) == _BIG_ENDIAN_BIG:
+            # Pillow does not take it.
+            file, lost = pages.first(file)
+            return file, unreadable(lost)
         with suppress(ValueError):
-            if file.read(len(_BIG_ENDIAN_BIG)) == _BIG_ENDIAN_BIG:
-                file, notices = _classic(file)
-            else:
-                file = tiff.beginning_with_a_page(file, limits.PAGES)
+            file = tiff.beginning_with_a_page(file, limits.PAGES)
         file.seek(0)
-        return file, notices
+        return file, ()
 
     def open(self, file: BinaryIO) -> Image.Image:
         image = super().open(file)
@@ -223,12 +223,12 @@ class Tiff(Codec):
             photoshop.resources(_photoshop(image))
         )
 
-    def pages(self, file: BinaryIO) -> Pages | None:
+    def pages(self, file: BinaryIO) -> pages.Pages | None:
         with restored(file):
-            pages = Pages(file)
-        if len(pages) > limits.PAGES:
+            found = pages.Pages(file)
+        if len(found) > limits.PAGES:
             raise PictureError("open", "too-large", f"it has more than {limits.PAGES:,} pages")
-        return pages if len(pages) > 1 else None
+        return found if len(found) > 1 else None
 
     def profile(
         self, image: Image.Image, file: BinaryIO, exif: Exif | None
@@ -438,14 +438,6 @@ class Tiff(Codec):
 def _tiles(image: Any) -> list[Any]:
     tiles: list[Any] = image.tile
     return tiles
-
-
-def _classic(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
-    """The pages of a big-endian BigTIFF, which Pillow does not take, as those of a plain TIFF."""
-    pages = Pages(file)
-    alone = [pages.alone(number) for number in range(len(pages))]
-    data = tiff.joined([page for page, _ in alone])
-    return BytesIO(data), unreadable(sum(lost for _, lost in alone))
 
 
 def _lacks_rows(image: Any, file: BinaryIO, orientation: int) -> bool:
