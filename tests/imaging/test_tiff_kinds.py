@@ -7,8 +7,10 @@ ICC.1, and ImageMagick reads some of the same files.
 from __future__ import annotations
 
 import itertools
+import logging
 import struct
 import subprocess
+import sys
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
@@ -146,6 +148,26 @@ def test_tables_of_pillow_are_changed_by_one_thread_at_a_time() -> None:
         assert not tiff_pixels._one_at_a_time.locked()
         assert TiffImagePlugin.OPEN_INFO is table
         assert tiff_pixels.WHITE_FIRST not in table
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_pillow_logs_is_left_to_who_asks_for_it(tmp_path: Path, asked: bool) -> None:
+    """Of seven samples it says that they are too many, and then they are read."""
+    path = tmp_path / "seven.tif"
+    path.write_bytes(tiff(numbers(fractions(7), "uint8"), photometric="rgb", extrasamples=[0] * 4))
+    ask = "import logging; logging.basicConfig();" if asked else ""
+    code = f"{ask}from imgbatch.imaging.decode import decode; decode({str(path)!r}, lambda s: s)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ("More samples per pixel" in done.stderr) == asked
+    assert asked or not done.stderr
+
+
+def test_log_of_tifffile_is_taken_once(tmp_path: Path) -> None:
+    data = tiff(numbers(fractions(5), "uint8"), photometric="separated", extrasamples=[2])
+    read(tmp_path, data)
+    before = len(logging.getLogger("tifffile").handlers)
+    read(tmp_path, data)
+    assert len(logging.getLogger("tifffile").handlers) == before
 
 
 # Inks

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from imgbatch.imaging.containers.tiff import Directory
     from imgbatch.imaging.modes import PixelsAndNotices
 
+# Whatever these say is said by an exception, too, or does not matter. Where nobody asks for the log
+# it would go to standard error, without the name of a file.
+for _name in (TiffImagePlugin.__name__, "tifffile"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+
 _one_at_a_time: Final = threading.Lock()
 _BEYOND: Final = "imgbatch: beyond Pillow"
 _RAW_MODE: Final = "one that has no decoder, and is long enough for every plane"
@@ -305,8 +310,6 @@ def _decoded(data: bytes) -> NDArray[Any]:
     import numpy as np
     import tifffile
 
-    # Whatever it has to say is said by the exception.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     with tifffile.TiffFile(BytesIO(data)) as pages:
         page: Any = pages.pages[0]
         planes, _, height, width, samples = page.shaped
