@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -127,6 +129,87 @@ def test_damaged_fax_is_kept_with_salvage(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, np.asarray(page())[:half])
 
 
+def overstated(strips: int, count: int) -> bytes:
+    """A BigTIFF of group 3 whose strips all begin at the same place, and claim `count` bytes."""
+    buffer = BytesIO()
+    Image.new("1", (64, 64), 1).save(buffer, "TIFF", compression="group3")
+    data = buffer.getvalue()
+    tags: Any = Image.open(buffer).tag_v2  # type: ignore[attr-defined]
+    (place,), (length,) = tags[0x0111], tags[0x0117]
+    strip = data[place : place + length] + bytes(1 << 21)
+    tables = struct.pack(f"<{2 * strips}Q", *[16] * strips, *[count] * strips)
+    first = 16 + len(strip) + len(tables)
+    values = [16, count]
+    if strips > 1:
+        values = [first - len(tables), first - len(tables) // 2]
+    entries = [
+        *((256, 4, 1, 64), (257, 4, 1, 64 * strips), (258, 3, 1, 1), (259, 3, 1, 3)),
+        *((262, 3, 1, tags[262]), (273, 16, strips, values[0]), (277, 3, 1, 1)),
+        *((278, 4, 1, 64), (279, 16, strips, values[1])),
+    ]
+    directory = struct.pack("<Q", len(entries))
+    directory += b"".join(struct.pack("<HHQQ", *entry) for entry in entries) + bytes(8)
+    return struct.pack("<2sHHHQ", b"II", 43, 8, 0, first) + strip + tables + directory
+
+
+@pytest.mark.parametrize(("strips", "count"), [(1, 1 << 60), (1000, 1 << 21)])
+def test_strips_are_not_read_much_beyond_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strips: int, count: int
+) -> None:
+    """However many bytes they claim, which used to take for ever."""
+    asked, read = [0], fax._read
+
+    def counted(file: Any, strips: fax.Strips, offset: int, count: int, bits: int) -> bytes:
+        asked[0] += count
+        assert asked[0] <= 5 * len(data)
+        return read(file, strips, offset, count, bits)
+
+    data = overstated(strips, count)
+    monkeypatch.setattr(fax, "_read", counted)
+    picture = decoded(tmp_path, data, "fax.tif")
+    assert picture.size == (64, 64 * strips)
+    assert (np.asarray(picture.image)[:64] > 0).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 8, 9, 100])
+@pytest.mark.parametrize("crop", [(0, 0, 600, 5), (0, 0, 600, 420)])
+def test_ends_of_strips_need_few_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, crop: tuple[int, int, int, int]
+) -> None:
+    """About as many as the picture has, and these are not limited like a picture's."""
+    few = page().crop(crop)
+    buffer = BytesIO()
+    few.save(buffer, "TIFF", compression="group4", strip_size=75 * rows)
+    made, new = [], Image.new
+
+    def counted(mode: str, size: tuple[int, int], *color: Any) -> Image.Image:
+        made.append(size[0] * size[1])
+        return new(mode, size, *color)
+
+    monkeypatch.setattr(fax, "_PIXELS", 30_000)
+    monkeypatch.setattr(Image, "new", counted)
+    pixels = few.width * few.height
+    picture = decoded(tmp_path, buffer.getvalue(), "fax.tif", max_pixels=pixels)
+    assert picture.notices == ()
+    assert made
+    assert max(made) <= min(pixels + rows * few.width, 30_000)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 7, 8, 9, 100, 420, 1000])
+def test_last_rows_of_every_strip_are_compared(rows: int, inverted: bool) -> None:
+    data = file(compression="group4", strip_size=75 * rows)
+    places, counts = zip(*strips(data), strict=True)
+    coded = fax.Strips(fax.GROUP_4, 1, rows, places, counts)
+    stored = Image.fromarray(np.asarray(page()) ^ inverted)
+    assert not fax.lost(stored, BytesIO(data), coded, inverted=inverted)
+    for bottom in (min(SIZE[1], rows), SIZE[1]):
+        other = stored.copy()
+        place = (300, bottom - 1)
+        other.putpixel(place, 0 if other.getpixel(place) else 255)
+        assert fax.lost(other, BytesIO(data), coded, inverted=inverted)
+
+
 def test_handler_of_libtiff_is_put_back() -> None:
     setter: Any = fax._error_setter()
     assert setter is not None
@@ -135,3 +218,23 @@ def test_handler_of_libtiff_is_put_back() -> None:
     with fax.heard():
         pass
     assert setter(before) == before
+
+
+def test_handler_outlives_its_use() -> None:
+    """Another thread, in libtiff, may be about to call it."""
+    setter: Any = fax._error_setter()
+    taken, places = [], set()
+    for _ in range(4):
+        with fax.heard() as told:
+            places.add(place := setter(None))
+            setter(place)
+        # Else the next one might be where the last one was.
+        taken.append(fax._Handler(lambda module, form, values: None))
+    assert len(places) == 1
+    say = fax._Handler(place)
+    with ThreadPoolExecutor(1) as other:
+        say(b"Fax4Decode", b"after", None)
+        with fax.heard() as told_here:
+            other.submit(say, b"Fax4Decode", b"elsewhere", None).result()
+            say(b"Fax4Decode", b"here", None)
+    assert (told, told_here) == ([], [b"here"])

@@ -7,8 +7,11 @@ ICC.1, and ImageMagick reads some of the same files.
 from __future__ import annotations
 
 import itertools
+import logging
 import struct
 import subprocess
+import sys
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -17,13 +20,15 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 from toolkit import programs
 from toolkit.decoding import decoded
 from toolkit.deep import array_of, tiff
 
 from imgbatch.errors import PictureError
 from imgbatch.imaging import colour
+from imgbatch.imaging.codecs import tiff_pixels
+from imgbatch.imaging.containers import tiff as directories
 from imgbatch.imaging.decode import pictures
 from imgbatch.imaging.opening import Rules
 from imgbatch.imaging.picture import Picture
@@ -133,6 +138,36 @@ def test_grey_with_0_for_white_is_inverted(tmp_path: Path, dtype: str, alpha: st
     found = levels(read(tmp_path, file))
     exact = 255 * np.concatenate([1 - values[..., :1], values[..., 1:]], axis=2)
     assert np.abs(found - exact).max() <= (2.1 if alpha == "assocalpha" else 0.6)
+
+
+def test_tables_of_pillow_are_changed_by_one_thread_at_a_time() -> None:
+    table = TiffImagePlugin.OPEN_INFO
+    for change in (tiff_pixels.white_first, tiff_pixels.opening):
+        with change():
+            assert tiff_pixels._one_at_a_time.locked()
+        assert not tiff_pixels._one_at_a_time.locked()
+        assert TiffImagePlugin.OPEN_INFO is table
+        assert tiff_pixels.WHITE_FIRST not in table
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_pillow_logs_is_left_to_who_asks_for_it(tmp_path: Path, asked: bool) -> None:
+    """Of seven samples it says that they are too many, and then they are read."""
+    path = tmp_path / "seven.tif"
+    path.write_bytes(tiff(numbers(fractions(7), "uint8"), photometric="rgb", extrasamples=[0] * 4))
+    ask = "import logging; logging.basicConfig();" if asked else ""
+    code = f"{ask}from imgbatch.imaging.decode import decode; decode({str(path)!r}, lambda s: s)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ("More samples per pixel" in done.stderr) == asked
+    assert asked or not done.stderr
+
+
+def test_log_of_tifffile_is_taken_once(tmp_path: Path) -> None:
+    data = tiff(numbers(fractions(5), "uint8"), photometric="separated", extrasamples=[2])
+    read(tmp_path, data)
+    before = len(logging.getLogger("tifffile").handlers)
+    read(tmp_path, data)
+    assert len(logging.getLogger("tifffile").handlers) == before
 
 
 # Inks
@@ -419,6 +454,62 @@ def test_every_page_of_a_big_endian_bigtiff_is_read(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array_of(picture), page)
         assert picture.metadata.exif is not None
         assert picture.metadata.exif.text(0x0132)
+
+
+def shared(count: int) -> bytes:
+    """A big-endian BigTIFF of as many pages, all with the same pixels."""
+    entries = [
+        *((256, 4, 1, 1024), (257, 4, 1, 1024), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)),
+        *((273, 16, 1, 16), (277, 3, 1, 1), (278, 4, 1, 1024), (279, 16, 1, 1 << 20)),
+    ]
+    forms = {3: ">HHQH6x", 4: ">HHQI4x", 16: ">HHQQ"}
+    fields = b"".join(struct.pack(forms[one[1]], *one) for one in entries)
+    length, first = 16 + len(fields), 16 + (1 << 20)
+    links = [first + length * number for number in range(1, count)] + [0]
+    head = struct.pack(">2sHHHQ", b"MM", 43, 8, 0, first) + bytes(range(256)) * 4096
+    count_of_fields = struct.pack(">Q", len(entries))
+    return head + b"".join(count_of_fields + fields + struct.pack(">Q", link) for link in links)
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_big_endian_bigtiff_takes_no_memory_before_it_is_admitted(
+    tmp_path: Path, count: int
+) -> None:
+    """And little afterwards, besides the pixels of one page."""
+    path = tmp_path / "pages.tif"
+    path.write_bytes(shared(count))
+    peaks = []
+
+    def admit(demand: object) -> None:
+        peaks.append(tracemalloc.get_traced_memory()[1])
+
+    tracemalloc.start()
+    try:
+        (picture,) = pictures(str(path), lambda size: size, admit=admit)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(array_of(picture).ravel(), [*range(256)] * 4096)
+    assert max(peaks) < 1 << 20
+
+
+def test_overlap_of_pages_of_a_big_endian_bigtiff_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "pages.tif"
+    path.write_bytes(shared(200))
+    rules = Rules(every=lambda name, series: True)
+    with pytest.raises(PictureError, match="its pages overlap") as caught:
+        list(pictures(str(path), lambda size: size, rules))
+    assert caught.value.failure.kind == "broken"
+
+
+def test_what_is_wrong_with_a_big_endian_bigtiff_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PictureError, match="a directory that is cut short"):
+        read(tmp_path, shared(1)[:-100])
+    monkeypatch.setattr(directories, "MAX_BYTES", 1 << 20)
+    with pytest.raises(PictureError, match="longer than the 4 GiB"):
+        read(tmp_path, shared(1))
 
 
 def of_imagemagick(path: Path, *options: str) -> NDArray[Any]:

@@ -77,6 +77,26 @@ def hierarchical() -> bytes:
     return saved("JPEG").replace(b"\xff\xc0\0\x11\x08", b"\xff\xc5\0\x11\x08", 1)
 
 
+def entry(data: bytes, tag: int) -> int:
+    """The place of a tag's entry in the first directory of a little-endian TIFF."""
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    places = range(at + 2, at + 2 + 12 * count, 12)
+    return next(one for one in places if struct.unpack_from("<H", data, one) == (tag,))
+
+
+def changed(data: bytes, tag: int, kind: int, count: int, value: bytes) -> bytes:
+    at = entry(data, tag)
+    return data[:at] + struct.pack("<HHI", tag, kind, count) + value + data[at + 12 :]
+
+
+def mask() -> bytes:
+    """Of one bit, marked as a transparency mask (TIFF 6.0, section 8: 4)."""
+    buffer = BytesIO()
+    Image.new("1", (64, 48)).save(buffer, "TIFF")
+    return changed(buffer.getvalue(), 262, 3, 1, b"\4\0\0\0")
+
+
 KINDS: Final[dict[str, tuple[str, Callable[[], bytes], str]]] = {
     "12 bits": (".jpg", jpeg_12, "with 12 bits per channel"),
     "hierarchical": (".jpg", hierarchical, "with hierarchical coding"),
@@ -92,6 +112,14 @@ KINDS: Final[dict[str, tuple[str, Callable[[], bytes], str]]] = {
         "with compression 34887",
     ),
     "complex": (".tif", lambda: tiff(PIXELS[..., 0].astype(np.complex64)), "of 64 bits"),
+    "one bit": (".tif", mask, "of 1 bit and photometric interpretation 4"),
+    "100 channels": (
+        ".tif",
+        lambda: tiff(
+            np.zeros((48, 64, 100), np.uint8), planarconfig="contig", photometric="minisblack"
+        ),
+        "and photometric interpretation 1",
+    ),
     "JPEG inside": (".bmp", lambda: bitmap(4, saved("JPEG")), "Unsupported BMP"),
     "PNG inside": (".bmp", lambda: bitmap(5, saved("PNG")), "Unsupported BMP"),
     "camera": (
@@ -129,3 +157,32 @@ def test_broken_file_of_a_known_kind_is_not_called_unsupported(
 ) -> None:
     found = failure(tmp_path / "photo", harm(saved(source)))
     assert found.kind in ("broken", "truncated", "damaged")
+
+
+@pytest.mark.parametrize("tag", [256, 257, 258, 259, 262, 273, 277])
+def test_tiff_with_text_for_a_number_is_not_called_unsupported(tmp_path: Path, tag: int) -> None:
+    data = changed(saved("TIFF"), tag, 2, 4, b"abc\0")
+    assert failure(tmp_path / "photo.tif", data).kind == "broken"
+
+
+@pytest.mark.parametrize("tag", [256, 257])
+def test_tiff_without_pixels_is_not_called_unsupported(tmp_path: Path, tag: int) -> None:
+    data = changed(saved("TIFF"), tag, 4, 1, bytes(4))
+    assert failure(tmp_path / "photo.tif", data).kind == "broken"
+
+
+@pytest.mark.parametrize("tag", [258, 273])
+def test_tiff_cut_off_in_its_directory_is_not_called_unsupported(tmp_path: Path, tag: int) -> None:
+    data = saved("TIFF")
+    found = failure(tmp_path / "photo.tif", data[: entry(data, tag)])
+    assert found.kind in ("broken", "truncated")
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate"])
+def test_tiff_that_has_lost_its_bits_is_not_called_unsupported(
+    tmp_path: Path, compression: str | None
+) -> None:
+    """What tells how many each channel has is beyond the end."""
+    data = tiff(PIXELS, photometric="rgb", compression=compression)
+    data = changed(data, 258, 3, 3, struct.pack("<I", len(data)))
+    assert failure(tmp_path / "photo.tif", data).kind in ("broken", "truncated")

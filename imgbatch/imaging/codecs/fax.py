@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from PIL import Image, ImageChops
+
+from imgbatch.imaging.containers import tiff
 
 GROUP_3: Final = 3
 GROUP_4: Final = 4
@@ -27,14 +29,18 @@ _LOWEST_FIRST: Final = 2
 _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _COMPARED: Final = 8
 """How many rows at the end of a strip are compared by their codes."""
-# At once: bytes of data, and rows of pixels.
+# At once: bytes of data, rows of pixels, and pixels of the ends of strips.
 _PIECE: Final = 1 << 18
 _BAND: Final = 256
+_PIXELS: Final = 1 << 20
+# How many times a file's length its strips together may claim: they do not overlap.
+_OVERLAP: Final = 4
 # Tags of TIFF 6.0: StripOffsets and StripByteCounts.
 _OFFSETS: Final = 0x0111
 _COUNTS: Final = 0x0117
 
 _one_at_a_time: Final = threading.Lock()
+_here: Final = threading.local()
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 
 
@@ -55,24 +61,31 @@ def heard() -> Iterator[list[bytes]]:
     Nothing is collected where Pillow's libtiff cannot be called.
     """
     told: list[bytes] = []
-    thread = threading.get_ident()
-
-    def on_error(module: bytes | None, form: bytes | None, values: int | None) -> None:
-        if threading.get_ident() == thread and (module or b"").startswith(b"Fax"):
-            told.append(form or b"")
-
     set_handler = _error_setter()
     if set_handler is None:
         yield told
         return
-    handler = _Handler(on_error)
-    # There is one for the process, and it must not outlive this call.
+    # There is one handler for the process, and it is put back.
     with _one_at_a_time:
-        before = set_handler(ctypes.cast(handler, ctypes.c_void_p))
+        before = set_handler(ctypes.cast(_collector(), ctypes.c_void_p))
+        _here.told = told
         try:
             yield told
         finally:
+            _here.told = None
             set_handler(before)
+
+
+@cache
+def _collector() -> Any:
+    """The handler, kept for ever: other threads may still call it once it is no longer set."""
+
+    def on_error(module: bytes | None, form: bytes | None, values: int | None) -> None:
+        told = getattr(_here, "told", None)
+        if told is not None and (module or b"").startswith(b"Fax"):
+            told.append(form or b"")
+
+    return _Handler(on_error)
 
 
 @cache
@@ -93,10 +106,17 @@ def lost(image: Image.Image, file: BinaryIO, strips: Strips, *, inverted: bool) 
 
     `image` is in mode 1, as it is stored; white where the codes have a 0 if it is `inverted`. Group
     4 is compared by the codes of each strip's last rows, for which T.6 leaves no choice; group 3 by
-    how many lines there are. The file's position is not restored.
+    how many lines there are. Strips that overlap too much are not looked at. The file's position is
+    not restored.
     """
+    size = file.seek(0, SEEK_END)
     tops = range(0, image.height, strips.rows)
-    places = zip(tops, strips.offsets, strips.counts, strict=False)
+    places = [
+        (top, offset, max(0, min(count, size - offset)))
+        for top, offset, count in zip(tops, strips.offsets, strips.counts, strict=False)
+    ]
+    if sum(count for _, _, count in places) > _OVERLAP * size:
+        return False
     if strips.compression == GROUP_4:
         ends = _last_codes(image, strips.rows, inverted=inverted)
         return any(
@@ -128,7 +148,7 @@ def _lines(file: BinaryIO, strips: Strips, offset: int, count: int) -> int:
     return lines
 
 
-def _last_codes(image: Image.Image, rows: int, *, inverted: bool) -> list[str]:
+def _last_codes(image: Image.Image, rows: int, *, inverted: bool) -> Iterator[str]:
     """What each strip ends with: the codes of its last rows, or of all that are white."""
 
     def part(top: int, bottom: int) -> Image.Image:
@@ -136,28 +156,42 @@ def _last_codes(image: Image.Image, rows: int, *, inverted: bool) -> list[str]:
         return ImageChops.invert(found) if inverted else found
 
     width, height = image.size
-    bottoms = [min(top + rows, height) for top in range(0, height, rows)]
+    compared = min(_COMPARED, rows, height)
+    at_once = rows * max(1, _PIXELS // (width * compared))
+    before = b""
+    for begin in range(0, height, at_once):
+        strips = [
+            (top, min(top + rows, height))
+            for top in range(begin, min(begin + at_once, height), rows)
+        ]
+        for (top, bottom), (end, pixels) in zip(strips, _ends(part, strips, compared), strict=True):
+            whole = bottom - top <= compared
+            if "0" not in end:
+                end = "1" * (_blank_rows(part, top, bottom) - 1)
+            elif pixels == before and not whole:
+                # Pillow's buffer still has the strip before.
+                (end,) = _coded(part(top, bottom), bottom - top)
+            before = pixels
+            yield end
+
+
+def _ends(
+    part: Callable[[int, int], Image.Image], strips: Sequence[tuple[int, int]], compared: int
+) -> Iterator[tuple[str, bytes]]:
+    """The codes and pixels of the last rows of strips, which have a top and a bottom."""
+    lasts = [part(max(top, bottom - compared), bottom) for top, bottom in strips]
+    width = lasts[0].width
     # A row of which the code is not known, because it depends on the one above; white at the top.
-    first = Image.new("1", (width, len(bottoms)))
-    whole = Image.new("1", (width, _COMPARED * len(bottoms)))
-    for number, bottom in enumerate(bottoms):
-        last = part(max(number * rows, bottom - _COMPARED), bottom)
-        whole.paste(last, (0, _COMPARED * (number + 1) - last.height))
-        first.paste(whole.crop((0, _COMPARED * number, width, _COMPARED * number + 1)), (0, number))
-    ends, before = [], b""
-    for number, codes in enumerate(zip(_coded(first, 1), _coded(whole, _COMPARED), strict=True)):
-        top, bottom = number * rows, bottoms[number]
-        added = max(0, _COMPARED - (bottom - top))
-        end = codes[1][added or len(codes[0]) :]
-        pixels = whole.crop((0, _COMPARED * number, width, _COMPARED * (number + 1))).tobytes()
-        if "0" not in end:
-            end = "1" * (_blank_rows(part, top, bottom) - 1)
-        elif pixels == before and not added:
-            # Pillow's buffer still has the strip before.
-            (end,) = _coded(part(top, bottom), bottom - top)
-        before = pixels
-        ends.append(end)
-    return ends
+    first = Image.new("1", (width, len(strips)))
+    together = Image.new("1", (width, compared * len(strips)))
+    for number, last in enumerate(lasts):
+        together.paste(last, (0, compared * (number + 1) - last.height))
+        first.paste(last.crop((0, 0, width, 1)), (0, number))
+    coded = zip(_coded(first, 1), _coded(together, compared), strict=True)
+    for (top, bottom), last, (unknown, codes) in zip(strips, lasts, coded, strict=True):
+        missing = compared - last.height
+        known = missing if bottom - top <= compared else len(unknown)
+        yield codes[known:], last.tobytes()
 
 
 def _blank_rows(part: Callable[[int, int], Image.Image], top: int, bottom: int) -> int:
@@ -175,8 +209,9 @@ def _coded(image: Image.Image, rows: int) -> Iterator[str]:
     file = BytesIO()
     image.save(file, "TIFF", compression="group4", strip_size=rows * -(-image.width // 8))
     data = file.getvalue()
-    tags: Any = Image.open(file, formats=("TIFF",)).tag_v2  # type: ignore[attr-defined]
-    for offset, count in zip(tags[_OFFSETS], tags[_COUNTS], strict=True):
+    # Not through Pillow: its limit of pixels is for pictures.
+    found = tiff.read(file)
+    for offset, count in zip(found.numbers(_OFFSETS), found.numbers(_COUNTS), strict=True):
         yield _codes(_bits(data[offset : offset + count]))
 
 

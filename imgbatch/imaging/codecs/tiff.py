@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from io import SEEK_END, BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -22,8 +22,9 @@ from imgbatch.imaging.metadata.embedded import unreadable
 from imgbatch.imaging.metadata.exif import ORIENTATION
 from imgbatch.imaging.modes import GreyLevels
 from imgbatch.imaging.picture import turn
-from imgbatch.imaging.series.pages import Pages
+from imgbatch.imaging.series import pages
 from imgbatch.model import Notice
+from imgbatch.plurals import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,10 +40,13 @@ _Ratio = tuple[int, int]
 _BIG_ENDIAN_BIG: Final = b"MM\0+"
 
 # Tags of TIFF 6.0.
+_WIDTH: Final = 0x0100
+_LENGTH: Final = 0x0101
 _BITS_PER_SAMPLE: Final = 0x0102
 _COMPRESSION_TAG: Final = 0x0103
 _PHOTOMETRIC: Final = 0x0106
 _FILL_ORDER: Final = 0x010A
+_SAMPLES: Final = 0x0115
 _ROWS_PER_STRIP: Final = 0x0116
 _PLANAR: Final = 0x011C
 _TILE_WIDTH: Final = 0x0142
@@ -51,6 +55,14 @@ _EXTRA_SAMPLES: Final = 0x0152
 _SAMPLE_FORMAT: Final = 0x0153
 # Strips and tiles: where they are, and how long.
 _OFFSETS: Final = ((0x0111, 0x0117), (0x0144, 0x0145))
+_DATA: Final = (*(tag for tag, _ in _OFFSETS), 0x0201)
+# What tells where pixels are, and what they consist of: numbers, without which a file is broken.
+_LAYOUT: Final = frozenset(
+    {
+        *(_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _COMPRESSION_TAG, _PHOTOMETRIC, _FILL_ORDER),
+        *(_SAMPLES, _PLANAR, _EXTRA_SAMPLES, _SAMPLE_FORMAT, *_DATA),
+    }
+)
 # XResolution, YResolution and ResolutionUnit.
 _RESOLUTION: Final = frozenset({0x011A, 0x011B, 0x0128})
 _XMP: Final = 0x02BC
@@ -130,15 +142,15 @@ class Tiff(Codec):
 
     def thinned(self, file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         # If there is no page, Pillow says what is wrong.
-        notices: tuple[Notice, ...] = ()
         file.seek(0)
+        if file.read(len(_BIG_ENDIAN_BIG)) == _BIG_ENDIAN_BIG:
+            # Pillow does not take it.
+            file, lost = pages.first(file)
+            return file, unreadable(lost)
         with suppress(ValueError):
-            if file.read(len(_BIG_ENDIAN_BIG)) == _BIG_ENDIAN_BIG:
-                file, notices = _classic(file)
-            else:
-                file = tiff.beginning_with_a_page(file, limits.PAGES)
+            file = tiff.beginning_with_a_page(file, limits.PAGES)
         file.seek(0)
-        return file, notices
+        return file, ()
 
     def open(self, file: BinaryIO) -> Image.Image:
         image = super().open(file)
@@ -154,7 +166,7 @@ class Tiff(Codec):
         # Not damaged, but of a kind for which Pillow has no mode.
         file.seek(0)
         try:
-            with _more_kinds():
+            with tiff_pixels.white_first():
                 return self.open(file)
         except Exception:
             file.seek(0)
@@ -170,17 +182,28 @@ class Tiff(Codec):
         return image
 
     def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
-        found = tiff.read(file)
-        compression, kind = (
-            next(iter(found.numbers(tag)), default)
-            for tag, default in ((_COMPRESSION_TAG, 1), (_PHOTOMETRIC, None))
-        )
+        size = file.seek(0, SEEK_END)
+        found = tiff.read(file, wanted=_LAYOUT.__contains__, most_bytes=size)
+        places = any(found.numbers(tag) for tag in _DATA)
+        if found.lost or not places or not all(found.numbers(one.tag) for one in found.fields):
+            # So it is broken.
+            return None
+
+        def number(tag: int, default: int) -> int:
+            return next(iter(found.numbers(tag)), default)
+
+        compression, kind = number(_COMPRESSION_TAG, 1), number(_PHOTOMETRIC, -1)
+        if min(number(_WIDTH, 0), number(_LENGTH, 0)) < 1:
+            return None
         if compression not in _DECODED:
             return f"with compression {compression}"
-        if opened or kind is None:
+        if opened or kind < 0 or tiff_pixels.is_known(found):
             return None
-        bits = " + ".join(map(str, found.numbers(_BITS_PER_SAMPLE) or [1]))
-        return f"of {bits} bits and photometric interpretation {kind}"
+        bits = found.numbers(_BITS_PER_SAMPLE) or [1]
+        words = counted(bits[-1], "bit")
+        return (
+            f"of {' + '.join([*map(str, bits[:-1]), words])} and photometric interpretation {kind}"
+        )
 
     # What the header tells
 
@@ -200,12 +223,12 @@ class Tiff(Codec):
             photoshop.resources(_photoshop(image))
         )
 
-    def pages(self, file: BinaryIO) -> Pages | None:
+    def pages(self, file: BinaryIO) -> pages.Pages | None:
         with restored(file):
-            pages = Pages(file)
-        if len(pages) > limits.PAGES:
+            found = pages.Pages(file)
+        if len(found) > limits.PAGES:
             raise PictureError("open", "too-large", f"it has more than {limits.PAGES:,} pages")
-        return pages if len(pages) > 1 else None
+        return found if len(found) > 1 else None
 
     def profile(
         self, image: Image.Image, file: BinaryIO, exif: Exif | None
@@ -412,33 +435,9 @@ class Tiff(Codec):
         return 2 + max((bit / 16 for bit in bits if bit > 16), default=1.0)
 
 
-# Kinds that Pillow does not know
-
-
-@contextmanager
-def _more_kinds() -> Iterator[None]:
-    """Let Pillow open big-endian 16-bit grey with 0 for white, which it can load, too."""
-    kind = (b"MM", 0, (1,), 1, (16,), ())
-    there = kind in TiffImagePlugin.OPEN_INFO
-    TiffImagePlugin.OPEN_INFO.setdefault(kind, ("I;16", "I;16B"))
-    try:
-        yield
-    finally:
-        if not there:
-            TiffImagePlugin.OPEN_INFO.pop(kind, None)
-
-
 def _tiles(image: Any) -> list[Any]:
     tiles: list[Any] = image.tile
     return tiles
-
-
-def _classic(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
-    """The pages of a big-endian BigTIFF, which Pillow does not take, as those of a plain TIFF."""
-    pages = Pages(file)
-    alone = [pages.alone(number) for number in range(len(pages))]
-    data = tiff.joined([page for page, _ in alone])
-    return BytesIO(data), unreadable(sum(lost for _, lost in alone))
 
 
 def _lacks_rows(image: Any, file: BinaryIO, orientation: int) -> bool:

@@ -24,17 +24,27 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from imgbatch.imaging.containers.tiff import Directory
     from imgbatch.imaging.modes import PixelsAndNotices
+
+# Whatever these say is said by an exception, too, or does not matter. Where nobody asks for the log
+# it would go to standard error, without the name of a file.
+for _name in (TiffImagePlugin.__name__, "tifffile"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _one_at_a_time: Final = threading.Lock()
 _BEYOND: Final = "imgbatch: beyond Pillow"
 _RAW_MODE: Final = "one that has no decoder, and is long enough for every plane"
 _MOST_CHANNELS: Final = 64
+# Their number is a SHORT.
+_MOST_SAMPLES: Final = 65_535
+_PLANES: Final = 2
 
 # Tags of TIFF 6.0.
 _BITS_PER_SAMPLE: Final = 0x0102
 _COMPRESSION: Final = 0x0103
 _PHOTOMETRIC: Final = 0x0106
+_FILL_ORDER: Final = 0x010A
 _SAMPLES: Final = 0x0115
 _PLANAR: Final = 0x011C
 _EXTRA_SAMPLES: Final = 0x0152
@@ -150,6 +160,24 @@ def is_misread(image: Any) -> bool:
     return sum((layout.bits > 8, further, not layout.packed)) > 1
 
 
+WHITE_FIRST: Final = (b"MM", 0, (1,), 1, (16,), ())
+"""Big-endian 16-bit grey with 0 for white, of which only Pillow's table does not know."""
+
+
+@contextmanager
+def white_first() -> Iterator[None]:
+    """Let Pillow open `WHITE_FIRST`, which it can load, too."""
+    with _one_at_a_time:
+        table = TiffImagePlugin.OPEN_INFO
+        there = WHITE_FIRST in table
+        table.setdefault(WHITE_FIRST, ("I;16", "I;16B"))
+        try:
+            yield
+        finally:
+            if not there:
+                table.pop(WHITE_FIRST, None)
+
+
 @contextmanager
 def opening() -> Iterator[None]:
     """Let Pillow open, in this thread, what `read` reads; it cannot load that."""
@@ -177,21 +205,57 @@ class _Everything(dict[Any, tuple[str, str]]):
         self._thread = threading.get_ident()
 
     def __getitem__(self, key: Any) -> tuple[str, str]:
-        if threading.get_ident() != self._thread:
-            return super().__getitem__(key)
-        _, photometric, form, order, bits, extras = key
-        known = photometric in _COLOURS and form[0] in (_UNSIGNED, _SIGNED, _FLOATS)
-        depths = {8, 16} if photometric in _LABS else {8, 16, 32, 64}
-        if form[0] == _FLOATS:
-            depths = {16, 32, 64}
-        if not known or order != 1 or len({*bits}) != 1 or bits[0] not in depths:
-            raise KeyError(key)
-        layout = Layout(photometric, form[0], bits[0], len(bits), extras, packed=False)
-        told = layout.colours + (len(extras) or layout.alpha is not None)
-        if layout.samples != told:
-            # Other inks than CMYK, for example.
-            raise KeyError(key)
-        return layout.mode, _RAW_MODE
+        return _made_up(key) if threading.get_ident() == self._thread else super().__getitem__(key)
+
+
+def _made_up(key: Any) -> tuple[str, str]:
+    """A mode of Pillow's for a kind of pixels, as its table has them. Raises KeyError."""
+    _, photometric, form, order, bits, extras = key
+    known = photometric in _COLOURS and form[0] in (_UNSIGNED, _SIGNED, _FLOATS)
+    depths = {8, 16} if photometric in _LABS else {8, 16, 32, 64}
+    if form[0] == _FLOATS:
+        depths = {16, 32, 64}
+    if not known or order != 1 or len({*bits}) != 1 or bits[0] not in depths:
+        raise KeyError(key)
+    layout = Layout(photometric, form[0], bits[0], len(bits), extras, packed=False)
+    told = layout.colours + (len(extras) or layout.alpha is not None)
+    if layout.samples != told:
+        # Other inks than CMYK, for example.
+        raise KeyError(key)
+    return layout.mode, _RAW_MODE
+
+
+def is_known(found: Directory) -> bool:
+    """Whether pixels of the kind that a directory describes are read, or it contradicts itself.
+
+    One number of bits may stand for all samples, as in Pillow.
+    """
+
+    def numbers(tag: int, *default: int) -> tuple[int, ...]:
+        return tuple(found.numbers(tag)) or default
+
+    samples, photometric = numbers(_SAMPLES, 1)[0], numbers(_PHOTOMETRIC, _WHITE_IS_ZERO)[0]
+    bits, forms = numbers(_BITS_PER_SAMPLE, 1), numbers(_SAMPLE_FORMAT, _UNSIGNED)
+    if _MOST_CHANNELS < samples <= _MOST_SAMPLES:
+        return False
+    if samples > _MOST_SAMPLES or 1 < len(bits) < samples:
+        return True
+    bits = bits * samples if len(bits) == 1 else bits[:samples]
+    form = forms[:1] if len({*forms}) == 1 else forms
+    order, fill = b"II" if found.order == "<" else b"MM", numbers(_FILL_ORDER, 1)[0]
+    key = (order, photometric, form, fill, bits, numbers(_EXTRA_SAMPLES))
+    # Of these Pillow's table is not enough: see `is_misread`.
+    planes = samples > 1 and numbers(_PLANAR, 1)[0] == _PLANES and photometric in _COLOURS
+    in_table = key in TiffImagePlugin.OPEN_INFO or key == WHITE_FIRST
+    return _is_made_up(key) or (in_table and not planes)
+
+
+def _is_made_up(key: Any) -> bool:
+    try:
+        _made_up(key)
+    except KeyError:
+        return False
+    return True
 
 
 def reading_bytes(image: Image.Image) -> float:
@@ -246,8 +310,6 @@ def _decoded(data: bytes) -> NDArray[Any]:
     import numpy as np
     import tifffile
 
-    # Whatever it has to say is said by the exception.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     with tifffile.TiffFile(BytesIO(data)) as pages:
         page: Any = pages.pages[0]
         planes, _, height, width, samples = page.shaped

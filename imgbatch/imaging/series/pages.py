@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from io import SEEK_END
-from typing import BinaryIO, Final, NamedTuple
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedIOBase, BytesIO
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -29,6 +29,7 @@ _TABLE_BYTES: Final = 272
 _DATA_PLACES: Final = frozenset({*_TABLES, *(tag for tag, _ in _DATA)})
 # How many times a file's length its pages together may claim: they do not overlap.
 _OVERLAP: Final = 4
+_PIECE: Final = 1 << 20
 
 
 class _Part(NamedTuple):
@@ -44,6 +45,8 @@ class Pages:
     """The pages of a TIFF or a BigTIFF. Raises ValueError if one has no directory."""
 
     def __init__(self, file: BinaryIO) -> None:
+        if isinstance(file, _First):
+            file = file.original
         self._file = file
         self._size = file.seek(0, SEEK_END)
         self._places = tiff.places(file, limits.PAGES)
@@ -100,6 +103,72 @@ class Pages:
         for tag in _TABLES:
             for index, place in enumerate(found.numbers(tag)):
                 yield _Part(tag, index, place, _TABLE_BYTES)
+
+
+def first(file: BinaryIO) -> tuple[BinaryIO, int]:
+    """The first page of a BigTIFF as a plain TIFF, and how many of its tags cannot be read.
+
+    It takes no memory for pixels, and its `Pages` are those of the BigTIFF. Raises ValueError if
+    there is none, or if the file is too long for that.
+    """
+    page = _First(file)
+    return cast("BinaryIO", page), page.lost
+
+
+class _First(BufferedIOBase):
+    """A file with another header, and a directory behind it; its data stay where they are."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.original = file
+        self._size = file.seek(0, SEEK_END)
+        (place, *_) = tiff.places(file, limits.PAGES)
+        found = tiff.read(
+            file, place, wanted=lambda tag: tag not in _LEFT_OUT, most_bytes=self._size
+        )
+        self.lost = found.lost_in_all
+        at = self._size + self._size % 2
+        self._head = tiff.header(found.order, at)
+        self._tail = bytes(at - self._size) + tiff.placed(_moved(found, {}), at)
+        self._end = self._size + len(self._tail)
+        if self._end > tiff.MAX_BYTES:
+            raise ValueError("it is longer than the 4 GiB of a TIFF")
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        self._at = offset + {SEEK_SET: 0, SEEK_CUR: self._at, SEEK_END: self._end}[whence]
+        if self._at < 0:
+            raise ValueError("a place before the file")
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        end = self._end if size is None or size < 0 else min(self._end, self._at + size)
+        out = BytesIO()
+        while self._at < end:
+            piece = self._piece(min(end - self._at, _PIECE))
+            if not piece:
+                # Somebody cuts it short.
+                break
+            out.write(piece)
+            self._at += len(piece)
+        return out.getvalue()
+
+    def _piece(self, length: int) -> bytes:
+        at = self._at
+        if at < len(self._head):
+            return self._head[at : at + length]
+        if at >= self._size:
+            return self._tail[at - self._size :][:length]
+        self.original.seek(at)
+        return self.original.read(min(length, self._size - at))
 
 
 def _moved(found: Directory, places: Mapping[int, Sequence[int]]) -> Directory:
