@@ -512,6 +512,28 @@ def test_what_is_wrong_with_a_big_endian_bigtiff_is_told(
         read(tmp_path, shared(1))
 
 
+@pytest.mark.parametrize("compression", [None, "packbits"])
+def test_missing_end_of_a_big_endian_bigtiff_is_told(
+    tmp_path: Path, compression: str | None
+) -> None:
+    """Nothing else is taken for it."""
+    stored = numbers(fractions(3), "uint8")
+    options: dict[str, Any] = {"photometric": "rgb", "rowsperstrip": 7, "compression": compression}
+    data = tiff(stored, byteorder=">", bigtiff=True, **options)[:-40]
+    with pytest.raises(PictureError) as caught:
+        read(tmp_path, data)
+    assert caught.value.failure.kind in ("broken", "truncated")
+    if compression is None:
+        assert caught.value.failure.kind == "truncated"
+        found = array_of(decoded(tmp_path, data, ".tif", salvage=True))
+        np.testing.assert_array_equal(found[:14], stored[:14])
+
+
+def test_bigtiff_without_a_page_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="it has no page"):
+        read(tmp_path, struct.pack(">2sHHHQ", b"MM", 43, 8, 0, 0))
+
+
 def of_imagemagick(path: Path, *options: str) -> NDArray[Any]:
     """The levels that it finds in a file."""
     seen = path.with_suffix(".seen.png")

@@ -329,17 +329,10 @@ def _turned(data: bytes, width: int) -> bytes:
 
 def block(directory: Directory) -> bytes:
     """An EXIF block of nothing but this directory and those below it."""
-    return header(directory.order, _HEADER) + placed(directory, _HEADER)
-
-
-def header(order: str, first: int) -> bytes:
-    """The header of a TIFF with its first directory at this place."""
-    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", first)
-
-
-def placed(directory: Directory, at: int) -> bytes:
-    """A directory for a place in a TIFF, and behind it its values and those below it."""
-    return _packed(directory, at, {}, 0)
+    head = (b"II*\0" if directory.order == "<" else b"MM\0*") + struct.pack(
+        directory.order + "I", 8
+    )
+    return head + _packed(directory, 8, {}, 0)
 
 
 def extended(data: bytes, added: Directory, *, without: Iterable[int] = ()) -> bytes:

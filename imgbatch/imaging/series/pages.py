@@ -116,22 +116,33 @@ def first(file: BinaryIO) -> tuple[BinaryIO, int]:
 
 
 class _First(BufferedIOBase):
-    """A file with another header, and a directory behind it; its data stay where they are."""
+    """A plain TIFF's directory, and behind it the BigTIFF, whose data stay where they are.
+
+    So what is missing at its end is missing here, too.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.original = file
-        self._size = file.seek(0, SEEK_END)
-        (place, *_) = tiff.places(file, limits.PAGES)
+        size = file.seek(0, SEEK_END)
+        page = next(iter(tiff.places(file, limits.PAGES)), None)
+        if page is None:
+            raise ValueError("it has no page")
         found = tiff.read(
-            file, place, wanted=lambda tag: tag not in _LEFT_OUT, most_bytes=self._size
+            file,
+            page,
+            wanted=lambda tag: tag not in _LEFT_OUT,
+            most_bytes=size,
+            wide=_DATA_PLACES,
         )
         self.lost = found.lost_in_all
-        at = self._size + self._size % 2
-        self._head = tiff.header(found.order, at)
-        self._tail = bytes(at - self._size) + tiff.placed(_moved(found, {}), at)
-        self._end = self._size + len(self._tail)
+        places = {tag: found.numbers(tag) for tag in _DATA_PLACES}
+        length = len(tiff.block(_moved(found, {tag: [0] * len(places[tag]) for tag in places})))
+        begin = length + length % 2
+        self._end = begin + size
         if self._end > tiff.MAX_BYTES:
             raise ValueError("it is longer than the 4 GiB of a TIFF")
+        moved = {tag: [begin + min(one, size) for one in old] for tag, old in places.items()}
+        self._head = tiff.block(_moved(found, moved)).ljust(begin, b"\0")
         self._at = 0
 
     def readable(self) -> bool:
@@ -162,13 +173,11 @@ class _First(BufferedIOBase):
         return out.getvalue()
 
     def _piece(self, length: int) -> bytes:
-        at = self._at
-        if at < len(self._head):
-            return self._head[at : at + length]
-        if at >= self._size:
-            return self._tail[at - self._size :][:length]
-        self.original.seek(at)
-        return self.original.read(min(length, self._size - at))
+        behind = self._at - len(self._head)
+        if behind < 0:
+            return self._head[self._at : self._at + length]
+        self.original.seek(behind)
+        return self.original.read(length)
 
 
 def _moved(found: Directory, places: Mapping[int, Sequence[int]]) -> Directory:
