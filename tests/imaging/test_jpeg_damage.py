@@ -407,6 +407,12 @@ def test_fill_bytes_between_scans_are_passed(path: Path) -> None:
         assert decoded(path, filled)[1] == []
 
 
+def test_junk_before_fill_bytes_is_not_waited_for(path: Path) -> None:
+    # The length of this comment is one too short.
+    junk = b"\xff\xfe\0\3xx\xff\xff"
+    assert failure_of(path, between_scans(saved(progressive=True), junk)) == "damaged"
+
+
 @pytest.mark.parametrize("tail", [comment(4), comment(4)[:5], comment(4) + b"\xff" * 9])
 def test_end_marker_that_is_missing_behind_segments_is_told(path: Path, tail: bytes) -> None:
     data = saved().removesuffix(END)

@@ -38,7 +38,7 @@ _WARNING: Final = "Corrupt JPEG data"
 _find_marker: Final = re.compile(rb"\xff[^\0\xff]").search
 # Any number of these may precede a marker, whose own is the last of them (B.1.1.2).
 _FILL: Final = 0xFF
-_fill: Final = re.compile(rb"\xff*(?=\xff)").match
+_fill: Final = re.compile(rb"\xff+(?=\xff)").match
 
 # The markers of arithmetically coded frames that libjpeg knows, SOF9 and SOF10.
 _ARITHMETIC: Final = frozenset({0xC9, 0xCA})
@@ -312,9 +312,8 @@ class _Feed:
             marker = head[1] if len(head) > 1 else 0
             if marker == _END:
                 return marker
-            if marker == _FILL:
-                fill = _fill(self._data, self._next)
-                self._next = fill.end() if fill else self._next
+            if fill := _fill(self._data, self._next):
+                self._next = fill.end()
                 continue
             if len(head) < 4:
                 return None
