@@ -48,18 +48,18 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
         report = None
         if wanted.report:
             report = stack.enter_context(Report.create(wanted.report))
-        prepared.begin()
-        if len(planned.jobs) == 1:
-            # This process is the worker, and not a guest in another program.
-            worker_tasks.set_up()
         shown = progress.choose(len(planned.jobs), quiet=wanted.quiet)
         stack.callback(shown.close)
         control = Control(
             on_finish=lambda job, failed: shown.advance(_size_of(job), failed),
             on_notice=lambda text: shown.say(f"imgbatch: {text}"),
         )
-        # Until the last row of the report is written: none may be missing.
+        # From the first file that is left behind until the last row of the report is written.
         stack.enter_context(_interruptible(control, summary, shown))
+        prepared.begin()
+        if len(planned.jobs) == 1:
+            # This process is the worker, and not a guest in another program.
+            worker_tasks.set_up()
         rows = _Rows(report, shown if wanted.verbose else None)
         trouble = _follow(prepared, control, summary, rows)
         summary.seconds = time.monotonic() - begun

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 from xml.etree import ElementTree
@@ -91,6 +92,7 @@ class UndecidedError(Exception):
     """exiftool has tags that could be about places, of which nobody has said whether they are."""
 
 
+@cache
 def tags() -> list[Tag]:
     """Every tag of EXIF, IPTC and XMP that tells a position or names a place.
 

@@ -370,9 +370,9 @@ class _Feed:
 def _cycles(first: int) -> re.Pattern[bytes]:
     """Eight segments, of which the first one ends with that restart marker, and eight more."""
     numbers = ((first + number) % _RESTARTS for number in range(_RESTARTS))
-    segment = rb"[^\xff]*+\xff(?:\0[^\xff]*+\xff)*+"
+    segment = rb"[^\xff]*\xff(?:\0[^\xff]*\xff)*"
     return re.compile(
-        b"(?:%b)*+" % b"".join(segment + bytes((_FIRST_RESTART + one,)) for one in numbers)
+        b"(?:%b)*" % b"".join(segment + bytes((_FIRST_RESTART + one,)) for one in numbers)
     )
 
 
