@@ -31,7 +31,7 @@ class Invocation:
     )
     report: str | None = setting(
         None,
-        Path(dash=True),
+        Path(),
         REPORTING,
         "Write a report in JSON Lines; - for standard output.",
         metavar="FILE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
     from imgbatch.recipes.toml import is_recipe, load
 
     request = given(parameters)
-    if not is_recipe(recipe) and (others := list(filter(is_recipe, request.run.paths))):
+    is_one = is_recipe(recipe) or os.path.isfile(recipe)
+    if not is_one and (others := list(filter(is_recipe, request.run.paths))):
         raise UsageError(f"the recipe comes first: imgbatch run {others[0]} {recipe}")
 
     def loaded() -> Recipe:

@@ -38,7 +38,7 @@ def nothing_known(target: str) -> Made | None:
 class Plan(Struct):
     """Everything that will be done: the jobs in scan order, and what is not done.
 
-    `left_out` is what was found and is no picture to work on. `notices` are warnings that stop
+    `left_out` is what was found but is not a picture to work on. `notices` are warnings that stop
     nothing, and do not belong to a single file.
     """
 

@@ -71,9 +71,7 @@ class Measure(Text, frozen=True):
 
 
 class Path(Kind, frozen=True):
-    """A file or a folder; if `dash` is allowed, - is standard output."""
-
-    dash: bool = False
+    """A file or a folder."""
 
 
 class Several(Kind, frozen=True):

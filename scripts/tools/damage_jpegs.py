@@ -1,6 +1,6 @@
 """scripts/tool damage_jpegs FOLDER [--count 1000] [--seed 1]: how much damage to JPEGs is noticed.
 
-Takes the photographs in FOLDER as they are and encoded anew (baseline, progressive, with restart
+Takes the photographs in FOLDER as they are and re-encoded (baseline, progressive, with restart
 markers), damages one chosen by chance, anywhere behind its header, and asks djpeg (Debian:
 libjpeg-turbo-progs) and imgbatch. Prints a line for each kind of damage: how many files djpeg warns
 of, how many of these imgbatch refuses or warns of, and of how many it alone does so.
@@ -32,7 +32,7 @@ from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.decode import decode
 
 LONGEST_SIDE: Final = 1_600
-"""Of photographs encoded anew: larger ones only take longer."""
+"""Of re-encoded photographs: larger ones only take longer."""
 GOAL: Final = 0.95
 
 CODINGS: Final[dict[str, dict[str, Any]]] = {

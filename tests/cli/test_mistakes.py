@@ -122,6 +122,17 @@ def test_usual_words_for_help_and_version_just_work(place: Path, typed: str, sai
     assert said in run.stdout.decode()
 
 
+def test_recipe_without_its_suffix_goes_before_a_folder_that_is_called_like_a_preset(
+    place: Path,
+) -> None:
+    (place / "mine").write_text("[[output]]\nsize = 20\n")
+    (place / "s").rename(place / "web-gallery")
+    run = imgbatch_here("run", "mine", "web-gallery", "-o", "out", "-n", cwd=place)
+
+    assert run.returncode == 0
+    assert b"web-gallery/a.jpg -> out/a.jpg" in run.stdout
+
+
 def outputs(place: Path, typed: str) -> dict[str, bytes]:
     """What comes out; each command into a folder of its own."""
     out = place / f"out-{len(list(place.iterdir()))}"

@@ -437,7 +437,7 @@ def test_profile_of_a_jpeg_2000_is_kept(tmp_path: Path, method: bytes) -> None:
 
 
 def test_profile_of_a_png_that_cannot_be_unpacked_is_told(tmp_path: Path) -> None:
-    data = png(b"iCCP", b"name\0\0" + b"this is no zlib")
+    data = png(b"iCCP", b"name\0\0" + b"not zlib data")
     assert made(tmp_path, data, ".png", sizes=["30"]).warnings == ["profile-dropped"]
 
 
