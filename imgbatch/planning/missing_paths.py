@@ -10,7 +10,6 @@ from itertools import islice, pairwise
 from typing import Final
 
 from imgbatch.errors import UsageError
-from imgbatch.recipes.toml import presets
 
 _COMPARED: Final = 2_000
 """How many names in a folder are compared with one that is not there."""
@@ -26,6 +25,9 @@ def missing(path: str, paths: Sequence[str]) -> UsageError:
 
 
 def _remedy(path: str, paths: Sequence[str]) -> str | None:
+    # What every run would load for nothing.
+    from imgbatch.recipes.toml import presets
+
     joined = (f"{one} {other}" for one, other in pairwise(paths) if path in (one, other))
     if (whole := next(filter(os.path.exists, joined), None)) is not None:
         return f'a name with blanks needs quotes: "{whole}"'

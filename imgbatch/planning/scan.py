@@ -168,11 +168,13 @@ class _Walk(Struct, frozen=True):
             for entry in entries:
                 relative = f"{below}/{entry.name}" if below else entry.name
                 if _is_folder(entry):
+                    if not self.recursive:
+                        continue
                     if entry.name.lower() in SYSTEM_FOLDERS:
                         _count(self.left_out.folders, entry.name)
                     elif not self.in_place or not entry.is_symlink():
                         subfolders.append((relative, ledgers))
-                    elif self.recursive:
+                    else:
                         linked.append((relative, ledgers))
                 elif formats.of_suffix(suffix := _suffix(entry.name)) is None:
                     _count(self.left_out.others, suffix)
@@ -180,8 +182,7 @@ class _Walk(Struct, frozen=True):
                     source := _source(folder, relative, name, entry)
                 ):
                     yield source
-            if self.recursive:
-                pending.extend(reversed(subfolders))
+            pending.extend(reversed(subfolders))
 
     def named(self, files: Sequence[str]) -> Iterator[Source]:
         """The files named one by one, seen from the deepest folder that holds them all."""

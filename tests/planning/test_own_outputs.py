@@ -307,6 +307,7 @@ def test_folders_of_the_system_are_left_out_and_named(
     plant(tmp_path, f"s/{name}/a.jpg", f"s/sub/{name}/x/b.jpg")
     run = made("s", "-o", "out")
     made(f"s/{name}", "-o", "named")
+    assert left_out(made("s", "-o", "top", "--no-recursive")) == ""
 
     assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
     assert left_out(run) == f"left out: {name}"
