@@ -69,8 +69,9 @@ def may_recode(picture: Picture, encoding: Encoding) -> bool:
     kept = picture.series is None and _keeps_metadata(picture, encoding)
     if not (kept and formats.encodes(target)):
         return False
-    if source.name in formats.codec(target).recodes:
-        return not _sets(encoding, target.settings - _NO_PIXELS)
+    codec = formats.codec(target)
+    if source.name in codec.recodes:
+        return not codec.is_lossy(encoding) and not _sets(encoding, target.settings - _NO_PIXELS)
     back = target.name in formats.codec(source).recodes
     return back and not _sets(encoding, target.settings - {"max_bytes"})
 

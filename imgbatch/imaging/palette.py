@@ -127,7 +127,7 @@ def _opaque(images: Sequence[Image.Image], most: int, *, dither: bool) -> list[I
 
     each = quantise.SAMPLE // len(images) + 1
     # One frame after the other: there may be many.
-    samples = (quantise.sample(np.asarray(image.convert("RGBA")), each) for image in images)
+    samples = (quantise.sample(np.asarray(image.convert("RGBA")), each)[:, :3] for image in images)
     colours = np.concatenate(list(samples))
     plain = _plain_colours(colours, most)
     palette = _anchored(quantise.palette_for(colours, most), plain)
@@ -147,10 +147,10 @@ def _opaque(images: Sequence[Image.Image], most: int, *, dither: bool) -> list[I
 def _translucent(images: Sequence[Image.Image], most: int, *, dither: bool) -> list[Image.Image]:
     import numpy as np
 
-    from imgbatch.imaging.series import translucent
+    from imgbatch.imaging.series import quantise, translucent
 
     each = translucent.SAMPLE // len(images) + 1
-    samples = (translucent.sample(np.asarray(image), each) for image in images)
+    samples = (quantise.sample(np.asarray(image), each) for image in images)
     colours = np.concatenate(list(samples))
     hidden = any(image.getchannel("A").getextrema()[0] == 0 for image in images)
     clear = np.zeros((int(hidden), 4), np.uint8)

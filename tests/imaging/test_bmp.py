@@ -63,6 +63,31 @@ def bitmap(
     return b"BM" + struct.pack("<IHHI", whole, 0, 0, offset) + head + pixels + icc
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 2), (3, 1)])
+def test_tiny_bitmap_ends_before_the_masks_that_others_have(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    image = Image.new("RGB", size, (10, 200, 30))
+    data = pictures.saved(image, "BMP")
+    assert len(data) <= 66
+
+    assert decoded(tmp_path, data, "a.bmp").image.tobytes() == image.tobytes()
+
+
+def test_header_of_version_1_has_no_compression(tmp_path: Path) -> None:
+    """BITMAPCOREHEADER (OS/2): what others have there are pixels."""
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    # In the file, from the bottom and in the order blue, green, red, this is 6, 0, 0, 0.
+    pixels[7, 1] = (0, 0, 6)
+    rows = pixels[::-1, :, ::-1].tobytes()
+    head = struct.pack("<IHHHH", 12, 8, 8, 1, 24)
+    data = b"BM" + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26) + head + rows
+    shifted = data[:26] + b"\0" * 4 + b"\6\0\0\0" + data[34:]
+
+    assert decoded(tmp_path, shifted, "a.bmp").mode == "RGB"
+    assert decoded(tmp_path, data, "a.bmp").image.tobytes() == pixels.tobytes()
+
+
 def expected(masks: Masks, values: NDArray[np.uint32]) -> NDArray[np.uint8]:
     bands = []
     for mask in masks:

@@ -30,7 +30,7 @@ _EMBEDDED: Final = b"DEBM"
 
 
 class _Header(NamedTuple):
-    """The part of a header that tells about bit fields (BITMAPV3INFOHEADER and later)."""
+    """The part of a header that describes bit fields (BITMAPV3INFOHEADER and later)."""
 
     offset: int
     width: int
@@ -44,10 +44,14 @@ class _Header(NamedTuple):
         """The header of a file, whose position is restored. Raises struct.error."""
         with restored(file):
             file.seek(0)
-            head = file.read(_FILE_HEAD + _VERSION_3)
+            # Tiny files end before the masks, which they do not need.
+            head = file.read(_FILE_HEAD + _VERSION_3).ljust(_FILE_HEAD + _VERSION_3, b"\0")
         (offset, length, width, height, _, bits, compression) = struct.unpack_from(
             "<IIiiHHI", head, 10
         )
+        if length < _MASKS:
+            # Version 1, of OS/2: the palette or the pixels begin before these fields.
+            compression = 0
         count = 4 if length >= _VERSION_3 or compression == 6 else 3
         masks = struct.unpack_from(f"<{count}I", head, _FILE_HEAD + _MASKS)
         return cls(offset, width, height, bits, compression, masks)

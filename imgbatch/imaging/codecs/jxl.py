@@ -245,8 +245,6 @@ class Jxl(Codec):
     # JPEG
 
     def recoded(self, data: bytes, source: Format, encoding: Encoding) -> bytes | None:
-        if not encoding.lossless:
-            return None
         made = libjxl.recompressed(data, _effort(encoding))
         return made if made is not None and self.original(made, source) == data else None
 

@@ -202,7 +202,7 @@ class _Colours:
         self._error = 0.0
         if self._every is None:
             each = max(_MIN_SAMPLE, quantise.SAMPLE // len(images))
-            parts = [quantise.sample(quantise.cut_out(image), each) for image in images]
+            parts = [quantise.sample(quantise.cut_out(image), each)[:, :3] for image in images]
             self._whole = quantise.palette_for(np.concatenate(parts), self._room)
 
     def _exactly(self, images: Sequence[Image.Image]) -> Palette | None:
@@ -224,7 +224,7 @@ class _Colours:
             return (own if len(own) else np.zeros((1, 3), np.uint8)), True
         if not self._several:
             return self._whole, False
-        colours = quantise.sample(frame, _MIN_SAMPLE)
+        colours = quantise.sample(frame, _MIN_SAMPLE)[:, :3]
         if self._chosen is not None:
             error = quantise.error(colours, self._chosen)
             if error <= _LESS * self._error + _SLACK:

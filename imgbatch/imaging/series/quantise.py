@@ -58,12 +58,12 @@ def numbered(pixels: Pixels, palette: Palette) -> NDArray[np.uint8]:
 
 
 def sample(pixels: Pixels, most: int = SAMPLE) -> NDArray[np.uint8]:
-    """Colours from all over a picture, (n, 3), about `most` of them and always the same."""
+    """About `most` colours that can be seen, from all over RGBA pixels, always the same: (n, 4)."""
     flat = pixels.reshape(-1, 4)
     if len(flat) > most:
         # A fixed step might coincide with a pattern.
         flat = flat[np.random.default_rng(0).integers(0, len(flat), most)]
-    return np.ascontiguousarray(flat[flat[:, 3] > 0, :3])
+    return np.ascontiguousarray(flat[flat[:, 3] > 0])
 
 
 def palette_for(colours: NDArray[np.uint8], count: int) -> Palette:

@@ -33,14 +33,6 @@ _NEXT: Final = np.float32(7 / 16)
 _BELOW: Final = tuple(np.float32(share / 16) for share in (3, 5, 1))
 
 
-def sample(pixels: Pixels, most: int = SAMPLE) -> Palette:
-    """Colours that can be seen, from all over RGBA pixels: (n, 4), always the same."""
-    flat = pixels.reshape(-1, 4)
-    if len(flat) > most:
-        flat = flat[np.random.default_rng(0).integers(0, len(flat), most)]
-    return np.ascontiguousarray(flat[flat[:, 3] > 0])
-
-
 def palette_for(colours: Palette, count: int) -> Palette:
     """At most `count` colours for a sample: an octree's, moved to the middle of what is theirs.
 
