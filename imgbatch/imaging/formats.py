@@ -514,7 +514,7 @@ def lookup(word: str) -> Format:
     writable = [row.name for row in every() if row.becomes is None]
     if name in writable:
         return BY_NAME[name]
-    # `mp4` is no misspelt bmp.
+    # `mp4` is not a misspelt bmp.
     near = difflib.get_close_matches(name, writable, n=1)
     if near and near[0][:1] != name[:1]:
         near = []

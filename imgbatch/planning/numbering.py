@@ -19,7 +19,7 @@ class Facts(NamedTuple):
 
     `size` is upright and in pixels, (0, 0) if the header cannot be read; `date` is when the picture
     was taken, on the camera's clock (`2024:05:31 18:20:05`); `taken_ns` is that time, or else that
-    of the file's last change, in nanoseconds since 1970; `dated` says what told it.
+    of the file's last change, in nanoseconds since 1970; `dated` says which field said so.
     """
 
     seq: int

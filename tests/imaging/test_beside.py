@@ -207,6 +207,15 @@ def test_content_credentials_are_told_in_each_format(tmp_path: Path, name: str) 
     assert notices_of(tmp_path, data, suffix, format="jpeg", sizes=["3"], metadata="none") == []
 
 
+@pytest.mark.parametrize("order", [(b"c2pa", b"json"), (b"json", b"c2pa")])
+def test_content_credentials_are_told_beside_other_jumbf(
+    tmp_path: Path, order: tuple[bytes, bytes]
+) -> None:
+    data = saved(COLOURS, "AVIF") + b"".join(map(jumbf, order))
+    found = notices_of(tmp_path, data, ".avif", format="jpeg", sizes=["3"])
+    assert "credentials-dropped" in [one.kind for one in found]
+
+
 # Judged by exiftool
 
 

@@ -103,7 +103,7 @@ class Codec:
 
     def is_turned(self, image: Image.Image) -> bool:
         """Whether loading turns the pixels of this image, or has turned them."""
-        return image.info.get("original_orientation") not in (None, 1)
+        return self.turned_from(image) != 1
 
     def turned_from(self, image: Image.Image) -> int:
         """The orientation (EXIF) from which loading turns this image, or has turned it."""

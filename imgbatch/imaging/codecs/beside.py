@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import BinaryIO, Final, NamedTuple
 
 from imgbatch.imaging.codecs.base import VIDEO, restored
-from imgbatch.imaging.containers import isobmff
+from imgbatch.imaging.containers import isobmff, photoshop
 from imgbatch.imaging.containers.photoshop import Resource
 from imgbatch.model import Notice, NoticeKind
 
@@ -172,8 +172,8 @@ TIFF: Final = (
 """Tags; all others are carried, but those on the layout of the file."""
 
 RESOURCES: Final[tuple[tuple[Iterable[int], str, str | None], ...]] = (
-    ((0x0404,), "IPTC", None),
-    ((*range(2000, 3000), 0x0401), "paths", None),
+    ((photoshop.IPTC,), "IPTC", None),
+    ((*photoshop.PATHS, photoshop.WORKING_PATH), "paths", None),
     (
         (0x03E9, 0x03EB, *range(0x03F1, 0x03FC), 0x042F, 0x043A, 0x043B, 0x2710),
         "for printing",
@@ -238,7 +238,7 @@ def _instance(found: tuple[str, bytes]) -> bytes | None:
 def _of_segment(found: tuple[str, bytes]) -> Notice:
     marker, payload = found
     if _instance(found) is not None:
-        return told("data in JUMBF boxes")
+        return dropped("data in JUMBF boxes")
     known = (one for one in JPEG if one.place == marker and payload.startswith(one.begins))
     return _about(next(known, None), f"a segment {marker} of unknown data")
 
@@ -246,7 +246,7 @@ def _of_segment(found: tuple[str, bytes]) -> Notice:
 def of_boxes(names: Iterable[bytes], jumbf: bytes = b"") -> tuple[Notice, ...]:
     """Warnings about the boxes with these types or UUIDs at the top of a file.
 
-    `jumbf` is the content of its first box of that type.
+    `jumbf` is how its boxes of that type begin.
     """
     kinds = {one if len(one) == _TYPE or one == C2PA_UUID else b"uuid" for one in names}
     if _C2PA in jumbf:
@@ -258,8 +258,9 @@ def of_boxes(names: Iterable[bytes], jumbf: bytes = b"") -> tuple[Notice, ...]:
 def in_boxes(file: BinaryIO) -> tuple[Notice, ...]:
     """Warnings about the boxes at the top of a HEIC or AVIF. The position is restored."""
     with restored(file):
-        boxes = dict(isobmff.contents(file, _WITH_KIND, _KIND_BYTES))
-    return of_boxes(boxes, boxes.get(b"jumb", b""))
+        boxes = list(isobmff.contents(file, _WITH_KIND, _KIND_BYTES))
+    jumbf = b"".join(content for kind, content in boxes if kind == b"jumb")
+    return of_boxes((kind for kind, _ in boxes), jumbf)
 
 
 def of_png(kinds: Iterable[bytes]) -> tuple[Notice, ...]:
@@ -294,13 +295,13 @@ def of_resources(found: Iterable[Resource]) -> tuple[Notice, ...]:
     if lost:
         noun = "resource" if len(lost) == 1 else "resources"
         numbers = ", ".join(map(str, sorted(lost)[:_MOST_NAMED]))
-        notices.append(told(f"Photoshop's {noun} {numbers}", many=len(lost) > 1))
+        notices.append(dropped(f"Photoshop's {noun} {numbers}", many=len(lost) > 1))
     if any(one.is_cut and one.is_path for one in found):
         notices.append(Notice("metadata-dropped", "a path dropped: it is cut short"))
     return tuple(notices)
 
 
-def told(what: str, kind: NoticeKind = "extras-dropped", *, many: bool = False) -> Notice:
+def dropped(what: str, kind: NoticeKind = "extras-dropped", *, many: bool = False) -> Notice:
     """A warning about something, or `many` things, that no output can have."""
     return Notice(kind, f"{what} dropped: {'they' if many else 'it'} cannot be carried along")
 
@@ -318,7 +319,7 @@ def _of_kind(parts: Iterable[Part], kind: bytes, what: str) -> Notice:
 
 def _about(part: Part | None, otherwise: str) -> Notice:
     if part is None:
-        return told(otherwise)
+        return dropped(otherwise)
     if part.kind == "credentials-dropped":
         return CREDENTIALS
-    return VIDEO if part.kind == VIDEO.kind else told(part.name, part.kind)
+    return VIDEO if part.kind == VIDEO.kind else dropped(part.name, part.kind)

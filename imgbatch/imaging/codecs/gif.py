@@ -96,7 +96,7 @@ class Gif(Codec):
         names: frozenset[bytes] = image.info.get(_NAMES, frozenset())
         found = beside.of_gif(names)
         if _XMP in names and self.xmp(image) is None:
-            found += (beside.told("XMP behind the first frame"),)
+            found += (beside.dropped("XMP behind the first frame"),)
         return found
 
     def warned(self, picture: Picture) -> Picture:

@@ -75,7 +75,7 @@ class Jpeg2000(Codec):
         found = beside.of_boxes(
             boxes.keys() - {_EXIF, _IPTC, _XMP, _XML_XMP}, boxes.get(_JUMBF, b"")
         )
-        return (*found, beside.told("XML in a box")) if _XML in boxes else found
+        return (*found, beside.dropped("XML in a box")) if _XML in boxes else found
 
     def unsupported(self, file: BinaryIO, *, opened: bool) -> str | None:
         channels = len(_sample_bits(file))

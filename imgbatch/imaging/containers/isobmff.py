@@ -305,9 +305,9 @@ def icc_profile(file: BinaryIO, most_bytes: int) -> bytes | None:
 def contents(
     file: BinaryIO, wanted: Container[bytes], most_bytes: int
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The name and the content of each box at the top that is wanted, of at most so many bytes.
+    """The name of each box at the top, with the content of those wanted, of at most so many bytes.
 
-    The name is the type, or, of a box of the type uuid, its UUID. Of others the content is empty.
+    The name is the type, or, of a box of the type uuid, its UUID. Other boxes have no content here.
     Yields nothing for a bare codestream.
     """
     for number, (kind, start, stop) in enumerate(walk(file, cut_short=True)):

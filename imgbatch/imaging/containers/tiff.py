@@ -40,16 +40,16 @@ _NEW_SUBFILE_TYPE: Final = 0x00FE
 _SUBFILE_TYPE: Final = 0x00FF
 _REDUCED_OR_MASK: Final = 0b101
 _REDUCED: Final = 2
-_HEADER: Final = 8
-_IFD: Final = 13
+HEADER_BYTES: Final = 8
+IFD: Final = 13
 
 # Bytes of one value by type, and of its numbers, whose bytes are swapped for another byte order.
-_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-_BYTES_OF_ALL: Final = _BYTES | {13: 4, 16: 8, 17: 8, 18: 8}
+TYPE_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_BYTES_OF_ALL: Final = TYPE_BYTES | {13: 4, 16: 8, 17: 8, 18: 8}
 _NUMBER_BYTES: Final = _BYTES_OF_ALL | {5: 4, 10: 4}
 _WHOLE: Final = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _EIGHT_TO_FOUR: Final = {16: 4, 17: 9, 18: 4}
-_ENTRY: Final = 12
+ENTRY_BYTES: Final = 12
 
 
 class Field(NamedTuple):
@@ -134,8 +134,8 @@ def read(
     With those below it, and at the top only the tags that are `wanted`. What goes beyond
     `most_bytes` of values is counted as lost. Numbers of 8 bytes become shorter, except for the
     tags `wide`. The tags `apart` at the top have as many bytes of their own, and are not counted
-    if they are lost. Raises ValueError if there is none, if they do not end, or if there are more
-    fields than are read (`limits`).
+    if they are lost. Raises ValueError if there is none, or if it has more fields than are
+    read (`limits`); one below it that cannot be read counts as lost.
     """
     try:
         order, big, first = _head(file)
@@ -148,14 +148,15 @@ def read(
 def places(file: BinaryIO, most: int) -> list[int]:
     """The places of the directories of a file's pages, up to one more than `most`.
 
-    Reduced copies of pages, and their masks, are no pages, unless there is nothing else. A repeated
-    place ends them, as in libtiff. Raises ValueError if there is none, or if one is cut short.
+    Reduced copies of pages, and their masks, do not count as pages, unless there is nothing else. A
+    repeated place ends them, as in libtiff. Raises ValueError if there is none, or if one is cut
+    short.
     """
     try:
         order, big, at = _head(file)
         found: dict[int, bool] = {}
         form, room = ("Q", 8) if big else ("I", 4)
-        step = 20 if big else _ENTRY
+        step = 20 if big else ENTRY_BYTES
         while at and at not in found and len(found) <= most:
             count, found[at] = _begun(file, at, order, big=big)
             file.seek(step * (count - min(count, 2)), os.SEEK_CUR)
@@ -191,13 +192,13 @@ def _begun(file: BinaryIO, at: int, order: str, *, big: bool) -> tuple[int, bool
     file.seek(at)
     (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
     # Entries are in the order of their tags, and these two have the lowest.
-    first = file.read((20 if big else _ENTRY) * min(count, 2))
+    first = file.read((20 if big else ENTRY_BYTES) * min(count, 2))
     return count, _is_a_page(first, order, big=big)
 
 
 def _is_a_page(entries: bytes, order: str, *, big: bool) -> bool:
     """Whether the first two entries of a directory do not say that it is a copy or a mask."""
-    step, form, cell = (20, "HHQ", 12) if big else (_ENTRY, "HHI", 8)
+    step, form, cell = (20, "HHQ", 12) if big else (ENTRY_BYTES, "HHI", 8)
     for at in range(0, len(entries), step):
         tag, kind, _ = struct.unpack_from(order + form, entries, at)
         if tag in (_NEW_SUBFILE_TYPE, _SUBFILE_TYPE) and kind in (SHORT, LONG):
@@ -227,12 +228,7 @@ class _Reader:
     """Reads a directory and those below it, once."""
 
     def __init__(
-        self,
-        file: BinaryIO,
-        order: str,
-        big: bool,
-        most_bytes: int,
-        wide: Container[int],
+        self, file: BinaryIO, order: str, big: bool, most_bytes: int, wide: Container[int]
     ) -> None:
         self._file, self._order, self._big, self._wide = file, order, big, wide
         self._bytes_left = {False: most_bytes, True: most_bytes}
@@ -252,7 +248,7 @@ class _Reader:
         found = Directory(order)
         file.seek(at)
         (count,) = struct.unpack(order + ("Q" if big else "H"), file.read(8 if big else 2))
-        step, form, room = (20, "HHQ", 8) if big else (_ENTRY, "HHI", 4)
+        step, form, room = (20, "HHQ", 8) if big else (ENTRY_BYTES, "HHI", 4)
         if count > self._entries_left:
             raise _UnreadableError(f"more than {limits.EXIF_ENTRIES:,} tags")
         self._entries_left -= count
@@ -347,17 +343,17 @@ def extended(data: bytes, added: Directory, *, without: Iterable[int] = ()) -> b
     try:
         (first,) = struct.unpack_from(order + "I", data, 4)
         (count,) = struct.unpack_from(order + "H", data, first)
-        end = first + 2 + count * _ENTRY
+        end = first + 2 + count * ENTRY_BYTES
         (link,) = struct.unpack_from(order + "I", data, end)
     except struct.error:
         raise ValueError("a directory that is cut short") from None
     replaced = {*without, *(one.tag for one in added.fields), *added.below}
     cells: dict[int, bytes] = {}
-    for position in range(first + 2, end, _ENTRY):
+    for position in range(first + 2, end, ENTRY_BYTES):
         (tag,) = struct.unpack_from(order + "H", data, position)
         if tag not in replaced:
             # If there are several with one tag, the first counts.
-            cells.setdefault(tag, data[position : position + _ENTRY])
+            cells.setdefault(tag, data[position : position + ENTRY_BYTES])
     whole = bytearray(data + bytes(len(data) % 2))
     struct.pack_into(order + "I", whole, 4, len(whole))
     whole += _packed(added, len(whole), cells, link)
@@ -371,7 +367,7 @@ def _packed(directory: Directory, at: int, cells: Mapping[int, bytes], link: int
     """
     order = directory.order
     entries = dict(cells)
-    start = at + 2 + (len(cells) + len(directory.fields) + len(directory.below)) * _ENTRY + 4
+    start = at + 2 + (len(cells) + len(directory.fields) + len(directory.below)) * ENTRY_BYTES + 4
     behind = bytearray()
     for tag, kind, data in directory.fields:
         value = data.ljust(4, b"\0")
@@ -385,7 +381,7 @@ def _packed(directory: Directory, at: int, cells: Mapping[int, bytes], link: int
         entries[tag] = struct.pack(order + "HHII", tag, LONG, 1, place)
         behind += _packed(below, place, {}, 0)
     # Two fields of one tag leave fewer entries; the room is kept, so that offsets stay right.
-    spare = bytes(start - at - 2 - 4 - len(entries) * _ENTRY)
+    spare = bytes(start - at - 2 - 4 - len(entries) * ENTRY_BYTES)
     table = b"".join(entries[tag] for tag in sorted(entries))
     head, last = struct.pack(order + "H", len(entries)), struct.pack(order + "I", link)
     return head + table + last + spare + bytes(behind)
@@ -398,12 +394,12 @@ def joined(files: Sequence[bytes]) -> bytes:
     link = _last_link(files[0], order)
     for data in files[1:]:
         out += bytes(len(out) % 2)
-        moved = len(out) - _HEADER
+        moved = len(out) - HEADER_BYTES
         if moved + len(data) > MAX_BYTES:
             raise ValueError("the pages together are longer than the 4 GiB of a TIFF")
         struct.pack_into(order + "I", out, link, moved + _first(data, order))
         link = moved + _last_link(data, order)
-        out += data[_HEADER:]
+        out += data[HEADER_BYTES:]
         for at in _pages(data):
             _move(out, moved + at, moved, order)
     return bytes(out)
@@ -427,7 +423,7 @@ def _last_link(data: bytes, order: str) -> int:
     """Where the place of the page after the last one would be."""
     last = _pages(data)[-1]
     (count,) = struct.unpack_from(order + "H", data, last)
-    at = int(last + 2 + count * _ENTRY)
+    at = int(last + 2 + count * ENTRY_BYTES)
     if data[at : at + 4] != bytes(4):
         raise ValueError("directories in a circle")
     return at
@@ -446,18 +442,18 @@ def _move(out: bytearray, at: int, moved: int, order: str) -> None:
     The link to the next page of the same file is moved, too.
     """
     (count,) = struct.unpack_from(order + "H", out, at)
-    end = at + 2 + count * _ENTRY
+    end = at + 2 + count * ENTRY_BYTES
     (link,) = struct.unpack_from(order + "I", out, end)
     if link:
         struct.pack_into(order + "I", out, end, link + moved)
-    for entry in range(at + 2, end, _ENTRY):
+    for entry in range(at + 2, end, ENTRY_BYTES):
         tag, kind, number = struct.unpack_from(order + "HHI", out, entry)
-        cell = entry + _HEADER
+        cell = entry + HEADER_BYTES
         values_at = cell
         if _BYTES_OF_ALL.get(kind, 1) * number > 4:
             values_at = struct.unpack_from(order + "I", out, cell)[0] + moved
             struct.pack_into(order + "I", out, cell, values_at)
-        if tag not in _PLACES | POINTERS | {SUB_IFDS} or kind not in (SHORT, LONG, _IFD):
+        if tag not in _PLACES | POINTERS | {SUB_IFDS} or kind not in (SHORT, LONG, IFD):
             continue
         form = f"{order}{number}{'H' if kind == SHORT else 'I'}"
         targets = [place + moved for place in struct.unpack_from(form, out, values_at)]

@@ -1,7 +1,7 @@
 """When a picture was taken: from EXIF, XMP or IPTC, in whatever form it was written.
 
-Exif 2.32 (4.6.5) has one form, `2024:05:31 18:20:05`; programs write many more. All that exiftool
-reads are read here, and so are clocks with AM and PM, and dates without separators.
+Exif 2.32 (4.6.5) has one form, `2024:05:31 18:20:05`; programs write many more. Everything
+that exiftool reads is read here, and so are clocks with AM and PM, and dates without separators.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Moment(NamedTuple):
 
 
 class Captured(NamedTuple):
-    """When a picture was taken, None if unknown, and what told it."""
+    """When a picture was taken, None if unknown, and which field said so."""
 
     moment: Moment | None
     dated: Dated

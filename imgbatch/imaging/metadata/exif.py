@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from imgbatch.imaging import limits
 from imgbatch.imaging.containers import tiff
 from imgbatch.imaging.containers.tiff import (
+    ENTRY_BYTES,
     EXIF_IFD,
     GPS_IFD,
     INTEROPERABILITY_IFD,
@@ -27,7 +28,7 @@ from imgbatch.imaging.containers.tiff import (
     Field,
 )
 from imgbatch.imaging.metadata import exif_structure, positions
-from imgbatch.imaging.metadata.exif_structure import ENTRY_BYTES, TYPE_BYTES
+from imgbatch.imaging.metadata.exif_structure import TYPE_BYTES
 
 PREFIX: Final = b"Exif\0\0"
 
@@ -238,7 +239,7 @@ class Exif:
         contradict it. Some writers put the colour space into the first directory, where it does
         not belong; readers find it there, too.
         """
-        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+        for ifd in self._main():
             self._set_number(ifd, COLOUR_SPACE, 1 if srgb else UNCALIBRATED)
             for below in self._below(ifd, INTEROPERABILITY_IFD):
                 entry = self._find(below, INTEROPERABILITY_INDEX)
@@ -290,7 +291,7 @@ class Exif:
         """Give an existing tag other numbers of its type; without any, remove it.
 
         What does not fit into the entry is appended at the block's end: another tag may share the
-        old place, and only for a long block it is worth finding that out.
+        old place, and finding that out is only worth it for a long block.
         """
         ifd, entry = self._anywhere(tag)
         form = _NUMBERS.get(entry.kind) if entry else None
@@ -317,12 +318,12 @@ class Exif:
 
     def remove(self, tag: int) -> None:
         """Remove a tag from the first directory and the Exif directory."""
-        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+        for ifd in self._main():
             self._remove(ifd, tag)
 
     def _anywhere(self, tag: int) -> tuple[int, _Entry | None]:
         """Of the first directory or the Exif directory."""
-        for ifd in (self._first, *self._below(self._first, EXIF_IFD)):
+        for ifd in self._main():
             entry = self._find(ifd, tag)
             if entry:
                 return ifd, entry
@@ -461,7 +462,7 @@ class Exif:
 
     def text(self, tag: int) -> str | None:
         """An ASCII tag of the first directory or of the Exif directory."""
-        return self._text(tag, self._first, *self._below(self._first, EXIF_IFD))
+        return self._text(tag, *self._main())
 
     def _text(self, tag: int, *directories: int) -> str | None:
         for ifd in directories:
@@ -540,6 +541,11 @@ class Exif:
 
     def _find(self, ifd: int, tag: int) -> _Entry | None:
         return next((entry for entry in self._entries(ifd) if entry.tag == tag), None)
+
+    def _main(self) -> Iterator[int]:
+        """The first directory, and EXIF's own."""
+        yield self._first
+        yield from self._below(self._first, EXIF_IFD)
 
     def _below(self, ifd: int, pointer: int) -> list[int]:
         entry = self._find(ifd, pointer)

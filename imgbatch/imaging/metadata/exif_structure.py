@@ -14,7 +14,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from imgbatch.imaging import limits
+from imgbatch.imaging.containers import tiff
 from imgbatch.imaging.containers.tiff import (
+    ENTRY_BYTES,
     EXIF_IFD,
     GPS_IFD,
     INTEROPERABILITY_IFD,
@@ -23,12 +25,8 @@ from imgbatch.imaging.containers.tiff import (
     RATIONAL,
 )
 
-# Bytes of one value by field type: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, ...; IFD
-# is from TIFF's supplement 1, UTF-8 from Exif 3.0.
-TYPE_BYTES: Final = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) | {129: 1}
-_IFD: Final = 13
-_HEADER: Final = 8
-ENTRY_BYTES: Final = 12
+# Besides TIFF 6.0's: IFD is from its supplement 1, UTF-8 from Exif 3.0.
+TYPE_BYTES: Final = tiff.TYPE_BYTES | {tiff.IFD: 4, 129: 1}
 _LINK: Final = 4
 # The lowest tag of the Exif directory is 0x829A, the highest of GPS 0x1F.
 _LOWEST_OF_EXIF: Final = 0x8000
@@ -78,13 +76,13 @@ def end_of_directories(block: bytes | bytearray, order: str, first: int) -> int 
             if kind not in known:
                 return None
             if tag in POINTERS:
-                if number != 1 or kind not in (LONG, _IFD) or len(found) >= limits.DIRECTORIES:
+                if number != 1 or kind not in (LONG, tiff.IFD) or len(found) >= limits.DIRECTORIES:
                     return None
                 found.append((cell, tag))
             length = number * known[kind]
             claimed += length
             if length > 4:
-                if cell < _HEADER or cell + length > size:
+                if cell < tiff.HEADER_BYTES or cell + length > size:
                     return None
                 values.append((cell, cell + length))
     if claimed > limits.EXIF_OVERLAP * size:
@@ -109,7 +107,7 @@ def repaired(block: bytes | bytearray, order: str, first: int) -> tuple[bytearra
 
 def _entries(block: bytes | bytearray, order: str, ifd: int) -> list[Entry]:
     """The entries of a directory. Raises ValueError if it is not wholly inside the block."""
-    if not _HEADER <= ifd <= len(block) - 2:
+    if not tiff.HEADER_BYTES <= ifd <= len(block) - 2:
         raise ValueError("a directory outside the block")
     (count,) = struct.unpack_from(order + "H", block, ifd)
     table = block[ifd + 2 : ifd + 2 + count * ENTRY_BYTES]
@@ -191,7 +189,7 @@ class _Repair:
         """A directory as far as it goes. Raises ValueError if it does not even begin."""
         block, order = self._block, self._order
         self._reads_left -= 1
-        if self._reads_left < 0 or not _HEADER <= ifd <= len(block) - 2:
+        if self._reads_left < 0 or not tiff.HEADER_BYTES <= ifd <= len(block) - 2:
             raise ValueError("a directory outside the block")
         (count,) = struct.unpack_from(order + "H", block, ifd)
         whole = min(count, (len(block) - ifd - 2) // ENTRY_BYTES, limits.EXIF_ENTRIES + 1)
@@ -221,7 +219,7 @@ class _Repair:
             if good and 2 * good >= len(one.entries) and _belongs(entry.tag, one.entries):
                 candidates.append((-good / len(one.entries), number, one))
         accepted: dict[int, _Directory] = {}
-        # Where two overlap, the better one is no accident.
+        # Where two overlap, the better one is the real one.
         for _, number, one in sorted(candidates):
             if len(accepted) < room and self._accept(one, one.end):
                 accepted[number] = one
@@ -246,7 +244,7 @@ class _Repair:
         """Whether an entry is of a known type, and its value inside the block."""
         if entry.kind not in TYPE_BYTES:
             return False
-        return entry.bytes <= 4 or _HEADER <= entry.cell <= len(self._block) - entry.bytes
+        return entry.bytes <= 4 or tiff.HEADER_BYTES <= entry.cell <= len(self._block) - entry.bytes
 
     def _is_readable(self, entry: Entry, claimed: int) -> bool:
         """Whether a value is inside the block, not over a directory, and not one of too many."""
@@ -269,13 +267,13 @@ def _true_count(entries: list[Entry], start: int) -> int:
     """How many entries a directory has whose count may be too large.
 
     What follows it is its link, which hardly makes an entry of a known type, and values that its
-    entries have told of.
+    entries point to.
     """
     end = start + len(entries) * ENTRY_BYTES
-    told = 0
+    furthest = 0
     for number, entry in enumerate(entries):
-        if entry.kind not in TYPE_BYTES and told > start + number * ENTRY_BYTES:
+        if entry.kind not in TYPE_BYTES and furthest > start + number * ENTRY_BYTES:
             return number
         if entry.cell < end and (entry.bytes > 4 or entry.tag in POINTERS):
-            told = max(told, entry.cell)
+            furthest = max(furthest, entry.cell)
     return len(entries)

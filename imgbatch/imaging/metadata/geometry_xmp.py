@@ -150,11 +150,15 @@ def _move_interior(panorama: Fields, frame: regions.Frame, geometry: Geometry) -
 def _move_focus(focus: Fields, geometry: Geometry, lost: list[str]) -> None:
     """Where Google's camera focused, in fractions of the picture."""
     names, frame = ("FocalPointX", "FocalPointY"), regions.stored(geometry)
+    if frame is None:
+        if focus.remove(*names):
+            lost.append("Google's focus point dropped: its place in the picture is not known")
+        return
     x, y = (focus.number(name) for name in names)
     if x is None or y is None or geometry.is_whole:
         return
     width, height = geometry.stored
-    spot = Spot(x * width, y * height).shown(frame.affine, geometry.box) if frame else None
+    spot = Spot(x * width, y * height).shown(frame.affine, geometry.box)
     if spot is None:
         focus.remove(*names)
         return
@@ -236,7 +240,8 @@ def _move_exif(properties: Fields, geometry: Geometry, lost: list[str]) -> None:
     """SubjectArea, SubjectLocation and the resolution of the focal plane, as in EXIF."""
     frame = regions.stored(geometry)
     if frame is None:
-        properties.remove(*_SUBJECTS, *_FOCAL_PLANE)
+        if properties.remove(*_SUBJECTS, *_FOCAL_PLANE):
+            lost.append("tags of EXIF in XMP that tell a place in the picture were dropped")
         return
     for name in _SUBJECTS:
         items = properties.items(name)

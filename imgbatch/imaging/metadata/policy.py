@@ -78,7 +78,7 @@ class Found(Struct, frozen=True):
 
         What is broken is dropped with a warning. If all policies are `none`, nothing is parsed, and
         only EXIF is kept, which also tells about colours, unless `dates` are to be found in it;
-        that something is lost is told in neither case.
+        in neither case is there a warning about losses.
         """
         notices = list(self.notices)
         packet = self.xmp

@@ -12,13 +12,11 @@ from typing import Final
 from msgspec import Struct
 
 from imgbatch.imaging.metadata import xml_tree
-from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element
+from imgbatch.imaging.metadata.xml_tree import RDF, XML, XMLNS, Attribute, Element
 
-RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_XML: Final = "http://www.w3.org/XML/1998/namespace"
 _DESCRIPTION: Final = (RDF, "Description")
 _ARRAYS: Final = frozenset({(RDF, "Bag"), (RDF, "Seq"), (RDF, "Alt")})
-_SYNTAX: Final = frozenset({RDF, XMLNS, _XML})
+_SYNTAX: Final = frozenset({RDF, XMLNS, XML})
 _LONG_ITEM: Final = 1_000
 """In bytes; a corner of a polygon has about 100."""
 

@@ -17,7 +17,8 @@ from msgspec import Struct, field
 from imgbatch.imaging import limits
 
 XMLNS: Final = "http://www.w3.org/2000/xmlns/"
-_XML: Final = "http://www.w3.org/XML/1998/namespace"
+XML: Final = "http://www.w3.org/XML/1998/namespace"
+RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _TEXT: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 _VALUE: Final = _TEXT | {'"': "&quot;", "\t": "&#9;", "\n": "&#10;"}
 _IN_TEXT: Final = re.compile("[&<>\r]")
@@ -109,7 +110,7 @@ class _Reader:
     def __init__(self) -> None:
         self.document = Element(("", ""), "")
         self._open = [self.document]
-        self._scopes: list[Mapping[str, str]] = [{"xml": _XML, "xmlns": XMLNS, "": ""}]
+        self._scopes: list[Mapping[str, str]] = [{"xml": XML, "xmlns": XMLNS, "": ""}]
         self._names: dict[Name, Name] = {}
         parser = self.parser = expat.ParserCreate()
         parser.buffer_text = True

@@ -13,9 +13,8 @@ from imgbatch.imaging import limits
 from imgbatch.imaging.containers import jpeg
 from imgbatch.imaging.metadata import positions, xml_tree
 from imgbatch.imaging.metadata.exif import UNCALIBRATED
-from imgbatch.imaging.metadata.xml_tree import XMLNS, Attribute, Element, Markup
+from imgbatch.imaging.metadata.xml_tree import RDF, XML, XMLNS, Attribute, Element, Markup
 
-_RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DC: Final = "http://purl.org/dc/elements/1.1/"
 _EXIF: Final = "http://ns.adobe.com/exif/1.0/"
 _TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
@@ -23,10 +22,9 @@ _XMP: Final = "http://ns.adobe.com/xap/1.0/"
 _XMP_NOTE: Final = "http://ns.adobe.com/xmp/note/"
 _RIGHTS: Final = "http://ns.adobe.com/xap/1.0/rights/"
 _PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
-_XML: Final = "http://www.w3.org/XML/1998/namespace"
-_RDF_ELEMENT: Final = (_RDF, "RDF")
-_DESCRIPTION: Final = (_RDF, "Description")
-_ITEM: Final = (_RDF, "li")
+_RDF_ELEMENT: Final = (RDF, "RDF")
+_DESCRIPTION: Final = (RDF, "Description")
+_ITEM: Final = (RDF, "li")
 _WRAPPER: Final = ("adobe:ns:meta/", "xmpmeta")
 _CAMERA: Final = "http://ns.google.com/photos/1.0/camera/"
 # They describe pictures, depths and sounds that follow the picture, or contain them themselves.
@@ -290,12 +288,12 @@ def with_rights(packet: bytes | None, artist: str | None, copyright: str | None)
         _keep(description, lambda child: not isinstance(child, Element) or child.name not in gone)
     for name, kind, text in rights:
         if text:
-            language = Attribute((_XML, "lang"), "xml:lang", "x-default")
-            item = Element((_RDF, "li"), "rdf:li", [language] if kind == "Alt" else [])
+            language = Attribute((XML, "lang"), "xml:lang", "x-default")
+            item = Element((RDF, "li"), "rdf:li", [language] if kind == "Alt" else [])
             item.children.append(_NO_XML.sub(" ", text))
-            array = Element((_RDF, kind), f"rdf:{kind}", [], [item])
+            array = Element((RDF, kind), f"rdf:{kind}", [], [item])
             element = Element((_DC, name), f"dc:{name}", [], [array])
-            xml_tree.adopt(*places[0], element, {"dc": _DC, "rdf": _RDF})
+            xml_tree.adopt(*places[0], element, {"dc": _DC, "rdf": RDF})
     return xml_tree.written(document)
 
 
@@ -418,7 +416,7 @@ def rights_only(packet: bytes) -> bytes | None:
             description.attributes = [
                 one
                 for one in description.attributes
-                if one.name[0] in (_RDF, XMLNS) or kept(*one.name)
+                if one.name[0] in (RDF, XMLNS) or kept(*one.name)
             ]
     return xml_tree.written(document) if found else None
 
@@ -463,7 +461,7 @@ def _prune(element: Element, test: Test, structure: str = "") -> bool:
     element.attributes, element.children = attributes, kept
     hollow: set[Element | str] = set()
     for child in element.elements:
-        inner = structure if child.name[0] == _RDF else child.name[1]
+        inner = structure if child.name[0] == RDF else child.name[1]
         if _prune(child, test, inner):
             gone = True
             if _is_hollow(child):
@@ -474,7 +472,7 @@ def _prune(element: Element, test: Test, structure: str = "") -> bool:
 
 def _is_hollow(element: Element) -> bool:
     """Whether it has nothing but white space and syntax."""
-    return all(one.name[0] in (_RDF, XMLNS) for one in element.attributes) and not any(
+    return all(one.name[0] in (RDF, XMLNS) for one in element.attributes) and not any(
         isinstance(child, Element) or child.strip() for child in element.children
     )
 
@@ -504,7 +502,7 @@ def _shorten(description: Element) -> None:
     """Write long attributes as elements (ISO 16684-1, 7.9.2.2)."""
 
     def is_long(one: Attribute) -> bool:
-        return one.name[0] not in (_RDF, XMLNS) and len(one.value) > _LONG_VALUE
+        return one.name[0] not in (RDF, XMLNS) and len(one.value) > _LONG_VALUE
 
     description.children += [
         Element(one.name, one.written, [], [one.value])

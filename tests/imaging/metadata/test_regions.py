@@ -511,6 +511,25 @@ def test_after_an_unknown_move_all_places_are_dropped_with_a_warning(tmp_path: P
     assert not {0x9214, 0xA214} & tags.keys()
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        'exif:FocalPlaneXResolution="3200/1" exif:FocalPlaneYResolution="3200/1"',
+        'GFocus:FocalPointX="0.5" GFocus:FocalPointY="0.5"',
+    ],
+)
+def test_after_an_unknown_move_xmp_alone_is_no_exception(tmp_path: Path, attributes: str) -> None:
+    (tmp_path / "photos").mkdir()
+    packet = regions.packet(attributes=attributes)
+    (tmp_path / "photos" / "a.jpg").write_bytes(pictures.saved(_scene(), "JPEG", xmp=packet))
+    recipe = dataclasses.replace(imgbatch.Recipe.from_options(), prepare=(_Halved(),))
+
+    (result,) = imgbatch.run(recipe, [tmp_path / "photos"], output=tmp_path / "out", jobs=1)
+
+    assert [notice.kind for notice in result.notices] == ["metadata-dropped"]
+    assert b"Focal" not in (tmp_path / "out" / "a.jpg").read_bytes()
+
+
 @with_exiftool
 def test_the_first_frame_of_an_animation_has_its_regions(tmp_path: Path) -> None:
     frames = [_scene(), _scene().point(lambda level: 255 - level)]
