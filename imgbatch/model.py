@@ -313,7 +313,7 @@ class Target(Struct, frozen=True):
 
 
 class Dated(NamedTuple):
-    """What told when a picture was taken; and dates that could not be read, if there are any."""
+    """Where the date of a picture came from; and dates that could not be read, if there are any."""
 
     source: DateSource
     unread: str = ""
@@ -459,7 +459,7 @@ class Written(Struct, frozen=True):
 class Result(Struct, frozen=True):
     """The one outcome of one source. It names its source itself; nothing is matched by order.
 
-    `date_source` says what told when the picture was taken, if the run asked.
+    `date_source` says where its date came from, if the run asked.
     """
 
     source: Source

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from imgbatch.errors import PictureError
 from imgbatch.imaging.deep import Deep
 from imgbatch.model import Notice, Size
 
@@ -84,22 +85,26 @@ def in_16_bits(array: NDArray[Any], *, premultiplied: bool = False) -> PixelsAnd
     """An array (height, width, channels) of any number, as Deep; grey as an image in I;16.
 
     Integers count as parts of their highest, floats as parts of 1; floats beyond 0 to 1 are scaled
-    to fit, with a warning. Raises ValueError for any other kind.
+    to fit, with a warning. Raises PictureError for any other kind.
     """
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3:
-        raise ValueError(f"pixels in {array.ndim} dimensions are not supported")
+        raise _unsupported(f"pixels in {array.ndim} dimensions")
     notices: tuple[Notice, ...] = ()
     if array.dtype != np.uint16:
         array, notices = _scaled(array)
     if array.shape[2] == 1:
         return Image.fromarray(np.ascontiguousarray(array[:, :, 0], np.uint16)), notices
     if array.shape[2] not in (2, 3, 4):
-        raise ValueError(f"{array.shape[2]} channels are not supported")
+        raise _unsupported(f"{array.shape[2]} channels")
     if premultiplied:
         array = straight(array)
     return Deep(np.ascontiguousarray(array, np.uint16)), notices
+
+
+def _unsupported(what: str) -> PictureError:
+    return PictureError("decode", "no-codec", f"a picture with {what} cannot be read")
 
 
 def straight(array: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -52,8 +52,8 @@ def indexed(image: Image.Image) -> Image.Image | None:
 def reduced(pictures: Sequence[Picture], codec: Codec, encoding: Encoding) -> list[Picture]:
     """Pictures of one size in mode P, all with one palette of at most `encoding.colours` colours.
 
-    Exact if they have no more. Colours that cannot be seen are none. What is transparent is kept if
-    the codec has palettes with alpha, and laid over the background if not.
+    Exact if they have no more. Colours that cannot be seen do not count. What is transparent is
+    kept if the codec has palettes with alpha, and laid over the background if not.
     """
     most = encoding.colours or _MAX_COLOURS
     plain = [_in_8_bits(one, codec, encoding) for one in pictures]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture, has_alpha, turn
-from imgbatch.model import Gravity, Size
+from imgbatch.model import PLACES, Gravity, Size
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.geometry import GRAVITIES, SizeSpec, place
 from imgbatch.operations.parameters import Kind, Value, parameter
@@ -131,7 +131,9 @@ class Crop(CutOperation):
         None, kind=_GEOMETRIES, help="size of the part, and optionally its place"
     )
     ratio: str | None = parameter(None, kind=_RATIOS, help="shape of the part, instead")
-    gravity: Gravity = parameter("center", choices=GRAVITIES, help="which part is kept")
+    gravity: Gravity = parameter(
+        "center", choices=GRAVITIES, synonyms=PLACES, help="which part is kept"
+    )
     follow: bool = parameter(False, help=_FOLLOW_HELP)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from imgbatch.errors import PictureError, UsageError
 from imgbatch.imaging.picture import Picture, with_room_for
-from imgbatch.model import WHITE, Colour, Gravity, Size
+from imgbatch.model import PLACES, WHITE, Colour, Gravity, Size
 from imgbatch.naming import UNKNOWN, Caption, date_of
 from imgbatch.operations.base import Operation, register
 from imgbatch.operations.geometry import GRAVITIES, Placement, SizeSpec, place
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _MARGIN_HELP: Final = "distance from the edges, relative to the shorter side"
 
-_TOLD: Final = 20
+_MOST_NAMED: Final = 20
 """How many missing letters a warning names."""
 
 _LAYER_BYTES: Final = 18
@@ -61,7 +61,9 @@ class Watermark(Operation):
         unit="%",
         help="width of the mark, relative to the picture's longer side",
     )
-    gravity: Gravity = parameter("southeast", choices=GRAVITIES, help="position in the picture")
+    gravity: Gravity = parameter(
+        "southeast", choices=GRAVITIES, synonyms=PLACES, help="position in the picture"
+    )
     margin: float = parameter(
         3.0, low=0, high=40, unit="%", help=f"{_MARGIN_HELP}; between tiled marks"
     )
@@ -240,7 +242,9 @@ class TextOverlay(Operation):
     )
     colour: Colour = parameter(WHITE, kind=ColourKind(), help="colour of the letters")
     opacity: float = parameter(1.0, low=0, high=1, help="1 is opaque, 0 is invisible")
-    gravity: Gravity = parameter("southwest", choices=GRAVITIES, help="position in the picture")
+    gravity: Gravity = parameter(
+        "southwest", choices=GRAVITIES, synonyms=PLACES, help="position in the picture"
+    )
     margin: float = parameter(3.0, low=0, high=40, unit="%", help=_MARGIN_HELP)
     shadow: bool = parameter(True, help="a soft shadow, to be legible on any background")
 
@@ -364,15 +368,15 @@ def _date_and_camera(picture: Picture) -> tuple[str | None, str | None]:
     """When it was taken, as in EXIF, and with which camera."""
     from imgbatch.imaging.metadata import dates, exif
 
-    told = picture.metadata
-    moment = dates.captured(told.exif, lambda: told.xmp, lambda: told.iptc).moment
-    camera = told.exif.text(exif.MODEL) if told.exif else None
+    metadata = picture.metadata
+    moment = dates.of(metadata).moment
+    camera = metadata.exif.text(exif.MODEL) if metadata.exif else None
     return moment.text if moment else None, camera
 
 
 def _some(letters: str) -> str:
     """All of them, or the first few."""
-    return letters if len(letters) <= _TOLD else f"{letters[:_TOLD]}…"
+    return letters if len(letters) <= _MOST_NAMED else f"{letters[:_MOST_NAMED]}…"
 
 
 def _alignment(gravity: Gravity) -> str:

@@ -8,14 +8,16 @@ import math
 import os
 import re
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct, StructMeta
 
 from imgbatch.errors import UsageError
-from imgbatch.model import PLACES, Colour
+from imgbatch.model import Colour
 from imgbatch.store import regular
 
 
@@ -126,14 +128,11 @@ class Truth(Kind, frozen=True):
 
 
 class Text(Kind, frozen=True):
-    """Free text, or one of `choices`; `what` is what it is meant to be."""
+    """Free text, or one of `choices`, or of their `synonyms`; `what` is what it is meant to be."""
 
     choices: tuple[str, ...] = ()
     what: str = "text"
-
-    def _meant(self, value: Any) -> Any:
-        place = PLACES.get(value) if isinstance(value, str) else None
-        return place if place in self.choices else value
+    synonyms: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def expected(self) -> str:
@@ -143,10 +142,12 @@ class Text(Kind, frozen=True):
         return word
 
     def check(self, value: Any) -> Value:
-        value = self._meant(value)
-        if not isinstance(value, str) or (self.choices and value not in self.choices):
+        if not isinstance(value, str):
             raise ValueError
-        return value
+        meant = self.synonyms.get(value, value)
+        if self.choices and meant not in self.choices:
+            raise ValueError
+        return meant
 
 
 class ColourKind(Kind, frozen=True):
@@ -289,23 +290,25 @@ def parameter(
     high: float = math.inf,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    synonyms: Mapping[str, str] = MappingProxyType({}),
     kind: Kind | None = None,
     help: str,  # noqa: A002
 ) -> Any:
     """Declare a field of an operation.
 
     The default determines the kind of values: a number (from `low` to `high`), a whole number, yes
-    or no, one of `choices`; anything else needs its `kind`.
+    or no, one of `choices`, which may have `synonyms`; anything else needs its `kind`.
     """
-    declared = Parameter(default, kind or _kind(default, low, high, unit, choices), help)
+    text = Text(choices, synonyms=synonyms)
+    declared = Parameter(default, kind or _kind(default, low, high, unit, text), help)
     return dataclasses.field(default=default, metadata={"parameter": declared})
 
 
-def _kind(default: Value, low: float, high: float, unit: str, choices: tuple[str, ...]) -> Kind:
+def _kind(default: Value, low: float, high: float, unit: str, text: Text) -> Kind:
     if isinstance(default, bool):
         return Truth()
     if isinstance(default, int | float):
         return Number(low, high, unit, whole=isinstance(default, int))
     if isinstance(default, str):
-        return Text(choices)
+        return text
     raise TypeError(f"a default of {default!r} does not determine the kind of a setting")

@@ -6,7 +6,7 @@ import difflib
 import pkgutil
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
@@ -126,7 +126,7 @@ def parse(words: str, folder: str = "") -> Operation:
         key, equals, word = (piece.strip() for piece in part.partition("="))
         if not key and not equals:
             continue
-        key = key if key in declared else _KEYS.get(key, key)
+        key = _spelled(declared, key)
         if key not in declared or not equals:
             expected = _expected(declared, key)
             if not equals and before:
@@ -139,6 +139,11 @@ def parse(words: str, folder: str = "") -> Operation:
         word = _unquoted(f"{name}: {key}", word)
         values[key] = declared[key].read(f"{name}: {key}", declared[key].kind.within(folder, word))
     return kind(**values)
+
+
+def _spelled(declared: Collection[str], key: str) -> str:
+    """The name of a setting, also from another spelling of it."""
+    return key if key in declared else _KEYS.get(key, key)
 
 
 def _unquoted(where: str, word: str) -> str:
@@ -160,7 +165,7 @@ def build(name: str, values: Mapping[str, Any], folder: str = "") -> Operation:
     """
     kind = find(name)
     declared = parameters_of(kind)
-    spelled = {key: key if key in declared else _KEYS.get(key, key) for key in values}
+    spelled = {key: _spelled(declared, key) for key in values}
     if len(set(spelled.values())) < len(spelled):
         raise UsageError(f"{kind.name}: found {' and '.join(spelled)}, expected one of those")
     values = {spelled[key]: value for key, value in values.items()}

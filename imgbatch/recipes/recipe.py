@@ -133,11 +133,16 @@ class Recipe:
             )
         return cls(name, tuple(outputs), raw_preview=settings.raw_preview)
 
+    @property
+    def steps(self) -> list[Operation]:
+        """All operations, those of each output after the preparation."""
+        return [*self.prepare, *(step for out in self.outputs for step in out.operations)]
+
     def uses(self, field: str) -> bool:
         """Whether a field of names is needed: in a name, or by an operation."""
-        steps = [*self.prepare, *(step for out in self.outputs for step in out.operations)]
-        named = (out.template.fields for out in self.outputs)
-        return any(field in fields for fields in (*named, *(step.name_fields for step in steps)))
+        names = (out.template.fields for out in self.outputs)
+        asked = (step.name_fields for step in self.steps)
+        return any(field in fields for fields in (*names, *asked))
 
     @_remembered
     def needed_size(self, size: Size) -> Size:

@@ -43,7 +43,7 @@ class ShareExceededError(Exception):
 class Made(Struct, frozen=True):
     """The finished files of one source, in the order of its targets, and its checksum.
 
-    `dated` is what told when it was taken, if that is written on it.
+    `dated` says where the date came from, if that is written on it.
     """
 
     files: list[Encoded]
@@ -57,7 +57,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     `share` is the part of the run's memory that it may take, 0 to 1. Raises PictureError, and
     ShareExceededError before any pixel is decoded.
     """
-    steps = [*recipe.prepare, *(step for one in recipe.outputs for step in one.operations)]
+    steps = recipe.steps
     origin = _origin(job) if _asks_for_names(steps) else None
     writes_dates = origin is not None and _writes_dates(steps)
     making = _begun(job, recipe, origin)
@@ -138,10 +138,11 @@ def _work_on(
     Returns what the file says about the picture, which is what its first frame says.
     """
     prepare: Sequence[Operation] = joined(recipe.prepare)
-    told: Metadata | None = None
+    metadata: Metadata | None = None
     for frame in frames:
-        begins = told is None
-        told = told or frame.metadata
+        begins = metadata is None
+        if metadata is None:
+            metadata = frame.metadata
         if origin:
             frame = replace(frame, origin=origin)
         if begins and frame.series is not None and frame.series.kind == "animation":
@@ -157,7 +158,7 @@ def _work_on(
             if one.wanted and frame.series is None:
                 # Its pixels need not wait for the other outputs.
                 one.finish(job)
-    return told or Metadata()
+    return metadata or Metadata()
 
 
 class _Making(Struct):
@@ -240,10 +241,10 @@ def _writes_dates(steps: Iterable[Operation]) -> bool:
     return any("date" in step.name_fields for step in steps)
 
 
-def _dated(told: Metadata) -> Dated:
+def _dated(metadata: Metadata) -> Dated:
     from imgbatch.imaging.metadata import dates
 
-    return dates.captured(told.exif, lambda: told.xmp, lambda: told.iptc).dated
+    return dates.of(metadata).dated
 
 
 def _origin(job: Job) -> Origin:

@@ -139,7 +139,7 @@ class Avif(Codec):
         return wanted
 
     def encoded(self, image: Image.Image, options: Options, encoding: Encoding) -> bytes:
-        options, points = _without_high_range(options)
+        options, points = icc.without_high_range(options)
         data = super().encoded(image, options, encoding)
         return isobmff.with_code_points(data, *points) if points else data
 
@@ -152,7 +152,7 @@ class Avif(Codec):
         encoding: Encoding,
     ) -> bytes:
         options = options | {"speed": max(_SPEED_OF_FRAMES, options.get("speed", 0))}
-        options, points = _without_high_range(options)
+        options, points = icc.without_high_range(options)
         data = animated.saved(images, durations, self.pillow, options)
         if points:
             data = isobmff.with_code_points(data, *points)
@@ -169,14 +169,6 @@ class Avif(Codec):
     def deep_arrays(self, image: Image.Image) -> float:
         (width, height), (across, down) = _whole(image), image.size
         return super().deep_arrays(image) * width * height / (across * down)
-
-
-def _without_high_range(options: Options) -> tuple[Options, icc.CodePoints | None]:
-    """Without a profile of PQ or HLG, and its code points; Pillow only writes those of sRGB."""
-    points = icc.high_range(options.get("icc_profile", b""))
-    if points is None:
-        return options, None
-    return {name: one for name, one in options.items() if name != "icc_profile"}, points
 
 
 class _Aperture(NamedTuple):

@@ -148,10 +148,9 @@ class Heif(Codec):
 
 def _with_code_points(options: Options) -> Options:
     """With the code points of a profile of PQ or HLG in place of it."""
-    points = icc.high_range(options.get("icc_profile", b""))
+    others, points = icc.without_high_range(options)
     if points is None:
-        return options
-    others = {name: one for name, one in options.items() if name != "icc_profile"}
+        return others
     return others | {
         "color_primaries": points.primaries,
         "transfer_characteristics": points.transfer,

@@ -101,7 +101,7 @@ def in_several_scans(image: Any, file: BinaryIO) -> bool:
     file.seek(-(length + 2), SEEK_CUR)
     head = file.read(5)
     file.seek(length + 2 - 5, SEEK_CUR)
-    return bool(head != b"\xff\xda" + length.to_bytes(2) + bytes((image.layers,)))
+    return bool(head != _START_OF_SCAN + length.to_bytes(2) + bytes((image.layers,)))
 
 
 def _data_of_scan(file: BinaryIO) -> int:

@@ -152,7 +152,7 @@ class Jxl(Codec):
         if _GAIN_MAP in image.about.kinds:
             notices += (Notice("gain-map-dropped", "a gain map in the file was dropped"),)
         if image.about.dropped:
-            message = "a channel that is no colour (depth, mask) was dropped"
+            message = "an extra channel (depth, mask) was dropped"
             notices += (Notice("gain-map-dropped", message),)
         return notices
 

@@ -366,7 +366,7 @@ def whole_frames(data: bytes, about: Header) -> int:
 
 
 def reconstructed(data: bytes, most_bytes: int) -> bytes | None:
-    """The JPEG that a file was made of, byte for byte; None if it cannot be had again.
+    """The JPEG that a file was made of, byte for byte; None if it cannot be reconstructed.
 
     Nor if it has more than `most_bytes`. Raises ValueError if the file is broken, EOFError if it is
     cut short.

@@ -43,7 +43,7 @@ def thinned(file: BinaryIO) -> tuple[BinaryIO, tuple[Notice, ...]]:
         if left_out:
             file = png.without(file, frozenset(left_out))
     file.seek(0)
-    # Anything but letters is damage, which pixels will tell of.
+    # Anything but letters is damage, which decoding will report.
     return file, notices + beside.of_png(kind for kind in kinds if kind.isalpha())
 
 

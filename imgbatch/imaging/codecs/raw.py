@@ -311,7 +311,7 @@ def _explained(error: Exception) -> Exception:
     if isinstance(error, rawpy.LibRawUnsufficientMemoryError):
         return MemoryError(words)
     if isinstance(error, rawpy.LibRawFileUnsupportedError):
-        # Its words are the same for a camera that it does not know, and for what is no raw file.
+        # Its words are the same for a camera that it does not know, and for a file that is not raw.
         return ValueError("LibRaw does not know it")
     return ValueError(words)
 

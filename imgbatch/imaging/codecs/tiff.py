@@ -502,7 +502,7 @@ def _value(image: Any, tag: int) -> Field | None:
     try:
         return next((one for one in _directory(image).fields if one.tag == tag), None)
     except ValueError:
-        # Whoever asks for EXIF hears of it.
+        # Whoever asks for EXIF gets the warning.
         return None
 
 

@@ -74,7 +74,7 @@ _ROWS: Final = 64
 class Layout(NamedTuple):
     """What a pixel consists of: numbers in a `form` with so many `bits`, colours first.
 
-    `extras` are the kinds of the samples after those (section 18), as far as they are told.
+    `extras` are the kinds of the samples after those (section 18), as far as the file names them.
     """
 
     photometric: int
@@ -218,8 +218,8 @@ def _made_up(key: Any) -> tuple[str, str]:
     if not known or order != 1 or len({*bits}) != 1 or bits[0] not in depths:
         raise KeyError(key)
     layout = Layout(photometric, form[0], bits[0], len(bits), extras, packed=False)
-    told = layout.colours + (len(extras) or layout.alpha is not None)
-    if layout.samples != told:
+    named = layout.colours + (len(extras) or layout.alpha is not None)
+    if layout.samples != named:
         # Other inks than CMYK, for example.
         raise KeyError(key)
     return layout.mode, _RAW_MODE

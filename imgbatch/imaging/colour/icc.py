@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from math import exp, log
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,6 +165,16 @@ def high_range(icc: bytes) -> CodePoints | None:
     if len(data) < 12 or data[9] not in HIGH_RANGE or data[8] not in _PRIMARIES:
         return None
     return CodePoints(data[8], data[9])
+
+
+def without_high_range(
+    options: Mapping[str, Any],
+) -> tuple[dict[str, Any], CodePoints | None]:
+    """An encoder's options without a profile of PQ or HLG, and the code points of that."""
+    points = high_range(options.get("icc_profile", b""))
+    if points is None:
+        return dict(options), None
+    return {name: one for name, one in options.items() if name != "icc_profile"}, points
 
 
 def luminances(primaries: int) -> tuple[float, float, float]:

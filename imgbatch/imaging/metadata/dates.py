@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from imgbatch.imaging.metadata import exif as exif_block
 from imgbatch.imaging.metadata import iptc
 from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.model import LATEST_NS, Dated, DateSource
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.picture import Metadata
 
 _SECOND_NS: Final = 10**9
 _FRACTION_DIGITS: Final = 9
@@ -113,6 +116,11 @@ def captured(
             moment = _here(moment)
         return Captured(moment, Dated(field.source, ", ".join(unread)))
     return Captured(None, Dated("mtime", ", ".join(unread)))
+
+
+def of(metadata: Metadata) -> Captured:
+    """When a decoded picture was taken, by its metadata."""
+    return captured(metadata.exif, lambda: metadata.xmp, lambda: metadata.iptc)
 
 
 def _fields(

@@ -16,6 +16,7 @@ from toolkit.metadata import with_exiftool
 
 import imgbatch
 from imgbatch.imaging import decode
+from imgbatch.imaging.containers import tiff
 from imgbatch.imaging.metadata import dates
 from imgbatch.imaging.metadata.exif import Exif
 from imgbatch.model import LATEST_NS, Dated, DateSource, Job, Source
@@ -319,6 +320,22 @@ def test_the_first_page_tells_when_the_picture_was_taken(tmp_path: Path) -> None
     with Image.open(result.written[0].path) as image:
         assert getattr(image, "n_frames", 1) == 2
     assert result.date_source == "EXIF:DateTimeOriginal"
+
+
+@with_exiftool
+def test_the_second_page_does_not_tell_it(tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "first.tif")
+    Image.new("RGB", (60, 40), "blue").save(tmp_path / "second.tif")
+    command = [programs.path_of("exiftool"), "-q", "-DateTimeOriginal=2025:01:14 10:00:00"]
+    subprocess.run([*command, str(tmp_path / "second.tif")], check=True)
+    parts = [(tmp_path / name).read_bytes() for name in ("first.tif", "second.tif")]
+    (tmp_path / "a.tif").write_bytes(tiff.joined(parts))
+
+    result = run(tmp_path / "a.tif", tmp_path / "out", filters=["text:text={date:%Y},size=20"])
+
+    with Image.open(result.written[0].path) as image:
+        assert getattr(image, "n_frames", 1) == 2
+    assert result.date_source == "mtime"
 
 
 @posix_only
