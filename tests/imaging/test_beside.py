@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import struct
-import subprocess
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, Final
 
 import pytest
 from PIL import Image
-from toolkit import pictures, programs
+from toolkit import pictures
+from toolkit.exiftool import exiftool
 from toolkit.metadata import made, small_tiff, with_exiftool
 from toolkit.pictures import image_resource, photoshop_segment, saved, scene, with_segments
 
@@ -221,9 +221,7 @@ def test_content_credentials_are_told_beside_other_jumbf(
 
 def groups(path: Path) -> set[str]:
     """The groups of the tags that exiftool finds in a file, but for those it makes up."""
-    command = [programs.path_of("exiftool"), "-j", "-G1", "-a", "-u", str(path)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    (tags,) = json.loads(answer)
+    (tags,) = json.loads(exiftool("-j", "-G1", "-a", "-u", path))
     found = {key.partition(":")[0] for key in tags}
     return found - {"SourceFile", "ExifTool", "System", "File", "Composite"}
 
@@ -310,12 +308,9 @@ def test_resources_of_photoshop_are_told_in_good_words(tmp_path: Path) -> None:
 
 def path_in(file: Path) -> tuple[str, bytes]:
     """The name of the clipping path, and the first path's records, as exiftool reads them."""
-    exiftool = programs.path_of("exiftool")
-    command = [exiftool, "-b", "-Photoshop:ClippingPathName", str(file)]
-    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    command = [exiftool, "-b", "-u", "-Photoshop:Path*", str(file)]
+    name = exiftool("-b", "-Photoshop:ClippingPathName", file).decode()
     # Without tags that only tables of user-defined paths name.
-    return name, subprocess.run(command, check=True, capture_output=True).stdout
+    return name, exiftool("-b", "-u", "-Photoshop:Path*", file)
 
 
 @with_exiftool
@@ -420,9 +415,7 @@ def test_profile_with_a_missing_piece_is_told(tmp_path: Path, name: str) -> None
     assert jpeg_container.joined_icc(payloads) == (ICC if whole else None)
     result = made(tmp_path, in_pieces(*pieces), sizes=["30"])
     assert result.warnings == ([] if whole else ["profile-dropped"])
-    command = [programs.path_of("exiftool"), "-b", "-icc_profile", str(result.path)]
-    found = subprocess.run(command, check=True, capture_output=True).stdout
-    assert found == (ICC if whole else b"")
+    assert exiftool("-b", "-icc_profile", result.path) == (ICC if whole else b"")
 
 
 @with_exiftool
@@ -439,10 +432,8 @@ def test_profile_of_a_jpeg_2000_is_kept(tmp_path: Path, method: bytes) -> None:
     (tmp_path / "before.jp2").write_bytes(data)
     result = made(tmp_path, data, ".jp2", format="png", sizes=["30"])
     assert result.warnings == []
-    exiftool = programs.path_of("exiftool")
     for path in (tmp_path / "before.jp2", result.path):
-        command = [exiftool, "-b", "-icc_profile", str(path)]
-        assert subprocess.run(command, check=True, capture_output=True).stdout == ICC
+        assert exiftool("-b", "-icc_profile", path) == ICC
 
 
 def test_profile_of_a_png_that_cannot_be_unpacked_is_told(tmp_path: Path) -> None:
@@ -486,8 +477,7 @@ def test_trailer_of_samsung_is_read(
 ) -> None:
     data = samsung(kind, name, VIDEO if warnings else b"1700000000000")
     (tmp_path / "before.jpg").write_bytes(data)
-    command = [programs.path_of("exiftool"), "-G1", "-s", f"-{tag}", str(tmp_path / "before.jpg")]
-    assert tag in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert tag in exiftool("-G1", "-s", f"-{tag}", tmp_path / "before.jpg").decode()
     assert made(tmp_path, data, sizes=["30"]).warnings == warnings
     assert made(tmp_path, data[:-1], sizes=["30"]).warnings == []
 
@@ -513,8 +503,7 @@ def test_xmp_in_the_xml_box_of_a_jpeg_2000_is_read(tmp_path: Path, target: str) 
     data = saved(COLOURS, "JPEG2000") + box(b"xml ", pictures.xmp_packet())
     result = made(tmp_path, data, ".jp2", format=target, sizes=["30"])
     assert result.warnings == []
-    command = [programs.path_of("exiftool"), "-XMP-dc:Rights", "-s3", str(result.path)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    told = exiftool("-XMP-dc:Rights", "-s3", result.path).decode()
     assert told.strip() == pictures.XMP_RIGHTS
 
 
@@ -548,7 +537,6 @@ def test_previews_behind_a_jpeg_are_without_worth_but_not_other_views(
     data[at : at + 4] = struct.pack("<I", kind)
     path = tmp_path / "before.jpg"
     path.write_bytes(data)
-    command = [programs.path_of("exiftool"), "-MPImage2:MPImageType", "-a", "-G1", str(path)]
-    named = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    named = exiftool("-MPImage2:MPImageType", "-a", "-G1", path).decode()
     assert ("Large Thumbnail" in named) == (not warnings), named
     assert made(tmp_path, bytes(data), sizes=["30"]).warnings == warnings

@@ -25,6 +25,7 @@ from toolkit.deep import (
     png,
     tiff,
 )
+from toolkit.exiftool import exiftool
 
 import imgbatch
 from imgbatch.imaging.deep import Deep, rounded_to_8_bit
@@ -109,13 +110,7 @@ def test_compression_makes_the_file_smaller() -> None:
 
 def exif_tags(path: Path) -> dict[str, Any]:
     """What exiftool reads from a file, without what has to differ between 8 and 16 bits."""
-    run = subprocess.run(
-        [programs.path_of("exiftool"), "-j", "-G1", "-n", "-b", str(path)],
-        capture_output=True,
-        check=True,
-        timeout=300,
-    )
-    (tags,) = json.loads(run.stdout)
+    (tags,) = json.loads(exiftool("-j", "-G1", "-n", "-b", path))
     other = ("System:", "ExifTool:", "SourceFile")
     layout = {"BitDepth", "BitsPerSample", "StripOffsets", "StripByteCounts", "RowsPerStrip"}
     layout |= {"Predictor", "SampleFormat", "PlanarConfiguration", "SubfileType", "ExtraSamples"}

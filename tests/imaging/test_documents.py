@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from toolkit import pictures, programs
+from toolkit import pictures
 from toolkit.animations import decoded_frames, made, run
+from toolkit.exiftool import exiftool
 from toolkit.pictures import saved
 
 from imgbatch.errors import PictureError
@@ -112,32 +112,14 @@ def test_exiftool_finds_no_fault_with_pages(tmp_path: Path) -> None:
     (tmp_path / "b.tif").write_bytes(
         made(tmp_path, joined(pages), "a.tif", sizes=["20"], compression="lzw")
     )
-    done = subprocess.run(
-        [
-            programs.path_of("exiftool"),
-            "-validate",
-            "-warning",
-            "-a",
-            "-G1",
-            "-s",
-            "-ImageWidth",
-            "-DateTimeOriginal",
-            "-GPSLatitude",
-            "-error",
-            "-ExposureTime",
-            "b.tif",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    lines = done.stdout.splitlines()
+    checks = ("-validate", "-warning", "-a", "-G1", "-s", "-error")
+    tags = ("-ImageWidth", "-DateTimeOriginal", "-GPSLatitude", "-ExposureTime")
+    told = exiftool(*checks, *tags, tmp_path / "b.tif").decode()
+    lines = told.splitlines()
     assert sum("ImageWidth" in line and ": 20" in line for line in lines) == 3
     assert sum("DateTimeOriginal" in line and pictures.TAKEN in line for line in lines) == 3
     assert sum("ExposureTime" in line and "1/250" in line for line in lines) == 3
-    assert "Error" not in done.stdout
+    assert "Error" not in told
 
 
 @pytest.mark.parametrize("target", ["gif", "png", "jpeg", "webp"])

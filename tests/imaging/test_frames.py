@@ -42,6 +42,7 @@ from toolkit.animations import (
     table,
     with_hole,
 )
+from toolkit.exiftool import exiftool
 from toolkit.pictures import saved
 
 import imgbatch
@@ -270,12 +271,8 @@ def test_avif_loop_count_survives_conversion(
         assert image.info.get("loop") == loops
     if loops and programs.why_lacking("exiftool") is None:
         (tmp_path / "seen.avif").write_bytes(data)
-        exiftool = programs.path_of("exiftool")
-        command = [exiftool, "-s3", "-n", "-TrackDuration", "-Duration", "seen.avif"]
-        done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300
-        )
-        assert {float(line) for line in done.stdout.split()} == {3 * sum(TIMES) / 1000}
+        told = exiftool("-s3", "-n", "-TrackDuration", "-Duration", tmp_path / "seen.avif")
+        assert {float(line) for line in told.split()} == {3 * sum(TIMES) / 1000}
 
 
 @pytest.mark.slow
@@ -304,16 +301,9 @@ def test_avif_does_not_record_when_it_was_written(tmp_path: Path) -> None:
     (tmp_path / "seen.avif").write_bytes(data)
     times = [f"-{of}{kind}Date" for of in ("", "Track", "Media") for kind in ("Create", "Modify")]
 
-    told = subprocess.run(
-        [programs.path_of("exiftool"), "-s3", *times, "seen.avif"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
+    told = exiftool("-s3", *times, tmp_path / "seen.avif")
 
-    assert told.stdout.splitlines() == ["0000:00:00 00:00:00"] * len(times)
+    assert told.decode().splitlines() == ["0000:00:00 00:00:00"] * len(times)
 
 
 @pytest.mark.parametrize("target", ["png", "webp", "avif"])

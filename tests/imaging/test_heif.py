@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +13,8 @@ import pillow_heif
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from toolkit import decoding, pictures, programs
+from toolkit import decoding, pictures
+from toolkit.exiftool import exiftool
 
 import imgbatch
 from imgbatch.errors import PictureError
@@ -209,9 +209,7 @@ def test_metadata_are_written(tmp_path: Path) -> None:
     assert encoded.notices == ()
     path = tmp_path / "out.heic"
     path.write_bytes(encoded.data)
-    command = [programs.path_of("exiftool"), "-j", "-G1", str(path)]
-    run = subprocess.run(command, capture_output=True, check=True, timeout=300)
-    (tags,) = json.loads(run.stdout)
+    (tags,) = json.loads(exiftool("-j", "-G1", path))
     assert tags["IFD0:Model"] == pictures.MODEL
     assert tags["IFD0:Artist"] == pictures.ARTIST
     assert tags["ExifIFD:DateTimeOriginal"] == pictures.TAKEN

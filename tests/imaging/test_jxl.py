@@ -19,6 +19,7 @@ from PIL import Image
 from toolkit import decoding, pictures, programs
 from toolkit.decoding import kinds
 from toolkit.deep import CHANNELS, levels
+from toolkit.exiftool import exiftool
 from toolkit.folders import planted
 
 import imgbatch
@@ -297,8 +298,7 @@ def test_exiftool_finds_the_metadata(tmp_path: Path) -> None:
     metadata = Metadata(exif=Exif(block), xmp=packet)
     made = encode(picture_of(pixels_in("RGB"), metadata=metadata), Encoding("jxl"))
     path = planted(tmp_path, made.data, "out.jxl")
-    command = [programs.path_of("exiftool"), "-G1", "-Model", "-MIMEType", "-XMP:all", str(path)]
-    told = subprocess.run(command, capture_output=True, check=True, timeout=300).stdout.decode()
+    told = exiftool("-G1", "-Model", "-MIMEType", "-XMP:all", path).decode()
     assert pictures.MODEL in told
     assert "image/jxl" in told
     assert "Ada Licht" in told

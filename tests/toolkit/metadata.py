@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import imgbatch
-from toolkit import pictures, programs
+from toolkit import pictures
+from toolkit.exiftool import exiftool
 from toolkit.pictures import opened
 
 SUFFIXES: Final = {
@@ -145,10 +145,8 @@ def full(source: str) -> bytes:
 
 def exiftool_tags(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     """What exiftool reads from every file of a folder, by file name, in one call."""
-    exiftool = programs.path_of("exiftool")
-    command = [exiftool, "-j", "-G1", "-struct", "-n", "-r", *options, str(folder)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    return {Path(tags["SourceFile"]).name: tags for tags in json.loads(answer.stdout)}
+    answer = exiftool("-j", "-G1", "-struct", "-n", "-r", *options, folder)
+    return {Path(tags["SourceFile"]).name: tags for tags in json.loads(answer)}
 
 
 def serious(tags: dict[str, Any]) -> list[str]:

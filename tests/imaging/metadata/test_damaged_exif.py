@@ -236,20 +236,27 @@ TOLERATED: Final = (
 @with_exiftool
 def test_what_is_left_of_a_damaged_block_is_valid(tmp_path: Path) -> None:
     random = Random(16)
+    # Half of what is damaged leaves the same as something else.
+    left: dict[bytes, str] = {}
     for order, whole in RICH.items():
         some = values(whole, random)
-        for index, number in enumerate(whole.numbers * 3):
+        for number in whole.numbers * 3:
+            value = next(some)
             exif = Exif.empty()
             try:
-                exif = Exif(damaged(whole.block, order, number, next(some)))
+                exif = Exif(damaged(whole.block, order, number, value))
             except ValueError:
                 assert (number.directory, number.what) == ("IFD0", "count")
             exif.remove_thumbnail()
-            name = f"{'little' if order == '<' else 'big'}-{index}.jpg"
-            (tmp_path / name).write_bytes(with_exif(exif.tobytes()))
-    for name, tags in exiftool_tags(tmp_path, "-validate", "-a", "-warning", "-error").items():
+            left.setdefault(exif.tobytes(), f"{order} {number} = {value}")
+    for index, block in enumerate(left):
+        (tmp_path / f"{index}.jpg").write_bytes(with_exif(block))
+    told = exiftool_tags(tmp_path, "-validate", "-a", "-warning", "-error")
+    assert len(told) == len(left)
+    for index, damage in enumerate(left.values()):
+        tags = told[f"{index}.jpg"]
         wrong = [one for one in serious(tags) if not any(words in one for words in TOLERATED)]
-        assert wrong == [], name
+        assert wrong == [], damage
 
 
 def test_directory_of_a_tiff_that_is_its_first_again_costs_itself(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Final
 
 import pytest
 from PIL import Image
-from toolkit import pictures, programs
+from toolkit import pictures
+from toolkit.exiftool import exiftool
 from toolkit.metadata import with_exiftool
 
 import imgbatch
@@ -81,15 +81,8 @@ def exiftool_reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[
         (folder / f"{number:03}.jpg").write_bytes(data)
     asked = []
     for form in ("%Y:%m:%d %H:%M:%S", "%s"):
-        words = ["-T", "-q", "-fileOrder", "FileName", "-d", form, "-DateTimeOriginal", str(folder)]
-        answer = subprocess.run(
-            [programs.path_of("exiftool"), *words],
-            env={**os.environ, "TZ": "UTC"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        asked.append(answer.stdout.splitlines())
+        words = ["-T", "-q", "-fileOrder", "FileName", "-d", form, "-DateTimeOriginal"]
+        asked.append(exiftool(*words, folder).decode().splitlines())
     return dict(zip(READ, zip(*asked, strict=True), strict=True))
 
 
@@ -247,8 +240,7 @@ def dated_files(folder: Path, suffix: str = ".jpg") -> list[Path]:
         before = files[-1].read_bytes() if files else None
         file.write_bytes(before or pictures.saved(pictures.quarters(), formats[suffix]))
         if tags:
-            command = [programs.path_of("exiftool"), "-q", "-overwrite_original"]
-            subprocess.run([*command, *(f"-{one}" for one in tags), str(file)], check=True)
+            exiftool("-q", "-overwrite_original", *(f"-{one}" for one in tags), file)
         os.utime(file, (1_700_000_000, 1_700_000_000))
         files.append(file)
     return files[::-1]
@@ -312,8 +304,7 @@ def test_a_caption_with_a_date_makes_no_loss_of_what_nobody_keeps(tmp_path: Path
 def test_the_first_page_tells_when_the_picture_was_taken(tmp_path: Path) -> None:
     pages = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    command = [programs.path_of("exiftool"), "-q", "-DateTimeOriginal=2025:01:14 10:00:00"]
-    subprocess.run([*command, str(tmp_path / "a.tif")], check=True)
+    exiftool("-q", "-DateTimeOriginal=2025:01:14 10:00:00", tmp_path / "a.tif")
 
     result = run(tmp_path / "a.tif", tmp_path / "out", filters=["text:text={date:%Y},size=20"])
 
@@ -326,8 +317,7 @@ def test_the_first_page_tells_when_the_picture_was_taken(tmp_path: Path) -> None
 def test_the_second_page_does_not_tell_it(tmp_path: Path) -> None:
     Image.new("RGB", (60, 40), "red").save(tmp_path / "first.tif")
     Image.new("RGB", (60, 40), "blue").save(tmp_path / "second.tif")
-    command = [programs.path_of("exiftool"), "-q", "-DateTimeOriginal=2025:01:14 10:00:00"]
-    subprocess.run([*command, str(tmp_path / "second.tif")], check=True)
+    exiftool("-q", "-DateTimeOriginal=2025:01:14 10:00:00", tmp_path / "second.tif")
     parts = [(tmp_path / name).read_bytes() for name in ("first.tif", "second.tif")]
     (tmp_path / "a.tif").write_bytes(tiff.joined(parts))
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from toolkit import ROOT, pictures, programs
+from toolkit import ROOT, pictures
+from toolkit.exiftool import exiftool
 from toolkit.metadata import IPTC_HOLDING, made, photo, with_exiftool, xmp_of
+from toolkit.shared import folder_of, made_once
 from tools import make_place_tags
 from tools.make_place_tags import Tag
 
@@ -38,36 +39,35 @@ OTHERS: Final = {
 }
 
 
-def exiftool(*words: str) -> str:
-    command = [programs.path_of("exiftool"), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-
-
 def written(path: Path, tags: list[Tag]) -> None:
     """Write all tags into a file: each gets the first value that it takes."""
+    quietly = ("-n", "-q", "-q", "-m", "-overwrite_original")
     for value in VALUES:
         words = [f"-{tag.full_name}={value}" for tag in tags if tag.writable and not tag.structure]
-        exiftool("-n", "-q", "-q", "-m", "-overwrite_original", "-wm", "cg", *words, str(path))
+        exiftool(*quietly, "-wm", "cg", *words, path, check=False)
     words = [f"-{name}={value}" for name, value in OTHERS.items()]
-    exiftool("-n", "-q", "-q", "-m", "-overwrite_original", *words, str(path))
+    exiftool(*quietly, *words, path, check=False)
 
 
 def read(path: Path) -> dict[str, Any]:
-    (found,) = json.loads(exiftool("-j", "-n", "-a", "-G1", "-s", str(path)))
+    (found,) = json.loads(exiftool("-j", "-n", "-a", "-G1", "-s", path))
     return dict(found)
 
 
 @pytest.fixture(scope="module")
-def tags() -> list[Tag]:
-    return make_place_tags.tags()
+def tags(tmp_path_factory: pytest.TempPathFactory) -> list[Tag]:
+    return made_once(folder_of("place-tags", tmp_path_factory), lambda _: make_place_tags.tags())
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory, tags: list[Tag]) -> bytes:
-    path = tmp_path_factory.mktemp("places") / "photo.jpg"
-    path.write_bytes(photo(gps="elements"))
-    written(path, tags)
-    return path.read_bytes()
+    def make(folder: Path) -> bytes:
+        path = folder / "photo.jpg"
+        path.write_bytes(photo(gps="elements"))
+        written(path, tags)
+        return path.read_bytes()
+
+    return made_once(folder_of("places", tmp_path_factory), make)
 
 
 @pytest.mark.slow
@@ -99,7 +99,8 @@ def test_every_tag_that_exiftool_can_write_is_removed(
 
 
 @with_exiftool
-def test_table_is_what_exiftool_says() -> None:
+def test_table_is_what_exiftool_says(tags: list[Tag], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_place_tags, "tags", lambda: tags)
     table = make_place_tags.MODULE.read_text(encoding="utf-8")
     if f"exiftool {make_place_tags.version()}." not in table:
         pytest.skip("another exiftool: run scripts/tool make_place_tags, and look at what is new")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 from PIL import Image
-from toolkit import pictures, programs
+from toolkit import pictures
 from toolkit.commands import imgbatch as command
+from toolkit.exiftool import exiftool
 from toolkit.pictures import opened, saved, scene
 
 import imgbatch
@@ -98,12 +98,8 @@ def test_exiftool_reads_the_resolution_from_every_format(tmp_path: Path, policy:
         path, _ = made(tmp_path / name, photo(), format=name, dpi=300, metadata=policy)
         paths.append(path)
     # In one call: its start takes longer than all the files.
-    run = subprocess.run(
-        [programs.path_of("exiftool"), "-j", "-n", "-G0:1", "-a", *paths],
-        capture_output=True,
-        check=True,
-    )
-    for name, told in zip(HOLDING, json.loads(run.stdout), strict=True):
+    read = json.loads(exiftool("-j", "-n", "-G0:1", "-a", *paths))
+    for name, told in zip(HOLDING, read, strict=True):
         numbers = {
             key.rpartition(":")[2]: value
             for key, value in told.items()
