@@ -112,17 +112,17 @@ import imgbatch
 from imgbatch.imaging import decode
 from imgbatch.imaging.series import gif_frames
 from imgbatch.model import Limits
-path, out, target, size = sys.argv[1:]
+first, path, out, target, size = sys.argv[1:]
 recipe = imgbatch.Recipe.from_options(format=target, sizes=[size])
 def resident(key):
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
 asked = []
-for _ in range(2):
-    # Once for what is loaded only once.
+# A small one for what is loaded only once.
+for given in (first, path):
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
-    (result,) = imgbatch.run(recipe, [path], output=out + str(_), jobs=1)
+    (result,) = imgbatch.run(recipe, [given], output=out, jobs=1)
     assert result.status == "done", result
 every = lambda *asked: True
 rules = decode.Rules(every=every)
@@ -141,13 +141,13 @@ print(resident("VmHWM") - before, demand.bytes + working)
 @pytest.mark.parametrize("target", ["gif", "png"])
 def test_no_peak_exceeds_its_estimate(tmp_path: Path, target: str) -> None:
     rng = np.random.default_rng(0)
-    frames = [
-        Image.fromarray(rng.integers(0, 256, (400, 600, 3)).astype(np.uint8)) for _ in range(6)
-    ]
-    data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], compress_level=0)
-    (tmp_path / "a.png").write_bytes(data)
+    for name, (down, across) in {"first": (40, 60), "a": (400, 600)}.items():
+        levels = rng.integers(0, 256, (6, down, across, 3)).astype(np.uint8)
+        frames = [Image.fromarray(frame) for frame in levels]
+        data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], compress_level=0)
+        (tmp_path / f"{name}.png").write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, "a.png", "out", target, "580"],
+        [sys.executable, "-c", _MEASURED, "first.png", "a.png", "out", target, "580"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

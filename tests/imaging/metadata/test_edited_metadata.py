@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from PIL import ImageCms
 from toolkit import pictures, programs
+from toolkit.exiftool import exiftool
 from toolkit.metadata import (
     HOLDING,
     ICC,
@@ -26,6 +26,7 @@ from toolkit.metadata import (
     with_exiftool,
 )
 from toolkit.pictures import opened
+from toolkit.shared import folder_of, made_once
 
 import imgbatch
 from imgbatch.model import METADATA_POLICIES
@@ -186,23 +187,23 @@ SRGB: Final = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PROFILES: Final = {"none": None, "srgb": SRGB, "wide": ICC}
 
 
-def tagged(folder: Path) -> None:
+def tagged(folder: Path) -> Path:
     """Photographs with every colour space and index, in EXIF (twice) and XMP, by exiftool."""
-    exiftool = programs.path_of("exiftool")
-    folder.mkdir()
-    words: list[str] = []
     for name, icc in PROFILES.items():
         for space in SPACES:
             for index in ("R98", "R03"):
                 path = folder / f"{name}-{space}-{index}.jpg"
                 path.write_bytes(pictures.with_metadata(pictures.quarters(), "JPEG", icc=icc))
                 where = ("ExifIFD", "IFD0", "XMP-exif")
-                words += ["-n", "-q", "-overwrite_original", f"-InteropIFD:InteropIndex={index}"]
+                words = ["-n", "-q", "-overwrite_original", f"-InteropIFD:InteropIndex={index}"]
                 words += [f"-{group}:ColorSpace={space}" for group in where]
-                words += ["-XMP-photoshop:ICCProfileName=Adobe RGB (1998)", str(path), "-execute"]
-    subprocess.run(
-        [exiftool, "-@", "-"], input="\n".join(words), text=True, check=True, capture_output=True
-    )
+                exiftool(*words, "-XMP-photoshop:ICCProfileName=Adobe RGB (1998)", path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def in_every_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(folder_of("colour-spaces", tmp_path_factory), tagged)
 
 
 @pytest.mark.slow
@@ -210,11 +211,10 @@ def tagged(folder: Path) -> None:
 @pytest.mark.parametrize("target", ["jpeg", "png", "webp", "avif", "tiff", "jpeg2000"])
 @pytest.mark.parametrize("profile", ["keep", "srgb"])
 def test_every_colour_space_agrees_with_the_pixels(
-    tmp_path: Path, target: str, profile: str
+    tmp_path: Path, in_every_space: Path, target: str, profile: str
 ) -> None:
-    tagged(tmp_path / "photos")
     recipe = imgbatch.Recipe.from_options(sizes=["32"], format=target, profile=profile)
-    for result in imgbatch.run(recipe, [tmp_path / "photos"], output=tmp_path / "out", jobs=1):
+    for result in imgbatch.run(recipe, [in_every_space], output=tmp_path / "out", jobs=1):
         assert result.failure is None, result.failure
     found = exiftool_tags(tmp_path / "out")
     assert len(found) == len(PROFILES) * len(SPACES) * 2
