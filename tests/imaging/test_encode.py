@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
+from toolkit.cases import together
 from toolkit.pictures import opened
 
 import imgbatch
@@ -124,7 +125,7 @@ def encoded(target: str, mode: str = "RGB", **more: Any) -> Encoded:
 
 @pytest.mark.slow
 @each_format
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 def test_encoded_picture_is_read_back(target: str, mode: str) -> None:
     given = picture(mode)
     result = encoded(target, mode)
@@ -151,7 +152,7 @@ def test_encoded_picture_is_read_back(target: str, mode: str) -> None:
 
 @pytest.mark.slow
 @each_format
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 def test_every_loss_is_reported_and_nothing_else(target: str, mode: str) -> None:
     wanted = HOLDS[target].get(mode, mode)
     told = []
@@ -165,8 +166,8 @@ def test_every_loss_is_reported_and_nothing_else(target: str, mode: str) -> None
 
 @pytest.mark.slow
 @each_format
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (250, 2)])
+@together("mode", MODES)
+@together("size", [(1, 1), (1, 9), (250, 2)])
 def test_smallest_pictures_can_be_written(target: str, mode: str, size: tuple[int, int]) -> None:
     available(target)
     result = encode(Picture.of(Image.new(mode, size)), Encoding(format=target))
@@ -190,7 +191,7 @@ def test_encoding_is_deterministic(target: str, mode: str) -> None:
 
 @pytest.mark.slow
 @each_format
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 def test_encoding_does_not_change_the_picture(target: str, mode: str) -> None:
     available(target)
     given, same = picture(mode), picture(mode)

@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures, programs
+from toolkit.cases import together
 from tools import damage_jpegs
 
 import imgbatch
@@ -213,7 +214,7 @@ def as_it_is(data: bytes) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("quirk", [as_it_is, padded, zeros_before_end, with_more, another_behind])
+@together("quirk", [as_it_is, padded, zeros_before_end, with_more, another_behind])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("coding", CODINGS)
 def test_whole_file_is_made_as_pillow_makes_it(

@@ -20,6 +20,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
+from toolkit.cases import together
 from toolkit.resampling import (
     PART,
     SMOOTH_KERNELS,
@@ -151,7 +152,7 @@ SIZES: Final = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "box"), SIZES)
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@together("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.usefixtures("_path")
 def test_8_bit_pictures_are_averaged_as_light(mode: str, kernel: str, size: Size, box: Box) -> None:
     picture = as_picture(mode)

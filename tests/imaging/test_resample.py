@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from toolkit.cases import together
 from toolkit.resampling import (
     BANDS,
     HEIGHT,
@@ -58,14 +59,14 @@ def resize_path(request: pytest.FixtureRequest) -> Resample:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("size", "box"),
+@together(
+    "size, box",
     [
-        pytest.param((63, 47), WHOLE, id="down"),
-        pytest.param((157, 75), WHOLE, id="down-unevenly"),
-        pytest.param((301, 211), WHOLE, id="up"),
-        pytest.param((41, 39), PART, id="down-from-part"),
-        pytest.param((201, 199), PART, id="up-from-part"),
+        ((63, 47), WHOLE),
+        ((157, 75), WHOLE),
+        ((301, 211), WHOLE),
+        ((41, 39), PART),
+        ((201, 199), PART),
     ],
 )
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
@@ -108,8 +109,8 @@ def _array_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("size", "box"), [((63, 47), WHOLE), ((301, 211), WHOLE), ((41, 39), PART), ((201, 199), PART)]
+@together(
+    "size, box", [((63, 47), WHOLE), ((301, 211), WHOLE), ((41, 39), PART), ((201, 199), PART)]
 )
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
 @pytest.mark.parametrize("mode", DEEP_CHANNELS)
@@ -169,7 +170,7 @@ def test_strips_give_the_same_as_the_whole(
 @pytest.mark.parametrize(
     ("size", "box"), [((53, 39), WHOLE), ((423, 315), WHOLE), ((31, 29), PART), ((201, 199), PART)]
 )
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 def test_nearest_takes_the_pixel_under_each_centre(
     resize_path: Resample, mode: str, size: Size, box: Box
 ) -> None:
@@ -213,7 +214,7 @@ def test_hidden_colour_of_transparent_pixels_never_shows(
     assert seen[:, never].max() == 0
 
 
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 @pytest.mark.parametrize("kernel", resample.KERNELS)
 def test_flat_colour_is_unchanged(resize_path: Resample, mode: str, kernel: str) -> None:
     colour = [200, 90, 31, 255][: BANDS[mode]] if mode != "LA" else [200, 255]
@@ -227,7 +228,7 @@ def test_flat_colour_is_unchanged(resize_path: Resample, mode: str, kernel: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", SMOOTH_KERNELS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 81), (91, 1), (3, 3)])
+@together("size", [(1, 1), (1, 81), (91, 1), (3, 3)])
 def test_single_pixels_and_single_lines_are_resampled(
     resize_path: Resample, kernel: str, size: Size
 ) -> None:

@@ -22,6 +22,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 from toolkit import programs
+from toolkit.cases import together
 from toolkit.decoding import decoded
 from toolkit.deep import array_of, tiff
 
@@ -78,7 +79,7 @@ def read(folder: Path, data: bytes) -> Picture:
 
 @pytest.mark.slow
 @in_every_layout
-@pytest.mark.parametrize("dtype", ["int8", "int16", "int32"])
+@together("dtype", ["int8", "int16", "int32"])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_lowest_signed_number_of_a_colour_is_black(
     tmp_path: Path, options: dict[str, Any], dtype: str, channels: int
@@ -186,7 +187,7 @@ EXTRAS: Final = (("unassalpha",), ("assocalpha",), ("unassalpha", "unspecified")
 @pytest.mark.slow
 @in_every_layout
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "float32"])
-@pytest.mark.parametrize("extras", EXTRAS, ids=str)
+@together("extras", EXTRAS)
 def test_inks_with_alpha_become_colours_with_alpha(
     tmp_path: Path, options: dict[str, Any], dtype: str, extras: tuple[Any, ...]
 ) -> None:
@@ -214,7 +215,7 @@ def test_inks_with_alpha_become_colours_with_alpha(
 @pytest.mark.slow
 @in_every_layout
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-@pytest.mark.parametrize("extras", [(), (0,), (0, 0), (0, 0, 0)], ids=str)
+@together("extras", [(), (0,), (0, 0), (0, 0, 0)])
 def test_inks_stay_inks(
     tmp_path: Path, options: dict[str, Any], dtype: str, extras: tuple[int, ...]
 ) -> None:
@@ -314,7 +315,7 @@ def stored_lab(kind: str, bits: int) -> NDArray[Any]:
 @pytest.mark.slow
 @in_every_layout
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("kind", ["cielab", "icclab", "itulab"])
+@together("kind", ["cielab", "icclab", "itulab"])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_lab_is_read_as_srgb(
     tmp_path: Path, options: dict[str, Any], bits: int, kind: str, alpha: bool
@@ -355,9 +356,7 @@ CHANNELS: Final = {"L": 1, "RGB": 3}
 @in_every_layout
 @pytest.mark.parametrize("mode", CHANNELS)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-@pytest.mark.parametrize(
-    "extras", [(0,), (0, 0), (1,), (2,), (2, 0), (0, 2), (0, 0, 0, 2)], ids=str
-)
+@together("extras", [(0,), (0, 0), (1,), (2,), (2, 0), (0, 2), (0, 0, 0, 2)])
 def test_channels_beside_colours_are_told_apart(
     tmp_path: Path, options: dict[str, Any], mode: str, dtype: str, extras: tuple[int, ...]
 ) -> None:

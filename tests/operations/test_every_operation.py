@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 from toolkit import ROOT
+from toolkit.cases import together
 from toolkit.reference import (
     MODES,
     image_of,
@@ -76,7 +77,7 @@ def test_every_operation_is_tried_with_a_value_for_every_setting() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 @pytest.mark.parametrize("words", [words for words in NEUTRAL.values() if words])
 def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
     picture = picture_of(mode)
@@ -88,7 +89,7 @@ def test_neutral_settings_change_no_pixel(words: str, mode: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [*MODES, "CMYK", "I;16"])
+@together("mode", [*MODES, "CMYK", "I;16"])
 @pytest.mark.parametrize("words", WORDS)
 def test_given_picture_is_not_changed(words: str, mode: str) -> None:
     picture = sixteen_bits() if mode == "I;16" else picture_of(mode)
@@ -117,7 +118,7 @@ def test_picture_shrunk_on_load_gets_the_size_derived_from_the_file(words: str) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 2)])
+@together("size", [(1, 1), (1, 40), (40, 1), (2, 2)])
 @pytest.mark.parametrize("words", WORDS)
 def test_tiny_pictures_get_the_announced_size(words: str, size: tuple[int, int]) -> None:
     operation = parse(words)
@@ -224,7 +225,7 @@ def test_single_operation_is_shown_by_name() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", [2, 3, 4])
+@together("channels", [2, 3, 4])
 @pytest.mark.parametrize("name", NEUTRAL)
 def test_16_bit_colours_are_reduced_with_a_warning_where_necessary(
     name: str, channels: int

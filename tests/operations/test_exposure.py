@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
+from toolkit.cases import together
 from toolkit.reference import (
     MODES,
     NEAREST,
@@ -247,7 +248,7 @@ def expected_of(words: str, picture: Picture) -> Floats:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 @pytest.mark.parametrize("words", WORDS)
 def test_operation_matches_its_definition_and_keeps_alpha(words: str, mode: str) -> None:
     picture = picture_of(mode)

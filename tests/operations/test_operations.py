@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import pytest
+from toolkit.cases import together
 from toolkit.reference import (
     MODES,
     NEAREST,
@@ -137,7 +138,7 @@ WORDS: Final = tuple(row.words for row in TONE)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@together("mode", MODES)
 @pytest.mark.parametrize("row", TONE, ids=lambda row: row.words)
 def test_tone_operation_matches_its_definition_and_keeps_alpha(row: Row, mode: str) -> None:
     check(row, mode)

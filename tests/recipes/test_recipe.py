@@ -13,6 +13,7 @@ from typing import Any, Final, get_args
 
 import pytest
 from msgspec import Struct, structs
+from toolkit.cases import together
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
@@ -152,7 +153,7 @@ def test_every_encoder_setting_is_tested_here() -> None:
     assert set(SETTINGS) == set(get_args(formats.Setting))
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@together("setting", SETTINGS)
 @pytest.mark.parametrize("row", WRITTEN_FORMATS, ids=lambda row: row.name)
 def test_setting_is_refused_for_a_format_without_it(row: Format, setting: str) -> None:
     words = {"format": row.name, setting: SETTINGS[setting]}
