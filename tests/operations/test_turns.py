@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 from toolkit import pictures
+from toolkit.cases import together
 from toolkit.reference import DEPTH_NOTICE, MODES, Floats, image_of, levels_of_all_kinds
 
 from imgbatch.cli.commands import group
@@ -142,7 +143,7 @@ def test_any_picture_gets_the_announced_size(size: Size, angle: float, fit: str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ALL_MODES)
+@together("mode", ALL_MODES)
 @pytest.mark.parametrize("words", LOSSLESS)
 def test_quarter_turns_and_flips_move_pixels_and_change_none(words: str, mode: str) -> None:
     picture = replace(picture_in(mode), icc=b"any")
@@ -153,7 +154,7 @@ def test_quarter_turns_and_flips_move_pixels_and_change_none(words: str, mode: s
     assert after.full_size == after.size == parse(words).output_size(picture.size)
 
 
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@together("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", LOSSLESS)
 def test_rotated_picture_is_turned_as_displayed(words: str, orientation: int) -> None:
     upright = levels_of_all_kinds(3)
@@ -164,7 +165,7 @@ def test_rotated_picture_is_turned_as_displayed(words: str, orientation: int) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@together("orientation", ORIENTATIONS)
 @pytest.mark.parametrize("words", LOSSLESS)
 def test_shrunk_picture_is_turned_with_its_area_and_size(words: str, orientation: int) -> None:
     """A quarter of 330 x 242 pixels, the last column and row half empty."""
@@ -332,7 +333,7 @@ ANGLES: Final = (0.2, 3, -7.5, 30, 45, -45, 60, 97, 135, -135, 181, 300, -359)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fit", ["expand", "crop"])
-@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@together("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("angle", ANGLES)
 def test_any_angle_matches_bicubic_interpolation_in_float64(
     angle: float, mode: str, fit: str
@@ -414,7 +415,7 @@ def test_edge_pixels_are_mixed_with_the_background(size: Size, angle: float) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ALL_MODES)
+@together("mode", ALL_MODES)
 @pytest.mark.parametrize("angle", [1, 14, -44, 75, 200])
 def test_cropped_result_shows_no_background(angle: float, mode: str) -> None:
     levels = np.full((60, 90, bands_of(mode)), 200, np.uint8)
