@@ -113,8 +113,8 @@ def test_exiftool_finds_no_fault_with_pages(tmp_path: Path) -> None:
         made(tmp_path, joined(pages), "a.tif", sizes=["20"], compression="lzw")
     )
     checks = ("-validate", "-warning", "-a", "-G1", "-s", "-error")
-    tags = ("-ImageWidth", "-DateTimeOriginal", "-GPSLatitude", "-ExposureTime")
-    told = exiftool(*checks, *tags, tmp_path / "b.tif").decode()
+    wanted = ("-ImageWidth", "-DateTimeOriginal", "-GPSLatitude", "-ExposureTime")
+    told = exiftool(*checks, *wanted, tmp_path / "b.tif").decode()
     lines = told.splitlines()
     assert sum("ImageWidth" in line and ": 20" in line for line in lines) == 3
     assert sum("DateTimeOriginal" in line and pictures.TAKEN in line for line in lines) == 3

@@ -366,7 +366,7 @@ def test_wrong_usage_is_reported(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     try:
-        code = command.main(words)
+        code: object = command.main(words)
     except SystemExit as wrong:
         code = wrong.code
     assert code == 2
