@@ -29,7 +29,7 @@ def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     return {line["source"]: line for line in lines[:-1]}, lines[-1]["summary"]
 
 
-_PROGRESS: Final = re.compile(rb"\d+ of \d+ images?, [\d.]+ images/s, \d+ failed")
+_PROGRESS: Final = re.compile(rb"\d+ of \d+ images?, [\d.]+ (?:images/s|s/image), \d+ failed")
 
 
 def told(stderr: bytes) -> list[bytes]:
