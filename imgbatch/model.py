@@ -481,12 +481,14 @@ class LeftOut(Struct):
     """What a scan did not take for pictures to work on, counted.
 
     `outputs` are outputs of earlier runs and backed-up originals, `unselected` pictures that the
-    patterns of --include and --exclude left out. `folders` counts folders of the system's by their
-    names, `others` files that are no pictures by their suffixes.
+    patterns of --include and --exclude left out, `links` those that --no-links passed over.
+    `folders` counts folders of the system's by their names, `others` files that are no pictures by
+    their suffixes.
     """
 
     outputs: int = 0
     unselected: int = 0
+    links: int = 0
     folders: dict[str, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
 

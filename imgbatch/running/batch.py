@@ -118,6 +118,8 @@ def _why_none(left_out: LeftOut) -> str:
         )
     if left_out.unselected:
         reasons.append(f"{left_out.unselected} left out by --include or --exclude")
+    if left_out.links:
+        reasons.append(f"{counted(left_out.links, 'link')} left out by --no-links")
     return "; ".join(reasons) or "see `imgbatch formats`"
 
 
@@ -310,7 +312,13 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
     left_out = LeftOut()
     sources = scan(
         settings.paths,
-        Selection(settings.recursive, settings.include, settings.exclude, settings.include_outputs),
+        Selection(
+            settings.recursive,
+            settings.include,
+            settings.exclude,
+            settings.include_outputs,
+            settings.links,
+        ),
         output=settings.backup if settings.in_place else folder,
         listed=settings.listed or (),
         in_place=settings.in_place,

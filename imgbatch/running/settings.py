@@ -122,6 +122,13 @@ class Settings:
         more="Otherwise it fails.",
     )
     recursive: bool = setting(True, Flag(), SOURCES, "Go into subfolders.")
+    links: bool = setting(
+        True,
+        Flag(),
+        SOURCES,
+        "Follow links to folders, and take links to files.",
+        more="Links that are named themselves are followed in any case.",
+    )
     include_outputs: bool = setting(
         False,
         Flag(),
@@ -165,6 +172,7 @@ class RunWords(TypedDict, total=False):
     output: str | os.PathLike[str] | None
     jobs: int | None
     recursive: bool
+    links: bool
     include_outputs: bool
     include: Sequence[str]
     exclude: Sequence[str]
