@@ -14,6 +14,7 @@ from msgspec import structs
 from imgbatch import model
 from imgbatch.model import (
     Dated,
+    Earlier,
     Encoding,
     Failure,
     FileState,
@@ -35,11 +36,12 @@ SOURCE: Final = Source(
     "photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos", 12, 34
 )
 
-WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True)
+WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True, "options")
+EARLIER: Final = Earlier(WRITTEN, (Notice("enlarged", "b"),))
 FAILURE: Final = Failure("decode", "truncated", "cut short")
 FAILED: Final = Result.failed(SOURCE, FAILURE, 0.5)
-WARNED: Final = Warned(2, SOURCE, "cut short")
-LEFT_OUT: Final = LeftOut(3, 2, {"@eaDir": 1}, {".mov": 4})
+WARNED: Final = Warned(2, SOURCE, "cut short", 1)
+LEFT_OUT: Final = LeftOut(3, 2, {"@eaDir": 1}, {".mov": 4}, 5)
 
 VALUES: Final = (
     SOURCE,
@@ -72,6 +74,8 @@ VALUES: Final = (
         unless=1234,
         standing="a.png",
         known_hash=5678,
+        replaces="source",
+        earlier=EARLIER,
     ),
     Origin("a", ".jpg", "b", 7, 12, "web", "c"),
     Job(
@@ -79,12 +83,14 @@ VALUES: Final = (
         (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg")),
         7,
         Dated("mtime", "'x'"),
+        (EARLIER,),
     ),
     Limits(1.5, 2, 3),
     Run("word", "out", Limits(), True, "backup", True, True, True, True),
     Notice("depth-reduced", "it was"),
     FAILURE,
     WRITTEN,
+    EARLIER,
     Result(SOURCE, "done", (WRITTEN,), (Notice("enlarged", "b"),), None, "why", 1.5, "mtime"),
     FAILED,
     LEFT_OUT,
@@ -94,6 +100,7 @@ VALUES: Final = (
         left_out=LEFT_OUT,
         up_to_date=1,
         warned={"truncated": WARNED},
+        replaced={"options": 1},
     ),
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imgbatch.cli.output import RED, YELLOW, tell
-from imgbatch.model import LeftOut, Result, Summary
+from imgbatch.model import LeftOut, Replaced, Result, Summary
 from imgbatch.planning.plan import Plan
 from imgbatch.plurals import counted
 
@@ -18,19 +18,28 @@ _REMEDIES: Final = {
 """What helps against a failure of some kind, if its message does not say."""
 
 
+_REASONS: Final[Mapping[Replaced, str]] = {
+    "options": "replaced: made with other options before",
+    "source": "replaced: the source has changed",
+    "damaged": "replaced: found damaged",
+    "conflict": "replaced: --on-conflict overwrite",
+}
+"""Why files were made anew, where the user may wonder."""
+
+
 def lines_of(result: Result) -> list[str]:
     """A result, in a line; and one for each of its warnings."""
     source = result.source.path
     if result.failure:
         return [f"{source} failed: {result.failure.message}"]
+    warned = [f"  warning: {notice.message}" for notice in result.notices]
     if result.status == "skipped":
-        return [f"{source} skipped: {result.reason or ''}"]
+        return [f"{source} skipped: {result.reason or ''}", *warned]
     made = ", ".join(
         f"{one.path} ({one.width} x {one.height}, {_bytes(one.bytes)}"
         f"{', copied unchanged' if one.copied else ''})"
         for one in result.written
     )
-    warned = [f"  warning: {notice.message}" for notice in result.notices]
     return [f"{source} -> {made}", *warned]
 
 
@@ -81,7 +90,8 @@ def rate(number: int, seconds: float) -> str:
 
 def _totals(summary: Summary, output: str) -> str:
     others = summary.skipped - summary.up_to_date
-    counts = [f"{summary.done} done"] if summary.done or not summary.up_to_date else []
+    done = f"{summary.done} done{_replaced(summary)}"
+    counts = [done] if summary.done or not summary.up_to_date else []
     counts += [f"{summary.up_to_date} up to date"] if summary.up_to_date else []
     counts += [f"{others} skipped"] if others else []
     counts += [f"{summary.failed} failed"] if summary.failed else []
@@ -95,12 +105,24 @@ def _totals(summary: Summary, output: str) -> str:
     return line
 
 
+def _replaced(summary: Summary) -> str:
+    """How many of those that are done were made anew, and why."""
+    replaced = sorted(summary.replaced.items())
+    parts = [f"{number} {_REASONS[one]}" for one, number in replaced if one in _REASONS]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
 def _warnings(summary: Summary) -> Iterator[str]:
     """A line for each kind: how often, and the first."""
     for kind, warned in sorted(summary.warned.items()):
         times = f"{warned.times} × " if warned.times > 1 else ""
         first = "first " if warned.times > 1 else ""
-        yield f"warning: {times}{kind}: {first}{short(warned.source.path)}: {warned.message}"
+        line = f"warning: {times}{kind}: {first}{short(warned.source.path)}: {warned.message}"
+        if warned.earlier == warned.times:
+            line += " (up to date, made with this warning)"
+        elif warned.earlier:
+            line += f" ({warned.earlier} of them up to date, made with this warning)"
+        yield line
 
 
 def _failures(summary: Summary, report: str | None, remedies: Mapping[str, str]) -> Iterator[str]:

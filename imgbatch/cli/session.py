@@ -102,8 +102,7 @@ class _Rows(Struct, frozen=True):
 def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Rows) -> str | None:
     """Carry the plan out to its end or an interruption; return what ended it early."""
     try:
-        summary.skipped = len(prepared.plan.skipped)
-        summary.up_to_date = prepared.plan.skipped.up_to_date
+        prepared.plan.skipped.fold_into(summary)
         if rows:
             for result in prepared.plan.skipped:
                 rows.add(result)
@@ -184,7 +183,8 @@ def _show(planned: Plan) -> None:
             verb = "overwrites" if target.replace else "remakes" if target.known else "->"
             tell(f"{job.source.path} {verb} {target.path}")
     for result in planned.skipped:
-        tell(f"{result.source.path} skipped: {result.reason or ''}")
+        for line in lines_of(result):
+            tell(line)
     for conflict in planned.conflicts:
         tell(f"{conflict.source.path} refused: {conflict.message}")
     tell_totals(planned, current)

@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from imgbatch.model import FileState, Job, Made, OnConflict, Source, Target
+from imgbatch.model import (
+    UP_TO_DATE,
+    FileState,
+    Job,
+    Made,
+    OnConflict,
+    Replaced,
+    Source,
+    Target,
+)
 from imgbatch.naming import folded
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import Conflict, Targets, suffix_of
 from imgbatch.planning.ownership import absolute_paths, identity, is_from, is_ours, is_whole
 from imgbatch.planning.plan import (
-    CURRENT,
     GIVEN_TWICE,
     Decision,
     Lookup,
+    Make,
     Policy,
     Skip,
     is_unlisted_folder,
     nothing_known,
 )
 from imgbatch.recipes.recipe import Output, Recipe
-from imgbatch.store import local_files
+from imgbatch.store import about, local_files
 
 _PLAIN: Final = "{stem}{ext}"
 
 
 class Kept(Struct, frozen=True):
-    """An output that is not made: the file at `path` stays, or is up to date (no path)."""
+    """An output that is not made: the file at `path` stays, or is up to date.
 
-    path: str | None = None
+    What is up to date has a `relative` path, and the journal says what was `made` there.
+    """
+
+    path: str
+    output: str = ""
+    relative: str = ""
+    made: Made | None = None
 
 
 class ToFolder(Policy):
@@ -75,10 +91,10 @@ class ToFolder(Policy):
             and not (flat or force)
         )
 
-    def is_surely_current(self, source: Source) -> bool:
-        """Whether a source that has one output, named after it, is up to date."""
+    def quick(self, source: Source) -> Skip | None:
+        """The result for a source that has one output, named after it, and up to date."""
         if not self._plain:
-            return False
+            return None
         stem, dot, suffix = source.mirrored.rpartition(".")
         output = self._recipe.outputs[0]
         suffix = suffix_of(dot + suffix, output.encoding.format) if dot else ""
@@ -86,34 +102,37 @@ class ToFolder(Policy):
         made = self._lookup(relative)
         # Nearly all files of a second run take this path.
         if made is None or not made.suits(source, self._digests[output.name]):
-            return False
+            return None
         if not made.is_certain(source) or not self._is_from(made, source):
-            return False
+            return None
         path = self._real_path(relative, made)
-        return is_whole(made, local_files.state(path))
+        if not is_whole(made, local_files.state(path)):
+            return None
+        return Skip(UP_TO_DATE, (relative,), about.is_warned(made))
 
     def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
         """A target for each output that is missing or outdated, or why there is none."""
         if is_unlisted_folder(source):
-            return ()
+            return Make()
         relatives = self._targets.of(source, seq, facts)
         if isinstance(relatives, Conflict):
             return relatives
         targets: list[Target] = []
-        kept: list[str] = []
+        kept: list[Kept] = []
         for output, relative in zip(self._recipe.outputs, relatives, strict=True):
             target = self._target(source, output, relative)
             if isinstance(target, Target):
                 targets.append(target)
             elif not isinstance(target, Kept):
                 return target
-            elif target.path is not None:
-                kept.append(target.path)
+            else:
+                kept.append(target)
         if not targets:
-            return Skip(f"already there: {', '.join(kept)}") if kept else CURRENT
+            return _skipped(kept)
         for target in targets:
             self._taken[hash(folded(target.relative))] = len(self.planned.jobs)
-        return tuple(targets)
+        known = (about.earlier(one.made, one.output, one.path) for one in kept if one.made)
+        return Make(tuple(targets), tuple(one for one in known if one is not None))
 
     def finish(self) -> None:
         """Compare every existing target with every source.
@@ -177,9 +196,10 @@ class ToFolder(Policy):
             return self._conflicting(source, target, path, f"{path} exists already")
         if not self._force and self._is_of(made, source, output) and is_whole(made, state):
             if made.is_certain(source):
-                return Kept()
+                return Kept(path, output.name, relative, made)
             # The source was touched, or copied: whoever does the job compares its content.
-            target = replace(target, unless=made.source_hash)
+            earlier = about.earlier(made, output.name, path)
+            target = replace(target, unless=made.source_hash, earlier=earlier)
         return self._renewed(target, made, state, source, output)
 
     def _renewed(
@@ -191,16 +211,28 @@ class ToFolder(Policy):
         if is_ours(made, state):
             if self._is_from(made, source):
                 self._remember_existing(path)
-                return self._replacing(target, made, state)
+                reason = self._reason(target, made, source, output)
+                return self._replacing(replace(target, replaces=reason), made, state)
             origin = os.fsdecode(made.source or made.next_source or b"")
             objection = f"{path} was made from another picture, {origin}"
         elif target.unless is not None:
-            return replace(target, replace=self._on_conflict == "overwrite")
+            return replace(target, replace=self._on_conflict == "overwrite", replaces="source")
         elif self._may_be_torn(made, state, source, output):
-            return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
+            if self._on_conflict == "overwrite":
+                return replace(target, claimed=True, replace=True, replaces="conflict")
+            return replace(target, claimed=True)
         elif made.size is not None:
             objection = f"{path} was changed since imgbatch made it"
         return self._conflicting(source, target, path, objection)
+
+    def _reason(self, target: Target, made: Made, source: Source, output: Output) -> Replaced:
+        """Why an earlier result for a source is made anew."""
+        digest = self._digests[output.name]
+        if made.recipe not in (None, digest):
+            return "options"
+        if target.unless is not None or not made.suits(source, digest):
+            return "source"
+        return "force" if self._force else "damaged"
 
     def _replacing(self, target: Target, made: Made, state: FileState) -> Target:
         """The target, where an earlier result for its source is to be replaced."""
@@ -238,7 +270,7 @@ class ToFolder(Policy):
             return Kept(path)
         self._remember_existing(path)
         if self._on_conflict == "overwrite":
-            return replace(target, replace=True)
+            return replace(target, replace=True, replaces="conflict")
         return Conflict(
             source,
             path,
@@ -310,6 +342,15 @@ class ToFolder(Policy):
         if made is None or made.path is None:
             return self._targets.path(relative)
         return self._targets.path(os.fsdecode(made.path))
+
+
+def _skipped(kept: Sequence[Kept]) -> Skip:
+    """The decision about a source of which nothing is made."""
+    foreign = [one.path for one in kept if one.made is None]
+    if foreign:
+        return Skip(f"already there: {', '.join(foreign)}")
+    warned = any(one.made and about.is_warned(one.made) for one in kept)
+    return Skip(UP_TO_DATE, tuple(one.relative for one in kept), warned)
 
 
 def _same_name(one: str, other: str) -> bool:

@@ -18,7 +18,8 @@ from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.model import Job, LeftOut, Limits, Result, Run, Source
 from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
-from imgbatch.planning.compact import Jobs
+from imgbatch.planning.compact import Jobs, Skips
+from imgbatch.planning.earlier import EarlierOutputs
 from imgbatch.planning.in_place import InPlace
 from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.numbering import Facts
@@ -341,6 +342,8 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
             force=settings.force,
         )
     policy.planned.left_out = left_out
+    known = EarlierOutputs(folder, [one.name for one in recipe.outputs], journal.lookup)
+    policy.planned.skipped = Skips(known, strict=settings.strict)
     return plan(sources, policy, sort=settings.sort, reader=partial(_headers, settings=settings))
 
 

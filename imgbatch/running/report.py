@@ -30,6 +30,7 @@ def row(result: Result) -> dict[str, Any]:
                 "bytes": one.bytes,
                 "format": one.format,
                 **({"copied": True} if one.copied else {}),
+                **({"replaced": one.replaced} if one.replaced else {}),
             }
             for one in result.written
         ]
@@ -64,6 +65,10 @@ def summary_row(summary: Summary) -> dict[str, Any]:
         "jobs": summary.jobs,
         "exit_code": summary.exit_code,
     }
+    if summary.up_to_date:
+        fields["up_to_date"] = summary.up_to_date
+    if summary.replaced:
+        fields["replaced"] = summary.replaced
     left_out = {name: value for name, value in asdict(summary.left_out).items() if value}
     if left_out:
         fields["left_out"] = left_out

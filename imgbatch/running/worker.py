@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import opening
 from imgbatch.model import (
-    UP_TO_DATE,
     Dated,
     Failure,
     Job,
@@ -27,6 +28,7 @@ from imgbatch.model import (
     Run,
     Source,
     Target,
+    up_to_date,
 )
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running.pipeline import ShareExceededError, make
@@ -80,24 +82,24 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
     begun = time.perf_counter()
     try:
         if run.in_place and (before := replaced_before(job, run)):
-            return Result(job.source, "done", before, seconds=time.perf_counter() - begun)
+            return replace(before, seconds=time.perf_counter() - begun)
         needed = checksum.still_needed(job)
         if needed is not job:
             _remember(job, needed, run)
-            if not needed.targets:
-                seconds = time.perf_counter() - begun
-                return Result(job.source, "skipped", reason=UP_TO_DATE, seconds=seconds)
             job = needed
+            if not job.targets:
+                seconds = time.perf_counter() - begun
+                return up_to_date(job.source, job.kept, strict=run.strict, seconds=seconds)
         made = make(job, share, recipe, run)
         # Before anything is published: otherwise a picture might be made without its warnings.
-        notices = _unique(notice for one in made.files for notice in one.notices)
-        notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
         dated = job.dated or made.dated
-        notices += _of_date(dated) if dated else ()
+        common = _of_job(job, dated)
+        told = [_unique(one.notices + common) for one in made.files]
+        notices = _unique(chain(*told, *(one.notices for one in job.kept)))
         if run.strict and notices:
-            messages = "; ".join(notice.message for notice in notices)
-            raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
-        written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
+            return _failed(job.source, Failure.of_notices(notices), begun)
+        put = replace_original if run.in_place else publish
+        written = put(job, made, told, run)
         if not written:
             return Result(job.source, "skipped", reason=_already_there(job.targets))
     except ShareExceededError:
@@ -115,13 +117,14 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
     return Result(job.source, "done", written, notices, seconds=seconds, date_source=source)
 
 
-def _of_date(dated: Dated) -> tuple[Notice, ...]:
-    """A warning if a date could not be read."""
-    if not dated.unread:
-        return ()
+def _of_job(job: Job, dated: Dated | None) -> tuple[Notice, ...]:
+    """Warnings that concern all outputs."""
+    notices = (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
+    if not dated or not dated.unread:
+        return notices
     used = "the file's own time" if dated.source == "mtime" else dated.source
     message = f"the date {dated.unread} cannot be read; {used} was used instead"
-    return (Notice("date-unreadable", message),)
+    return (*notices, Notice("date-unreadable", message))
 
 
 def _failed(source: Source, failure: Failure, begun: float) -> Result:

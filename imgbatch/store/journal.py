@@ -25,7 +25,7 @@ from typing import Any, Final
 from imgbatch.errors import UsageError
 from imgbatch.model import Made
 from imgbatch.plurals import counted
-from imgbatch.store import local_files, worker_log
+from imgbatch.store import about, local_files, worker_log
 from imgbatch.store.worker_log import Claim, Entry
 
 NAME: Final = "journal.sqlite"
@@ -40,7 +40,7 @@ _PAGE_ROWS: Final = 512
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
-# Added in version 2. Older rows have NULL there.
+# Added since version 1. Older rows have NULL there.
 _ADDED: Final = (
     "source_ctime_ns INTEGER",
     "source_inode INTEGER",
@@ -49,7 +49,12 @@ _ADDED: Final = (
     "inode INTEGER",
     "next_source_ctime_ns INTEGER",
     "next_source_inode INTEGER",
+    # Version 2 had none of these. It is still the number, because programs that know no more than
+    # version 2 read and write such a journal as well: a higher one, and they would set it aside.
+    "about TEXT",
+    "warnings TEXT",
 )
+_COLUMNS: Final = tuple(column.partition(" ")[0] for column in _ADDED)
 _SCHEMA: Final = f"""
 CREATE TABLE output (
     target BLOB PRIMARY KEY,
@@ -72,7 +77,9 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {_VERSION};
 """
 
-_PAGE: Final = "SELECT * FROM output WHERE target >= ? ORDER BY target LIMIT ?"
+_PAGE: Final = f"""
+SELECT target, {", ".join(Made._fields)} FROM output WHERE target >= ? ORDER BY target LIMIT ?
+"""
 _CLAIM: Final = """
 INSERT INTO output (target, next_source, next_source_size, next_source_mtime_ns,
     next_source_ctime_ns, next_source_inode, next_recipe)
@@ -97,7 +104,7 @@ _AS_CLAIMED: Final = ", ".join(
 )
 _MADE: Final = f"""
 UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, path = ?, hash = ?,
-    source_hash = ?, {_AS_CLAIMED}, {_NO_CLAIM}
+    source_hash = ?, about = ?, warnings = ?, {_AS_CLAIMED}, {_NO_CLAIM}
 WHERE target = ?
 """
 # A kept file is unchanged; only its source was touched. In place the two are one file.
@@ -425,7 +432,8 @@ class Journal:
                 self._unmatched.append(entry)
                 continue
             path = None if entry.path is None else os.fsencode(entry.path)
-            yield (*found, path, entry.hash, entry.source_hash, os.fsencode(entry.target))
+            told = about.packed(entry.about, entry.hash)
+            yield (*found, path, entry.hash, entry.source_hash, *told, os.fsencode(entry.target))
 
     def _sweep(self, elsewhere: Sequence[str]) -> None:
         """Remove what dead runs left: with the lock, nobody else is at work here."""
@@ -480,13 +488,16 @@ def _prepared(connection: sqlite3.Connection) -> str | None:
     """Create the tables of a new database, or return what is wrong with one that is not ours."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) == (APPLICATION, 1):
-        for column in _ADDED:
-            connection.execute(f"ALTER TABLE output ADD COLUMN {column}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-        version = _VERSION
-    if (application, version) == (APPLICATION, _VERSION):
-        connection.execute("SELECT * FROM output LIMIT 1").fetchone()
+    if application == APPLICATION and version in (1, _VERSION):
+        found = connection.execute("SELECT * FROM output LIMIT 1")
+        # A damaged one may fail only here.
+        found.fetchone()
+        known = {name for name, *_ in found.description}
+        for name, column in zip(_COLUMNS, _ADDED, strict=True):
+            if name not in known:
+                connection.execute(f"ALTER TABLE output ADD COLUMN {column}")
+        if version != _VERSION:
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
         return None
     if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         return "it is not a journal of this version of imgbatch"

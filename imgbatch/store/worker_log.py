@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from imgbatch.model import LATEST_NS, FileState, joined
+from msgspec import convert
+
+from imgbatch.model import LATEST_NS, About, FileState, joined
 from imgbatch.store import local_files
 
 FOLDER: Final = ".imgbatch"
@@ -49,7 +51,7 @@ class Entry(NamedTuple):
 
     `made` includes the inode, so that it cannot be taken for another file of the same size and
     time. A `kept` file was not published: it existed, and its source turned out to have the content
-    that it was made from.
+    that it was made from. `about` is for people.
     """
 
     target: str
@@ -58,6 +60,7 @@ class Entry(NamedTuple):
     hash: int | bytes | None = None
     source_hash: int | None = None
     kept: bool = False
+    about: About | None = None
 
     def found(self, output: str) -> FileState | None:
         """The state of its file, if that was published and is unchanged."""
@@ -70,7 +73,9 @@ def write(output: str, run: str, entries: Iterable[Entry], *, durable: bool = Fa
 
     Raises OSError; then nothing may be published.
     """
-    _append(output, run, "".join([_encoded(entry) + "\n" for entry in entries]), durable=durable)
+    # Earlier versions expect six fields, and take a sixth that is not true for a published file.
+    lines = [_encoded((*entry[:5], entry.kept or entry.about or False)) for entry in entries]
+    _append(output, run, "\n".join([*lines, ""]), durable=durable)
 
 
 def write_claims(output: str, run: str, claims: Iterable[Claim]) -> None:
@@ -216,7 +221,8 @@ def _entry(target: Any, made: Any, *fields: Any) -> Entry:
     for value in (checksum, source_checksum):
         if value is not None and not (type(value) is int and 0 <= value < 1 << 32):
             raise ValueError("not a CRC-32")
-    return _checked(target, made, path, checksum, source_checksum, kept is True)
+    about = convert(kept, About) if isinstance(kept, list) else None
+    return _checked(target, made, path, checksum, source_checksum, kept is True, about)
 
 
 def _checked(target: Any, made: Any, path: Any, *rest: Any) -> Entry:
