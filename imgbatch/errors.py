@@ -25,26 +25,34 @@ class ImgbatchError(Exception):
     """The root of all errors that imgbatch raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "error"
+    """What reports call it."""
 
 
 class UsageError(ImgbatchError):
     """What the user asked for cannot be done as asked; nothing was written."""
 
     exit_code = 2
+    kind = "usage"
 
 
 class PlanError(UsageError):
     """Targets collide, leave the output folder, or would overwrite a file."""
+
+    kind = "plan"
 
 
 class NothingFoundError(ImgbatchError):
     """There is no image below the given paths."""
 
     exit_code = 3
+    kind = "nothing-found"
 
 
 class WorkersError(ImgbatchError):
     """Worker processes cannot be started, or die before they take any work."""
+
+    kind = "workers"
 
 
 class PictureError(ImgbatchError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from importlib import import_module
 
 import click
@@ -16,7 +17,8 @@ import imgbatch
 from imgbatch import signals
 from imgbatch.cli import safe_streams
 from imgbatch.cli.output import complain, complain_of, tell_lines
-from imgbatch.errors import ImgbatchError, PlanError
+from imgbatch.cli.reporting import Reporting
+from imgbatch.errors import ImgbatchError, PlanError, UsageError
 
 _COMMANDS = {
     "resize": "Resize (and filter, and convert) pictures.",
@@ -90,28 +92,39 @@ def group() -> None:
 def run_command(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. A user's mistake never shows a traceback."""
     safe_streams.make_safe()
+    words = sys.argv[1:] if arguments is None else arguments
+    reporting = Reporting(words)
     try:
-        code = group.main(arguments, prog_name="imgbatch", standalone_mode=False)
+        return _ran(words, reporting)
+    except (click.Abort, KeyboardInterrupt):
+        reporting.fail(128 + signal.SIGINT, "interrupted", "it was interrupted")
+        return signals.die_by(signal.SIGINT)
+    finally:
+        reporting.close()
+
+
+def _ran(words: list[str], reporting: Reporting) -> int:
+    """The exit code of a command line, of whose end its report has been told."""
+    try:
+        code = group.main(words, prog_name="imgbatch", standalone_mode=False, obj=reporting)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
         complain_of(error)
-        return error.exit_code
-    except PlanError as error:
-        first, *others = str(error).split("\n")
+        code, kind, message = error.exit_code, UsageError.kind, error.format_message()
+    except ImgbatchError as error:
+        first, *others = str(error).split("\n") if isinstance(error, PlanError) else [str(error)]
         complain(first)
         tell_lines(others, err=True)
-        return error.exit_code
-    except ImgbatchError as error:
-        complain(str(error))
-        return error.exit_code
+        code, kind, message = error.exit_code, error.kind, str(error)
     except OSError as error:
         # Standard output could not be written: the disk is full, for instance.
         complain(_message_of(error))
-        return 1
-    except (click.Abort, KeyboardInterrupt):
-        return signals.die_by(signal.SIGINT)
-    return code if isinstance(code, int) else 0
+        code, kind, message = 1, ImgbatchError.kind, _message_of(error)
+    else:
+        return code if isinstance(code, int) else 0
+    reporting.fail(code, kind, message)
+    return code
 
 
 def _message_of(error: OSError) -> str:

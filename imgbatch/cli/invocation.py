@@ -35,7 +35,7 @@ class Invocation:
         REPORTING,
         "Write a report in JSON Lines; - for standard output.",
         metavar="FILE",
-        more="One object per file, the summary last.",
+        more="A header, one object per file, the summary last. Exit codes 2 and 3 have one, too.",
         python=False,
     )
     explain: bool = setting(

@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from imgbatch import signals
-from imgbatch.cli import progress, safe_streams
+from imgbatch.cli import progress, reporting, safe_streams
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.output import complain, tell
 from imgbatch.cli.results import lines_of, tell_summary, tell_totals
@@ -22,7 +22,7 @@ from imgbatch.model import UP_TO_DATE, Result, Source, Summary
 from imgbatch.planning.plan import Plan
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
-from imgbatch.running.report import Report
+from imgbatch.running.report import Report, row, summary_row
 from imgbatch.running.settings import Settings
 from imgbatch.store import checksum
 
@@ -37,17 +37,17 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
         if wanted.dry_run:
             _show(prepared.plan)
         prepared.plan.check()
-        return 0 if wanted.dry_run else _carry_out(prepared, wanted, begun)
+        return 0 if wanted.dry_run else _carry_out(prepared, recipe, wanted, begun)
 
 
-def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
+def _carry_out(prepared: batch.Batch, recipe: Recipe, wanted: Invocation, begun: float) -> int:
     planned = prepared.plan
     warned = len(prepared.notices)
     summary = Summary(jobs=prepared.workers, planned=planned.files, left_out=planned.left_out)
     with ExitStack() as stack:
         report = None
         if wanted.report:
-            report = stack.enter_context(Report.create(wanted.report))
+            report = reporting.current().begin(wanted.report, recipe)
         shown = progress.choose(len(planned.jobs), quiet=wanted.quiet)
         stack.callback(shown.close)
         control = Control(
@@ -65,7 +65,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
         summary.seconds = time.monotonic() - begun
         summary.stopped = trouble or prepared.stopped
         if report:
-            report.finish(summary)
+            reporting.current().finish(summary_row(summary))
     _warn(prepared.notices[warned:])
     if report and report.trouble:
         summary.report_lost = True
@@ -93,7 +93,7 @@ class _Rows(Struct, frozen=True):
 
     def add(self, result: Result) -> None:
         if self.report:
-            self.report.add(result)
+            self.report.add(row(result))
         if self.screen:
             for line in lines_of(result):
                 self.screen.say(line)

@@ -319,7 +319,10 @@ TABLE: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         "outputs",
-        ("resize FEW -o in/web -s 40", "resize FEW -o all -s 20 --include-outputs"),
+        (
+            "resize FEW -o in/web -s 40 --links",
+            "resize FEW -o all -s 20 --include-outputs --no-links",
+        ),
     ),
     Entry(
         "in-place",
