@@ -531,6 +531,27 @@ class LeftOut(Struct):
     links: int = 0
 
 
+LeftOverReason = Literal["source-gone", "not-made"]
+
+
+class LeftOver(Struct, frozen=True):
+    """An output of an earlier run that this one does not make: its source is gone, or other outputs
+    are made of that.
+
+    `target` is its name in the journal, `place` where it is below the output folder, `path` the
+    same seen from the working folder, `source` the absolute path of what it was made from. It is
+    still imgbatch's if it is in this `state`, or has this checksum.
+    """
+
+    target: str
+    place: str
+    path: str
+    source: str
+    reason: LeftOverReason
+    state: FileState
+    hash: int | bytes | None = None
+
+
 class Warned(Struct):
     """A kind of warning in a run: how many there were, and the first. `earlier` counts those of
     files that are up to date."""
@@ -546,7 +567,8 @@ class Summary(Struct):
 
     `copied` counts those among `done` that needed nothing and were copied unchanged, `up_to_date`
     those among `skipped` that need not be made again, `warned` warnings by their kind, `replaced`
-    those among `done` that were made anew, by the reason. `bytes_in`
+    those among `done` that were made anew, by the reason. `pruned` counts outputs of earlier runs
+    that were removed, `left_over` those that --prune would remove, by the reason. `bytes_in`
     counts the sources that were done, `bytes_out` what was written from them. `signal` is the one
     that interrupted the run, `stopped` why it ended early by itself. `failures` keeps the first few
     failed results, so that a run of a million stays small.
@@ -572,6 +594,8 @@ class Summary(Struct):
     up_to_date: int = 0
     warned: dict[NoticeKind, Warned] = field(default_factory=dict)
     replaced: dict[Replaced, int] = field(default_factory=dict)
+    pruned: int = 0
+    left_over: dict[LeftOverReason, int] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
         """Count one result."""

@@ -20,6 +20,7 @@ from imgbatch.model import (
     FileState,
     Job,
     LeftOut,
+    LeftOver,
     Limits,
     Notice,
     Origin,
@@ -40,6 +41,7 @@ WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True, 
 EARLIER: Final = Earlier(WRITTEN, (Notice("enlarged", "b"),))
 FAILURE: Final = Failure("decode", "truncated", "cut short")
 FAILED: Final = Result.failed(SOURCE, FAILURE, 0.5)
+LEFT: Final = LeftOver("a.jpg", "a.png", "out/a.png", "/in/a", "not-made", FileState(1, 2, 3, 4), 5)
 WARNED: Final = Warned(2, SOURCE, "cut short", 1)
 LEFT_OUT: Final = LeftOut(3, 2, {"@eaDir": 1}, {".mov": 4}, 5)
 
@@ -94,6 +96,7 @@ VALUES: Final = (
     Result(SOURCE, "done", (WRITTEN,), (Notice("enlarged", "b"),), None, "why", 1.5, "mtime"),
     FAILED,
     LEFT_OUT,
+    LEFT,
     WARNED,
     structs.replace(
         Summary(2, 9, 1, 2, 3, 1, 4, 5, 6, 7.5, 15, "full", True, [FAILED]),
@@ -101,6 +104,8 @@ VALUES: Final = (
         up_to_date=1,
         warned={"truncated": WARNED},
         replaced={"options": 1},
+        pruned=1,
+        left_over={"not-made": 1},
     ),
 )
 

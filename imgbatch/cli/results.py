@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from imgbatch.cli.output import RED, YELLOW, tell
-from imgbatch.model import LeftOut, Replaced, Result, Summary
+from imgbatch.model import LeftOut, LeftOver, LeftOverReason, Replaced, Result, Summary
 from imgbatch.planning.plan import Plan
 from imgbatch.plurals import counted
 
@@ -57,6 +57,8 @@ def tell_summary(
             tell(line, err=True, colour=YELLOW)
         if (left_out := _left_out(summary.left_out)) is not None:
             tell(left_out, err=True)
+        if summary.left_over:
+            tell(_left_over(summary.left_over), err=True)
     for line in _failures(summary, report, {} if salvage else _REMEDIES):
         tell(line, err=True, colour=RED)
     if summary.signal is not None:
@@ -66,14 +68,18 @@ def tell_summary(
         tell(f"stopped early: {summary.stopped}{left}", err=True)
 
 
-def tell_totals(planned: Plan, up_to_date: int) -> None:
-    """Print on standard error what a plan comes to; `up_to_date` of its files need nothing."""
+def tell_totals(planned: Plan, up_to_date: int, pruned: int) -> None:
+    """Print on standard error what a plan comes to.
+
+    `up_to_date` of its files need nothing; `pruned` outputs of earlier runs would be removed.
+    """
     others = planned.files - up_to_date
     skipped = len(planned.skipped) - planned.skipped.up_to_date
     counts = [f"{others - skipped} to do"]
     counts += [f"{up_to_date} up to date"] if up_to_date else []
     counts += [f"{skipped} skipped"] if skipped else []
     counts += [f"{len(planned.conflicts)} refused"] if planned.conflicts else []
+    counts += [f"{counted(pruned, 'output')} to remove"] if pruned else []
     files = counted(planned.files + len(planned.conflicts), "file")
     tell(f"{files}: {', '.join(counts)} (dry run: nothing was written)", err=True)
     if (left_out := _left_out(planned.left_out)) is not None:
@@ -95,6 +101,7 @@ def _totals(summary: Summary, output: str) -> str:
     counts += [f"{summary.up_to_date} up to date"] if summary.up_to_date else []
     counts += [f"{others} skipped"] if others else []
     counts += [f"{summary.failed} failed"] if summary.failed else []
+    counts += [f"{counted(summary.pruned, 'output')} removed"] if summary.pruned else []
     counts += [counted(summary.warnings, "warning")] if summary.warnings else []
     line = f"{', '.join(counts)} in {output}"
     if summary.copied:
@@ -143,6 +150,21 @@ def _left_out(left_out: LeftOut) -> str | None:
         parts.append(f"{counted(left_out.outputs, 'output')} of earlier runs (--include-outputs)")
     parts += sorted(left_out.folders)
     return f"left out: {', '.join(parts)}" if parts else None
+
+
+def why_left_over(one: LeftOver) -> str:
+    """Why an output is not made any more, in words."""
+    if one.reason == "source-gone":
+        return f"{short(one.source)} is gone"
+    return f"other outputs are made of {short(one.source)} now"
+
+
+def _left_over(counts: Mapping[LeftOverReason, int]) -> str:
+    """What --prune would remove."""
+    gone, others = counts.get("source-gone", 0), counts.get("not-made", 0)
+    parts = [f"{counted(gone, 'output')} from sources that are gone"] if gone else []
+    parts += [f"{counted(others, 'output')} that these options do not make"] if others else []
+    return f"left over: {', '.join(parts)} (--prune removes them)"
 
 
 def short(path: str) -> str:

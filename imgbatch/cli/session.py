@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -15,16 +15,19 @@ from imgbatch import signals
 from imgbatch.cli import progress, reporting, safe_streams
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.output import complain, tell
-from imgbatch.cli.results import lines_of, tell_summary, tell_totals
+from imgbatch.cli.results import lines_of, tell_summary, tell_totals, why_left_over
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import UP_TO_DATE, Result, Source, Summary
+from imgbatch.model import UP_TO_DATE, LeftOver, Result, Source, Summary
 from imgbatch.planning.plan import Plan
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
-from imgbatch.running.report import Report, row, summary_row
+from imgbatch.running.report import Report, pruned_row, row, summary_row
 from imgbatch.running.settings import Settings
 from imgbatch.store import checksum
+
+if TYPE_CHECKING:
+    from imgbatch.running.prune import Pruned
 
 
 def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
@@ -35,7 +38,7 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
     with batch.prepare(recipe, settings) as prepared:
         _warn(prepared.notices)
         if wanted.dry_run:
-            _show(prepared.plan)
+            _show(prepared.plan, prepared.removable())
         prepared.plan.check()
         return 0 if wanted.dry_run else _carry_out(prepared, recipe, wanted, begun)
 
@@ -43,7 +46,12 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
 def _carry_out(prepared: batch.Batch, recipe: Recipe, wanted: Invocation, begun: float) -> int:
     planned = prepared.plan
     warned = len(prepared.notices)
-    summary = Summary(jobs=prepared.workers, planned=planned.files, left_out=planned.left_out)
+    summary = Summary(
+        jobs=prepared.workers,
+        planned=planned.files,
+        left_out=planned.left_out,
+        left_over=prepared.left_over,
+    )
     with ExitStack() as stack:
         report = None
         if wanted.report:
@@ -98,6 +106,12 @@ class _Rows(Struct, frozen=True):
             for line in lines_of(result):
                 self.screen.say(line)
 
+    def add_pruned(self, one: LeftOver) -> None:
+        if self.report:
+            self.report.add(pruned_row(one))
+        if self.screen:
+            self.screen.say(f"{one.path} removed: {why_left_over(one)}")
+
 
 def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Rows) -> str | None:
     """Carry the plan out to its end or an interruption; return what ended it early."""
@@ -109,6 +123,9 @@ def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Ro
         for result in prepared.results(control, supervised=True):
             summary.add(result)
             rows.add(result)
+        summary.pruned = len(prepared.pruned)
+        for one in prepared.pruned:
+            rows.add_pruned(one)
     except KeyboardInterrupt:
         # The second one: the workers are gone, and what they had begun is cleaned up.
         summary.signal = summary.signal or signal.SIGINT
@@ -165,7 +182,7 @@ def _interruptible(control: Control, summary: Summary, shown: progress.Progress)
 _PATIENCE_SECONDS: Final = 10.0
 
 
-def _show(planned: Plan) -> None:
+def _show(planned: Plan, pruned: Pruned) -> None:
     """Print the plan on standard output: it is what was asked for. Its totals are a message."""
     current = planned.skipped.up_to_date
     for job in planned.jobs:
@@ -187,4 +204,7 @@ def _show(planned: Plan) -> None:
             tell(line)
     for conflict in planned.conflicts:
         tell(f"{conflict.source.path} refused: {conflict.message}")
-    tell_totals(planned, current)
+    for one in pruned.removed:
+        tell(f"{one.path} would be removed: {why_left_over(one)}")
+    _warn(pruned.notices)
+    tell_totals(planned, current, len(pruned.removed))

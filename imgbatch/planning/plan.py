@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
-from imgbatch.model import Earlier, Job, LeftOut, Made, Sort, Source, Target
+from imgbatch.model import Earlier, Job, LeftOut, LeftOver, Made, Sort, Source, Target
 from imgbatch.planning.compact import Jobs, Skips
 from imgbatch.planning.numbering import Facts, Reader, numbered, one_by_one
 from imgbatch.planning.output_paths import Conflict
@@ -38,8 +38,9 @@ def nothing_known(target: str) -> Made | None:
 class Plan(Struct):
     """Everything that will be done: the jobs in scan order, and what is not done.
 
-    `left_out` is what was found but is not a picture to work on. `notices` are warnings that stop
-    nothing, and do not belong to a single file.
+    `left_out` is what was found but is not a picture to work on, `left_over` outputs of earlier
+    runs that are not made any more. `known` is how many of its targets the journal knows.
+    `notices` are warnings that stop nothing, and do not belong to a single file.
     """
 
     output: str
@@ -47,6 +48,8 @@ class Plan(Struct):
     skipped: Skips = field(default_factory=Skips)
     conflicts: list[Conflict] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
+    left_over: list[LeftOver] = field(default_factory=list)
+    known: int = 0
     notices: list[str] = field(default_factory=list)
 
     @property

@@ -108,6 +108,7 @@ class ToFolder(Policy):
         path = self._real_path(relative, made)
         if not is_whole(made, local_files.state(path)):
             return None
+        self.planned.known += 1
         return Skip(UP_TO_DATE, (relative,), about.is_warned(made))
 
     def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
@@ -181,6 +182,7 @@ class ToFolder(Policy):
         elif rival is not None and (loses := self._rivalled(rival, source, output, relative)):
             return loses
         made = self._lookup(relative)
+        self.planned.known += made is not None
         path = self._real_path(relative, made)
         target = Target(
             output.name,

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, Unpack
+from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from msgspec.structs import replace
 
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial
 from imgbatch.executors.crew import leave_if_importing_main
-from imgbatch.model import Job, LeftOut, Limits, Result, Run, Source
+from imgbatch.model import (
+    UP_TO_DATE,
+    Job,
+    LeftOut,
+    LeftOver,
+    LeftOverReason,
+    Limits,
+    Result,
+    Run,
+    Source,
+)
 from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
 from imgbatch.planning.compact import Jobs, Skips
@@ -36,6 +47,9 @@ from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
 from imgbatch.store.recorded import IN_PLACE_MARK, Recorded, UnreadableError
 from imgbatch.store.worker_log import Claim
+
+if TYPE_CHECKING:
+    from imgbatch.running.prune import Pruned
 
 MEMORY_SHARE: Final = 0.6
 """The share of the available memory that a run takes by default."""
@@ -137,6 +151,8 @@ class Batch:
         self._settings = settings
         self._journal = journal
         self._word = local_files.new_run()
+        self._unfinished: list[Source] = []
+        self.pruned: list[LeftOver] = []
 
     @property
     def workers(self) -> int:
@@ -181,6 +197,7 @@ class Batch:
         """
         control = control or Control()
         if not self.plan.jobs:
+            self._prune()
             return
         alone = len(self.plan.jobs) == 1 or (self.workers == 1 and not supervised)
         undisturbed = False
@@ -192,6 +209,8 @@ class Batch:
                 raise
             yield from self._finished(control)
             undisturbed = not (control.stopping or control.workers_died)
+            if not control.stopping:
+                self._prune()
         finally:
             # No worker is alive by now.
             swept = undisturbed or local_files.sweep(
@@ -204,6 +223,28 @@ class Batch:
         if control.unanswered:
             jobs = (self.plan.jobs[index] for index in control.unanswered)
             yield from worker_tasks.finished(jobs, self._run())
+
+    @property
+    def left_over(self) -> dict[LeftOverReason, int]:
+        """How many outputs of earlier runs stay although they are not made any more."""
+        return {} if self._settings.prune else Counter(one.reason for one in self.plan.left_over)
+
+    def removable(self) -> Pruned:
+        """What a run will remove of what is left over."""
+        from imgbatch.running.prune import Pruned, removable
+
+        return removable(self.plan) if self._settings.prune else Pruned()
+
+    def _prune(self) -> None:
+        """Remove what is left over of earlier runs, if that is wanted."""
+        if not self._settings.prune or not self.plan.left_over:
+            return
+        from imgbatch.running.prune import prune
+
+        found = prune(self.plan, self._unfinished)
+        self._journal.forget(one.target for one in found.removed)
+        self.plan.notices.extend(found.notices)
+        self.pruned = found.removed
 
     def close(self) -> None:
         """Release the output folder."""
@@ -226,6 +267,8 @@ class Batch:
         results = executor(task, jobs, chunks(jobs.sizes, self.workers), self.workers, control)
         failed_writes = 0
         for result in results:
+            if self._settings.prune and result.status != "done" and result.reason != UP_TO_DATE:
+                self._unfinished.append(result.source)
             yield result
             if result.status == "done":
                 failed_writes = 0
@@ -305,21 +348,24 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
         raise UsageError("--in-place keeps the format: omit --format, or use --output")
     if output.template.text != "{stem}{ext}" or settings.flat or settings.output is not None:
         raise UsageError("--in-place keeps names and folders: no --output, --name or --flat")
+    if settings.prune:
+        raise UsageError("--in-place leaves no outputs to --prune: omit one of the two")
     if settings.on_conflict != "error":
         raise UsageError("--in-place has no --on-conflict: it replaces the originals")
 
 
 def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
     left_out = LeftOut()
+    selection = Selection(
+        settings.recursive,
+        settings.include,
+        settings.exclude,
+        settings.include_outputs,
+        settings.links,
+    )
     sources = scan(
         settings.paths,
-        Selection(
-            settings.recursive,
-            settings.include,
-            settings.exclude,
-            settings.include_outputs,
-            settings.links,
-        ),
+        selection,
         output=settings.backup if settings.in_place else folder,
         listed=settings.listed or (),
         in_place=settings.in_place,
@@ -344,7 +390,14 @@ def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) 
     policy.planned.left_out = left_out
     known = EarlierOutputs(folder, [one.name for one in recipe.outputs], journal.lookup)
     policy.planned.skipped = Skips(known, strict=settings.strict)
-    return plan(sources, policy, sort=settings.sort, reader=partial(_headers, settings=settings))
+    reader = partial(_headers, settings=settings)
+    planned = plan(sources, policy, sort=settings.sort, reader=reader)
+    if not settings.in_place and (settings.prune or journal.count() > planned.known):
+        from imgbatch.planning.left_over import left_over
+
+        folders = [*settings.paths, *(settings.listed or ())]
+        planned.left_over = list(left_over(planned, journal.all(), folders, selection))
+    return planned
 
 
 def _own(folder: str, journal: Journal) -> tuple[str, Recorded] | None:

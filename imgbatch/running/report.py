@@ -19,7 +19,7 @@ from msgspec.structs import asdict
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
-from imgbatch.model import Result, Summary
+from imgbatch.model import LeftOver, Result, Summary
 from imgbatch.planning.output_paths import is_own
 
 if TYPE_CHECKING:
@@ -95,6 +95,10 @@ def summary_row(summary: Summary) -> dict[str, Any]:
         fields["up_to_date"] = summary.up_to_date
     if summary.replaced:
         fields["replaced"] = summary.replaced
+    if summary.pruned:
+        fields["pruned"] = summary.pruned
+    if summary.left_over:
+        fields["left_over"] = summary.left_over
     left_out = {name: value for name, value in asdict(summary.left_out).items() if value}
     if left_out:
         fields["left_out"] = left_out
@@ -103,6 +107,18 @@ def summary_row(summary: Summary) -> dict[str, Any]:
     if summary.stopped:
         fields["stopped"] = summary.stopped
     return {"summary": fields}
+
+
+def pruned_row(one: LeftOver) -> dict[str, Any]:
+    """An output of an earlier run that was removed."""
+    return {
+        "pruned": {
+            "path": one.path,
+            "source": one.source,
+            "reason": one.reason,
+            "bytes": one.state.size,
+        }
+    }
 
 
 def header_row(

@@ -74,6 +74,14 @@ class Settings:
         "For a file that exists and is not imgbatch's own, and for two sources with one target.",
     )
     force: bool = setting(False, Flag(), NAMES, "Remake what is up to date.")
+    prune: bool = setting(
+        False,
+        Flag(),
+        NAMES,
+        "Remove outputs of earlier runs whose source is gone, or of which others are made now.",
+        more="Only imgbatch's own, if unchanged, and only those of sources in the folders or among "
+        "the files that are given.",
+    )
     in_place: bool = setting(False, Flag(), NAMES, "Replace the originals.", python=False)
     backup: str | None = setting(
         None,
@@ -179,6 +187,7 @@ class RunWords(TypedDict, total=False):
     flat: bool
     on_conflict: OnConflict
     force: bool
+    prune: bool
     salvage: bool
     strict: bool
     preserve_dates: bool

@@ -77,9 +77,8 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {_VERSION};
 """
 
-_PAGE: Final = f"""
-SELECT target, {", ".join(Made._fields)} FROM output WHERE target >= ? ORDER BY target LIMIT ?
-"""
+_ALL: Final = f"SELECT target, {', '.join(Made._fields)} FROM output"
+_PAGE: Final = f"{_ALL} WHERE target >= ? ORDER BY target LIMIT ?"
 _CLAIM: Final = """
 INSERT INTO output (target, next_source, next_source_size, next_source_mtime_ns,
     next_source_ctime_ns, next_source_inode, next_recipe)
@@ -199,6 +198,32 @@ class Journal:
             return None
         self._page_hits += 1
         return tuple.__new__(Made, row[1:])
+
+    def count(self) -> int:
+        """How many targets are known. Raises DamagedError."""
+        return sum(number for (number,) in self._rows("SELECT count(*) FROM output"))
+
+    def all(self) -> Iterator[tuple[str, Made]]:
+        """All targets and what is known about them. Raises DamagedError."""
+        for target, *made in self._rows(_ALL):
+            # In journals that somebody has edited there may be anything.
+            if isinstance(target, bytes):
+                yield os.fsdecode(target), Made(*made)
+
+    def _rows(self, question: str) -> Iterator[tuple[Any, ...]]:
+        if self._connection is None or not self._usable:
+            return
+        try:
+            yield from self._connection.execute(question)
+        except sqlite3.Error as error:
+            raise DamagedError(str(error)) from error
+
+    def forget(self, targets: Iterable[str]) -> None:
+        """Forget targets whose files were removed."""
+        if self._connection is not None and self._usable:
+            names = [(os.fsencode(target),) for target in targets]
+            with self._transaction() as connection:
+                connection.executemany("DELETE FROM output WHERE target = ?", names)
 
     @property
     def connection(self) -> sqlite3.Connection | None:

@@ -315,6 +315,7 @@ TABLE: Final[tuple[Entry, ...]] = (
             "resize FEW -o out -s 40 --force",
             "resize FEW -o out -s 40 --on-conflict skip -f webp",
             "resize FEW -o out -s 40 -n",
+            "resize FEW -o out -s 40 -f webp --prune",
         ),
     ),
     Entry(
