@@ -55,13 +55,15 @@ def left_over(
 class _Known:
     """The targets of a plan, and the sources of which it makes or has something, by their hashes.
 
-    `unlisted` says that a folder could not be listed, `roots` are the folders with any sources.
+    A source's value is the end of the folder in which a run over the folder above its root has its
+    outputs, "" if this run has them there as well. `unlisted` says that a folder could not be
+    listed, `roots` are the folders with any sources.
     """
 
     def __init__(self, planned: Plan) -> None:
         self.targets: set[int] = set()
         self.folded: set[int] = set()
-        self.sources: set[int] = set()
+        self.sources: dict[int, str] = {}
         self.roots: set[str] = set()
         self.unlisted = False
         absolute = absolute_paths()
@@ -74,7 +76,9 @@ class _Known:
     def _add(self, source: Source, path: bytes, outputs: Sequence[str]) -> None:
         self.roots.add(source.root)
         if outputs:
-            self.sources.add(hash(real_name(os.fsdecode(path))))
+            above = "" if source.below else os.path.basename(os.path.abspath(source.root))
+            folder = os.path.dirname(f"/{above}/{source.relative}") if above else ""
+            self.sources[hash(real_name(os.fsdecode(path)))] = folder
             self.targets.update(map(hash, outputs))
             self.folded.update(hash(folded(one)) for one in outputs)
 
@@ -111,7 +115,10 @@ def _judged(output: str, target: str, made: Made, known: _Known, scope: _Scope) 
         # It was made in place, and is itself an original.
         return None
     reason: LeftOverReason
-    if hash(name) in known.sources:
+    if (folder := known.sources.get(hash(name))) is not None:
+        if folder and os.path.dirname(f"/{place}").endswith(folder):
+            # It may be of a run over more than the part that this one works on.
+            return None
         reason = "not-made"
     elif (scope.has(source) or scope.has(name)) and is_gone(source):
         reason = "source-gone"

@@ -164,6 +164,18 @@ def test_part_of_the_sources_says_nothing_of_the_others(
     assert ("day 1/c.jpg" in left(shoot)) == ("day 1" not in paths)
 
 
+@pytest.mark.parametrize("recipe", [JPEG, WEBP])
+def test_run_over_a_part_leaves_what_a_run_over_all_made(shoot: Path, recipe: Recipe) -> None:
+    output = shoot.parent / "web"
+
+    make(shoot / "day 2", output=output, recipe=recipe, prune=True)
+    assert [name for name in left(shoot) if "deep/d." not in name] == without("day 2/deep/d.jpg")
+    assert "day 2/deep/d.jpg" in left(shoot)
+    make(shoot, prune=True)
+
+    assert left(shoot) == ALL
+
+
 def test_list_prunes_only_for_the_files_on_it(shoot: Path) -> None:
     (shoot / "a.jpg").unlink()
     words = ("resize", "-", "-o", "web", "-s", "30", "-f", "webp", "--prune")
