@@ -68,16 +68,16 @@ def tell_summary(
         tell(f"stopped early: {summary.stopped}{left}", err=True)
 
 
-def tell_totals(planned: Plan, up_to_date: int, pruned: int) -> None:
+def tell_totals(planned: Plan, settled: Summary, pruned: int) -> None:
     """Print on standard error what a plan comes to.
 
-    `up_to_date` of its files need nothing; `pruned` outputs of earlier runs would be removed.
+    `settled` counts the files that nothing is made of; `pruned` outputs would be removed.
     """
-    others = planned.files - up_to_date
-    skipped = len(planned.skipped) - planned.skipped.up_to_date
-    counts = [f"{others - skipped} to do"]
-    counts += [f"{up_to_date} up to date"] if up_to_date else []
+    skipped = settled.skipped - settled.up_to_date
+    counts = [f"{planned.files - settled.skipped - settled.failed} to do"]
+    counts += [f"{settled.up_to_date} up to date"] if settled.up_to_date else []
     counts += [f"{skipped} skipped"] if skipped else []
+    counts += [f"{settled.failed} failed"] if settled.failed else []
     counts += [f"{len(planned.conflicts)} refused"] if planned.conflicts else []
     counts += [f"{counted(pruned, 'output')} to remove"] if pruned else []
     files = counted(planned.files + len(planned.conflicts), "file")

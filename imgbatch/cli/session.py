@@ -7,27 +7,23 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from imgbatch import signals
 from imgbatch.cli import progress, reporting, safe_streams
 from imgbatch.cli.invocation import Invocation
-from imgbatch.cli.output import complain, tell
+from imgbatch.cli.output import complain, tell, tell_lines
 from imgbatch.cli.results import lines_of, tell_summary, tell_totals, why_left_over
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import UP_TO_DATE, LeftOver, Result, Source, Summary
-from imgbatch.planning.plan import Plan
+from imgbatch.model import LeftOver, Result, Source, Summary, up_to_date
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
 from imgbatch.running.report import Report, pruned_row, row, summary_row
 from imgbatch.running.settings import Settings
 from imgbatch.store import checksum
-
-if TYPE_CHECKING:
-    from imgbatch.running.prune import Pruned
 
 
 def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
@@ -38,7 +34,7 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
     with batch.prepare(recipe, settings) as prepared:
         _warn(prepared.notices)
         if wanted.dry_run:
-            _show(prepared.plan, prepared.removable())
+            _show(prepared)
         prepared.plan.check()
         return 0 if wanted.dry_run else _carry_out(prepared, recipe, wanted, begun)
 
@@ -182,17 +178,19 @@ def _interruptible(control: Control, summary: Summary, shown: progress.Progress)
 _PATIENCE_SECONDS: Final = 10.0
 
 
-def _show(planned: Plan, pruned: Pruned) -> None:
+def _show(prepared: batch.Batch) -> None:
     """Print the plan on standard output: it is what was asked for. Its totals are a message."""
-    current = planned.skipped.up_to_date
+    planned, pruned, settled = prepared.plan, prepared.removable(), Summary()
+    planned.skipped.fold_into(settled)
     for job in planned.jobs:
         if not job.targets:
             tell(f"{job.source.path} cannot be listed")
             continue
         needed = checksum.still_needed(job)
         if not needed.targets:
-            current += 1
-            tell(f"{job.source.path} skipped: {UP_TO_DATE}")
+            result = up_to_date(job.source, needed.kept, strict=prepared.is_strict)
+            settled.add(result)
+            tell_lines(lines_of(result))
         for target in needed.targets:
             if target.path == job.source.path:
                 tell(f"{job.source.path} is replaced")
@@ -200,11 +198,10 @@ def _show(planned: Plan, pruned: Pruned) -> None:
             verb = "overwrites" if target.replace else "remakes" if target.known else "->"
             tell(f"{job.source.path} {verb} {target.path}")
     for result in planned.skipped:
-        for line in lines_of(result):
-            tell(line)
+        tell_lines(lines_of(result))
     for conflict in planned.conflicts:
         tell(f"{conflict.source.path} refused: {conflict.message}")
     for one in pruned.removed:
         tell(f"{one.path} would be removed: {why_left_over(one)}")
     _warn(pruned.notices)
-    tell_totals(planned, current, len(pruned.removed))
+    tell_totals(planned, settled, len(pruned.removed))

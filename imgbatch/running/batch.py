@@ -166,6 +166,11 @@ class Batch:
         return self._settings.salvage
 
     @property
+    def is_strict(self) -> bool:
+        """Whether warnings are failures."""
+        return self._settings.strict
+
+    @property
     def notices(self) -> list[str]:
         """Warnings that do not belong to a file."""
         return self.plan.notices + self._journal.notices

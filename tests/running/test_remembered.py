@@ -114,6 +114,7 @@ def test_rerun_tells_warnings_in_summary_report_and_exit_code(shoot: Path) -> No
     mixed = resize(shoot)
     again = resize(shoot, "-v", "--report", "report.jsonl")
     strict = resize(shoot, "--strict")
+    (shoot / "klär.png").chmod(0o600)
     planned = resize(shoot, "--strict", "-n")
 
     assert "1 done, 2 up to date, 2 warnings in out" in mixed.stderr
@@ -132,6 +133,7 @@ def test_rerun_tells_warnings_in_summary_report_and_exit_code(shoot: Path) -> No
     assert strict.returncode == 1
     assert "1 up to date, 2 failed in out" in strict.stderr
     assert "in/klär.png failed: transparency" in planned.stdout
+    assert "3 files: 0 to do, 1 up to date, 2 failed (dry run" in planned.stderr
 
 
 def test_journal_without_these_columns_is_read_and_gets_them(shoot: Path) -> None:
