@@ -66,6 +66,7 @@ class _Known:
         self.sources: dict[int, str] = {}
         self.roots: set[str] = set()
         self.unlisted = False
+        self._add_targets(planned.kept)
         absolute = absolute_paths()
         for source, outputs in planned.skipped.outputs():
             self._add(source, absolute(source), outputs)
@@ -79,8 +80,11 @@ class _Known:
             above = "" if source.below else os.path.basename(os.path.abspath(source.root))
             folder = os.path.dirname(f"/{above}/{source.relative}") if above else ""
             self.sources[hash(real_name(os.fsdecode(path)))] = folder
-            self.targets.update(map(hash, outputs))
-            self.folded.update(hash(folded(one)) for one in outputs)
+            self._add_targets(outputs)
+
+    def _add_targets(self, outputs: Sequence[str]) -> None:
+        self.targets.update(map(hash, outputs))
+        self.folded.update(hash(folded(one)) for one in outputs)
 
 
 class _Scope:

@@ -38,9 +38,11 @@ def nothing_known(target: str) -> Made | None:
 class Plan(Struct):
     """Everything that will be done: the jobs in scan order, and what is not done.
 
-    `left_out` is what was found but is not a picture to work on, `left_over` outputs of earlier
-    runs that are not made any more. `known` is how many of its targets the journal knows.
-    `notices` are warnings that stop nothing, and do not belong to a single file.
+    `kept` are outputs that stay as they are beside others that a job makes of the same source, by
+    their paths below the output folder. `left_out` is what was found but is not a picture to work
+    on, `left_over` outputs of earlier runs that are not made any more. `known` is how many of the
+    plan's targets the journal knows. `notices` are warnings that stop nothing, and do not belong to
+    a single file.
     """
 
     output: str
@@ -50,6 +52,7 @@ class Plan(Struct):
     left_out: LeftOut = field(default_factory=LeftOut)
     left_over: list[LeftOver] = field(default_factory=list)
     known: int = 0
+    kept: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     @property

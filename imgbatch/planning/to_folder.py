@@ -41,14 +41,14 @@ _PLAIN: Final = "{stem}{ext}"
 
 
 class Kept(Struct, frozen=True):
-    """An output that is not made: the file at `path` stays, or is up to date.
+    """An output that is not made: the file at `path` stays.
 
-    What is up to date has a `relative` path, and the journal says what was `made` there.
+    If it is up to date, `made` is what the journal says of it.
     """
 
     path: str
-    output: str = ""
-    relative: str = ""
+    output: str
+    relative: str
     made: Made | None = None
 
 
@@ -132,6 +132,7 @@ class ToFolder(Policy):
             return _skipped(kept)
         for target in targets:
             self._taken[hash(folded(target.relative))] = len(self.planned.jobs)
+        self.planned.kept.extend(one.relative for one in kept)
         known = (about.earlier(one.made, one.output, one.path) for one in kept if one.made)
         return Make(tuple(targets), tuple(one for one in known if one is not None))
 
@@ -269,7 +270,7 @@ class ToFolder(Policy):
                 "Use another --name or --output.",
             )
         if self._on_conflict == "skip":
-            return Kept(path)
+            return Kept(path, target.output, target.relative)
         self._remember_existing(path)
         if self._on_conflict == "overwrite":
             return replace(target, replace=True, replaces="conflict")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from toolkit.commands import imgbatch, imgbatch_here
 from toolkit.folders import plant
 from toolkit.pictures import opened, saved, scene, wide_gamut_profile
+from toolkit.reports import rows
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding
@@ -308,8 +308,10 @@ def test_recipe_makes_all_its_outputs(tmp_path: Path) -> None:
         for name in ("web/a.jpg", "web/day/b.jpg", "a-thumb.webp", "day/b-thumb.webp")
     }
     assert list(sizes.values()) == [(600, 400), (600, 400), (400, 300), (400, 300)]
-    rows = [json.loads(line) for line in run.stdout.splitlines()][:-1]
-    assert all([one["name"] for one in row["outputs"]] == ["web", "thumb"] for row in rows)
+    found, _ = rows(run.stdout)
+    assert len(found) == 2
+    for row in found.values():
+        assert [one["name"] for one in row["outputs"]] == ["web", "thumb"]
     # A grey picture was prepared once, for both.
     assert opened((made / "web/a.jpg").read_bytes()).mode == "L"
 
@@ -508,7 +510,7 @@ def test_preset_is_a_working_recipe(tmp_path: Path, name: str, large: bytes) -> 
     plant(tmp_path / "photos", "a.jpg", data=data)
     run = imgbatch("run", name, "photos", "--report", "-", cwd=tmp_path)
     assert run.returncode == 0, run.stderr.decode()
-    row = json.loads(run.stdout.splitlines()[0])
+    (row,) = rows(run.stdout)[0].values()
     assert [(one["width"], one["height"]) for one in row["outputs"]] == PRESETS[name]
     for one in row["outputs"]:
         assert opened((tmp_path / one["path"]).read_bytes()).size == (one["width"], one["height"])

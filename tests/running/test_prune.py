@@ -76,6 +76,25 @@ def test_output_that_other_options_make_no_more_is_removed(shoot: Path) -> None:
     assert left(shoot) == [name.replace(".jpg", ".webp") for name in ALL]
 
 
+@pytest.mark.parametrize("foreign", [False, True])
+def test_outputs_that_need_not_be_made_again_stay_beside_those_that_do(
+    tmp_path: Path, foreign: bool
+) -> None:
+    shoot = plant(tmp_path / "shoot", "a.jpg", "b.jpg")
+    both = Recipe.from_options(sizes=["large=30", "small=20"])
+    make(shoot, recipe=both)
+    (tmp_path / "web/a-small.jpg").unlink()
+    (tmp_path / "web/b-small.jpg").unlink()
+    before = (tmp_path / "web/a-large.jpg").read_bytes()
+    if foreign:
+        (tmp_path / "web/a-large.jpg").write_bytes(b"mine")
+        (tmp_path / "web/a-large.jpg").write_bytes(before)
+
+    make(shoot, recipe=both, prune=True, on_conflict="skip")
+
+    assert left(shoot) == ["a-large.jpg", "a-small.jpg", "b-large.jpg", "b-small.jpg"]
+
+
 def test_earlier_output_stays_if_the_new_one_was_not_made(shoot: Path) -> None:
     (shoot / "a.jpg").write_bytes(b"no picture")
 
