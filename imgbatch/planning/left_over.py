@@ -111,7 +111,7 @@ class _Scope:
 def _judged(output: str, target: str, made: Made, known: _Known, scope: _Scope) -> LeftOver | None:
     """A target that is not in the plan, if it is left over."""
     place = _place(target, made)
-    if made.source is None or made.state is None or not _is_below(place):
+    if not isinstance(made.source, bytes) or made.state is None or not _is_below(place):
         return None
     path, source = joined(output, place), os.fsdecode(made.source)
     name = real_name(source)

@@ -7,16 +7,17 @@ file anew leaves both as they are: then the checksum differs, and they say nothi
 
 from __future__ import annotations
 
+import json
 from typing import Final, cast
 
-import msgspec
+from msgspec import convert
 
 from imgbatch.model import About, Earlier, Made, Notice, NoticeKind, Replaced, Written
 
 _Head = tuple[int | None, int, int, str, bool]
 _Warnings = tuple[tuple[str, str], ...]
-_head: Final = msgspec.json.Decoder(_Head)
-_warnings: Final = msgspec.json.Decoder(_Warnings)
+# ASCII, so that bytes of a name that are not UTF-8 survive in messages.
+_text: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 def packed(about: About | None, checksum: int | bytes | None) -> tuple[str | None, str | None]:
@@ -32,10 +33,12 @@ def of(made: Made) -> About | None:
     if made.about is None:
         return None
     try:
-        checksum, width, height, format_name, copied = _head.decode(made.about)
-        warnings = _warnings.decode(made.warnings or "[]")
-    except msgspec.DecodeError:
+        head = convert(json.loads(made.about), _Head)
+        warnings = convert(json.loads(made.warnings or "[]"), _Warnings)
+    except (ValueError, TypeError, RecursionError):
+        # In journals that somebody has edited there may be anything.
         return None
+    checksum, width, height, format_name, copied = head
     if checksum != made.hash:
         return None
     return About(width, height, format_name, copied, warnings)
@@ -64,7 +67,3 @@ def told(
     # A kind that is not in the list is that of another package's operation.
     notices = (Notice(cast(NoticeKind, kind), message) for kind, message in warnings)
     return Earlier(written, tuple(notices))
-
-
-def _text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
