@@ -34,7 +34,7 @@ def of(made: Made) -> About | None:
         return None
     try:
         head = convert(json.loads(made.about), _Head)
-        warnings = convert(json.loads(made.warnings or "[]"), _Warnings)
+        warnings = convert(json.loads(made.warnings), _Warnings) if made.warnings else ()
     except (ValueError, TypeError, RecursionError):
         # In journals that somebody has edited there may be anything.
         return None
