@@ -35,12 +35,12 @@ class Reporting:
         self._ended = False
 
     def begin(self, path: str, recipe: Recipe | None = None) -> Report:
-        """Create the report and write its header. Raises UsageError."""
+        """Create the report, with its header. Raises UsageError."""
         from imgbatch.running.report import Report, header_row
 
         words = ["imgbatch", *self._command]
-        self._report = Report.create(path)
-        self._report.add(header_row(imgbatch.__version__, words, self._started, recipe))
+        header = header_row(imgbatch.__version__, words, self._started, recipe)
+        self._report = Report.create(path, header)
         return self._report
 
     def finish(self, row: dict[str, object]) -> None:

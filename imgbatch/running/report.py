@@ -156,18 +156,20 @@ class Report:
     `trouble` says why it could not be written to its end, if so.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, header: dict[str, Any]) -> None:
         self._file = file
+        # It comes with the first row: nobody may be reading, and work should have begun by then.
+        self._waiting = [header]
         self.trouble: str | None = None
 
     @classmethod
-    def create(cls, path: str) -> Report:
+    def create(cls, path: str, header: dict[str, Any]) -> Report:
         """Begin a report in the file `path` (- is standard output); make its folder.
 
         Raises UsageError if that makes no sense or cannot be done.
         """
         if path == "-":
-            return cls(sys.stdout)
+            return cls(sys.stdout, header)
         if formats.of_suffix(os.path.splitext(path)[1].lower()) is not None:
             raise UsageError(f"--report {path} names a picture: it would be overwritten")
         if is_own(path.split(os.sep)):
@@ -176,7 +178,7 @@ class Report:
             )
         try:
             os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
-            return cls(_taken(path))
+            return cls(_taken(path), header)
         except BlockingIOError:
             raise UsageError(
                 f"another run is writing the report {path}: use another file for each run"
@@ -190,7 +192,8 @@ class Report:
         if self.trouble is not None:
             return
         try:
-            self._file.write(json.dumps(row, ensure_ascii=True) + "\n")
+            rows, self._waiting = [*self._waiting, row], []
+            self._file.write("".join(json.dumps(one, ensure_ascii=True) + "\n" for one in rows))
             self._file.flush()
         except OSError as error:
             # Pictures matter more: the run goes on, and says at its end that the report is lost.
