@@ -20,6 +20,9 @@ from imgbatch.model import Source
 
 UNKNOWN: Final = "unknown"
 
+PLAIN: Final = "{stem}{ext}"
+"""The template by which an output is called like its source."""
+
 FIELDS: Final = MappingProxyType(
     {
         "stem": "the source's name without its suffix",

@@ -117,7 +117,7 @@ COMMANDS: Final = [
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_parses(tmp_path: Path, line: str) -> None:
-    plant(tmp_path, *(f"{folder}/a.jpg" for folder in ("shoot", "scans")))
+    plant(tmp_path, *(f"{folder}/a.jpg" for folder in ("shoot", "scans")), "a.jpg")
     words = shlex.split(line.partition(" #")[0])[1:]
 
     run = imgbatch_here(*words, *(() if "--help" in words else ("--dry-run",)), cwd=tmp_path)

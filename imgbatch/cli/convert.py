@@ -10,14 +10,20 @@ from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run_options
 from imgbatch.cli.options import given, options
 from imgbatch.recipes.settings import SIZE
+from imgbatch.running.destination import format_of_file
 
 
 @click.command("convert", cls=GroupedCommand)
-@options(without={SIZE, "explain"}, required={"format"})
+@options(without={SIZE, "explain"}, unset={"format"})
 def command(**parameters: Any) -> int:
     """Change the format of pictures; their size stays.
 
     PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
-    `<folder>-converted` next to the folder.
+    `<folder>-converted` next to the folder. With --output FILE its suffix is the format.
     """
+    if parameters["format"] is None:
+        output = parameters["output"]
+        if output is None or format_of_file(output) is None:
+            raise click.UsageError("Missing option '-f' / '--format': what are they converted to?")
+        parameters["format"] = "keep"
     return run_options("converted", given(parameters))

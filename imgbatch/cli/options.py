@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, Final, TypeVar, cast
 
 import click
 from msgspec import Struct
+from msgspec.structs import replace
 
 from imgbatch.cli.help import every_setting
 from imgbatch.cli.invocation import Invocation
@@ -43,17 +44,22 @@ class _Word(click.ParamType):  # type: ignore[type-arg]
 
 
 def options(
-    *, without: Collection[str] = (), required: Collection[str] = (), paths_required: bool = True
+    *,
+    without: Collection[str] = (),
+    required: Collection[str] = (),
+    unset: Collection[str] = (),
+    paths_required: bool = True,
 ) -> Callable[[AnyFunction], AnyFunction]:
     """The options of a command that makes pictures.
 
     `without` names groups or settings that it does not have; a missing `required` one is an
-    error.
+    error. Those in `unset` are None if they are not given, whatever their default.
     """
     asked = [one for one in every_setting() if not {one.name, one.group} & set(without)]
 
     def decorate(function: AnyFunction) -> AnyFunction:
         for one in reversed(asked):
+            one = replace(one, default=None) if one.name in unset else one
             function = _option(one, required=one.name in required)(function)
         argument = click.argument(
             "paths", nargs=-1, required=paths_required, metavar="PATH...", type=click.Path()
@@ -116,15 +122,16 @@ class Given(Struct, frozen=True):
 
 def given(parameters: Mapping[str, Any]) -> Given:
     """What click has parsed, as typed values."""
+    named = parameters.get("template") is not None
     return Given(
         _made(RecipeSettings, parameters),
-        _made(Settings, parameters),
+        dataclasses.replace(_made(Settings, parameters), named=named),
         _made(Invocation, parameters),
     )
 
 
 def _made(kind: type[Made], parameters: Mapping[str, Any]) -> Made:
-    names = [one.name for one in fields(cast(Any, kind)) if one.name in parameters]
+    names = [one.name for one in dataclasses.fields(cast(Any, kind)) if one.name in parameters]
     return kind(**{name: parameters[name] for name in names})
 
 

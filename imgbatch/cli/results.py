@@ -35,15 +35,16 @@ def lines_of(result: Result) -> list[str]:
 
 
 def tell_summary(
-    summary: Summary, output: str, *, report: str | None, quiet: bool, salvage: bool
+    summary: Summary, place: str, *, report: str | None, quiet: bool, salvage: bool
 ) -> None:
     """Print the closing summary on standard error: what was done, and what went wrong.
 
+    `place` is where the pictures went, as in " in out", for the end of a phrase.
     With `quiet` only failures are told. `report` is where the rows of all files are, if anywhere.
     With `salvage` that is no remedy any more.
     """
     if not quiet:
-        tell(_totals(summary, output), err=True)
+        tell(_totals(summary, place), err=True)
         for line in _warnings(summary):
             tell(line, err=True, colour=YELLOW)
         if (left_out := _left_out(summary.left_out)) is not None:
@@ -79,14 +80,14 @@ def rate(number: int, seconds: float) -> str:
     return f"{speed:.1f} images/s" if speed >= 1 else f"{1 / speed:.1f} s/image"
 
 
-def _totals(summary: Summary, output: str) -> str:
+def _totals(summary: Summary, place: str) -> str:
     others = summary.skipped - summary.up_to_date
     counts = [f"{summary.done} done"] if summary.done or not summary.up_to_date else []
     counts += [f"{summary.up_to_date} up to date"] if summary.up_to_date else []
     counts += [f"{others} skipped"] if others else []
     counts += [f"{summary.failed} failed"] if summary.failed else []
     counts += [counted(summary.warnings, "warning")] if summary.warnings else []
-    line = f"{', '.join(counts)} in {output}"
+    line = f"{', '.join(counts)}{place}"
     if summary.copied:
         line += f" · {summary.copied} copied unchanged"
     if summary.done:

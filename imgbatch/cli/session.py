@@ -72,7 +72,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
         _warn([f"the report is incomplete: {report.trouble}"])
     tell_summary(
         summary,
-        planned.output,
+        prepared.place,
         report=wanted.report,
         quiet=wanted.quiet,
         salvage=prepared.salvages,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from imgbatch.model import FileState, Job, Made, OnConflict, Source, Target
-from imgbatch.naming import folded
+from imgbatch.naming import PLAIN, folded
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import Conflict, Targets, suffix_of
 from imgbatch.planning.ownership import absolute_paths, identity, is_from, is_ours, is_whole
@@ -26,8 +25,6 @@ from imgbatch.planning.plan import (
 )
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.store import local_files
-
-_PLAIN: Final = "{stem}{ext}"
 
 
 class Kept(Struct, frozen=True):
@@ -70,7 +67,7 @@ class ToFolder(Policy):
         self._superseded: set[int] = set()
         self._existing: dict[tuple[int, int], str] = {}
         self._plain = (
-            [out.template.text for out in recipe.outputs] == [_PLAIN]
+            [out.template.text for out in recipe.outputs] == [PLAIN]
             and on_conflict == "error"
             and not (flat or force)
         )

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final, cast, get_args
 
+from msgspec.structs import replace
+
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats, limits
 from imgbatch.model import WHITE, Encoding, Fit, Gravity, Intent, Kernel
@@ -50,6 +52,12 @@ def encoding(settings: OutputSettings) -> Encoding:
     found = Encoding(**values)
     _check_settings(found, row)
     return found
+
+
+def in_format(found: Encoding, row: formats.Format) -> Encoding:
+    """The same encoding in this format; raises UsageError for a setting that it does not have."""
+    _check_settings(found, row)
+    return replace(found, format=row.name)
 
 
 def steps(settings: OutputSettings) -> tuple[Operation, ...]:

@@ -20,9 +20,7 @@ from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
 from imgbatch.planning.compact import Jobs
 from imgbatch.planning.in_place import InPlace
-from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.numbering import Facts
-from imgbatch.planning.output_paths import is_own
 from imgbatch.planning.ownership import absolute_paths
 from imgbatch.planning.plan import Plan, Policy, plan
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
@@ -30,10 +28,11 @@ from imgbatch.planning.to_folder import ToFolder
 from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import worker_tasks
+from imgbatch.running.destination import Destination, check_is_no_journal, destination
 from imgbatch.running.settings import RunWords, Settings, settings_of
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
-from imgbatch.store.recorded import IN_PLACE_MARK, Recorded, UnreadableError
+from imgbatch.store.recorded import IN_PLACE_MARK, SHARED_MARK, Recorded, UnreadableError
 from imgbatch.store.worker_log import Claim
 
 MEMORY_SHARE: Final = 0.6
@@ -91,21 +90,23 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
     settings.check()
     if settings.in_place:
         _check_in_place(recipe, settings)
-    folder = _home(settings) if settings.in_place else _output(recipe, settings)
-    journal = Journal.open(folder)
+        place = _home(recipe, settings)
+    else:
+        place = destination(recipe, settings)
+    journal = Journal.open(place.folder)
     try:
         try:
-            planned = _planned(recipe, settings, folder, journal)
+            planned = _planned(settings, place, journal)
         except DamagedError as error:
             journal.set_aside(str(error))
-            planned = _planned(recipe, settings, folder, journal)
+            planned = _planned(settings, place, journal)
         if not planned.files and not planned.conflicts:
             places = ", ".join(settings.paths) or "the list"
             raise NothingFoundError(f"no image found in {places} ({_why_none(planned.left_out)})")
     except BaseException:
         journal.close()
         raise
-    return Batch(recipe, settings, planned, journal)
+    return Batch(place, settings, planned, journal)
 
 
 def _why_none(left_out: LeftOut) -> str:
@@ -127,10 +128,14 @@ class Batch:
     Used as a context manager, so that the output folder is released again.
     """
 
-    def __init__(self, recipe: Recipe, settings: Settings, planned: Plan, journal: Journal) -> None:
+    def __init__(
+        self, place: Destination, settings: Settings, planned: Plan, journal: Journal
+    ) -> None:
         self.plan = planned
+        self.place = place.place
         self.stopped: str | None = None
-        self._recipe = recipe
+        self._recipe = place.recipe
+        self._shares = place.shares and journal.connection is None
         self._settings = settings
         self._journal = journal
         self._word = local_files.new_run()
@@ -165,6 +170,8 @@ class Batch:
             _leave(folder, BACKUP_MARK, "backup folder")
         if self._settings.in_place:
             _leave(self.plan.output, IN_PLACE_MARK, "folder")
+        if self._shares:
+            _leave(self.plan.output, SHARED_MARK, "output folder")
         claims = _Claims(self.plan.jobs, self._recipe)
         self._journal.begin(self._word, claims, elsewhere, in_place=self._settings.in_place)
 
@@ -269,7 +276,8 @@ def _leave(folder: str, name: str, what: str) -> None:
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
         local_files.sync_folder(os.path.dirname(mark))
     except OSError as error:
-        raise UsageError(f"cannot write into the {what} {folder}: {error.strerror}") from None
+        shown = folder or os.curdir
+        raise UsageError(f"cannot write into the {what} {shown}: {error.strerror}") from None
 
 
 class _Claims(Iterable[Claim]):
@@ -306,8 +314,8 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
         raise UsageError("--in-place has no --on-conflict: it replaces the originals")
 
 
-def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
-    left_out = LeftOut()
+def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
+    recipe, folder, left_out = place.recipe, place.folder, LeftOut()
     sources = scan(
         settings.paths,
         Selection(settings.recursive, settings.include, settings.exclude, settings.include_outputs),
@@ -390,22 +398,7 @@ def _in_processes(task: Task[Job, Facts], jobs: Jobs, workers: int) -> Iterator[
         yield from _pool()(task, jobs, portions, workers, Control())
 
 
-def _output(recipe: Recipe, settings: Settings) -> str:
-    output = settings.output or default_output(recipe, settings)
-    _check_is_no_journal("--output", output)
-    if os.path.exists(output) and not os.path.isdir(output):
-        raise UsageError(f"the output {output} is a file; --output names a folder")
-    return output
-
-
-def _check_is_no_journal(option: str, folder: str) -> None:
-    if is_own(folder.split(os.sep)):
-        raise UsageError(
-            f"{option} {folder} is in a folder where imgbatch keeps its journal: use another"
-        )
-
-
-def _home(settings: Settings) -> str:
+def _home(recipe: Recipe, settings: Settings) -> Destination:
     """The folder of sources that are replaced in place, where their journal is."""
     named = (*settings.paths, *(settings.listed or ()))
     folders = [path for path in named if os.path.isdir(path)]
@@ -418,36 +411,14 @@ def _home(settings: Settings) -> str:
         raise UsageError("--in-place takes files of one folder: run it once for each")
     backup = settings.backup
     if backup is not None:
-        _check_is_no_journal("--backup", backup)
+        check_is_no_journal("--backup", backup)
     if backup is not None and os.path.exists(backup) and os.path.samefile(backup, folder or "."):
         raise UsageError("--backup is the folder of the originals: use another")
-    return folder or os.curdir
+    folder = folder or os.curdir
+    return Destination(recipe, folder, f" in {folder}")
 
 
 def _below(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
     """The same sources, seen from `folder`, relative to which the targets are."""
     for source in sources:
         yield replace(source, root=folder, below="")
-
-
-def default_output(recipe: Recipe, settings: Settings) -> str:
-    """`<folder>-<recipe's name>` next to the one given folder; otherwise raises UsageError."""
-    if (
-        len(settings.paths) != 1
-        or settings.listed is not None
-        or not os.path.isdir(settings.paths[0])
-    ):
-        for path in settings.paths:
-            if not os.path.exists(path):
-                raise missing(path, settings.paths)
-        raise UsageError(
-            "say where the pictures go: --output DIR (optional only for a single folder)"
-        )
-    folder = settings.paths[0]
-    name = os.path.basename(os.path.normpath(folder))
-    if name in ("", os.curdir, os.pardir):
-        folder = os.path.abspath(folder)
-        name = os.path.basename(folder)
-    if not name:
-        raise UsageError(f"there is no place next to {folder}: use --output DIR")
-    return os.path.join(os.path.dirname(os.path.normpath(folder)), f"{name}-{recipe.name}")

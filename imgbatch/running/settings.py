@@ -30,6 +30,7 @@ class Settings:
 
     `output` None is the folder next to the given one, named after it and the recipe; `jobs` None
     is one per usable processor. `listed` are files named one by one in a list, None without one.
+    `named` says that the user gave the names of outputs for this run.
     `in_place` replaces the sources, after moving them to the folder `backup`; with None they are
     gone. `force` remakes what is up to date; `strict` turns warnings into failures;
     `preserve_dates` gives outputs the time of their source; `sort` is the order in which sources
@@ -41,13 +42,14 @@ class Settings:
         None,
         Path(),
         NAMES,
-        "Where pictures go.",
+        "The folder where pictures go; for a single picture also a file, such as a.webp.",
         short="-o",
-        metavar="DIR",
-        unset="next to the folder, named after it",
-        more="The name ends in `-resized`, `-converted`, `-filtered` or the recipe's name. Needed "
-        "with several PATHs. The tree below each PATH is mirrored; with several, under its own "
-        "name.",
+        metavar="PATH",
+        unset="next to the folder or file, named after it",
+        more="The name then ends in `-resized`, `-converted`, `-filtered` or the recipe's name. "
+        "Needed with several PATHs. The tree below each PATH is mirrored; with several, under its "
+        "own name. A name with the suffix of a picture is [one file](recipes.md#one-picture) in "
+        "that format, unless there is such a folder, or it ends in `/`.",
     )
     jobs: int | None = setting(
         None,
@@ -60,6 +62,7 @@ class Settings:
         more="CPU affinity and cgroup limits count.",
     )
     listed: tuple[str, ...] | None = None
+    named: bool = False
     sort: Sort = setting(
         "name",
         Choice(get_args(Sort), listed=True),

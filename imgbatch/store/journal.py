@@ -125,6 +125,7 @@ class Journal:
 
     def __init__(self, output: str) -> None:
         self.output = output
+        self._shown = output or os.curdir
         self.notices: list[str] = []
         self._folder = os.path.join(output, worker_log.FOLDER)
         self._path = os.path.join(self._folder, NAME)
@@ -283,7 +284,7 @@ class Journal:
             )
 
     def _unwritable(self, error: OSError) -> UsageError:
-        return UsageError(f"cannot write into the output folder {self.output}: {error.strerror}")
+        return UsageError(f"cannot write into the output folder {self._shown}: {error.strerror}")
 
     def _enter(self, claims: Iterable[Claim]) -> None:
         if self._connection is not None and self._usable:
@@ -362,7 +363,7 @@ class Journal:
             code = code_of(error)
             if code in BUSY:
                 raise UsageError(
-                    f"another run is writing into {self.output}: wait until it has finished, or "
+                    f"another run is writing into {self._shown}: wait until it has finished, or "
                     "use another --output"
                 ) from None
             if code in _BROKEN or os.path.isdir(self._path):
@@ -471,7 +472,7 @@ class Journal:
         """Stop remembering. The connection stays if there is one: it is the lock."""
         self._usable = False
         self.notices.append(
-            f"no journal is kept in {self.output} ({why}): the next run may not know what this "
+            f"no journal is kept in {self._shown} ({why}): the next run may not know what this "
             "one made"
         )
 
