@@ -167,8 +167,14 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 def _show(planned: Plan) -> None:
-    """Print the plan on standard output: it is what was asked for. Its totals are a message."""
+    """Print the plan on standard output: it is what was asked for. Its totals are a message.
+
+    Names are those of the run: where a source's suffix is wrong, its first bytes tell.
+    """
+    from imgbatch.planning.foreseen import Foreseen
+
     current = planned.skipped.up_to_date
+    foreseen = Foreseen(planned.jobs)
     for job in planned.jobs:
         if not job.targets:
             tell(f"{job.source.path} cannot be listed")
@@ -177,7 +183,12 @@ def _show(planned: Plan) -> None:
         if not needed.targets:
             current += 1
             tell(f"{job.source.path} skipped: {UP_TO_DATE}")
-        for target in needed.targets:
+        for expected in needed.targets:
+            target = foreseen.settled(job.source, expected)
+            if target is not expected and not foreseen.takes(target):
+                why = f"{target.path} is another file's (its suffix is wrong)"
+                tell(f"{job.source.path} fails: {why}")
+                continue
             if target.path == job.source.path:
                 tell(f"{job.source.path} is replaced")
                 continue

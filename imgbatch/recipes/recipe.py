@@ -20,10 +20,11 @@ from msgspec import Struct
 from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import ANY_MODE
 from imgbatch.model import Encoding, Size
-from imgbatch.naming import Template
+from imgbatch.naming import PLAIN, Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
 from imgbatch.recipes.declarations import declared
+from imgbatch.recipes.names import template_of
 from imgbatch.recipes.settings import (
     OutputSettings,
     RecipeSettings,
@@ -114,8 +115,7 @@ class Recipe:
     def from_settings(cls, name: str, settings: RecipeSettings) -> Recipe:
         """The recipe for these settings; raises UsageError for one that makes no sense."""
         several = len(settings.sizes) > 1
-        usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        naming = Template.parse(settings.template or usual)
+        naming = settings.template or ("{stem}-{output}{ext}" if several else PLAIN)
         shared = {one: getattr(settings, one) for one in declared(SharedSettings)}
         filters = tuple(settings.filters)
         outputs = []
@@ -125,7 +125,8 @@ class Recipe:
             output = OutputSettings(**shared, size=size, operations=filters)
             operations = steps(output)
             called = check_label(label or spec.strip())
-            outputs.append(Output(called, naming, operations, encoding(output)))
+            saved = encoding(output)
+            outputs.append(Output(called, template_of(naming, saved), operations, saved))
         names = [output.name for output in outputs]
         for twice in {label for label in names if names.count(label) > 1}:
             raise UsageError(

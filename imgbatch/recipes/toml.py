@@ -31,13 +31,14 @@ from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
-from imgbatch.naming import Template, folded
+from imgbatch.naming import PLAIN, folded
 from imgbatch.operations import Operation, plain, words_of
 from imgbatch.operations.base import registered
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.parameters import Attachment, ColourKind
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.recipes.declarations import Measure, Setting, dashed, declared
+from imgbatch.recipes.names import template_of
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.recipes.settings import RESIZING, OutputSettings, RecipeWords
 from imgbatch.recipes.steps import (
@@ -201,7 +202,7 @@ class _Reader(Struct, frozen=True):
             if one.recipe_key in table
         }
         label = self._of_type(where + "name", table.get("name", values.get("size", name)), str)
-        usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
+        usual = "{stem}-{output}{ext}" if several else PLAIN
         words: dict[str, Any] = {"template": usual, **values, **self.overrides}
         with self._locating(where):
             meant = OutputSettings(**words, folder=self.folder)
@@ -209,7 +210,7 @@ class _Reader(Struct, frozen=True):
                 saved = encoding(meant)
             except UnsuitedError as error:
                 raise self._unsuited(error, values) from None
-            path = Template.parse(words["template"])
+            path = template_of(words["template"], saved)
             return Output(check_label(label), path, steps(meant), saved)
 
     def _value(self, where: str, one: Setting, value: Any) -> Any:

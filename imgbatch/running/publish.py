@@ -9,11 +9,10 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from imgbatch.errors import PictureError
 from imgbatch.imaging.encode import Encoded
 from imgbatch.model import FileState, Job, Run, Target, Written
+from imgbatch.planning.output_paths import settled
 from imgbatch.running.pipeline import Made
 from imgbatch.store import checksum, local_files, worker_log
 from imgbatch.store.crc import crc32
@@ -37,7 +36,9 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
     Outputs that somebody else's file keeps out are missing from the result, if the run skips them.
     Raises PictureError; then nothing new is left behind.
     """
-    targets = [_settled(target, one) for target, one in zip(job.targets, made.files, strict=True)]
+    targets = [
+        settled(target, one.format) for target, one in zip(job.targets, made.files, strict=True)
+    ]
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged: list[local_files.Staged] = []
     ours: list[tuple[str, FileState]] = []
@@ -243,20 +244,6 @@ def _written(
         Written(target.output, path, *one.size, len(one.data), one.format.name, one.copied)
         for target, one, path in zip(targets, files, paths, strict=True)
     )
-
-
-def _settled(target: Target, encoded: Encoded) -> Target:
-    """The target with the suffix of the format that the source turned out to have.
-
-    The plan did not check such a path, so it must not replace anything just like that.
-    """
-    if not target.any_suffix or target.relative.endswith(encoded.format.suffixes):
-        return target
-    stem, suffix = os.path.splitext(target.relative)
-    right = encoded.format.suffix_for(suffix)
-    if right == suffix:
-        return target
-    return replace(target, relative=stem + right, replace=False)
 
 
 def _explained(error: OSError, path: str, planned: Sequence[Target]) -> tuple[str, str]:
