@@ -28,6 +28,7 @@ _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         **dict.fromkeys(("preset", "recipe"), "did you mean `imgbatch run {} PATH`?"),
         **dict.fromkeys(("out", "outdir", "out-dir", "dest"), "did you mean --output {}?"),
+        **dict.fromkeys(("subdir", "sub-folder"), "did you mean --subfolder {}?"),
         **dict.fromkeys(("type", "extension", "ext", "to"), "did you mean --format {}?"),
         **dict.fromkeys(("prefix", "suffix"), "names are templates: --name '{{stem}}-web{{ext}}'"),
         **dict.fromkeys(("resample", "interpolation"), "did you mean --kernel {}?"),

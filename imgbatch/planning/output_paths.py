@@ -37,13 +37,14 @@ class Conflict(Struct, frozen=True):
 class Targets:
     """The targets of a recipe's outputs, below the folder `output`.
 
-    With `flat` the sources' folders are not mirrored.
+    With `flat` the sources' folders are not mirrored; with a `subfolder` each has one.
     """
 
-    def __init__(self, recipe: Recipe, output: str, *, flat: bool) -> None:
+    def __init__(self, recipe: Recipe, output: str, *, flat: bool, subfolder: str = "") -> None:
         self._outputs = recipe.outputs
         self._prefix = os.path.join(output, "")
         self._flat = flat
+        self._subfolder = subfolder
         self._name_parents = any("parent" in out.template.fields for out in recipe.outputs)
         self._suffixed = {
             out.name: row
@@ -144,10 +145,15 @@ class Targets:
     def _relative(
         self, source: Source, output: Output, values: Mapping[str, object], facts: Facts | None
     ) -> str | Conflict:
-        folder, suffix = values["dir"], str(values["ext"])
+        folder, suffix = str(values["dir"]), str(values["ext"])
         own = {"ext": suffix_of(suffix, output.encoding.format), "output": output.name}
+        if self._subfolder:
+            # The place is settled, so a name has no say in it.
+            own["dir"] = ""
         rendered = output.template.render({**values, **own, **_size(output, facts)})
-        if folder and not self._flat and "dir" not in output.template.fields:
+        if self._subfolder:
+            rendered = "/".join(filter(None, (folder, self._subfolder, rendered)))
+        elif folder and not self._flat and "dir" not in output.template.fields:
             rendered = f"{folder}/{rendered}"
         parts = [part for part in rendered.split("/") if part not in ("", ".")]
         if not parts or ".." in parts:

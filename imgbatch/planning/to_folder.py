@@ -36,9 +36,10 @@ class Kept(Struct, frozen=True):
 class ToFolder(Policy):
     """Results go below the folder `output`.
 
-    With `flat` the sources' folders are not mirrored. `lookup` tells what is known about a target
-    from earlier runs: what is up to date is skipped (not with `force`), and anything else replaces
-    what those runs made. `on_conflict` says what happens with any other existing file, and with
+    With `flat` the sources' folders are not mirrored; with a `subfolder` results go into one of
+    that name beside each source. `lookup` tells what is known about a target from earlier runs:
+    what is up to date is skipped (not with `force`), and anything else replaces what those runs
+    made. `on_conflict` says what happens with any other existing file, and with
     two sources that have the same target. A target that is itself a source is always refused, and
     so is one outside `output`.
     """
@@ -49,11 +50,12 @@ class ToFolder(Policy):
         output: str,
         *,
         flat: bool = False,
+        subfolder: str = "",
         on_conflict: OnConflict = "error",
         lookup: Lookup = nothing_known,
         force: bool = False,
     ) -> None:
-        self._targets = Targets(recipe, output, flat=flat)
+        self._targets = Targets(recipe, output, flat=flat, subfolder=subfolder)
         super().__init__(recipe, output, needs_headers=self._targets.need_header)
         self._absolute = absolute_paths()
         self._recipe = recipe
@@ -69,7 +71,7 @@ class ToFolder(Policy):
         self._plain = (
             [out.template.text for out in recipe.outputs] == [PLAIN]
             and on_conflict == "error"
-            and not (flat or force)
+            and not (flat or force or subfolder)
         )
 
     def is_surely_current(self, source: Source) -> bool:

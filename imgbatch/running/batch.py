@@ -310,6 +310,8 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
         raise UsageError("--in-place keeps the format: omit --format, or use --output")
     if output.template.text != "{stem}{ext}" or settings.flat or settings.output is not None:
         raise UsageError("--in-place keeps names and folders: no --output, --name or --flat")
+    if settings.subfolder is not None:
+        raise UsageError("--in-place replaces the originals: omit it, or --subfolder")
     if settings.on_conflict != "error":
         raise UsageError("--in-place has no --on-conflict: it replaces the originals")
 
@@ -332,10 +334,13 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
             recipe, folder, lookup=journal.lookup, force=settings.force, backup=settings.backup
         )
     else:
+        if place.subfolder:
+            sources = _seen_from(folder, sources)
         policy = ToFolder(
             recipe,
             folder,
             flat=settings.flat,
+            subfolder=place.subfolder,
             on_conflict=settings.on_conflict,
             lookup=journal.lookup,
             force=settings.force,
@@ -422,3 +427,13 @@ def _below(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
     """The same sources, seen from `folder`, relative to which the targets are."""
     for source in sources:
         yield replace(source, root=folder, below="")
+
+
+def _seen_from(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
+    """The same sources, where several folders below `folder` were given."""
+    above: dict[str, str] = {}
+    for source in sources:
+        if source.root not in above:
+            place = os.path.relpath(source.root or os.curdir, folder or os.curdir)
+            above[source.root] = "" if place == os.curdir else place.replace(os.sep, "/") + "/"
+        yield replace(source, root=folder, relative=above[source.root] + source.relative, below="")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -17,9 +18,11 @@ from imgbatch.imaging import formats
 from imgbatch.naming import PLAIN, Template
 from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.output_paths import is_own
+from imgbatch.planning.scan import shared_folder
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.recipes.steps import UnsuitedError, in_format, option
 from imgbatch.running.settings import Settings
+from imgbatch.store.recorded import SHARED_MARK, Recorded, UnreadableError
 
 _SEPARATORS: Final = tuple(filter(None, (os.sep, os.altsep)))
 
@@ -36,11 +39,14 @@ class Destination(Struct, frozen=True):
     folder: str
     place: str
     shares: bool = False
+    subfolder: str = ""
 
 
 def destination(recipe: Recipe, settings: Settings) -> Destination:
     """Where the pictures go that are not made in place. Raises UsageError."""
     output = settings.output
+    if settings.subfolder is not None:
+        return _subfolders(recipe, settings, settings.subfolder)
     if output is None:
         return _by_default(recipe, settings)
     check_is_no_journal("--output", output)
@@ -71,6 +77,82 @@ def check_is_no_journal(option: str, path: str) -> None:
 
 def _folder(recipe: Recipe, folder: str) -> Destination:
     return Destination(recipe, folder, f" in {folder}")
+
+
+# Subfolders
+
+
+def _subfolders(recipe: Recipe, settings: Settings, name: str) -> Destination:
+    if settings.output is not None or settings.flat:
+        other = "--flat" if settings.output is None else "--output"
+        raise UsageError(f"--subfolder puts pictures beside their originals: omit it, or {other}")
+    for path in settings.paths:
+        if not os.path.exists(path):
+            raise missing(path, settings.paths)
+    subfolder = _subfolder_name(name)
+    folder = _shared_home(settings)
+    if folder is None or os.path.dirname(os.path.abspath(folder)) == os.path.abspath(folder):
+        raise UsageError("--subfolder takes what is in one folder: run it once for each")
+    place = f" in {subfolder} beside the originals"
+    return Destination(recipe, _remembering(folder), place, True, subfolder)
+
+
+def _shared_home(settings: Settings) -> str | None:
+    """The deepest folder that has all sources, empty for the working folder; None without one."""
+    named = (*settings.paths, *(settings.listed or ()))
+    if len(named) == 1:
+        return named[0] if os.path.isdir(named[0]) else os.path.dirname(named[0])
+    return shared_folder(named)
+
+
+def _remembering(folder: str) -> str:
+    """The folder, or one above it whose journal already has outputs of what is below it."""
+    below = os.path.abspath(folder)
+    for above in _and_above(folder):
+        if not os.path.exists(os.path.join(above, SHARED_MARK)):
+            continue
+        try:
+            recorded = Recorded.of(above)
+            if recorded is not None and recorded.is_from_below(below):
+                recorded.close()
+                return above
+        except UnreadableError as error:
+            if error.in_use:
+                # The run that uses it is waited for.
+                return above
+    return folder
+
+
+def _and_above(folder: str) -> Iterator[str]:
+    """A folder and those above it, relative as long as that is how it was named."""
+    yield folder
+    if os.path.isabs(folder) or os.pardir in folder.split(os.sep):
+        above = os.path.abspath(folder)
+    else:
+        above = os.path.normpath(folder or os.curdir)
+        while above != os.curdir:
+            above = os.path.dirname(above) or os.curdir
+            yield "" if above == os.curdir else above
+        above = os.path.abspath(above)
+    while (parent := os.path.dirname(above)) != above:
+        above = parent
+        yield above
+
+
+def _subfolder_name(name: str) -> str:
+    """A name with "/" between its folders, if it has several. Raises UsageError."""
+    drive, rest = os.path.splitdrive(name)
+    if os.altsep is not None:
+        rest = rest.replace(os.sep, os.altsep)
+    parts = [part for part in rest.split("/") if part not in ("", os.curdir)]
+    if drive or os.path.isabs(name) or os.pardir in parts or not parts:
+        raise UsageError(
+            f"found --subfolder {name}, expected the name of a folder beside each original, such "
+            "as web: for another place use --output"
+        )
+    if is_own(parts):
+        raise UsageError(f"--subfolder {name} is where imgbatch keeps its journal: use another")
+    return "/".join(parts)
 
 
 # One file

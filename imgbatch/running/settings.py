@@ -15,6 +15,7 @@ from imgbatch.recipes.declarations import (
     Path,
     Seconds,
     Several,
+    Text,
     Whole,
     declared,
     setting,
@@ -28,13 +29,13 @@ RUN: Final = "How the work is done"
 class Settings:
     """Where sources come from and where outputs go; what is made of them is in the Recipe.
 
-    `output` None is the folder next to the given one, named after it and the recipe; `jobs` None
-    is one per usable processor. `listed` are files named one by one in a list, None without one.
-    `named` says that the user gave the names of outputs for this run.
-    `in_place` replaces the sources, after moving them to the folder `backup`; with None they are
-    gone. `force` remakes what is up to date; `strict` turns warnings into failures;
-    `preserve_dates` gives outputs the time of their source; `sort` is the order in which sources
-    are numbered. `timeout` is in seconds, `memory` in bytes; None is no limit.
+    `output` None is the folder next to the given one, named after it and the recipe, or with
+    `subfolder` a folder of that name beside each source; `jobs` None is one per usable processor.
+    `listed` are files named one by one in a list, None without one. `named` says that the user gave
+    the names of outputs for this run. `in_place` replaces the sources, after moving them to the
+    folder `backup`; with None they are gone. `force` remakes what is up to date; `strict` turns
+    warnings into failures; `preserve_dates` gives outputs the time of their source; `sort` is the
+    order in which sources are numbered. `timeout` is in seconds, `memory` in bytes; None is no limit.
     """
 
     paths: tuple[str, ...]
@@ -68,6 +69,15 @@ class Settings:
         Choice(get_args(Sort), listed=True),
         NAMES,
         "Order of {seq}: by name, or by the time at which pictures were taken.",
+    )
+    subfolder: str | None = setting(
+        None,
+        Text(),
+        NAMES,
+        "Put pictures into a subfolder of this name beside each original.",
+        metavar="NAME",
+        more="Instead of --output: `web` makes `shoot/day1/web/a.jpg` of `shoot/day1/a.jpg`. "
+        "Later runs do not take these for originals.",
     )
     flat: bool = setting(False, Flag(), NAMES, "Do not mirror the folders of the sources.")
     on_conflict: OnConflict = setting(
@@ -166,6 +176,7 @@ class RunWords(TypedDict, total=False):
     """The arguments of `imgbatch.run`, for type checkers: fields of Settings."""
 
     output: str | os.PathLike[str] | None
+    subfolder: str | None
     jobs: int | None
     recursive: bool
     include_outputs: bool

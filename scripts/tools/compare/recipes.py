@@ -322,6 +322,11 @@ TABLE: Final[tuple[Entry, ...]] = (
         ("resize FEW -o in/web -s 40", "resize FEW -o all -s 20 --include-outputs"),
     ),
     Entry(
+        "subfolder",
+        (f"resize FEW --subfolder web -s 40 {_RENAME}", "resize FEW --subfolder thumb -s 20 -n"),
+        in_place=True,
+    ),
+    Entry(
         "in-place",
         (
             "resize FEW --in-place --backup originals -s 50 --exclude *.dng -n",
