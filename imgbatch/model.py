@@ -166,7 +166,8 @@ class Source(Struct, frozen=True):
     `root` is as the user gave it; joined with `relative` (separated by "/") it is the path
     that messages and reports name. `size` is in bytes, `mtime_ns` in nanoseconds. `below` is
     the folder of the output that the tree of this root is mirrored into. `ctime_ns` and `inode`
-    are as in FileState.
+    are as in FileState. What comes from a stream has no file under its name: `copy` is the path of
+    one with its bytes.
     """
 
     root: str
@@ -176,6 +177,7 @@ class Source(Struct, frozen=True):
     below: str = ""
     ctime_ns: int = 0
     inode: int = 0
+    copy: str = ""
 
     @property
     def state(self) -> FileState:
@@ -184,8 +186,13 @@ class Source(Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """The path to open, relative if the user's own was relative."""
+        """The path that it is called by, relative if the user's own was relative."""
         return joined(self.root, self.relative)
+
+    @property
+    def file(self) -> str:
+        """The path to open."""
+        return self.copy or joined(self.root, self.relative)
 
     @property
     def suffix(self) -> str:

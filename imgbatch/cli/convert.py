@@ -18,8 +18,9 @@ from imgbatch.running.destination import format_of_file
 def command(**parameters: Any) -> int:
     """Change the format of pictures; their size stays.
 
-    PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
-    `<folder>-converted` next to the folder. With --output FILE its suffix is the format.
+    PATH is a folder, a file, or - for a list of files, or a picture, on standard input. Pictures
+    go into `<folder>-converted` next to the folder; of one file, beside it. With --output FILE its
+    suffix is the format.
     """
     if parameters["format"] is None:
         output = parameters["output"]

@@ -17,7 +17,7 @@ from imgbatch.recipes.settings import SIZE
 def command(**parameters: Any) -> int:
     """Apply operations to pictures; their size stays.
 
-    PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
-    `<folder>-filtered` next to the folder.
+    PATH is a folder, a file, or - for a list of files, or a picture, on standard input. Pictures
+    go into `<folder>-filtered` next to the folder; of one file, beside it.
     """
     return run_options("filtered", given(parameters))

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import os
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from imgbatch.cli import warm_up
+from imgbatch.cli import standard_input, warm_up
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.options import Given
 from imgbatch.errors import UsageError
-from imgbatch.imaging import formats
 from imgbatch.running.settings import Settings
 
 if TYPE_CHECKING:
     from imgbatch.recipes.recipe import Recipe
-
-# Some ten million names.
-_MAX_LISTED_BYTES: Final = 1_000_000_000
-_LIST: Final = "-"
 
 
 def run(
@@ -32,11 +24,18 @@ def run(
     `numpy` says whether the recipe has operations that need it.
     """
     paths = settings.paths
-    if not invocation.dry_run and (len(paths) > 1 or os.path.isdir(paths[0]) or _LIST in paths):
-        warm_up.start(numpy=numpy)
-    from imgbatch.cli import session
 
-    return session.run(recipe(), _completed(settings, invocation), invocation)
+    def prepare() -> None:
+        if not invocation.dry_run:
+            warm_up.start(numpy=numpy)
+
+    if len(paths) > 1 or os.path.isdir(paths[0]):
+        prepare()
+    _check_backup(settings, invocation)
+    with standard_input.taken(settings, null=invocation.null, on_list=prepare) as completed:
+        from imgbatch.cli import session
+
+        return session.run(recipe(), completed, invocation)
 
 
 def run_options(name: str, request: Given) -> int:
@@ -58,17 +57,6 @@ def _saved(recipe: Recipe, path: str | None) -> Recipe:
     return recipe
 
 
-def _completed(settings: Settings, invocation: Invocation) -> Settings:
-    """With the files of a list on standard input, if there is one; raises UsageError."""
-    _check_backup(settings, invocation)
-    if _LIST not in settings.paths:
-        return settings
-    listed = tuple(_listed(b"\0" if invocation.null else b"\n"))
-    return replace(
-        settings, paths=tuple(path for path in settings.paths if path != _LIST), listed=listed
-    )
-
-
 def _check_backup(settings: Settings, invocation: Invocation) -> None:
     """Raise UsageError unless it is clear what becomes of originals that are replaced."""
     given = bool(settings.backup is not None) + invocation.no_backup
@@ -79,25 +67,3 @@ def _check_backup(settings: Settings, invocation: Invocation) -> None:
             "--in-place replaces the originals: give --backup DIR to keep them there, "
             "or --no-backup (not both)"
         )
-
-
-def _listed(separator: bytes) -> Iterator[str]:
-    data = sys.stdin.buffer.read(_MAX_LISTED_BYTES + 1)
-    if len(data) > _MAX_LISTED_BYTES:
-        raise UsageError(
-            f"found more than {_MAX_LISTED_BYTES / 1e9:g} GB on standard input, "
-            "expected a list of files"
-        )
-    head = data[: formats.HEAD_BYTES]
-    # Names may begin like a picture, as in P1000123.JPG, but they have no NUL.
-    if separator != b"\0" and b"\0" in head and (row := formats.recognise(head, "")) is not None:
-        raise UsageError(
-            f"found a picture on standard input ({row.label}), expected a list of files: give its "
-            "name instead of -"
-        )
-    names = data.removeprefix(codecs.BOM_UTF8).split(separator)
-    # A list that was written on Windows. A single name may really end in this character.
-    ending = b"\r" if separator == b"\n" and all(one[-1:] == b"\r" for one in names if one) else b""
-    for name in names:
-        if name := name.removesuffix(ending):
-            yield os.fsdecode(name)

@@ -18,9 +18,10 @@ from imgbatch.cli.options import given, options
 def command(**parameters: Any) -> int:
     """Resize pictures, and optionally filter and convert them.
 
-    PATH is a folder, a file, or - for a list of files on standard input.
+    PATH is a folder, a file, or - for a list of files, or a picture, on standard input.
     By default pictures are shrunk to 2048 pixels on the long edge, upright, with their colours
-    and metadata, into `<folder>-resized` next to the folder.
+    and metadata, into `<folder>-resized` next to the folder; of one file, `a-resized.jpg` beside
+    it.
     """
     request = given(parameters)
     sizes = request.recipe.sizes or ("2048",)

@@ -27,8 +27,9 @@ def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
     """Run a recipe: several pictures of each source, decoded once.
 
     RECIPE is a file (TOML) or the name of a preset (see `imgbatch presets`). PATH is a folder, a
-    file, or - for a list of files on standard input. Options given here apply to all outputs of
-    the recipe. Pictures go into `<folder>-<recipe's name>` next to the folder.
+    file, or - for a list of files, or a picture, on standard input. Options given here apply to all
+    outputs of the recipe. Pictures go into `<folder>-<recipe's name>` next to the folder; of one
+    file, beside it.
     """
     from imgbatch.recipes.toml import is_recipe, load
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
 from imgbatch.model import UP_TO_DATE, Result, Source, Summary
 from imgbatch.planning.plan import Plan
+from imgbatch.planning.to_stream import STREAM
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
 from imgbatch.running.report import Report
@@ -32,12 +34,25 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
     begun = time.monotonic()
     if wanted.dry_run and wanted.report:
         raise UsageError("--report records what was done, and --dry-run does nothing: omit one")
+    if settings.output == STREAM:
+        _check_output(wanted)
     with batch.prepare(recipe, settings) as prepared:
         _warn(prepared.notices)
         if wanted.dry_run:
             _show(prepared.plan)
         prepared.plan.check()
         return 0 if wanted.dry_run else _carry_out(prepared, wanted, begun)
+
+
+def _check_output(wanted: Invocation) -> None:
+    """Raise UsageError if standard output cannot take a picture."""
+    if wanted.report == STREAM:
+        raise UsageError("--output - and --report - both write to standard output: use one file")
+    if not wanted.dry_run and sys.stdout.isatty():
+        raise UsageError(
+            "--output - writes a picture to standard output, which is a terminal: send it into a "
+            "file (> FILE) or a program (| PROGRAM), or give --output FILE"
+        )
 
 
 def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
@@ -107,7 +122,7 @@ def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Ro
         if rows:
             for result in prepared.plan.skipped:
                 rows.add(result)
-        for result in prepared.results(control, supervised=True):
+        for result in prepared.results(control, supervised=True, sink=safe_streams.write_bytes):
             summary.add(result)
             rows.add(result)
     except KeyboardInterrupt:

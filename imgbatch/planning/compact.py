@@ -10,7 +10,7 @@ import marshal
 from abc import abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from imgbatch.model import UP_TO_DATE, Dated, FileState, Job, Result, Source, Target
 
@@ -60,16 +60,18 @@ class _Packed(Sequence[T], Generic[T]):
     def _unpacked(self, row: bytes) -> T:
         """What was packed into a row."""
 
-    def _of_source(self, source: Source) -> tuple[int, int, str, int, int, int, int]:
+    def _of_source(self, source: Source) -> tuple[int | str, ...]:
         number = self._texts.number
         root, below = number(source.root), number(source.below)
         state = (source.size, source.mtime_ns, source.ctime_ns, source.inode)
+        if source.copy:
+            return (root, below, source.relative, *state, source.copy)
         return (root, below, source.relative, *state)
 
-    def _source(self, root: int, below: int, relative: str, *state: int) -> Source:
+    def _source(self, root: int, below: int, relative: str, *state: Any) -> Source:
         texts = self._texts.texts
-        size, mtime_ns, ctime_ns, inode = state
-        return Source(texts[root], relative, size, mtime_ns, texts[below], ctime_ns, inode)
+        size, mtime_ns, *rest = state
+        return Source(texts[root], relative, size, mtime_ns, texts[below], *rest)
 
 
 class Jobs(_Packed[Job]):

@@ -51,7 +51,7 @@ def read(
         return not here and (most is None or taken <= most * share)
 
     try:
-        header = read_header(source.path, limits.max_pixels, allow=allow)
+        header = read_header(source.file, limits.max_pixels, allow=allow)
     except NotAllowedError:
         return None if here or share < 1 else unread(job)
     except (PictureError, MemoryError):

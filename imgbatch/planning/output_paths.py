@@ -217,7 +217,7 @@ def settled(target: Target, row: formats.Format) -> Target:
 def found_format(source: Source) -> formats.Format | None:
     """The format that a source is kept in, by its first bytes."""
     try:
-        with regular.opened(source.path) as file:
+        with regular.opened(source.file) as file:
             row = formats.recognise(file.read(formats.HEAD_BYTES), source.suffix)
     except (OSError, ValueError):
         return None

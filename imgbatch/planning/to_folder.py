@@ -133,7 +133,7 @@ class ToFolder(Policy):
         originals = {
             self._existing[found]: source
             for source in sources
-            if (found := identity(source.path)) in self._existing
+            if (found := identity(source.file)) in self._existing
         }
         planned.conflicts = [one for one in planned.conflicts if one.target not in originals]
         for target, source in originals.items():

@@ -25,11 +25,13 @@ from imgbatch.planning.ownership import absolute_paths
 from imgbatch.planning.plan import Plan, Policy, plan
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
 from imgbatch.planning.to_folder import ToFolder
+from imgbatch.planning.to_stream import STREAM, ToStream
 from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
-from imgbatch.running import worker_tasks
+from imgbatch.running import stream, worker_tasks
 from imgbatch.running.destination import Destination, check_is_no_journal, destination
 from imgbatch.running.settings import RunWords, Settings, settings_of
+from imgbatch.running.stream import Sink
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
 from imgbatch.store.recorded import IN_PLACE_MARK, SHARED_MARK, Recorded, UnreadableError
@@ -61,7 +63,10 @@ def run(
     call needs multiprocessing's usual `if __name__ == "__main__":`.
     """
     leave_if_importing_main()
-    batch = prepare(recipe, settings_of(paths, words))
+    settings = settings_of(paths, words)
+    if settings.output == STREAM:
+        raise UsageError("output='-' is the command's standard output: give a file or a folder")
+    batch = prepare(recipe, settings)
     try:
         batch.plan.check()
         batch.begin()
@@ -93,7 +98,8 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
         place = _home(recipe, settings)
     else:
         place = destination(recipe, settings)
-    journal = Journal.open(place.folder)
+    # To a stream, nothing is remembered.
+    journal = Journal(place.folder) if place.streams else Journal.open(place.folder)
     try:
         try:
             planned = _planned(settings, place, journal)
@@ -135,6 +141,7 @@ class Batch:
         self.place = place.place
         self.stopped: str | None = None
         self._recipe = place.recipe
+        self._streams = place.streams
         self._shares = place.shares and journal.connection is None
         self._settings = settings
         self._journal = journal
@@ -161,6 +168,8 @@ class Batch:
 
         Raises UsageError.
         """
+        if self._streams:
+            return
         elsewhere = self._elsewhere()
         if not self.plan.jobs:
             self._journal.tidy(elsewhere)
@@ -176,15 +185,24 @@ class Batch:
         self._journal.begin(self._word, claims, elsewhere, in_place=self._settings.in_place)
 
     def results(
-        self, control: Control | None = None, *, supervised: bool = False
+        self,
+        control: Control | None = None,
+        *,
+        supervised: bool = False,
+        sink: Sink | None = None,
     ) -> Iterator[Result]:
         """Carry the plan out; yield the results of its jobs as they come.
 
         A single job is done in this process; with `supervised` only then, because there is nothing
-        else that could go on if a codec takes its process down.
+        else that could go on if a codec takes its process down. What goes to standard output is
+        given to the `sink`.
         """
         control = control or Control()
         if not self.plan.jobs:
+            return
+        if self._streams:
+            assert sink is not None
+            yield from stream.results(self.plan.jobs, self._recipe, self._run(), control, sink)
             return
         alone = len(self.plan.jobs) == 1 or (self.workers == 1 and not supervised)
         undisturbed = False
@@ -306,6 +324,8 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
     if len(recipe.outputs) > 1:
         raise UsageError("--in-place makes one output of each picture: give one --size")
     (output,) = recipe.outputs
+    if settings.streamed is not None:
+        raise UsageError("--in-place replaces files, and standard input is none: use --output")
     if output.encoding.format is not None:
         raise UsageError("--in-place keeps the format: omit --format, or use --output")
     if output.template.text != "{stem}{ext}" or settings.flat or settings.output is not None:
@@ -327,12 +347,16 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
         own=_own(folder, journal),
         left_out=left_out,
     )
+    if settings.streamed is not None:
+        sources = iter([settings.streamed])
     policy: Policy
     if settings.in_place:
         sources = _below(folder, sources)
         policy = InPlace(
             recipe, folder, lookup=journal.lookup, force=settings.force, backup=settings.backup
         )
+    elif place.streams:
+        policy = ToStream(recipe)
     else:
         if place.subfolder:
             sources = _seen_from(folder, sources)

@@ -13,12 +13,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from imgbatch.errors import UsageError
+from imgbatch.errors import NothingFoundError, UsageError
 from imgbatch.imaging import formats
 from imgbatch.naming import PLAIN, Template
 from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.output_paths import is_own
 from imgbatch.planning.scan import shared_folder
+from imgbatch.planning.to_stream import STREAM
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.recipes.steps import UnsuitedError, in_format, option
 from imgbatch.running.settings import Settings
@@ -30,9 +31,11 @@ _SEPARATORS: Final = tuple(filter(None, (os.sep, os.altsep)))
 class Destination(Struct, frozen=True):
     """The folder that all targets are below, which has the journal, and what is made there.
 
-    `folder` is empty for the working folder where the user does not name it.
-    `recipe` has the names and the format of that place; `place` is what the summary calls it, for
-    the end of a phrase. In a folder that it `shares` there may be pictures of other origin.
+    `folder` is empty for the working folder where the user does not name it. `recipe` has the names
+    and the format of that place; `place` is what the summary calls it, for the end of a phrase. In
+    a folder that it `shares` there may be pictures of other origin. With a `subfolder` targets are
+    in a folder of that name beside each source, somewhere below `folder`. One that `streams` is no
+    folder, but standard output.
     """
 
     recipe: Recipe
@@ -40,6 +43,7 @@ class Destination(Struct, frozen=True):
     place: str
     shares: bool = False
     subfolder: str = ""
+    streams: bool = False
 
 
 def destination(recipe: Recipe, settings: Settings) -> Destination:
@@ -49,6 +53,8 @@ def destination(recipe: Recipe, settings: Settings) -> Destination:
         return _subfolders(recipe, settings, settings.subfolder)
     if output is None:
         return _by_default(recipe, settings)
+    if output == STREAM:
+        return _standard_output(recipe, settings)
     check_is_no_journal("--output", output)
     if (row := format_of_file(output)) is not None:
         return _one_file(recipe, settings, output, row)
@@ -62,7 +68,7 @@ def destination(recipe: Recipe, settings: Settings) -> Destination:
 
 def format_of_file(output: str) -> formats.Format | None:
     """The format of the one picture that an output names; None if it names a folder."""
-    if output.endswith(_SEPARATORS) or os.path.isdir(output):
+    if output == STREAM or output.endswith(_SEPARATORS) or os.path.isdir(output):
         return None
     return formats.of_suffix(os.path.splitext(output)[1].lower())
 
@@ -86,9 +92,9 @@ def _subfolders(recipe: Recipe, settings: Settings, name: str) -> Destination:
     if settings.output is not None or settings.flat:
         other = "--flat" if settings.output is None else "--output"
         raise UsageError(f"--subfolder puts pictures beside their originals: omit it, or {other}")
-    for path in settings.paths:
-        if not os.path.exists(path):
-            raise missing(path, settings.paths)
+    if settings.streamed is not None:
+        raise UsageError("--subfolder is beside an original, and standard input is none: omit one")
+    _check_there(settings)
     subfolder = _subfolder_name(name)
     folder = _shared_home(settings)
     if folder is None or os.path.dirname(os.path.abspath(folder)) == os.path.abspath(folder):
@@ -162,9 +168,7 @@ def _one_file(recipe: Recipe, settings: Settings, output: str, row: formats.Form
     stem = os.path.splitext(output)[0]
     folder = f"a folder, as in --output {stem}"
     if (found := _more_than_one_file(settings)) is not None:
-        for path in settings.paths:
-            if not os.path.exists(path):
-                raise missing(path, settings.paths)
+        _check_there(settings)
         kept = f" --format {row.name}" if row.becomes is None else ""
         raise UsageError(
             f"--output {output} is the name of one file, but found {found}: give {folder}{kept} "
@@ -216,9 +220,36 @@ def _in_format(made: Output, output: str, row: formats.Format) -> Output:
         ) from None
 
 
+def _standard_output(recipe: Recipe, settings: Settings) -> Destination:
+    if (found := _more_than_one_file(settings)) is not None:
+        _check_there(settings)
+        raise UsageError(
+            f"--output - writes one picture to standard output, but found {found}: give a folder"
+        )
+    if len(recipe.outputs) > 1:
+        raise UsageError(
+            "--output - writes one picture to standard output, but "
+            f"{len(recipe.outputs)} are made of each: give a folder, or make one of them"
+        )
+    if settings.named:
+        raise UsageError("--output - is standard output, which has no name: omit --name")
+    return Destination(recipe, "", "", streams=True)
+
+
+def _check_there(settings: Settings) -> None:
+    """Raise UsageError for a PATH at which there is nothing."""
+    for path in settings.paths:
+        if not os.path.exists(path):
+            raise missing(path, settings.paths)
+
+
 def _more_than_one_file(settings: Settings) -> str | None:
     """What there is instead of a single source, in words."""
+    if settings.streamed is not None:
+        return None
     named = (*settings.paths, *(settings.listed or ()))
+    if not named:
+        raise NothingFoundError("no image found in the list, which is empty")
     if len(named) != 1:
         return f"{len(named)} PATHs" if settings.listed is None else f"a list of {len(named)}"
     return f"the folder {named[0]}" if os.path.isdir(named[0]) else None
@@ -229,18 +260,20 @@ def _more_than_one_file(settings: Settings) -> str | None:
 
 def _by_default(recipe: Recipe, settings: Settings) -> Destination:
     """`<folder>-<recipe's name>` next to the one given folder, or beside the one given file."""
+    if settings.streamed is not None:
+        raise UsageError(
+            "a picture on standard input has no place of its own: give --output FILE, or "
+            "--output - for standard output"
+        )
     if len(settings.paths) != 1 or settings.listed is not None:
-        for path in settings.paths:
-            if not os.path.exists(path):
-                raise missing(path, settings.paths)
+        _check_there(settings)
         raise UsageError(
             "say where the pictures go: --output DIR (optional only for a single folder or file)"
         )
     (path,) = settings.paths
     if os.path.isdir(path):
         return _folder(recipe, _next_to(path, recipe))
-    if not os.path.exists(path):
-        raise missing(path, settings.paths)
+    _check_there(settings)
     check_is_no_journal("PATH", path)
     if not settings.named:
         recipe = _told_apart(recipe)

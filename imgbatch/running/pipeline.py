@@ -73,7 +73,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
     hashes: list[int] = []
     with closing(
         decode.pictures(
-            job.source.path,
+            job.source.file,
             recipe.needed_size,
             rules,
             admit=partial(_admit, recipe=recipe, limits=run.limits, share=share),
@@ -289,7 +289,7 @@ def _recoded(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded
 
 def _unchanged_bytes(job: Job) -> bytes | None:
     """The source's bytes; None if it is not the file that was scanned."""
-    with regular.opened(job.source.path) as file:
+    with regular.opened(job.source.file) as file:
         data = file.read()
         state = os.fstat(file.fileno())
     scanned = (job.source.size, job.source.mtime_ns)

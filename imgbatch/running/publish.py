@@ -62,7 +62,7 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         # All or none: replaced files cannot be restored, new ones can be removed.
         for new, state in ours:
             local_files.take_back(new, state)
-        raise PictureError("write", *_explained(error, path, job.targets)) from error
+        raise PictureError("write", *explained(error, path, job.targets)) from error
     finally:
         # Those that were published are gone from their temporary names.
         for file in staged:
@@ -186,7 +186,7 @@ def replace_original(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             raise _changed(path)
         staged.publish(replace=True)
     except OSError as error:
-        raise PictureError("write", *_explained(error, path, job.targets)) from error
+        raise PictureError("write", *explained(error, path, job.targets)) from error
     finally:
         if staged is not None:
             staged.discard()
@@ -237,6 +237,11 @@ def _back_up(job: Job, path: str, run: Run) -> None:
             ) from None
 
 
+def described(job: Job, made: Made) -> tuple[Written, ...]:
+    """What was made, for whoever publishes it elsewhere."""
+    return _written(job.targets, made.files, [target.path for target in job.targets])
+
+
 def _written(
     targets: Sequence[Target], files: Sequence[Encoded], paths: Sequence[str]
 ) -> tuple[Written, ...]:
@@ -246,7 +251,8 @@ def _written(
     )
 
 
-def _explained(error: OSError, path: str, planned: Sequence[Target]) -> tuple[str, str]:
+def explained(error: OSError, path: str, planned: Sequence[Target] = ()) -> tuple[str, str]:
+    """The kind of a failure to write to a path, and what it means."""
     if isinstance(error, FileExistsError):
         words = f"{path} exists already and was left as is"
         if any(target.known or target.unless is not None for target in planned):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, get_args
 
-from imgbatch.model import MAX_PIXELS, Limits, OnConflict, Sort
+from imgbatch.model import MAX_PIXELS, Limits, OnConflict, Sort, Source
 from imgbatch.recipes.declarations import (
     Amount,
     Choice,
@@ -32,10 +32,11 @@ class Settings:
     `output` None is the folder next to the given one, named after it and the recipe, or with
     `subfolder` a folder of that name beside each source; `jobs` None is one per usable processor.
     `listed` are files named one by one in a list, None without one. `named` says that the user gave
-    the names of outputs for this run. `in_place` replaces the sources, after moving them to the
-    folder `backup`; with None they are gone. `force` remakes what is up to date; `strict` turns
-    warnings into failures; `preserve_dates` gives outputs the time of their source; `sort` is the
-    order in which sources are numbered. `timeout` is in seconds, `memory` in bytes; None is no limit.
+    the names of outputs for this run, `streamed` is a source that is no file. `in_place` replaces
+    the sources, after moving them to the folder `backup`; with None they are gone. `force` remakes
+    what is up to date; `strict` turns warnings into failures; `preserve_dates` gives outputs the
+    time of their source; `sort` is the order in which sources are numbered. `timeout` is in
+    seconds, `memory` in bytes; None is no limit.
     """
 
     paths: tuple[str, ...]
@@ -43,7 +44,8 @@ class Settings:
         None,
         Path(),
         NAMES,
-        "The folder where pictures go; for a single picture also a file, such as a.webp.",
+        "The folder where pictures go; for a single picture also a file, such as a.webp, or - for "
+        "standard output.",
         short="-o",
         metavar="PATH",
         unset="next to the folder or file, named after it",
@@ -64,6 +66,7 @@ class Settings:
     )
     listed: tuple[str, ...] | None = None
     named: bool = False
+    streamed: Source | None = None
     sort: Sort = setting(
         "name",
         Choice(get_args(Sort), listed=True),

@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from PIL import Image
@@ -30,7 +30,7 @@ from imgbatch.model import (
 )
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running.pipeline import ShareExceededError, make
-from imgbatch.running.publish import publish, replace_original
+from imgbatch.running.publish import described, publish, replace_original
 from imgbatch.running.recovery import replaced_before
 from imgbatch.store import checksum, worker_log
 from imgbatch.store.worker_log import Entry
@@ -70,12 +70,19 @@ def keep_freed_memory() -> None:
         Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
 
 
-def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
+def process(
+    job: Job,
+    share: float,
+    recipe: Recipe,
+    run: Run,
+    deliver: Callable[[tuple[bytes, ...]], object] | None = None,
+) -> Result | None:
     """Make all outputs of one source, or none.
 
     Everything is encoded before anything is written, and everything is written under temporary
     names before the first is published. `share` is the part of the run's memory that this job
-    may take, 0 to 1: returns None, having done nothing, if it needs more.
+    may take, 0 to 1: returns None, having done nothing, if it needs more. With `deliver` that is
+    given the finished files, and nothing is written.
     """
     begun = time.perf_counter()
     try:
@@ -97,7 +104,11 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
         if run.strict and notices:
             messages = "; ".join(notice.message for notice in notices)
             raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
-        written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
+        if deliver is not None:
+            deliver(tuple(one.data for one in made.files))
+            written = described(job, made)
+        else:
+            written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
         if not written:
             return Result(job.source, "skipped", reason=_already_there(job.targets))
     except ShareExceededError:

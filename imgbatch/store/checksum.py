@@ -56,7 +56,7 @@ def still_needed(job: Job) -> Job:
     else:
         return job
     recorded = {target.unless for target in job.targets}
-    same = {one for one in recorded if one is not None and matches(job.source.path, one)}
+    same = {one for one in recorded if one is not None and matches(job.source.file, one)}
     if not same:
         return job
     return Job(job.source, tuple(one for one in job.targets if one.unless not in same), job.seq)
