@@ -32,7 +32,7 @@ from imgbatch.model import (
 )
 
 SOURCE: Final = Source(
-    "photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos", 12, 34
+    "photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos", 12, 34, "/tmp/b"
 )
 
 WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True)

@@ -115,13 +115,12 @@ class Targets:
         stays = found_format(source)
         if stays is None or stays is named:
             return None
-        use = "" if named.becomes else f", or use --format {named.name}"
         return Conflict(
             source,
             source.path,
             f"{source.path} becomes a {stays.label}, but --name gives it the suffix "
             f"{output.template.suffix}",
-            f"End --name with {{ext}}{use}.",
+            f"End --name with {{ext}}, or use --format {named.name}.",
         )
 
     def remedy(self, name: str) -> str:

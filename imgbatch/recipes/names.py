@@ -20,10 +20,14 @@ def template_of(text: str, encoding: Encoding) -> Template:
     row = formats.of_suffix(template.suffix)
     if row is None:
         return Template(f"{text}{{ext}}")
+    if not formats.writes(row, template.suffix):
+        raise UsageError(
+            f"the name template {text!r} ends in {template.suffix}, which is only read, not "
+            "written: end it with {ext}"
+        )
     if encoding.format not in (None, row.name):
-        use = "" if row.becomes else f", or use --format {row.name}"
         raise UsageError(
             f"the name template {text!r} ends in {template.suffix}, and the format is "
-            f"{encoding.format}: end it with {{ext}}{use}"
+            f"{encoding.format}: end it with {{ext}}, or use --format {row.name}"
         )
     return template

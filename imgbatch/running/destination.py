@@ -165,7 +165,7 @@ def _subfolder_name(name: str) -> str:
 
 
 def _one_file(recipe: Recipe, settings: Settings, output: str, row: formats.Format) -> Destination:
-    stem = os.path.splitext(output)[0]
+    stem, suffix = os.path.splitext(output)
     folder = f"a folder, as in --output {stem}"
     if (found := _more_than_one_file(settings)) is not None:
         _check_there(settings)
@@ -184,10 +184,11 @@ def _one_file(recipe: Recipe, settings: Settings, output: str, row: formats.Form
         raise UsageError(
             f"--output {output} is the file's whole name: omit --name, or give {folder}"
         )
-    if row.becomes is not None:
+    if not formats.writes(row, suffix.lower()):
+        other = formats.BY_NAME[row.becomes] if row.becomes is not None else row
         raise UsageError(
-            f"--output {output} has the suffix of a format that cannot be written ({row.label}): "
-            f"use another, such as {stem}{formats.BY_NAME[row.becomes].suffixes[0]}"
+            f"--output {output} has a suffix that is only read, not written ({row.label}): use "
+            f"another, such as {stem}{other.suffixes[0]}"
         )
     made = _in_format(recipe.outputs[0], output, row)
     name = os.path.basename(output).replace("{", "{{").replace("}", "}}")

@@ -16,7 +16,7 @@ TEXT: Final = st.text(max_size=20)
 NAMES: Final = st.one_of(TEXT, st.sampled_from(["a\udcff.jpg", "a/b.jpg", "\n", "é", ""]))
 INTEGERS: Final = st.integers(0, 2**63)
 SOURCES: Final = st.builds(
-    Source, TEXT, NAMES, st.integers(0, 2**63), INTEGERS, NAMES, INTEGERS, INTEGERS
+    Source, TEXT, NAMES, st.integers(0, 2**63), INTEGERS, NAMES, INTEGERS, INTEGERS, TEXT
 )
 TARGETS: Final = st.builds(
     Target,

@@ -46,6 +46,7 @@ def test_suffix_of_a_template(text: str, suffix: str | None) -> None:
         ("convert s -f webp --name 'v1.2-{stem}.x'", "v1.2-a.x.webp"),
         ("convert s -f jpeg --name '{stem}.jpeg'", "a.jpeg"),
         ("convert s -f jpeg --name '{stem}.JPE'", "a.JPE"),
+        ("convert s -f png --name '{stem}.apng'", "a.apng"),
         ("resize s --name '{stem}.jpeg'", "a.jpeg"),
         ("resize s --name '{ext!u}/{stem}'", ".JPG/a.jpg"),
         ("run r.toml s", "web/a.png"),
@@ -63,8 +64,12 @@ def test_name_gets_the_suffix_of_its_format(tmp_path: Path, typed: str, name: st
     ("typed", "remedy"),
     [
         ("convert s -f jpeg --name '{stem}.png'", "end it with {ext}, or use --format png"),
-        ("convert s -f png --name '{stem}.dng'", "the format is png: end it with {ext}\n"),
+        (
+            "convert s -f png --name '{stem}.dng'",
+            "only read, not written: end it with {ext}\n",
+        ),
         ("resize s --name '{stem}.png'", "s/a.jpg becomes a JPEG, but --name gives it the suffix"),
+        ("convert s -f ppm --name '{stem}.pfm'", "ends in .pfm, which is only read"),
         ("resize s --name '{stem}.png'", "End --name with {ext}, or use --format png."),
         ("run web.toml s", "web.toml: output 'w': the name template '{stem}.gif' ends in .gif"),
     ],
