@@ -10,7 +10,6 @@ from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import run_options
 from imgbatch.cli.options import given, options
 from imgbatch.recipes.settings import SIZE
-from imgbatch.running.destination import format_of_file
 
 
 @click.command("convert", cls=GroupedCommand)
@@ -23,6 +22,8 @@ def command(**parameters: Any) -> int:
     suffix is the format.
     """
     if parameters["format"] is None:
+        from imgbatch.running.destination import format_of_file
+
         output = parameters["output"]
         if output is None or format_of_file(output) is None:
             raise click.UsageError("Missing option '-f' / '--format': what are they converted to?")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
 
-from imgbatch.cli import standard_input, warm_up
+from imgbatch.cli import warm_up
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.options import Given
 from imgbatch.errors import UsageError
@@ -14,6 +15,8 @@ from imgbatch.running.settings import Settings
 
 if TYPE_CHECKING:
     from imgbatch.recipes.recipe import Recipe
+
+_STDIN: Final = "-"
 
 
 def run(
@@ -32,10 +35,17 @@ def run(
     if len(paths) > 1 or os.path.isdir(paths[0]):
         prepare()
     _check_backup(settings, invocation)
-    with standard_input.taken(settings, null=invocation.null, on_list=prepare) as completed:
+    with ExitStack() as stack:
+        if _STDIN in paths:
+            # Loaded for few.
+            from imgbatch.cli import standard_input
+
+            settings = stack.enter_context(
+                standard_input.taken(settings, null=invocation.null, on_list=prepare)
+            )
         from imgbatch.cli import session
 
-        return session.run(recipe(), completed, invocation)
+        return session.run(recipe(), settings, invocation)
 
 
 def run_options(name: str, request: Given) -> int:

@@ -12,14 +12,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import IO, Any, BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
+from imgbatch import signals
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import Source
 from imgbatch.running.settings import Settings
 
-DASH: Final = "-"
+_DASH: Final = "-"
+_OPEN_FILES: Final = "/proc/self/fd"
 
 # Some ten million names.
 _MAX_LISTED_BYTES: Final = 1_000_000_000
@@ -29,22 +31,19 @@ _NETPBM: Final = re.compile(rb"P[1-7]\s+(#[^\n]*\s+)*\d+\s+\d")
 
 @contextmanager
 def taken(settings: Settings, *, null: bool, on_list: Callable[[], None]) -> Iterator[Settings]:
-    """The settings with what standard input holds, if it is among the PATHs.
+    """The settings with what standard input holds, which is among the PATHs.
 
     A picture is kept in a temporary file until this ends. `on_list` is called before a list is
     read, which may take long. Names are separated by newlines, or with `null` by NUL. Raises
     UsageError.
     """
-    if DASH not in settings.paths:
-        yield settings
-        return
     stream = sys.stdin.buffer
     head = stream.read(formats.HEAD_BYTES)
     row = _format_of(head, null=null)
     if row is None:
         on_list()
         listed = tuple(_listed(head + stream.read(_MAX_LISTED_BYTES + 1), b"\0" if null else b"\n"))
-        paths = tuple(path for path in settings.paths if path != DASH)
+        paths = tuple(path for path in settings.paths if path != _DASH)
         yield replace(settings, paths=paths, listed=listed)
         return
     if len(settings.paths) > 1:
@@ -52,8 +51,8 @@ def taken(settings: Settings, *, null: bool, on_list: Callable[[], None]) -> Ite
             f"found a picture on standard input ({row.label}), which goes alone: omit the other "
             "PATHs, or give a list of files"
         )
-    with _kept(head, stream) as file:
-        yield replace(settings, paths=(), streamed=_source(file, row))
+    with _kept(head, stream) as (file, path):
+        yield replace(settings, paths=(), streamed=_source(file, path, row))
 
 
 def _format_of(head: bytes, *, null: bool) -> formats.Format | None:
@@ -86,23 +85,32 @@ def _is_text(data: bytes) -> bool:
 
 
 @contextmanager
-def _kept(head: bytes, stream: BinaryIO) -> Iterator[IO[bytes]]:
-    """What a stream holds, after its `head`, in a file that is gone in the end.
-
-    A file without a name, where its process can be asked for it, is gone even if that is killed.
-    """
-    nameless = os.path.isdir(f"/proc/{os.getpid()}/fd")
-    make: Callable[[], Any] = tempfile.TemporaryFile if nameless else tempfile.NamedTemporaryFile
+def _kept(head: bytes, stream: BinaryIO) -> Iterator[tuple[IO[bytes], str]]:
+    """What a stream holds, after its `head`, in a file that is gone in the end; and its path."""
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(make())
+            file, path = _temporary(stack)
             file.write(head)
             shutil.copyfileobj(stream, file, _PIECE)
             file.flush()
             _date_like(file, stream)
         except OSError as error:
             raise UsageError(f"cannot keep standard input: {error.strerror}") from None
-        yield file
+        yield file, path
+
+
+def _temporary(stack: ExitStack) -> tuple[IO[bytes], str]:
+    """A file to write to, and the path by which others can read it, until the stack ends.
+
+    One without a name is gone even if its process is killed. Raises OSError.
+    """
+    if os.path.isdir(_OPEN_FILES):
+        file: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
+        return file, f"/proc/{os.getpid()}/fd/{file.fileno()}"
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="imgbatch-"))
+    signals.before_death(lambda: shutil.rmtree(folder, ignore_errors=True))
+    path = os.path.join(folder, "stdin")
+    return stack.enter_context(open(path, "w+b")), path
 
 
 def _date_like(file: IO[bytes], stream: BinaryIO) -> None:
@@ -115,13 +123,11 @@ def _date_like(file: IO[bytes], stream: BinaryIO) -> None:
         os.utime(file.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def _source(file: IO[bytes], row: formats.Format) -> Source:
+def _source(file: IO[bytes], path: str, row: formats.Format) -> Source:
     """A picture in a file that is called `stdin`, to those who ask for its name."""
     found = os.fstat(file.fileno())
-    named = isinstance(file.name, str)
-    copy = file.name if named else f"/proc/{os.getpid()}/fd/{file.fileno()}"
     name = f"stdin{(row.suffixes or row.read_suffixes)[0]}"
-    return Source("", name, found.st_size, found.st_mtime_ns, copy=copy)
+    return Source("", name, found.st_size, found.st_mtime_ns, copy=path)
 
 
 def _listed(data: bytes, separator: bytes) -> Iterator[str]:

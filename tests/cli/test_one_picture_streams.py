@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import subprocess
-import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from toolkit.folders import SMALL, files, plant, planted
 from toolkit.pictures import saved, scene
 
 import imgbatch as library
+from imgbatch.cli import standard_input
 from imgbatch.recipes.recipe import Recipe
 
 OTHER = saved(scene(50, 30), "JPEG")
@@ -228,12 +229,21 @@ def test_empty_standard_input_has_no_image(place: Path, output: str) -> None:
     assert (run.returncode, run.stdout) == (3, b"")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks for open files in /proc")
-def test_copy_of_standard_input_is_gone_in_the_end(place: Path) -> None:
+def test_copy_of_standard_input_is_gone_in_the_end(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     temporary = place / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary)}
     run = imgbatch("resize", "-", "-s", "20", "-o", "-", cwd=place, stdin=SMALL, env=environment)
 
     assert kind(run.stdout)[1] == (20, 13)
+    assert list(temporary.iterdir()) == []
+
+    # As on other systems.
+    monkeypatch.setattr(standard_input, "_OPEN_FILES", str(place / "none"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    told = imgbatch_here("resize", "-", "-o", "out", "-n", cwd=place, stdin=SMALL)
+
+    assert told.stdout == b"stdin.jpg -> out/stdin.jpg\n"
     assert list(temporary.iterdir()) == []

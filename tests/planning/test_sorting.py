@@ -148,7 +148,7 @@ def test_name_and_number_belong_to_the_same_source(tmp_path: Path) -> None:
     names = names_of(tmp_path, tmp_path / "in", template="{seq}-{date:%S}-{stem}", reader=shuffled)
 
     assert list(names.values()) == [
-        f"{number + 1}-{number:02}-{place:02}" for place, number in enumerate(numbers)
+        f"{number + 1}-{number:02}-{place:02}.jpg" for place, number in enumerate(numbers)
     ]
 
 
