@@ -171,9 +171,10 @@ def test_picture_goes_through_pipes(place: Path) -> None:
 
 @pytest.mark.parametrize("output", ["b.webp", "out", "."])
 def test_other_pictures_on_standard_input_replace_the_earlier_one(place: Path, output: str) -> None:
-    words = ("resize", "-", "-s", "20", "-o", output)
+    words = ("resize", "-", "-s", "20", "-o", place / output)
+    cwd = iter((place, place / "s", place))
     for data, size in ((SMALL, (20, 13)), (OTHER, (20, 12)), (OTHER, (20, 12))):
-        run = imgbatch(*words, cwd=place, stdin=data)
+        run = imgbatch(*words, cwd=next(cwd), stdin=data)
         assert run.returncode == 0, run.stderr.decode()
         path = place / (output if output == "b.webp" else f"{output}/stdin.jpg")
         assert kind(path.read_bytes())[1] == size
