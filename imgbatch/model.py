@@ -113,6 +113,27 @@ METADATA_POLICIES: Final[MappingProxyType[MetadataPolicy, str]] = MappingProxyTy
 )
 """Every policy for metadata, and what a picture is saved with."""
 
+ProfileName = Literal["adobe-rgb", "display-p3", "prophoto", "rec2020"]
+PROFILES: Final[MappingProxyType[str, ProfileName]] = MappingProxyType(
+    {
+        "adobe-rgb": "adobe-rgb",
+        "adobergb": "adobe-rgb",
+        "adobe rgb": "adobe-rgb",
+        "adobe rgb (1998)": "adobe-rgb",
+        "display-p3": "display-p3",
+        "display p3": "display-p3",
+        "p3": "display-p3",
+        "prophoto": "prophoto",
+        "prophoto-rgb": "prophoto",
+        "prophoto rgb": "prophoto",
+        "rec2020": "rec2020",
+        "rec.2020": "rec2020",
+        "rec. 2020": "rec2020",
+        "bt.2020": "rec2020",
+        "bt2020": "rec2020",
+    }
+)
+"""The profiles besides sRGB that have a name, in lower case, and other words for them."""
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]

@@ -14,7 +14,13 @@ from imgbatch.cli.help import every_setting
 from imgbatch.cli.invocation import Invocation
 from imgbatch.recipes import declarations
 from imgbatch.recipes.declarations import Setting, declared
-from imgbatch.recipes.settings import RecipeSettings, RecipeWords, SharedSettings
+from imgbatch.recipes.settings import (
+    KEEP,
+    RecipeSettings,
+    RecipeWords,
+    SharedSettings,
+    profile_name,
+)
 from imgbatch.running.settings import Settings
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -136,7 +142,7 @@ def overrides(context: click.Context) -> RecipeWords:
         for name in declared(SharedSettings)
         if context.get_parameter_source(name) is source
     }
-    if found.get("profile", "srgb").lower() not in ("keep", "srgb"):
+    if profile_name(found.get("profile", KEEP)) is None:
         # A file that is named here is not looked for next to the recipe.
         found["profile"] = os.path.abspath(found["profile"])
     return cast(RecipeWords, found)

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from imgbatch.imaging import formats
 from imgbatch.model import (
     METADATA_POLICIES,
     PLACES,
+    PROFILES,
     Compression,
     Fit,
     Gravity,
     Intent,
     Kernel,
+    ProfileName,
     Subsampling,
 )
 from imgbatch.recipes.declarations import (
@@ -55,6 +57,18 @@ _FIT_HINTS: Final = MappingProxyType(
         "crop": "cropping to fill is called cover",
     }
 )
+
+
+KEEP: Final = "keep"
+SRGB: Final = "srgb"
+
+
+def profile_name(word: str) -> Literal["keep", "srgb"] | ProfileName | None:
+    """What a word for a profile means, in any case; None if it is a file."""
+    known = word.strip().lower()
+    if known == KEEP:
+        return KEEP
+    return SRGB if known == SRGB else PROFILES.get(known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,9 +229,11 @@ class SharedSettings:
         "keep",
         Text(),
         OPERATIONS,
-        "Colour profile: keep, srgb (convert), or an ICC file to convert to.",
+        f"Colour profile: keep, or what to convert to: srgb, {', '.join(get_args(ProfileName))} or "
+        "an ICC file.",
         metavar="PROFILE",
-        more="`keep` keeps it bit for bit.",
+        more="`keep` keeps it bit for bit. Names may be in any case, and come before files: a file "
+        "called `prophoto` is `./prophoto`.",
     )
     intent: str = setting(
         "relative",

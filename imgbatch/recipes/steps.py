@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
 from typing import Any, Final, cast, get_args
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats, limits
-from imgbatch.model import WHITE, Encoding, Fit, Gravity, Intent, Kernel
+from imgbatch.model import (
+    PROFILES,
+    WHITE,
+    Encoding,
+    Fit,
+    Gravity,
+    Intent,
+    Kernel,
+    ProfileName,
+)
 from imgbatch.operations import Operation, build, parse
 from imgbatch.operations.geometry import Resize, SizeSpec
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.recipes.declarations import dashed, declared
-from imgbatch.recipes.settings import RESIZING, OutputSettings, Step
+from imgbatch.recipes.settings import KEEP, RESIZING, SRGB, OutputSettings, Step, profile_name
 from imgbatch.store import regular
 
 RESIZE: Final = "resize"
@@ -79,6 +89,13 @@ def steps(settings: OutputSettings) -> tuple[Operation, ...]:
     before = (operation_of(step, settings.folder) for step in settings.operations[:place])
     after = (operation_of(step, settings.folder) for step in rest)
     return (*before, _resize(settings, settings.size), *convert, *after)
+
+
+def _profile_hint(word: str) -> str:
+    names = (KEEP, SRGB, *get_args(ProfileName))
+    near = difflib.get_close_matches(word, (KEEP, SRGB, *PROFILES), n=1)
+    asked = f"did you mean {PROFILES.get(near[0], near[0])}? Give " if near else "give "
+    return f"{asked}{', '.join(names)} or an ICC file"
 
 
 def _resize(settings: OutputSettings, size: str) -> Resize:
@@ -170,18 +187,25 @@ def _colour(word: str) -> tuple[int, int, int, int]:
 def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Operation]:
     """The conversion that `--profile` asks for, if any; raises UsageError."""
     if not isinstance(profile, str):
-        raise UsageError(f"found the profile {profile!r}, expected keep, srgb or an ICC file")
-    if profile.lower() == "keep":
+        raise UsageError(f"found the profile {profile!r}, expected its name or an ICC file")
+    name = profile_name(profile)
+    if name == KEEP:
         return
-    if profile.lower() == "srgb":
+    if name == SRGB:
         yield ConvertProfile(intent=intent)
+        return
+    if name is not None:
+        # Building one needs no Pillow, but its package loads it.
+        from imgbatch.imaging.colour import named
+
+        yield ConvertProfile(named.profile(name), intent, name)
         return
     path = os.path.join(folder, profile)
     try:
         icc = regular.read(path, "an ICC profile", limits.ICC_BYTES)
     except regular.UnreadableError as error:
         raise UsageError(
-            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.cause})"
+            f"unknown profile {profile!r}: {_profile_hint(profile.lower())} ({error.cause})"
         ) from None
     if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
         raise UsageError(f"{profile}: not an ICC profile for colour, grey or CMYK")

@@ -39,7 +39,7 @@ from imgbatch.operations.parameters import Attachment, ColourKind
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.recipes.declarations import Measure, Setting, dashed, declared
 from imgbatch.recipes.recipe import Output, Recipe
-from imgbatch.recipes.settings import RESIZING, OutputSettings, RecipeWords
+from imgbatch.recipes.settings import RESIZING, OutputSettings, RecipeWords, profile_name
 from imgbatch.recipes.steps import (
     RESIZE,
     UnsuitedError,
@@ -369,7 +369,11 @@ def _conversion(
     first, rest = next(iter(operations), None), tuple(operations)
     if not isinstance(first, ConvertProfile):
         return {}, rest
-    profile = "srgb" if first.icc is None else os.path.relpath(first.path, folder or os.curdir)
+    profile = first.path
+    if profile_name(profile) is None:
+        profile = os.path.relpath(profile, folder or os.curdir)
+        if profile_name(profile) is not None:
+            profile = os.path.join(os.curdir, profile)
     values = {"profile": profile}
     return values | ({"intent": first.intent} if first.intent != "relative" else {}), rest[1:]
 
