@@ -92,6 +92,8 @@ _SHAPE: Final = _delivery(
 _FINISH: Final = _delivery(
     *("grain", "grain:colour=yes,size=3", "text:text={stem},size=8", "vignette"),
     *("watermark:file=../assets/logo.png", "watermark:file=../assets/logo.png,tile=yes"),
+    *("text:text=proof,rotate=diagonal,size=40,gravity=center", "text:x=20,y=50%,rotate=90"),
+    *("text:tile=yes,rotate=-30,spacing=20", "watermark:file=../assets/logo.png,rotate=20,x=5%"),
     size="160",
 )
 _WHOLE: Final = """\
