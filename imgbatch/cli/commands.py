@@ -26,6 +26,7 @@ _COMMANDS = {
     "presets": "The recipes that come with imgbatch.",
     "formats": "What this installation reads and writes.",
     "operations": "What can be done to a picture.",
+    "doctor": "Test this installation, for bug reports.",
 }
 
 
