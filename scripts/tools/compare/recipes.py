@@ -25,6 +25,9 @@ PRESETS: Final = tuple(sorted(presets()))
 ADDED: Final = frozenset({"jobs", "report"})
 """Options given to every command that makes pictures (`sides`)."""
 
+ABOUT_ITSELF: Final = frozenset({"doctor"})
+"""Commands that tell of the installation that runs them, so that no two tell the same."""
+
 ALL: Final = "ALL"
 FEW: Final = "FEW"
 """Placeholders for the pictures: all of them; the small ones, where there is a choice."""
@@ -419,7 +422,9 @@ def lacking(table: Iterable[Entry] = TABLE) -> list[str]:
     outputs = list(_outputs(entries))
     used = {words[0] for words in commands if "--help" not in words}
     missing = [
-        f"command {name}" for name in group.list_commands(click.Context(group)) if name not in used
+        f"command {name}"
+        for name in group.list_commands(click.Context(group))
+        if name not in used | ABOUT_ITSELF
     ]
     missing += [
         f"option {'/'.join(option.opts)}"
