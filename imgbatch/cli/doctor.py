@@ -97,9 +97,12 @@ def _version_of(package: str) -> str:
 
 
 def _libraries() -> Facts:
-    from imgbatch.imaging import self_test
+    from imgbatch.imaging import formats, self_test
 
     yield from self_test.versions().items()
+    for row in formats.FORMATS:
+        if row.extra is None and not formats.available(row):
+            yield row.name, f"not available: {formats.remedy(row)}"
 
 
 def _extras() -> Facts:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import PIL
 import pytest
-from PIL import Image
+from PIL import Image, features
 from toolkit.commands import imgbatch, imgbatch_here
 
 import imgbatch as library
@@ -80,6 +80,20 @@ def test_library_that_all_need_may_be_broken(
     monkeypatch.setattr(properties, "operations", lambda: iter(()))
     code, failed = doctor(tmp_path, monkeypatch)
     assert (code, failed) == (1, ["ImportError: libjpeg.so.62: cannot open shared object file"])
+
+
+def test_format_that_pillow_lacks_is_told_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = features.check
+    monkeypatch.setattr(features, "check", lambda name: name != "jpg_2000" and check(name))
+    monkeypatch.setattr(properties, "operations", lambda: iter(()))
+    monkeypatch.setattr(crew, "warm_up", lambda: None)
+    run = imgbatch_here("doctor", cwd=tmp_path)
+    assert run.returncode == 0
+    lines = [" ".join(line.split()) for line in run.stdout.decode().splitlines()]
+    assert "jpeg2000 not available: this installation's Pillow was built without JPEG 2000" in lines
+    assert not any("jpeg2000" in line for line in lines if line.startswith("formats"))
 
 
 @pytest.mark.slow

@@ -113,6 +113,17 @@ def check(data: bytes, size: tuple[int, int], name: str) -> None:
         assert len(data) <= 1_000_000
 
 
+def test_archive_keeps_everything(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    exif = b"Exif\0\0" + exif_block(orientation=1).block
+    wide = wide_gamut_profile()
+    portrait_at((0.5, 0.5), (300, 200)).save(tmp_path / "s/a.jpg", exif=exif, icc_profile=wide)
+    (kept,) = run_here(tmp_path, "archive-avif")
+    assert (kept.format, kept.size, kept.info["icc_profile"]) == ("AVIF", (300, 200), wide)
+    assert kept.getexif()[0x8298] == COPYRIGHT
+    assert 0x8825 in kept.getexif()
+
+
 def run_here(folder: Path, name: str) -> list[Image.Image]:
     """What a preset makes of the pictures in a folder, in the order of its outputs."""
     run = imgbatch("run", name, "s", "-o", "out", "--report", "-", "-j", "1", cwd=folder)
