@@ -57,12 +57,15 @@ class Position(Kind, frozen=True):
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError
         found = _POSITION.fullmatch(f"{value}")
-        if found is None or len(found["number"]) > 9 or (found["unit"] and float(found[1]) > 100):
+        if found is None or len(found["number"]) > 9:
             raise ValueError
-        return shortest(float(found["number"])) + found["unit"]
+        number, unit = float(found["number"]), "%" if found["unit"] == "%" else ""
+        if unit and number > 100:
+            raise ValueError
+        return shortest(number) + unit
 
 
-_POSITION: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?:px)?(?P<unit>%?)\s*")
+_POSITION: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>px|%)?\s*")
 
 
 def degrees(turn: float | str, size: Size) -> float:

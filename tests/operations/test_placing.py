@@ -257,6 +257,7 @@ def test_settings_that_are_not_given_change_no_digest() -> None:
         ("rotate=nan", "text: rotate: found 'nan', expected a number"),
         ("x=-5", "text: x: found '-5', expected pixels or per cent, such as 120 or 50%"),
         ("x=120%", "text: x: found '120%', expected pixels or per cent"),
+        ("x=5px%", "text: x: found '5px%', expected pixels or per cent"),
         ("y=middle", "text: y: found 'middle', expected pixels or per cent"),
         ("spacing=-1", "text: spacing: found '-1', expected a number from 0 to 200 %"),
     ],
