@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Collection
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -16,7 +18,7 @@ import imgbatch
 from imgbatch import signals
 from imgbatch.cli import safe_streams
 from imgbatch.cli.output import complain, complain_of, tell_lines
-from imgbatch.errors import ImgbatchError, PlanError
+from imgbatch.errors import ImgbatchError, PlanError, UsageError
 
 _COMMANDS = {
     "resize": "Resize (and filter, and convert) pictures.",
@@ -65,9 +67,12 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from imgbatch.cli import remedies
+            from imgbatch.cli import defaults, remedies
 
-            remedy = remedies.for_command(args[0], _COMMANDS, args[1:])
+            own: Collection[str] = ()
+            with suppress(UsageError):
+                own = defaults.read(None, no_config=False).presets()
+            remedy = remedies.for_command(args[0], _COMMANDS, args[1:], own)
             ctx.fail(f"no such command {args[0]!r}: {remedy}")
         return super().resolve_command(ctx, args)
 

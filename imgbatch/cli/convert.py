@@ -13,7 +13,7 @@ from imgbatch.recipes.settings import SIZE
 
 
 @click.command("convert", cls=GroupedCommand)
-@options(without={SIZE, "explain"}, required={"format"})
+@options(without={SIZE}, required={"format"})
 def command(**parameters: Any) -> int:
     """Change the format of pictures; their size stays.
 

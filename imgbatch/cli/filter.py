@@ -13,7 +13,7 @@ from imgbatch.recipes.settings import SIZE
 
 
 @click.command("filter", cls=GroupedCommand)
-@options(without={SIZE, "explain"}, required={"filters"})
+@options(without={SIZE}, required={"filters"})
 def command(**parameters: Any) -> int:
     """Apply operations to pictures; their size stays.
 

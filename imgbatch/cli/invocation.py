@@ -7,8 +7,11 @@ from typing import Final
 
 from imgbatch.recipes.declarations import Flag, Path, setting
 from imgbatch.recipes.settings import NAMES, SOURCES
+from imgbatch.running.settings import REPLACING, RUN
 
 REPORTING: Final = "Reporting"
+CHOOSING: Final = "it says which defaults are read"
+"""Why no file of defaults can choose another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,10 +19,39 @@ class Invocation:
     """What is to be done with a plan, and how it is reported."""
 
     no_backup: bool = setting(
-        False, Flag(), NAMES, "With --in-place: do not keep the originals.", python=False
+        False,
+        Flag(),
+        NAMES,
+        "With --in-place: do not keep the originals.",
+        python=False,
+        each_run=REPLACING,
     )
     null: bool = setting(
-        False, Flag(), SOURCES, "A list on standard input is NUL-separated.", python=False
+        False,
+        Flag(),
+        SOURCES,
+        "A list on standard input is NUL-separated.",
+        python=False,
+        each_run="it describes one list",
+    )
+    config: str | None = setting(
+        None,
+        Path(),
+        RUN,
+        "Read defaults from this file alone.",
+        metavar="FILE",
+        unset="imgbatch.toml in or above the working folder, and your own config.toml",
+        more="[Defaults](defaults.md) has the rest.",
+        python=False,
+        each_run=CHOOSING,
+    )
+    no_config: bool = setting(
+        False,
+        Flag(),
+        RUN,
+        "Read no files with defaults.",
+        python=False,
+        each_run=CHOOSING,
     )
     dry_run: bool = setting(
         False,
@@ -28,6 +60,7 @@ class Invocation:
         "Show what would be done; write nothing.",
         short="-n",
         python=False,
+        each_run="nothing would ever be made",
     )
     report: str | None = setting(
         None,
@@ -37,9 +70,15 @@ class Invocation:
         metavar="FILE",
         more="One object per file, the summary last.",
         python=False,
+        each_run="each run would overwrite the report of the one before",
     )
     explain: bool = setting(
-        False, Flag(), REPORTING, "Explain what the recipe does; write nothing.", python=False
+        False,
+        Flag(),
+        REPORTING,
+        "Explain what is done, and where each setting comes from; write nothing.",
+        python=False,
+        each_run="nothing would ever be made",
     )
     quiet: bool = setting(
         False, Flag(), REPORTING, "No progress bar and no summary, only failures.", python=False
@@ -55,4 +94,5 @@ class Invocation:
         metavar="FILE",
         more="A file with different content is never overwritten.",
         python=False,
+        each_run="it names the file of one recipe",
     )

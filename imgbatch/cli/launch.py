@@ -5,13 +5,14 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from imgbatch.cli import warm_up
 from imgbatch.cli.invocation import Invocation
-from imgbatch.cli.options import Given
+from imgbatch.cli.options import Given, found_defaults
+from imgbatch.cli.output import tell_lines
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.running.settings import Settings
@@ -42,12 +43,44 @@ def run(
 def run_options(name: str, request: Given) -> int:
     """The same where the options are the whole recipe."""
 
-    def recipe() -> Recipe:
+    def build(fills: Mapping[str, Any]) -> Recipe:
         from imgbatch.recipes.recipe import Recipe
 
-        return _saved(Recipe.from_settings(name, request.recipe), request.invocation.save_recipe)
+        return Recipe.from_settings(name, replace(request.recipe, **fills))
 
+    def recipe() -> Recipe:
+        return _saved(filled_recipe(build, request), request.invocation.save_recipe)
+
+    if request.invocation.explain:
+        return explain(filled_recipe(build, request), request)
     return run(recipe, request.run, request.invocation, numpy=bool(request.recipe.filters))
+
+
+def explain(
+    recipe: Recipe, request: Given, stated: Sequence[Mapping[str, Any]] | None = None
+) -> int:
+    """Print what a recipe does, and where each setting comes from.
+
+    `stated` is what a recipe's file says of each output.
+    """
+    from imgbatch.cli.explained import explained
+    from imgbatch.cli.origins import origins
+
+    tell_lines([*explained(recipe), "", *origins(recipe, request, stated)])
+    return 0
+
+
+def filled_recipe(build: Callable[[Mapping[str, Any]], Recipe], request: Given) -> Recipe:
+    """What `build` makes with the defaults that suit it; an error of one says where that is."""
+    from imgbatch.recipes.filling import culprit, filled
+
+    try:
+        return filled(build, request.fills)
+    except UsageError as error:
+        name = culprit(build, request.fills)
+        if name is None:
+            raise
+        raise UsageError(f"{found_defaults().found[name].where}: {error}") from None
 
 
 def _saved(recipe: Recipe, path: str | None) -> Recipe:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 
 import click
 from msgspec import Struct
 
+from imgbatch.cli import defaults
 from imgbatch.cli.help import every_setting
 from imgbatch.cli.invocation import Invocation
+from imgbatch.cli.output import complain
 from imgbatch.recipes import declarations
 from imgbatch.recipes.declarations import Setting, declared
 from imgbatch.recipes.settings import RecipeSettings, RecipeWords, SharedSettings
@@ -21,6 +24,9 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 Made = TypeVar("Made")
 
 _KEEP: Final = "keep, or "
+_DEFAULTS: Final = "imgbatch.defaults"
+"""The key of the defaults in the `meta` of a context."""
+_FROM_DEFAULTS: Final = click.core.ParameterSource.DEFAULT_MAP
 
 
 class _Word(click.ParamType):  # type: ignore[type-arg]
@@ -40,6 +46,46 @@ class _Word(click.ParamType):  # type: ignore[type-arg]
             return self._kind.read(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _Switch(click.Option):
+    """A flag that a default may turn on, so that there is an option that turns it off.
+
+    Help shows that only where the flag is on already.
+    """
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return ", ".join(self.opts), self.help or ""
+
+
+class Reading(click.Option):
+    """The option that chooses the files of defaults: it reads them before any other is needed."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Its value, after the defaults have become those of the context."""
+        if not ctx.resilient_parsing:
+            found = defaults.read(opts.get("config"), no_config=bool(opts.get("no_config")))
+            for notice in found.notices:
+                complain(notice)
+            ctx.meta[_DEFAULTS] = found
+            ctx.default_map = found.values(in_place=bool(opts.get("in_place")))
+        return super().handle_parse_result(ctx, opts, args)
+
+
+def found_defaults() -> defaults.Defaults:
+    """The defaults that the command at work has read."""
+    found: defaults.Defaults = click.get_current_context().meta[_DEFAULTS]
+    return found
+
+
+def choosing_defaults(function: AnyFunction) -> AnyFunction:
+    """The options that choose the files of defaults, for a command that has no others."""
+    for name in ("no_config", "config"):
+        one = declared(Invocation)[name]
+        function = _option(one, required=False)(function)
+    return function
 
 
 def options(
@@ -65,8 +111,12 @@ def options(
 
 
 def _option(one: Setting, *, required: bool) -> Callable[[AnyFunction], AnyFunction]:
-    spelled = "/".join(one.options[-2:]) if one.default is True else one.options[-1]
+    spelled = f"--{one.word}" + (f"/{one.negative}" if one.negative else "")
     words: dict[str, Any] = {"help": _help(one, required=required), "required": required}
+    if one.negative and one.default is False:
+        words["cls"] = _Switch
+    if one.name == "config":
+        words |= {"cls": Reading, "is_eager": True}
     if not required:
         # To click even a default of None is a value, and nothing would ever be missing.
         words["default"] = one.default
@@ -107,19 +157,29 @@ def _once(context: click.Context, parameter: click.Parameter, values: Sequence[s
 
 
 class Given(Struct, frozen=True):
-    """What a command line gives: for its recipe, for the run, and for the command itself."""
+    """What a command line gives: for its recipe, for the run, and for the command itself.
+
+    `fills` are defaults for what the recipe leaves open, by the names of settings; those for the
+    run are in it already.
+    """
 
     recipe: RecipeSettings
     run: Settings
     invocation: Invocation
+    fills: Mapping[str, Any] = MappingProxyType({})
 
 
 def given(parameters: Mapping[str, Any]) -> Given:
-    """What click has parsed, as typed values."""
+    """What click has parsed for the command at work, if there is one, as typed values."""
+    context = click.get_current_context(silent=True)
+    fills = {
+        name: parameters[name]
+        for name in declared(RecipeSettings)
+        if context and context.get_parameter_source(name) is _FROM_DEFAULTS
+    }
+    asked = {name: value for name, value in parameters.items() if name not in fills}
     return Given(
-        _made(RecipeSettings, parameters),
-        _made(Settings, parameters),
-        _made(Invocation, parameters),
+        _made(RecipeSettings, asked), _made(Settings, asked), _made(Invocation, asked), fills
     )
 
 

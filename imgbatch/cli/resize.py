@@ -14,7 +14,7 @@ from imgbatch.cli.options import given, options
 
 
 @click.command("resize", cls=GroupedCommand)
-@options(without={"explain"})
+@options()
 def command(**parameters: Any) -> int:
     """Resize pictures, and optionally filter and convert them.
 
@@ -23,6 +23,7 @@ def command(**parameters: Any) -> int:
     and metadata, into `<folder>-resized` next to the folder.
     """
     request = given(parameters)
-    sizes = request.recipe.sizes or ("2048",)
-    recipe = dataclasses.replace(request.recipe, sizes=sizes)
-    return run_options("resized", replace(request, recipe=recipe))
+    if not request.recipe.sizes and "sizes" not in request.fills:
+        recipe = dataclasses.replace(request.recipe, sizes=("2048",))
+        request = replace(request, recipe=recipe)
+    return run_options("resized", request)

@@ -24,6 +24,24 @@ from msgspec.structs import replace
 from imgbatch.errors import UsageError
 from imgbatch.recipes.units import amount, in_words, seconds
 
+TOML_TYPES: Final[Mapping[type, str]] = MappingProxyType(
+    {
+        str: "text in quotes",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        list: "a list",
+        dict: "a table",
+    }
+)
+"""What messages call the types of values in TOML."""
+_TRUTHS: Final[Mapping[str, bool]] = MappingProxyType(
+    {
+        **dict.fromkeys(("yes", "true", "on", "1"), True),
+        **dict.fromkeys(("no", "false", "off", "0"), False),
+    }
+)
+
 
 class Kind(Struct, frozen=True):
     """A kind of values. `types` are the types that a recipe may use for it."""
@@ -52,6 +70,11 @@ class Flag(Kind, frozen=True):
     """On or off."""
 
     types: ClassVar[tuple[type, ...]] = (bool,)
+
+    def read(self, word: str) -> bool:
+        if (meant := _TRUTHS.get(word.strip().lower())) is None:
+            raise ValueError(f"found {word!r}, expected yes or no")
+        return meant
 
     def word(self, value: Any) -> str:
         return "yes" if value else ""
@@ -210,6 +233,7 @@ class Spelling(TypedDict, total=False):
     unset: str
     more: str
     python: bool
+    each_run: str
 
 
 class Setting(Struct, frozen=True):
@@ -219,7 +243,8 @@ class Setting(Struct, frozen=True):
     `short` the one with a single dash, `metavar` stands for its value in help. `key` is the recipe
     key if it differs. `unset` says what happens if it is not given, where the default does not;
     `more` is what docs/cli.md says beyond `help`. One without `python` is not an argument in
-    Python.
+    Python. `each_run` is why it is said anew for each run, if so: then no file of defaults and no
+    variable can set it.
     """
 
     name: str
@@ -234,13 +259,29 @@ class Setting(Struct, frozen=True):
     unset: str = ""
     more: str = ""
     python: bool = True
+    each_run: str = ""
+
+    @property
+    def word(self) -> str:
+        """Its long option without the dashes, which is also its key in files of defaults."""
+        return self.option or dashed(self.name)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets its default."""
+        return f"IMGBATCH_{self.word.replace('-', '_').upper()}"
+
+    @property
+    def negative(self) -> str:
+        """What clears it on the command line, if it is a flag that may be on otherwise."""
+        may_be_on = isinstance(self.kind, Flag) and (self.default or not self.each_run)
+        return f"--no-{self.word}" if may_be_on else ""
 
     @property
     def options(self) -> tuple[str, ...]:
         """What sets it on the command line; for a flag that is on, what clears it, too."""
-        word = self.option or dashed(self.name)
-        negative = (f"--no-{word}",) if self.default is True else ()
-        return (*filter(None, (self.short,)), f"--{word}", *negative)
+        negative = (self.negative,) if self.default is True else ()
+        return (*filter(None, (self.short,)), f"--{self.word}", *negative)
 
     @property
     def recipe_key(self) -> str:

@@ -238,6 +238,7 @@ class SharedSettings:
         key="path",
         metavar="TEMPLATE",
         unset="{stem}{ext}; with several sizes {stem}-{output}{ext}",
+        each_run="names depend on what is made; a recipe of yours can say them",
     )
 
 
@@ -284,6 +285,7 @@ class RecipeSettings(SharedSettings):
         metavar="NAME[:k=v,…]",
         more="They come after the resize, unless `--filter resize` says where that goes. "
         "[operations.md](operations.md) shows them.",
+        each_run="put operations into a recipe, which `presets` can offer by its name",
     )
     raw_preview: bool = setting(
         False,

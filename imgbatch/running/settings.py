@@ -22,6 +22,8 @@ from imgbatch.recipes.declarations import (
 from imgbatch.recipes.settings import METADATA, NAMES, SOURCES
 
 RUN: Final = "How the work is done"
+REPLACING: Final = "originals are replaced only where the command itself says so"
+"""Why nothing that concerns --in-place can be a default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Settings:
         more="The name ends in `-resized`, `-converted`, `-filtered` or the recipe's name. Needed "
         "with several PATHs. The tree below each PATH is mirrored; with several, under its own "
         "name.",
+        each_run="it is where the pictures of one run go",
     )
     jobs: int | None = setting(
         None,
@@ -72,9 +75,18 @@ class Settings:
         Choice(get_args(OnConflict), listed=True),
         NAMES,
         "For a file that exists and is not imgbatch's own, and for two sources with one target.",
+        each_run="what becomes of somebody's files is decided for each run",
     )
-    force: bool = setting(False, Flag(), NAMES, "Remake what is up to date.")
-    in_place: bool = setting(False, Flag(), NAMES, "Replace the originals.", python=False)
+    force: bool = setting(
+        False,
+        Flag(),
+        NAMES,
+        "Remake what is up to date.",
+        each_run="everything would be made again, every time",
+    )
+    in_place: bool = setting(
+        False, Flag(), NAMES, "Replace the originals.", python=False, each_run=REPLACING
+    )
     backup: str | None = setting(
         None,
         Path(),
@@ -82,6 +94,7 @@ class Settings:
         "With --in-place: where the originals go.",
         metavar="DIR",
         python=False,
+        each_run=REPLACING,
     )
     timeout: float | None = setting(
         300.0,

@@ -131,6 +131,14 @@ path = "thumb/{dir}/{seq:04d}-{parent}{ext}"
 _RENAME: Final = "--on-conflict rename"
 
 TABLE: Final[tuple[Entry, ...]] = (
+    Entry(
+        "defaults",
+        (
+            "resize FEW -o out -s 64 --config house.toml",
+            "convert FEW -o plain -f webp --no-config",
+        ),
+        files={"house.toml": 'quality = 40\ncopyright = "© Ada"\nexclude = ["*.gif"]\n'},
+    ),
     Entry("default", ("resize ALL",), jobs=1),
     Entry(
         "web",
