@@ -17,7 +17,7 @@ import click
 import imgbatch
 from imgbatch import signals
 from imgbatch.cli import safe_streams
-from imgbatch.cli.output import complain, complain_of, tell_lines
+from imgbatch.cli.output import complain, complain_of, dismiss, tell_lines
 from imgbatch.errors import ImgbatchError, PlanError, UsageError
 
 _COMMANDS = {
@@ -95,6 +95,15 @@ def group() -> None:
 def run_command(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. A user's mistake never shows a traceback."""
     safe_streams.make_safe()
+    code = 1
+    try:
+        code = _run(arguments)
+    finally:
+        dismiss(code)
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = group.main(arguments, prog_name="imgbatch", standalone_mode=False)
     except click.exceptions.Exit as exit_:
@@ -104,15 +113,15 @@ def run_command(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except PlanError as error:
         first, *others = str(error).split("\n")
-        complain(first)
+        complain(first, "ERROR")
         tell_lines(others, err=True)
         return error.exit_code
     except ImgbatchError as error:
-        complain(str(error))
+        complain(str(error), "ERROR")
         return error.exit_code
     except OSError as error:
         # Standard output could not be written: the disk is full, for instance.
-        complain(_message_of(error))
+        complain(_message_of(error), "ERROR")
         return 1
     except (click.Abort, KeyboardInterrupt):
         return signals.die_by(signal.SIGINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from imgbatch.recipes.declarations import Flag, Path, setting
+from imgbatch.recipes.declarations import Flag, Path, Seconds, declared, setting
 from imgbatch.recipes.settings import NAMES, SOURCES
 from imgbatch.running.settings import REPLACING, RUN
 
@@ -72,6 +72,26 @@ class Invocation:
         python=False,
         each_run="each run would overwrite the report of the one before",
     )
+    wait: float | None = setting(
+        None,
+        Seconds(),
+        RUN,
+        "Wait so long if another run has the output folder: 90, or 2m.",
+        metavar="TIME",
+        unset="not at all",
+        python=False,
+    )
+    log: str | None = setting(
+        None,
+        Path(),
+        REPORTING,
+        "Append what is said, and each file's outcome, with times in UTC.",
+        metavar="FILE",
+        more="Lines such as `2026-11-28T09:30:00.250Z INFO …`, WARNING or ERROR. Its folder is "
+        "made. With --quiet and --dry-run, too.",
+        python=False,
+        each_run="it names a file that is written",
+    )
     explain: bool = setting(
         False,
         Flag(),
@@ -96,3 +116,8 @@ class Invocation:
         python=False,
         each_run="it names the file of one recipe",
     )
+
+    def check(self) -> None:
+        """Raise UsageError for a value that is not allowed."""
+        for name, one in declared(Invocation).items():
+            one.check(getattr(self, name))

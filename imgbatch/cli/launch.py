@@ -32,6 +32,10 @@ def run(
 
     `numpy` says whether the recipe has operations that need it.
     """
+    if invocation.log is not None:
+        from imgbatch.cli.log import Log
+
+        Log.open(invocation.log)
     paths = settings.paths
     if not invocation.dry_run and (len(paths) > 1 or os.path.isdir(paths[0]) or _LIST in paths):
         warm_up.start(numpy=numpy)

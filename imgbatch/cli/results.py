@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from imgbatch.cli.output import RED, YELLOW, tell
+from imgbatch.cli.output import RED, YELLOW, note, tell
 from imgbatch.model import LeftOut, Result, Summary
 from imgbatch.planning.plan import Plan
 from imgbatch.plurals import counted
@@ -42,7 +42,9 @@ def tell_summary(
     With `quiet` only failures are told. `report` is where the rows of all files are, if anywhere.
     With `salvage` that is no remedy any more.
     """
-    if not quiet:
+    if quiet:
+        note(_totals(summary, output))
+    else:
         tell(_totals(summary, output), err=True)
         for line in _warnings(summary):
             tell(line, err=True, colour=YELLOW)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -14,8 +15,9 @@ from msgspec import Struct
 from imgbatch import signals
 from imgbatch.cli import progress, safe_streams
 from imgbatch.cli.invocation import Invocation
-from imgbatch.cli.output import complain, tell
+from imgbatch.cli.output import complain, note, tell
 from imgbatch.cli.results import lines_of, tell_summary, tell_totals
+from imgbatch.cli.waiting import patient
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
 from imgbatch.model import UP_TO_DATE, Result, Source, Summary
@@ -29,9 +31,15 @@ from imgbatch.store import checksum
 
 def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
     """Plan a recipe and carry it out; return the exit code."""
-    begun = time.monotonic()
+    wanted.check()
     if wanted.dry_run and wanted.report:
         raise UsageError("--report records what was done, and --dry-run does nothing: omit one")
+    attempt = partial(_run, recipe, settings, wanted)
+    return patient(attempt, wanted.wait, quiet=wanted.quiet)
+
+
+def _run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
+    begun = time.monotonic()
     with batch.prepare(recipe, settings) as prepared:
         _warn(prepared.notices)
         if wanted.dry_run:
@@ -52,7 +60,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
         stack.callback(shown.close)
         control = Control(
             on_finish=lambda job, failed: shown.advance(_size_of(job), failed),
-            on_notice=lambda text: shown.say(f"imgbatch: {text}"),
+            on_notice=partial(_notice, shown),
         )
         # From the first file that is left behind until the last row of the report is written.
         stack.enter_context(_interruptible(control, summary, shown))
@@ -60,7 +68,7 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
         if len(planned.jobs) == 1:
             # This process is the worker, and not a guest in another program.
             worker_tasks.set_up()
-        rows = _Rows(report, shown if wanted.verbose else None)
+        rows = _Rows(report, shown if wanted.verbose else None, logged=wanted.log is not None)
         trouble = _follow(prepared, control, summary, rows)
         summary.seconds = time.monotonic() - begun
         summary.stopped = trouble or prepared.stopped
@@ -87,15 +95,22 @@ class _Rows(Struct, frozen=True):
 
     report: Report | None
     screen: progress.Progress | None
+    logged: bool
 
     def __bool__(self) -> bool:
-        return self.report is not None or self.screen is not None
+        return self.report is not None or self.screen is not None or self.logged
 
     def add(self, result: Result) -> None:
         if self.report:
             self.report.add(result)
+        if not (self.screen or self.logged):
+            return
+        first, *warnings = lines_of(result)
+        note(first, "ERROR" if result.failure else "INFO")
+        for line in warnings:
+            note(line.strip(), "WARNING")
         if self.screen:
-            for line in lines_of(result):
+            for line in (first, *warnings):
                 self.screen.say(line)
 
 
@@ -117,6 +132,11 @@ def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Ro
         # By now every file has its row, which says the same.
         return str(error)
     return None
+
+
+def _notice(shown: progress.Progress, text: str) -> None:
+    note(f"imgbatch: {text}", "WARNING")
+    shown.say(f"imgbatch: {text}")
 
 
 def _warn(notices: Iterable[str]) -> None:
@@ -153,7 +173,9 @@ def _interruptible(control: Control, summary: Summary, shown: progress.Progress)
         else:
             summary.signal = number
             control.stop()
-            shown.cut_in("finishing the files in hand; interrupt again to stop at once")
+            text = "finishing the files in hand; interrupt again to stop at once"
+            note(text, "WARNING")
+            shown.cut_in(text)
 
     before = {number: signal.signal(number, interrupt) for number in signals.heeded()}
     try:

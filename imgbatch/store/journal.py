@@ -116,6 +116,14 @@ class DamagedError(Exception):
     """The journal turned out to be damaged while it was read."""
 
 
+class LockedError(UsageError):
+    """Another run holds the folder; `found` says which one, and `remedy` what to do."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found}: {remedy}")
+        self.found = found
+
+
 class Journal:
     """The journal of one output folder, and the lock on it.
 
@@ -277,9 +285,10 @@ class Journal:
                 self._connect()
         # With our own lock held: of two that start at once, at least one sees the other.
         if in_place and (other := _at_work_around(self.output)) is not None:
-            raise UsageError(
-                f"another run is active in {other}, and this one would change the same files "
-                "in place: wait until it has finished"
+            raise LockedError(
+                f"another run{_process(other)} is active in {other}, and this one would change the "
+                "same files in place",
+                "wait until it has finished (--wait 10m does)",
             )
 
     def _unwritable(self, error: OSError) -> UsageError:
@@ -361,9 +370,9 @@ class Journal:
                 connection.close()
             code = code_of(error)
             if code in BUSY:
-                raise UsageError(
-                    f"another run is writing into {self.output}: wait until it has finished, or "
-                    "use another --output"
+                raise LockedError(
+                    f"another run{_process(self.output)} is writing into {self.output}",
+                    "wait until it has finished (--wait 10m does), or use another --output",
                 ) from None
             if code in _BROKEN or os.path.isdir(self._path):
                 self.set_aside(str(error))
@@ -535,6 +544,15 @@ def _at_work_around(folder: str) -> str | None:
             return below
         names[:] = [name for name in names if name != worker_log.FOLDER]
     return None
+
+
+def _process(folder: str) -> str:
+    """The process of the run that is active in a folder, in words, if that is known."""
+    try:
+        found = worker_log.at_work(folder)
+    except OSError:
+        found = None
+    return f" (process {found})" if found is not None else ""
 
 
 def _is_locked(folder: str) -> bool:

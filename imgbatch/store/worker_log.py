@@ -101,6 +101,32 @@ def _append(output: str, run: str, lines: str, *, durable: bool = False) -> None
         os.close(descriptor)
 
 
+def at_work(output: str) -> int | None:
+    """The process of a run that is active below an output folder, if its logs tell.
+
+    The first log of a run is its own; those of its workers follow. Raises OSError.
+    """
+    # On Windows a signal of 0 would end the process.
+    if os.name != "posix":
+        return None
+    paths = [path for some in logs(output).values() for path in some]
+    for path in sorted(paths, key=lambda path: os.stat(path).st_mtime_ns):
+        word = path.removesuffix(_SUFFIX).rpartition("-")[2]
+        if word.isdecimal() and int(word) != os.getpid() and _is_alive(int(word)):
+            return int(word)
+    return None
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def logs(output: str) -> dict[str, list[str]]:
     """The logs below an output folder, by the run's word. Raises OSError."""
     found: dict[str, list[str]] = {}
