@@ -16,7 +16,7 @@ import click
 
 import imgbatch
 from imgbatch import signals
-from imgbatch.cli import safe_streams
+from imgbatch.cli import COMPLETING, safe_streams
 from imgbatch.cli.output import complain, complain_of, dismiss, tell_lines
 from imgbatch.errors import ImgbatchError, PlanError, UsageError
 
@@ -28,6 +28,7 @@ _COMMANDS = {
     "presets": "The recipes that come with imgbatch.",
     "formats": "What this installation reads and writes.",
     "operations": "What can be done to a picture.",
+    "completion": "Completion for a shell.",
 }
 
 
@@ -66,7 +67,8 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        lost = args and args[0] not in _COMMANDS and not ctx.resilient_parsing
+        if lost and not args[0].startswith("-"):
             from imgbatch.cli import defaults, remedies
 
             own: Collection[str] = ()
@@ -95,6 +97,10 @@ def group() -> None:
 def run_command(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. A user's mistake never shows a traceback."""
     safe_streams.make_safe()
+    if COMPLETING in os.environ:
+        from imgbatch.cli import completion
+
+        completion.register()
     code = 1
     try:
         code = _run(arguments)

@@ -6,11 +6,12 @@ import inspect
 
 import click
 
+from imgbatch.cli.options import suggesting
 from imgbatch.cli.output import complain, tell, tell_lines
 
 
 @click.command("operations")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=suggesting("for_name"))
 def command(name: str | None) -> None:
     """List what can be done to pictures, with all settings; with NAME, the details of one.
 

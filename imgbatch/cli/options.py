@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 
@@ -124,6 +125,7 @@ def _option(one: Setting, *, required: bool) -> Callable[[AnyFunction], AnyFunct
         words["is_flag"] = True
     else:
         words |= {"type": _type(one.kind), "metavar": one.metavar or None}
+        words["shell_complete"] = partial(_suggestions, one)
     if isinstance(one.kind, declarations.Several):
         words["multiple"] = True
     if isinstance(one.kind, declarations.Text) and one.kind.once:
@@ -131,6 +133,26 @@ def _option(one: Setting, *, required: bool) -> Callable[[AnyFunction], AnyFunct
         if not required:
             words["default"] = (one.default,)
     return click.option(*filter(None, (one.short, spelled)), one.name, **words)
+
+
+def _suggestions(
+    one: Setting, context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[Any]:
+    from imgbatch.cli import suggestions
+
+    return suggestions.for_setting(one, context, incomplete)
+
+
+def suggesting(what: str) -> Callable[..., list[Any]]:
+    """What completes an argument: the function of `suggestions` with this name."""
+
+    def found(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from imgbatch.cli import suggestions
+
+        items: list[Any] = getattr(suggestions, what)(context, parameter, incomplete)
+        return items
+
+    return found
 
 
 def _help(one: Setting, *, required: bool) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from imgbatch.cli.options import choosing_defaults, found_defaults
+from imgbatch.cli.options import choosing_defaults, found_defaults, suggesting
 from imgbatch.cli.output import complain, tell, tell_verbatim
 from imgbatch.errors import UsageError
 
 
 @click.command("presets")
 @choosing_defaults
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=suggesting("for_preset"))
 def command(name: str | None, **choice: object) -> None:
     """List the recipes that can be run by name, or show the file of one.
 

@@ -12,7 +12,7 @@ import click
 
 from imgbatch.cli.help import GroupedCommand
 from imgbatch.cli.launch import explain, filled_recipe, run
-from imgbatch.cli.options import found_defaults, given, options, overrides
+from imgbatch.cli.options import found_defaults, given, options, overrides, suggesting
 from imgbatch.errors import UsageError
 from imgbatch.recipes.settings import SIZE
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run", cls=GroupedCommand)
-@click.argument("recipe", metavar="RECIPE")
+@click.argument("recipe", metavar="RECIPE", shell_complete=suggesting("for_recipe"))
 @options(without={SIZE, "filters", "save_recipe"}, paths_required=False)
 @click.pass_context
 def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:

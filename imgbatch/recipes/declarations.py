@@ -53,6 +53,11 @@ class Kind(Struct, frozen=True):
         """The allowed values, in words, where the type alone does not tell."""
         return ""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words that a shell may complete."""
+        return ()
+
     def check(self, name: str, value: Any) -> Any:
         """The value as it is used, from the one given; raises UsageError naming the setting."""
         return value
@@ -81,10 +86,19 @@ class Flag(Kind, frozen=True):
 
 
 class Text(Kind, frozen=True):
-    """Any text; one that `may_be_empty`, or one that may only be given `once`."""
+    """Any text; one that `may_be_empty`, or one that may only be given `once`.
+
+    `known` are words with a meaning, and with `or_file` others name files.
+    """
 
     may_be_empty: bool = False
     once: bool = False
+    known: tuple[str, ...] = ()
+    or_file: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.known
 
 
 class Measure(Text, frozen=True):
@@ -123,6 +137,10 @@ class Choice(Kind, frozen=True):
     def allowed(self) -> str:
         return ", ".join(self.choices)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.choices
+
     def check(self, name: str, value: Any) -> Any:
         if not isinstance(value, str):
             raise UsageError(f"{name}: found {value!r}, expected one of {self.allowed}")
@@ -156,6 +174,10 @@ class Whole(Kind, frozen=True):
     @property
     def allowed(self) -> str:
         return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return () if self.unset is None else (self.unset,)
 
     def check(self, name: str, value: Any) -> Any:
         if not isinstance(value, int):

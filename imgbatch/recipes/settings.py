@@ -93,7 +93,7 @@ class SharedSettings:
     )
     format: str = setting(
         "keep",
-        Text(once=True),
+        Text(once=True, known=("keep", *formats.WRITABLE)),
         FORMAT,
         f"keep, or {', '.join(formats.WRITABLE)}.",
         short="-f",
@@ -213,7 +213,7 @@ class SharedSettings:
     )
     profile: str = setting(
         "keep",
-        Text(),
+        Text(known=("keep", "srgb"), or_file=True),
         OPERATIONS,
         "Colour profile: keep, srgb (convert), or an ICC file to convert to.",
         metavar="PROFILE",

@@ -13,7 +13,7 @@ from toolkit.commands import imgbatch_here
 from imgbatch.cli.commands import group
 
 MAKING: Final = ("resize", "convert", "filter")
-COMMANDS: Final = (*MAKING, "run", "presets", "formats", "operations")
+COMMANDS: Final = (*MAKING, "run", "presets", "formats", "operations", "completion")
 
 
 def _options(command: str) -> list[click.Option]:

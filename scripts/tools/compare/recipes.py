@@ -388,6 +388,7 @@ TABLE: Final[tuple[Entry, ...]] = (
             *(f"presets {name}" for name in PRESETS),
             "operations",
             *(f"operations {name}" for name in ("crop", "text", "white-balance")),
+            "completion bash",
         ),
     ),
     Entry(
