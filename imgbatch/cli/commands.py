@@ -25,7 +25,7 @@ _COMMANDS = {
     "convert": "Change the format; the size stays.",
     "filter": "Apply operations; the size stays.",
     "run": "Run a recipe: several pictures of each source.",
-    "presets": "The recipes that come with imgbatch.",
+    "presets": "The recipes that can be run by name.",
     "formats": "What this installation reads and writes.",
     "operations": "What can be done to a picture.",
     "completion": "Completion for a shell.",

@@ -66,13 +66,14 @@ class Reading(click.Option):
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
     ) -> tuple[Any, list[str]]:
         """Its value, after the defaults have become those of the context."""
+        value = super().handle_parse_result(ctx, opts, args)
         if not ctx.resilient_parsing:
             found = defaults.read(opts.get("config"), no_config=bool(opts.get("no_config")))
             for notice in found.notices:
                 complain(notice)
             ctx.meta[_DEFAULTS] = found
             ctx.default_map = found.values(in_place=bool(opts.get("in_place")))
-        return super().handle_parse_result(ctx, opts, args)
+        return value
 
 
 def found_defaults() -> defaults.Defaults:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -201,6 +200,8 @@ def shell_path(place: Path) -> str:
     "name", [pytest.param(name, marks=pytest.mark.external(name)) for name in _SETUP]
 )
 def test_shell_completes_at_its_prompt(place: Path, shell_path: str, name: str) -> None:
+    import pty
+
     words, setup = _SETUP[name]
     path = programs.path_of(name)
     process, terminal = pty.fork()

@@ -117,6 +117,7 @@ def test_all_settings_that_can_be_defaults_are_read(place: Path) -> None:
         "subsampling": '"4:4:4"',
         "timeout": '"2m"',
         "verbose": "true",
+        "wait": "90",
     }
     (place / "imgbatch.toml").write_text("".join(f"{key} = {it}\n" for key, it in said.items()))
 
@@ -148,9 +149,12 @@ def test_config_reads_that_file_alone(place: Path, monkeypatch: pytest.MonkeyPat
     assert "exclude each other" in refused(
         "resize", "in", "--config", "für alle.toml", "--no-config", cwd=place
     )
-    assert "cannot read none.toml: No such" in refused(
-        "resize", "in", "--config", "none.toml", cwd=place
-    )
+    for name, why in (
+        ("none.toml", "cannot read none.toml: No such"),
+        ("in", "cannot read in: found a folder, expected a file of defaults"),
+        ("", "found nothing, expected a value"),
+    ):
+        assert why in refused("resize", "in", "--config", name, cwd=place)
 
     monkeypatch.setenv("IMGBATCH_CONFIG", "für alle.toml")
     assert settings("resize", "in", cwd=place)["quality"][0] == "3"
