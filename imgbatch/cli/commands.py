@@ -97,10 +97,10 @@ def group() -> None:
 def run_command(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. A user's mistake never shows a traceback."""
     safe_streams.make_safe()
-    if COMPLETING in os.environ:
+    if request := os.environ.get(COMPLETING):
         from imgbatch.cli import completion
 
-        completion.register()
+        return completion.answer(group, request)
     code = 1
     try:
         code = _run(arguments)

@@ -18,7 +18,6 @@ from click.shell_completion import (
     FishComplete,
     ShellComplete,
     ZshComplete,
-    add_completion_class,
     split_arg_string,
 )
 
@@ -162,10 +161,15 @@ class Fish(_ByLine, FishComplete):
 _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
 
 
-def register() -> None:
-    """Let click answer in the way of these scripts."""
-    for name, kind in _SHELLS.items():
-        add_completion_class(kind, name)
+def answer(group: click.Command, request: str) -> int:
+    """Answer a shell, as click would in bytes; `request` is bash_complete, say."""
+    shell, _, wanted = request.partition("_")
+    told = wanted == "source" or not os.environ.keys().isdisjoint({_LINE, "COMP_WORDS"})
+    if shell not in _SHELLS or wanted not in ("complete", "source") or not told:
+        return 1
+    asked = _SHELLS[shell](group, {}, "imgbatch", COMPLETING)
+    tell_verbatim(asked.source() if wanted == "source" else f"{asked.complete()}\n")
+    return 0
 
 
 @click.command("completion")

@@ -35,6 +35,7 @@ PRESETS: Final = "presets"
 _PREFIX: Final = "IMGBATCH_"
 _NEEDLESS_IN_PLACE: Final = frozenset({"format", "flat"})
 """Defaults that --in-place cannot follow: it keeps formats and folders."""
+_NO_SECTIONS: Final = "defaults hold for all commands, and stand outside of sections"
 _SUFFIX: Final = ".toml"
 _MAX_BYTES: Final = 1_000_000
 
@@ -183,7 +184,8 @@ class _File(Struct, frozen=True):
             if key == PRESETS:
                 presets = self._folder(where, value)
             elif (one := known.get(key) or _by_recipe_key(key)) is None:
-                raise UsageError(f"{where}: an unknown key; {_nearest(key, known)}")
+                hint = _NO_SECTIONS if isinstance(value, dict) else _nearest(key, known)
+                raise UsageError(f"{where}: an unknown key; {hint}")
             elif one.each_run:
                 raise UsageError(f"{where}: {self._refusal(one, value)}")
             else:

@@ -114,10 +114,8 @@ class _Unbreakable:
         if self._poll is not None:
             self._poll.register(descriptor, select.POLLOUT)
 
-    def write(self, text: str | bytes) -> int:
-        # click gives bytes to a shell that asks for completions.
-        raw = text if isinstance(text, bytes) else text.encode(self._encoding, self._errors)
-        data = memoryview(raw)
+    def write(self, text: str) -> int:
+        data = memoryview(text.encode(self._encoding, self._errors))
         try:
             while data:
                 self._wait()

@@ -250,6 +250,17 @@ def test_fish_completes(place: Path, shell_path: str) -> None:
     assert words == ["sepia:amount=", "output-sharpen:medium=glossy", "mitchell"]
 
 
+@pytest.mark.parametrize("request_", ["bash_complete", "tcsh_complete", "bash_other", "x"])
+def test_question_that_makes_no_sense_is_no_traceback(
+    place: Path, monkeypatch: pytest.MonkeyPatch, request_: str
+) -> None:
+    monkeypatch.setenv(COMPLETING, request_)
+    run = imgbatch_here(cwd=place)
+    assert (run.returncode, run.stdout, run.stderr) == (1, b"", b"")
+    monkeypatch.setenv(COMPLETING, "bash_source")
+    assert imgbatch_here(cwd=place).stdout.startswith(b"_imgbatch_completion() {")
+
+
 def test_unknown_shell_is_refused(place: Path) -> None:
     run = imgbatch_here("completion", "tcsh", cwd=place)
     assert run.returncode == 2

@@ -247,6 +247,7 @@ def test_file_that_others_may_have_written_is_ignored_with_a_notice(
         ('filter = "sepia"', "filter: not a default: put operations into a recipe"),
         ('config = "x"', "config: not a default: it says which defaults are read"),
         ("[[output]]\nname = 'x'", "output: this is a recipe, not a file of defaults"),
+        ("[resize]\nquality = 3", "resize: an unknown key; defaults hold for all commands"),
         ("presets = 3", "presets: found 3, expected the folder of your recipes"),
         ("quality = ", "not valid TOML: "),
     ],
