@@ -212,7 +212,8 @@ class _File(Struct, frozen=True):
 
     def _folder(self, where: str, value: Any) -> str:
         if not isinstance(value, str) or not value:
-            raise UsageError(f"{where}: found {value!r}, expected the folder of your recipes")
+            found = "a table" if isinstance(value, dict) else repr(value)
+            raise UsageError(f"{where}: found {found}, expected the folder of your recipes")
         return _in(os.path.dirname(self.path), value)
 
     def _value(self, where: str, one: Setting, value: Any) -> Any:

@@ -249,6 +249,7 @@ def test_file_that_others_may_have_written_is_ignored_with_a_notice(
         ("[[output]]\nname = 'x'", "output: this is a recipe, not a file of defaults"),
         ("[resize]\nquality = 3", "resize: an unknown key; defaults hold for all commands"),
         ("presets = 3", "presets: found 3, expected the folder of your recipes"),
+        ("[presets.mine]\nsize = 3", "presets: found a table, expected the folder of your recipes"),
         ("quality = ", "not valid TOML: "),
     ],
 )
