@@ -17,15 +17,23 @@ __version__ = "0.1.0"
 # True for type checkers, as typing's is; importing typing would take most of this import's time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from imgbatch.errors import ImgbatchError, NothingFoundError, PlanError, UsageError
+    from imgbatch.errors import (
+        ImgbatchError,
+        NothingFoundError,
+        PictureError,
+        PlanError,
+        UsageError,
+    )
     from imgbatch.model import Failure, Notice, Result, Source, Summary, Written
-    from imgbatch.recipes.recipe import Output, Recipe
+    from imgbatch.recipe import Output, Recipe
     from imgbatch.running.batch import run
+    from imgbatch.running.one_picture import Made
 
 _HOME = {
     "run": "running.batch",
     "ImgbatchError": "errors",
     "NothingFoundError": "errors",
+    "PictureError": "errors",
     "PlanError": "errors",
     "UsageError": "errors",
     "Failure": "model",
@@ -34,16 +42,19 @@ _HOME = {
     "Source": "model",
     "Summary": "model",
     "Written": "model",
+    "Made": "running.one_picture",
     "Output": "recipes.recipe",
-    "Recipe": "recipes.recipe",
+    "Recipe": "recipe",
 }
 
 __all__ = [
     "Failure",
     "ImgbatchError",
+    "Made",
     "NothingFoundError",
     "Notice",
     "Output",
+    "PictureError",
     "PlanError",
     "Recipe",
     "Result",

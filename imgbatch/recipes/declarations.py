@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypedDict, Unpack
@@ -53,6 +53,11 @@ class Flag(Kind, frozen=True):
 
     types: ClassVar[tuple[type, ...]] = (bool,)
 
+    def check(self, name: str, value: Any) -> Any:
+        if isinstance(value, bool):
+            return value
+        raise UsageError(f"found {name} {value!r}, expected True or False")
+
     def word(self, value: Any) -> str:
         return "yes" if value else ""
 
@@ -62,6 +67,11 @@ class Text(Kind, frozen=True):
 
     may_be_empty: bool = False
     once: bool = False
+
+    def check(self, name: str, value: Any) -> Any:
+        if isinstance(value, self.types) and not isinstance(value, bool):
+            return value
+        raise UsageError(f"found {name} {value!r}, expected text")
 
 
 class Measure(Text, frozen=True):
@@ -135,7 +145,7 @@ class Whole(Kind, frozen=True):
         return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
 
     def check(self, name: str, value: Any) -> Any:
-        if not isinstance(value, int):
+        if not isinstance(value, int) or isinstance(value, bool):
             raise UsageError(f"found {name} {value!r}, expected a whole number")
         if self.low <= value and (self.high is None or value <= self.high):
             return value
@@ -161,6 +171,8 @@ class Seconds(Kind, frozen=True):
         return seconds(word)
 
     def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UsageError(f"found {name} {value!r}, expected a number of seconds")
         if 0 < value <= self.high:
             return value
         raise UsageError(
@@ -198,6 +210,27 @@ class Amount(Kind, frozen=True):
 
     def word(self, value: Any) -> str:
         return in_words(value, self.unit)
+
+
+def several(name: str, value: object) -> tuple[Any, ...]:
+    """The items of a setting that may be given several times; a single one may stand alone.
+
+    Raises UsageError.
+    """
+    if isinstance(value, str | int | Mapping):
+        return (value,)
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise UsageError(f"found {name} {value!r}, expected text, or a list of it")
+    return tuple(value)
+
+
+def check_words(call: str, words: Iterable[str], known: Collection[str]) -> None:
+    """Raise TypeError for an argument that a function does not have, with the nearest one."""
+    for unknown in words:
+        if unknown not in known:
+            near = difflib.get_close_matches(unknown, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{call}() got an unexpected keyword argument {unknown!r}{hint}")
 
 
 class Spelling(TypedDict, total=False):

@@ -261,7 +261,7 @@ class RecipeSettings(SharedSettings):
     Without `sizes` the size stays.
     """
 
-    sizes: Sequence[str] = setting(
+    sizes: Sequence[str | int] | str | int = setting(
         (),
         Several(),
         SIZE,
@@ -273,7 +273,7 @@ class RecipeSettings(SharedSettings):
         metavar="SPEC",
         unset="2048",
     )
-    filters: Iterable[str] = setting(
+    filters: Iterable[str] | str = setting(
         (),
         Several(),
         OPERATIONS,
@@ -297,7 +297,7 @@ class RecipeSettings(SharedSettings):
 class RecipeWords(TypedDict, total=False):
     """The arguments of `Recipe.from_options`, for type checkers: the fields of RecipeSettings."""
 
-    sizes: Sequence[str]
+    sizes: Sequence[str | int] | str | int
     fit: str
     enlarge: bool
     gravity: str
@@ -315,7 +315,7 @@ class RecipeWords(TypedDict, total=False):
     compression: str | None
     colours: int | None
     dither: bool
-    filters: Iterable[str]
+    filters: Iterable[str] | str
     metadata: str
     artist: str | None
     copyright: str | None
@@ -324,3 +324,44 @@ class RecipeWords(TypedDict, total=False):
     intent: str
     raw_preview: bool
     template: str | None
+
+
+class OutputWords(TypedDict, total=False):
+    """A table of `Recipe.of`, for type checkers: the fields of OutputSettings, and its name."""
+
+    name: str
+    size: str | int
+    operations: Sequence[Step]
+    fit: str
+    enlarge: bool
+    gravity: str
+    background: str
+    kernel: str
+    linear: bool
+    format: str
+    quality: int
+    max_bytes: int | str
+    keep_smaller: bool
+    subsampling: str
+    progressive: bool
+    lossless: bool
+    effort: int
+    compression: str
+    colours: int
+    dither: bool
+    metadata: str
+    artist: str
+    copyright: str
+    dpi: int
+    profile: str
+    intent: str
+    template: str
+
+
+class PrepareWords(TypedDict, total=False):
+    """What `Recipe.of` does once for all outputs: the keys of `[prepare]` in a recipe file."""
+
+    profile: str
+    intent: str
+    raw_preview: bool
+    operations: Sequence[Step]

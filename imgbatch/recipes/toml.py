@@ -39,7 +39,13 @@ from imgbatch.operations.parameters import Attachment, ColourKind
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.recipes.declarations import Measure, Setting, dashed, declared
 from imgbatch.recipes.recipe import Output, Recipe
-from imgbatch.recipes.settings import RESIZING, OutputSettings, RecipeWords
+from imgbatch.recipes.settings import (
+    RESIZING,
+    OutputSettings,
+    OutputWords,
+    PrepareWords,
+    RecipeWords,
+)
 from imgbatch.recipes.steps import (
     RESIZE,
     UnsuitedError,
@@ -77,6 +83,30 @@ def load(path: str | os.PathLike[str], overrides: RecipeWords | None = None) -> 
     stem = os.path.splitext(os.path.basename(path))[0]
     preset = path if shown != path else None
     return _Reader(shown, folder, overrides or {}, preset).recipe(table, stem)
+
+
+def of_tables(name: str, outputs: Iterable[OutputWords | Output], prepare: PrepareWords) -> Recipe:
+    """The recipe that a file with these tables would have, whose keys are Python's.
+
+    An output may be ready. Raises UsageError.
+    """
+    if isinstance(outputs, Mapping | str) or not isinstance(outputs, Iterable):
+        raise UsageError(f"found outputs {outputs!r}, expected a list of tables")
+    keys = {one.name: one.recipe_key for one in _SETTINGS.values()}
+    tables: list[Any] = []
+    given: Iterable[Any] = outputs
+    for one in given:
+        table = one
+        if isinstance(one, Mapping):
+            table = {keys.get(key, dashed(key)): _as_in_toml(one[key]) for key in one}
+        tables.append(table)
+    before = {dashed(key): _as_in_toml(value) for key, value in prepare.items()}
+    reader = _Reader("outputs", "", {}, None)
+    return reader.recipe({"name": name, "prepare": before, "output": tables}, name)
+
+
+def _as_in_toml(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def presets() -> dict[str, str]:
@@ -140,6 +170,9 @@ class _Reader(Struct, frozen=True):
             raise self._wrong("[[output]]", "none", "at least one")
         outputs = []
         for number, one in enumerate(found, 1):
+            if isinstance(one, Output):
+                outputs.append(one)
+                continue
             label = one.get("name") if isinstance(one, dict) else None
             where = f"output {label!r}: " if isinstance(label, str) else f"output {number}: "
             self._of_type(where.rstrip(": "), one, dict)

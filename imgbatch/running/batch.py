@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial
 from imgbatch.executors.crew import leave_if_importing_main
-from imgbatch.model import Job, LeftOut, Limits, Result, Run, Source
+from imgbatch.model import Job, LeftOut, Result, Run, Source
 from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
 from imgbatch.planning.compact import Jobs
@@ -35,9 +35,6 @@ from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
 from imgbatch.store.recorded import IN_PLACE_MARK, Recorded, UnreadableError
 from imgbatch.store.worker_log import Claim
-
-MEMORY_SHARE: Final = 0.6
-"""The share of the available memory that a run takes by default."""
 
 _FAILED_WRITES: Final = 5
 _HEADERS_OF_A_WORKER: Final = 300
@@ -241,7 +238,7 @@ class Batch:
         return Run(
             word=self._word,
             output=self.plan.output,
-            limits=_limits(settings),
+            limits=settings.limits_here,
             in_place=settings.in_place,
             backup=settings.backup,
             salvage=settings.salvage,
@@ -284,13 +281,6 @@ class _Claims(Iterable[Claim]):
         for source, places in self._jobs.places():
             for output, relative in places:
                 yield relative, absolute(source), source.state, self._digests[output]
-
-
-def _limits(settings: Settings) -> Limits:
-    """The limits, with a share of the available memory unless the settings limit it."""
-    limits = settings.limits
-    memory = limits.memory or int(MEMORY_SHARE * resources.memory())
-    return replace(limits, memory=memory)
 
 
 def _check_in_place(recipe: Recipe, settings: Settings) -> None:
@@ -352,7 +342,7 @@ def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
     For a few files, headers whose readers always return are read in this process, with a time
     limit all the same. The others need a process that can be killed, if one may be started.
     """
-    limits = _limits(settings)
+    limits = settings.limits_here
     most = settings.jobs or resources.processors()
     task: Task[Job, Facts] = Task(
         function=partial(numbering.read, limits=limits),

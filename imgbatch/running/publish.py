@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from imgbatch.errors import PictureError
 from imgbatch.imaging.encode import Encoded
 from imgbatch.model import FileState, Job, Run, Target, Written
-from imgbatch.running.pipeline import Made
+from imgbatch.running.pipeline import Finished
 from imgbatch.store import checksum, local_files, worker_log
 from imgbatch.store.crc import crc32
 from imgbatch.store.worker_log import Entry
@@ -31,13 +31,13 @@ _LOSSES = frozenset(
 )
 
 
-def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
+def publish(job: Job, made: Finished, run: Run) -> tuple[Written, ...]:
     """Write all outputs of a job under temporary names, then give them their own.
 
     Outputs that somebody else's file keeps out are missing from the result, if the run skips them.
     Raises PictureError; then nothing new is left behind.
     """
-    targets = [_settled(target, one) for target, one in zip(job.targets, made.files, strict=True)]
+    targets = [settled(target, one) for target, one in zip(job.targets, made.files, strict=True)]
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged: list[local_files.Staged] = []
     ours: list[tuple[str, FileState]] = []
@@ -103,7 +103,7 @@ def _is_still_ours(target: Target, path: str) -> bool:
 
 
 def _entries(
-    job: Job, targets: Sequence[Target], staged: Sequence[local_files.Staged], made: Made
+    job: Job, targets: Sequence[Target], staged: Sequence[local_files.Staged], made: Finished
 ) -> list[Entry]:
     return [
         Entry(
@@ -150,7 +150,7 @@ def _is_left_over(target: Target, file: local_files.Staged, entry: Entry, run: R
     return False
 
 
-def replace_original(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
+def replace_original(job: Job, made: Finished, run: Run) -> tuple[Written, ...]:
     """Put the one output in its source's place; at every moment one of the two is whole there."""
     (target,), (one,) = job.targets, made.files
     lossy = [notice.message for notice in one.notices if notice.kind in _LOSSES]
@@ -201,7 +201,7 @@ def is_as_scanned(target: Target) -> bool:
     return known is not None and known._replace(ctime_ns=0).equals(local_files.state(target.path))
 
 
-def _is_what_was_read(target: Target, made: Made) -> bool:
+def _is_what_was_read(target: Target, made: Finished) -> bool:
     """Whether a source still has the content that its result was made from.
 
     Its ctime changes when it gets another name in the backup, or loses one to a result.
@@ -245,7 +245,7 @@ def _written(
     )
 
 
-def _settled(target: Target, encoded: Encoded) -> Target:
+def settled(target: Target, encoded: Encoded) -> Target:
     """The target with the suffix of the format that the source turned out to have.
 
     The plan did not check such a path, so it must not replace anything just like that.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict, get_args
 
+from msgspec.structs import replace
+
+from imgbatch.errors import UsageError
 from imgbatch.model import MAX_PIXELS, Limits, OnConflict, Sort
 from imgbatch.recipes.declarations import (
     Amount,
@@ -16,10 +19,15 @@ from imgbatch.recipes.declarations import (
     Seconds,
     Several,
     Whole,
+    check_words,
     declared,
     setting,
+    several,
 )
 from imgbatch.recipes.settings import METADATA, NAMES, SOURCES
+
+MEMORY_SHARE: Final = 0.6
+"""The share of the available memory that a run takes by default."""
 
 RUN: Final = "How the work is done"
 
@@ -153,6 +161,15 @@ class Settings:
         memory = known["memory"].check(self.memory)
         return Limits(self.timeout, memory, known["max_pixels"].check(self.max_pixels))
 
+    @property
+    def limits_here(self) -> Limits:
+        """The same, with a share of this machine's memory unless it is limited."""
+        # `--help` reads declarations, too.
+        from imgbatch.executors import resources
+
+        limits = self.limits
+        return replace(limits, memory=limits.memory or int(MEMORY_SHARE * resources.memory()))
+
     def check(self) -> None:
         """Raise UsageError for a value that is not allowed."""
         for name, one in declared(Settings).items():
@@ -180,14 +197,54 @@ class RunWords(TypedDict, total=False):
     max_pixels: int | str
 
 
-def settings_of(paths: Sequence[str | os.PathLike[str]], words: RunWords) -> Settings:
-    """The settings that the arguments of a Python call mean; its paths may be of any kind."""
-    for unknown in words.keys() - RunWords.__annotations__.keys():
-        raise TypeError(f"run() got an unexpected keyword argument {unknown!r}")
-    values: dict[str, Any] = dict(words)
-    values["paths"] = tuple(os.fspath(path) for path in paths)
-    if values.get("output") is not None:
-        values["output"] = os.fspath(values["output"])
+class PictureWords(TypedDict, total=False):
+    """The arguments that a single picture takes, for type checkers: fields of Settings."""
+
+    salvage: bool
+    strict: bool
+    memory: int | str | None
+    max_pixels: int | str
+
+
+def settings_of(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], words: RunWords
+) -> Settings:
+    """The settings that the arguments of a Python call mean; its paths may be of any kind.
+
+    Raises TypeError for an unknown argument, UsageError for a path that is none.
+    """
+    values = _known("run", words, RunWords)
+    values["paths"] = _paths(paths)
+    for name in values.keys() & {"output", "backup"}:
+        if values[name] is not None:
+            values[name] = _path(name, values[name])
     for name in values.keys() & {"include", "exclude"}:
-        values[name] = tuple(values[name])
+        values[name] = several(name, values[name])
     return Settings(**values)
+
+
+def picture_settings(call: str, words: PictureWords) -> Settings:
+    """The same for a picture that is no file of a run."""
+    settings = Settings((), **_known(call, words, PictureWords))
+    settings.check()
+    return settings
+
+
+def _known(call: str, words: Mapping[str, Any], known: type) -> dict[str, Any]:
+    """The arguments, if all are known; otherwise raises TypeError."""
+    check_words(call, words, known.__annotations__)
+    return dict(words)
+
+
+def _paths(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(paths, str | os.PathLike):
+        return (os.fsdecode(paths),)
+    if isinstance(paths, bytes) or not isinstance(paths, Iterable):
+        raise UsageError(f"found paths {paths!r}, expected a path, or a list of them")
+    return tuple(_path("paths", path) for path in paths)
+
+
+def _path(name: str, value: Any) -> str:
+    if isinstance(value, str | os.PathLike):
+        return os.fsdecode(value)
+    raise UsageError(f"found {name} {value!r}, expected a path: text or a path object")

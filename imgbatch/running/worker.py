@@ -16,7 +16,7 @@ from contextlib import suppress
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
-from imgbatch.imaging import opening
+from imgbatch.imaging import own_settings
 from imgbatch.model import (
     UP_TO_DATE,
     Dated,
@@ -25,11 +25,10 @@ from imgbatch.model import (
     Notice,
     Result,
     Run,
-    Source,
     Target,
 )
 from imgbatch.recipes.recipe import Recipe
-from imgbatch.running.pipeline import ShareExceededError, make
+from imgbatch.running.pipeline import Finished, ShareExceededError, make
 from imgbatch.running.publish import publish, replace_original
 from imgbatch.running.recovery import replaced_before
 from imgbatch.store import checksum, worker_log
@@ -55,7 +54,7 @@ def tune_process() -> None:
     # The workers already share the processors between them. NumPy is not loaded yet, if ever.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     keep_freed_memory()
-    opening.silence_codecs()
+    own_settings.silence_codecs()
     # What is loaded by now stays: the collector need not look through it for garbage.
     gc.freeze()
 
@@ -90,42 +89,49 @@ def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
             job = needed
         made = make(job, share, recipe, run)
         # Before anything is published: otherwise a picture might be made without its warnings.
-        notices = _unique(notice for one in made.files for notice in one.notices)
-        notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
-        dated = job.dated or made.dated
-        notices += _of_date(dated) if dated else ()
-        if run.strict and notices:
-            messages = "; ".join(notice.message for notice in notices)
-            raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
+        notices = notices_of(made, job, run)
         written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
         if not written:
             return Result(job.source, "skipped", reason=_already_there(job.targets))
     except ShareExceededError:
         return None
-    except PictureError as error:
-        return _failed(job.source, error.failure, begun)
     except Exception as error:
-        if is_short_of_memory(error):
-            words = f"not enough memory for this picture: {MORE_MEMORY}"
-            return _failed(job.source, Failure("operate", "memory", words), begun)
-        message = f"{type(error).__name__}: {error} (this is a bug in imgbatch)"
-        return _failed(job.source, Failure("operate", "internal", message), begun)
+        return Result.failed(job.source, failure_of(error), time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
+    dated = job.dated or made.dated
     source = dated.source if dated else None
     return Result(job.source, "done", written, notices, seconds=seconds, date_source=source)
 
 
-def _of_date(dated: Dated) -> tuple[Notice, ...]:
+def failure_of(error: Exception) -> Failure:
+    """Why a picture could not be made, from whatever was raised."""
+    if isinstance(error, PictureError):
+        return error.failure
+    if is_short_of_memory(error):
+        words = f"not enough memory for this picture: {MORE_MEMORY}"
+        return Failure("operate", "memory", words)
+    message = f"{type(error).__name__}: {error} (this is a bug in imgbatch)"
+    return Failure("operate", "internal", message)
+
+
+def notices_of(made: Finished, job: Job, run: Run) -> tuple[Notice, ...]:
+    """The warnings about a job's pictures. Raises PictureError if a strict run has any."""
+    notices = unique(notice for one in made.files for notice in one.notices)
+    notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
+    notices += notices_of_date(job.dated or made.dated)
+    if run.strict and notices:
+        messages = "; ".join(notice.message for notice in notices)
+        raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
+    return notices
+
+
+def notices_of_date(dated: Dated | None) -> tuple[Notice, ...]:
     """A warning if a date could not be read."""
-    if not dated.unread:
+    if dated is None or not dated.unread:
         return ()
     used = "the file's own time" if dated.source == "mtime" else dated.source
     message = f"the date {dated.unread} cannot be read; {used} was used instead"
     return (Notice("date-unreadable", message),)
-
-
-def _failed(source: Source, failure: Failure, begun: float) -> Result:
-    return Result.failed(source, failure, time.perf_counter() - begun)
 
 
 def _remember(job: Job, needed: Job, run: Run) -> None:
@@ -146,6 +152,6 @@ def _already_there(targets: Iterable[Target]) -> str:
     return f"already there: {', '.join(target.path for target in targets)}"
 
 
-def _unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+def unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
     """Each notice once, and as plain text, whatever an operation may have put there."""
     return tuple(dict.fromkeys(Notice(notice.kind, f"{notice.message}") for notice in notices))
