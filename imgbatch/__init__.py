@@ -26,11 +26,16 @@ if TYPE_CHECKING:
     )
     from imgbatch.model import Failure, Notice, Result, Source, Summary, Written
     from imgbatch.recipe import Output, Recipe
-    from imgbatch.running.batch import run
+    from imgbatch.running.library import Plan, Planned, PlannedFile, Run, plan, run
     from imgbatch.running.one_picture import Made
 
 _HOME = {
-    "run": "running.batch",
+    "Plan": "running.library",
+    "Planned": "running.library",
+    "PlannedFile": "running.library",
+    "Run": "running.library",
+    "plan": "running.library",
+    "run": "running.library",
     "ImgbatchError": "errors",
     "NothingFoundError": "errors",
     "PictureError": "errors",
@@ -55,14 +60,19 @@ __all__ = [
     "Notice",
     "Output",
     "PictureError",
+    "Plan",
     "PlanError",
+    "Planned",
+    "PlannedFile",
     "Recipe",
     "Result",
+    "Run",
     "Source",
     "Summary",
     "UsageError",
     "Written",
     "__version__",
+    "plan",
     "run",
 ]
 

@@ -23,7 +23,7 @@ from imgbatch.model import Encoding, Size
 from imgbatch.naming import Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
-from imgbatch.recipes.declarations import check_words, declared, several
+from imgbatch.recipes.declarations import Setting, check_words, declared, several
 from imgbatch.recipes.settings import (
     OutputSettings,
     RecipeSettings,
@@ -116,8 +116,9 @@ class Recipe:
         """The recipe for these settings; raises UsageError for one that makes no sense."""
         sizes = [_size_word(size) for size in several("sizes", settings.sizes)]
         usual = "{stem}-{output}{ext}" if len(sizes) > 1 else "{stem}{ext}"
-        naming = Template.parse(settings.template or usual)
-        shared = {one: getattr(settings, one) for one in declared(SharedSettings)}
+        template = declared(RecipeSettings)["template"].check(settings.template)
+        naming = Template.parse(template or usual)
+        shared = {name: _given(settings, one) for name, one in declared(SharedSettings).items()}
         filters = several("filters", settings.filters)
         outputs = []
         for word in sizes or (None,):
@@ -219,6 +220,12 @@ class Recipe:
         steps = (*self.prepare, *output.operations)
         named = any("output" in step.name_fields for step in steps)
         return _digest((*parts, output.name) if named else parts)
+
+
+def _given(settings: RecipeSettings, one: Setting) -> Any:
+    """The value of a setting; None is the usual one."""
+    value = getattr(settings, one.name)
+    return one.default if value is None else value
 
 
 def _size_word(size: object) -> str:

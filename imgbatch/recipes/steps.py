@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast, get_args
 
 from imgbatch.errors import UsageError
@@ -36,14 +36,15 @@ class UnsuitedError(UsageError):
 
 def encoding(settings: OutputSettings) -> Encoding:
     """How an output's file is written; raises UsageError for a setting that makes no sense."""
-    row = None if settings.format.lower() == "keep" else formats.lookup(settings.format)
+    word = _checked(settings, "format")
+    row = None if word.lower() == "keep" else formats.lookup(word)
     values = {name: _checked(settings, name) for name in Encoding.__struct_fields__}
     for name in ("quality", "max_bytes"):
         if settings.lossless and values[name] is not None:
             raise _excluded(name)
     values |= {
         "format": row.name if row else None,
-        "background": _colour(settings.background),
+        "background": _colour(_checked(settings, "background")),
         "artist": settings.artist or None,
         "copyright": settings.copyright or None,
     }
@@ -106,7 +107,9 @@ def operation_of(step: Step, folder: str = "") -> Operation:
 
 
 def _name_of(step: Step) -> str:
-    name = step.partition(":")[0].strip() if isinstance(step, str) else step.get("name")
+    name = step.get("name") if isinstance(step, Mapping) else step
+    if isinstance(step, str):
+        name = step.partition(":")[0].strip()
     if not isinstance(name, str):
         raise UsageError(f"operations: found {step!r}, expected a name in each, as in name = 'lut'")
     return name

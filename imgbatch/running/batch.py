@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, Unpack
+from typing import Final, Self
 
 from msgspec.structs import replace
 
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial
-from imgbatch.executors.crew import leave_if_importing_main
 from imgbatch.model import Job, LeftOut, Result, Run, Source
 from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
@@ -30,7 +28,7 @@ from imgbatch.planning.to_folder import ToFolder
 from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import worker_tasks
-from imgbatch.running.settings import RunWords, Settings, settings_of
+from imgbatch.running.settings import Settings
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
 from imgbatch.store.recorded import IN_PLACE_MARK, Recorded, UnreadableError
@@ -39,45 +37,6 @@ from imgbatch.store.worker_log import Claim
 _FAILED_WRITES: Final = 5
 _HEADERS_OF_A_WORKER: Final = 300
 _PORTION: Final = 32
-
-
-def run(
-    recipe: Recipe, paths: Sequence[str | os.PathLike[str]], **words: Unpack[RunWords]
-) -> Iterator[Result]:
-    """Make `recipe` of everything below `paths`; yield one Result per source as they come.
-
-    `words` are the command line's options (docs/cli.md); `timeout` is in seconds (None: no limit),
-    `memory` in bytes. Everything is planned before this returns: raises UsageError, PlanError or
-    NothingFoundError, and then nothing was written. A file that fails is a Result with a
-    `failure`, not an exception. The output folder is locked until the last result, or until the
-    iterator is closed.
-
-    With `jobs=1` no process is started, and a crash of a codec is the program's own. The same
-    happens, with a RuntimeWarning, whatever `jobs` says, in a process that must not have children
-    (daemonic, like the workers of `multiprocessing.Pool`) or cannot start any. Workers do not
-    import the main module, unless the recipe has an operation that was defined there: then the
-    call needs multiprocessing's usual `if __name__ == "__main__":`.
-    """
-    leave_if_importing_main()
-    batch = prepare(recipe, settings_of(paths, words))
-    try:
-        batch.plan.check()
-        batch.begin()
-    except BaseException:
-        batch.close()
-        raise
-    return _all_of(batch)
-
-
-def _all_of(batch: Batch) -> Iterator[Result]:
-    with batch:
-        yield from batch.plan.skipped
-        yield from batch.results(Control(on_notice=_warn))
-
-
-def _warn(text: str) -> None:
-    # The caller is whoever asks for the next result.
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def prepare(recipe: Recipe, settings: Settings) -> Batch:
@@ -167,7 +126,7 @@ class Batch:
 
     def results(
         self, control: Control | None = None, *, supervised: bool = False
-    ) -> Iterator[Result]:
+    ) -> Generator[Result]:
         """Carry the plan out; yield the results of its jobs as they come.
 
         A single job is done in this process; with `supervised` only then, because there is nothing

@@ -21,6 +21,7 @@ from imgbatch.planning import numbering
 from imgbatch.planning.output_paths import Conflict, Targets
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import pipeline, worker
+from imgbatch.running.logs import log_notices
 from imgbatch.running.publish import settled
 from imgbatch.running.settings import PictureWords, Settings, picture_settings
 from imgbatch.store import local_files
@@ -81,20 +82,24 @@ def made_of(recipe: Recipe, given: Input, settings: Settings) -> list[Made]:
         raise
     except Exception as error:
         raise _as_picture_error(error) from error
-    return [
+    made = [
         _made(target, one, dated) for target, one in zip(job.targets, finished.files, strict=True)
     ]
+    log_notices(job.source.path, worker.unique(notice for one in made for notice in one.notices))
+    return made
 
 
 def developed(recipe: Recipe, given: Input, settings: Settings) -> Picture:
     """The pixels of a recipe's only output, before they become a file. Raises PictureError."""
     try:
         job = _job(recipe, given, settings)
-        return pipeline.develop(job, recipe, _run(settings), given)
+        picture = pipeline.develop(job, recipe, _run(settings), given)
     except (PictureError, PlanError):
         raise
     except Exception as error:
         raise _as_picture_error(error) from error
+    log_notices(job.source.path, worker.unique(picture.notices))
+    return picture
 
 
 def _as_picture_error(error: Exception) -> PictureError:

@@ -82,14 +82,14 @@ class Settings:
         "For a file that exists and is not imgbatch's own, and for two sources with one target.",
     )
     force: bool = setting(False, Flag(), NAMES, "Remake what is up to date.")
-    in_place: bool = setting(False, Flag(), NAMES, "Replace the originals.", python=False)
+    in_place: bool = setting(False, Flag(), NAMES, "Replace the originals.")
     backup: str | None = setting(
         None,
         Path(),
         NAMES,
         "With --in-place: where the originals go.",
         metavar="DIR",
-        python=False,
+        more="In Python, `in_place` needs `backup`, too; None keeps no originals.",
     )
     timeout: float | None = setting(
         300.0,
@@ -180,11 +180,13 @@ class RunWords(TypedDict, total=False):
     """The arguments of `imgbatch.run`, for type checkers: fields of Settings."""
 
     output: str | os.PathLike[str] | None
+    in_place: bool
+    backup: str | os.PathLike[str] | None
     jobs: int | None
     recursive: bool
     include_outputs: bool
-    include: Sequence[str]
-    exclude: Sequence[str]
+    include: Sequence[str] | str
+    exclude: Sequence[str] | str
     flat: bool
     on_conflict: OnConflict
     force: bool
@@ -215,6 +217,12 @@ def settings_of(
     """
     values = _known("run", words, RunWords)
     values["paths"] = _paths(paths)
+    if values.get("in_place") and "backup" not in values:
+        raise UsageError(
+            "in_place replaces the originals: give backup=FOLDER to keep them there, or backup=None"
+        )
+    if values.get("backup") is not None and not values.get("in_place"):
+        raise UsageError("found a backup without in_place, which is what it is for")
     for name in values.keys() & {"output", "backup"}:
         if values[name] is not None:
             values[name] = _path(name, values[name])

@@ -50,7 +50,7 @@ def test_python_arguments_are_typed_as_declared() -> None:
     }
     own = {name: one for name, one in declared(Settings).items() if one.python}
     assert set(types_of(RunWords)) == set(own)
-    wider = {"output", "include", "exclude"}
+    wider = {"output", "backup", "include", "exclude"}
     for name in set(own) - wider:
         assert types_of(RunWords)[name] == types_of(Settings)[name], name
 
@@ -180,11 +180,12 @@ def test_click_parses_what_python_declares_for_a_run() -> None:
     assert given(context.params).invocation == Invocation()
 
 
-@pytest.mark.parametrize("name", ["in_place", "listed", "backup", "qualty"])
+@pytest.mark.parametrize("name", ["dry_run", "listed", "qualty"])
 def test_python_refuses_unknown_arguments(name: str) -> None:
     words: dict[str, Any] = {name: "x"}
-    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
-        imgbatch.run(Recipe.from_options(), ["photos"], **words)
+    for call in (imgbatch.run, imgbatch.plan):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            call(Recipe.from_options(), ["photos"], **words)
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
         Recipe.from_options(**words)
 
