@@ -25,11 +25,14 @@ if TYPE_CHECKING:
         UsageError,
     )
     from imgbatch.model import Failure, Notice, Result, Source, Summary, Written
+    from imgbatch.picture import Picture, open  # noqa: A004
     from imgbatch.recipe import Output, Recipe
     from imgbatch.running.library import Plan, Planned, PlannedFile, Run, plan, run
     from imgbatch.running.one_picture import Made
 
 _HOME = {
+    "Picture": "picture",
+    "open": "picture",
     "Plan": "running.library",
     "Planned": "running.library",
     "PlannedFile": "running.library",
@@ -59,6 +62,7 @@ __all__ = [
     "NothingFoundError",
     "Notice",
     "Output",
+    "Picture",
     "PictureError",
     "Plan",
     "PlanError",
@@ -72,6 +76,7 @@ __all__ = [
     "UsageError",
     "Written",
     "__version__",
+    "open",
     "plan",
     "run",
 ]

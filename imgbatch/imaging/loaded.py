@@ -11,12 +11,15 @@ from PIL import Image
 
 from imgbatch.imaging import formats
 from imgbatch.imaging.codecs.base import Codec
+from imgbatch.imaging.metadata.exif import PREFIX
 from imgbatch.imaging.opening import InMemory, Input, Pixels, Rules, reading, recognised
+from imgbatch.model import Encoding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from imgbatch.imaging.modes import PixelsAndNotices
+    from imgbatch.imaging.picture import Picture
     from imgbatch.model import Size
 
 _USUAL: Final = "png"
@@ -117,6 +120,36 @@ def of_array(array: NDArray[Any], name: str = "") -> Pixels:
     # What is left of it where the extra for 16 bits is not installed.
     image = Image.fromarray((plain >> 8).astype(np.uint8))
     return Pixels(_Loaded(formats.BY_NAME[_USUAL], Deep(plain)), image, name)
+
+
+def image_from(picture: Picture) -> Image.Image:
+    """An image of its own, upright, with what is known of it in its `info`."""
+    from imgbatch.imaging import colour, metadata
+
+    kept, _ = metadata.select(picture.metadata, Encoding(), picture.size, moved=picture.geometry)
+    if picture.deep is not None:
+        picture = colour.to_8_bits(picture, "for Pillow")
+    image = picture.image.copy()
+    image.format = None
+    blocks = {
+        "icc_profile": picture.icc,
+        "exif": PREFIX + kept.exif.tobytes() if kept.exif else None,
+        "xmp": kept.xmp,
+        "dpi": kept.dpi,
+    }
+    image.info = {name: block for name, block in blocks.items() if block}
+    return image
+
+
+def array_from(picture: Picture) -> NDArray[Any]:
+    """The levels in an array of its own, as `of_array` takes them; CMYK becomes sRGB."""
+    import numpy as np
+
+    from imgbatch.imaging import colour
+
+    if picture.mode == "CMYK":
+        picture = colour.to_srgb(picture)
+    return np.array(picture.deep.array if picture.deep is not None else picture.image)
 
 
 class _Loaded(Codec):

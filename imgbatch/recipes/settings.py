@@ -365,3 +365,35 @@ class PrepareWords(TypedDict, total=False):
     intent: str
     raw_preview: bool
     operations: Sequence[Step]
+
+
+class ResizeWords(TypedDict, total=False):
+    """The arguments of `Picture.resize`, for type checkers: fields of OutputSettings."""
+
+    fit: str
+    enlarge: bool
+    gravity: str
+    background: str
+    kernel: str
+    linear: bool
+
+
+class SaveWords(TypedDict, total=False):
+    """The arguments of `Picture.save`, for type checkers: fields of OutputSettings."""
+
+    format: str | None
+    quality: int | None
+    max_bytes: int | str | None
+    keep_smaller: bool
+    lossless: bool
+    subsampling: str | None
+    progressive: bool
+    effort: int | None
+    compression: str | None
+    colours: int | None
+    dither: bool
+    background: str
+    metadata: str
+    artist: str | None
+    copyright: str | None
+    dpi: int | None

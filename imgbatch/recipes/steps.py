@@ -102,8 +102,9 @@ def operation_of(step: Step, folder: str = "") -> Operation:
     """The operation that a word or a table means; its files are below `folder`."""
     if isinstance(step, str):
         return parse(step, folder)
+    name = _name_of(step)
     values = {key: value for key, value in step.items() if key != "name"}
-    return build(_name_of(step), values, folder)
+    return build(name, values, folder)
 
 
 def _name_of(step: Step) -> str:

@@ -5,6 +5,7 @@ It goes through the same pipeline as the files of a run. Any number of threads m
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING, Final, TypeAlias, Unpack
@@ -100,6 +101,28 @@ def developed(recipe: Recipe, given: Input, settings: Settings) -> Picture:
         raise _as_picture_error(error) from error
     log_notices(job.source.path, worker.unique(picture.notices))
     return picture
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a file as a whole, replacing the one that is there. Raises PictureError.
+
+    A link stays one: what it leads to is replaced.
+    """
+    place = os.path.realpath(path)
+    folder = os.path.dirname(place)
+    try:
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder}")
+        there = os.path.lexists(place)
+        if there and not os.path.isfile(place):
+            raise OSError(errno.EEXIST, "this is something else than a file")
+        staged = local_files.stage(
+            place, data, local_files.new_run(), like=place if there else None
+        )
+        staged.publish(replace=True)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise PictureError("write", "unwritable", f"cannot write {path}: {why}") from error
 
 
 def _as_picture_error(error: Exception) -> PictureError:
