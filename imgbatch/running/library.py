@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 import warnings
+import weakref
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from types import TracebackType
 from typing import Final, Literal, Self, Unpack, overload
@@ -69,6 +70,8 @@ class Run(Iterator[Result]):
             jobs=prepared.workers, planned=prepared.plan.files, left_out=prepared.plan.left_out
         )
         self._results = _all(prepared, self._control, self._summary)
+        # Also when the program ends: later there would be no modules left to do it with.
+        self._end = weakref.finalize(self, _abandon, self._results, prepared)
 
     def __len__(self) -> int:
         return self._summary.planned
@@ -103,6 +106,7 @@ class Run(Iterator[Result]):
         """
         self._results.close()
         self._batch.close()
+        self._end.detach()
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +137,14 @@ def _all(prepared: batch.Batch, control: Control, summary: Summary) -> Generator
         if control.stopping and summary.unfinished:
             summary.stopped = summary.stopped or CANCELLED
         _log_since(told, prepared.notices)
+
+
+def _abandon(results: Generator[Result], prepared: batch.Batch) -> None:
+    """Close a run that nobody has closed."""
+    # At the end of the program a thread may still be iterating.
+    with suppress(ValueError):
+        results.close()
+        prepared.close()
 
 
 def _log_since(told: int, notices: Sequence[str]) -> int:
