@@ -112,7 +112,9 @@ def _attribute(name: str) -> property:
     """What the program reads and assigns."""
 
     def read(module: ModuleType) -> Any:
-        return vars(module)[name].value
+        found = vars(module)[name]
+        # A module that is loaded again has its own.
+        return found.value if isinstance(found, _Setting) else found
 
     def assign(module: ModuleType, value: Any) -> None:
         # Taken from the module's dictionary before, as by unittest.mock: that is put back.

@@ -220,7 +220,8 @@ def plan(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Plan:
     Raises UsageError for a request that cannot be carried out, NothingFoundError if there is no
     image. What else would be refused is among the plan's `conflicts`.
     """
-    with batch.prepare(recipe, settings_of(paths, words)) as prepared:
+    leave_if_importing_main()
+    with batch.prepare(recipe, settings_of(paths, words, "plan")) as prepared:
         items = [_planned(job) for job in prepared.plan.jobs]
         items += [Planned(one.source, reason=one.reason) for one in prepared.plan.skipped]
         return Plan(items, prepared)

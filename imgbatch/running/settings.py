@@ -209,13 +209,15 @@ class PictureWords(TypedDict, total=False):
 
 
 def settings_of(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], words: RunWords
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    words: RunWords,
+    call: str = "run",
 ) -> Settings:
     """The settings that the arguments of a Python call mean; its paths may be of any kind.
 
     Raises TypeError for an unknown argument, UsageError for a path that is none.
     """
-    values = _known("run", words, RunWords)
+    values = _known(call, words, RunWords)
     values["paths"] = _paths(paths)
     if values.get("in_place") and "backup" not in values:
         raise UsageError(
@@ -228,6 +230,9 @@ def settings_of(
             values[name] = _path(name, values[name])
     for name in values.keys() & {"include", "exclude"}:
         values[name] = several(name, values[name])
+        for pattern in values[name]:
+            if not isinstance(pattern, str):
+                raise UsageError(f"found {name} {pattern!r}, expected a pattern such as '*.jpg'")
     return Settings(**values)
 
 

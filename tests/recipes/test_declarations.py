@@ -20,14 +20,18 @@ from imgbatch.model import Encoding, Limits
 from imgbatch.recipes.declarations import Amount, Choice, Flag, Seconds, Whole, declared
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.settings import (
+    RESIZING,
     OutputSettings,
+    OutputWords,
     RecipeSettings,
     RecipeWords,
+    ResizeWords,
+    SaveWords,
     SharedSettings,
 )
 from imgbatch.recipes.toml import load
 from imgbatch.recipes.units import amount, in_words
-from imgbatch.running.settings import RunWords, Settings, settings_of
+from imgbatch.running.settings import PictureWords, RunWords, Settings, settings_of
 
 OUTPUTS: Final = declared(SharedSettings)
 
@@ -53,6 +57,18 @@ def test_python_arguments_are_typed_as_declared() -> None:
     wider = {"output", "backup", "include", "exclude"}
     for name in set(own) - wider:
         assert types_of(RunWords)[name] == types_of(Settings)[name], name
+
+
+def test_arguments_for_single_pictures_are_declared_settings() -> None:
+    outputs, runs = declared(OutputSettings), declared(Settings)
+    resizing = {*RESIZING, "background"}
+
+    assert set(OutputWords.__annotations__) == {*outputs, "name"}
+    assert set(ResizeWords.__annotations__) == resizing
+    converting = {"size", "operations", "template", "profile", "intent"}
+    assert set(SaveWords.__annotations__) == {*outputs} - {*RESIZING} - converting
+    for name, kind in types_of(PictureWords).items():
+        assert kind == types_of(Settings)[name], runs[name]
 
 
 def test_encoding_has_only_declared_output_settings_with_their_defaults() -> None:

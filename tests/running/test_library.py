@@ -223,6 +223,7 @@ def test_wrong_settings_are_refused_by_name(
         ({"timeout": "2m"}, imgbatch.UsageError, "found timeout '2m', expected a number"),
         ({"memory": "lots"}, imgbatch.UsageError, "found lots bytes of memory"),
         ({"output": 7}, imgbatch.UsageError, "found output 7, expected a path"),
+        ({"exclude": ["*.png", 7]}, imgbatch.UsageError, "found exclude 7, expected a pattern"),
         ({"include": 7.5}, imgbatch.UsageError, "found include 7.5, expected text"),
         ({"in_place": True}, imgbatch.UsageError, "give backup=FOLDER .* or backup=None"),
         ({"paths": b"photos"}, imgbatch.UsageError, "expected a path, or a list of them"),
