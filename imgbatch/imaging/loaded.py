@@ -101,6 +101,8 @@ def of_array(array: NDArray[Any], name: str = "") -> Pixels:
     """
     import numpy as np
 
+    # A matrix would stay two-dimensional.
+    array = np.asarray(array)
     if array.dtype not in (np.uint8, np.uint16):
         raise TypeError(
             f"found an array of {array.dtype}, expected uint8 or uint16: levels from 0 to 1 are "

@@ -103,6 +103,15 @@ def test_arrays_become_png_with_the_same_levels(
     assert np.array_equal(np.asarray(made.image()).reshape(shape), levels)
 
 
+def test_matrices_and_read_only_arrays_are_taken() -> None:
+    levels = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    levels.flags.writeable = False
+
+    for array in (levels, levels.view(np.matrix), np.ma.masked_less(levels, 3), levels[::2, ::-1]):
+        (made,) = AS_IS.apply(array)
+        assert np.array_equal(np.asarray(made.image()), np.asarray(array))
+
+
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_sixteen_bits_of_colours_are_kept(channels: int) -> None:
     imagecodecs = pytest.importorskip("imagecodecs")
