@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    AnySource: TypeAlias = (
-        str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image
-    )
-    Given: TypeAlias = AnySource | NDArray[Any]
+    Bytes: TypeAlias = bytes | bytearray | memoryview
+    Given: TypeAlias = str | os.PathLike[str] | Bytes | BinaryIO | Image.Image | NDArray[Any]
 
 NAMELESS: Final = "picture"
 """The stem of what has no name: bytes, pixels, and files that are not called anything."""
@@ -95,11 +93,13 @@ def developed(recipe: Recipe, given: Input, settings: Settings) -> Picture:
     try:
         job = _job(recipe, given, settings)
         picture = pipeline.develop(job, recipe, _run(settings), given)
+        notices = worker.unique(picture.notices)
+        worker.refuse(notices, strict=settings.strict)
     except (PictureError, PlanError):
         raise
     except Exception as error:
         raise _as_picture_error(error) from error
-    log_notices(job.source.path, worker.unique(picture.notices))
+    log_notices(job.source.path, notices)
     return picture
 
 

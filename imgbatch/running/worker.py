@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from PIL import Image
@@ -119,10 +119,15 @@ def notices_of(made: Finished, job: Job, run: Run) -> tuple[Notice, ...]:
     notices = unique(notice for one in made.files for notice in one.notices)
     notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
     notices += notices_of_date(job.dated or made.dated)
-    if run.strict and notices:
+    refuse(notices, strict=run.strict)
+    return notices
+
+
+def refuse(notices: Sequence[Notice], *, strict: bool) -> None:
+    """Raise PictureError if there are any warnings, and none are allowed."""
+    if strict and notices:
         messages = "; ".join(notice.message for notice in notices)
         raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
-    return notices
 
 
 def notices_of_date(dated: Dated | None) -> tuple[Notice, ...]:

@@ -237,6 +237,14 @@ def test_what_cannot_be_opened_is_refused_at_once() -> None:
     assert (found.value.stage, found.value.kind) == ("open", "not-found")
 
 
+def test_strict_pictures_have_no_warnings() -> None:
+    cut = JPEG[:-600]
+
+    assert imgbatch.open(cut, salvage=True).to_numpy().shape == (64, 96, 3)
+    with pytest.raises(imgbatch.PictureError, match="strict"):
+        imgbatch.open(cut, salvage=True, strict=True).to_numpy()
+
+
 def test_notebooks_show_it() -> None:
     shown = opened(imgbatch.open(saved(scene(1400, 700), "JPEG"))._repr_png_())
 
