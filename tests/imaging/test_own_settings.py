@@ -104,7 +104,7 @@ def test_warnings_of_a_host_are_heard_meanwhile_and_its_filters_restored() -> No
     def be_quiet() -> None:
         with quiet():
             inside.set()
-            over.wait()
+            over.wait(30)
             warnings.warn("of a codec", UserWarning, stacklevel=1)
 
     with ThreadPoolExecutor(2) as pool:
