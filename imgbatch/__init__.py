@@ -17,15 +17,31 @@ __version__ = "0.1.0"
 # True for type checkers, as typing's is; importing typing would take most of this import's time.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from imgbatch.errors import ImgbatchError, NothingFoundError, PlanError, UsageError
+    from imgbatch.errors import (
+        ImgbatchError,
+        NothingFoundError,
+        PictureError,
+        PlanError,
+        UsageError,
+    )
     from imgbatch.model import Failure, Notice, Result, Source, Summary, Written
-    from imgbatch.recipes.recipe import Output, Recipe
-    from imgbatch.running.batch import run
+    from imgbatch.picture import Picture, open  # noqa: A004
+    from imgbatch.recipe import Output, Recipe
+    from imgbatch.running.library import Plan, Planned, PlannedFile, Run, plan, run
+    from imgbatch.running.one_picture import Made
 
 _HOME = {
-    "run": "running.batch",
+    "Picture": "picture",
+    "open": "picture",
+    "Plan": "running.library",
+    "Planned": "running.library",
+    "PlannedFile": "running.library",
+    "Run": "running.library",
+    "plan": "running.library",
+    "run": "running.library",
     "ImgbatchError": "errors",
     "NothingFoundError": "errors",
+    "PictureError": "errors",
     "PlanError": "errors",
     "UsageError": "errors",
     "Failure": "model",
@@ -34,24 +50,34 @@ _HOME = {
     "Source": "model",
     "Summary": "model",
     "Written": "model",
+    "Made": "running.one_picture",
     "Output": "recipes.recipe",
-    "Recipe": "recipes.recipe",
+    "Recipe": "recipe",
 }
 
 __all__ = [
     "Failure",
     "ImgbatchError",
+    "Made",
     "NothingFoundError",
     "Notice",
     "Output",
+    "Picture",
+    "PictureError",
+    "Plan",
     "PlanError",
+    "Planned",
+    "PlannedFile",
     "Recipe",
     "Result",
+    "Run",
     "Source",
     "Summary",
     "UsageError",
     "Written",
     "__version__",
+    "open",
+    "plan",
     "run",
 ]
 

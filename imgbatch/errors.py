@@ -5,8 +5,7 @@
     │   └── PlanError             2   targets that collide or would overwrite something
     ├── NothingFoundError         3   no image below the given paths
     ├── WorkersError              1   the worker processes cannot be started
-    └── PictureError              -   one file cannot be made: becomes a Failure, never leaves
-                                      the worker
+    └── PictureError              1   one file cannot be made; in a run it becomes a Failure
 
 A message is for the person who reads it: what failed, on which file, what to do about it.
 """
@@ -25,30 +24,38 @@ class ImgbatchError(Exception):
     """The root of all errors that imgbatch raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+    category: ClassVar[str] = "error"
+    """What reports call it."""
 
 
 class UsageError(ImgbatchError):
     """What the user asked for cannot be done as asked; nothing was written."""
 
     exit_code = 2
+    category = "usage"
 
 
 class PlanError(UsageError):
     """Targets collide, leave the output folder, or would overwrite a file."""
+
+    category = "plan"
 
 
 class NothingFoundError(ImgbatchError):
     """There is no image below the given paths."""
 
     exit_code = 3
+    category = "nothing-found"
 
 
 class WorkersError(ImgbatchError):
     """Worker processes cannot be started, or die before they take any work."""
 
+    category = "workers"
+
 
 class PictureError(ImgbatchError):
-    """One file cannot be made."""
+    """One picture cannot be made. `failure` says why; so do `stage`, `kind` and `message`."""
 
     def __init__(self, stage: Stage, kind: str, message: str) -> None:
         # Loaded where pictures are made: `--version` does without.
@@ -56,6 +63,21 @@ class PictureError(ImgbatchError):
 
         super().__init__(stage, kind, message)
         self.failure = Failure(stage, kind, message)
+
+    @property
+    def stage(self) -> Stage:
+        """Where it failed: "open", "decode", "operate", "encode" or "write"."""
+        return self.failure.stage
+
+    @property
+    def kind(self) -> str:
+        """What failed, such as "truncated" or "not-found"."""
+        return self.failure.kind
+
+    @property
+    def message(self) -> str:
+        """Why, for people."""
+        return self.failure.message
 
     def __str__(self) -> str:
         return self.failure.message

@@ -7,7 +7,7 @@ cross process boundaries, compare by value, and can be printed in a report.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, NamedTuple
 
@@ -113,6 +113,27 @@ METADATA_POLICIES: Final[MappingProxyType[MetadataPolicy, str]] = MappingProxyTy
 )
 """Every policy for metadata, and what a picture is saved with."""
 
+ProfileName = Literal["adobe-rgb", "display-p3", "prophoto", "rec2020"]
+PROFILES: Final[MappingProxyType[str, ProfileName]] = MappingProxyType(
+    {
+        "adobe-rgb": "adobe-rgb",
+        "adobergb": "adobe-rgb",
+        "adobe rgb": "adobe-rgb",
+        "adobe rgb (1998)": "adobe-rgb",
+        "display-p3": "display-p3",
+        "display p3": "display-p3",
+        "p3": "display-p3",
+        "prophoto": "prophoto",
+        "prophoto-rgb": "prophoto",
+        "prophoto rgb": "prophoto",
+        "rec2020": "rec2020",
+        "rec.2020": "rec2020",
+        "rec. 2020": "rec2020",
+        "bt.2020": "rec2020",
+        "bt2020": "rec2020",
+    }
+)
+"""The profiles besides sRGB that have a name, in lower case, and other words for them."""
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]
@@ -147,6 +168,9 @@ Kernel = Literal["lanczos", "bicubic", "mitchell", "bilinear", "hamming", "box",
 Sort = Literal["name", "date"]
 OnConflict = Literal["error", "skip", "overwrite", "rename"]
 Status = Literal["done", "skipped", "failed"]
+Replaced = Literal["options", "source", "force", "damaged", "conflict"]
+"""Why a file was made anew: it had been made with other options, or of another content of its
+source; --force; it was torn; or it is not ours, and --on-conflict overwrite was given."""
 Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
 WHITE: Colour = (255, 255, 255, 255)
@@ -166,7 +190,8 @@ class Source(Struct, frozen=True):
     `root` is as the user gave it; joined with `relative` (separated by "/") it is the path
     that messages and reports name. `size` is in bytes, `mtime_ns` in nanoseconds. `below` is
     the folder of the output that the tree of this root is mirrored into. `ctime_ns` and `inode`
-    are as in FileState.
+    are as in FileState. What comes from a stream has no file under its name: `copy` is the path of
+    one with its bytes.
     """
 
     root: str
@@ -176,6 +201,7 @@ class Source(Struct, frozen=True):
     below: str = ""
     ctime_ns: int = 0
     inode: int = 0
+    copy: str = ""
 
     @property
     def state(self) -> FileState:
@@ -184,8 +210,13 @@ class Source(Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """The path to open, relative if the user's own was relative."""
+        """The path that it is called by, relative if the user's own was relative."""
         return joined(self.root, self.relative)
+
+    @property
+    def file(self) -> str:
+        """The path to open."""
+        return self.copy or joined(self.root, self.relative)
 
     @property
     def suffix(self) -> str:
@@ -291,7 +322,8 @@ class Target(Struct, frozen=True):
     are those that come out now. `unless` is the checksum of a source for which the file there is
     up to date. `standing` is where that file is, below `root`, if its suffix differs.
     `known_hash` is the checksum that a file in the state `known` must have to be replaced, where
-    the state proves too little.
+    the state proves too little. `replaces` says why a file that is there is made anew, `earlier`
+    is that file if it turns out to be up to date after all.
     """
 
     output: str
@@ -305,6 +337,8 @@ class Target(Struct, frozen=True):
     unless: int | bytes | None = None
     standing: str | None = None
     known_hash: int | bytes | None = None
+    replaces: Replaced | None = None
+    earlier: Earlier | None = None
 
     @property
     def path(self) -> str:
@@ -323,13 +357,15 @@ class Job(Struct, frozen=True):
     """One source and a target for each output to be made of it, in the recipe's order.
 
     `seq` is the source's number in the run, from 1. `dated` is set if its names, or the order,
-    depend on when it was taken.
+    depend on when it was taken. `kept` are its outputs that are up to date, as far as more than
+    their paths is known.
     """
 
     source: Source
     targets: tuple[Target, ...]
     seq: int = 0
     dated: Dated | None = None
+    kept: tuple[Earlier, ...] = ()
 
 
 class Made(NamedTuple):
@@ -340,7 +376,8 @@ class Made(NamedTuple):
     below the output folder if that is not the target's own, `hash` the checksum of its bytes;
     all of them are None if it was never finished. The `next_` ones belong to an unfinished run
     that was going to make or remake it; None otherwise. `source_hash` is the checksum of the
-    source. The fields after `next_recipe` are None in rows older than these fields.
+    source. `about` and `warnings` are what `store.about` reads. The fields after `next_recipe` are
+    None in rows older than these fields.
     """
 
     source: bytes | None
@@ -362,6 +399,8 @@ class Made(NamedTuple):
     inode: int | None = None
     next_source_ctime_ns: int | None = None
     next_source_inode: int | None = None
+    about: str | None = None
+    warnings: str | None = None
 
     @property
     def state(self) -> FileState | None:
@@ -426,6 +465,17 @@ class Run(Struct, frozen=True):
     skip_existing: bool = False
 
 
+class About(NamedTuple):
+    """What the journal remembers of a finished file for people: its size in pixels, the name of its
+    format, whether it is a copy, and its warnings, each a kind and a message."""
+
+    width: int
+    height: int
+    format: str
+    copied: bool
+    warnings: tuple[tuple[str, str], ...] = ()
+
+
 class Notice(Struct, frozen=True):
     """A warning: the file was made, but something in it could not be kept."""
 
@@ -440,11 +490,18 @@ class Failure(Struct, frozen=True):
     kind: str
     message: str
 
+    @classmethod
+    def of_notices(cls, notices: Sequence[Notice], more: str = "") -> Failure:
+        """The failure that --strict turns warnings into; `more` is said besides."""
+        messages = "; ".join(notice.message for notice in notices)
+        return cls("encode", notices[0].kind, f"{messages} (and --strict was given{more})")
+
 
 class Written(Struct, frozen=True):
     """A finished file: its size in pixels and in bytes, and its format's name.
 
-    `copied` says that it has its source's very bytes, because nothing had to be done.
+    `copied` says that it has its source's very bytes, because nothing had to be done, `replaced`
+    why a file of its name was made anew, if there was one.
     """
 
     output: str
@@ -454,12 +511,21 @@ class Written(Struct, frozen=True):
     bytes: int
     format: str
     copied: bool = False
+    replaced: Replaced | None = None
+
+
+class Earlier(Struct, frozen=True):
+    """A finished file of an earlier run that is up to date, and its warnings."""
+
+    written: Written
+    notices: tuple[Notice, ...] = ()
 
 
 class Result(Struct, frozen=True):
     """The one outcome of one source. It names its source itself; nothing is matched by order.
 
-    `date_source` says where its date came from, if the run asked.
+    `date_source` says where its date came from, if the run asked. One that is up to date has the
+    files of the earlier run, and their warnings.
     """
 
     source: Source
@@ -481,29 +547,56 @@ class LeftOut(Struct):
     """What a scan did not take for pictures to work on, counted.
 
     `outputs` are outputs of earlier runs and backed-up originals, `unselected` pictures that the
-    patterns of --include and --exclude left out. `folders` counts folders of the system's by their
-    names, `others` files that are no pictures by their suffixes.
+    patterns of --include and --exclude left out, `links` those that --no-links passed over.
+    `folders` counts folders of the system's by their names, `others` files that are no pictures by
+    their suffixes.
     """
 
     outputs: int = 0
     unselected: int = 0
     folders: dict[str, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+    links: int = 0
+
+
+LeftOverReason = Literal["source-gone", "not-made"]
+
+
+class LeftOver(Struct, frozen=True):
+    """An output of an earlier run that this one does not make: its source is gone, or other outputs
+    are made of that.
+
+    `target` is its name in the journal, `place` where it is below the output folder, `path` the
+    same seen from the working folder, `source` the absolute path of what it was made from. It is
+    still imgbatch's if it is in this `state`, or has this checksum.
+    """
+
+    target: str
+    place: str
+    path: str
+    source: str
+    reason: LeftOverReason
+    state: FileState
+    hash: int | bytes | None = None
 
 
 class Warned(Struct):
-    """A kind of warning in a run: how many there were, and the first."""
+    """A kind of warning in a run: how many there were, and the first. `earlier` counts those of
+    files that are up to date."""
 
     times: int
     source: Source
     message: str
+    earlier: int = 0
 
 
 class Summary(Struct):
     """The outcome of a run: results, folded one by one.
 
     `copied` counts those among `done` that needed nothing and were copied unchanged, `up_to_date`
-    those among `skipped` that need not be made again, `warned` warnings by their kind. `bytes_in`
+    those among `skipped` that need not be made again, `warned` warnings by their kind, `replaced`
+    those among `done` that were made anew, by the reason. `pruned` counts outputs of earlier runs
+    that were removed, `left_over` those that --prune would remove, by the reason. `bytes_in`
     counts the sources that were done, `bytes_out` what was written from them. `signal` is the one
     that interrupted the run, `stopped` why it ended early by itself. `failures` keeps the first few
     failed results, so that a run of a million stays small.
@@ -528,6 +621,9 @@ class Summary(Struct):
     left_out: LeftOut = field(default_factory=LeftOut)
     up_to_date: int = 0
     warned: dict[NoticeKind, Warned] = field(default_factory=dict)
+    replaced: dict[Replaced, int] = field(default_factory=dict)
+    pruned: int = 0
+    left_over: dict[LeftOverReason, int] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
         """Count one result."""
@@ -535,11 +631,14 @@ class Summary(Struct):
         for notice in result.notices:
             warned = self.warned.setdefault(notice.kind, Warned(0, result.source, notice.message))
             warned.times += 1
+            warned.earlier += result.status == "skipped"
         if result.status == "done":
             self.done += 1
             self.bytes_in += result.source.size
             self.bytes_out += _total(result.written)
             self.copied += all(one.copied for one in result.written) and bool(result.written)
+            for reason in [one.replaced for one in result.written if one.replaced][:1]:
+                self.replaced[reason] = self.replaced.get(reason, 0) + 1
         elif result.status == "skipped":
             self.skipped += 1
             self.up_to_date += result.reason == UP_TO_DATE
@@ -559,6 +658,21 @@ class Summary(Struct):
         if self.signal is not None:
             return 128 + self.signal
         return 1 if self.failed or self.stopped or self.report_lost else 0
+
+
+def up_to_date(
+    source: Source, outputs: Sequence[Earlier], *, strict: bool = False, seconds: float = 0.0
+) -> Result:
+    """The outcome of a source whose outputs need not be made again.
+
+    With `strict` their warnings are a failure, as they were or would have been when it was made.
+    """
+    notices = tuple(dict.fromkeys(notice for one in outputs for notice in one.notices))
+    if strict and notices:
+        failure = Failure.of_notices(notices, "; what was made without it was left as it is")
+        return Result.failed(source, failure, seconds)
+    written = tuple(one.written for one in outputs)
+    return Result(source, "skipped", written, notices, reason=UP_TO_DATE, seconds=seconds)
 
 
 def joined(root: str, relative: str) -> str:

@@ -20,6 +20,9 @@ from imgbatch.model import Source
 
 UNKNOWN: Final = "unknown"
 
+PLAIN: Final = "{stem}{ext}"
+"""The template by which an output is called like its source."""
+
 FIELDS: Final = MappingProxyType(
     {
         "stem": "the source's name without its suffix",
@@ -86,6 +89,23 @@ class Template(Struct, frozen=True):
     def fields(self) -> frozenset[str]:
         """The names of its fields."""
         return _fields(self.text)
+
+    @property
+    def suffix(self) -> str | None:
+        """The suffix that all its names end in, in lower case; empty if they have none.
+
+        None if the field `ext` is in them.
+        """
+        name, ext = "", False
+        for literal, field, _, _ in _parts(self.text):
+            if "/" in literal:
+                name, ext = literal.rpartition("/")[2], False
+            else:
+                name += literal
+            if field is not None:
+                # Anything but a dot: what it stands for is no suffix.
+                name, ext = "x", ext or field == "ext"
+        return None if ext else os.path.splitext(name)[1].lower()
 
     @property
     def needs_header(self) -> bool:

@@ -17,6 +17,8 @@ from toolkit import programs
 
 from imgbatch.running.worker import keep_freed_memory
 
+_NO_SKIPS: Final = "IMGBATCH_NO_SKIPS"
+
 # The same examples in every run, with no deadline; nothing is stored between runs.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")
@@ -24,6 +26,11 @@ hypothesis.settings.load_profile("steady")
 # Tests started in the background inherit an ignored SIGINT, and so would the commands they run.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Nobody's own defaults steer the tests.
+os.environ["XDG_CONFIG_HOME"] = os.devnull
+for variable in {name for name in os.environ if name.startswith("IMGBATCH_")} - {_NO_SKIPS}:
+    del os.environ[variable]
 
 TORTURE: Final = str(Path(__file__).parent / "torture") + os.sep
 
@@ -98,7 +105,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With IMGBATCH_NO_SKIPS=1, turn a skipped test into a failure."""
     report = yield
-    if report.skipped and os.environ.get("IMGBATCH_NO_SKIPS") == "1":
+    if report.skipped and os.environ.get(_NO_SKIPS) == "1":
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} was skipped, and this run allows no skips: {reason}"

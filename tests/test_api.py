@@ -179,7 +179,7 @@ def test_unlistable_folder_yields_a_failed_result(
         (["gone"], {}, imgbatch.UsageError, r"no file or folder '.*gone'"),
         (["photos"], {"jobs": 0}, imgbatch.UsageError, "found 0 jobs, expected 1 or more"),
         (["photos", "empty"], {"output": None}, imgbatch.UsageError, "--output DIR"),
-        (["photos"], {"output": "photos/a.jpg"}, imgbatch.UsageError, "is a file"),
+        (["photos"], {"output": "photos/a.jpg"}, imgbatch.UsageError, "is the name of one file"),
         (["photos"], {"output": "photos"}, imgbatch.PlanError, "is the original"),
         (["photos"], {"output": "full"}, imgbatch.PlanError, "exists already"),
         (["empty"], {}, imgbatch.NothingFoundError, "no image found in .*empty"),

@@ -7,16 +7,20 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from PIL import Image
 from toolkit import ROOT
 from toolkit.commands import imgbatch_here, tool
 from toolkit.folders import plant
+from toolkit.pictures import opened, saved, scene
 from tools import make_cli_docs
 
 import imgbatch
@@ -117,7 +121,7 @@ COMMANDS: Final = [
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_parses(tmp_path: Path, line: str) -> None:
-    plant(tmp_path, *(f"{folder}/a.jpg" for folder in ("shoot", "scans")))
+    plant(tmp_path, *(f"{folder}/a.jpg" for folder in ("shoot", "scans")), "a.jpg")
     words = shlex.split(line.partition(" #")[0])[1:]
 
     run = imgbatch_here(*words, *(() if "--help" in words else ("--dry-run",)), cwd=tmp_path)
@@ -181,6 +185,56 @@ def test_api_examples_print_what_the_page_shows(tmp_path: Path) -> None:
 
     assert run.stderr == ""
     assert run.stdout == "".join(fences(API, "text"))
+
+
+@pytest.mark.slow
+def test_api_examples_pass_mypy(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("".join(fences(API, "python")), encoding="utf-8")
+
+    run = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert (run.stdout.splitlines()[-1], run.stderr) == (
+        "Success: no issues found in 1 source file",
+        "",
+    )
+
+
+def test_web_server_of_the_api_page_serves_several_at_once() -> None:
+    server_code = next(text for text in fences(API, "python") if "ThreadingHTTPServer" in text)
+    known: dict[str, Any] = {"imgbatch": imgbatch}
+    exec(server_code, known)
+    server = known["server"]
+
+    def answer(upload: bytes) -> tuple[int, bytes]:
+        connection = HTTPConnection("127.0.0.1", server.server_port)
+        connection.request("POST", "/", upload)
+        response = connection.getresponse()
+        told = response.status, response.read()
+        connection.close()
+        return told
+
+    good = saved(scene(640, 400), "JPEG")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with ThreadPoolExecutor(6) as clients:
+            answers = list(clients.map(answer, [good, good[:-90], b"no picture"] * 4))
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    assert [status for status, _ in answers] == [200, 422, 422] * 4
+    assert {opened(data).size for status, data in answers if status == 200} == {(320, 200)}
+    assert b"cut short" in answers[1][1]
 
 
 # Generated pages

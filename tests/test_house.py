@@ -19,7 +19,7 @@ PACKAGE: Final = Path(imgbatch.__file__).parent
 MOST_LINES: Final = 50
 DEEPEST: Final = 4
 MOST_PARAMETERS: Final = 8
-USERS_CALL: Final = {"running/batch.py run", "recipes/recipe.py Recipe.from_options"}
+USERS_CALL: Final = {"running/library.py run", "recipes/recipe.py Recipe.from_options"}
 """Each parameter is an option, and each has to be passed on."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

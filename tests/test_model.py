@@ -14,11 +14,13 @@ from msgspec import structs
 from imgbatch import model
 from imgbatch.model import (
     Dated,
+    Earlier,
     Encoding,
     Failure,
     FileState,
     Job,
     LeftOut,
+    LeftOver,
     Limits,
     Notice,
     Origin,
@@ -32,14 +34,16 @@ from imgbatch.model import (
 )
 
 SOURCE: Final = Source(
-    "photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos", 12, 34
+    "photos", "a/b \udcff.jpg", 1234, 1_700_000_000_123_456_789, "photos", 12, 34, "/tmp/b"
 )
 
-WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True)
+WRITTEN: Final = Written("web", "out/a.jpg", 1600, 1067, 300_000, "jpeg", True, "options")
+EARLIER: Final = Earlier(WRITTEN, (Notice("enlarged", "b"),))
 FAILURE: Final = Failure("decode", "truncated", "cut short")
 FAILED: Final = Result.failed(SOURCE, FAILURE, 0.5)
-WARNED: Final = Warned(2, SOURCE, "cut short")
-LEFT_OUT: Final = LeftOut(3, 2, {"@eaDir": 1}, {".mov": 4})
+LEFT: Final = LeftOver("a.jpg", "a.png", "out/a.png", "/in/a", "not-made", FileState(1, 2, 3, 4), 5)
+WARNED: Final = Warned(2, SOURCE, "cut short", 1)
+LEFT_OUT: Final = LeftOut(3, 2, {"@eaDir": 1}, {".mov": 4}, 5)
 
 VALUES: Final = (
     SOURCE,
@@ -72,6 +76,8 @@ VALUES: Final = (
         unless=1234,
         standing="a.png",
         known_hash=5678,
+        replaces="source",
+        earlier=EARLIER,
     ),
     Origin("a", ".jpg", "b", 7, 12, "web", "c"),
     Job(
@@ -79,21 +85,27 @@ VALUES: Final = (
         (Target("web", "out", "a.jpg"), Target("thumb", "out", "b.jpg")),
         7,
         Dated("mtime", "'x'"),
+        (EARLIER,),
     ),
     Limits(1.5, 2, 3),
     Run("word", "out", Limits(), True, "backup", True, True, True, True),
     Notice("depth-reduced", "it was"),
     FAILURE,
     WRITTEN,
+    EARLIER,
     Result(SOURCE, "done", (WRITTEN,), (Notice("enlarged", "b"),), None, "why", 1.5, "mtime"),
     FAILED,
     LEFT_OUT,
+    LEFT,
     WARNED,
     structs.replace(
         Summary(2, 9, 1, 2, 3, 1, 4, 5, 6, 7.5, 15, "full", True, [FAILED]),
         left_out=LEFT_OUT,
         up_to_date=1,
         warned={"truncated": WARNED},
+        replaced={"options": 1},
+        pruned=1,
+        left_over={"not-made": 1},
     ),
 )
 

@@ -16,6 +16,10 @@ from toolkit.programs import NEEDED, LackingError
 GENUINE: Final = {
     "imagemagick": "Version: ImageMagick 6.9.11-60 Q16 x86_64 2021-01-25 https://imagemagick.org",
     "djpeg": "libjpeg-turbo version 2.1.5 (build 20230203)",
+    "bash": "GNU bash, version 5.2.15(1)-release (x86_64-pc-linux-gnu)",
+    "fish": "fish, version 3.6.0",
+    "groff": "GNU groff version 1.22.4",
+    "zsh": "zsh 5.9 (x86_64-debian-linux-gnu)",
     "djxl": "djxl v0.7.0 [AVX2,SSE4,SSSE3,Unknown]",
     "exiftool": "12.57",
     "avifdec": "Version: 1.3.0 (dav1d [dec]:1.5.1, aom [enc/dec]:3.12.1)",

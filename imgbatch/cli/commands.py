@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Collection
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
 import imgbatch
 from imgbatch import signals
-from imgbatch.cli import safe_streams
-from imgbatch.cli.output import complain, complain_of, tell_lines
-from imgbatch.errors import ImgbatchError, PlanError
+from imgbatch.cli import COMPLETING, safe_streams
+from imgbatch.cli.output import complain, complain_of, dismiss, tell_lines
+from imgbatch.cli.reporting import Reporting
+from imgbatch.errors import ImgbatchError, PlanError, UsageError
 
 _COMMANDS = {
     "resize": "Resize (and filter, and convert) pictures.",
     "convert": "Change the format; the size stays.",
     "filter": "Apply operations; the size stays.",
     "run": "Run a recipe: several pictures of each source.",
-    "presets": "The recipes that come with imgbatch.",
+    "presets": "The recipes that can be run by name.",
     "formats": "What this installation reads and writes.",
     "operations": "What can be done to a picture.",
+    "doctor": "Test this installation, for bug reports.",
+    "completion": "Completion for a shell.",
 }
 
 
@@ -64,10 +70,14 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from imgbatch.cli import remedies
+        lost = args and args[0] not in _COMMANDS and not ctx.resilient_parsing
+        if lost and not args[0].startswith("-"):
+            from imgbatch.cli import defaults, remedies
 
-            remedy = remedies.for_command(args[0], _COMMANDS, args[1:])
+            own: Collection[str] = ()
+            with suppress(UsageError):
+                own = defaults.read(None, no_config=False).presets()
+            remedy = remedies.for_command(args[0], _COMMANDS, args[1:], own)
             ctx.fail(f"no such command {args[0]!r}: {remedy}")
         return super().resolve_command(ctx, args)
 
@@ -90,28 +100,52 @@ def group() -> None:
 def run_command(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code. A user's mistake never shows a traceback."""
     safe_streams.make_safe()
+    words = sys.argv[1:] if arguments is None else arguments
+    if request := os.environ.get(COMPLETING):
+        from imgbatch.cli import completion
+
+        return completion.answer(group, request)
+    code = 1
     try:
-        code = group.main(arguments, prog_name="imgbatch", standalone_mode=False)
+        code = _reported(words)
+    finally:
+        dismiss(code)
+    return code
+
+
+def _reported(words: list[str]) -> int:
+    reporting = Reporting(words)
+    try:
+        return _ran(words, reporting)
+    except (click.Abort, KeyboardInterrupt):
+        reporting.fail(128 + signal.SIGINT, "interrupted", "it was interrupted")
+        return signals.die_by(signal.SIGINT)
+    finally:
+        reporting.close()
+
+
+def _ran(words: list[str], reporting: Reporting) -> int:
+    """The exit code of a command line, of whose end its report has been told."""
+    try:
+        code = group.main(words, prog_name="imgbatch", standalone_mode=False, obj=reporting)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
         complain_of(error)
-        return error.exit_code
-    except PlanError as error:
-        first, *others = str(error).split("\n")
-        complain(first)
-        tell_lines(others, err=True)
-        return error.exit_code
+        code, kind, message = error.exit_code, UsageError.category, error.format_message()
     except ImgbatchError as error:
-        complain(str(error))
-        return error.exit_code
+        first, *others = str(error).split("\n") if isinstance(error, PlanError) else [str(error)]
+        complain(first, "ERROR")
+        tell_lines(others, err=True)
+        code, kind, message = error.exit_code, error.category, str(error)
     except OSError as error:
         # Standard output could not be written: the disk is full, for instance.
-        complain(_message_of(error))
-        return 1
-    except (click.Abort, KeyboardInterrupt):
-        return signals.die_by(signal.SIGINT)
-    return code if isinstance(code, int) else 0
+        complain(_message_of(error), "ERROR")
+        code, kind, message = 1, ImgbatchError.category, _message_of(error)
+    else:
+        return code if isinstance(code, int) else 0
+    reporting.fail(code, kind, message)
+    return code
 
 
 def _message_of(error: OSError) -> str:

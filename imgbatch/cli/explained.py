@@ -1,4 +1,4 @@
-"""A recipe in words, for `imgbatch run RECIPE --explain`."""
+"""A recipe in words, for `--explain`."""
 
 from __future__ import annotations
 

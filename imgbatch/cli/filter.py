@@ -13,11 +13,11 @@ from imgbatch.recipes.settings import SIZE
 
 
 @click.command("filter", cls=GroupedCommand)
-@options(without={SIZE, "explain"}, required={"filters"})
+@options(without={SIZE}, required={"filters"})
 def command(**parameters: Any) -> int:
     """Apply operations to pictures; their size stays.
 
-    PATH is a folder, a file, or - for a list of files on standard input. Pictures go into
-    `<folder>-filtered` next to the folder.
+    PATH is a folder, a file, or - for a list of files, or a picture, on standard input. Pictures
+    go into `<folder>-filtered` next to the folder; of one file, beside it.
     """
     return run_options("filtered", given(parameters))

@@ -44,7 +44,8 @@ class GroupedCommand(click.Command):
         known = {word for one in self.get_params(ctx) for word in (*one.opts, *one.secondary_opts)}
         for word in words:
             # `-size 800` would be read as `-s ize`.
-            if len(word) > 2 and word[0] == "-" != word[1] and f"-{word}" in known:
+            single = len(word) > 2 and word[0] == "-" != word[1]
+            if single and f"-{word}" in known and not ctx.resilient_parsing:
                 raise click.UsageError(f"No such option {word!r}: did you mean -{word}?", ctx)
         try:
             return super().parse_args(ctx, args)

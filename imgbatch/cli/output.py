@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal, Protocol
 
 import click
 
@@ -17,11 +17,47 @@ RED: Final = "red"
 YELLOW: Final = "yellow"
 
 
+Level = Literal["INFO", "WARNING", "ERROR"]
+_LEVELS: Final[dict[str | None, Level]] = {RED: "ERROR", YELLOW: "WARNING", None: "INFO"}
+
+
+class Listener(Protocol):
+    """Gets everything that is said."""
+
+    def add(self, level: Level, text: str) -> None:
+        """A line that is said."""
+
+    def end(self, code: int) -> None:
+        """The command ends with this code."""
+
+
+_listeners: Final[list[Listener]] = []
+
+
+def listen(listener: Listener) -> None:
+    """Let a listener hear what is said from now on, until `dismiss`."""
+    _listeners.append(listener)
+
+
+def dismiss(code: int) -> None:
+    """Tell all listeners that the command ends with a code, and forget them."""
+    while _listeners:
+        _listeners.pop().end(code)
+
+
+def note(text: str, level: Level = "INFO") -> None:
+    """Say a line to listeners alone."""
+    for listener in _listeners:
+        listener.add(level, text)
+
+
 def tell(line: str, *, err: bool = False, colour: str | None = None) -> None:
     """Print a line on standard output or, with `err`, on standard error.
 
     It has a `colour` only on a terminal, and never with NO_COLOR.
     """
+    if err:
+        note(line, _LEVELS[colour])
     text = shown(line)
     if colour is not None and not os.environ.get("NO_COLOR"):
         # click takes it off again where there is no terminal.
@@ -35,14 +71,17 @@ def tell_lines(lines: Iterable[str], *, err: bool = False) -> None:
         tell(line, err=err)
 
 
-def complain(message: str) -> None:
+def complain(message: str, level: Level = "WARNING") -> None:
     """Print a message on standard error, prefixed with the program's name."""
-    tell(f"imgbatch: {message}", err=True)
+    line = f"imgbatch: {message}"
+    note(line, level)
+    click.echo(shown(line), err=True)
 
 
 def complain_of(error: click.ClickException) -> None:
     """Print a click error, in which there may be the user's words."""
     vars(error)["message"] = shown(error.message)
+    note(error.format_message(), "ERROR")
     error.show()
 
 

@@ -142,6 +142,6 @@ class Lines:
 def choose(total: int, *, quiet: bool) -> Progress:
     """The bar if standard error is a terminal, lines if not, nothing if `quiet` or closed."""
     stream = sys.stderr
-    if quiet or stream is None or total == 0:
+    if quiet or stream is None:
         return Silence()
-    return Bar(total, stream) if stream.isatty() else Lines(total, stream)
+    return Bar(total, stream) if total and stream.isatty() else Lines(total, stream)

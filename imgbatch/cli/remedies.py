@@ -28,6 +28,7 @@ _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         ),
         **dict.fromkeys(("preset", "recipe"), "did you mean `imgbatch run {} PATH`?"),
         **dict.fromkeys(("out", "outdir", "out-dir", "dest"), "did you mean --output {}?"),
+        **dict.fromkeys(("subdir", "sub-folder"), "did you mean --subfolder {}?"),
         **dict.fromkeys(("type", "extension", "ext", "to"), "did you mean --format {}?"),
         **dict.fromkeys(("prefix", "suffix"), "names are templates: --name '{{stem}}-web{{ext}}'"),
         **dict.fromkeys(("resample", "interpolation"), "did you mean --kernel {}?"),
@@ -73,13 +74,16 @@ def for_option(word: str, value: str | None, known: Collection[str]) -> str:
     return f"did you mean {near[0]}?" if near else "see --help"
 
 
-def for_command(word: str, commands: Collection[str], rest: Sequence[str]) -> str:
-    """What helps whoever typed a command that there is not; `rest` are the words after it."""
+def for_command(
+    word: str, commands: Collection[str], rest: Sequence[str], presets: Collection[str] = ()
+) -> str:
+    """What helps whoever typed a command that there is not; `rest` are the words after it, and
+    `presets` the user's own."""
     from imgbatch.operations import names
     from imgbatch.recipes.toml import is_recipe
 
     place = shlex.join(rest) or "PATH"
-    if is_recipe(word):
+    if is_recipe(word) or word in presets:
         return f"did you mean `imgbatch run {word} {place}`?"
     if word in names():
         return f"did you mean `imgbatch filter {place} --filter {word}`?"

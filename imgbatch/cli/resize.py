@@ -14,15 +14,17 @@ from imgbatch.cli.options import given, options
 
 
 @click.command("resize", cls=GroupedCommand)
-@options(without={"explain"})
+@options()
 def command(**parameters: Any) -> int:
     """Resize pictures, and optionally filter and convert them.
 
-    PATH is a folder, a file, or - for a list of files on standard input.
+    PATH is a folder, a file, or - for a list of files, or a picture, on standard input.
     By default pictures are shrunk to 2048 pixels on the long edge, upright, with their colours
-    and metadata, into `<folder>-resized` next to the folder.
+    and metadata, into `<folder>-resized` next to the folder; of one file, `a-resized.jpg` beside
+    it.
     """
     request = given(parameters)
-    sizes = request.recipe.sizes or ("2048",)
-    recipe = dataclasses.replace(request.recipe, sizes=sizes)
-    return run_options("resized", replace(request, recipe=recipe))
+    if not request.recipe.sizes and "sizes" not in request.fills:
+        recipe = dataclasses.replace(request.recipe, sizes=("2048",))
+        request = replace(request, recipe=recipe)
+    return run_options("resized", request)

@@ -59,6 +59,15 @@ def offer(stream: TextIO, text: str) -> None:
         stream.write(text)
 
 
+def write_bytes(data: bytes) -> None:
+    """Write to standard output as it is. Raises OSError, but not if its reader is gone."""
+    if isinstance(sys.stdout, _Unbreakable):
+        sys.stdout.write_bytes(data)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+
+
 def discard_rest(descriptor: int) -> None:
     """Send what is still to be written to a standard stream to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -115,7 +124,11 @@ class _Unbreakable:
             self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> int:
-        data = memoryview(text.encode(self._encoding, self._errors))
+        self.write_bytes(text.encode(self._encoding, self._errors))
+        return len(text)
+
+    def write_bytes(self, whole: bytes) -> None:
+        data = memoryview(whole)
         try:
             while data:
                 self._wait()
@@ -125,7 +138,6 @@ class _Unbreakable:
             if self._descriptor == 1 and not isinstance(error, BrokenPipeError):
                 raise OSError(error.errno, error.strerror, "standard output") from None
             discard_rest(self._descriptor)
-        return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -3,56 +3,83 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
 from msgspec import Struct
 
 from imgbatch import signals
-from imgbatch.cli import progress, safe_streams
+from imgbatch.cli import progress, reporting, safe_streams
 from imgbatch.cli.invocation import Invocation
-from imgbatch.cli.output import complain, tell
-from imgbatch.cli.results import lines_of, tell_summary, tell_totals
+from imgbatch.cli.output import complain, note, tell, tell_lines
+from imgbatch.cli.results import lines_of, tell_summary, tell_totals, why_left_over
+from imgbatch.cli.waiting import patient
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import UP_TO_DATE, Result, Source, Summary
-from imgbatch.planning.plan import Plan
+from imgbatch.model import LeftOver, Result, Source, Summary, up_to_date
+from imgbatch.planning.to_stream import STREAM
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
-from imgbatch.running.report import Report
+from imgbatch.running.report import Report, pruned_row, row, summary_row
 from imgbatch.running.settings import Settings
 from imgbatch.store import checksum
 
 
 def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
     """Plan a recipe and carry it out; return the exit code."""
-    begun = time.monotonic()
+    wanted.check()
     if wanted.dry_run and wanted.report:
         raise UsageError("--report records what was done, and --dry-run does nothing: omit one")
+    if settings.output == STREAM:
+        _check_output(wanted)
+    attempt = partial(_run, recipe, settings, wanted)
+    return patient(attempt, wanted.wait, quiet=wanted.quiet)
+
+
+def _run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
+    begun = time.monotonic()
     with batch.prepare(recipe, settings) as prepared:
         _warn(prepared.notices)
         if wanted.dry_run:
-            _show(prepared.plan)
+            _show(prepared)
         prepared.plan.check()
-        return 0 if wanted.dry_run else _carry_out(prepared, wanted, begun)
+        return 0 if wanted.dry_run else _carry_out(prepared, recipe, wanted, begun)
 
 
-def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
+def _check_output(wanted: Invocation) -> None:
+    """Raise UsageError if standard output cannot take a picture."""
+    if wanted.report == STREAM:
+        raise UsageError("--output - and --report - both write to standard output: use one file")
+    if not wanted.dry_run and sys.stdout.isatty():
+        raise UsageError(
+            "--output - writes a picture to standard output, which is a terminal: send it into a "
+            "file (> FILE) or a program (| PROGRAM), or give --output FILE"
+        )
+
+
+def _carry_out(prepared: batch.Batch, recipe: Recipe, wanted: Invocation, begun: float) -> int:
     planned = prepared.plan
     warned = len(prepared.notices)
-    summary = Summary(jobs=prepared.workers, planned=planned.files, left_out=planned.left_out)
+    summary = Summary(
+        jobs=prepared.workers,
+        planned=planned.files,
+        left_out=planned.left_out,
+        left_over=prepared.left_over,
+    )
     with ExitStack() as stack:
         report = None
         if wanted.report:
-            report = stack.enter_context(Report.create(wanted.report))
+            report = reporting.current().begin(wanted.report, recipe)
         shown = progress.choose(len(planned.jobs), quiet=wanted.quiet)
         stack.callback(shown.close)
         control = Control(
             on_finish=lambda job, failed: shown.advance(_size_of(job), failed),
-            on_notice=lambda text: shown.say(f"imgbatch: {text}"),
+            on_notice=partial(_notice, shown),
         )
         # From the first file that is left behind until the last row of the report is written.
         stack.enter_context(_interruptible(control, summary, shown))
@@ -60,19 +87,19 @@ def _carry_out(prepared: batch.Batch, wanted: Invocation, begun: float) -> int:
         if len(planned.jobs) == 1:
             # This process is the worker, and not a guest in another program.
             worker_tasks.set_up()
-        rows = _Rows(report, shown if wanted.verbose else None)
+        rows = _Rows(report, shown if wanted.verbose else None, logged=wanted.log is not None)
         trouble = _follow(prepared, control, summary, rows)
         summary.seconds = time.monotonic() - begun
         summary.stopped = trouble or prepared.stopped
         if report:
-            report.finish(summary)
+            reporting.current().finish(summary_row(summary))
     _warn(prepared.notices[warned:])
     if report and report.trouble:
         summary.report_lost = True
         _warn([f"the report is incomplete: {report.trouble}"])
     tell_summary(
         summary,
-        planned.output,
+        prepared.place,
         report=wanted.report,
         quiet=wanted.quiet,
         salvage=prepared.salvages,
@@ -87,29 +114,44 @@ class _Rows(Struct, frozen=True):
 
     report: Report | None
     screen: progress.Progress | None
+    logged: bool
 
     def __bool__(self) -> bool:
-        return self.report is not None or self.screen is not None
+        return self.report is not None or self.screen is not None or self.logged
 
     def add(self, result: Result) -> None:
         if self.report:
-            self.report.add(result)
+            self.report.add(row(result))
+        if not (self.screen or self.logged):
+            return
+        first, *warnings = lines_of(result)
+        note(first, "ERROR" if result.failure else "INFO")
+        for line in warnings:
+            note(line.strip(), "WARNING")
         if self.screen:
-            for line in lines_of(result):
+            for line in (first, *warnings):
                 self.screen.say(line)
+
+    def add_pruned(self, one: LeftOver) -> None:
+        if self.report:
+            self.report.add(pruned_row(one))
+        if self.screen:
+            self.screen.say(f"{one.path} removed: {why_left_over(one)}")
 
 
 def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Rows) -> str | None:
     """Carry the plan out to its end or an interruption; return what ended it early."""
     try:
-        summary.skipped = len(prepared.plan.skipped)
-        summary.up_to_date = prepared.plan.skipped.up_to_date
+        prepared.plan.skipped.fold_into(summary)
         if rows:
             for result in prepared.plan.skipped:
                 rows.add(result)
-        for result in prepared.results(control, supervised=True):
+        for result in prepared.results(control, supervised=True, sink=safe_streams.write_bytes):
             summary.add(result)
             rows.add(result)
+        summary.pruned = len(prepared.pruned)
+        for one in prepared.pruned:
+            rows.add_pruned(one)
     except KeyboardInterrupt:
         # The second one: the workers are gone, and what they had begun is cleaned up.
         summary.signal = summary.signal or signal.SIGINT
@@ -117,6 +159,11 @@ def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Ro
         # By now every file has its row, which says the same.
         return str(error)
     return None
+
+
+def _notice(shown: progress.Progress, text: str) -> None:
+    note(f"imgbatch: {text}", "WARNING")
+    shown.say(f"imgbatch: {text}")
 
 
 def _warn(notices: Iterable[str]) -> None:
@@ -153,7 +200,9 @@ def _interruptible(control: Control, summary: Summary, shown: progress.Progress)
         else:
             summary.signal = number
             control.stop()
-            shown.cut_in("finishing the files in hand; interrupt again to stop at once")
+            text = "finishing the files in hand; interrupt again to stop at once"
+            note(text, "WARNING")
+            shown.cut_in(text)
 
     before = {number: signal.signal(number, interrupt) for number in signals.heeded()}
     try:
@@ -166,25 +215,41 @@ def _interruptible(control: Control, summary: Summary, shown: progress.Progress)
 _PATIENCE_SECONDS: Final = 10.0
 
 
-def _show(planned: Plan) -> None:
-    """Print the plan on standard output: it is what was asked for. Its totals are a message."""
-    current = planned.skipped.up_to_date
+def _show(prepared: batch.Batch) -> None:
+    """Print the plan on standard output: it is what was asked for. Its totals are a message.
+
+    Names are those of the run: where a source's suffix is wrong, its first bytes tell.
+    """
+    from imgbatch.planning.foreseen import Foreseen
+
+    planned, pruned, settled = prepared.plan, prepared.removable(), Summary()
+    planned.skipped.fold_into(settled)
+    foreseen = Foreseen(planned.jobs)
     for job in planned.jobs:
         if not job.targets:
             tell(f"{job.source.path} cannot be listed")
             continue
         needed = checksum.still_needed(job)
         if not needed.targets:
-            current += 1
-            tell(f"{job.source.path} skipped: {UP_TO_DATE}")
-        for target in needed.targets:
+            result = up_to_date(job.source, needed.kept, strict=prepared.is_strict)
+            settled.add(result)
+            tell_lines(lines_of(result))
+        for expected in needed.targets:
+            target = foreseen.settled(job.source, expected)
+            if target is not expected and not foreseen.takes(target):
+                why = f"{target.path} is another file's (its suffix is wrong)"
+                tell(f"{job.source.path} fails: {why}")
+                continue
             if target.path == job.source.path:
                 tell(f"{job.source.path} is replaced")
                 continue
             verb = "overwrites" if target.replace else "remakes" if target.known else "->"
             tell(f"{job.source.path} {verb} {target.path}")
     for result in planned.skipped:
-        tell(f"{result.source.path} skipped: {result.reason or ''}")
+        tell_lines(lines_of(result))
     for conflict in planned.conflicts:
         tell(f"{conflict.source.path} refused: {conflict.message}")
-    tell_totals(planned, current)
+    for one in pruned.removed:
+        tell(f"{one.path} would be removed: {why_left_over(one)}")
+    _warn(pruned.notices)
+    tell_totals(planned, settled, len(pruned.removed))

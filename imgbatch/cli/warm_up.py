@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 _WORKING = frozenset({"resize", "convert", "filter", "run"})
-_IDLE = frozenset({"-n", "--dry-run", "-h", "--help"})
+_IDLE = frozenset({"-n", "--dry-run", "--explain", "-h", "--help"})
 _WITH_NUMPY = frozenset({"filter", "run"})
 
 

@@ -21,6 +21,9 @@ Point = tuple[float, float]
 _ROUNDING: Final = 1e-9
 """Relative; floating-point errors are smaller."""
 
+_ERROR: Final = 1e-6
+"""In pixels; floating-point errors are smaller."""
+
 
 class Affine(NamedTuple):
     """x' = xx * x + xy * y + dx, and y' = yx * x + yy * y + dy."""
@@ -92,6 +95,12 @@ def rotated(degrees: float) -> Affine:
     for _ in range(quarters % 4):
         cosine, sine = -sine, cosine
     return Affine(cosine, -sine, 0, sine, cosine, 0)
+
+
+def extent(size: Size, degrees: float) -> Size:
+    """The least size that holds a picture of `size` turned by an angle."""
+    left, top, right, bottom = rotated(degrees).box((0, 0, *size))
+    return math.ceil(right - left - _ERROR), math.ceil(bottom - top - _ERROR)
 
 
 def upright(size: Size, orientation: int) -> Affine:

@@ -18,9 +18,11 @@ from imgbatch.imaging import formats, memory, metadata, room
 from imgbatch.imaging.metadata import embedded, exif
 from imgbatch.imaging.modes import with_sane_profile
 from imgbatch.imaging.opening import (
+    Input,
     OnRead,
     Opened,
     Rules,
+    name_of,
     opened,
     reading,
     recognised,
@@ -128,14 +130,14 @@ def decode_bytes(data: bytes, name: str) -> Picture:
 
 
 def pictures(
-    path: str,
+    given: Input,
     need: Need,
     rules: Rules = _USUAL,
     *,
     admit: Admit | None = None,
     on_read: OnRead | None = None,
 ) -> Generator[Picture]:
-    """Decode the picture in `path`, at least as large as `need` asks; or all of its frames.
+    """Decode the picture in a file, at least as large as `need` asks; or all of its frames.
 
     It is not turned yet, but knows its orientation; its metadata say that it is upright. A JPEG
     is decoded at 1/2, 1/4 or 1/8 if that is enough (by libjpeg's scaled inverse DCT). Of
@@ -159,7 +161,7 @@ def pictures(
 
     strict = replace(rules, salvage=False) if rules.salvage else rules
     try:
-        for picture in _decoded(path, need, strict, ask, on_read):
+        for picture in _decoded(given, need, strict, ask, on_read):
             begun = True
             yield picture
     except PictureError as error:
@@ -169,19 +171,24 @@ def pictures(
     else:
         return
     # What the first attempt held, including its pixels, is freed by now.
-    if not room.is_there(taken or memory.opening(path)):
+    if not room.is_there(taken or _opening(given)):
         raise short_of_memory(failure.stage)
     # If even the header is cut short there are no pixels to keep.
     if begun or not (rules.salvage and taken and failure.kind in _SALVAGED):
         raise PictureError(failure.stage, failure.kind, failure.message)
-    yield from _salvaged(path, need, rules, on_read, failure)
+    yield from _salvaged(given, need, rules, on_read, failure)
+
+
+def _opening(given: Input) -> int:
+    """Roughly how many bytes opening a file takes; what is in memory has taken them already."""
+    return memory.opening(given) if isinstance(given, str) else 0
 
 
 def _salvaged(
-    path: str, need: Need, rules: Rules, on_read: OnRead | None, failure: Failure
+    given: Input, need: Need, rules: Rules, on_read: OnRead | None, failure: Failure
 ) -> Generator[Picture]:
     """What can be had of a damaged picture; raises its `failure` if there is nothing."""
-    again = _decoded(path, need, rules, lambda demand: None, on_read)
+    again = _decoded(given, need, rules, lambda demand: None, on_read)
     with closing(again) as rest:
         try:
             picture = next(rest)
@@ -195,10 +202,10 @@ def _salvaged(
 
 
 def _decoded(
-    path: str, need: Need, rules: Rules, ask: Admit, on_read: OnRead | None
+    given: Input, need: Need, rules: Rules, ask: Admit, on_read: OnRead | None
 ) -> Generator[Picture]:
-    with opened(path, on_read) as file:
-        source = recognised(file, path, rules)
+    with opened(given, on_read) as file:
+        source = recognised(file, given, rules)
         row, codec = source.row, source.codec
         with reading("decode", rules):
             # Counting frames reads the first one's header again: so that comes first.
@@ -215,7 +222,7 @@ def _decoded(
                     pixels = series.count * demand.full_size[0] * demand.full_size[1]
                     _check_pixels(pixels, series.count, "frames", rules)
                 else:
-                    demand = _largest(pages, path, need, rules, series)
+                    demand = _largest(pages, name_of(given), need, rules, series)
         ask(demand)
         if moving is not None:
             for picture in _animated(first, moving, rules):
@@ -227,7 +234,7 @@ def _decoded(
             yield replace(picture, series=series) if series is not None else picture
         else:
             for number in range(len(pages)):
-                page = _page(pages, number, path, need, rules)
+                page = _page(pages, number, name_of(given), need, rules)
                 yield replace(page.picture(rules), series=series)
 
 
@@ -449,9 +456,9 @@ class NotAllowedError(Exception):
 
 
 def read_header(
-    path: str, max_pixels: int = MAX_PIXELS, *, allow: Callable[[int], bool] = lambda taken: True
+    given: Input, max_pixels: int = MAX_PIXELS, *, allow: Callable[[int], bool] = lambda taken: True
 ) -> Header:
-    """Read the upright size, the date of capture and the camera of `path`; decode nothing.
+    """Read the upright size, the date of capture and the camera of a file; decode nothing.
 
     If a C library reads even the header, `allow` is asked first, with the bytes of memory that
     takes. Raises NotAllowedError if it declines, and PictureError in the stage "open".
@@ -460,12 +467,13 @@ def read_header(
     from imgbatch.imaging.metadata import dates
 
     rules = Rules(max_pixels)
-    with opened(path) as file:
-        row = formats.recognise(file.read(formats.HEAD_BYTES), os.path.splitext(path)[1].lower())
-        if row is not None and row.opened_in_c and not allow(memory.opening(path)):
+    with opened(given) as file:
+        suffix = os.path.splitext(name_of(given))[1].lower()
+        row = formats.recognise(file.read(formats.HEAD_BYTES), suffix)
+        if row is not None and row.opened_in_c and not allow(_opening(given)):
             raise NotAllowedError
         file.seek(0)
-        image, row, codec, _, _ = recognised(file, path, rules)
+        image, row, codec, _, _ = recognised(file, given, rules)
         with reading("open", rules):
             block, orientation = metadata.header(image, codec)
             captured = dates.captured(

@@ -13,7 +13,7 @@ from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
 from imgbatch.imaging import colour, fitting, formats, memory, metadata, palette, room
 from imgbatch.imaging.formats import Format, Setting
 from imgbatch.imaging.metadata import writing
-from imgbatch.imaging.opening import quiet
+from imgbatch.imaging.own_settings import quiet
 from imgbatch.imaging.picture import ANY_MODE, Metadata, Picture
 from imgbatch.imaging.series import animated
 from imgbatch.model import Encoding, Notice, Size

@@ -526,6 +526,11 @@ def lookup(word: str) -> Format:
     raise UsageError(f"unknown format {word!r}: {hint}{more}")
 
 
+def writes(row: Format, suffix: str) -> bool:
+    """Whether files of a format may be written with this suffix (lower case)."""
+    return suffix in row.suffixes or _SPELLINGS.get(suffix.removeprefix(".")) == row.name
+
+
 def recognise(head: bytes, suffix: str) -> Format | None:
     """The format of a file from its first `HEAD_BYTES` bytes, or None.
 

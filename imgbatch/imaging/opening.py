@@ -7,18 +7,17 @@ import io
 import os
 import re
 import struct
-import sys
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from msgspec import Struct
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
-from imgbatch.imaging import formats, limits
+from imgbatch.imaging import formats
 from imgbatch.imaging.metadata import EVERY_POLICY
+from imgbatch.imaging.own_settings import NOTHING, pillow_limited, quiet, silence_codecs
 from imgbatch.imaging.picture import Series
 from imgbatch.model import MAX_PIXELS, MetadataPolicy, Notice, Stage
 from imgbatch.store import regular
@@ -104,12 +103,46 @@ class _Summed(_Unmapped):
         return self._value
 
 
-@contextmanager
-def opened(path: str, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
-    """The file, which is closed in the end. Raises PictureError.
+class InMemory(Struct, frozen=True):
+    """A file that is in memory. It may have a name, whose suffix is that of a file."""
 
-    `on_read` is called with its checksum, unless the block is left by an exception.
+    data: bytes
+    name: str = ""
+
+
+class Pixels(Struct, frozen=True):
+    """A picture that is no file: a loaded image, and a codec that takes it for an opened one."""
+
+    codec: Codec
+    image: Image.Image
+    name: str = ""
+
+
+Input = str | InMemory | Pixels
+"""What pictures are made from: the path of a file, or something in memory."""
+
+
+def name_of(given: Input) -> str:
+    """The name of a file, or of what is in its place; perhaps empty."""
+    return given if isinstance(given, str) else given.name
+
+
+@contextmanager
+def opened(given: Input, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
+    """The file, which is closed in the end; an empty one for pixels. Raises PictureError.
+
+    `on_read` is called with the checksum of one that has a path, unless the block is left by an
+    exception.
     """
+    if isinstance(given, str):
+        with _opened_from(given, on_read) as file:
+            yield file
+    else:
+        yield io.BytesIO(given.data if isinstance(given, InMemory) else b"")
+
+
+@contextmanager
+def _opened_from(path: str, on_read: OnRead | None) -> Iterator[BinaryIO]:
     # A file object, never a path: Pillow also maps files that it opens itself.
     try:
         descriptor = regular.descriptor(path)
@@ -148,13 +181,16 @@ class Opened(NamedTuple):
     notices: tuple[Notice, ...]
 
 
-def recognised(file: BinaryIO, path: str, rules: Rules) -> Opened:
-    """The image in `file`. Raises PictureError in the stage "open"."""
+def recognised(file: BinaryIO, given: Input, rules: Rules) -> Opened:
+    """The image in `file`, which was opened for `given`. Raises PictureError in stage "open"."""
+    if isinstance(given, Pixels):
+        _check_size(given.image, rules)
+        return Opened(given.image, given.codec.row, given.codec, file, ())
     with reading("open", rules):
         head = file.read(formats.HEAD_BYTES)
         if not head:
             raise PictureError("open", "empty", "the file is empty")
-        row = formats.recognise(head, os.path.splitext(path)[1].lower())
+        row = formats.recognise(head, os.path.splitext(name_of(given))[1].lower())
         if row is None:
             what = formats.describe_foreign(head)
             raise PictureError(
@@ -172,18 +208,23 @@ def recognised(file: BinaryIO, path: str, rules: Rules) -> Opened:
         file, notices = codec.thinned(file)
         file.seek(0)
         # The limit is checked below, with a better message.
-        with pillow_limited(rules, unlimited=not codec.allocates):
+        limit = rules.max_pixels if codec.allocates else None
+        with pillow_limited(limit, salvage=rules.salvage):
             image = _image_in(file, codec, preview=rules.raw_preview)
-        width, height = image.size
-        if width * height > rules.max_pixels:
-            raise PictureError(
-                "open",
-                "too-large",
-                f"{width} x {height} pixels exceed the limit of {rules.max_pixels:,}",
-            )
+        _check_size(image, rules)
     if rules.raw_preview:
         codec = codec.inner(image)
     return Opened(image, row, codec, file, notices)
+
+
+def _check_size(image: Image.Image, rules: Rules) -> None:
+    width, height = image.size
+    if width * height > rules.max_pixels:
+        raise PictureError(
+            "open",
+            "too-large",
+            f"{width} x {height} pixels exceed the limit of {rules.max_pixels:,}",
+        )
 
 
 def _image_in(file: BinaryIO, codec: Codec, *, preview: bool) -> Image.Image:
@@ -212,36 +253,6 @@ def _unsupported(codec: Codec, file: BinaryIO, *, opened: bool) -> str | None:
     return f"a {codec.row.label} {kind} cannot be read: another program must convert it first"
 
 
-# Modules that warn while a file is read or written. Operations, also of other packages, are not.
-_CODECS: Final = r"(PIL|numpy|imagecodecs|tifffile|rawpy|pillow_heif|imgbatch\.imaging)(\.|$)"
-_NOTHING: Final = nullcontext()
-_silence: object = None
-_silent: Final[set[str]] = set()
-
-
-def silence_codecs(other: str = "") -> None:
-    """Silence the warnings of codecs in this process, which must not be a guest in a program.
-
-    With `other`, silence that module, too, if they are silent already.
-    """
-    global _silence
-    if not other:
-        warnings.filterwarnings("ignore", module=_CODECS)
-        _silence = warnings.filters[0]
-    elif _silence is not None and other not in _silent:
-        _silent.add(other)
-        warnings.filterwarnings("ignore", module=re.escape(other))
-        _silence = warnings.filters[0]
-
-
-def quiet() -> AbstractContextManager[object]:
-    """A context in which codecs warn nobody: our own checks report what matters."""
-    # Changing the filters for each file costs as much as opening it; but others may change them.
-    if _silence is not None and warnings.filters[:1] == [_silence]:
-        return _NOTHING
-    return warnings.catch_warnings(action="ignore")
-
-
 def short_of_memory(stage: Stage) -> PictureError:
     """The error for a picture for which there is not enough memory."""
     return PictureError(stage, "memory", f"not enough memory to decode it: {MORE_MEMORY}")
@@ -260,8 +271,8 @@ class reading:  # noqa: N801
         self._rules = rules
         self._source = source
         silence = quiet()
-        self._quiet = None if silence is _NOTHING else silence
-        self._limited = pillow_limited(rules)
+        self._quiet = None if silence is NOTHING else silence
+        self._limited = pillow_limited(rules.max_pixels, salvage=rules.salvage)
 
     def __enter__(self) -> None:
         if self._quiet is not None:
@@ -321,38 +332,3 @@ def _explained(error: BaseException) -> tuple[str, str]:
     if _UNSUPPORTED.search(text):
         return "no-codec", f"a file of this kind cannot be read ({text})"
     return "broken", f"its data are broken ({text or type(error).__name__})"
-
-
-# Bytes of one text and of all: any excess is left out before Pillow sees it.
-_PNG_TEXTS: Final = (limits.PNG_CHUNK_BYTES, 8 * limits.PNG_CHUNK_BYTES)
-
-
-class pillow_limited:  # noqa: N801
-    """A context in which Pillow, which may also serve another program, has our settings.
-
-    It keeps them in globals. Its limit only warns where it should fail, and fails at twice its
-    number. Files that are cut short fail here even if that program allows them, so that the
-    outcome is the same in every process. With `unlimited` a picture may have any size. Texts and
-    profiles of a PNG may be as long as those of other formats.
-    """
-
-    __slots__ = ("_before", "_limit", "_png", "_salvage", "_texts")
-
-    def __init__(self, rules: Rules, *, unlimited: bool = False) -> None:
-        self._limit = None if unlimited else rules.max_pixels // 2 + 1
-        self._salvage = rules.salvage
-
-    def __enter__(self) -> None:
-        self._before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-        Image.MAX_IMAGE_PIXELS = self._limit
-        ImageFile.LOAD_TRUNCATED_IMAGES = self._salvage
-        png: Any = sys.modules.get("PIL.PngImagePlugin")
-        self._png = png
-        if png is not None:
-            self._texts = png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY
-            png.MAX_TEXT_CHUNK, png.MAX_TEXT_MEMORY = _PNG_TEXTS
-
-    def __exit__(self, *raised: object) -> None:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = self._before
-        if self._png is not None:
-            self._png.MAX_TEXT_CHUNK, self._png.MAX_TEXT_MEMORY = self._texts

@@ -12,20 +12,28 @@ from imgbatch.imaging.picture import Picture, with_room_for
 from imgbatch.model import PLACES, WHITE, Colour, Gravity, Size
 from imgbatch.naming import UNKNOWN, Caption, date_of
 from imgbatch.operations.base import Operation, register
-from imgbatch.operations.geometry import GRAVITIES, Placement, SizeSpec, place
+from imgbatch.operations.geometry import GRAVITIES
 from imgbatch.operations.parameters import (
     Attachment,
     ColourKind,
     FileKind,
+    Number,
     Text,
     Value,
     parameter,
 )
+from imgbatch.operations.placing import TURN_HELP, Placing, Position, Turn, degrees
+from imgbatch.operations.turns import rotation_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from imgbatch.imaging.filters.lettering import Drawn
+
 _MARGIN_HELP: Final = "distance from the edges, relative to the shorter side"
+
+_POSITION_HELP: Final = "its left edge, instead of gravity"
+_FROM_TOP_HELP: Final = "its upper edge, instead of gravity"
 
 _MOST_NAMED: Final = 20
 """How many missing letters a warning names."""
@@ -43,14 +51,17 @@ class Watermark(Operation):
     as large on a portrait as on a landscape; its own shape is kept, and if it does not fit between
     the margins it is made smaller. It is composited with its alpha times `opacity`, in 8 bits:
     source over (Porter and Duff, Compositing digital images, SIGGRAPH 1984). Its colours are
-    converted to the picture's profile; on a grey picture it is grey. With `tile` it is repeated
-    all over the picture, with alternate rows offset by half a mark.
+    converted to the picture's profile; on a grey picture it is grey. With `rotate` it is turned
+    (Lanczos, in three shears). With `tile` it is repeated all over the picture, in rows that are
+    turned with it, alternate ones offset by half a mark. It never lies beyond the edges, whatever
+    `x` and `y` are.
     """
 
     name: ClassVar[str] = "watermark"
     example: ClassVar[str] = "watermark:file=sample_images/logo-alpha.png"
     memory: ClassVar[float] = 4.5
     keeps_grey: ClassVar[bool] = True
+    LATER: ClassVar[frozenset[str]] = frozenset({"rotate", "spacing", "x", "y"})
     file: Attachment | None = parameter(
         None, kind=FileKind("a picture, preferably a PNG with alpha"), help="the mark"
     )
@@ -64,11 +75,17 @@ class Watermark(Operation):
     gravity: Gravity = parameter(
         "southeast", choices=GRAVITIES, synonyms=PLACES, help="position in the picture"
     )
-    margin: float = parameter(
-        3.0, low=0, high=40, unit="%", help=f"{_MARGIN_HELP}; between tiled marks"
-    )
+    margin: float = parameter(3.0, low=0, high=40, unit="%", help=_MARGIN_HELP)
     opacity: float = parameter(0.5, low=0, high=1, help="1 is opaque, 0 is invisible")
     tile: bool = parameter(False, help="repeat it all over the picture")
+    rotate: float | str = parameter(0.0, kind=Turn(), help=TURN_HELP)
+    spacing: float | None = parameter(
+        None,
+        kind=Number(0, 200, "%"),
+        help="between tiled marks, relative to the shorter side; the margin by default",
+    )
+    x: str | None = parameter(None, kind=Position(), help=_POSITION_HELP)
+    y: str | None = parameter(None, kind=Position(), help=_FROM_TOP_HELP)
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -89,48 +106,40 @@ class Watermark(Operation):
         picture = colour.to_tonal(picture)
         if not self.opacity or self.file is None:
             return picture
-        margin, placement = self._place(picture.size)
+        placing, scaled, angle = self._place(picture.size)
         grey = picture.mode in colour.GREY_MODES
-        layer = _layer(self.file, placement.scaled, self.opacity, picture.icc, grey)
+        layer = _layer(self.file, scaled, angle, self.opacity, picture.icc, grey)
+        offsets = [placing.once(layer.size)]
+        if self.tile:
+            spacing = self.margin if self.spacing is None else self.spacing
+            gap = int(spacing / 100 * min(picture.size))
+            cell = scaled[0] + gap, scaled[1] + gap
+            offsets = placing.repeated(layer.size, cell, angle)
         made = picture.image.copy()
-        offsets = (
-            _tiles(placement.scaled, picture.size, margin)
-            if self.tile
-            else [(margin + placement.offset[0], margin + placement.offset[1])]
-        )
         for offset in offsets:
             compositing.lay(made, layer, offset)
         return picture.with_pixels(made)
 
     def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """Including the mark, before and after scaling."""
-        _, placement = self._place(before)
-        across, down = placement.scaled
-        given = _size_of(self.file) if self.file else (0, 0)
-        layers = _LAYER_BYTES * (across * down + given[0] * given[1])
+        """Including the mark, before and after scaling and turning."""
+        from imgbatch.imaging import affine
+
+        _, scaled, angle = self._place(before)
+        sizes = [scaled, affine.extent(scaled, angle), _size_of(self.file) if self.file else (0, 0)]
+        layers = _LAYER_BYTES * sum(across * down for across, down in sizes)
+        if angle % 90:
+            layers += rotation_bytes(scaled[0] * scaled[1])
         return Operation.working_bytes(self, before, after, mode=mode) + layers
 
-    def _place(self, size: Size) -> tuple[int, Placement]:
-        """The margin in pixels, and how the mark is placed within the margins."""
+    def _place(self, size: Size) -> tuple[Placing, Size, float]:
+        """Where the mark is placed, its size before it is turned, and the angle."""
         width, height = _size_of(self.file) if self.file else (1, 1)
         margin = int(self.margin / 100 * min(size))
+        placing = Placing(size, self.gravity, margin, self.x, self.y)
         across = max(1, round(self.scale / 100 * max(size)))
+        angle = degrees(self.rotate, size)
         scaled = across, max(1, round(height * across / width))
-        room = SizeSpec(size[0] - 2 * margin, size[1] - 2 * margin)
-        return margin, place(scaled, room, "pad", gravity=self.gravity)
-
-
-def _tiles(size: Size, within: Size, gap: int) -> list[tuple[int, int]]:
-    """The offsets of marks in rows, one of them in the centre, alternate rows offset by half."""
-    across, down = size[0] + gap, size[1] + gap
-    left, top = (within[0] - size[0]) // 2, (within[1] - size[1]) // 2
-    rows = range(-(top // down + 1), (within[1] - top) // down + 1)
-    found = []
-    for row in rows:
-        start = left + (across // 2 if row % 2 else 0)
-        columns = range(-(start // across + 1), (within[0] - start) // across + 1)
-        found += [(start + column * across, top + row * down) for column in columns]
-    return found
+        return placing, placing.fitting(scaled, angle), angle
 
 
 @lru_cache(maxsize=16)
@@ -165,15 +174,19 @@ def _mark(file: Attachment) -> Picture:
 
 @lru_cache(maxsize=8)
 def _layer(
-    file: Attachment, size: Size, opacity: float, icc: bytes | None, grey: bool
+    file: Attachment, size: Size, angle: float, opacity: float, icc: bytes | None, grey: bool
 ) -> Image.Image:
-    """A mark as it is composited with pictures: scaled, faded, and in their profile."""
+    """A mark as it is composited with pictures: scaled, turned, faded, and in their profile."""
     from imgbatch.imaging import resample
     from imgbatch.imaging.filters import compositing
 
     mark = _mark(file)
     scaled = mark.with_image(resample.resize(mark.image, size, "lanczos"))
     image = _in_space(scaled, icc, grey).image
+    if angle:
+        from imgbatch.imaging.filters import rotation
+
+        image = rotation.turned_whole(image, angle)
     alpha = compositing.faded(image.getchannel("A"), opacity)
     layer = image.convert("L" if image.mode == "LA" else "RGB")
     layer.putalpha(alpha)
@@ -225,12 +238,16 @@ class TextOverlay(Operation):
     font. Letters that it lacks are refused in `text` itself; where they come from a name or another
     field they become boxes, or lose their accents, with a warning (`letters-missing`). Text is
     composited like a watermark, on top of its shadow: a blurred copy of it, black, or white for
-    dark text. A colour that is not grey turns a grey picture into a colour one.
+    dark text. A colour that is not grey turns a grey picture into a colour one. With `rotate` it is
+    turned (bicubic, from letters drawn up to eight times as large). With `tile` it is repeated all
+    over the picture, in rows that are turned with it, alternate ones offset by half a text. It
+    never lies beyond the edges, whatever `x` and `y` are.
     """
 
     name: ClassVar[str] = "text"
     example: ClassVar[str] = 'text:text="© {date:%Y} Jane Doe",size=5'
     memory: ClassVar[float] = 4.5
+    LATER: ClassVar[frozenset[str]] = frozenset({"rotate", "tile", "spacing", "x", "y"})
     text: str = parameter("{stem}", kind=Text(what="text"), help="what to write, with fields")
     font: Attachment | None = parameter(
         None,
@@ -247,6 +264,13 @@ class TextOverlay(Operation):
     )
     margin: float = parameter(3.0, low=0, high=40, unit="%", help=_MARGIN_HELP)
     shadow: bool = parameter(True, help="a soft shadow, to be legible on any background")
+    rotate: float | str = parameter(0.0, kind=Turn(), help=TURN_HELP)
+    tile: bool = parameter(False, help="repeat it all over the picture")
+    spacing: float = parameter(
+        10.0, low=0, high=200, unit="%", help="between tiled texts, relative to the shorter side"
+    )
+    x: str | None = parameter(None, kind=Position(), help=_POSITION_HELP)
+    y: str | None = parameter(None, kind=Position(), help=_FROM_TOP_HELP)
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -262,10 +286,17 @@ class TextOverlay(Operation):
         return with_room_for(mode, (*self.colour[:3], 255))
 
     def working_bytes(self, before: Size, after: Size, *, mode: str) -> int:
-        """Including the letters and their shadow, over the whole width."""
+        """Including the letters and their shadow, over the whole width; turned, over all of it."""
         lines = 1 + self.text.count("\\n") + self.text.count("\n")
-        share = min(1.0, 1.5 * lines * self.size / 100)
-        layers = int(_LAYER_BYTES * share * before[0] * before[1])
+        pixels = before[0] * before[1]
+        turned = degrees(self.rotate, before) % 90 != 0
+        share = 1.0 if turned else min(1.0, 1.5 * lines * self.size / 100)
+        layers = int(_LAYER_BYTES * share * pixels)
+        if turned:
+            from imgbatch.imaging.filters import lettering
+
+            finer = min(64 * pixels, max(lettering.MOST_FINER, pixels))
+            layers += 3 * finer
         return Operation.working_bytes(self, before, after, mode=mode) + layers
 
     @property
@@ -314,28 +345,44 @@ class TextOverlay(Operation):
             return picture
         if not colour.fits_grey(self.colour):
             picture = colour.in_colours(picture)
-        shorter = min(picture.size)
-        margin = int(self.margin / 100 * shorter)
-        room = picture.size[0] - 2 * margin, picture.size[1] - 2 * margin
         text, lacking = lettering.drawable(text, self._font)
         if lacking:
             message = f"{self._whose} has no {_some(lacking)!r}: choose another with font=…"
             picture = picture.with_notice("letters-missing", message)
-        alignment = _alignment(self.gravity)
-        mask, size = lettering.mask_of(text, self._font, self.size / 100 * shorter, room, alignment)
-        left, top = _offset(mask.size, room, self.gravity)
-        made = picture.image.copy()
+        offsets, drawn = self._laid_out(text, picture.size)
+        layers = [(drawn.mask, self.colour, 0)]
         if self.shadow:
-            halo, reach = lettering.halo(mask, size)
+            halo, reach = lettering.halo(drawn.mask, drawn.font)
+            layers.insert(0, (halo, self._opposite, reach))
+        made = picture.image.copy()
+        for mask, ink, reach in layers:
             layer = compositing.coloured(
-                compositing.faded(halo, opacity), colour.levels_of(self._opposite, picture)
+                compositing.faded(mask, opacity), colour.levels_of(ink, picture)
             )
-            compositing.lay(made, layer, (margin + left - reach, margin + top - reach))
-        layer = compositing.coloured(
-            compositing.faded(mask, opacity), colour.levels_of(self.colour, picture)
-        )
-        compositing.lay(made, layer, (margin + left, margin + top))
+            for left, top in offsets:
+                compositing.lay(made, layer, (left - reach, top - reach))
         return picture.with_pixels(made)
+
+    def _laid_out(self, text: str, size: Size) -> tuple[list[tuple[int, int]], Drawn]:
+        """Where a text goes in a picture of `size`, and how it looks there."""
+        from imgbatch.imaging.filters import lettering
+
+        shorter = min(size)
+        placing = Placing(size, self.gravity, int(self.margin / 100 * shorter), self.x, self.y)
+        angle = degrees(self.rotate, size)
+        drawn = lettering.drawn(
+            text,
+            self._font,
+            self.size / 100 * shorter,
+            placing.room,
+            _alignment(self.gravity),
+            angle,
+        )
+        if not self.tile:
+            return [placing.once(drawn.mask.size)], drawn
+        gap = int(self.spacing / 100 * shorter)
+        cell = drawn.upright[0] + gap, drawn.upright[1] + gap
+        return placing.repeated(drawn.mask.size, cell, angle), drawn
 
     @property
     def _opposite(self) -> Colour:
@@ -383,9 +430,3 @@ def _alignment(gravity: Gravity) -> str:
     if gravity.endswith("west"):
         return "left"
     return "right" if gravity.endswith("east") else "center"
-
-
-def _offset(size: Size, room: Size, gravity: Gravity) -> tuple[int, int]:
-    """Where something of `size` lies in `room`; if it is larger, at its upper left corner."""
-    kept = min(size[0], room[0]), min(size[1], room[1])
-    return place(kept, SizeSpec(*room), "pad", gravity=gravity).offset

@@ -55,6 +55,11 @@ class Kind(Struct, frozen=True, metaclass=_AbstractStruct):
     def expected(self) -> str:
         """The allowed values, in words."""
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words that a shell may complete."""
+        return ()
+
     @abstractmethod
     def read(self, word: str) -> Any:
         """The value of a word on the command line, still to be checked."""
@@ -112,6 +117,10 @@ class Truth(Kind, frozen=True):
     def expected(self) -> str:
         return "yes or no"
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        return "yes", "no"
+
     def read(self, word: str) -> Any:
         return {
             **dict.fromkeys(("yes", "true", "on", "1"), True),
@@ -137,6 +146,10 @@ class Text(Kind, frozen=True):
     @property
     def expected(self) -> str:
         return f"one of {', '.join(self.choices)}" if self.choices else self.what
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.choices
 
     def read(self, word: str) -> Any:
         return word

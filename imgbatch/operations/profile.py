@@ -24,7 +24,7 @@ class ConvertProfile(Operation):
     icc: bytes | None = None
     intent: Intent = "relative"
     path: str = field(default="srgb", compare=False)
-    """What the profile is called in a recipe: its file, or `srgb`."""
+    """What the profile is called in a recipe: its name, or its file."""
 
     def output_mode(self, mode: str) -> str:
         """Grey in the curve of sRGB stays grey."""

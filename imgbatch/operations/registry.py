@@ -75,6 +75,13 @@ _SYNONYMS: Final = MappingProxyType(
     }
 )
 """What other programs call an operation, and what it is called here."""
+_OPTIONS: Final = MappingProxyType(
+    {
+        "resize": "the size is given by --size, or size = in a recipe",
+        "profile": "colours are converted by --profile, or profile = in a recipe",
+    }
+)
+"""What is no operation, but an option."""
 _KEYS: Final = MappingProxyType({"color": "colour"})
 """Other spellings of settings, which are accepted."""
 
@@ -98,6 +105,8 @@ def find(name: str) -> type[Operation]:
 
 def _hint(word: str, kinds: Mapping[str, type[Operation]]) -> str:
     """What may be meant by a word that is not the name of an operation."""
+    if word in _OPTIONS:
+        return _OPTIONS[word]
     if (meant := _SYNONYMS.get(word)) is not None:
         return f"did you mean {meant}?"
     name, equals, value = word.partition("=")

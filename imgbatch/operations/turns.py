@@ -32,6 +32,11 @@ _ROUNDING: Final = 1e-6
 """In pixels; floating-point errors are smaller."""
 
 
+def rotation_bytes(pixels: int) -> int:
+    """The memory that a rotation takes besides its result of so many pixels."""
+    return _TILE_BYTES * min(_TILE_PIXELS, pixels)
+
+
 def _after_quarters(orientation: int, quarters: int) -> int:
     """The orientation of a picture that is turned clockwise after it was brought upright."""
     row = next(row for row in _QUARTERS if orientation in row)
@@ -78,7 +83,11 @@ class Rotate(Operation):
         before = (size[1], size[0]) if quarters % 2 else size
         if not rest:
             return before
-        return _inscribed(before, rest) if self.fit == "crop" else _expanded(before, rest)
+        if self.fit == "crop":
+            return _inscribed(before, rest)
+        from imgbatch.imaging import affine
+
+        return affine.extent(before, rest)
 
     def needed_size(self, size: Size, wanted: Size) -> Size:
         """For quarter turns the wanted size, turned; otherwise all pixels."""
@@ -98,7 +107,7 @@ class Rotate(Operation):
         if not self._parts()[1]:
             return int(pixels * self.memory * stored_bytes(mode) / 4)
         taken = Operation.working_bytes(self, before, after, mode=mode)
-        return 2 * taken + _TILE_BYTES * min(_TILE_PIXELS, pixels)
+        return 2 * taken + rotation_bytes(pixels)
 
     def apply(self, picture: Picture) -> Picture:
         """Directly from the pixels as they are stored."""
@@ -148,16 +157,6 @@ def _with_background(picture: Picture, background: Colour) -> tuple[Picture, tup
     picture = colour.with_room_for(picture, background)
     levels = colour.levels_of(background, picture)
     return picture, (*levels, background[3]) if picture.has_alpha else levels
-
-
-def _expanded(size: Size, angle: float) -> Size:
-    """The size of a picture turned by degrees from -45 to 45."""
-    cosine, sine = math.cos(math.radians(angle)), abs(math.sin(math.radians(angle)))
-    width, height = size
-    return (
-        math.ceil(width * cosine + height * sine - _ROUNDING),
-        math.ceil(width * sine + height * cosine - _ROUNDING),
-    )
 
 
 def _inscribed(size: Size, angle: float) -> Size:

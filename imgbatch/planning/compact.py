@@ -9,12 +9,29 @@ from __future__ import annotations
 import marshal
 from abc import abstractmethod
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar, overload
 
-from imgbatch.model import UP_TO_DATE, Dated, FileState, Job, Result, Source, Target
+from msgspec.structs import astuple
+
+from imgbatch.model import (
+    UP_TO_DATE,
+    Dated,
+    Earlier,
+    FileState,
+    Job,
+    Notice,
+    NoticeKind,
+    Result,
+    Source,
+    Summary,
+    Target,
+    Written,
+    up_to_date,
+)
 
 T = TypeVar("T")
+Known = Callable[[Sequence[str]], Sequence[Earlier]]
 
 
 class _Texts:
@@ -60,16 +77,18 @@ class _Packed(Sequence[T], Generic[T]):
     def _unpacked(self, row: bytes) -> T:
         """What was packed into a row."""
 
-    def _of_source(self, source: Source) -> tuple[int, int, str, int, int, int, int]:
+    def _of_source(self, source: Source) -> tuple[int | str, ...]:
         number = self._texts.number
         root, below = number(source.root), number(source.below)
         state = (source.size, source.mtime_ns, source.ctime_ns, source.inode)
+        if source.copy:
+            return (root, below, source.relative, *state, source.copy)
         return (root, below, source.relative, *state)
 
-    def _source(self, root: int, below: int, relative: str, *state: int) -> Source:
+    def _source(self, root: int, below: int, relative: str, *state: Any) -> Source:
         texts = self._texts.texts
-        size, mtime_ns, ctime_ns, inode = state
-        return Source(texts[root], relative, size, mtime_ns, texts[below], ctime_ns, inode)
+        size, mtime_ns, *rest = state
+        return Source(texts[root], relative, size, mtime_ns, texts[below], *rest)
 
 
 class Jobs(_Packed[Job]):
@@ -95,10 +114,13 @@ class Jobs(_Packed[Job]):
                 target.unless,
                 target.standing,
                 target.known_hash,
+                target.replaces,
+                _packed(target.earlier),
             )
             for target in job.targets
         )
-        row = (self._of_source(job.source), targets, job.seq)
+        kept = tuple(map(_packed, job.kept))
+        row = (self._of_source(job.source), targets, job.seq, kept)
         self._rows.append(marshal.dumps((*row, *job.dated) if job.dated else row))
         self.sizes.append(job.source.size)
 
@@ -130,7 +152,7 @@ class Jobs(_Packed[Job]):
             )
 
     def _unpacked(self, row: bytes) -> Job:
-        source_row, target_rows, seq, *dated = marshal.loads(row)
+        source_row, target_rows, seq, kept_rows, *dated = marshal.loads(row)
         source = self._source(*source_row)
         texts = self._texts.texts
         targets = tuple(
@@ -140,29 +162,75 @@ class Jobs(_Packed[Job]):
                 source.mirrored if relative is None else relative,
                 replace,
                 known and FileState(*known),
-                *rest,
+                *(*rest, earlier and _earlier(*earlier)),
             )
-            for output, root, relative, replace, known, *rest in target_rows
+            for output, root, relative, replace, known, *rest, earlier in target_rows
         )
-        return Job(source, targets, seq, Dated(*dated) if dated else None)
+        kept = tuple(_earlier(*one) for one in kept_rows)
+        return Job(source, targets, seq, Dated(*dated) if dated else None, kept)
+
+
+def _packed(earlier: Earlier | None) -> tuple[Any, ...] | None:
+    if earlier is None:
+        return None
+    return astuple(earlier.written), tuple((one.kind, one.message) for one in earlier.notices)
+
+
+def _earlier(written: tuple[Any, ...], notices: Iterable[tuple[NoticeKind, str]]) -> Earlier:
+    return Earlier(Written(*written), tuple(Notice(*one) for one in notices))
 
 
 class Skips(_Packed[Result]):
-    """Results of sources that need nothing done; `up_to_date` counts those that are finished."""
+    """Results of sources that need nothing done; `up_to_date` counts those that are finished.
 
-    def __init__(self) -> None:
+    `known` tells of the outputs of one that is up to date, by their paths below the output folder,
+    what is remembered of them: that is asked when a result is, and not kept here. With `strict` one
+    whose outputs have warnings has failed.
+    """
+
+    def __init__(self, known: Known | None = None, *, strict: bool = False) -> None:
         super().__init__()
         self.up_to_date = 0
+        self._known = known
+        self._strict = strict
+        self._warned: list[int] = []
 
-    def append(self, source: Source, reason: str) -> None:
-        """Add the result of a source at the end."""
-        self.up_to_date += reason == UP_TO_DATE
+    def append(
+        self, source: Source, reason: str, outputs: Sequence[str] = (), *, warned: bool = False
+    ) -> None:
+        """Add the result of a source at the end; `warned` says that its outputs have warnings."""
+        self.up_to_date += reason == UP_TO_DATE and not (warned and self._strict)
+        if warned:
+            self._warned.append(len(self._rows))
         # A reason that names files is not shared by any other.
         own = "/" in reason or "\\" in reason
         known = reason if own else self._texts.number(reason)
-        self._rows.append(marshal.dumps((self._of_source(source), known)))
+        mirrored = source.mirrored
+        places = [None if one == mirrored else one for one in outputs]
+        self._rows.append(marshal.dumps((self._of_source(source), known, places)))
+
+    def fold_into(self, summary: Summary) -> None:
+        """Add all of them to a summary, one by one only if their outputs have warnings."""
+        summary.skipped += len(self) - len(self._warned)
+        summary.up_to_date += self.up_to_date
+        for index in self._warned:
+            result = self[index]
+            summary.add(result)
+            # This one is among those counted before.
+            summary.up_to_date -= result.status == "skipped"
+
+    def outputs(self) -> Iterator[tuple[Source, list[str]]]:
+        """Each source with the paths of those of its outputs that are up to date."""
+        for row in self._rows:
+            source_row, _, places = marshal.loads(row)
+            source = self._source(*source_row)
+            yield source, [source.mirrored if one is None else one for one in places]
 
     def _unpacked(self, row: bytes) -> Result:
-        source_row, reason = marshal.loads(row)
+        source_row, reason, places = marshal.loads(row)
+        source = self._source(*source_row)
         text = reason if isinstance(reason, str) else self._texts.texts[reason]
-        return Result(self._source(*source_row), "skipped", reason=text or None)
+        if not places or self._known is None:
+            return Result(source, "skipped", reason=text or None)
+        kept = self._known([source.mirrored if one is None else one for one in places])
+        return up_to_date(source, kept, strict=self._strict)

@@ -8,22 +8,23 @@ import stat
 from collections.abc import Iterator
 
 from imgbatch.imaging import formats
-from imgbatch.model import Made, Source, Target
+from imgbatch.model import UP_TO_DATE, Made, Source, Target
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import Conflict
 from imgbatch.planning.ownership import identity, is_ours
 from imgbatch.planning.plan import (
-    CURRENT,
     GIVEN_TWICE,
     NAMED,
     Decision,
     Lookup,
+    Make,
     Policy,
+    Skip,
     is_unlisted_folder,
     nothing_known,
 )
 from imgbatch.recipes.recipe import Recipe
-from imgbatch.store import checksum
+from imgbatch.store import about, checksum
 
 
 class InPlace(Policy):
@@ -60,22 +61,23 @@ class InPlace(Policy):
         if wrong is not None:
             return wrong
         if is_unlisted_folder(source):
-            return ()
-        unless = None
+            return Make()
+        unless = earlier = None
         if made and self._may_be_current(made, source):
             if source.state.equals(made.state):
-                return CURRENT
+                return Skip(UP_TO_DATE, (source.relative,), about.is_warned(made))
             unless = made.hash
-        return (
-            Target(
-                self._output.name,
-                self.planned.output,
-                source.relative,
-                known=source.state,
-                again=unless is None and _is_made_again(made, source),
-                unless=unless,
-            ),
+            earlier = about.earlier(made, self._output.name, source.path)
+        target = Target(
+            self._output.name,
+            self.planned.output,
+            source.relative,
+            known=source.state,
+            again=unless is None and _is_made_again(made, source),
+            unless=unless,
+            earlier=earlier,
         )
+        return Make((target,))
 
     def _may_be_current(self, made: Made, source: Source) -> bool:
         return not self._force and made.recipe == self._digest and made.size == source.size

@@ -5,11 +5,14 @@ from __future__ import annotations
 import marshal
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from imgbatch.errors import PictureError
 from imgbatch.model import Dated, Job, Limits, Size, Source
 from imgbatch.planning.compact import Jobs
+
+if TYPE_CHECKING:
+    from imgbatch.imaging.decode import Header
 
 _NO_MORE: Final = Limits()
 
@@ -51,21 +54,20 @@ def read(
         return not here and (most is None or taken <= most * share)
 
     try:
-        header = read_header(source.path, limits.max_pixels, allow=allow)
+        header = read_header(source.file, limits.max_pixels, allow=allow)
     except NotAllowedError:
         return None if here or share < 1 else unread(job)
     except (PictureError, MemoryError):
         # The worker will say so in this source's row.
         return unread(job)
+    return told(job, header)
+
+
+def told(job: Job, header: Header) -> Facts:
+    """The facts in the header of a job's source."""
     moment, dated = header.captured
-    return Facts(
-        job.seq,
-        header.size,
-        header.date,
-        header.camera,
-        moment.ns if moment else source.mtime_ns,
-        dated,
-    )
+    taken_ns = moment.ns if moment else job.source.mtime_ns
+    return Facts(job.seq, header.size, header.date, header.camera, taken_ns, dated)
 
 
 def unread(job: Job, kind: str = "", cause: str = "") -> Facts:

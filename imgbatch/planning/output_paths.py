@@ -8,13 +8,14 @@ from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from imgbatch.imaging import formats
-from imgbatch.model import Source
+from imgbatch.model import Source, Target
 from imgbatch.naming import UNKNOWN, date_of, folded, parent_of
 from imgbatch.planning.numbering import Facts
 from imgbatch.recipes.recipe import Output, Recipe
-from imgbatch.store import worker_log
+from imgbatch.store import regular, worker_log
 
 LONGEST_NAME: Final = 255
 """The bytes that a file or folder name may have on nearly all file systems."""
@@ -36,14 +37,22 @@ class Conflict(Struct, frozen=True):
 class Targets:
     """The targets of a recipe's outputs, below the folder `output`.
 
-    With `flat` the sources' folders are not mirrored.
+    With `flat` the sources' folders are not mirrored; with a `subfolder` each has one.
     """
 
-    def __init__(self, recipe: Recipe, output: str, *, flat: bool) -> None:
+    def __init__(self, recipe: Recipe, output: str, *, flat: bool, subfolder: str = "") -> None:
         self._outputs = recipe.outputs
         self._prefix = os.path.join(output, "")
         self._flat = flat
+        self._subfolder = subfolder
         self._name_parents = any("parent" in out.template.fields for out in recipe.outputs)
+        self._suffixed = {
+            out.name: row
+            for out in recipe.outputs
+            if out.encoding.format is None
+            and out.template.suffix
+            and (row := formats.of_suffix(out.template.suffix)) is not None
+        }
         self.need_header = any(out.template.needs_header for out in recipe.outputs)
         """Whether a name needs anything that only a header tells."""
 
@@ -67,6 +76,8 @@ class Targets:
                 return relative
             if (wrong := self.too_long(source, relative)) is not None:
                 return wrong
+            if self._suffixed and (lies := self._other_suffix(source, output)) is not None:
+                return lies
             twin = owners.setdefault(folded(relative), output.name)
             if twin != output.name:
                 path = self.path(relative)
@@ -96,6 +107,22 @@ class Targets:
                 )
         return None
 
+    def _other_suffix(self, source: Source, output: Output) -> Conflict | None:
+        """What is wrong with a suffix in --name if the source stays in another format."""
+        named = self._suffixed.get(output.name)
+        if named is None or _kept(formats.of_suffix(source.suffix)) in (named, None):
+            return None
+        stays = found_format(source)
+        if stays is None or stays is named:
+            return None
+        return Conflict(
+            source,
+            source.path,
+            f"{source.path} becomes a {stays.label}, but --name gives it the suffix "
+            f"{output.template.suffix}",
+            f"End --name with {{ext}}, or use --format {named.name}.",
+        )
+
     def remedy(self, name: str) -> str:
         """What helps if two sources would get the same name in the output called `name`."""
         (fields,) = (out.template.fields for out in self._outputs if out.name == name)
@@ -117,10 +144,15 @@ class Targets:
     def _relative(
         self, source: Source, output: Output, values: Mapping[str, object], facts: Facts | None
     ) -> str | Conflict:
-        folder, suffix = values["dir"], str(values["ext"])
+        folder, suffix = str(values["dir"]), str(values["ext"])
         own = {"ext": suffix_of(suffix, output.encoding.format), "output": output.name}
+        if self._subfolder:
+            # The place is settled, so a name has no say in it.
+            own["dir"] = ""
         rendered = output.template.render({**values, **own, **_size(output, facts)})
-        if folder and not self._flat and "dir" not in output.template.fields:
+        if self._subfolder:
+            rendered = "/".join(filter(None, (folder, self._subfolder, rendered)))
+        elif folder and not self._flat and "dir" not in output.template.fields:
             rendered = f"{folder}/{rendered}"
         parts = [part for part in rendered.split("/") if part not in ("", ".")]
         if not parts or ".." in parts:
@@ -158,7 +190,34 @@ def suffix_of(suffix: str, format: str | None) -> str:  # noqa: A002
     """The suffix an output gets: the format's, or the source's own where that is kept."""
     if format is not None:
         return formats.BY_NAME[format].suffixes[0]
-    row = formats.of_suffix(suffix.lower())
-    if row is not None and row.becomes is not None:
-        row = formats.BY_NAME[row.becomes]
+    row = _kept(formats.of_suffix(suffix.lower()))
     return row.suffix_for(suffix) if row else suffix
+
+
+def _kept(row: formats.Format | None) -> formats.Format | None:
+    """The format of outputs that keep that of their source."""
+    return formats.BY_NAME[row.becomes] if row is not None and row.becomes is not None else row
+
+
+def settled(target: Target, row: formats.Format) -> Target:
+    """The target with the suffix of the format that its source turned out to have.
+
+    The plan did not check such a path, so it must not replace anything just like that.
+    """
+    if not target.any_suffix or target.relative.endswith(row.suffixes):
+        return target
+    stem, suffix = os.path.splitext(target.relative)
+    right = row.suffix_for(suffix)
+    if right == suffix:
+        return target
+    return replace(target, relative=stem + right, replace=False)
+
+
+def found_format(source: Source) -> formats.Format | None:
+    """The format that a source is kept in, by its first bytes."""
+    try:
+        with regular.opened(source.file) as file:
+            row = formats.recognise(file.read(formats.HEAD_BYTES), source.suffix)
+    except (OSError, ValueError):
+        return None
+    return _kept(row)

@@ -2,8 +2,9 @@
 
 A journal tells of each output what it was made from. One whose original is scanned as well is left
 out: it would be made again, from itself. So is a whole subfolder in which only outputs of files
-elsewhere are recorded. What is named itself is taken: nobody names a folder of outputs by accident.
-Files that were changed in place are their own originals.
+elsewhere are recorded, unless it is one that was not made for outputs. What is named itself is
+taken: nobody names a folder of outputs by accident. Files that were changed in place are their own
+originals.
 """
 
 from __future__ import annotations
@@ -96,9 +97,13 @@ class OwnOutputs:
         if recorded is None or not (some := recorded.some(_SAMPLE)):
             return []
         ledger = Ledger(recorded, folder, cut=len(below) + 1, strict=True)
-        mixed = recorded.is_from_below(folder) or any(
-            _is_itself(source, ledger, target) or self._moves.original(source, folder, target)
-            for target, source in some
+        mixed = (
+            recorded.shared
+            or recorded.is_from_below(folder)
+            or any(
+                _is_itself(source, ledger, target) or self._moves.original(source, folder, target)
+                for target, source in some
+            )
         )
         return [ledger] if mixed else None
 
@@ -138,7 +143,7 @@ class OwnOutputs:
         """What a folder's journal records. Raises UnreadableError."""
         if folder not in self._journals:
             own = self._own
-            is_own = own is not None and _is_same(own[0], folder)
+            is_own = own is not None and _is_same(own[0] or os.curdir, folder)
             self._journals[folder] = own[1] if own and is_own else Recorded.of(folder)
         found = self._journals[folder]
         if found is not None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Final
 
 from imgbatch.model import FileState, Made, Source
+
+_STREAM: Final = b"-"
 
 
 def is_ours(made: Made, state: FileState) -> bool:
@@ -45,7 +48,7 @@ def is_from(made: Made, source: Source, absolute: bytes) -> bool:
     if not os.path.lexists(recorded):
         return (made.source_size, made.source_mtime_ns) == (source.size, source.mtime_ns)
     try:
-        return os.path.samefile(recorded, os.fsencode(source.path))
+        return os.path.samefile(recorded, os.fsencode(source.file))
     except (OSError, ValueError):
         return False
 
@@ -60,10 +63,15 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def absolute_paths() -> Callable[[Source], bytes]:
-    """A function that gives the absolute path of a source, as the system has it."""
+    """A function that gives the absolute path of a source, as the system has it.
+
+    What comes from a stream has none: all of that counts as one file, which changes.
+    """
     roots: dict[str, str] = {}
 
     def absolute(source: Source) -> bytes:
+        if source.copy:
+            return _STREAM
         root = roots.get(source.root)
         if root is None:
             root = roots[source.root] = os.path.join(os.path.abspath(source.root), "")

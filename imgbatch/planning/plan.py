@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from imgbatch.errors import PlanError
 from imgbatch.imaging import formats
-from imgbatch.model import UP_TO_DATE, Job, LeftOut, Made, Sort, Source, Target
+from imgbatch.model import Earlier, Job, LeftOut, LeftOver, Made, Sort, Source, Target
 from imgbatch.planning.compact import Jobs, Skips
 from imgbatch.planning.numbering import Facts, Reader, numbered, one_by_one
 from imgbatch.planning.output_paths import Conflict
@@ -38,8 +38,11 @@ def nothing_known(target: str) -> Made | None:
 class Plan(Struct):
     """Everything that will be done: the jobs in scan order, and what is not done.
 
-    `left_out` is what was found but is not a picture to work on. `notices` are warnings that stop
-    nothing, and do not belong to a single file.
+    `kept` are outputs that stay as they are beside others that a job makes of the same source, by
+    their paths below the output folder. `left_out` is what was found but is not a picture to work
+    on, `left_over` outputs of earlier runs that are not made any more. `known` is how many of the
+    plan's targets the journal knows. `notices` are warnings that stop nothing, and do not belong to
+    a single file.
     """
 
     output: str
@@ -47,6 +50,9 @@ class Plan(Struct):
     skipped: Skips = field(default_factory=Skips)
     conflicts: list[Conflict] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
+    left_over: list[LeftOver] = field(default_factory=list)
+    known: int = 0
+    kept: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -67,17 +73,29 @@ class Plan(Struct):
         )
 
 
+class Make(Struct, frozen=True):
+    """What is made of a source, and what is `kept` of it; without targets its row says why."""
+
+    targets: tuple[Target, ...] = ()
+    kept: tuple[Earlier, ...] = ()
+
+
 class Skip(Struct, frozen=True):
-    """Nothing is made of a source, and why."""
+    """Nothing is made of a source, and why.
+
+    If its `outputs` (paths below the output folder) are up to date, `warned` says that they have
+    warnings.
+    """
 
     reason: str
+    outputs: tuple[str, ...] = ()
+    warned: bool = False
 
 
-CURRENT: Final = Skip(UP_TO_DATE)
 GIVEN_TWICE: Final = Skip("the same file was given twice")
 
-Decision = tuple[Target, ...] | Skip | Conflict
-"""The decision about a source. Without targets it still has a job, whose row says why."""
+Decision = Make | Skip | Conflict
+"""The decision about a source."""
 
 
 class Policy(ABC):
@@ -93,9 +111,9 @@ class Policy(ABC):
         self.uses_numbers = recipe.uses("seq")
         self.uses_dates = recipe.uses("date")
 
-    def is_surely_current(self, source: Source) -> bool:
-        """A quick check whether a source is up to date: False if that takes a longer one."""
-        return False
+    def quick(self, source: Source) -> Skip | None:
+        """A quick check whether a source is up to date: None if that takes a longer one."""
+        return None
 
     @abstractmethod
     def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
@@ -125,19 +143,21 @@ def plan(
     by_date = sort == "date" and policy.uses_numbers
     needed = reader if by_date or policy.needs_headers else None
     for source, seq, facts in numbered(sources, needed, by_date=by_date):
-        if policy.is_surely_current(source):
-            planned.skipped.append(source, UP_TO_DATE)
+        if (skip := policy.quick(source)) is not None:
+            planned.skipped.append(source, skip.reason, skip.outputs, warned=skip.warned)
             continue
         if missing.has(source):
             continue
         decision = policy.decide(source, seq, facts)
         if isinstance(decision, Skip):
-            planned.skipped.append(source, decision.reason)
+            planned.skipped.append(
+                source, decision.reason, decision.outputs, warned=decision.warned
+            )
         elif isinstance(decision, Conflict):
             planned.conflicts.append(decision)
         else:
             dated = facts.dated if facts and (by_date or policy.uses_dates) else None
-            planned.jobs.append(Job(source, decision, seq, dated))
+            planned.jobs.append(Job(source, decision.targets, seq, dated, decision.kept))
     planned.conflicts.extend(missing.conflicts())
     policy.finish()
     return planned

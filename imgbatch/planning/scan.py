@@ -41,13 +41,15 @@ class Selection(Struct, frozen=True):
 
     Patterns are shell globs on the path relative to the folder, with `*` also matching "/" and
     case ignored. A file must match one pattern of `include`, if there are any, and none of
-    `exclude`. With `outputs` outputs of earlier runs are taken, too.
+    `exclude`. With `outputs` outputs of earlier runs are taken, too. Without `links` those that are
+    found in folders are passed over, to folders as well as to files.
     """
 
     recursive: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     outputs: bool = False
+    links: bool = True
 
     def compiled(self) -> _Patterns:
         """The patterns, ready for many files."""
@@ -111,6 +113,7 @@ def scan(
     walk = _Walk(
         selection.recursive,
         selection.compiled(),
+        selection.links,
         _identity(output) if output else None,
         in_place,
         outputs,
@@ -131,6 +134,7 @@ class _Walk(Struct, frozen=True):
 
     recursive: bool
     patterns: _Patterns
+    links: bool
     avoid: Identity | None
     in_place: bool
     outputs: OwnOutputs | None
@@ -167,7 +171,9 @@ class _Walk(Struct, frozen=True):
             takes_all = self.patterns is _ALL and not ledgers
             for entry in entries:
                 relative = f"{below}/{entry.name}" if below else entry.name
-                if _is_folder(entry):
+                if not self.links and entry.is_symlink():
+                    self.left_out.links += 1
+                elif _is_folder(entry):
                     if not self.recursive:
                         continue
                     if entry.name.lower() in SYSTEM_FOLDERS:

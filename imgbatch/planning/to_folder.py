@@ -4,44 +4,58 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import Final
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from imgbatch.model import FileState, Job, Made, OnConflict, Source, Target
-from imgbatch.naming import folded
+from imgbatch.model import (
+    UP_TO_DATE,
+    FileState,
+    Job,
+    Made,
+    OnConflict,
+    Replaced,
+    Source,
+    Target,
+)
+from imgbatch.naming import PLAIN, folded
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import Conflict, Targets, suffix_of
 from imgbatch.planning.ownership import absolute_paths, identity, is_from, is_ours, is_whole
 from imgbatch.planning.plan import (
-    CURRENT,
     GIVEN_TWICE,
     Decision,
     Lookup,
+    Make,
     Policy,
     Skip,
     is_unlisted_folder,
     nothing_known,
 )
 from imgbatch.recipes.recipe import Output, Recipe
-from imgbatch.store import local_files
-
-_PLAIN: Final = "{stem}{ext}"
+from imgbatch.store import about, local_files
 
 
 class Kept(Struct, frozen=True):
-    """An output that is not made: the file at `path` stays, or is up to date (no path)."""
+    """An output that is not made: the file at `path` stays.
 
-    path: str | None = None
+    If it is up to date, `made` is what the journal says of it.
+    """
+
+    path: str
+    output: str
+    relative: str
+    made: Made | None = None
 
 
 class ToFolder(Policy):
     """Results go below the folder `output`.
 
-    With `flat` the sources' folders are not mirrored. `lookup` tells what is known about a target
-    from earlier runs: what is up to date is skipped (not with `force`), and anything else replaces
-    what those runs made. `on_conflict` says what happens with any other existing file, and with
+    With `flat` the sources' folders are not mirrored; with a `subfolder` results go into one of
+    that name beside each source. `lookup` tells what is known about a target from earlier runs:
+    what is up to date is skipped (not with `force`), and anything else replaces what those runs
+    made. `on_conflict` says what happens with any other existing file, and with
     two sources that have the same target. A target that is itself a source is always refused, and
     so is one outside `output`.
     """
@@ -52,11 +66,12 @@ class ToFolder(Policy):
         output: str,
         *,
         flat: bool = False,
+        subfolder: str = "",
         on_conflict: OnConflict = "error",
         lookup: Lookup = nothing_known,
         force: bool = False,
     ) -> None:
-        self._targets = Targets(recipe, output, flat=flat)
+        self._targets = Targets(recipe, output, flat=flat, subfolder=subfolder)
         super().__init__(recipe, output, needs_headers=self._targets.need_header)
         self._absolute = absolute_paths()
         self._recipe = recipe
@@ -70,15 +85,15 @@ class ToFolder(Policy):
         self._superseded: set[int] = set()
         self._existing: dict[tuple[int, int], str] = {}
         self._plain = (
-            [out.template.text for out in recipe.outputs] == [_PLAIN]
+            [out.template.text for out in recipe.outputs] == [PLAIN]
             and on_conflict == "error"
-            and not (flat or force)
+            and not (flat or force or subfolder)
         )
 
-    def is_surely_current(self, source: Source) -> bool:
-        """Whether a source that has one output, named after it, is up to date."""
+    def quick(self, source: Source) -> Skip | None:
+        """The result for a source that has one output, named after it, and up to date."""
         if not self._plain:
-            return False
+            return None
         stem, dot, suffix = source.mirrored.rpartition(".")
         output = self._recipe.outputs[0]
         suffix = suffix_of(dot + suffix, output.encoding.format) if dot else ""
@@ -86,34 +101,39 @@ class ToFolder(Policy):
         made = self._lookup(relative)
         # Nearly all files of a second run take this path.
         if made is None or not made.suits(source, self._digests[output.name]):
-            return False
+            return None
         if not made.is_certain(source) or not self._is_from(made, source):
-            return False
+            return None
         path = self._real_path(relative, made)
-        return is_whole(made, local_files.state(path))
+        if not is_whole(made, local_files.state(path)):
+            return None
+        self.planned.known += 1
+        return Skip(UP_TO_DATE, (relative,), about.is_warned(made))
 
     def decide(self, source: Source, seq: int, facts: Facts | None) -> Decision:
         """A target for each output that is missing or outdated, or why there is none."""
         if is_unlisted_folder(source):
-            return ()
+            return Make()
         relatives = self._targets.of(source, seq, facts)
         if isinstance(relatives, Conflict):
             return relatives
         targets: list[Target] = []
-        kept: list[str] = []
+        kept: list[Kept] = []
         for output, relative in zip(self._recipe.outputs, relatives, strict=True):
             target = self._target(source, output, relative)
             if isinstance(target, Target):
                 targets.append(target)
             elif not isinstance(target, Kept):
                 return target
-            elif target.path is not None:
-                kept.append(target.path)
+            else:
+                kept.append(target)
         if not targets:
-            return Skip(f"already there: {', '.join(kept)}") if kept else CURRENT
+            return _skipped(kept)
         for target in targets:
             self._taken[hash(folded(target.relative))] = len(self.planned.jobs)
-        return tuple(targets)
+        self.planned.kept.extend(one.relative for one in kept)
+        known = (about.earlier(one.made, one.output, one.path) for one in kept if one.made)
+        return Make(tuple(targets), tuple(one for one in known if one is not None))
 
     def finish(self) -> None:
         """Compare every existing target with every source.
@@ -134,7 +154,7 @@ class ToFolder(Policy):
         originals = {
             self._existing[found]: source
             for source in sources
-            if (found := identity(source.path)) in self._existing
+            if (found := identity(source.file)) in self._existing
         }
         planned.conflicts = [one for one in planned.conflicts if one.target not in originals]
         for target, source in originals.items():
@@ -162,6 +182,7 @@ class ToFolder(Policy):
         elif rival is not None and (loses := self._rivalled(rival, source, output, relative)):
             return loses
         made = self._lookup(relative)
+        self.planned.known += made is not None
         path = self._real_path(relative, made)
         target = Target(
             output.name,
@@ -177,9 +198,10 @@ class ToFolder(Policy):
             return self._conflicting(source, target, path, f"{path} exists already")
         if not self._force and self._is_of(made, source, output) and is_whole(made, state):
             if made.is_certain(source):
-                return Kept()
+                return Kept(path, output.name, relative, made)
             # The source was touched, or copied: whoever does the job compares its content.
-            target = replace(target, unless=made.source_hash)
+            earlier = about.earlier(made, output.name, path)
+            target = replace(target, unless=made.source_hash, earlier=earlier)
         return self._renewed(target, made, state, source, output)
 
     def _renewed(
@@ -191,16 +213,28 @@ class ToFolder(Policy):
         if is_ours(made, state):
             if self._is_from(made, source):
                 self._remember_existing(path)
-                return self._replacing(target, made, state)
+                reason = self._reason(target, made, source, output)
+                return self._replacing(replace(target, replaces=reason), made, state)
             origin = os.fsdecode(made.source or made.next_source or b"")
             objection = f"{path} was made from another picture, {origin}"
         elif target.unless is not None:
-            return replace(target, replace=self._on_conflict == "overwrite")
+            return replace(target, replace=self._on_conflict == "overwrite", replaces="source")
         elif self._may_be_torn(made, state, source, output):
-            return replace(target, claimed=True, replace=self._on_conflict == "overwrite")
+            if self._on_conflict == "overwrite":
+                return replace(target, claimed=True, replace=True, replaces="conflict")
+            return replace(target, claimed=True)
         elif made.size is not None:
             objection = f"{path} was changed since imgbatch made it"
         return self._conflicting(source, target, path, objection)
+
+    def _reason(self, target: Target, made: Made, source: Source, output: Output) -> Replaced:
+        """Why an earlier result for a source is made anew."""
+        digest = self._digests[output.name]
+        if made.recipe not in (None, digest):
+            return "options"
+        if target.unless is not None or not made.suits(source, digest):
+            return "source"
+        return "force" if self._force else "damaged"
 
     def _replacing(self, target: Target, made: Made, state: FileState) -> Target:
         """The target, where an earlier result for its source is to be replaced."""
@@ -235,10 +269,10 @@ class ToFolder(Policy):
                 "Use another --name or --output.",
             )
         if self._on_conflict == "skip":
-            return Kept(path)
+            return Kept(path, target.output, target.relative)
         self._remember_existing(path)
         if self._on_conflict == "overwrite":
-            return replace(target, replace=True)
+            return replace(target, replace=True, replaces="conflict")
         return Conflict(
             source,
             path,
@@ -310,6 +344,15 @@ class ToFolder(Policy):
         if made is None or made.path is None:
             return self._targets.path(relative)
         return self._targets.path(os.fsdecode(made.path))
+
+
+def _skipped(kept: Sequence[Kept]) -> Skip:
+    """The decision about a source of which nothing is made."""
+    foreign = [one.path for one in kept if one.made is None]
+    if foreign:
+        return Skip(f"already there: {', '.join(foreign)}")
+    warned = any(one.made and about.is_warned(one.made) for one in kept)
+    return Skip(UP_TO_DATE, tuple(one.relative for one in kept), warned)
 
 
 def _same_name(one: str, other: str) -> bool:

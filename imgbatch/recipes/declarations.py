@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, TypedDict, Unpack
@@ -23,6 +23,24 @@ from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
 from imgbatch.recipes.units import amount, in_words, seconds
+
+TOML_TYPES: Final[Mapping[type, str]] = MappingProxyType(
+    {
+        str: "text in quotes",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        list: "a list",
+        dict: "a table",
+    }
+)
+"""What messages call the types of values in TOML."""
+_TRUTHS: Final[Mapping[str, bool]] = MappingProxyType(
+    {
+        **dict.fromkeys(("yes", "true", "on", "1"), True),
+        **dict.fromkeys(("no", "false", "off", "0"), False),
+    }
+)
 
 
 class Kind(Struct, frozen=True):
@@ -34,6 +52,11 @@ class Kind(Struct, frozen=True):
     def allowed(self) -> str:
         """The allowed values, in words, where the type alone does not tell."""
         return ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words that a shell may complete."""
+        return ()
 
     def check(self, name: str, value: Any) -> Any:
         """The value as it is used, from the one given; raises UsageError naming the setting."""
@@ -53,15 +76,39 @@ class Flag(Kind, frozen=True):
 
     types: ClassVar[tuple[type, ...]] = (bool,)
 
+    def read(self, word: str) -> bool:
+        if (meant := _TRUTHS.get(word.strip().lower())) is None:
+            raise ValueError(f"found {word!r}, expected yes or no")
+        return meant
+
+    def check(self, name: str, value: Any) -> Any:
+        if isinstance(value, bool):
+            return value
+        raise UsageError(f"found {name} {value!r}, expected True or False")
+
     def word(self, value: Any) -> str:
         return "yes" if value else ""
 
 
 class Text(Kind, frozen=True):
-    """Any text; one that `may_be_empty`, or one that may only be given `once`."""
+    """Any text; one that `may_be_empty`, or one that may only be given `once`.
+
+    `known` are words with a meaning, and with `or_file` others name files.
+    """
 
     may_be_empty: bool = False
     once: bool = False
+    known: tuple[str, ...] = ()
+    or_file: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.known
+
+    def check(self, name: str, value: Any) -> Any:
+        if isinstance(value, self.types) and not isinstance(value, bool):
+            return value
+        raise UsageError(f"found {name} {value!r}, expected text")
 
 
 class Measure(Text, frozen=True):
@@ -100,6 +147,10 @@ class Choice(Kind, frozen=True):
     def allowed(self) -> str:
         return ", ".join(self.choices)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self.choices
+
     def check(self, name: str, value: Any) -> Any:
         if not isinstance(value, str):
             raise UsageError(f"{name}: found {value!r}, expected one of {self.allowed}")
@@ -134,8 +185,12 @@ class Whole(Kind, frozen=True):
     def allowed(self) -> str:
         return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        return () if self.unset is None else (self.unset,)
+
     def check(self, name: str, value: Any) -> Any:
-        if not isinstance(value, int):
+        if not isinstance(value, int) or isinstance(value, bool):
             raise UsageError(f"found {name} {value!r}, expected a whole number")
         if self.low <= value and (self.high is None or value <= self.high):
             return value
@@ -161,6 +216,8 @@ class Seconds(Kind, frozen=True):
         return seconds(word)
 
     def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UsageError(f"found {name} {value!r}, expected a number of seconds")
         if 0 < value <= self.high:
             return value
         raise UsageError(
@@ -200,6 +257,27 @@ class Amount(Kind, frozen=True):
         return in_words(value, self.unit)
 
 
+def several(name: str, value: object) -> tuple[Any, ...]:
+    """The items of a setting that may be given several times; a single one may stand alone.
+
+    Raises UsageError.
+    """
+    if isinstance(value, str | int | Mapping):
+        return (value,)
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise UsageError(f"found {name} {value!r}, expected text, or a list of it")
+    return tuple(value)
+
+
+def check_words(call: str, words: Iterable[str], known: Collection[str]) -> None:
+    """Raise TypeError for an argument that a function does not have, with the nearest one."""
+    for unknown in words:
+        if unknown not in known:
+            near = difflib.get_close_matches(unknown, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{call}() got an unexpected keyword argument {unknown!r}{hint}")
+
+
 class Spelling(TypedDict, total=False):
     """What only some settings have, as in Setting."""
 
@@ -210,6 +288,7 @@ class Spelling(TypedDict, total=False):
     unset: str
     more: str
     python: bool
+    each_run: str
 
 
 class Setting(Struct, frozen=True):
@@ -219,7 +298,8 @@ class Setting(Struct, frozen=True):
     `short` the one with a single dash, `metavar` stands for its value in help. `key` is the recipe
     key if it differs. `unset` says what happens if it is not given, where the default does not;
     `more` is what docs/cli.md says beyond `help`. One without `python` is not an argument in
-    Python.
+    Python. `each_run` is why it is said anew for each run, if so: then no file of defaults and no
+    variable can set it.
     """
 
     name: str
@@ -234,13 +314,29 @@ class Setting(Struct, frozen=True):
     unset: str = ""
     more: str = ""
     python: bool = True
+    each_run: str = ""
+
+    @property
+    def word(self) -> str:
+        """Its long option without the dashes, which is also its key in files of defaults."""
+        return self.option or dashed(self.name)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets its default."""
+        return f"IMGBATCH_{self.word.replace('-', '_').upper()}"
+
+    @property
+    def negative(self) -> str:
+        """What clears it on the command line, if it is a flag that may be on otherwise."""
+        may_be_on = isinstance(self.kind, Flag) and (self.default or not self.each_run)
+        return f"--no-{self.word}" if may_be_on else ""
 
     @property
     def options(self) -> tuple[str, ...]:
         """What sets it on the command line; for a flag that is on, what clears it, too."""
-        word = self.option or dashed(self.name)
-        negative = (f"--no-{word}",) if self.default is True else ()
-        return (*filter(None, (self.short,)), f"--{word}", *negative)
+        negative = (self.negative,) if self.default is True else ()
+        return (*filter(None, (self.short,)), f"--{self.word}", *negative)
 
     @property
     def recipe_key(self) -> str:

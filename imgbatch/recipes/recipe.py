@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, Unpack
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, Unpack
 
 import msgspec
 from msgspec import Struct
@@ -20,10 +20,11 @@ from msgspec import Struct
 from imgbatch.errors import UsageError
 from imgbatch.imaging.picture import ANY_MODE
 from imgbatch.model import Encoding, Size
-from imgbatch.naming import Template
+from imgbatch.naming import PLAIN, Template
 from imgbatch.operations import Operation
 from imgbatch.operations.geometry import Resize
-from imgbatch.recipes.declarations import declared
+from imgbatch.recipes.declarations import Setting, check_words, declared, several
+from imgbatch.recipes.names import template_of
 from imgbatch.recipes.settings import (
     OutputSettings,
     RecipeSettings,
@@ -102,36 +103,39 @@ class Recipe:
                 )
 
     @classmethod
-    def from_options(cls, name: str = "resized", **words: Unpack[RecipeWords]) -> Recipe:
+    def from_options(cls, name: str = "resized", **words: Unpack[RecipeWords]) -> Self:
         """A recipe from the command line's own settings (docs/cli.md explains them).
 
         Without `sizes` the size stays. Each size may be named: `web=1600`. Raises UsageError for
-        a setting that makes no sense.
+        a setting that makes no sense, TypeError for one that there is not.
         """
+        check_words("from_options", words, RecipeWords.__annotations__)
         return cls.from_settings(name, RecipeSettings(**words))
 
     @classmethod
-    def from_settings(cls, name: str, settings: RecipeSettings) -> Recipe:
+    def from_settings(cls, name: str, settings: RecipeSettings) -> Self:
         """The recipe for these settings; raises UsageError for one that makes no sense."""
-        several = len(settings.sizes) > 1
-        usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        naming = Template.parse(settings.template or usual)
-        shared = {one: getattr(settings, one) for one in declared(SharedSettings)}
-        filters = tuple(settings.filters)
+        sizes = [_size_word(size) for size in several("sizes", settings.sizes)]
+        template = declared(RecipeSettings)["template"].check(settings.template)
+        naming = template or ("{stem}-{output}{ext}" if len(sizes) > 1 else PLAIN)
+        shared = {name: _given(settings, one) for name, one in declared(SharedSettings).items()}
+        filters = several("filters", settings.filters)
         outputs = []
-        for word in settings.sizes or (None,):
+        for word in sizes or (None,):
             label, _, spec = word.rpartition("=") if word else (name, "", "")
             size = spec if word else None
             output = OutputSettings(**shared, size=size, operations=filters)
             operations = steps(output)
             called = check_label(label or spec.strip())
-            outputs.append(Output(called, naming, operations, encoding(output)))
+            saved = encoding(output)
+            outputs.append(Output(called, template_of(naming, saved), operations, saved))
         names = [output.name for output in outputs]
         for twice in {label for label in names if names.count(label) > 1}:
             raise UsageError(
                 f"two sizes are called {twice!r}: give each a name of its own, as in web=1600"
             )
-        return cls(name, tuple(outputs), raw_preview=settings.raw_preview)
+        preview = declared(RecipeSettings)["raw_preview"].check(settings.raw_preview)
+        return cls(name, tuple(outputs), raw_preview=preview)
 
     @property
     def steps(self) -> list[Operation]:
@@ -217,6 +221,19 @@ class Recipe:
         steps = (*self.prepare, *output.operations)
         named = any("output" in step.name_fields for step in steps)
         return _digest((*parts, output.name) if named else parts)
+
+
+def _given(settings: RecipeSettings, one: Setting) -> Any:
+    """The value of a setting; None is the usual one."""
+    value = getattr(settings, one.name)
+    return one.default if value is None else value
+
+
+def _size_word(size: object) -> str:
+    """A size as it is typed; 1600 is one, too."""
+    if isinstance(size, bool) or not isinstance(size, str | int):
+        raise UsageError(f"found the size {size!r}, expected 1600, '1600x1200' or another size")
+    return str(size)
 
 
 class Start(Struct, frozen=True):

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, TypedDict, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
 from imgbatch.imaging import formats
 from imgbatch.model import (
     METADATA_POLICIES,
     PLACES,
+    PROFILES,
     Compression,
     Fit,
     Gravity,
     Intent,
     Kernel,
+    ProfileName,
     Subsampling,
 )
 from imgbatch.recipes.declarations import (
@@ -57,6 +59,18 @@ _FIT_HINTS: Final = MappingProxyType(
 )
 
 
+KEEP: Final = "keep"
+SRGB: Final = "srgb"
+
+
+def profile_name(word: str) -> Literal["keep", "srgb"] | ProfileName | None:
+    """What a word for a profile means, in any case; None if it is a file."""
+    known = word.strip().lower()
+    if known == KEEP:
+        return KEEP
+    return SRGB if known == SRGB else PROFILES.get(known)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSettings:
     """The settings that an output and a whole recipe have in common."""
@@ -93,7 +107,7 @@ class SharedSettings:
     )
     format: str = setting(
         "keep",
-        Text(once=True),
+        Text(once=True, known=("keep", *formats.WRITABLE)),
         FORMAT,
         f"keep, or {', '.join(formats.WRITABLE)}.",
         short="-f",
@@ -213,11 +227,13 @@ class SharedSettings:
     )
     profile: str = setting(
         "keep",
-        Text(),
+        Text(known=("keep", "srgb"), or_file=True),
         OPERATIONS,
-        "Colour profile: keep, srgb (convert), or an ICC file to convert to.",
+        f"Colour profile: keep, or what to convert to: srgb, {', '.join(get_args(ProfileName))} or "
+        "an ICC file.",
         metavar="PROFILE",
-        more="`keep` keeps it bit for bit.",
+        more="`keep` keeps it bit for bit. Names may be in any case, and come before files: a file "
+        "called `prophoto` is `./prophoto`.",
     )
     intent: str = setting(
         "relative",
@@ -238,6 +254,7 @@ class SharedSettings:
         key="path",
         metavar="TEMPLATE",
         unset="{stem}{ext}; with several sizes {stem}-{output}{ext}",
+        each_run="names depend on what is made; a recipe of yours can say them",
     )
 
 
@@ -261,7 +278,7 @@ class RecipeSettings(SharedSettings):
     Without `sizes` the size stays.
     """
 
-    sizes: Sequence[str] = setting(
+    sizes: Sequence[str | int] | str | int = setting(
         (),
         Several(),
         SIZE,
@@ -273,7 +290,7 @@ class RecipeSettings(SharedSettings):
         metavar="SPEC",
         unset="2048",
     )
-    filters: Iterable[str] = setting(
+    filters: Iterable[str] | str = setting(
         (),
         Several(),
         OPERATIONS,
@@ -284,6 +301,7 @@ class RecipeSettings(SharedSettings):
         metavar="NAME[:k=v,…]",
         more="They come after the resize, unless `--filter resize` says where that goes. "
         "[operations.md](operations.md) shows them.",
+        each_run="put operations into a recipe, which `presets` can offer by its name",
     )
     raw_preview: bool = setting(
         False,
@@ -297,7 +315,7 @@ class RecipeSettings(SharedSettings):
 class RecipeWords(TypedDict, total=False):
     """The arguments of `Recipe.from_options`, for type checkers: the fields of RecipeSettings."""
 
-    sizes: Sequence[str]
+    sizes: Sequence[str | int] | str | int
     fit: str
     enlarge: bool
     gravity: str
@@ -315,7 +333,7 @@ class RecipeWords(TypedDict, total=False):
     compression: str | None
     colours: int | None
     dither: bool
-    filters: Iterable[str]
+    filters: Iterable[str] | str
     metadata: str
     artist: str | None
     copyright: str | None
@@ -324,3 +342,76 @@ class RecipeWords(TypedDict, total=False):
     intent: str
     raw_preview: bool
     template: str | None
+
+
+class OutputWords(TypedDict, total=False):
+    """A table of `Recipe.of`, for type checkers: the fields of OutputSettings, and its name."""
+
+    name: str
+    size: str | int
+    operations: Sequence[Step]
+    fit: str
+    enlarge: bool
+    gravity: str
+    background: str
+    kernel: str
+    linear: bool
+    format: str
+    quality: int
+    max_bytes: int | str
+    keep_smaller: bool
+    subsampling: str
+    progressive: bool
+    lossless: bool
+    effort: int
+    compression: str
+    colours: int
+    dither: bool
+    metadata: str
+    artist: str
+    copyright: str
+    dpi: int
+    profile: str
+    intent: str
+    template: str
+
+
+class PrepareWords(TypedDict, total=False):
+    """What `Recipe.of` does once for all outputs: the keys of `[prepare]` in a recipe file."""
+
+    profile: str
+    intent: str
+    raw_preview: bool
+    operations: Sequence[Step]
+
+
+class ResizeWords(TypedDict, total=False):
+    """The arguments of `Picture.resize`, for type checkers: fields of OutputSettings."""
+
+    fit: str
+    enlarge: bool
+    gravity: str
+    background: str
+    kernel: str
+    linear: bool
+
+
+class SaveWords(TypedDict, total=False):
+    """The arguments of `Picture.save`, for type checkers: fields of OutputSettings."""
+
+    format: str | None
+    quality: int | None
+    max_bytes: int | str | None
+    keep_smaller: bool
+    lossless: bool
+    subsampling: str | None
+    progressive: bool
+    effort: int | None
+    compression: str | None
+    colours: int | None
+    dither: bool
+    background: str
+    metadata: str
+    artist: str | None
+    copyright: str | None
+    dpi: int | None

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast, get_args
+
+from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats, limits
-from imgbatch.model import WHITE, Encoding, Fit, Gravity, Intent, Kernel
+from imgbatch.model import (
+    PROFILES,
+    WHITE,
+    Encoding,
+    Fit,
+    Gravity,
+    Intent,
+    Kernel,
+    ProfileName,
+)
 from imgbatch.operations import Operation, build, parse
 from imgbatch.operations.geometry import Resize, SizeSpec
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.recipes.declarations import dashed, declared
-from imgbatch.recipes.settings import RESIZING, OutputSettings, Step
+from imgbatch.recipes.settings import KEEP, RESIZING, SRGB, OutputSettings, Step, profile_name
 from imgbatch.store import regular
 
 RESIZE: Final = "resize"
@@ -36,20 +48,27 @@ class UnsuitedError(UsageError):
 
 def encoding(settings: OutputSettings) -> Encoding:
     """How an output's file is written; raises UsageError for a setting that makes no sense."""
-    row = None if settings.format.lower() == "keep" else formats.lookup(settings.format)
+    word = _checked(settings, "format")
+    row = None if word.lower() == "keep" else formats.lookup(word)
     values = {name: _checked(settings, name) for name in Encoding.__struct_fields__}
     for name in ("quality", "max_bytes"):
         if settings.lossless and values[name] is not None:
             raise _excluded(name)
     values |= {
         "format": row.name if row else None,
-        "background": _colour(settings.background),
+        "background": _colour(_checked(settings, "background")),
         "artist": settings.artist or None,
         "copyright": settings.copyright or None,
     }
     found = Encoding(**values)
     _check_settings(found, row)
     return found
+
+
+def in_format(found: Encoding, row: formats.Format) -> Encoding:
+    """The same encoding in this format; raises UsageError for a setting that it does not have."""
+    _check_settings(found, row)
+    return replace(found, format=row.name)
 
 
 def steps(settings: OutputSettings) -> tuple[Operation, ...]:
@@ -81,6 +100,13 @@ def steps(settings: OutputSettings) -> tuple[Operation, ...]:
     return (*before, _resize(settings, settings.size), *convert, *after)
 
 
+def _profile_hint(word: str) -> str:
+    names = (KEEP, SRGB, *get_args(ProfileName))
+    near = difflib.get_close_matches(word, (KEEP, SRGB, *PROFILES), n=1)
+    asked = f"did you mean {PROFILES.get(near[0], near[0])}? Give " if near else "give "
+    return f"{asked}{', '.join(names)} or an ICC file"
+
+
 def _resize(settings: OutputSettings, size: str) -> Resize:
     return Resize(
         SizeSpec.parse(size),
@@ -101,12 +127,15 @@ def operation_of(step: Step, folder: str = "") -> Operation:
     """The operation that a word or a table means; its files are below `folder`."""
     if isinstance(step, str):
         return parse(step, folder)
+    name = _name_of(step)
     values = {key: value for key, value in step.items() if key != "name"}
-    return build(_name_of(step), values, folder)
+    return build(name, values, folder)
 
 
 def _name_of(step: Step) -> str:
-    name = step.partition(":")[0].strip() if isinstance(step, str) else step.get("name")
+    name = step.get("name") if isinstance(step, Mapping) else step
+    if isinstance(step, str):
+        name = step.partition(":")[0].strip()
     if not isinstance(name, str):
         raise UsageError(f"operations: found {step!r}, expected a name in each, as in name = 'lut'")
     return name
@@ -170,18 +199,25 @@ def _colour(word: str) -> tuple[int, int, int, int]:
 def conversions(profile: str, intent: Intent, folder: str = "") -> Iterator[Operation]:
     """The conversion that `--profile` asks for, if any; raises UsageError."""
     if not isinstance(profile, str):
-        raise UsageError(f"found the profile {profile!r}, expected keep, srgb or an ICC file")
-    if profile.lower() == "keep":
+        raise UsageError(f"found the profile {profile!r}, expected its name or an ICC file")
+    name = profile_name(profile)
+    if name == KEEP:
         return
-    if profile.lower() == "srgb":
+    if name == SRGB:
         yield ConvertProfile(intent=intent)
+        return
+    if name is not None:
+        # Building one needs no Pillow, but its package loads it.
+        from imgbatch.imaging.colour import named
+
+        yield ConvertProfile(named.profile(name), intent, name)
         return
     path = os.path.join(folder, profile)
     try:
         icc = regular.read(path, "an ICC profile", limits.ICC_BYTES)
     except regular.UnreadableError as error:
         raise UsageError(
-            f"unknown profile {profile!r}: give keep, srgb or an ICC file ({error.cause})"
+            f"unknown profile {profile!r}: {_profile_hint(profile.lower())} ({error.cause})"
         ) from None
     if icc[36:40] != b"acsp" or icc[16:20] not in (b"RGB ", b"GRAY", b"CMYK"):
         raise UsageError(f"{profile}: not an ICC profile for colour, grey or CMYK")

@@ -25,21 +25,32 @@ import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from msgspec import Struct
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding, Intent
-from imgbatch.naming import Template, folded
+from imgbatch.naming import PLAIN, folded
 from imgbatch.operations import Operation, plain, words_of
 from imgbatch.operations.base import registered
 from imgbatch.operations.geometry import Resize
 from imgbatch.operations.parameters import Attachment, ColourKind
 from imgbatch.operations.profile import ConvertProfile
-from imgbatch.recipes.declarations import Measure, Setting, dashed, declared
+from imgbatch.recipes.declarations import TOML_TYPES, Measure, Setting, dashed, declared
+from imgbatch.recipes.filling import filled
+from imgbatch.recipes.names import template_of
 from imgbatch.recipes.recipe import Output, Recipe
-from imgbatch.recipes.settings import RESIZING, OutputSettings, RecipeWords
+from imgbatch.recipes.settings import (
+    RESIZING,
+    OutputSettings,
+    OutputWords,
+    PrepareWords,
+    RecipeSettings,
+    RecipeWords,
+    profile_name,
+)
 from imgbatch.recipes.steps import (
     RESIZE,
     UnsuitedError,
@@ -56,27 +67,88 @@ _TOP: Final = ("name", "description", "prepare", "defaults", "output")
 _PREPARE: Final = ("profile", "intent", "raw-preview", "operations")
 _SETTINGS: Final = declared(OutputSettings)
 _OUTPUT: Final = ("name", *(one.recipe_key for one in _SETTINGS.values()))
+_COLOURS: Final = frozenset({"profile", "intent"})
 _SUFFIX: Final = ".toml"
 _MAX_BYTES: Final = 1_000_000
 
 
-def load(path: str | os.PathLike[str], overrides: RecipeWords | None = None) -> Recipe:
+def load(
+    path: str | os.PathLike[str],
+    overrides: RecipeWords | None = None,
+    fills: Mapping[str, Any] = MappingProxyType({}),
+) -> Recipe:
     """The recipe in a file, or the preset with that name (see `presets`).
 
-    `overrides` are settings that apply to every output, whatever the recipe says about it. Files
-    that the recipe names are relative to its folder. Raises UsageError with the file, the key, what
-    was found and what was expected.
+    `overrides` are settings that apply to every output, whatever the recipe says about it; `fills`
+    apply where it says nothing. Files that the recipe names are relative to its folder. Raises
+    UsageError with the file, the key, what was found and what was expected.
     """
     path = os.fspath(path)
     shown, text, folder = _text_of(path)
+    table = _table(shown, text)
+    stem = os.path.splitext(os.path.basename(path))[0]
+    preset = path if shown != path else None
+    return _Reader(shown, folder, overrides or {}, preset, _fills(fills, table)).recipe(table, stem)
+
+
+def _table(shown: str, text: str) -> dict[str, Any]:
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         # Numbers with thousands of digits and thousands of brackets raise errors of their own.
         raise UsageError(f"{shown}: not valid TOML: {error}") from None
-    stem = os.path.splitext(os.path.basename(path))[0]
-    preset = path if shown != path else None
-    return _Reader(shown, folder, overrides or {}, preset).recipe(table, stem)
+
+
+def stated(path: str) -> list[dict[str, Any]]:
+    """What a recipe that can be loaded says itself, output by output, by the names of settings."""
+    table = _table(*_text_of(path)[:2])
+    prepare, defaults = table.get("prepare", {}), table.get("defaults", {})
+    known = {**_SETTINGS, "raw_preview": declared(RecipeSettings)["raw_preview"]}
+    for_all = {key: value for key, value in prepare.items() if key != "operations"}
+    found = []
+    for own in table["output"]:
+        said = {**for_all, **defaults, **own}
+        found.append(
+            {name: said[one.recipe_key] for name, one in known.items() if one.recipe_key in said}
+        )
+    return found
+
+
+def description(path: str) -> str:
+    """What the recipe in a file says about itself, in one line; raises UsageError."""
+    shown, text, _ = _text_of(path)
+    return " ".join(str(_table(shown, text).get("description", "")).split())
+
+
+def _fills(fills: Mapping[str, Any], table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What may fill the outputs of a recipe; colours that are prepared for all are settled."""
+    prepare = table.get("prepare")
+    settled = _COLOURS if isinstance(prepare, dict) and "profile" in prepare else frozenset()
+    return {name: value for name, value in fills.items() if name not in settled}
+
+
+def of_tables(name: str, outputs: Iterable[OutputWords | Output], prepare: PrepareWords) -> Recipe:
+    """The recipe that a file with these tables would have, whose keys are Python's.
+
+    An output may be ready. Raises UsageError.
+    """
+    if isinstance(outputs, Mapping | str) or not isinstance(outputs, Iterable):
+        raise UsageError(f"found outputs {outputs!r}, expected a list of tables")
+    keys = {one.name: one.recipe_key for one in _SETTINGS.values()}
+    tables: list[Any] = []
+    given: Iterable[Any] = outputs
+    for one in given:
+        table = one
+        if isinstance(one, Mapping):
+            table = {keys.get(key, dashed(key)): _as_in_toml(one[key]) for key in one}
+        tables.append(table)
+    before = {dashed(key): _as_in_toml(value) for key, value in prepare.items()}
+    reader = _Reader("outputs", "", {}, None, {})
+    return reader.recipe({"name": name, "prepare": before, "output": tables}, name)
+
+
+def _as_in_toml(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def presets() -> dict[str, str]:
@@ -89,10 +161,15 @@ def is_recipe(word: str) -> bool:
     return word.endswith(_SUFFIX) or word in _preset_names()
 
 
-def preset_text(name: str) -> str:
-    """The file of a preset; raises UsageError for an unknown one."""
+def text_of(path: str) -> str:
+    """The text of a recipe file; raises UsageError."""
+    return _text_of(path)[1]
+
+
+def preset_text(name: str, others: Iterable[str] = ()) -> str:
+    """The file of a preset; raises UsageError for one that is not even among the `others`."""
     if name not in (known := _preset_names()):
-        raise UsageError(f"there is no preset {name!r}: {_nearest(name, known)}")
+        raise UsageError(f"there is no preset {name!r}: {_nearest(name, [*others, *known])}")
     return resources.files("imgbatch.recipes.presets").joinpath(name + _SUFFIX).read_text("utf-8")
 
 
@@ -127,6 +204,7 @@ class _Reader(Struct, frozen=True):
     folder: str
     overrides: RecipeWords
     preset: str | None
+    fills: Mapping[str, Any]
 
     def recipe(self, table: Mapping[str, Any], stem: str) -> Recipe:
         self._check_keys("", table, _TOP)
@@ -140,6 +218,9 @@ class _Reader(Struct, frozen=True):
             raise self._wrong("[[output]]", "none", "at least one")
         outputs = []
         for number, one in enumerate(found, 1):
+            if isinstance(one, Output):
+                outputs.append(one)
+                continue
             label = one.get("name") if isinstance(one, dict) else None
             where = f"output {label!r}: " if isinstance(label, str) else f"output {number}: "
             self._of_type(where.rstrip(": "), one, dict)
@@ -178,7 +259,8 @@ class _Reader(Struct, frozen=True):
             raise self._wrong(
                 where + "intent", repr(intent), f"one of {', '.join(get_args(Intent))}"
             )
-        preview = self._of_type(where + "raw-preview", table.get("raw-preview", False), bool)
+        usual = self.fills.get("raw_preview", False)
+        preview = self._of_type(where + "raw-preview", table.get("raw-preview", usual), bool)
         operations = self._operations(where, table.get("operations", []))
         with self._locating(where):
             convert = conversions(profile, intent, self.folder)
@@ -201,16 +283,26 @@ class _Reader(Struct, frozen=True):
             if one.recipe_key in table
         }
         label = self._of_type(where + "name", table.get("name", values.get("size", name)), str)
-        usual = "{stem}-{output}{ext}" if several else "{stem}{ext}"
-        words: dict[str, Any] = {"template": usual, **values, **self.overrides}
-        with self._locating(where):
+        usual = "{stem}-{output}{ext}" if several else PLAIN
+        stated = {"template": usual, **values, **self.overrides}
+
+        def build(fills: Mapping[str, Any]) -> Output:
+            words: dict[str, Any] = {**fills, **stated}
             meant = OutputSettings(**words, folder=self.folder)
+            saved = encoding(meant)
+            path = template_of(words["template"], saved)
+            return Output(check_label(label), path, steps(meant), saved)
+
+        left_open = {
+            name: value
+            for name, value in self.fills.items()
+            if name in _SETTINGS and name not in stated
+        }
+        with self._locating(where):
             try:
-                saved = encoding(meant)
+                return filled(build, left_open)
             except UnsuitedError as error:
                 raise self._unsuited(error, values) from None
-            path = Template.parse(words["template"])
-            return Output(check_label(label), path, steps(meant), saved)
 
     def _value(self, where: str, one: Setting, value: Any) -> Any:
         if one.name == "operations":
@@ -227,6 +319,8 @@ class _Reader(Struct, frozen=True):
         if not given:
             return UsageError(f"{error.problem}: omit {dashed(error.setting)}")
         own = error.other if error.setting in given else error.setting
+        if own not in values:
+            return error
         meant = f"{dashed(own)} = {json.dumps(values[own])}"
         recipe = "the recipe"
         if self.preset is not None:
@@ -258,7 +352,7 @@ class _Reader(Struct, frozen=True):
     def _of_type(self, where: str, value: Any, *kinds: type) -> Any:
         # True is a number to Python, but not to anybody else.
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            expected = " or ".join(_KINDS[kind] for kind in kinds)
+            expected = " or ".join(TOML_TYPES[kind] for kind in kinds)
             raise self._wrong(where, repr(value), expected)
         return value
 
@@ -272,15 +366,6 @@ class _Reader(Struct, frozen=True):
             yield
         except UsageError as error:
             raise UsageError(f"{self.path}: {where}{error}") from None
-
-
-_KINDS: Final[dict[type, str]] = {
-    str: "text in quotes",
-    int: "a whole number",
-    bool: "true or false",
-    list: "a list",
-    dict: "a table",
-}
 
 
 # Writing
@@ -369,7 +454,11 @@ def _conversion(
     first, rest = next(iter(operations), None), tuple(operations)
     if not isinstance(first, ConvertProfile):
         return {}, rest
-    profile = "srgb" if first.icc is None else os.path.relpath(first.path, folder or os.curdir)
+    profile = first.path
+    if profile_name(profile) is None:
+        profile = os.path.relpath(profile, folder or os.curdir)
+        if profile_name(profile) is not None:
+            profile = os.path.join(os.curdir, profile)
     values = {"profile": profile}
     return values | ({"intent": first.intent} if first.intent != "relative" else {}), rest[1:]
 

@@ -3,84 +3,46 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, Unpack
+from typing import TYPE_CHECKING, Final, Self
 
 from msgspec.structs import replace
 
 from imgbatch.errors import NothingFoundError, UsageError, WorkersError
 from imgbatch.executors import Control, Executor, Task, resources, serial
-from imgbatch.executors.crew import leave_if_importing_main
-from imgbatch.model import Job, LeftOut, Limits, Result, Run, Source
+from imgbatch.model import UP_TO_DATE, Job, LeftOut, LeftOver, LeftOverReason, Result, Run, Source
 from imgbatch.planning import numbering
 from imgbatch.planning.chunks import chunks
-from imgbatch.planning.compact import Jobs
+from imgbatch.planning.compact import Jobs, Skips
+from imgbatch.planning.earlier import EarlierOutputs
 from imgbatch.planning.in_place import InPlace
-from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.numbering import Facts
-from imgbatch.planning.output_paths import is_own
 from imgbatch.planning.ownership import absolute_paths
 from imgbatch.planning.plan import Plan, Policy, plan
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
 from imgbatch.planning.to_folder import ToFolder
+from imgbatch.planning.to_stream import ToStream
 from imgbatch.plurals import counted
 from imgbatch.recipes.recipe import Recipe
-from imgbatch.running import worker_tasks
-from imgbatch.running.settings import RunWords, Settings, settings_of
+from imgbatch.running import stream, worker_tasks
+from imgbatch.running.destination import Destination, check_is_no_journal, destination
+from imgbatch.running.settings import Settings
+from imgbatch.running.stream import Sink
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
-from imgbatch.store.recorded import IN_PLACE_MARK, Recorded, UnreadableError
+from imgbatch.store.recorded import IN_PLACE_MARK, SHARED_MARK, Recorded, UnreadableError
 from imgbatch.store.worker_log import Claim
 
-MEMORY_SHARE: Final = 0.6
-"""The share of the available memory that a run takes by default."""
+if TYPE_CHECKING:
+    from imgbatch.running.prune import Pruned
 
 _FAILED_WRITES: Final = 5
 _HEADERS_OF_A_WORKER: Final = 300
 _PORTION: Final = 32
-
-
-def run(
-    recipe: Recipe, paths: Sequence[str | os.PathLike[str]], **words: Unpack[RunWords]
-) -> Iterator[Result]:
-    """Make `recipe` of everything below `paths`; yield one Result per source as they come.
-
-    `words` are the command line's options (docs/cli.md); `timeout` is in seconds (None: no limit),
-    `memory` in bytes. Everything is planned before this returns: raises UsageError, PlanError or
-    NothingFoundError, and then nothing was written. A file that fails is a Result with a
-    `failure`, not an exception. The output folder is locked until the last result, or until the
-    iterator is closed.
-
-    With `jobs=1` no process is started, and a crash of a codec is the program's own. The same
-    happens, with a RuntimeWarning, whatever `jobs` says, in a process that must not have children
-    (daemonic, like the workers of `multiprocessing.Pool`) or cannot start any. Workers do not
-    import the main module, unless the recipe has an operation that was defined there: then the
-    call needs multiprocessing's usual `if __name__ == "__main__":`.
-    """
-    leave_if_importing_main()
-    batch = prepare(recipe, settings_of(paths, words))
-    try:
-        batch.plan.check()
-        batch.begin()
-    except BaseException:
-        batch.close()
-        raise
-    return _all_of(batch)
-
-
-def _all_of(batch: Batch) -> Iterator[Result]:
-    with batch:
-        yield from batch.plan.skipped
-        yield from batch.results(Control(on_notice=_warn))
-
-
-def _warn(text: str) -> None:
-    # The caller is whoever asks for the next result.
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def prepare(recipe: Recipe, settings: Settings) -> Batch:
@@ -91,21 +53,24 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
     settings.check()
     if settings.in_place:
         _check_in_place(recipe, settings)
-    folder = _home(settings) if settings.in_place else _output(recipe, settings)
-    journal = Journal.open(folder)
+        place = _home(recipe, settings)
+    else:
+        place = destination(recipe, settings)
+    # To a stream, nothing is remembered.
+    journal = Journal(place.folder) if place.streams else Journal.open(place.folder)
     try:
         try:
-            planned = _planned(recipe, settings, folder, journal)
+            planned = _planned(settings, place, journal)
         except DamagedError as error:
             journal.set_aside(str(error))
-            planned = _planned(recipe, settings, folder, journal)
+            planned = _planned(settings, place, journal)
         if not planned.files and not planned.conflicts:
             places = ", ".join(settings.paths) or "the list"
             raise NothingFoundError(f"no image found in {places} ({_why_none(planned.left_out)})")
     except BaseException:
         journal.close()
         raise
-    return Batch(recipe, settings, planned, journal)
+    return Batch(place, settings, planned, journal)
 
 
 def _why_none(left_out: LeftOut) -> str:
@@ -118,6 +83,8 @@ def _why_none(left_out: LeftOut) -> str:
         )
     if left_out.unselected:
         reasons.append(f"{left_out.unselected} left out by --include or --exclude")
+    if left_out.links:
+        reasons.append(f"{counted(left_out.links, 'link')} left out by --no-links")
     return "; ".join(reasons) or "see `imgbatch formats`"
 
 
@@ -127,13 +94,20 @@ class Batch:
     Used as a context manager, so that the output folder is released again.
     """
 
-    def __init__(self, recipe: Recipe, settings: Settings, planned: Plan, journal: Journal) -> None:
+    def __init__(
+        self, place: Destination, settings: Settings, planned: Plan, journal: Journal
+    ) -> None:
         self.plan = planned
+        self.place = place.place
         self.stopped: str | None = None
-        self._recipe = recipe
+        self._recipe = place.recipe
+        self._streams = place.streams
+        self._shares = place.shares and journal.connection is None
         self._settings = settings
         self._journal = journal
         self._word = local_files.new_run()
+        self._unfinished: list[Source] = []
+        self.pruned: list[LeftOver] = []
 
     @property
     def workers(self) -> int:
@@ -147,6 +121,11 @@ class Batch:
         return self._settings.salvage
 
     @property
+    def is_strict(self) -> bool:
+        """Whether warnings are failures."""
+        return self._settings.strict
+
+    @property
     def notices(self) -> list[str]:
         """Warnings that do not belong to a file."""
         return self.plan.notices + self._journal.notices
@@ -156,6 +135,8 @@ class Batch:
 
         Raises UsageError.
         """
+        if self._streams:
+            return
         elsewhere = self._elsewhere()
         if not self.plan.jobs:
             self._journal.tidy(elsewhere)
@@ -165,19 +146,31 @@ class Batch:
             _leave(folder, BACKUP_MARK, "backup folder")
         if self._settings.in_place:
             _leave(self.plan.output, IN_PLACE_MARK, "folder")
+        if self._shares:
+            _leave(self.plan.output, SHARED_MARK, "output folder")
         claims = _Claims(self.plan.jobs, self._recipe)
         self._journal.begin(self._word, claims, elsewhere, in_place=self._settings.in_place)
 
     def results(
-        self, control: Control | None = None, *, supervised: bool = False
-    ) -> Iterator[Result]:
+        self,
+        control: Control | None = None,
+        *,
+        supervised: bool = False,
+        sink: Sink | None = None,
+    ) -> Generator[Result]:
         """Carry the plan out; yield the results of its jobs as they come.
 
         A single job is done in this process; with `supervised` only then, because there is nothing
-        else that could go on if a codec takes its process down.
+        else that could go on if a codec takes its process down. What goes to standard output is
+        given to the `sink`.
         """
         control = control or Control()
         if not self.plan.jobs:
+            self._prune()
+            return
+        if self._streams:
+            assert sink is not None
+            yield from stream.results(self.plan.jobs, self._recipe, self._run(), control, sink)
             return
         alone = len(self.plan.jobs) == 1 or (self.workers == 1 and not supervised)
         undisturbed = False
@@ -189,6 +182,8 @@ class Batch:
                 raise
             yield from self._finished(control)
             undisturbed = not (control.stopping or control.workers_died)
+            if not control.stopping:
+                self._prune()
         finally:
             # No worker is alive by now.
             swept = undisturbed or local_files.sweep(
@@ -201,6 +196,28 @@ class Batch:
         if control.unanswered:
             jobs = (self.plan.jobs[index] for index in control.unanswered)
             yield from worker_tasks.finished(jobs, self._run())
+
+    @property
+    def left_over(self) -> dict[LeftOverReason, int]:
+        """How many outputs of earlier runs stay although they are not made any more."""
+        return {} if self._settings.prune else Counter(one.reason for one in self.plan.left_over)
+
+    def removable(self) -> Pruned:
+        """What a run will remove of what is left over."""
+        from imgbatch.running.prune import Pruned, removable
+
+        return removable(self.plan) if self._settings.prune else Pruned()
+
+    def _prune(self) -> None:
+        """Remove what is left over of earlier runs, if that is wanted."""
+        if not self._settings.prune or not self.plan.left_over:
+            return
+        from imgbatch.running.prune import prune
+
+        found = prune(self.plan, self._unfinished)
+        self._journal.forget(one.target for one in found.removed)
+        self.plan.notices.extend(found.notices)
+        self.pruned = found.removed
 
     def close(self) -> None:
         """Release the output folder."""
@@ -223,6 +240,8 @@ class Batch:
         results = executor(task, jobs, chunks(jobs.sizes, self.workers), self.workers, control)
         failed_writes = 0
         for result in results:
+            if self._settings.prune and result.status != "done" and result.reason != UP_TO_DATE:
+                self._unfinished.append(result.source)
             yield result
             if result.status == "done":
                 failed_writes = 0
@@ -241,7 +260,7 @@ class Batch:
         return Run(
             word=self._word,
             output=self.plan.output,
-            limits=_limits(settings),
+            limits=settings.limits_here,
             in_place=settings.in_place,
             backup=settings.backup,
             salvage=settings.salvage,
@@ -269,7 +288,8 @@ def _leave(folder: str, name: str, what: str) -> None:
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o666))
         local_files.sync_folder(os.path.dirname(mark))
     except OSError as error:
-        raise UsageError(f"cannot write into the {what} {folder}: {error.strerror}") from None
+        shown = folder or os.curdir
+        raise UsageError(f"cannot write into the {what} {shown}: {error.strerror}") from None
 
 
 class _Claims(Iterable[Claim]):
@@ -286,54 +306,76 @@ class _Claims(Iterable[Claim]):
                 yield relative, absolute(source), source.state, self._digests[output]
 
 
-def _limits(settings: Settings) -> Limits:
-    """The limits, with a share of the available memory unless the settings limit it."""
-    limits = settings.limits
-    memory = limits.memory or int(MEMORY_SHARE * resources.memory())
-    return replace(limits, memory=memory)
-
-
 def _check_in_place(recipe: Recipe, settings: Settings) -> None:
     """Raise UsageError for what cannot be done to a file in place."""
     if len(recipe.outputs) > 1:
         raise UsageError("--in-place makes one output of each picture: give one --size")
     (output,) = recipe.outputs
+    if settings.streamed is not None:
+        raise UsageError("--in-place replaces files, and standard input is none: use --output")
     if output.encoding.format is not None:
         raise UsageError("--in-place keeps the format: omit --format, or use --output")
     if output.template.text != "{stem}{ext}" or settings.flat or settings.output is not None:
         raise UsageError("--in-place keeps names and folders: no --output, --name or --flat")
+    if settings.prune:
+        raise UsageError("--in-place leaves no outputs to --prune: omit one of the two")
+    if settings.subfolder is not None:
+        raise UsageError("--in-place replaces the originals: omit it, or --subfolder")
     if settings.on_conflict != "error":
         raise UsageError("--in-place has no --on-conflict: it replaces the originals")
 
 
-def _planned(recipe: Recipe, settings: Settings, folder: str, journal: Journal) -> Plan:
-    left_out = LeftOut()
+def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
+    recipe, folder, left_out = place.recipe, place.folder, LeftOut()
+    selection = Selection(
+        settings.recursive,
+        settings.include,
+        settings.exclude,
+        settings.include_outputs,
+        settings.links,
+    )
     sources = scan(
         settings.paths,
-        Selection(settings.recursive, settings.include, settings.exclude, settings.include_outputs),
+        selection,
         output=settings.backup if settings.in_place else folder,
         listed=settings.listed or (),
         in_place=settings.in_place,
         own=_own(folder, journal),
         left_out=left_out,
     )
+    if settings.streamed is not None:
+        sources = iter([settings.streamed])
     policy: Policy
     if settings.in_place:
         sources = _below(folder, sources)
         policy = InPlace(
             recipe, folder, lookup=journal.lookup, force=settings.force, backup=settings.backup
         )
+    elif place.streams:
+        policy = ToStream(recipe)
     else:
+        if place.subfolder:
+            sources = _seen_from(folder, sources)
         policy = ToFolder(
             recipe,
             folder,
             flat=settings.flat,
+            subfolder=place.subfolder,
             on_conflict=settings.on_conflict,
             lookup=journal.lookup,
             force=settings.force,
         )
     policy.planned.left_out = left_out
-    return plan(sources, policy, sort=settings.sort, reader=partial(_headers, settings=settings))
+    known = EarlierOutputs(folder, [one.name for one in recipe.outputs], journal.lookup)
+    policy.planned.skipped = Skips(known, strict=settings.strict)
+    reader = partial(_headers, settings=settings)
+    planned = plan(sources, policy, sort=settings.sort, reader=reader)
+    if not settings.in_place and (settings.prune or journal.count() > planned.known):
+        from imgbatch.planning.left_over import left_over
+
+        folders = [*settings.paths, *(settings.listed or ())]
+        planned.left_over = list(left_over(planned, journal.all(), folders, selection))
+    return planned
 
 
 def _own(folder: str, journal: Journal) -> tuple[str, Recorded] | None:
@@ -352,7 +394,7 @@ def _headers(jobs: Jobs, settings: Settings) -> Iterator[Facts]:
     For a few files, headers whose readers always return are read in this process, with a time
     limit all the same. The others need a process that can be killed, if one may be started.
     """
-    limits = _limits(settings)
+    limits = settings.limits_here
     most = settings.jobs or resources.processors()
     task: Task[Job, Facts] = Task(
         function=partial(numbering.read, limits=limits),
@@ -390,22 +432,7 @@ def _in_processes(task: Task[Job, Facts], jobs: Jobs, workers: int) -> Iterator[
         yield from _pool()(task, jobs, portions, workers, Control())
 
 
-def _output(recipe: Recipe, settings: Settings) -> str:
-    output = settings.output or default_output(recipe, settings)
-    _check_is_no_journal("--output", output)
-    if os.path.exists(output) and not os.path.isdir(output):
-        raise UsageError(f"the output {output} is a file; --output names a folder")
-    return output
-
-
-def _check_is_no_journal(option: str, folder: str) -> None:
-    if is_own(folder.split(os.sep)):
-        raise UsageError(
-            f"{option} {folder} is in a folder where imgbatch keeps its journal: use another"
-        )
-
-
-def _home(settings: Settings) -> str:
+def _home(recipe: Recipe, settings: Settings) -> Destination:
     """The folder of sources that are replaced in place, where their journal is."""
     named = (*settings.paths, *(settings.listed or ()))
     folders = [path for path in named if os.path.isdir(path)]
@@ -418,10 +445,11 @@ def _home(settings: Settings) -> str:
         raise UsageError("--in-place takes files of one folder: run it once for each")
     backup = settings.backup
     if backup is not None:
-        _check_is_no_journal("--backup", backup)
+        check_is_no_journal("--backup", backup)
     if backup is not None and os.path.exists(backup) and os.path.samefile(backup, folder or "."):
         raise UsageError("--backup is the folder of the originals: use another")
-    return folder or os.curdir
+    folder = folder or os.curdir
+    return Destination(recipe, folder, f" in {folder}")
 
 
 def _below(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
@@ -430,24 +458,11 @@ def _below(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
         yield replace(source, root=folder, below="")
 
 
-def default_output(recipe: Recipe, settings: Settings) -> str:
-    """`<folder>-<recipe's name>` next to the one given folder; otherwise raises UsageError."""
-    if (
-        len(settings.paths) != 1
-        or settings.listed is not None
-        or not os.path.isdir(settings.paths[0])
-    ):
-        for path in settings.paths:
-            if not os.path.exists(path):
-                raise missing(path, settings.paths)
-        raise UsageError(
-            "say where the pictures go: --output DIR (optional only for a single folder)"
-        )
-    folder = settings.paths[0]
-    name = os.path.basename(os.path.normpath(folder))
-    if name in ("", os.curdir, os.pardir):
-        folder = os.path.abspath(folder)
-        name = os.path.basename(folder)
-    if not name:
-        raise UsageError(f"there is no place next to {folder}: use --output DIR")
-    return os.path.join(os.path.dirname(os.path.normpath(folder)), f"{name}-{recipe.name}")
+def _seen_from(folder: str, sources: Iterator[Source]) -> Iterator[Source]:
+    """The same sources, where several folders below `folder` were given."""
+    above: dict[str, str] = {}
+    for source in sources:
+        if source.root not in above:
+            place = os.path.relpath(source.root or os.curdir, folder or os.curdir)
+            above[source.root] = "" if place == os.curdir else place.replace(os.sep, "/") + "/"
+        yield replace(source, root=folder, relative=above[source.root] + source.relative, below="")

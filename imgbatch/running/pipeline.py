@@ -18,9 +18,9 @@ from imgbatch.errors import PictureError
 from imgbatch.imaging import decode, encode, formats, resample
 from imgbatch.imaging.decode import Demand
 from imgbatch.imaging.encode import Encoded
-from imgbatch.imaging.opening import Rules
+from imgbatch.imaging.opening import InMemory, Input, Rules
 from imgbatch.imaging.picture import Metadata, Picture, Series, stored_bytes
-from imgbatch.model import Dated, Encoding, Job, Limits, Origin, Run
+from imgbatch.model import Dated, Encoding, Job, Limits, Origin, Run, Source
 from imgbatch.naming import parent_of
 from imgbatch.operations import Operation
 from imgbatch.operations.base import blamed
@@ -40,7 +40,27 @@ class ShareExceededError(Exception):
     """The picture fits into the run's memory, but not into this worker's share."""
 
 
-class Made(Struct, frozen=True):
+class Original(Struct, frozen=True):
+    """What pictures are made of, and where its bytes are: `given` is the source's path, or memory.
+
+    What is known of the source is known of a file with its name.
+    """
+
+    source: Source
+    given: Input
+
+    def unchanged(self) -> bytes | None:
+        """Its bytes; None if it is no file, or not the one that was scanned."""
+        if not isinstance(self.given, str):
+            return self.given.data if isinstance(self.given, InMemory) else None
+        with regular.opened(self.given) as file:
+            data = file.read()
+            state = os.fstat(file.fileno())
+        scanned = (self.source.size, self.source.mtime_ns)
+        return data if (state.st_size, state.st_mtime_ns) == scanned else None
+
+
+class Finished(Struct, frozen=True):
     """The finished files of one source, in the order of its targets, and its checksum.
 
     `dated` says where the date came from, if that is written on it.
@@ -51,38 +71,58 @@ class Made(Struct, frozen=True):
     dated: Dated | None = None
 
 
-def make(job: Job, share: float, recipe: Recipe, run: Run) -> Made:
+def make(job: Job, share: float, recipe: Recipe, run: Run, given: Input | None = None) -> Finished:
     """Decode a job's source once, and make the file of each of its outputs in memory.
 
-    `share` is the part of the run's memory that it may take, 0 to 1. Raises PictureError, and
-    ShareExceededError before any pixel is decoded.
+    `share` is the part of the run's memory that it may take, 0 to 1; `given` is what is read in
+    place of the source's path. Raises PictureError, and ShareExceededError before any pixel is
+    decoded.
     """
+    original = Original(job.source, given or job.source.file)
+    making, first, source_hash = _worked_on(job, share, recipe, run, original)
+    dated = _dated(first) if _writes_dates(recipe.steps) else None
+    return Finished([one.finish(original) for one in making if one.wanted], source_hash, dated)
+
+
+def develop(job: Job, recipe: Recipe, run: Run, given: Input) -> Picture:
+    """The picture of a job's only output, upright, before it is encoded; of several the first.
+
+    Raises PictureError.
+    """
+    original = Original(job.source, given)
+    making, _, _ = _worked_on(job, 1.0, recipe, run, original, encodes=False)
+    return making[0].frames[0]
+
+
+def _worked_on(
+    job: Job, share: float, recipe: Recipe, run: Run, original: Original, *, encodes: bool = True
+) -> tuple[list[_Making], Metadata, int | None]:
+    """All outputs in the making, what the file says about the picture, and its checksum."""
     steps = recipe.steps
     origin = _origin(job) if _asks_for_names(steps) else None
-    writes_dates = origin is not None and _writes_dates(steps)
     making = _begun(job, recipe, origin)
     wanted = [one for one in making if one.wanted]
     rules = Rules(
         run.limits.max_pixels,
         run.salvage,
-        partial(_wants_every_frame, [one.output for one in wanted]),
+        partial(_wants_every_frame, [one.output for one in wanted]) if encodes else None,
         recipe.raw_preview,
         tuple({one.output.encoding.metadata for one in wanted}),
-        writes_dates,
+        origin is not None and _writes_dates(steps),
     )
     hashes: list[int] = []
     with closing(
         decode.pictures(
-            job.source.path,
+            original.given,
             recipe.needed_size,
             rules,
             admit=partial(_admit, recipe=recipe, limits=run.limits, share=share),
             on_read=hashes.append,
         )
     ) as frames:
-        first = _work_on(frames, job, recipe, making, origin)
-    dated = _dated(first) if writes_dates else None
-    return Made([one.finish(job) for one in wanted], hashes[-1] if hashes else None, dated)
+        finishing = original if encodes else None
+        first = _work_on(frames, finishing, recipe, making, origin)
+    return making, first, hashes[-1] if hashes else None
 
 
 def _admit(demand: Demand, recipe: Recipe, limits: Limits, share: float) -> None:
@@ -128,14 +168,15 @@ def _begun(job: Job, recipe: Recipe, origin: Origin | None) -> list[_Making]:
 
 def _work_on(
     frames: Iterable[Picture],
-    job: Job,
+    original: Original | None,
     recipe: Recipe,
     making: Sequence[_Making],
     origin: Origin | None,
 ) -> Metadata:
     """Take each frame through the recipe's preparation, and then through each output.
 
-    Returns what the file says about the picture, which is what its first frame says.
+    A single one is then encoded, unless there is no `original`. Returns what the file says about
+    the picture, which is what its first frame says.
     """
     prepare: Sequence[Operation] = joined(recipe.prepare)
     metadata: Metadata | None = None
@@ -155,9 +196,9 @@ def _work_on(
             resized = one.add(frame, begun, serves=start.serves)
             if resized is not None:
                 bases[start.output] = resized
-            if one.wanted and frame.series is None:
+            if one.wanted and frame.series is None and original is not None:
                 # Its pixels need not wait for the other outputs.
-                one.finish(job)
+                one.finish(original)
     return metadata or Metadata()
 
 
@@ -202,15 +243,15 @@ class _Making(Struct):
         # To the others it looks like one from a decoder that shrinks: sized by the file.
         return replace(begun, pixels=first.pixels, area=(0, 0, *first.size), orientation=1)
 
-    def finish(self, job: Job) -> Encoded:
+    def finish(self, original: Original) -> Encoded:
         """The file; the frames are dropped."""
         if self.encoded is None:
             encoding = self.output.encoding
-            own = _own_file(job, self.frames, encoding) if self.unchanged else None
+            own = _own_file(original, self.frames, encoding) if self.unchanged else None
             if own and self._needs_nothing():
                 self.encoded = own
             else:
-                recoded = _recoded(job, self.frames, encoding) if self.only_turned else None
+                recoded = _recoded(original, self.frames, encoding) if self.only_turned else None
                 self.encoded = recoded or self._encoded(own)
             self.frames.clear()
         return self.encoded
@@ -260,7 +301,7 @@ def _wants_every_frame(outputs: Iterable[Output], format: str, series: Series) -
     )
 
 
-def _own_file(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
+def _own_file(original: Original, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
     """The source's own bytes, if no operation changed anything and they may serve as the result.
 
     They may if nothing is asked for that they do not have (or, where the smaller file is to be
@@ -271,29 +312,20 @@ def _own_file(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encode
     suits = encode.may_stay if encoding.keep_smaller else encode.may_copy
     if not all(suits(frame, encoding) for frame in frames):
         return None
-    if encoding.max_bytes is not None and job.source.size > encoding.max_bytes:
+    if encoding.max_bytes is not None and original.source.size > encoding.max_bytes:
         return None
-    data = _unchanged_bytes(job)
+    data = original.unchanged()
     if data is None:
         return None
     return Encoded(data, formats.BY_NAME[first.format], first.size, (), copied=True)
 
 
-def _recoded(job: Job, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
+def _recoded(original: Original, frames: Sequence[Picture], encoding: Encoding) -> Encoded | None:
     """The source's file in another format without another coding of its pixels, if that can be."""
     if len(frames) > 1 or not encode.may_recode(frames[0], encoding):
         return None
-    data = _unchanged_bytes(job)
+    data = original.unchanged()
     return encode.recoded(frames[0], data, encoding) if data is not None else None
-
-
-def _unchanged_bytes(job: Job) -> bytes | None:
-    """The source's bytes; None if it is not the file that was scanned."""
-    with regular.opened(job.source.path) as file:
-        data = file.read()
-        state = os.fstat(file.fileno())
-    scanned = (job.source.size, job.source.mtime_ns)
-    return data if (state.st_size, state.st_mtime_ns) == scanned else None
 
 
 def _operate(picture: Picture, operations: Iterable[Operation]) -> Picture:

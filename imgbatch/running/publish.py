@@ -9,12 +9,11 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from imgbatch.errors import PictureError
 from imgbatch.imaging.encode import Encoded
-from imgbatch.model import FileState, Job, Run, Target, Written
-from imgbatch.running.pipeline import Made
+from imgbatch.model import About, FileState, Job, Notice, Replaced, Run, Target, Written
+from imgbatch.planning.output_paths import settled
+from imgbatch.running.pipeline import Finished
 from imgbatch.store import checksum, local_files, worker_log
 from imgbatch.store.crc import crc32
 from imgbatch.store.worker_log import Entry
@@ -31,24 +30,30 @@ _LOSSES = frozenset(
 )
 
 
-def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
+def publish(
+    job: Job, made: Finished, told: Sequence[tuple[Notice, ...]], run: Run
+) -> tuple[Written, ...]:
     """Write all outputs of a job under temporary names, then give them their own.
 
-    Outputs that somebody else's file keeps out are missing from the result, if the run skips them.
+    `told` are the warnings of each, for the journal. Outputs that somebody else's file keeps out
+    are missing from the result, if the run skips them.
     Raises PictureError; then nothing new is left behind.
     """
-    targets = [_settled(target, one) for target, one in zip(job.targets, made.files, strict=True)]
+    targets = [
+        settled(target, one.format) for target, one in zip(job.targets, made.files, strict=True)
+    ]
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
     staged: list[local_files.Staged] = []
     ours: list[tuple[str, FileState]] = []
     others: set[str] = set()
+    replaced: list[Replaced | None] = []
     path = ""
     try:
         for target, one in zip(targets, made.files, strict=True):
             path = target.path
             staged.append(local_files.stage(path, one.data, run.word, mtime_ns=mtime_ns))
         path = run.output
-        entries = _entries(job, targets, staged, made)
+        entries = _entries(job, targets, staged, made, told)
         worker_log.write(run.output, run.word, entries)
         for target, file, entry in zip(targets, staged, entries, strict=True):
             path = file.target
@@ -57,16 +62,20 @@ def publish(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
                 ours.append((path, named.new))
             if named.foreign:
                 others.add(path)
+            replaced.append(None if named.new else target.replaces)
     except OSError as error:
         # All or none: replaced files cannot be restored, new ones can be removed.
         for new, state in ours:
             local_files.take_back(new, state)
-        raise PictureError("write", *_explained(error, path, job.targets)) from error
+        raise PictureError("write", *explained(error, path, job.targets)) from error
     finally:
         # Those that were published are gone from their temporary names.
         for file in staged:
             file.discard()
-    written = _written(targets, made.files, [file.target for file in staged])
+    written = tuple(
+        _written(target, one, file.target, reason)
+        for target, one, file, reason in zip(targets, made.files, staged, replaced, strict=True)
+    )
     return tuple(one for one in written if one.path not in others) if others else written
 
 
@@ -103,7 +112,11 @@ def _is_still_ours(target: Target, path: str) -> bool:
 
 
 def _entries(
-    job: Job, targets: Sequence[Target], staged: Sequence[local_files.Staged], made: Made
+    job: Job,
+    targets: Sequence[Target],
+    staged: Sequence[local_files.Staged],
+    made: Finished,
+    told: Sequence[tuple[Notice, ...]],
 ) -> list[Entry]:
     return [
         Entry(
@@ -112,9 +125,18 @@ def _entries(
             None if target is planned else target.relative,
             crc32(one.data),
             made.source_hash,
+            about=_about(one, notices),
         )
-        for planned, target, file, one in zip(job.targets, targets, staged, made.files, strict=True)
+        for planned, target, file, one, notices in zip(
+            job.targets, targets, staged, made.files, told, strict=True
+        )
     ]
+
+
+def _about(one: Encoded, notices: Sequence[Notice]) -> About:
+    """What a later run may want to know of a file."""
+    warnings = tuple((f"{notice.kind}", notice.message) for notice in notices)
+    return About(*one.size, one.format.name, one.copied, warnings)
 
 
 def _published_before(file: local_files.Staged, entry: Entry, run: Run) -> FileState | None:
@@ -150,9 +172,11 @@ def _is_left_over(target: Target, file: local_files.Staged, entry: Entry, run: R
     return False
 
 
-def replace_original(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
+def replace_original(
+    job: Job, made: Finished, told: Sequence[tuple[Notice, ...]], run: Run
+) -> tuple[Written, ...]:
     """Put the one output in its source's place; at every moment one of the two is whole there."""
-    (target,), (one,) = job.targets, made.files
+    (target,), (one,), (notices,) = job.targets, made.files, told
     lossy = [notice.message for notice in one.notices if notice.kind in _LOSSES]
     if lossy and run.backup is None:
         raise PictureError(
@@ -160,14 +184,15 @@ def replace_original(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
         )
     path = target.path
     mtime_ns = job.source.mtime_ns if run.preserve_dates else None
+    about = _about(one, notices)
     staged = None
     try:
         if one.copied and target.known is not None:
             # It stays unchanged, and no later run needs to look at it again.
             whole = crc32(one.data)
-            entry = Entry(target.relative, target.known, hash=whole, source_hash=whole)
+            entry = Entry(target.relative, target.known, None, whole, whole, about=about)
             worker_log.write(run.output, run.word, [entry], durable=True)
-            return _written([target], made.files, [path])
+            return (_written(target, one, path),)
         staged = local_files.stage(
             path, one.data, run.word, like=path, durable=True, mtime_ns=mtime_ns
         )
@@ -177,19 +202,18 @@ def replace_original(job: Job, made: Made, run: Run) -> tuple[Written, ...]:
             path = os.path.join(run.backup, *job.source.mirrored.split("/"))
             _back_up(job, path, run)
             path = target.path
-        entry = Entry(
-            target.relative, staged.state, hash=crc32(one.data), source_hash=made.source_hash
-        )
+        whole = crc32(one.data)
+        entry = Entry(target.relative, staged.state, None, whole, made.source_hash, about=about)
         worker_log.write(run.output, run.word, [entry], durable=True)
         if not _is_what_was_read(target, made):
             raise _changed(path)
         staged.publish(replace=True)
     except OSError as error:
-        raise PictureError("write", *_explained(error, path, job.targets)) from error
+        raise PictureError("write", *explained(error, path, job.targets)) from error
     finally:
         if staged is not None:
             staged.discard()
-    return _written([target], made.files, [path])
+    return (_written(target, one, path),)
 
 
 def is_as_scanned(target: Target) -> bool:
@@ -201,7 +225,7 @@ def is_as_scanned(target: Target) -> bool:
     return known is not None and known._replace(ctime_ns=0).equals(local_files.state(target.path))
 
 
-def _is_what_was_read(target: Target, made: Made) -> bool:
+def _is_what_was_read(target: Target, made: Finished) -> bool:
     """Whether a source still has the content that its result was made from.
 
     Its ctime changes when it gets another name in the backup, or loses one to a result.
@@ -236,30 +260,21 @@ def _back_up(job: Job, path: str, run: Run) -> None:
             ) from None
 
 
-def _written(
-    targets: Sequence[Target], files: Sequence[Encoded], paths: Sequence[str]
-) -> tuple[Written, ...]:
+def described(job: Job, made: Finished) -> tuple[Written, ...]:
+    """What was made, for whoever publishes it elsewhere."""
     return tuple(
-        Written(target.output, path, *one.size, len(one.data), one.format.name, one.copied)
-        for target, one, path in zip(targets, files, paths, strict=True)
+        _written(target, one, target.path)
+        for target, one in zip(job.targets, made.files, strict=True)
     )
 
 
-def _settled(target: Target, encoded: Encoded) -> Target:
-    """The target with the suffix of the format that the source turned out to have.
-
-    The plan did not check such a path, so it must not replace anything just like that.
-    """
-    if not target.any_suffix or target.relative.endswith(encoded.format.suffixes):
-        return target
-    stem, suffix = os.path.splitext(target.relative)
-    right = encoded.format.suffix_for(suffix)
-    if right == suffix:
-        return target
-    return replace(target, relative=stem + right, replace=False)
+def _written(target: Target, one: Encoded, path: str, replaced: Replaced | None = None) -> Written:
+    size = len(one.data)
+    return Written(target.output, path, *one.size, size, one.format.name, one.copied, replaced)
 
 
-def _explained(error: OSError, path: str, planned: Sequence[Target]) -> tuple[str, str]:
+def explained(error: OSError, path: str, planned: Sequence[Target] = ()) -> tuple[str, str]:
+    """The kind of a failure to write to a path, and what it means."""
     if isinstance(error, FileExistsError):
         words = f"{path} exists already and was left as is"
         if any(target.known or target.unless is not None for target in planned):

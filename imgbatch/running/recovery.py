@@ -9,11 +9,12 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from imgbatch.errors import PictureError
-from imgbatch.imaging import decode
-from imgbatch.model import Failure, FileState, Job, Result, Run, Target, Written
+from imgbatch.model import Earlier, Failure, FileState, Job, Result, Run, Target
 from imgbatch.running.publish import is_as_scanned
-from imgbatch.store import local_files, worker_log
+from imgbatch.store import about, local_files, worker_log
 from imgbatch.store.worker_log import Entry
+
+_Published = tuple[Target, Earlier, FileState]
 
 
 def lost(job: Job, kind: str, message: str, run: Run) -> Result:
@@ -39,28 +40,35 @@ def finished(jobs: Iterable[Job], run: Run) -> Iterator[Result]:
             yield result
 
 
-def replaced_before(job: Job, run: Run) -> tuple[Written, ...]:
-    """What the job's first attempt made, if it died after replacing the source.
+def replaced_before(job: Job, run: Run) -> Result | None:
+    """The result of the job if its first attempt died after replacing the source.
 
     Raises PictureError if somebody else changed the source since the scan.
     """
     if all(is_as_scanned(one) or local_files.state(one.path) is None for one in job.targets):
-        return ()
-    made = tuple(written for _, written, _ in _published(job, _logged(run), run))
+        return None
+    made = list(_published(job, _logged(run), run))
     if not made:
         raise PictureError("open", "changed", "it was changed since the scan, and was left as is")
-    return made
+    return _done(job, made)
 
 
 def _cut_off(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Result | None:
     made = list(_published(job, logged, run))
     if job.targets and len(made) == len(job.targets):
-        files = tuple(written for _, written, _ in made)
-        return Result(job.source, "done", files, date_source=job.dated and job.dated.source)
-    for target, written, state in made:
+        return _done(job, made)
+    for target, one, state in made:
         if not target.replace and target.known is None:
-            local_files.take_back(written.path, state)
+            local_files.take_back(one.written.path, state)
     return None
+
+
+def _done(job: Job, made: Sequence[_Published]) -> Result:
+    outputs = [one for _, one, _ in made]
+    notices = dict.fromkeys(notice for one in (*outputs, *job.kept) for notice in one.notices)
+    written = tuple(one.written for one in outputs)
+    source = job.dated and job.dated.source
+    return Result(job.source, "done", written, tuple(notices), date_source=source)
 
 
 def _logged(run: Run) -> dict[str, list[Entry]]:
@@ -75,18 +83,14 @@ def _logged(run: Run) -> dict[str, list[Entry]]:
     return found
 
 
-def _published(
-    job: Job, logged: Mapping[str, Sequence[Entry]], run: Run
-) -> Iterator[tuple[Target, Written, FileState]]:
+def _published(job: Job, logged: Mapping[str, Sequence[Entry]], run: Run) -> Iterator[_Published]:
     """The targets of a job that an earlier attempt published, according to the logs of the run."""
     for target in job.targets:
         for entry in logged.get(target.relative, ()):
-            if entry.found(run.output) is None:
+            if entry.about is None or entry.found(run.output) is None:
                 continue
             path = replace(target, relative=entry.path or target.relative).path
-            with suppress(PictureError):
-                header = decode.read_header(path)
-                size = entry.made.size
-                written = Written(target.output, path, *header.size, size, header.format)
-                yield target, written, entry.made
-                break
+            size = entry.made.size
+            one = about.told(entry.about, target.output, path, size, target.replaces)
+            yield target, one, entry.made
+            break

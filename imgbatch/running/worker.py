@@ -10,27 +10,28 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 
+from msgspec.structs import replace
 from PIL import Image
 
 from imgbatch.errors import MORE_MEMORY, PictureError, is_short_of_memory
-from imgbatch.imaging import opening
+from imgbatch.imaging import own_settings
 from imgbatch.model import (
-    UP_TO_DATE,
     Dated,
     Failure,
     Job,
     Notice,
     Result,
     Run,
-    Source,
     Target,
+    up_to_date,
 )
 from imgbatch.recipes.recipe import Recipe
-from imgbatch.running.pipeline import ShareExceededError, make
-from imgbatch.running.publish import publish, replace_original
+from imgbatch.running.pipeline import Finished, ShareExceededError, make
+from imgbatch.running.publish import described, publish, replace_original
 from imgbatch.running.recovery import replaced_before
 from imgbatch.store import checksum, worker_log
 from imgbatch.store.worker_log import Entry
@@ -55,7 +56,7 @@ def tune_process() -> None:
     # The workers already share the processors between them. NumPy is not loaded yet, if ever.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     keep_freed_memory()
-    opening.silence_codecs()
+    own_settings.silence_codecs()
     # What is loaded by now stays: the collector need not look through it for garbage.
     gc.freeze()
 
@@ -70,62 +71,86 @@ def keep_freed_memory() -> None:
         Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
 
 
-def process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
+def process(
+    job: Job,
+    share: float,
+    recipe: Recipe,
+    run: Run,
+    deliver: Callable[[tuple[bytes, ...]], object] | None = None,
+) -> Result | None:
     """Make all outputs of one source, or none.
 
     Everything is encoded before anything is written, and everything is written under temporary
     names before the first is published. `share` is the part of the run's memory that this job
-    may take, 0 to 1: returns None, having done nothing, if it needs more.
+    may take, 0 to 1: returns None, having done nothing, if it needs more. With `deliver` that is
+    given the finished files, and nothing is written.
     """
     begun = time.perf_counter()
     try:
         if run.in_place and (before := replaced_before(job, run)):
-            return Result(job.source, "done", before, seconds=time.perf_counter() - begun)
+            return replace(before, seconds=time.perf_counter() - begun)
         needed = checksum.still_needed(job)
         if needed is not job:
             _remember(job, needed, run)
-            if not needed.targets:
-                seconds = time.perf_counter() - begun
-                return Result(job.source, "skipped", reason=UP_TO_DATE, seconds=seconds)
             job = needed
+            if not job.targets:
+                seconds = time.perf_counter() - begun
+                return up_to_date(job.source, job.kept, strict=run.strict, seconds=seconds)
         made = make(job, share, recipe, run)
         # Before anything is published: otherwise a picture might be made without its warnings.
-        notices = _unique(notice for one in made.files for notice in one.notices)
-        notices += (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
-        dated = job.dated or made.dated
-        notices += _of_date(dated) if dated else ()
-        if run.strict and notices:
-            messages = "; ".join(notice.message for notice in notices)
-            raise PictureError("encode", notices[0].kind, f"{messages} (and --strict was given)")
-        written = replace_original(job, made, run) if run.in_place else publish(job, made, run)
+        told = notices_of(made, job)
+        notices = unique(chain(*told, *(one.notices for one in job.kept)))
+        refuse(notices, strict=run.strict)
+        if deliver is not None:
+            deliver(tuple(one.data for one in made.files))
+            written = described(job, made)
+        else:
+            put = replace_original if run.in_place else publish
+            written = put(job, made, told, run)
         if not written:
             return Result(job.source, "skipped", reason=_already_there(job.targets))
     except ShareExceededError:
         return None
-    except PictureError as error:
-        return _failed(job.source, error.failure, begun)
     except Exception as error:
-        if is_short_of_memory(error):
-            words = f"not enough memory for this picture: {MORE_MEMORY}"
-            return _failed(job.source, Failure("operate", "memory", words), begun)
-        message = f"{type(error).__name__}: {error} (this is a bug in imgbatch)"
-        return _failed(job.source, Failure("operate", "internal", message), begun)
+        return Result.failed(job.source, failure_of(error), time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
+    dated = job.dated or made.dated
     source = dated.source if dated else None
     return Result(job.source, "done", written, notices, seconds=seconds, date_source=source)
 
 
-def _of_date(dated: Dated) -> tuple[Notice, ...]:
+def failure_of(error: Exception) -> Failure:
+    """Why a picture could not be made, from whatever was raised."""
+    if isinstance(error, PictureError):
+        return error.failure
+    if is_short_of_memory(error):
+        words = f"not enough memory for this picture: {MORE_MEMORY}"
+        return Failure("operate", "memory", words)
+    message = f"{type(error).__name__}: {error} (this is a bug in imgbatch)"
+    return Failure("operate", "internal", message)
+
+
+def notices_of(made: Finished, job: Job) -> list[tuple[Notice, ...]]:
+    """The warnings about each of a job's pictures."""
+    again = (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
+    common = (*again, *_of_date(job.dated or made.dated))
+    return [unique(one.notices + common) for one in made.files]
+
+
+def refuse(notices: Sequence[Notice], *, strict: bool) -> None:
+    """Raise PictureError if there are any warnings, and none are allowed."""
+    if strict and notices:
+        failure = Failure.of_notices(notices)
+        raise PictureError(failure.stage, failure.kind, failure.message)
+
+
+def _of_date(dated: Dated | None) -> tuple[Notice, ...]:
     """A warning if a date could not be read."""
-    if not dated.unread:
+    if dated is None or not dated.unread:
         return ()
     used = "the file's own time" if dated.source == "mtime" else dated.source
     message = f"the date {dated.unread} cannot be read; {used} was used instead"
     return (Notice("date-unreadable", message),)
-
-
-def _failed(source: Source, failure: Failure, begun: float) -> Result:
-    return Result.failed(source, failure, time.perf_counter() - begun)
 
 
 def _remember(job: Job, needed: Job, run: Run) -> None:
@@ -146,6 +171,6 @@ def _already_there(targets: Iterable[Target]) -> str:
     return f"already there: {', '.join(target.path for target in targets)}"
 
 
-def _unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+def unique(notices: Iterable[Notice]) -> tuple[Notice, ...]:
     """Each notice once, and as plain text, whatever an operation may have put there."""
     return tuple(dict.fromkeys(Notice(notice.kind, f"{notice.message}") for notice in notices))

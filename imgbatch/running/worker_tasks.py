@@ -6,7 +6,7 @@ come with `worker`, when one of these is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -14,14 +14,20 @@ from imgbatch.executors import Task
 from imgbatch.model import Job, Result, Run
 from imgbatch.recipes.recipe import Recipe
 
+Deliver = Callable[[tuple[bytes, ...]], object]
+"""Takes the finished files of a job."""
+
 DISK_TROUBLES = frozenset({"disk-full", "file-too-large", "disk-broken"})
 """Kinds of failures that the next file will hit, too."""
 
 
-def making(recipe: Recipe, run: Run) -> Task[Job, Result]:
-    """A task that makes the outputs of a job."""
+def making(recipe: Recipe, run: Run, *, deliver: Deliver | None = None) -> Task[Job, Result]:
+    """A task that makes the outputs of a job.
+
+    In this process it can `deliver` the finished files to the caller, who then publishes them.
+    """
     return Task(
-        function=partial(_process, recipe=recipe, run=run),
+        function=partial(_process, recipe=recipe, run=run, deliver=deliver),
         lost=partial(_lost, run=run),
         failed=_failed,
         set_up=set_up,
@@ -54,8 +60,10 @@ def _recovery() -> Any:
     return recovery
 
 
-def _process(job: Job, share: float, recipe: Recipe, run: Run) -> Result | None:
-    result: Result | None = _worker().process(job, share, recipe, run)
+def _process(
+    job: Job, share: float, recipe: Recipe, run: Run, deliver: Deliver | None
+) -> Result | None:
+    result: Result | None = _worker().process(job, share, recipe, run, deliver)
     return result
 
 

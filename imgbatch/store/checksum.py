@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
+from msgspec.structs import replace
+
 from imgbatch.model import Job
 from imgbatch.store import regular
 
@@ -56,7 +58,9 @@ def still_needed(job: Job) -> Job:
     else:
         return job
     recorded = {target.unless for target in job.targets}
-    same = {one for one in recorded if one is not None and matches(job.source.path, one)}
+    same = {one for one in recorded if one is not None and matches(job.source.file, one)}
     if not same:
         return job
-    return Job(job.source, tuple(one for one in job.targets if one.unless not in same), job.seq)
+    kept = tuple(one.earlier for one in job.targets if one.unless in same and one.earlier)
+    needed = tuple(one for one in job.targets if one.unless not in same)
+    return replace(job, targets=needed, kept=(*job.kept, *kept))

@@ -25,7 +25,7 @@ from typing import Any, Final
 from imgbatch.errors import UsageError
 from imgbatch.model import Made
 from imgbatch.plurals import counted
-from imgbatch.store import local_files, worker_log
+from imgbatch.store import about, local_files, worker_log
 from imgbatch.store.worker_log import Claim, Entry
 
 NAME: Final = "journal.sqlite"
@@ -40,7 +40,7 @@ _PAGE_ROWS: Final = 512
 BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
-# Added in version 2. Older rows have NULL there.
+# Added since version 1. Older rows have NULL there.
 _ADDED: Final = (
     "source_ctime_ns INTEGER",
     "source_inode INTEGER",
@@ -49,7 +49,12 @@ _ADDED: Final = (
     "inode INTEGER",
     "next_source_ctime_ns INTEGER",
     "next_source_inode INTEGER",
+    # Version 2 had none of these. It is still the number, because programs that know no more than
+    # version 2 read and write such a journal as well: a higher one, and they would set it aside.
+    "about TEXT",
+    "warnings TEXT",
 )
+_COLUMNS: Final = tuple(column.partition(" ")[0] for column in _ADDED)
 _SCHEMA: Final = f"""
 CREATE TABLE output (
     target BLOB PRIMARY KEY,
@@ -72,7 +77,8 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {_VERSION};
 """
 
-_PAGE: Final = "SELECT * FROM output WHERE target >= ? ORDER BY target LIMIT ?"
+_ALL: Final = f"SELECT target, {', '.join(Made._fields)} FROM output"
+_PAGE: Final = f"{_ALL} WHERE target >= ? ORDER BY target LIMIT ?"
 _CLAIM: Final = """
 INSERT INTO output (target, next_source, next_source_size, next_source_mtime_ns,
     next_source_ctime_ns, next_source_inode, next_recipe)
@@ -97,7 +103,7 @@ _AS_CLAIMED: Final = ", ".join(
 )
 _MADE: Final = f"""
 UPDATE output SET size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, path = ?, hash = ?,
-    source_hash = ?, {_AS_CLAIMED}, {_NO_CLAIM}
+    source_hash = ?, about = ?, warnings = ?, {_AS_CLAIMED}, {_NO_CLAIM}
 WHERE target = ?
 """
 # A kept file is unchanged; only its source was touched. In place the two are one file.
@@ -116,6 +122,14 @@ class DamagedError(Exception):
     """The journal turned out to be damaged while it was read."""
 
 
+class LockedError(UsageError):
+    """Another run holds the folder; `found` says which one, and `remedy` what to do."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found}: {remedy}")
+        self.found = found
+
+
 class Journal:
     """The journal of one output folder, and the lock on it.
 
@@ -125,6 +139,7 @@ class Journal:
 
     def __init__(self, output: str) -> None:
         self.output = output
+        self._shown = output or os.curdir
         self.notices: list[str] = []
         self._folder = os.path.join(output, worker_log.FOLDER)
         self._path = os.path.join(self._folder, NAME)
@@ -192,6 +207,32 @@ class Journal:
             return None
         self._page_hits += 1
         return tuple.__new__(Made, row[1:])
+
+    def count(self) -> int:
+        """How many targets are known. Raises DamagedError."""
+        return sum(number for (number,) in self._rows("SELECT count(*) FROM output"))
+
+    def all(self) -> Iterator[tuple[str, Made]]:
+        """All targets and what is known about them. Raises DamagedError."""
+        for target, *made in self._rows(_ALL):
+            # In journals that somebody has edited there may be anything.
+            if isinstance(target, bytes):
+                yield os.fsdecode(target), Made(*made)
+
+    def _rows(self, question: str) -> Iterator[tuple[Any, ...]]:
+        if self._connection is None or not self._usable:
+            return
+        try:
+            yield from self._connection.execute(question)
+        except sqlite3.Error as error:
+            raise DamagedError(str(error)) from error
+
+    def forget(self, targets: Iterable[str]) -> None:
+        """Forget targets whose files were removed."""
+        if self._connection is not None and self._usable:
+            names = [(os.fsencode(target),) for target in targets]
+            with self._transaction() as connection:
+                connection.executemany("DELETE FROM output WHERE target = ?", names)
 
     @property
     def connection(self) -> sqlite3.Connection | None:
@@ -277,13 +318,14 @@ class Journal:
                 self._connect()
         # With our own lock held: of two that start at once, at least one sees the other.
         if in_place and (other := _at_work_around(self.output)) is not None:
-            raise UsageError(
-                f"another run is active in {other}, and this one would change the same files "
-                "in place: wait until it has finished"
+            raise LockedError(
+                f"another run{_process(other)} is active in {other}, and this one would change the "
+                "same files in place",
+                "wait until it has finished (--wait 10m does)",
             )
 
     def _unwritable(self, error: OSError) -> UsageError:
-        return UsageError(f"cannot write into the output folder {self.output}: {error.strerror}")
+        return UsageError(f"cannot write into the output folder {self._shown}: {error.strerror}")
 
     def _enter(self, claims: Iterable[Claim]) -> None:
         if self._connection is not None and self._usable:
@@ -361,9 +403,9 @@ class Journal:
                 connection.close()
             code = code_of(error)
             if code in BUSY:
-                raise UsageError(
-                    f"another run is writing into {self.output}: wait until it has finished, or "
-                    "use another --output"
+                raise LockedError(
+                    f"another run{_process(self.output)} is writing into {self._shown}",
+                    "wait until it has finished (--wait 10m does), or use another --output",
                 ) from None
             if code in _BROKEN or os.path.isdir(self._path):
                 self.set_aside(str(error))
@@ -425,7 +467,8 @@ class Journal:
                 self._unmatched.append(entry)
                 continue
             path = None if entry.path is None else os.fsencode(entry.path)
-            yield (*found, path, entry.hash, entry.source_hash, os.fsencode(entry.target))
+            told = about.packed(entry.about, entry.hash)
+            yield (*found, path, entry.hash, entry.source_hash, *told, os.fsencode(entry.target))
 
     def _sweep(self, elsewhere: Sequence[str]) -> None:
         """Remove what dead runs left: with the lock, nobody else is at work here."""
@@ -471,7 +514,7 @@ class Journal:
         """Stop remembering. The connection stays if there is one: it is the lock."""
         self._usable = False
         self.notices.append(
-            f"no journal is kept in {self.output} ({why}): the next run may not know what this "
+            f"no journal is kept in {self._shown} ({why}): the next run may not know what this "
             "one made"
         )
 
@@ -480,13 +523,16 @@ def _prepared(connection: sqlite3.Connection) -> str | None:
     """Create the tables of a new database, or return what is wrong with one that is not ours."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) == (APPLICATION, 1):
-        for column in _ADDED:
-            connection.execute(f"ALTER TABLE output ADD COLUMN {column}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-        version = _VERSION
-    if (application, version) == (APPLICATION, _VERSION):
-        connection.execute("SELECT * FROM output LIMIT 1").fetchone()
+    if application == APPLICATION and version in (1, _VERSION):
+        found = connection.execute("SELECT * FROM output LIMIT 1")
+        # A damaged one may fail only here.
+        found.fetchone()
+        known = {name for name, *_ in found.description}
+        for name, column in zip(_COLUMNS, _ADDED, strict=True):
+            if name not in known:
+                connection.execute(f"ALTER TABLE output ADD COLUMN {column}")
+        if version != _VERSION:
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
         return None
     if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         return "it is not a journal of this version of imgbatch"
@@ -535,6 +581,15 @@ def _at_work_around(folder: str) -> str | None:
             return below
         names[:] = [name for name in names if name != worker_log.FOLDER]
     return None
+
+
+def _process(folder: str) -> str:
+    """The process of the run that is active in a folder, in words, if that is known."""
+    try:
+        found = worker_log.at_work(folder)
+    except OSError:
+        found = None
+    return f" (process {found})" if found is not None else ""
 
 
 def _is_locked(folder: str) -> bool:

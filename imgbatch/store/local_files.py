@@ -339,7 +339,7 @@ def sweep(tops: Iterable[str], runs: Collection[str]) -> bool:
     hidden: list[OSError] = []
     removed = True
     for top in tops:
-        for folder, _, names in os.walk(top, onerror=hidden.append):
+        for folder, _, names in os.walk(top or os.curdir, onerror=hidden.append):
             for name in names:
                 if name.startswith(beginnings) and name.endswith(_SUFFIX):
                     removed &= _remove(os.path.join(folder, name))

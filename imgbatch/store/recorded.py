@@ -20,6 +20,9 @@ from imgbatch.store.journal import APPLICATION, BUSY, NAME, code_of, planted
 IN_PLACE_MARK: Final = os.path.join(worker_log.FOLDER, "in-place")
 """A file in every folder in which pictures were changed in place."""
 
+SHARED_MARK: Final = os.path.join(worker_log.FOLDER, "shared")
+"""A file in every folder that was not made for outputs, but got some: others may be originals."""
+
 # In place, and in journals that are not ours, columns may hold anything.
 _FROM: Final = "COALESCE(next_source, source)"
 _SOUND: Final = f"typeof(target) = 'blob' AND typeof({_FROM}) = 'blob'"
@@ -51,12 +54,14 @@ class Recorded:
     """What the journal of an output folder records.
 
     `connection` is a database that is open already; otherwise it is opened when it is asked, and
-    may be closed in between. `in_place` says that pictures in the folder were changed in place.
+    may be closed in between. `in_place` says that pictures in the folder were changed in place,
+    `shared` that the folder was not made for outputs.
     """
 
     def __init__(self, folder: str, connection: sqlite3.Connection | None = None) -> None:
         """Raises UnreadableError."""
         self.in_place = os.path.exists(os.path.join(folder, IN_PLACE_MARK))
+        self.shared = os.path.exists(os.path.join(folder, SHARED_MARK))
         self._path = os.path.join(folder, worker_log.FOLDER, NAME)
         self._connection = connection
         self._owned = connection is None

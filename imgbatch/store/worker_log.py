@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from imgbatch.model import LATEST_NS, FileState, joined
+from msgspec import convert
+
+from imgbatch.model import LATEST_NS, About, FileState, joined
 from imgbatch.store import local_files
 
 FOLDER: Final = ".imgbatch"
@@ -49,7 +51,7 @@ class Entry(NamedTuple):
 
     `made` includes the inode, so that it cannot be taken for another file of the same size and
     time. A `kept` file was not published: it existed, and its source turned out to have the content
-    that it was made from.
+    that it was made from. `about` is for people.
     """
 
     target: str
@@ -58,6 +60,7 @@ class Entry(NamedTuple):
     hash: int | bytes | None = None
     source_hash: int | None = None
     kept: bool = False
+    about: About | None = None
 
     def found(self, output: str) -> FileState | None:
         """The state of its file, if that was published and is unchanged."""
@@ -70,7 +73,9 @@ def write(output: str, run: str, entries: Iterable[Entry], *, durable: bool = Fa
 
     Raises OSError; then nothing may be published.
     """
-    _append(output, run, "".join([_encoded(entry) + "\n" for entry in entries]), durable=durable)
+    # Earlier versions expect six fields, and take a sixth that is not true for a published file.
+    lines = [_encoded((*entry[:5], entry.kept or entry.about or False)) for entry in entries]
+    _append(output, run, "\n".join([*lines, ""]), durable=durable)
 
 
 def write_claims(output: str, run: str, claims: Iterable[Claim]) -> None:
@@ -99,6 +104,32 @@ def _append(output: str, run: str, lines: str, *, durable: bool = False) -> None
                 local_files.sync_folder(os.path.dirname(path))
     finally:
         os.close(descriptor)
+
+
+def at_work(output: str) -> int | None:
+    """The process of a run that is active below an output folder, if its logs tell.
+
+    The first log of a run is its own; those of its workers follow. Raises OSError.
+    """
+    # On Windows a signal of 0 would end the process.
+    if os.name != "posix":
+        return None
+    paths = [path for some in logs(output).values() for path in some]
+    for path in sorted(paths, key=lambda path: os.stat(path).st_mtime_ns):
+        word = path.removesuffix(_SUFFIX).rpartition("-")[2]
+        if word.isdecimal() and int(word) != os.getpid() and _is_alive(int(word)):
+            return int(word)
+    return None
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def logs(output: str) -> dict[str, list[str]]:
@@ -216,7 +247,8 @@ def _entry(target: Any, made: Any, *fields: Any) -> Entry:
     for value in (checksum, source_checksum):
         if value is not None and not (type(value) is int and 0 <= value < 1 << 32):
             raise ValueError("not a CRC-32")
-    return _checked(target, made, path, checksum, source_checksum, kept is True)
+    about = convert(kept, About) if isinstance(kept, list) else None
+    return _checked(target, made, path, checksum, source_checksum, kept is True, about)
 
 
 def _checked(target: Any, made: Any, path: Any, *rest: Any) -> Entry:

@@ -55,14 +55,16 @@ def shown(path: Path) -> Shown:
 
 def thumbnail(image: Image.Image) -> Image.Image:
     """The picture upright, small, in sRGB, on a checkerboard where it is transparent."""
-    image.draft(None, (CELL, CELL))
     pixels: Image.Image = image
     if image.mode == "I;16":
         # Pillow's own conversion clips everything above 255 to white.
         pixels = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "P":
-        pixels = image.convert("RGBA")
-    pixels.thumbnail((CELL, CELL))
+    elif image.mode in ("P", "1"):
+        # Pillow takes the nearest pixel in these.
+        pixels = image.convert("RGBA" if image.mode == "P" else "L")
+    # In one step from all pixels: shrinking while decoding, or in two steps, turns fine detail into
+    # rings.
+    pixels.thumbnail((CELL, CELL), Image.Resampling.LANCZOS, reducing_gap=None)
     upright = in_srgb(ImageOps.exif_transpose(pixels), image.info.get("icc_profile"))
     down, across = np.indices((upright.height, upright.width)) // 8
     board = Image.fromarray((225 + 25 * ((down + across) % 2)).astype(np.uint8)).convert("RGBA")

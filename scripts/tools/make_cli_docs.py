@@ -29,7 +29,8 @@ HEAD: Final = """\
 `imgbatch COMMAND --help` says the same in short. A setting has one name everywhere: `--max-bytes`
 is `max-bytes` in a recipe and `max_bytes` in Python, unless the tables below say otherwise, and it
 means the same there. Recipes have those of outputs; `imgbatch.run` takes those of runs, and
-`imgbatch.Recipe.from_options` the others.
+`imgbatch.Recipe.from_options` the others. Most can have [defaults](defaults.md) of yours, under
+the same names; a flag that they turn on is turned off by its `--no-` form, as in `--no-strict`.
 
 This page is written by `scripts/tool make_cli_docs`.
 """

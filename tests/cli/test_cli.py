@@ -135,7 +135,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
         ("resize photos -s 0", 2, "'0'"),
         ("resize photos -j 0", 2, "expected 1 or more"),
         ("resize photos --name {stm}{ext}", 2, "did you mean {stem}?"),
-        ("resize photos --report no/such/folder", 2, "cannot write the report"),
+        ("resize photos --report photos/a.jpg/report", 2, "cannot write the report"),
         ("resize photos --report a.jpg", 2, "names a picture"),
         ("resize gone", 2, "gone"),
         ("resize photos full", 2, "--output DIR"),

@@ -13,7 +13,7 @@ from toolkit.commands import imgbatch_here
 from imgbatch.cli.commands import group
 
 MAKING: Final = ("resize", "convert", "filter")
-COMMANDS: Final = (*MAKING, "run", "presets", "formats", "operations")
+COMMANDS: Final = (*MAKING, "run", "presets", "formats", "operations", "doctor", "completion")
 
 
 def _options(command: str) -> list[click.Option]:
@@ -22,12 +22,17 @@ def _options(command: str) -> list[click.Option]:
     return [one for one in found.params if isinstance(one, click.Option)]
 
 
+def _negatives(option: click.Option) -> list[str]:
+    """What turns off a flag that is on; those for flags that only a default turns on are hidden."""
+    return option.secondary_opts if option.default is True else []
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_explained_in_help(tmp_path: Path, command: str) -> None:
     shown = " ".join(imgbatch_here(command, "--help", cwd=tmp_path).stdout.decode().split())
 
     for option in _options(command):
-        for word in (*option.opts, *option.secondary_opts):
+        for word in (*option.opts, *_negatives(option)):
             assert word in shown
         assert option.help, f"{option.opts} is not explained"
         assert " ".join(option.help.split()[:3]) in shown
@@ -40,7 +45,7 @@ def test_every_option_and_command_is_documented() -> None:
         f"`{word}"
         for command in (*MAKING, "run")
         for option in _options(command)
-        for word in (*option.opts, *option.secondary_opts)
+        for word in (*option.opts, *_negatives(option))
     } | {f"`imgbatch {command}" for command in COMMANDS}
 
     assert sorted(word for word in words if word not in page) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from toolkit.commands import imgbatch_here, imgbatch_text
-from toolkit.folders import SMALL, files, plant
+from toolkit.folders import files, plant
 
 from imgbatch.errors import UsageError
 from imgbatch.recipes.recipe import Recipe
@@ -182,7 +182,6 @@ def test_times_and_all_processors_are_taken(place: Path, words: str) -> None:
         {"gravity": ["top"]},
         {"metadata": ["all"]},
         {"profile": 5},
-        {"profile": None},
         {"quality": "85%"},
     ],
 )
@@ -196,13 +195,6 @@ def test_time_that_is_taken_is_that_time(place: Path) -> None:
 
     assert run.returncode == 2
     assert "found a timeout of 1.08e+06 s" in run.stderr
-
-
-def test_picture_on_standard_input_is_no_list(place: Path) -> None:
-    run = imgbatch_here("resize", "-", "-o", "out", cwd=place, stdin=SMALL)
-
-    assert run.returncode == 2
-    assert b"found a picture on standard input (JPEG), expected a list of files" in run.stderr
 
 
 @pytest.mark.parametrize("name", ["P1000123.JPG", "P5.jpg", "BMW.jpg", "GIF89a.jpg", "8BPS.jpg"])

@@ -183,7 +183,7 @@ ESCAPE: Final = "\x1b[31mred\nnext"
         ("resize", "photos", "--filter", ESCAPE),
         ("resize", "photos", "--filter", f"text:text={ESCAPE}", "--filter", f"blur:{ESCAPE}=1"),
         ("resize", "photos", "--name", f"{{{ESCAPE}}}"),
-        ("resize", "photos", "--report", f"gone/{ESCAPE}"),
+        ("resize", "photos", "--report", f"recipe.toml/{ESCAPE}"),
         ("resize", "photos", "--save-recipe", f"gone/{ESCAPE}"),
         ("resize", "photos", "--profile", ESCAPE),
         ("resize", "photos", "-o", "photos"),

@@ -10,7 +10,10 @@ import dataclasses
 import math
 import pickle
 import re
+import shlex
+import tomllib
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -220,8 +223,39 @@ def test_single_operation_is_shown_by_name() -> None:
     shown = CliRunner().invoke(command, ["sharpen"])
     assert "Meant for the finished size" in shown.stdout
     assert "invert" not in shown.stdout
+    lines = shown.stdout.splitlines()
+    assert "  amount=0.8  strength; 0 changes nothing (a number from 0 to 8)" in lines
+    assert "  imgbatch filter photos -o finished --filter sharpen:amount=0.8" in lines
+    assert '  operations = ["sharpen:amount=0.8"]' in lines
     wrong = CliRunner().invoke(command, ["sharpn"])
     assert "did you mean sharpen?" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_help_of_an_operation_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    # Files that examples name are the user's.
+    for file in ("logo-alpha.png", "film.cube"):
+        (tmp_path / file).write_bytes((ROOT / "sample_images" / file).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    lines = CliRunner().invoke(command, [name]).stdout.splitlines()
+    for key, setting in parameters_of(names()[name]).items():
+        (at,) = (i for i, line in enumerate(lines) if line.startswith(f"  {key}="))
+        shown = " ".join(lines[at : at + 2])
+        assert setting.help in shown
+        assert setting.expected in shown
+    typed = shlex.split(lines[lines.index("To type:") + 1])
+    assert typed[:-1] == ["imgbatch", "filter", "photos", "-o", "finished", "--filter"]
+    recipe = tomllib.loads(lines[lines.index("In a recipe:") + 1])
+    assert parse(typed[-1]) == parse(recipe["operations"][0])
+    assert parse(typed[-1]).name == name
+
+
+@pytest.mark.parametrize(("word", "hint"), [("resize", "--size"), ("profile", "--profile")])
+def test_options_are_told_from_operations(word: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown operation '{word}': .* {hint}"):
+        parse(f"{word}:x=1")
 
 
 @pytest.mark.slow

@@ -9,14 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgbatch.model import FileState, Job, Result, Source, Target
+from imgbatch.model import (
+    Dated,
+    Earlier,
+    FileState,
+    Job,
+    Notice,
+    Result,
+    Source,
+    Target,
+    Written,
+)
 from imgbatch.planning.compact import Jobs, Skips
 
 TEXT: Final = st.text(max_size=20)
 NAMES: Final = st.one_of(TEXT, st.sampled_from(["a\udcff.jpg", "a/b.jpg", "\n", "é", ""]))
 INTEGERS: Final = st.integers(0, 2**63)
 SOURCES: Final = st.builds(
-    Source, TEXT, NAMES, st.integers(0, 2**63), INTEGERS, NAMES, INTEGERS, INTEGERS
+    Source, TEXT, NAMES, st.integers(0, 2**63), INTEGERS, NAMES, INTEGERS, INTEGERS, TEXT
+)
+EARLIER: Final = st.builds(
+    Earlier,
+    st.builds(Written, TEXT, NAMES, INTEGERS, INTEGERS, INTEGERS, TEXT, st.booleans()),
+    st.lists(st.builds(Notice, st.just("damaged"), NAMES), max_size=2).map(tuple),
 )
 TARGETS: Final = st.builds(
     Target,
@@ -31,12 +46,22 @@ TARGETS: Final = st.builds(
     st.one_of(st.none(), INTEGERS, st.binary(min_size=16, max_size=16)),
     st.one_of(st.none(), NAMES),
     st.one_of(st.none(), INTEGERS),
+    st.sampled_from([None, "options"]),
+    st.one_of(st.none(), EARLIER),
+)
+JOBS: Final = st.builds(
+    Job,
+    SOURCES,
+    st.lists(TARGETS, max_size=3).map(tuple),
+    INTEGERS,
+    st.one_of(st.none(), st.builds(Dated, st.just("mtime"), TEXT)),
+    st.lists(EARLIER, max_size=2).map(tuple),
 )
 
 
 @pytest.mark.slow
 @given(
-    st.lists(st.builds(Job, SOURCES, st.lists(TARGETS, max_size=3).map(tuple), INTEGERS)),
+    st.lists(JOBS),
     st.sets(st.integers(0, 10)),
 )
 @settings(deadline=None, database=None)

@@ -75,9 +75,10 @@ def test_recipe_knows_which_fields_it_uses(tmp_path: Path) -> None:
 
     recipe = load(file)
 
-    used = ("parent", "stem", "width", "output", "seq")
+    # A name without a suffix gets that of its format.
+    used = ("parent", "stem", "width", "output", "seq", "ext")
     assert all(recipe.uses(field) for field in used)
-    assert not any(recipe.uses(field) for field in ("ext", "dir", "height", "date", "camera"))
+    assert not any(recipe.uses(field) for field in ("dir", "height", "date", "camera"))
 
 
 def test_without_headers_sources_are_passed_on_as_they_come() -> None:

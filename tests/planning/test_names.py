@@ -5,7 +5,6 @@ All of it through the real command in a real process.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from toolkit import commands
+from toolkit import commands, reports
 from toolkit.commands import imgbatch_here
 from toolkit.folders import SMALL, plant
 
@@ -100,10 +99,8 @@ def files(folder: bytes | Path) -> set[bytes]:
 
 def report_of(text: bytes) -> tuple[dict[bytes, dict[str, Any]], dict[str, Any]]:
     """The rows of a report by the bytes of their source, and its summary."""
-    found = [json.loads(line) for line in text.splitlines()]
-    rows = {os.fsencode(line["source"]): line for line in found[:-1]}
-    assert len(rows) == len(found) - 1, "a source has two rows"
-    return rows, found[-1]["summary"]
+    by_name, summary = reports.rows(text)
+    return {os.fsencode(source): row for source, row in by_name.items()}, summary
 
 
 def outputs_of(rows: Mapping[bytes, dict[str, Any]]) -> dict[bytes, list[bytes]]:
@@ -405,7 +402,7 @@ TO: Final = ("photos", "-o", "out")
         (b"missing-" + ODD, "-o", "out"),
         ("photos", "-o", b"file-" + ODD),
         (b"empty-" + ODD, "-o", "out"),
-        (*TO, "--report", ODD + b"/no/folder"),
+        (*TO, "--report", b"photos/a.jpg/" + ODD),
         (*TO, "--report", ODD + b".jpg"),
         ("photos", "--in-place", "--backup", b"file-" + ODD),
         (*TO, "-s", b"64-" + ODD),

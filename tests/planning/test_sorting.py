@@ -148,7 +148,7 @@ def test_name_and_number_belong_to_the_same_source(tmp_path: Path) -> None:
     names = names_of(tmp_path, tmp_path / "in", template="{seq}-{date:%S}-{stem}", reader=shuffled)
 
     assert list(names.values()) == [
-        f"{number + 1}-{number:02}-{place:02}" for place, number in enumerate(numbers)
+        f"{number + 1}-{number:02}-{place:02}.jpg" for place, number in enumerate(numbers)
     ]
 
 
@@ -301,7 +301,7 @@ def test_shifted_numbers_overwrite_nothing_silently(shoot: Path) -> None:
 
     again = imgbatch(*words, *numbers, "--on-conflict", "overwrite", cwd=shoot)
     assert again.returncode == 0
-    assert b"3 done, 1 up to date" in again.stderr
+    assert b"3 done (2 replaced: --on-conflict overwrite), 1 up to date" in again.stderr
     assert set(files(shoot / "out")) == {"1.jpg", "2.jpg", "3.jpg", "4.jpg"}
     settled = imgbatch(*words, *numbers, cwd=shoot)
     assert b"4 up to date" in settled.stderr

@@ -20,14 +20,18 @@ from imgbatch.model import Encoding, Limits
 from imgbatch.recipes.declarations import Amount, Choice, Flag, Seconds, Whole, declared
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.recipes.settings import (
+    RESIZING,
     OutputSettings,
+    OutputWords,
     RecipeSettings,
     RecipeWords,
+    ResizeWords,
+    SaveWords,
     SharedSettings,
 )
 from imgbatch.recipes.toml import load
 from imgbatch.recipes.units import amount, in_words
-from imgbatch.running.settings import RunWords, Settings, settings_of
+from imgbatch.running.settings import PictureWords, RunWords, Settings, settings_of
 
 OUTPUTS: Final = declared(SharedSettings)
 
@@ -50,9 +54,21 @@ def test_python_arguments_are_typed_as_declared() -> None:
     }
     own = {name: one for name, one in declared(Settings).items() if one.python}
     assert set(types_of(RunWords)) == set(own)
-    wider = {"output", "include", "exclude"}
+    wider = {"output", "backup", "include", "exclude"}
     for name in set(own) - wider:
         assert types_of(RunWords)[name] == types_of(Settings)[name], name
+
+
+def test_arguments_for_single_pictures_are_declared_settings() -> None:
+    outputs, runs = declared(OutputSettings), declared(Settings)
+    resizing = {*RESIZING, "background"}
+
+    assert set(OutputWords.__annotations__) == {*outputs, "name"}
+    assert set(ResizeWords.__annotations__) == resizing
+    converting = {"size", "operations", "template", "profile", "intent"}
+    assert set(SaveWords.__annotations__) == {*outputs} - {*RESIZING} - converting
+    for name, kind in types_of(PictureWords).items():
+        assert kind == types_of(Settings)[name], runs[name]
 
 
 def test_encoding_has_only_declared_output_settings_with_their_defaults() -> None:
@@ -68,12 +84,14 @@ def test_every_option_of_a_command_is_declared(name: str) -> None:
     for parameter in command(name).params:
         if isinstance(parameter, click.Option):
             one = known[parameter.name or ""]
-            assert [*parameter.opts, *parameter.secondary_opts] == list(one.options)
+            # What turns off a flag that only a default turns on.
+            more = [one.negative] if one.negative and not one.default else []
+            assert [*parameter.opts, *parameter.secondary_opts] == [*one.options, *more]
 
 
 def test_resize_has_every_option() -> None:
     options = {one.name for one in command("resize").params if isinstance(one, click.Option)}
-    assert options == {one.name for one in every_setting()} - {"explain"}
+    assert options == {one.name for one in every_setting()}
 
 
 def test_help_groups_options_under_their_headings() -> None:
@@ -84,7 +102,7 @@ def test_help_groups_options_under_their_headings() -> None:
     for one in every_setting():
         at = GROUPS.index(one.group)
         section = shown[places[at] : places[at + 1]]
-        assert (one.options[-1] in section) == (one.name != "explain"), one.name
+        assert one.options[-1] in section, one.name
 
 
 def test_no_two_settings_share_an_option_or_key() -> None:
@@ -180,11 +198,12 @@ def test_click_parses_what_python_declares_for_a_run() -> None:
     assert given(context.params).invocation == Invocation()
 
 
-@pytest.mark.parametrize("name", ["in_place", "listed", "backup", "qualty"])
+@pytest.mark.parametrize("name", ["dry_run", "listed", "qualty"])
 def test_python_refuses_unknown_arguments(name: str) -> None:
     words: dict[str, Any] = {name: "x"}
-    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
-        imgbatch.run(Recipe.from_options(), ["photos"], **words)
+    for call in (imgbatch.run, imgbatch.plan):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            call(Recipe.from_options(), ["photos"], **words)
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
         Recipe.from_options(**words)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +22,7 @@ from toolkit.pictures import (
     with_metadata,
     xmp_packet,
 )
+from toolkit.reports import rows
 
 import imgbatch
 from imgbatch.errors import UsageError
@@ -320,8 +320,8 @@ def test_command_respects_a_limit(tmp_path: Path) -> None:
     words = ("resize", "in", "-s", "100", "-o", "out", "--max-bytes", "3.2KB")
     run = imgbatch_text(*words, "--report", "r", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
-    sizes = {row["source"]: row["outputs"][0]["bytes"] for row in rows}
+    found, _ = rows((tmp_path / "r").read_bytes())
+    sizes = {name: row["outputs"][0]["bytes"] for name, row in found.items()}
     assert 2_900 < sizes["in/a.jpg"] <= 3_200
     assert sizes["in/a.jpg"] == (tmp_path / "out/a.jpg").stat().st_size
     assert "2 up to date" in imgbatch_text(*words, cwd=tmp_path).stderr

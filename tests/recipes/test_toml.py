@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from toolkit.commands import imgbatch, imgbatch_here
 from toolkit.folders import plant
 from toolkit.pictures import opened, saved, scene, wide_gamut_profile
+from toolkit.reports import rows
 
 from imgbatch.errors import UsageError
 from imgbatch.model import Encoding
@@ -23,7 +23,7 @@ from imgbatch.operations.profile import ConvertProfile
 from imgbatch.operations.tone import Gamma
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.recipes.settings import RecipeWords
-from imgbatch.recipes.toml import load, presets, save, written
+from imgbatch.recipes.toml import load, save, written
 
 DELIVERY: Final = """
 [prepare]
@@ -308,8 +308,10 @@ def test_recipe_makes_all_its_outputs(tmp_path: Path) -> None:
         for name in ("web/a.jpg", "web/day/b.jpg", "a-thumb.webp", "day/b-thumb.webp")
     }
     assert list(sizes.values()) == [(600, 400), (600, 400), (400, 300), (400, 300)]
-    rows = [json.loads(line) for line in run.stdout.splitlines()][:-1]
-    assert all([one["name"] for one in row["outputs"]] == ["web", "thumb"] for row in rows)
+    found, _ = rows(run.stdout)
+    assert len(found) == 2
+    for row in found.values():
+        assert [one["name"] for one in row["outputs"]] == ["web", "thumb"]
     # A grey picture was prepared once, for both.
     assert opened((made / "web/a.jpg").read_bytes()).mode == "L"
 
@@ -478,43 +480,6 @@ def test_unknown_recipe_name_gets_a_suggestion(tmp_path: Path) -> None:
 
 
 # Presets
-
-# The sizes that a picture of 3000 x 2000 gets, in order; of 750 x 500 where the size is kept.
-PRESETS: Final = {
-    "archive-avif": [(750, 500)],
-    "instagram": [(1080, 1350)],
-    "print-proof": [(750, 500)],
-    "thumbnails": [(320, 320), (160, 160)],
-    "web-gallery": [(2048, 1365), (1024, 683), (400, 400)],
-}
-
-
-def test_presets_are_listed_with_their_purpose(tmp_path: Path) -> None:
-    told = imgbatch_here("presets", cwd=tmp_path).stdout.decode().splitlines()
-    assert [line.partition(":")[0] for line in told] == sorted(PRESETS) == list(presets())
-    assert all(len(line.partition(": ")[2]) > 30 for line in told)
-
-
-@pytest.fixture(scope="module")
-def large() -> bytes:
-    return saved(scene(3000, 2000), "JPEG")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PRESETS)
-def test_preset_is_a_working_recipe(tmp_path: Path, name: str, large: bytes) -> None:
-    stays = PRESETS[name] == [(750, 500)]
-    data = saved(scene(750, 500), "JPEG") if stays else large
-    plant(tmp_path / "photos", "a.jpg", data=data)
-    run = imgbatch("run", name, "photos", "--report", "-", cwd=tmp_path)
-    assert run.returncode == 0, run.stderr.decode()
-    row = json.loads(run.stdout.splitlines()[0])
-    assert [(one["width"], one["height"]) for one in row["outputs"]] == PRESETS[name]
-    for one in row["outputs"]:
-        assert opened((tmp_path / one["path"]).read_bytes()).size == (one["width"], one["height"])
-        assert one["path"].startswith(f"photos-{name}/")
-
-
 def test_folder_named_like_a_preset_does_not_hide_it(tmp_path: Path) -> None:
     (tmp_path / "thumbnails").mkdir()
     assert imgbatch_here("run", "thumbnails", "--explain", cwd=tmp_path).returncode == 0

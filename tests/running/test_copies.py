@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from PIL import Image
 from toolkit.commands import imgbatch_text
 from toolkit.folders import planted
 from toolkit.pictures import exif_block, opened, saved, scene, stored, with_metadata
+from toolkit.reports import rows
 
 import imgbatch
 from imgbatch.model import Result
@@ -158,8 +158,8 @@ def test_copies_are_reported_in_rows_summary_and_lines(tmp_path: Path) -> None:
         *("resize", "in", "-s", "60", "-o", "out", "-v", "--report", "r"), cwd=tmp_path
     )
     assert run.returncode == 0
-    rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
-    copied = {row["source"]: row["outputs"][0].get("copied", False) for row in rows}
+    found, _ = rows((tmp_path / "r").read_bytes())
+    copied = {name: row["outputs"][0].get("copied", False) for name, row in found.items()}
     assert copied == {"in/a.jpg": True, "in/b.jpg": False}
     lines = run.stderr.splitlines()
     assert [line for line in lines if "copied unchanged" in line and "a.jpg" in line]

@@ -131,7 +131,7 @@ def test_nul_in_a_list_fails_alone(tmp_path: Path) -> None:
     run = imgbatch_run(*words, cwd=tmp_path, stdin=b"in/a.bmp\nin/x\0y.bmp\n")
 
     assert run.returncode == 1
-    assert b"1 done, 1 failed" in run.stderr
+    assert b"1 done (1 replaced: made with other options before), 1 failed" in run.stderr
 
 
 def test_corrupt_journal_next_to_logs_of_dead_runs_is_set_aside(tmp_path: Path) -> None:

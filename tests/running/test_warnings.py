@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import subprocess
@@ -18,6 +17,7 @@ from PIL import Image
 from toolkit import ROOT, regions
 from toolkit.deep import tiff
 from toolkit.pictures import exif_block, saved, scene, with_metadata, with_segments
+from toolkit.reports import rows
 
 import imgbatch
 from imgbatch.model import NOTICES, NoticeKind, Result
@@ -345,8 +345,7 @@ def test_strict_on_the_command_line(tmp_path: Path) -> None:
             check=False,
         )
         codes.append(run.returncode)
-        rows = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()[:-1]]
-        by_source = {row["source"]: row for row in rows}
+        by_source, _ = rows((tmp_path / "r").read_bytes())
     assert codes == [0, 1]
     assert by_source["in/opaque.png"]["status"] == "done"
     refused = by_source["in/clear.png"]

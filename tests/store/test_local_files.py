@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import stat
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from toolkit.pictures import saved, scene
+from toolkit.reports import rows
 
 from imgbatch.store import local_files
 
@@ -394,9 +394,9 @@ def test_file_refused_by_the_system_is_one_failed_row_and_leaves_nothing(
         check=False,
     )
 
-    rows = [json.loads(line) for line in run.stdout.splitlines()]
-    by_name = {os.path.basename(row["source"]): row for row in rows[:-1]}
-    assert run.returncode == rows[-1]["summary"]["exit_code"] == 1
+    found, summary = rows(run.stdout)
+    by_name = {os.path.basename(source): row for source, row in found.items()}
+    assert run.returncode == summary["exit_code"] == 1
     assert by_name["plain.png"]["status"] == "done"
     assert by_name["large.png"]["status"] == "failed"
     assert by_name["large.png"]["error"] == {

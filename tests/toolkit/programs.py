@@ -120,13 +120,16 @@ NEEDED: Final = {
             commands=("magick", "convert"),
         ),
         Program("avifdec", "libavif-bin", ("--version",), r"^Version: \d.*(aom|dav1d)"),
+        Program("bash", "bash", ("--version",), r"^GNU bash, version \d"),
         Program(
             *("djpeg", "libjpeg-turbo-progs"),
             *(("-version",), r"^libjpeg-turbo version \d"),
         ),
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
+        Program("fish", "fish", ("--version",), r"^fish, version \d"),
         Program("gifsicle", "gifsicle", ("--version",), r"^LCDF Gifsicle "),
+        Program("groff", "groff", ("--version",), r"^GNU groff version \d"),
         # Newer versions call it heif-dec.
         Program(
             *("heif-convert", "libheif-examples"),
@@ -146,6 +149,7 @@ NEEDED: Final = {
         Program("umount", "mount", ("--version",), r"^umount from util-linux "),
         Program("unshare", "util-linux", ("--version",), r"^unshare from util-linux "),
         Program("webpmux", "webp", ("-version",), r"^\d+\.\d+\.\d+$"),
+        Program("zsh", "zsh", ("--version",), r"^zsh \d"),
     )
 }
 """Programs that tests call in addition to this project's own command."""

@@ -23,10 +23,12 @@ def large() -> bytes:
 
 def rows(text: bytes) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """A report's rows by source, and its summary."""
-    lines = [json.loads(line) for line in text.splitlines()]
-    sources = [line["source"] for line in lines[:-1]]
-    assert len(sources) == len(set(sources)), "a source has two rows"
-    return {line["source"]: line for line in lines[:-1]}, lines[-1]["summary"]
+    header, *lines, last = map(json.loads, text.splitlines())
+    assert header["header"]["schema"] == 1
+    found = [line for line in lines if "source" in line]
+    rows = {line["source"]: line for line in found}
+    assert len(found) == len(rows), "a source has two rows"
+    return rows, last["summary"]
 
 
 _PROGRESS: Final = re.compile(rb"\d+ of \d+ images?, [\d.]+ (?:images/s|s/image), \d+ failed")

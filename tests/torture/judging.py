@@ -165,6 +165,6 @@ def _told(ended: Ended) -> tuple[dict[str, Row], dict[str, Any], bool]:
             continue
         if "summary" in found:
             summary = found["summary"]
-        else:
+        elif "source" in found:
             rows[found["source"]] = found
     return rows, summary, torn

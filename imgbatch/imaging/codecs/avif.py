@@ -16,6 +16,7 @@ from imgbatch.imaging.containers import isobmff
 from imgbatch.imaging.fitting import Curve
 from imgbatch.imaging.metadata import writing
 from imgbatch.imaging.metadata.exif import PREFIX
+from imgbatch.imaging.own_settings import in_each_thread
 from imgbatch.imaging.series import animated, frames
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 # One thread: the workers already share the processors between them.
 _THREADS: Final = 1
-AvifImagePlugin.DEFAULT_MAX_THREADS = _THREADS
+in_each_thread(AvifImagePlugin, "DEFAULT_MAX_THREADS")
 
 _EXIF: Final = b"Exif"
 _UNKNOWN: Final = b"skip"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from PIL import Image
+from PIL import PngImagePlugin
 from PIL.BmpImagePlugin import DibImageFile
 from PIL.IcoImagePlugin import IcoFile
-from PIL.PngImagePlugin import PngImageFile
 
 from imgbatch.imaging import formats
 from imgbatch.imaging.codecs.base import Codec, Options, restored
+from imgbatch.imaging.own_settings import in_each_thread, without_limit
 from imgbatch.model import Notice
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from imgbatch.imaging.picture import Picture
     from imgbatch.model import Encoding
+
+in_each_thread(PngImagePlugin, "MAX_TEXT_CHUNK", "MAX_TEXT_MEMORY")
 
 
 class Ico(Codec):
@@ -31,7 +35,7 @@ class Ico(Codec):
         file.seek(offset)
         is_png = formats.BY_NAME["png"].matches(file.read(formats.HEAD_BYTES))
         file.seek(offset)
-        image = PngImageFile(file) if is_png else DibImageFile(file)
+        image = PngImagePlugin.PngImageFile(file) if is_png else DibImageFile(file)
         if not is_png:
             image._size = (image.width, image.height // 2)
         # Pillow drops everything else.
@@ -41,11 +45,8 @@ class Ico(Codec):
     def loadable(self, image: Image.Image, file: BinaryIO) -> Image.Image:
         file.seek(0)
         # Its size was checked; Pillow counts the mask of a bitmap as pixels.
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
+        with without_limit():
             return super().open(file)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
     def channel_bits(self, image: Any, file: BinaryIO) -> int:
         return 16 if image.tile and ";16" in str(image.tile[0].args) else 0

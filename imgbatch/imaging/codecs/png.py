@@ -10,7 +10,7 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, PngImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from imgbatch.imaging.codecs import beside, png_pixels, png_texts
@@ -19,6 +19,7 @@ from imgbatch.imaging.colour import icc, implied
 from imgbatch.imaging.containers import jpeg, photoshop, png
 from imgbatch.imaging.metadata import iptc
 from imgbatch.imaging.metadata.exif import PREFIX
+from imgbatch.imaging.own_settings import in_each_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from imgbatch.model import Encoding, Notice, Size
 
     ProfileAndNotices = tuple[bytes | None, tuple[Notice, ...]]
+
+in_each_thread(PngImagePlugin, "MAX_TEXT_CHUNK", "MAX_TEXT_MEMORY")
 
 _RAW_PROFILE: Final = "Raw profile type "
 _NO_TEXT: Final = frozenset({"xmp", "XML:com.adobe.xmp", "Comment"})

@@ -59,8 +59,7 @@ ADOBE_RGB: Final = Primaries((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65)
 ADOBE_GAMMA: Final = 563 / 256
 """Adobe RGB (1998), 4.3.4.2."""
 
-# Colour primaries of ITU-T H.273, table 2.
-_PRIMARIES: Final = {
+PRIMARIES: Final = {
     1: SRGB,
     4: Primaries((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), (0.310, 0.316)),
     5: Primaries((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
@@ -71,6 +70,7 @@ _PRIMARIES: Final = {
     12: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
     22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
 }
+"""Colour primaries of ITU-T H.273, table 2; 9 is Rec. ITU-R BT.2020, 12 is Display P3."""
 _PRIMARIES_NAMES: Final = {1: "BT.709", 9: "BT.2020", 12: "Display P3"}
 
 
@@ -146,14 +146,14 @@ def is_srgb_cicp(primaries: int, transfer: int) -> bool:
 @lru_cache(maxsize=16)
 def from_cicp(primaries: int, transfer: int) -> bytes | None:
     """An RGB profile for code points of ITU-T H.273; None if no profile can express them."""
-    if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
+    if primaries not in PRIMARIES or transfer not in _TRANSFERS:
         return None
     name = f"{_PRIMARIES_NAMES.get(primaries, f'H.273 primaries {primaries}')}, transfer {transfer}"
     more = {}
     if transfer in HIGH_RANGE:
         # ICC.1:2022, 10.5.
         more[_CICP] = _CICP + bytes(4) + bytes((primaries, transfer, 0, 1))
-    return rgb_profile(name, _PRIMARIES[primaries], _TRANSFERS[transfer](), more)
+    return rgb_profile(name, PRIMARIES[primaries], _TRANSFERS[transfer](), more)
 
 
 @lru_cache(maxsize=16)
@@ -162,7 +162,7 @@ def high_range(icc: bytes) -> CodePoints | None:
     if _CICP not in icc:
         return None
     data = (tags(icc) or {}).get(_CICP, b"")
-    if len(data) < 12 or data[9] not in HIGH_RANGE or data[8] not in _PRIMARIES:
+    if len(data) < 12 or data[9] not in HIGH_RANGE or data[8] not in PRIMARIES:
         return None
     return CodePoints(data[8], data[9])
 
@@ -179,13 +179,13 @@ def without_high_range(
 
 def luminances(primaries: int) -> tuple[float, float, float]:
     """How much of the light of white each primary of H.273 has."""
-    return _amounts(_PRIMARIES[primaries])
+    return _amounts(PRIMARIES[primaries])
 
 
 def matrix(source: int, target: int) -> _Matrix:
     """From linear light under some primaries of H.273 to that under others; white stays white."""
-    back = _inverse(_transposed(_columns(_PRIMARIES[target])))
-    columns = [_product(back, column) for column in _columns(_PRIMARIES[source])]
+    back = _inverse(_transposed(_columns(PRIMARIES[target])))
+    columns = [_product(back, column) for column in _columns(PRIMARIES[source])]
     return _transposed(columns)
 
 

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
 from io import BytesIO
-from typing import Final
+from typing import Final, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from imgbatch.imaging import affine
+from imgbatch.imaging.picture import turn
 from imgbatch.model import Size
 
 Font = ImageFont.FreeTypeFont
@@ -24,6 +26,16 @@ _LARGEST: Final = 4_000
 """The largest font size in pixels: FreeType's outlines end at 32767."""
 
 _SMALLEST: Final = 1.0
+
+_FINER: Final = ((8, 60.0), (4, 200.0), (2, 400.0), (1, math.inf))
+"""How many times larger letters that are turned are drawn, and up to which font size: FreeType fits
+their outlines to upright pixels, which shows where they are small."""
+
+_REACH: Final = 2
+"""How far bicubic interpolation reaches, in pixels."""
+
+MOST_FINER: Final = 16_000_000
+"""The most pixels of a mask that is drawn larger."""
 
 SPREAD: Final = 0.1
 """Standard deviation of a shadow's blur, in font sizes."""
@@ -152,11 +164,20 @@ def _has(data: bytes | None, character: str) -> bool:
     return (found.size, bytes(found)) != (absent.size, bytes(absent))
 
 
+class Drawn(NamedTuple):
+    """A text as a mask (L), turned; `upright` is its size before that, `font` that of its font in
+    pixels."""
+
+    mask: Image.Image
+    upright: Size
+    font: float
+
+
 @lru_cache(maxsize=8)
-def mask_of(
-    text: str, data: bytes | None, size: float, room: Size, align: str
-) -> tuple[Image.Image, float]:
-    """A text as a mask (L) and its font's size: `size` pixels, or what fits into `room`.
+def drawn(
+    text: str, data: bytes | None, size: float, room: Size, align: str, degrees: float = 0
+) -> Drawn:
+    """A text in a font of `size` pixels, or of what fits into `room`, turned clockwise.
 
     `align` is left, center or right. The mask is as wide as its widest line, and at least as high
     as capitals and descenders, so that texts of the same size have the same baseline.
@@ -164,12 +185,47 @@ def mask_of(
     size = min(max(size, _SMALLEST), _LARGEST)
     lines = text.split("\n")
     laid = _Lines(lines, font_of(data, size))
+    wide, high = affine.extent(laid.size, degrees)
     # Letters do not shrink exactly in proportion: their outlines are fitted to pixels.
-    while size > _SMALLEST and (laid.width > room[0] or laid.height > room[1]):
-        ratio = min(room[0] / laid.width, room[1] / laid.height)
-        size = max(_SMALLEST, size * min(ratio, 0.98))
+    while size > _SMALLEST and (wide > room[0] or high > room[1]):
+        size = max(_SMALLEST, size * min(room[0] / wide, room[1] / high, 0.98))
         laid = _Lines(lines, font_of(data, size))
-    return laid.drawn(align), size
+        wide, high = affine.extent(laid.size, degrees)
+    if degrees % 90 == 0:
+        mask = laid.drawn(align)
+        return Drawn(_turned(mask, degrees), mask.size, size)
+    finer = _finer(size, (wide, high))
+    mask = _Lines(lines, font_of(data, finer * size)).drawn(align)
+    # Beyond its edges there is nothing to mix with.
+    mask = _framed(mask, _REACH)
+    upright = math.ceil(mask.width / finer), math.ceil(mask.height / finer)
+    return Drawn(_turned(mask, degrees).reduce(finer), upright, size)
+
+
+def _finer(size: float, extent: Size) -> int:
+    """How many times larger letters are drawn to be turned, so that their edges stay clean.
+
+    The larger they are, the less that matters.
+    """
+    pixels = extent[0] * extent[1]
+    return next(
+        finer
+        for finer, largest in _FINER
+        if finer == 1 or (size <= largest and finer**2 * pixels <= MOST_FINER)
+    )
+
+
+def _turned(mask: Image.Image, degrees: float) -> Image.Image:
+    """A mask turned clockwise around its centre: by quarters as it is, else bicubic."""
+    if degrees % 90 == 0:
+        return turn(mask, (1, 6, 3, 8)[round(degrees / 90) % 4])
+    size = affine.extent(mask.size, degrees)
+    back = (
+        affine.moved(-size[0] / 2, -size[1] / 2)
+        .then(affine.rotated(-degrees))
+        .then(affine.moved(mask.width / 2, mask.height / 2))
+    )
+    return mask.transform(size, Image.Transform.AFFINE, back, Image.Resampling.BICUBIC)
 
 
 def halo(mask: Image.Image, size: float) -> tuple[Image.Image, int]:
@@ -180,10 +236,15 @@ def halo(mask: Image.Image, size: float) -> tuple[Image.Image, int]:
     """
     sigma = SPREAD * size
     reach = math.ceil(3 * sigma)
+    blurred = _framed(mask, reach).filter(ImageFilter.GaussianBlur(sigma))
+    return blurred.point([min(255, round(DENSITY * level)) for level in range(256)]), reach
+
+
+def _framed(mask: Image.Image, reach: int) -> Image.Image:
+    """A mask with empty pixels around it."""
     wider = Image.new("L", (mask.width + 2 * reach, mask.height + 2 * reach))
     wider.paste(mask, (reach, reach))
-    blurred = wider.filter(ImageFilter.GaussianBlur(sigma))
-    return blurred.point([min(255, round(DENSITY * level)) for level in range(256)]), reach
+    return wider
 
 
 class _Lines:
@@ -198,19 +259,23 @@ class _Lines:
         self._first = math.ceil(-min(top, boxes[0][1]))
         self._left = min(math.floor(box[0]) for box in boxes)
         self._widths = [math.ceil(box[2]) - self._left for box in boxes]
-        self.width = max(1, *self._widths)
-        self.height = (
+        self._width = max(1, *self._widths)
+        self._height = (
             self._first + math.ceil(max(bottom, boxes[-1][3])) + self._step * (len(lines) - 1)
         )
 
+    @property
+    def size(self) -> Size:
+        return self._width, self._height
+
     def drawn(self, align: str) -> Image.Image:
         """As a mask (L), without the small margins that fonts leave at either side."""
-        mask = Image.new("L", (self.width, self.height))
+        mask = Image.new("L", self.size)
         draw = ImageDraw.Draw(mask)
         for number, (line, width) in enumerate(zip(self._lines, self._widths, strict=True)):
-            room = self.width - width
+            room = self._width - width
             indent = {"left": 0, "center": room // 2, "right": room}[align]
             place = indent - self._left, self._first + number * self._step
             draw.text(place, line, fill=255, font=self._font, anchor="ls")
         left, _, right, _ = mask.getbbox() or (0, 0, *mask.size)
-        return mask.crop((left, 0, right, self.height))
+        return mask.crop((left, 0, right, self._height))

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
-from imgbatch.imaging import resample
-from imgbatch.imaging.picture import stored_box, turn
+from imgbatch.imaging import affine, resample
+from imgbatch.imaging.picture import stored_box, turn, turned
 from imgbatch.model import Size
 
 if TYPE_CHECKING:
@@ -83,6 +83,21 @@ def rotated(
                     tile = Image.composite(tile, below, cover)
                 made.paste(_in_mode(tile, image.mode), box)
     return made
+
+
+def turned_whole(image: Image.Image, degrees: float) -> Image.Image:
+    """All of an image turned clockwise, with nothing around it: 0 in every channel.
+
+    The image is in mode L, LA, RGB or RGBA; quarter turns only move its pixels.
+    """
+    quarters = round(degrees / 90)
+    rest = degrees - 90 * quarters
+    orientation = (1, 6, 3, 8)[quarters % 4]
+    if not rest:
+        return turn(image, orientation)
+    before = turned(image.size, orientation)
+    rotation = Rotation(before, affine.extent(before, rest), math.radians(rest))
+    return rotated(image, orientation, rotation, (0,) * len(image.getbands()))
 
 
 def _spans(length: int) -> list[Span]:

@@ -114,6 +114,9 @@ def rows_of(report: Path, place: Path) -> dict[str, Row]:
     text = report.read_text(encoding="utf-8", errors="surrogateescape")
     for line in text.replace(str(place), "PLACE").splitlines():
         row = json.loads(line)
+        if "header" in row:
+            # The command and the version are not an outcome.
+            continue
         if "summary" in row:
             name, row = "summary", row["summary"]
         else:

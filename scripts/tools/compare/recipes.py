@@ -25,6 +25,9 @@ PRESETS: Final = tuple(sorted(presets()))
 ADDED: Final = frozenset({"jobs", "report"})
 """Options given to every command that makes pictures (`sides`)."""
 
+ABOUT_ITSELF: Final = frozenset({"doctor"})
+"""Commands that tell of the installation that runs them, so that no two tell the same."""
+
 ALL: Final = "ALL"
 FEW: Final = "FEW"
 """Placeholders for the pictures: all of them; the small ones, where there is a choice."""
@@ -92,6 +95,8 @@ _SHAPE: Final = _delivery(
 _FINISH: Final = _delivery(
     *("grain", "grain:colour=yes,size=3", "text:text={stem},size=8", "vignette"),
     *("watermark:file=../assets/logo.png", "watermark:file=../assets/logo.png,tile=yes"),
+    *("text:text=proof,rotate=diagonal,size=40,gravity=center", "text:x=20,y=50%,rotate=90"),
+    *("text:tile=yes,rotate=-30,spacing=20", "watermark:file=../assets/logo.png,rotate=20,x=5%"),
     size="160",
 )
 _WHOLE: Final = """\
@@ -315,11 +320,20 @@ TABLE: Final[tuple[Entry, ...]] = (
             "resize FEW -o out -s 40 --force",
             "resize FEW -o out -s 40 --on-conflict skip -f webp",
             "resize FEW -o out -s 40 -n",
+            "resize FEW -o out -s 40 -f webp --prune",
         ),
     ),
     Entry(
         "outputs",
-        ("resize FEW -o in/web -s 40", "resize FEW -o all -s 20 --include-outputs"),
+        (
+            "resize FEW -o in/web -s 40 --links",
+            "resize FEW -o all -s 20 --include-outputs --no-links",
+        ),
+    ),
+    Entry(
+        "subfolder",
+        (f"resize FEW --subfolder web -s 40 {_RENAME}", "resize FEW --subfolder thumb -s 20 -n"),
+        in_place=True,
     ),
     Entry(
         "in-place",
@@ -388,6 +402,7 @@ TABLE: Final[tuple[Entry, ...]] = (
             *(f"presets {name}" for name in PRESETS),
             "operations",
             *(f"operations {name}" for name in ("crop", "text", "white-balance")),
+            "completion bash",
         ),
     ),
     Entry(
@@ -407,6 +422,15 @@ TABLE: Final[tuple[Entry, ...]] = (
         ),
         refused=True,
     ),
+    Entry(
+        "defaults",
+        (
+            "resize FEW -o out -s 64 --config house.toml",
+            # The times in a log are no difference.
+            "convert FEW -o plain -f webp --no-config --wait 2m --log ../assets/run.log",
+        ),
+        files={"house.toml": 'quality = 40\ncopyright = "© Ada"\nexclude = ["*.gif"]\n'},
+    ),
 )
 
 
@@ -417,7 +441,9 @@ def lacking(table: Iterable[Entry] = TABLE) -> list[str]:
     outputs = list(_outputs(entries))
     used = {words[0] for words in commands if "--help" not in words}
     missing = [
-        f"command {name}" for name in group.list_commands(click.Context(group)) if name not in used
+        f"command {name}"
+        for name in group.list_commands(click.Context(group))
+        if name not in used | ABOUT_ITSELF
     ]
     missing += [
         f"option {'/'.join(option.opts)}"
@@ -469,7 +495,7 @@ def _outputs(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
         for text in entry.files.values():
             recipe = tomllib.loads(text)
             prepared = recipe.get("prepare", {}).get("operations", [])
-            for output in recipe["output"]:
+            for output in recipe.get("output", ()):
                 given = {key.replace("-", "_"): value for key, value in output.items()}
                 given["operations"] = [
                     _name_of(one) for one in (*prepared, *output.get("operations", ()))

@@ -1,0 +1,1 @@
+"""Whether every operation does what it is for, for `imgbatch doctor`."""
