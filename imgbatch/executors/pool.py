@@ -140,18 +140,19 @@ class _Signs(Struct):
     """Signs of life from one pool: when the last one came, and what is expected.
 
     Silence means something else once a job has `begun`, and again when nothing is left but the
-    jobs in hand (`draining`).
+    jobs in hand (`draining`) of a pool that is `bereft` of a worker: its results may never come.
     """
 
     last: float = field(default_factory=time.monotonic)
     last_look: float = field(default_factory=time.monotonic)
     begun: bool = False
     draining: bool = False
+    bereft: bool = False
 
     @property
     def patience(self) -> float:
         """How many seconds a pool at work may be silent."""
-        if self.draining:
+        if self.draining and self.bereft:
             return _DRAIN_SECONDS
         return _STALL_SECONDS if self.begun else _START_SECONDS
 
@@ -346,6 +347,10 @@ class _Supervisor(Generic[JobT, ResultT]):
             signs.draining = True
             self._stop_feeding(feed)
         self._give_up_overdue(working, crew)
+        if working:
+            # What they have done by the next look is still on its way then.
+            signs.last = signs.last_look
+        signs.bereft = signs.bereft or lost
         if working or time.monotonic() - signs.last <= signs.patience:
             return False
         if not signs.begun:

@@ -172,6 +172,15 @@ def test_stop_finishes_jobs_in_progress(tmp_path: Path, serial: bool) -> None:
 
 
 @pytest.mark.slow
+def test_results_that_are_on_their_way_when_it_stops_are_waited_for(tmp_path: Path) -> None:
+    answer = ordered(tmp_path, [["rest"] * 30] * 4, stop_after=1, late=1)
+
+    begun = {int(mark.name.removeprefix("begun-")) for mark in tmp_path.glob("begun-*")}
+    assert kinds(answer) == dict.fromkeys(begun, "done")
+    assert nobody_left(answer)
+
+
+@pytest.mark.slow
 def test_abandoned_run_leaves_no_process(tmp_path: Path) -> None:
     answer = ordered(tmp_path, [["rest"]] * 100, close_after=1)
 

@@ -185,8 +185,9 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
 
     `stop_after` and `abort_after` are numbers of finished errands, `close_after` one of outcomes;
     `abort_when` is a mark to wait for; `give_up_on_abort` says that the pool is given up at that
-    very moment, for whatever reason. `timeout`, `stall` (how long a silent pool is waited for)
-    and `look` (how long to wait after the first outcome before counting what was sent) are seconds.
+    very moment, for whatever reason. `timeout`, `stall` (how long a silent pool is waited for),
+    `late` (how long results take to arrive) and `look` (how long to wait after the first outcome
+    before counting what was sent) are seconds.
     """
     numbers = iter(range(10_000))
     portions = [[next(numbers) for _ in chunk] for chunk in order["chunks"]]
@@ -206,6 +207,8 @@ def carry_out(order: dict[str, Any]) -> dict[str, Any]:
     control = Control(on_finish=note)
     if order.get("give_up_on_abort"):
         vars(pool)["_Supervisor"]._poll = _given_up_when_aborted(pool._Supervisor._poll)
+    if "late" in order:
+        vars(pool)["_Supervisor"]._poll = _delayed(pool._Supervisor._poll, order["late"])
     if "stall" in order:
         vars(pool)["_STALL_SECONDS"] = order["stall"]
     task: Task[Errand, Any] = Task(
@@ -256,6 +259,31 @@ def _given_up_when_aborted(poll: Callable[..., Iterator[Any]]) -> Callable[..., 
             yield from poll(*about)
 
     return given_up
+
+
+class _Late:
+    """Gives what arrives only some time later, as on a machine that is very busy."""
+
+    def __init__(self, arriving: Any, seconds: float) -> None:
+        self._arriving = arriving
+        self._seconds = seconds
+        self._held: list[tuple[float, Any]] = []
+
+    def next(self, timeout: float) -> Any:
+        if not self._held:
+            found = self._arriving.next(timeout=timeout)
+            self._held.append((time.monotonic() + self._seconds, found))
+        if (left := self._held[0][0] - time.monotonic()) > 0:
+            time.sleep(min(left, timeout))
+            raise multiprocessing.TimeoutError
+        return self._held.pop()[1]
+
+
+def _delayed(poll: Callable[..., Iterator[Any]], seconds: float) -> Callable[..., Iterator[Any]]:
+    def delayed(supervisor: Any, arriving: Any, *about: Any) -> Iterator[Any]:
+        yield from poll(supervisor, _Late(arriving, seconds), *about)
+
+    return delayed
 
 
 def _abort_when(control: Control, mark: Path) -> None:
