@@ -16,6 +16,7 @@ from toolkit.programs import NEEDED, LackingError
 GENUINE: Final = {
     "imagemagick": "Version: ImageMagick 6.9.11-60 Q16 x86_64 2021-01-25 https://imagemagick.org",
     "djpeg": "libjpeg-turbo version 2.1.5 (build 20230203)",
+    "cargo": "cargo 1.91.1 (ea2d97820 2025-10-10)",
     "djxl": "djxl v0.7.0 [AVX2,SSE4,SSSE3,Unknown]",
     "exiftool": "12.57",
     "avifdec": "Version: 1.3.0 (dav1d [dec]:1.5.1, aom [enc/dec]:3.12.1)",
