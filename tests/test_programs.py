@@ -20,6 +20,7 @@ GENUINE: Final = {
     "fish": "fish, version 3.6.0",
     "groff": "GNU groff version 1.22.4",
     "zsh": "zsh 5.9 (x86_64-debian-linux-gnu)",
+    "cargo": "cargo 1.91.1 (ea2d97820 2025-10-10)",
     "djxl": "djxl v0.7.0 [AVX2,SSE4,SSSE3,Unknown]",
     "exiftool": "12.57",
     "avifdec": "Version: 1.3.0 (dav1d [dec]:1.5.1, aom [enc/dec]:3.12.1)",

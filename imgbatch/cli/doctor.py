@@ -101,8 +101,11 @@ def _libraries() -> Facts:
 
     yield from self_test.versions().items()
     for row in formats.FORMATS:
-        if row.extra is None and not formats.available(row):
-            yield row.name, f"not available: {formats.remedy(row)}"
+        if not formats.available(row):
+            if row.extra is None:
+                yield row.name, f"not available: {formats.remedy(row)}"
+        elif told := formats.codec(row).told():
+            yield row.name, told
 
 
 def _extras() -> Facts:

@@ -26,7 +26,7 @@ def command() -> None:
             tell(f"{row.name:{width}}not available: {formats.remedy(row)}")
         else:
             tell(f"{row.name:{width}}{_use(row)}")
-        for line in filter(None, (suffixes, _held(row), _settings(row))):
+        for line in filter(None, (suffixes, _held(row), _settings(row), _told(row))):
             tell(f"{'':{width}}{line}")
     if not formats.installed("deep"):
         tell("")
@@ -64,3 +64,13 @@ def _settings(row: Format) -> str:
     words = [f"--{word.replace('_', '-')}" for word in sorted(row.settings)]
     default = f" (default quality {row.quality})" if row.quality else ""
     return f"settings {' '.join(words)}{default}" if words else ""
+
+
+def _told(row: Format) -> str:
+    from imgbatch.errors import PictureError
+    from imgbatch.imaging import formats
+
+    try:
+        return formats.codec(row).told() if formats.available(row) else ""
+    except PictureError:
+        return ""

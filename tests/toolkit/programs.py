@@ -125,6 +125,8 @@ NEEDED: Final = {
             *("djpeg", "libjpeg-turbo-progs"),
             *(("-version",), r"^libjpeg-turbo version \d"),
         ),
+        # The first version that builds the native decoder (imgbatch/native/Cargo.toml).
+        Program("cargo", "cargo", ("--version",), r"^cargo 1\.(89|9\d|\d{3})\."),
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("fish", "fish", ("--version",), r"^fish, version \d"),

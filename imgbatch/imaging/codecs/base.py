@@ -370,6 +370,10 @@ class Codec:
         """The very file in another format that a file of this one was recoded from, or None."""
         return None
 
+    def told(self) -> str:
+        """What else `imgbatch formats` and `doctor` tell, in a line; empty if nothing."""
+        return ""
+
     # Memory: bounds, in bytes
 
     def decoder_bytes(self, image: Image.Image, size: Size, file: BinaryIO, stored: int) -> float:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
-from imgbatch.imaging.codecs import jpeg_pixels
+from imgbatch.imaging.codecs import jpeg_native, jpeg_pixels
 from imgbatch.imaging.codecs.base import VIDEO, Codec, Options, restored
 from imgbatch.imaging.colour import implied
 from imgbatch.imaging.containers import jpeg, photoshop
@@ -281,6 +281,9 @@ class Jpeg(Codec):
         if (encoding.effort or 0) >= _OPTIMISED_EFFORT:
             wanted["optimize"] = True
         return wanted
+
+    def told(self) -> str:
+        return jpeg_native.use()
 
     # Memory
 

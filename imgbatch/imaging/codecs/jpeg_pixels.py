@@ -17,9 +17,12 @@ from typing import Any, BinaryIO, Final
 from PIL import Image
 
 from imgbatch.errors import PictureError
+from imgbatch.imaging.codecs import jpeg_native
 from imgbatch.imaging.codecs.base import restored
 from imgbatch.imaging.containers import jpeg
 
+# What `draft` tells the decoder without a scale; it may also tell nothing, ().
+_FULL_SIZE: Final = (1, 0)
 # As much as Pillow reads at once.
 _PIECE: Final = 65_536
 # Some encoders pad with zeros. They are held back, and so are the last two bytes before them.
@@ -71,6 +74,8 @@ def load(image: Any, *, salvage: bool) -> bool:
         image.load()
         return True
     start = file.tell() if image.format != "MPO" else _data_of_scan(file)
+    if image.decoderconfig > _FULL_SIZE and jpeg_native.load(image, file, start):
+        return True
     try:
         return _Feed(image, file, start).load(image)
     except PictureError:
