@@ -100,10 +100,9 @@ def _libraries() -> Facts:
     from imgbatch.imaging import formats, self_test
 
     yield from self_test.versions().items()
-    for row in formats.FORMATS:
+    for row in (row for row in formats.FORMATS if row.extra is None):
         if not formats.available(row):
-            if row.extra is None:
-                yield row.name, f"not available: {formats.remedy(row)}"
+            yield row.name, f"not available: {formats.remedy(row)}"
         elif told := formats.codec(row).told():
             yield row.name, told
 
