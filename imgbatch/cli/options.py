@@ -107,7 +107,8 @@ def options(
     """The options of a command that makes pictures.
 
     `without` names groups or settings that it does not have; a missing `required` one is an
-    error. Those in `unset` are None if they are not given, whatever their default.
+    error. Those in `unset` are None if they are not given: the command has no use for their
+    default.
     """
     asked = [one for one in every_setting() if not {one.name, one.group} & set(without)]
 
@@ -126,7 +127,7 @@ def options(
 
 def _option(one: Setting, *, required: bool) -> Callable[[AnyFunction], AnyFunction]:
     spelled = f"--{one.word}" + (f"/{one.negative}" if one.negative else "")
-    words: dict[str, Any] = {"help": _help(one, required=required), "required": required}
+    words: dict[str, Any] = {"help": _help(one), "required": required}
     if one.negative and one.default is False:
         words["cls"] = _Switch
     if one.name == "config":
@@ -153,7 +154,7 @@ def _suggestions(
 ) -> list[Any]:
     from imgbatch.cli import suggestions
 
-    return suggestions.for_setting(one, context, incomplete)
+    return suggestions.for_setting(one, incomplete)
 
 
 def suggesting(what: str) -> Callable[..., list[Any]]:
@@ -168,8 +169,8 @@ def suggesting(what: str) -> Callable[..., list[Any]]:
     return found
 
 
-def _help(one: Setting, *, required: bool) -> str:
-    if required:
+def _help(one: Setting) -> str:
+    if one.default is None and one.help.startswith(_KEEP):
         return one.help.removeprefix(_KEEP)
     return f"{one.help}  [default: {one.usual}]" if one.usual else one.help
 

@@ -64,6 +64,10 @@ class Reporting:
 
         self.finish(error_row(code, kind, message, time.time() - self._started))
 
+    def forgo(self) -> None:
+        """Begin no report any more, however the command ends."""
+        self._ended = True
+
     def close(self) -> None:
         """Close the report."""
         if self._report is not None:

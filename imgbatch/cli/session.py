@@ -54,6 +54,8 @@ def _run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
 def _check_output(wanted: Invocation) -> None:
     """Raise UsageError if standard output cannot take a picture."""
     if wanted.report == STREAM:
+        # Whoever reads it expects a picture.
+        reporting.current().forgo()
         raise UsageError("--output - and --report - both write to standard output: use one file")
     if not wanted.dry_run and sys.stdout.isatty():
         raise UsageError(

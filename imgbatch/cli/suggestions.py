@@ -16,13 +16,14 @@ from imgbatch.recipes.declarations import Setting
 Items = list[CompletionItem[str]]
 
 
-def for_setting(one: Setting, context: click.Context, incomplete: str) -> Items:
+def for_setting(one: Setting, incomplete: str) -> Items:
     """The values of an option that begin like the `incomplete` one."""
     if one.name == "filters":
         return for_operation(incomplete)
     if isinstance(one.kind, declarations.Path):
         return [_path(incomplete, folder=one.metavar == "DIR")]
-    words = [word for word in one.kind.words if not (_is_required(one, context) and word == "keep")]
+    # A command that asks for a value has no use for its being kept.
+    words = [word for word in one.kind.words if word != "keep" or one.default is not None]
     found = [CompletionItem(word) for word in _beginning(incomplete, words)]
     takes_file = isinstance(one.kind, declarations.Text) and one.kind.or_file
     return found or ([_path(incomplete)] if takes_file else [])
@@ -89,10 +90,6 @@ def _path(incomplete: str, *, folder: bool = False) -> CompletionItem[str]:
 
 def _beginning(incomplete: str, words: Iterable[str]) -> Iterator[str]:
     return (word for word in words if word.lower().startswith(incomplete.lower()))
-
-
-def _is_required(one: Setting, context: click.Context) -> bool:
-    return any(it.name == one.name and it.required for it in context.command.params)
 
 
 def _names(incomplete: str) -> Iterator[CompletionItem[str]]:

@@ -345,26 +345,11 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
     )
     if settings.streamed is not None:
         sources = iter([settings.streamed])
-    policy: Policy
     if settings.in_place:
         sources = _below(folder, sources)
-        policy = InPlace(
-            recipe, folder, lookup=journal.lookup, force=settings.force, backup=settings.backup
-        )
-    elif place.streams:
-        policy = ToStream(recipe)
-    else:
-        if place.subfolder:
-            sources = _seen_from(folder, sources)
-        policy = ToFolder(
-            recipe,
-            folder,
-            flat=settings.flat,
-            subfolder=place.subfolder,
-            on_conflict=settings.on_conflict,
-            lookup=journal.lookup,
-            force=settings.force,
-        )
+    elif place.subfolder:
+        sources = _seen_from(folder, sources)
+    policy = _policy(settings, place, journal)
     policy.planned.left_out = left_out
     known = EarlierOutputs(folder, [one.name for one in recipe.outputs], journal.lookup)
     policy.planned.skipped = Skips(known, strict=settings.strict)
@@ -376,6 +361,29 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
         folders = [*settings.paths, *(settings.listed or ())]
         planned.left_over = list(left_over(planned, journal.all(), folders, selection))
     return planned
+
+
+def _policy(settings: Settings, place: Destination, journal: Journal) -> Policy:
+    """What decides about each source."""
+    if settings.in_place:
+        return InPlace(
+            place.recipe,
+            place.folder,
+            lookup=journal.lookup,
+            force=settings.force,
+            backup=settings.backup,
+        )
+    if place.streams:
+        return ToStream(place.recipe)
+    return ToFolder(
+        place.recipe,
+        place.folder,
+        flat=settings.flat,
+        subfolder=place.subfolder,
+        on_conflict=settings.on_conflict,
+        lookup=journal.lookup,
+        force=settings.force,
+    )
 
 
 def _own(folder: str, journal: Journal) -> tuple[str, Recorded] | None:

@@ -98,6 +98,7 @@ def test_all_settings_that_can_be_defaults_are_read(place: Path) -> None:
         "keep-smaller": "true",
         "kernel": '"box"',
         "linear": "true",
+        "links": "false",
         "lossless": "false",
         "max-bytes": '"1MB"',
         "max-pixels": '"9MP"',

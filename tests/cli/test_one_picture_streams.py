@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shlex
 import subprocess
@@ -15,6 +14,7 @@ from PIL import Image
 from toolkit.commands import COMMAND, imgbatch, imgbatch_here
 from toolkit.folders import SMALL, files, plant, planted
 from toolkit.pictures import saved, scene
+from toolkit.reports import rows
 
 import imgbatch as library
 from imgbatch.cli import standard_input
@@ -66,7 +66,7 @@ def test_nothing_is_left_behind(place: Path, typed: str, expected: str) -> None:
     assert (run.returncode, kind(run.stdout)[0]) == (0, expected)
     (place / "r.jsonl").rename(place.with_name("r.jsonl"))
     assert sorted(place.rglob("*")) == before
-    row, _ = map(json.loads, place.with_name("r.jsonl").read_text().splitlines())
+    (row,) = rows(place.with_name("r.jsonl").read_bytes())[0].values()
     assert row["outputs"][0]["path"] == "-"
     assert row["outputs"][0]["bytes"] == len(run.stdout)
 
@@ -198,7 +198,7 @@ def test_redirected_file_is_up_to_date(place: Path) -> None:
     was = (place / "a.jpg").stat()
     (place / "a.jpg").write_bytes(rewritten)
     os.utime(place / "a.jpg", ns=(was.st_atime_ns, was.st_mtime_ns))
-    assert redirected().startswith(b"1 done: b.png")
+    assert redirected().startswith(b"1 done (1 replaced: the source has changed): b.png")
 
 
 @pytest.mark.parametrize(
