@@ -374,7 +374,8 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
         from imgbatch.planning.left_over import left_over
 
         folders = [*settings.paths, *(settings.listed or ())]
-        planned.left_over = list(left_over(planned, journal.all(), folders, selection))
+        found = left_over(planned, journal.all(), folders, selection, place.subfolder)
+        planned.left_over = list(found)
     return planned
 
 

@@ -35,6 +35,10 @@ def make(*paths: Path, recipe: Recipe = JPEG, **options: Any) -> list[imgbatch.R
     return list(imgbatch.run(recipe, paths, output=output, jobs=1, **options))
 
 
+def named(template: str) -> Recipe:
+    return Recipe.from_options(sizes=["30"], format="jpeg", template=template)
+
+
 def left(shoot: Path) -> list[str]:
     """What is in `web`, without what is not imgbatch's."""
     return [name for name in files(shoot.parent / "web") if name not in FOREIGN]
@@ -318,6 +322,67 @@ def test_shoot_changed_in_place_keeps_its_pictures(tmp_path: Path) -> None:
     refused = imgbatch_here("resize", "shoot", *words, "--prune", cwd=tmp_path)
     assert refused.returncode == 2
     assert b"--prune" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["{stem}{ext}", "{stem}-web{ext}"])
+def test_pictures_changed_in_place_stay_if_their_folder_was_renamed(
+    tmp_path: Path, name: str
+) -> None:
+    """New pictures are where they were before, perhaps with the same names."""
+    plant(tmp_path / "inbox", "a.jpg", "b.jpg")
+    imgbatch_text("resize", "inbox", "--in-place", "--no-backup", "-s", "30", cwd=tmp_path)
+    (tmp_path / "inbox").rename(tmp_path / "archive")
+    inbox = plant(tmp_path / "inbox", "c.jpg" if name == "{stem}{ext}" else "a.jpg")
+
+    make(inbox, output=tmp_path / "archive", recipe=named(name), prune=True)
+
+    kept = files(tmp_path / "archive")
+    assert len(kept) == 3
+    assert {"a.jpg", "b.jpg"} < set(kept)
+
+
+def test_what_this_run_takes_for_an_original_stays(tmp_path: Path) -> None:
+    shoot = plant(tmp_path / "shoot", "a.jpg")
+    make(shoot, output=shoot, recipe=named("{stem}-web{ext}"))
+
+    make(shoot, output=shoot, recipe=named("{stem}-x{ext}"), include_outputs=True, prune=True)
+
+    assert files(shoot) == ["a-web-x.jpg", "a-web.jpg", "a-x.jpg", "a.jpg"]
+
+
+def test_each_subfolder_is_pruned_by_itself(shoot: Path) -> None:
+    make(shoot, output=None, subfolder="web")
+    make(shoot, output=None, subfolder="thumbs")
+    for name in ("a.jpg", "day 1/c.jpg"):
+        (shoot / name).unlink()
+
+    make(shoot, output=None, subfolder="web", prune=True)
+
+    assert files(shoot) == [
+        *("day 1/thumbs/c.jpg", "day 2/deep/d.jpg", "day 2/deep/thumbs/d.jpg"),
+        *("day 2/deep/web/d.jpg", "thumbs/a.jpg", "thumbs/ü b.jpg", "web/ü b.jpg", "ü b.jpg"),
+    ]
+
+
+def test_folder_of_the_originals_stays_if_it_becomes_empty(shoot: Path) -> None:
+    make(shoot, output=None, subfolder="web")
+    (shoot / "day 1/c.jpg").unlink()
+
+    make(shoot, output=None, subfolder="web", prune=True)
+
+    assert list((shoot / "day 1").iterdir()) == []
+
+
+def test_subfolders_of_a_part_are_pruned_by_the_journal_above(shoot: Path) -> None:
+    plant(shoot, "day 1/e.jpg")
+    make(shoot, output=None, subfolder="web")
+    for name in ("a.jpg", "day 1/c.jpg"):
+        (shoot / name).unlink()
+
+    make(shoot / "day 1", output=None, subfolder="web", prune=True)
+
+    assert (shoot / "web/a.jpg").exists()
+    assert files(shoot / "day 1") == ["e.jpg", "web/e.jpg"]
 
 
 def prune(shoot: Path, *words: str) -> CompletedText:
