@@ -17,7 +17,7 @@ from functools import lru_cache
 from imgbatch.model import FileState, LeftOver, LeftOverReason, Made, Source, joined
 from imgbatch.naming import folded
 from imgbatch.planning.output_paths import is_own
-from imgbatch.planning.ownership import absolute_paths, identity
+from imgbatch.planning.ownership import FROM_STREAM, absolute_paths, identity
 from imgbatch.planning.plan import Plan
 from imgbatch.planning.scan import Selection
 from imgbatch.store import local_files
@@ -140,6 +140,9 @@ def _judged(output: str, target: str, made: Made, known: _Known, scope: _Scope) 
     """A target that is not in the plan, if it is left over."""
     place = _place(target, made)
     if not isinstance(made.source, bytes) or made.state is None or not _is_below(place):
+        return None
+    if made.source == FROM_STREAM:
+        # Each was made of another picture.
         return None
     path, source = joined(output, place), os.fsdecode(made.source)
     name, own = real_name(source), os.path.abspath(path)

@@ -8,7 +8,8 @@ from typing import Final
 
 from imgbatch.model import FileState, Made, Source
 
-_STREAM: Final = b"-"
+FROM_STREAM: Final = b"-"
+"""Stands for the path of what comes from a stream."""
 
 
 def is_ours(made: Made, state: FileState) -> bool:
@@ -71,7 +72,7 @@ def absolute_paths() -> Callable[[Source], bytes]:
 
     def absolute(source: Source) -> bytes:
         if source.copy:
-            return _STREAM
+            return FROM_STREAM
         root = roots.get(source.root)
         if root is None:
             root = roots[source.root] = os.path.join(os.path.abspath(source.root), "")

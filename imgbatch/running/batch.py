@@ -370,7 +370,8 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
     policy.planned.skipped = Skips(known, strict=settings.strict)
     reader = partial(_headers, settings=settings)
     planned = plan(sources, policy, sort=settings.sort, reader=reader)
-    if not settings.in_place and (settings.prune or journal.count() > planned.known):
+    prunes = place.keeps_outputs and not settings.in_place
+    if prunes and (settings.prune or journal.count() > planned.known):
         from imgbatch.planning.left_over import left_over
 
         folders = [*settings.paths, *(settings.listed or ())]

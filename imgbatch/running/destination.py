@@ -45,9 +45,25 @@ class Destination(Struct, frozen=True):
     subfolder: str = ""
     streams: bool = False
 
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether it is a folder of outputs, where some may be left over: not if the user names
+        each file."""
+        return bool(self.subfolder) or not (self.streams or self.shares)
+
 
 def destination(recipe: Recipe, settings: Settings) -> Destination:
     """Where the pictures go that are not made in place. Raises UsageError."""
+    place = _place(recipe, settings)
+    if settings.prune and not place.keeps_outputs:
+        raise UsageError(
+            "--prune removes what is left over in a folder of outputs, and this makes a single "
+            "file: omit it, or give a folder (--output DIR)"
+        )
+    return place
+
+
+def _place(recipe: Recipe, settings: Settings) -> Destination:
     output = settings.output
     if settings.subfolder is not None:
         return _subfolders(recipe, settings, settings.subfolder)

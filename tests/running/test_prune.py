@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from toolkit.commands import CompletedText, imgbatch_here, imgbatch_text
+from toolkit.commands import imgbatch as imgbatch_command
 from toolkit.folders import files, plant
 from toolkit.reports import rows
 from toolkit.runs import JOURNAL, copy_tree
@@ -383,6 +384,33 @@ def test_subfolders_of_a_part_are_pruned_by_the_journal_above(shoot: Path) -> No
 
     assert (shoot / "web/a.jpg").exists()
     assert files(shoot / "day 1") == ["e.jpg", "web/e.jpg"]
+
+
+@pytest.mark.parametrize("output", [("-o", "b.jpg"), ("-o", "-"), ()])
+def test_files_that_are_named_one_by_one_are_not_left_over(
+    shoot: Path, output: tuple[str, ...]
+) -> None:
+    words = ("resize", "a.jpg", "-s", "30")
+    imgbatch_text(*words, "-o", "c.jpg", cwd=shoot)
+
+    made = imgbatch_command(*words, *output, cwd=shoot)
+    refused = imgbatch_here(*words, *output, "--prune", cwd=shoot)
+
+    assert made.returncode == 0
+    assert b"left over" not in made.stderr
+    assert refused.returncode == 2
+    assert b"omit it, or give a folder" in refused.stderr
+    assert (shoot / "c.jpg").exists()
+
+
+def test_pictures_from_standard_input_are_different_ones(shoot: Path) -> None:
+    for name in ("a", "ü b"):
+        picture = (shoot / f"{name}.jpg").read_bytes()
+        words = ("-s", "30", "--name", f"{name}{{ext}}", "-o", "web/", "--prune")
+        run = imgbatch_command("resize", "-", *words, cwd=shoot, stdin=picture)
+        assert run.returncode == 0, run.stderr
+
+    assert files(shoot / "web") == ["a.jpg", "ü b.jpg"]
 
 
 def prune(shoot: Path, *words: str) -> CompletedText:
