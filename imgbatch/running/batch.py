@@ -22,7 +22,7 @@ from imgbatch.planning.earlier import EarlierOutputs
 from imgbatch.planning.in_place import InPlace
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.ownership import absolute_paths
-from imgbatch.planning.plan import Plan, Policy, plan
+from imgbatch.planning.plan import Lookup, Plan, Policy, plan
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
 from imgbatch.planning.to_folder import ToFolder
 from imgbatch.planning.to_stream import ToStream
@@ -34,7 +34,13 @@ from imgbatch.running.settings import Settings
 from imgbatch.running.stream import Sink
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
-from imgbatch.store.recorded import IN_PLACE_MARK, SHARED_MARK, Recorded, UnreadableError
+from imgbatch.store.recorded import (
+    IN_PLACE_MARK,
+    SHARED_MARK,
+    InnerJournals,
+    Recorded,
+    UnreadableError,
+)
 from imgbatch.store.worker_log import Claim
 
 if TYPE_CHECKING:
@@ -346,10 +352,11 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
     if settings.streamed is not None:
         sources = iter([settings.streamed])
     policy: Policy
+    lookup = _lookup(place, journal)
     if settings.in_place:
         sources = _below(folder, sources)
         policy = InPlace(
-            recipe, folder, lookup=journal.lookup, force=settings.force, backup=settings.backup
+            recipe, folder, lookup=lookup, force=settings.force, backup=settings.backup
         )
     elif place.streams:
         policy = ToStream(recipe)
@@ -362,22 +369,39 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
             flat=settings.flat,
             subfolder=place.subfolder,
             on_conflict=settings.on_conflict,
-            lookup=journal.lookup,
+            lookup=lookup,
             force=settings.force,
         )
     policy.planned.left_out = left_out
-    known = EarlierOutputs(folder, [one.name for one in recipe.outputs], journal.lookup)
+    known = EarlierOutputs(folder, [one.name for one in recipe.outputs], lookup)
     policy.planned.skipped = Skips(known, strict=settings.strict)
     reader = partial(_headers, settings=settings)
     planned = plan(sources, policy, sort=settings.sort, reader=reader)
-    prunes = place.keeps_outputs and not settings.in_place
-    if prunes and (settings.prune or journal.count() > planned.known):
-        from imgbatch.planning.left_over import left_over
-
-        folders = [*settings.paths, *(settings.listed or ())]
-        found = left_over(planned, journal.all(), folders, selection, place.subfolder)
-        planned.left_over = list(found)
+    if place.keeps_outputs and not settings.in_place:
+        planned.left_over = _left_over(settings, place, planned, journal, selection)
     return planned
+
+
+def _left_over(
+    settings: Settings, place: Destination, planned: Plan, journal: Journal, selection: Selection
+) -> list[LeftOver]:
+    """The outputs of earlier runs that are not made any more. Raises DamagedError."""
+    # A run over everything that the journal knows leaves nothing over, but those over parts of a
+    # folder have journals of their own.
+    if not (settings.prune or place.subfolder or journal.count() > planned.known):
+        return []
+    from imgbatch.planning.left_over import left_over
+
+    folders = [*settings.paths, *(settings.listed or ())]
+    return list(left_over(planned, journal.all(), folders, selection, place.subfolder))
+
+
+def _lookup(place: Destination, journal: Journal) -> Lookup:
+    """What is known about a target: in subfolders also by the journals of runs over parts."""
+    if not place.subfolder:
+        return journal.lookup
+    inner = InnerJournals(place.folder)
+    return lambda target: journal.lookup(target) or inner.lookup(target)
 
 
 def _own(folder: str, journal: Journal) -> tuple[str, Recorded] | None:

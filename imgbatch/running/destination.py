@@ -128,8 +128,12 @@ def _shared_home(settings: Settings) -> str | None:
 
 
 def _remembering(folder: str) -> str:
-    """The folder, or one above it whose journal already has outputs of what is below it."""
+    """The folder, or the highest above it whose journal has outputs of what is below it.
+
+    A run over all of a shoot may have made anew what one over a part of it had made.
+    """
     below = os.path.abspath(folder)
+    found = None
     for above in _and_above(folder):
         if not os.path.exists(os.path.join(above, SHARED_MARK)):
             continue
@@ -137,12 +141,12 @@ def _remembering(folder: str) -> str:
             recorded = Recorded.of(above)
             if recorded is not None and recorded.is_from_below(below):
                 recorded.close()
-                return above
+                found = above
         except UnreadableError as error:
-            if error.in_use:
+            if error.in_use and found is None:
                 # The run that uses it is waited for.
                 return above
-    return folder
+    return folder if found is None else found
 
 
 def _and_above(folder: str) -> Iterator[str]:
@@ -209,12 +213,11 @@ def _one_file(recipe: Recipe, settings: Settings, output: str, row: formats.Form
     made = _in_format(recipe.outputs[0], output, row)
     name = os.path.basename(output).replace("{", "{{").replace("}", "}}")
     named = dataclasses.replace(made, template=Template(name))
-    return Destination(
-        dataclasses.replace(recipe, outputs=(named,)),
-        os.path.dirname(output),
-        f": {output}",
-        shares=True,
-    )
+    recipe, above = dataclasses.replace(recipe, outputs=(named,)), os.path.dirname(output)
+    # The file may get another name.
+    renames = settings.on_conflict == "rename"
+    place = f" in {above or os.curdir}" if renames else f": {output}"
+    return Destination(recipe, above, place, shares=True)
 
 
 def _in_format(made: Output, output: str, row: formats.Format) -> Output:

@@ -428,6 +428,8 @@ def test_dry_run_summary_and_report_tell_what_is_removed(shoot: Path) -> None:
         if name.endswith(".webp"):
             (shoot.parent / "web" / name).unlink()
 
+    words = ("resize", "shoot", "-o", "web", "-s", "30", "-f", "jpeg", "-n")
+    told = imgbatch_here(*words, cwd=shoot.parent).stderr.decode()
     dry = prune(shoot, "-n")
     assert "a.jpg" in left(shoot)
     run = prune(shoot, "-v", "--report", "report.jsonl")
@@ -437,6 +439,7 @@ def test_dry_run_summary_and_report_tell_what_is_removed(shoot: Path) -> None:
         "left over: 1 output from sources that are gone, 3 outputs that these options do not make "
         "(--prune removes them)"
     ) in hint.stderr
+    assert "left over: 1 output from sources that are gone (--prune removes them)" in told
     _, summary = rows(hint.stdout.encode())
     assert summary["left_over"] == {"source-gone": 1, "not-made": 3}
     assert "web/a.jpg would be removed: shoot/a.jpg is gone" in dry.stdout.splitlines()
