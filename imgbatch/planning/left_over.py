@@ -17,11 +17,16 @@ from functools import lru_cache
 from imgbatch.model import FileState, LeftOver, LeftOverReason, Made, Source, joined
 from imgbatch.naming import folded
 from imgbatch.planning.output_paths import is_own
-from imgbatch.planning.ownership import FROM_STREAM, absolute_paths, identity
+from imgbatch.planning.ownership import (
+    FROM_STREAM,
+    absolute_paths,
+    identity,
+    is_named_alike,
+    may_be_in_place,
+)
 from imgbatch.planning.plan import Plan
 from imgbatch.planning.scan import Selection
 from imgbatch.store import local_files
-from imgbatch.store.recorded import IN_PLACE_MARK
 
 _NO_NAMES = frozenset({"", os.curdir, os.pardir})
 
@@ -70,7 +75,7 @@ class _Known:
         self.sources: dict[int, str] = {}
         self.originals: set[int] = set()
         self.inodes: set[int] = set()
-        self.in_place = os.path.exists(os.path.join(planned.output, IN_PLACE_MARK))
+        self.in_place = may_be_in_place(planned.output)
         self.unlisted = False
         self._folders: set[str] = set()
         self._add_targets(planned.kept)
@@ -171,13 +176,10 @@ def _judged(output: str, target: str, made: Made, known: _Known, scope: _Scope) 
 
 
 def _is_itself(path: str, source: str, target: str, made: Made, known: _Known) -> bool:
-    """Whether a file may have been changed in place, and so is itself an original.
-
-    Its folder may have been renamed since: then its source has a former path of this very file.
-    """
+    """Whether a file may have been changed in place, and so is itself an original."""
     if source == real_name(path) or isinstance(made.hash, bytes):
         return True
-    return known.in_place and source.endswith(os.path.normcase(joined(os.sep, target)))
+    return known.in_place and is_named_alike(made.source or b"", target)
 
 
 def _place(target: str, made: Made) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from imgbatch.planning.ownership import is_named_alike
 from imgbatch.store.recorded import Recorded, UnreadableError
 
 _SAMPLE: Final = 100
@@ -195,7 +196,7 @@ class _Moves:
 def _is_itself(source: bytes, ledger: Ledger, target: str) -> bool:
     """Whether a file was changed in place; its folder may have been moved since."""
     if ledger.recorded.in_place:
-        return source.endswith(os.fsencode(_joined(os.sep, target)))
+        return is_named_alike(source, target)
     return source == os.fsencode(_joined(ledger.folder, target))
 
 
@@ -212,7 +213,11 @@ def _both(path: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=1000)
 def _real(folder: str) -> str:
-    return os.path.realpath(folder)
+    try:
+        return os.path.realpath(folder)
+    except ValueError:
+        # It is no name at all, which its row will say.
+        return folder
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from imgbatch.model import FileState, Made, Source
+from imgbatch.store.recorded import IN_PLACE_MARK
 
 FROM_STREAM: Final = b"-"
 """Stands for the path of what comes from a stream."""
@@ -52,6 +53,19 @@ def is_from(made: Made, source: Source, absolute: bytes) -> bool:
         return os.path.samefile(recorded, os.fsencode(source.file))
     except (OSError, ValueError):
         return False
+
+
+def may_be_in_place(folder: str) -> bool:
+    """Whether pictures below a folder were changed in place, and so are originals."""
+    return os.path.exists(os.path.join(folder, IN_PLACE_MARK))
+
+
+def is_named_alike(source: bytes, target: str) -> bool:
+    """Whether a target has the name of its source, as all have that were made in place.
+
+    Their folder may have been renamed since, so there may be another file at the source's path.
+    """
+    return source.endswith(os.fsencode(os.path.join(os.sep, *target.split("/"))))
 
 
 def identity(path: str) -> tuple[int, int] | None:

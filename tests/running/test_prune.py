@@ -342,6 +342,23 @@ def test_pictures_changed_in_place_stay_if_their_folder_was_renamed(
     assert {"a.jpg", "b.jpg"} < set(kept)
 
 
+def test_pictures_changed_in_place_are_not_replaced_after_their_folder_was_renamed(
+    tmp_path: Path,
+) -> None:
+    plant(tmp_path / "inbox", "a.jpg")
+    imgbatch_text("resize", "inbox", "--in-place", "--no-backup", "-s", "30", cwd=tmp_path)
+    (tmp_path / "inbox").rename(tmp_path / "archive")
+    original = (tmp_path / "archive/a.jpg").read_bytes()
+    inbox = plant(tmp_path / "inbox", "a.jpg")
+
+    with pytest.raises(imgbatch.PlanError, match="may be an original that was changed in place"):
+        make(inbox, output=tmp_path / "archive", force=True)
+    make(inbox, output=tmp_path / "archive", on_conflict="rename")
+
+    assert files(tmp_path / "archive") == ["a-2.jpg", "a.jpg"]
+    assert (tmp_path / "archive/a.jpg").read_bytes() == original
+
+
 def test_what_this_run_takes_for_an_original_stays(tmp_path: Path) -> None:
     shoot = plant(tmp_path / "shoot", "a.jpg")
     make(shoot, output=shoot, recipe=named("{stem}-web{ext}"))
