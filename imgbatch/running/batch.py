@@ -64,19 +64,23 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
         place = destination(recipe, settings)
     # To a stream, nothing is remembered.
     journal = Journal(place.folder) if place.streams else Journal.open(place.folder)
+    # What runs over parts of the tree made, which have journals of their own.
+    inner = InnerJournals(place.folder) if place.subfolder else None
     try:
         try:
-            planned = _planned(settings, place, journal)
+            planned = _planned(settings, place, journal, inner)
         except DamagedError as error:
             journal.set_aside(str(error))
-            planned = _planned(settings, place, journal)
+            planned = _planned(settings, place, journal, inner)
         if not planned.files and not planned.conflicts:
             places = ", ".join(settings.paths) or "the list"
             raise NothingFoundError(f"no image found in {places} ({_why_none(planned.left_out)})")
     except BaseException:
         journal.close()
+        if inner is not None:
+            inner.close()
         raise
-    return Batch(place, settings, planned, journal)
+    return Batch(place, settings, planned, journal, inner)
 
 
 def _why_none(left_out: LeftOut) -> str:
@@ -101,7 +105,12 @@ class Batch:
     """
 
     def __init__(
-        self, place: Destination, settings: Settings, planned: Plan, journal: Journal
+        self,
+        place: Destination,
+        settings: Settings,
+        planned: Plan,
+        journal: Journal,
+        inner: InnerJournals | None,
     ) -> None:
         self.plan = planned
         self.place = place.place
@@ -111,6 +120,7 @@ class Batch:
         self._shares = place.shares and journal.connection is None
         self._settings = settings
         self._journal = journal
+        self._inner = inner
         self._word = local_files.new_run()
         self._unfinished: list[Source] = []
         self.pruned: list[LeftOver] = []
@@ -228,6 +238,8 @@ class Batch:
     def close(self) -> None:
         """Release the output folder."""
         self._journal.close()
+        if self._inner is not None:
+            self._inner.close()
 
     def __enter__(self) -> Self:
         return self
@@ -331,15 +343,11 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
         raise UsageError("--in-place has no --on-conflict: it replaces the originals")
 
 
-def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
+def _planned(
+    settings: Settings, place: Destination, journal: Journal, inner: InnerJournals | None
+) -> Plan:
     recipe, folder, left_out = place.recipe, place.folder, LeftOut()
-    selection = Selection(
-        settings.recursive,
-        settings.include,
-        settings.exclude,
-        settings.include_outputs,
-        settings.links,
-    )
+    selection = _selection(settings)
     sources = scan(
         settings.paths,
         selection,
@@ -352,7 +360,7 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
     if settings.streamed is not None:
         sources = iter([settings.streamed])
     policy: Policy
-    lookup = _lookup(place, journal)
+    lookup = _lookup(journal, inner)
     if settings.in_place:
         sources = _below(folder, sources)
         policy = InPlace(
@@ -382,6 +390,16 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
     return planned
 
 
+def _selection(settings: Settings) -> Selection:
+    return Selection(
+        settings.recursive,
+        settings.include,
+        settings.exclude,
+        settings.include_outputs,
+        settings.links,
+    )
+
+
 def _left_over(
     settings: Settings, place: Destination, planned: Plan, journal: Journal, selection: Selection
 ) -> list[LeftOver]:
@@ -396,11 +414,10 @@ def _left_over(
     return list(left_over(planned, journal.all(), folders, selection, place.subfolder))
 
 
-def _lookup(place: Destination, journal: Journal) -> Lookup:
-    """What is known about a target: in subfolders also by the journals of runs over parts."""
-    if not place.subfolder:
+def _lookup(journal: Journal, inner: InnerJournals | None) -> Lookup:
+    """What is known about a target."""
+    if inner is None:
         return journal.lookup
-    inner = InnerJournals(place.folder)
     return lambda target: journal.lookup(target) or inner.lookup(target)
 
 

@@ -69,6 +69,7 @@ class Recorded:
         self._path = os.path.join(folder, worker_log.FOLDER, NAME)
         self._connection = connection
         self._owned = connection is None
+        self._columns: list[str] = []
         self._trouble: UnreadableError | None = None
         if not self._rows(_IS_TABLE, ()):
             self.close()
@@ -104,7 +105,9 @@ class Recorded:
         rows = self._rows(_ROW, (os.fsencode(target),))
         if not rows:
             return None
-        row = dict(zip((name for (name,) in self._rows(_COLUMNS, ())), rows[0], strict=True))
+        if not self._columns:
+            self._columns = [name for (name,) in self._rows(_COLUMNS, ())]
+        row = dict(zip(self._columns, rows[0], strict=True))
         return Made(*(row.get(name) for name in Made._fields))
 
     def is_from_below(self, folder: str) -> bool:
@@ -164,11 +167,15 @@ class Recorded:
 
 
 class InnerJournals:
-    """What runs over parts of a folder have made there, by their journals in its subfolders."""
+    """What runs over parts of a folder have made there, by their journals in its subfolders.
+
+    Close them after use.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._found: dict[str, Recorded | None] = {}
+        self._asked: Recorded | None = None
 
     def lookup(self, target: str) -> Made | None:
         """What is known about a target below the folder; None if no journal tells."""
@@ -178,18 +185,28 @@ class InnerJournals:
             with suppress(UnreadableError):
                 recorded = self._journal(inner)
                 made = recorded.made(rest) if recorded is not None else None
-                if recorded is not None:
-                    recorded.close()
                 if made is not None:
                     path = made.path and os.fsencode(f"{inner}/") + made.path
                     return made._replace(path=path)
         return None
+
+    def close(self) -> None:
+        """Let go of the journals."""
+        if self._asked is not None:
+            self._asked.close()
+            self._asked = None
 
     def _journal(self, inner: str) -> Recorded | None:
         """The journal of a subfolder, unless pictures were changed in place there."""
         if inner not in self._found:
             self._found[inner] = None
             found = Recorded.of(os.path.join(self._folder, *inner.split("/")))
-            if found is not None and not found.in_place:
-                self._found[inner] = found
-        return self._found[inner]
+            if found is not None:
+                found.close()
+                self._found[inner] = None if found.in_place else found
+        found = self._found[inner]
+        if found is not None and found is not self._asked:
+            # Only one is open at a time.
+            self.close()
+            self._asked = found
+        return found
