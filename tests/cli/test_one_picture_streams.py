@@ -66,7 +66,7 @@ def test_nothing_is_left_behind(place: Path, typed: str, expected: str) -> None:
     assert (run.returncode, kind(run.stdout)[0]) == (0, expected)
     (place / "r.jsonl").rename(place.with_name("r.jsonl"))
     assert sorted(place.rglob("*")) == before
-    row, _ = map(json.loads, place.with_name("r.jsonl").read_text().splitlines())
+    _, row, _ = map(json.loads, place.with_name("r.jsonl").read_text().splitlines())
     assert row["outputs"][0]["path"] == "-"
     assert row["outputs"][0]["bytes"] == len(run.stdout)
 
@@ -79,6 +79,7 @@ def test_nothing_is_left_behind(place: Path, typed: str, expected: str) -> None:
         ("resize a.jpg -s 20 -s 30 -o -", "or make one of them"),
         ("resize a.jpg -o - --name x", "omit --name"),
         ("resize a.jpg -o - --report -", "use one file"),
+        ("resize a.jpg --output=- --report=-", "use one file"),
         ("resize a.jpg -o - --in-place --no-backup", "no --output"),
         ("resize a.jpg -o - --subfolder web", "omit it, or --output"),
         ("resize missing.jpg -o -", "there is no file or folder 'missing.jpg'"),
@@ -198,7 +199,7 @@ def test_redirected_file_is_up_to_date(place: Path) -> None:
     was = (place / "a.jpg").stat()
     (place / "a.jpg").write_bytes(rewritten)
     os.utime(place / "a.jpg", ns=(was.st_atime_ns, was.st_mtime_ns))
-    assert redirected().startswith(b"1 done: b.png")
+    assert redirected().startswith(b"1 done (1 replaced: the source has changed): b.png")
 
 
 @pytest.mark.parametrize(
