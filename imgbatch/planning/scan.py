@@ -18,7 +18,8 @@ from imgbatch.model import LeftOut, Source
 from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.own_outputs import Ledger, OwnOutputs
 from imgbatch.store import local_files, worker_log
-from imgbatch.store.recorded import Recorded, UnreadableError
+from imgbatch.store.journal import LockedError
+from imgbatch.store.recorded import SHARED_MARK, Recorded, UnreadableError
 
 BACKUP_MARK: Final = os.path.join(worker_log.FOLDER, "originals")
 """A file in every folder of originals that were replaced."""
@@ -98,7 +99,8 @@ def scan(
     With several paths each folder's tree goes below the folder's own name, and named files
     below the deepest folder that holds them all.
 
-    Raises UsageError for a path that does not exist.
+    Raises UsageError for a path that does not exist, and LockedError for a folder of originals
+    into which another run is writing.
     """
     folders = [path for path in (*paths, *listed) if os.path.isdir(path)]
     files = [path for path in paths if not os.path.isdir(path)]
@@ -224,6 +226,13 @@ class _Walk(Struct, frozen=True):
         try:
             return None if is_backup else self.outputs.within(path, below)
         except UnreadableError as error:
+            is_shared = os.path.exists(os.path.join(path, SHARED_MARK))
+            if error.in_use and is_shared and not self.in_place:
+                raise LockedError(
+                    f"another run is writing into {path}, so its outputs cannot be told from "
+                    "originals",
+                    "wait until it has finished (--wait 10m does)",
+                ) from None
             # Beside a run that is at work a run in place must not go on, and will be refused. One
             # that is damaged cannot tell: what it may know is taken.
             return None if error.in_use and not self.in_place else []

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -185,13 +186,32 @@ def test_output_with_another_suffix_than_its_target_is_known(tmp_path: Path, mad
 
 def test_journal_in_use_leaves_its_subfolder_out(tmp_path: Path, made: Made) -> None:
     made("s", "-o", "s/web")
-    with sqlite3.connect(tmp_path / "s/web/.imgbatch/journal.sqlite") as owner:
-        owner.execute("PRAGMA locking_mode = EXCLUSIVE")
-        owner.execute("BEGIN EXCLUSIVE")
+    with in_use(tmp_path / "s/web"):
         made("s", "-o", "out")
-    owner.close()
 
     assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
+
+
+def test_originals_beside_which_another_run_is_at_work_are_not_left_out(
+    tmp_path: Path, made: Made
+) -> None:
+    made("s/sub", "--subfolder", "web")
+    with in_use(tmp_path / "s/sub"):
+        refused = imgbatch("resize", "s", "-s", "20", "-o", "out", cwd=tmp_path)
+
+    assert refused.returncode == 2
+    assert b"another run is writing into s/sub, so its outputs cannot" in refused.stderr
+    made("s", "-o", "out")
+    assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """As if a run were at work there."""
+    with closing(sqlite3.connect(folder / ".imgbatch/journal.sqlite")) as owner:
+        owner.execute("PRAGMA locking_mode = EXCLUSIVE")
+        owner.execute("BEGIN EXCLUSIVE")
+        yield
 
 
 ENDLESS: Final = (
