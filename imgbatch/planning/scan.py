@@ -16,10 +16,9 @@ from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import LeftOut, Source
 from imgbatch.planning.missing_paths import missing
-from imgbatch.planning.own_outputs import Ledger, OwnOutputs
+from imgbatch.planning.own_outputs import Ledger, OwnOutputs, check_is_idle
 from imgbatch.store import local_files, worker_log
-from imgbatch.store.journal import LockedError
-from imgbatch.store.recorded import SHARED_MARK, Recorded, UnreadableError
+from imgbatch.store.recorded import Recorded, UnreadableError
 
 BACKUP_MARK: Final = os.path.join(worker_log.FOLDER, "originals")
 """A file in every folder of originals that were replaced."""
@@ -145,7 +144,7 @@ class _Walk(Struct, frozen=True):
     def below(self, folder: str, name: str) -> Iterator[Source]:
         """Depth first, each folder's own files before those of its subfolders."""
         seen: set[Identity] = set()
-        ledgers = self.outputs.above(folder) if self.outputs else []
+        ledgers = self.outputs.above(folder, walked=not self.in_place) if self.outputs else []
         pending = [("", ledgers)]
         linked: deque[tuple[str, list[Ledger]]] = deque()
         while pending or linked:
@@ -226,13 +225,8 @@ class _Walk(Struct, frozen=True):
         try:
             return None if is_backup else self.outputs.within(path, below)
         except UnreadableError as error:
-            is_shared = os.path.exists(os.path.join(path, SHARED_MARK))
-            if error.in_use and is_shared and not self.in_place:
-                raise LockedError(
-                    f"another run is writing into {path}, so its outputs cannot be told from "
-                    "originals",
-                    "wait until it has finished (--wait 10m does)",
-                ) from None
+            if not self.in_place:
+                check_is_idle(path, error)
             # Beside a run that is at work a run in place must not go on, and will be refused. One
             # that is damaged cannot tell: what it may know is taken.
             return None if error.in_use and not self.in_place else []

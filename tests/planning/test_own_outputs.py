@@ -192,15 +192,17 @@ def test_journal_in_use_leaves_its_subfolder_out(tmp_path: Path, made: Made) -> 
     assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
 
 
-def test_originals_beside_which_another_run_is_at_work_are_not_left_out(
-    tmp_path: Path, made: Made
+@pytest.mark.parametrize(("folder", "at_work"), [("s", "s/sub"), ("s/sub", "s"), ("s", "s")])
+def test_nothing_is_guessed_beside_a_run_that_is_at_work_among_originals(
+    tmp_path: Path, made: Made, folder: str, at_work: str
 ) -> None:
-    made("s/sub", "--subfolder", "web")
-    with in_use(tmp_path / "s/sub"):
-        refused = imgbatch("resize", "s", "-s", "20", "-o", "out", cwd=tmp_path)
+    made(at_work, "--subfolder", "web")
+    with in_use(tmp_path / at_work):
+        refused = imgbatch("resize", folder, "-s", "20", "-o", "out", cwd=tmp_path)
+        made(folder, "-o", "all", "--include-outputs")
 
     assert refused.returncode == 2
-    assert b"another run is writing into s/sub, so its outputs cannot" in refused.stderr
+    assert f"{at_work}, so its outputs cannot be told".encode() in refused.stderr
     made("s", "-o", "out")
     assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
 
