@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from imgbatch.running.report import Report
 
 _OPTION: Final = "--report"
+_STREAM: Final = "-"
+_TO_STREAM: Final = frozenset({"-o-", "--output=-", "-o -", "--output -"})
+"""How a command line says that standard output takes a picture."""
 _REPORTING: Final = frozenset({"resize", "convert", "filter", "run"})
 """The commands that have the option."""
 _IDLE: Final = re.compile(r"--dry-run|--explain|--help|-[a-z]*[nh]")
@@ -74,18 +77,23 @@ class Reporting:
             self._report.close()
 
     def _asked_for(self) -> str | None:
-        """The report named on a command line that may be wrong in other places."""
+        """The report named on a command line that may be wrong in other places.
+
+        Where a picture is expected, on standard output, there is none.
+        """
         command, *words = self._command or ("",)
         words = words[: words.index("--")] if "--" in words else words
         if command not in _REPORTING or any(map(_IDLE.fullmatch, words)):
             return None
-        path = None
+        path, is_free = None, True
         for word, value in pairwise([*words, ""]):
             if word == _OPTION:
                 path = value
             elif word.startswith(f"{_OPTION}="):
                 path = word.partition("=")[2]
-        return path or None
+            if not _TO_STREAM.isdisjoint((word, f"{word} {value}")):
+                is_free = False
+        return path if path and (is_free or path != _STREAM) else None
 
 
 def current() -> Reporting:

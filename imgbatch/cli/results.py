@@ -71,10 +71,13 @@ def tell_summary(
         tell(f"stopped early: {summary.stopped}{left}", err=True)
 
 
-def tell_totals(planned: Plan, settled: Summary, pruned: int) -> None:
+def tell_totals(
+    planned: Plan, settled: Summary, pruned: int, left_over: Mapping[LeftOverReason, int]
+) -> None:
     """Print on standard error what a plan comes to.
 
-    `settled` counts the files that nothing is made of; `pruned` outputs would be removed.
+    `settled` counts the files that nothing is made of; `pruned` outputs would be removed,
+    and those that are `left_over` stay.
     """
     skipped = settled.skipped - settled.up_to_date
     counts = [f"{planned.files - settled.skipped - settled.failed} to do"]
@@ -87,6 +90,8 @@ def tell_totals(planned: Plan, settled: Summary, pruned: int) -> None:
     tell(f"{files}: {', '.join(counts)} (dry run: nothing was written)", err=True)
     if (left_out := _left_out(planned.left_out)) is not None:
         tell(left_out, err=True)
+    if left_over:
+        tell(_left_over(left_over), err=True)
 
 
 def rate(number: int, seconds: float) -> str:

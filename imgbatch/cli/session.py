@@ -254,4 +254,4 @@ def _show(prepared: batch.Batch) -> None:
     for one in pruned.removed:
         tell(f"{one.path} would be removed: {why_left_over(one)}")
     _warn(pruned.notices)
-    tell_totals(planned, settled, len(pruned.removed))
+    tell_totals(planned, settled, len(pruned.removed), prepared.left_over)

@@ -136,6 +136,11 @@ def _listed(data: bytes, separator: bytes) -> Iterator[str]:
             f"found more than {_MAX_LISTED_BYTES / 1e9:g} GB on standard input, "
             "expected a list of files"
         )
+    if separator == b"\n" and b"\0" in data:
+        raise UsageError(
+            "found NUL in the list on standard input, expected a name in each line: add --null, "
+            "if that separates the names (as find -print0 does)"
+        )
     names = data.removeprefix(codecs.BOM_UTF8).split(separator)
     # A list that was written on Windows. A single name may really end in this character.
     ending = b"\r" if separator == b"\n" and all(one[-1:] == b"\r" for one in names if one) else b""

@@ -3,7 +3,8 @@
 Only what is certain counts. An output is left over if its source is gone from a folder that this
 run works on, or if its source is in the plan and other outputs are made of it. A run that names,
 selects or can read only a part of the sources says nothing of the others, and neither does a folder
-in which no picture is found: its disk may not be mounted.
+in which no picture is found: its disk may not be mounted. What this run takes for
+an original stays, and so does what may have been changed in place.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from imgbatch.model import LeftOver, LeftOverReason, Made, Source, joined
+from imgbatch.model import FileState, LeftOver, LeftOverReason, Made, Source, joined
 from imgbatch.naming import folded
 from imgbatch.planning.output_paths import is_own
-from imgbatch.planning.ownership import absolute_paths, identity
+from imgbatch.planning.ownership import (
+    FROM_STREAM,
+    absolute_paths,
+    identity,
+    is_named_alike,
+    may_be_in_place,
+)
 from imgbatch.planning.plan import Plan
 from imgbatch.planning.scan import Selection
 from imgbatch.store import local_files
@@ -29,15 +36,17 @@ def left_over(
     rows: Iterable[tuple[str, Made]],
     folders: Sequence[str],
     selection: Selection,
+    subfolder: str = "",
 ) -> Iterator[LeftOver]:
     """What is left over among the targets that a journal records in `rows`.
 
-    `folders` are those that were scanned, with this selection.
+    `folders` are those that were scanned, with this selection. With a `subfolder` it is what is in
+    folders of that name: others are for other purposes.
     """
     known = _Known(planned)
     if known.unlisted:
         return
-    scope = _Scope([one for one in folders if one in known.roots], selection)
+    scope = _Scope([one for one in folders if known.has_any_below(one)], selection, subfolder)
     found: list[LeftOver] = []
     places: set[str] = set()
     for target, made in rows:
@@ -56,16 +65,19 @@ class _Known:
     """The targets of a plan, and the sources of which it makes or has something, by their hashes.
 
     A source's value is the end of the folder in which a run over the folder above its root has its
-    outputs, "" if this run has them there as well. `unlisted` says that a folder could not be
-    listed, `roots` are the folders with any sources.
+    outputs, "" if this run has them there as well. `originals` are all sources, by their hashes
+    and by their inodes. `unlisted` says that a folder could not be listed.
     """
 
     def __init__(self, planned: Plan) -> None:
         self.targets: set[int] = set()
         self.folded: set[int] = set()
         self.sources: dict[int, str] = {}
-        self.roots: set[str] = set()
+        self.originals: set[int] = set()
+        self.inodes: set[int] = set()
+        self.in_place = may_be_in_place(planned.output)
         self.unlisted = False
+        self._folders: set[str] = set()
         self._add_targets(planned.kept)
         absolute = absolute_paths()
         for source, outputs in planned.skipped.outputs():
@@ -74,12 +86,26 @@ class _Known:
             self.unlisted |= not places
             self._add(source, absolute(source), [relative for _, relative in places])
 
+    def has_any_below(self, folder: str) -> bool:
+        """Whether there is any source below a folder."""
+        root = os.path.join(os.path.abspath(folder), "")
+        return any(os.path.join(one, "").startswith(root) for one in self._folders)
+
+    def is_original(self, path: str, state: FileState) -> bool:
+        """Whether the file at an absolute path is a source of the plan."""
+        return hash(real_name(path)) in self.originals or state.inode in self.inodes
+
     def _add(self, source: Source, path: bytes, outputs: Sequence[str]) -> None:
-        self.roots.add(source.root)
+        absolute = os.fsdecode(path)
+        name = hash(real_name(absolute))
+        self._folders.add(os.path.dirname(absolute))
+        self.originals.add(name)
+        if source.inode:
+            self.inodes.add(source.inode)
         if outputs:
             above = "" if source.below else os.path.basename(os.path.abspath(source.root))
             folder = os.path.dirname(f"/{above}/{source.relative}") if above else ""
-            self.sources[hash(real_name(os.fsdecode(path)))] = folder
+            self.sources[name] = folder
             self._add_targets(outputs)
 
     def _add_targets(self, outputs: Sequence[str]) -> None:
@@ -88,9 +114,10 @@ class _Known:
 
 
 class _Scope:
-    """The sources that a scan of `folders` would have found, if they were there."""
+    """The sources that a scan of `folders` would have found, if they were there, and where what is
+    made of them is."""
 
-    def __init__(self, folders: Sequence[str], selection: Selection) -> None:
+    def __init__(self, folders: Sequence[str], selection: Selection, subfolder: str) -> None:
         self._roots = {
             os.path.join(root, "")
             for folder in folders
@@ -98,6 +125,12 @@ class _Scope:
         }
         self._recursive = selection.recursive
         self._patterns = selection.compiled()
+        self._beside = os.path.join(*subfolder.split("/"), "") if subfolder else ""
+
+    def has_place(self, path: str, source: str) -> bool:
+        """Whether an output at an absolute path is where those of this run are, for its source."""
+        beside = os.path.join(os.path.dirname(source), self._beside)
+        return not self._beside or real_name(path).startswith(os.path.normcase(beside))
 
     def has(self, path: str) -> bool:
         """Whether a source with this absolute path belongs to them."""
@@ -113,10 +146,12 @@ def _judged(output: str, target: str, made: Made, known: _Known, scope: _Scope) 
     place = _place(target, made)
     if not isinstance(made.source, bytes) or made.state is None or not _is_below(place):
         return None
+    if made.source == FROM_STREAM:
+        # Each was made of another picture.
+        return None
     path, source = joined(output, place), os.fsdecode(made.source)
-    name = real_name(source)
-    if name == real_name(os.path.abspath(path)):
-        # It was made in place, and is itself an original.
+    name, own = real_name(source), os.path.abspath(path)
+    if _is_itself(own, name, target, made, known) or not scope.has_place(own, name):
         return None
     reason: LeftOverReason
     if (folder := known.sources.get(hash(name))) is not None:
@@ -132,10 +167,19 @@ def _judged(output: str, target: str, made: Made, known: _Known, scope: _Scope) 
     if there is None or there.size != made.size:
         # Somebody has removed or changed it.
         return None
+    if known.is_original(own, there):
+        return None
     # On some systems this may be a file of the plan, under the name that it had before.
     if hash(folded(place)) in known.folded and has_other_names(path):
         return None
     return LeftOver(target, place, path, source, reason, made.state, made.hash)
+
+
+def _is_itself(path: str, source: str, target: str, made: Made, known: _Known) -> bool:
+    """Whether a file may have been changed in place, and so is itself an original."""
+    if source == real_name(path) or isinstance(made.hash, bytes):
+        return True
+    return known.in_place and is_named_alike(made.source or b"", target)
 
 
 def _place(target: str, made: Made) -> str:

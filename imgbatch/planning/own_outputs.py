@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
-from imgbatch.store.recorded import Recorded, UnreadableError
+from imgbatch.planning.ownership import is_named_alike
+from imgbatch.store.journal import LockedError
+from imgbatch.store.recorded import SHARED_MARK, Recorded, UnreadableError
 
 _SAMPLE: Final = 100
 """How many outputs are looked at to find out whether a folder was moved with its originals."""
@@ -70,18 +71,25 @@ class OwnOutputs:
         self._above: dict[str, list[Ledger]] = {}
         self._moves = _Moves()
 
-    def above(self, folder: str) -> list[Ledger]:
-        """The journals of a folder and of those above it."""
+    def above(self, folder: str, *, walked: bool = False) -> list[Ledger]:
+        """The journals of a folder and of those above it.
+
+        Raises LockedError if the folder is `walked` and another run is at work beside originals
+        there, or above: it knows which files are its outputs.
+        """
         own = os.path.abspath(folder)
         if (known := self._above.get(own)) is not None:
             return known
         found = self._above[own] = []
         above, below = own, ""
         while True:
-            # One that cannot be read cannot tell: what it may know is taken.
-            with suppress(UnreadableError):
+            try:
                 if (recorded := self._journal(above)) is not None:
                     found.append(Ledger(recorded, above, below))
+            except UnreadableError as error:
+                # One that cannot be read cannot tell: what it may know is taken.
+                if walked:
+                    check_is_idle(above, error)
             parent, name = os.path.split(above)
             if parent == above:
                 return found
@@ -160,6 +168,15 @@ class OwnOutputs:
             oldest.close()
 
 
+def check_is_idle(folder: str, error: UnreadableError) -> None:
+    """Raise LockedError if a journal cannot be read because a run writes beside originals."""
+    if error.in_use and os.path.exists(os.path.join(folder, SHARED_MARK)):
+        raise LockedError(
+            f"another run is writing into {folder}, so its outputs cannot be told from originals",
+            "wait until it has finished (--wait 10m does)",
+        ) from None
+
+
 class _Moves:
     """Finds originals that were moved together with their outputs."""
 
@@ -195,7 +212,7 @@ class _Moves:
 def _is_itself(source: bytes, ledger: Ledger, target: str) -> bool:
     """Whether a file was changed in place; its folder may have been moved since."""
     if ledger.recorded.in_place:
-        return source.endswith(os.fsencode(_joined(os.sep, target)))
+        return is_named_alike(source, target)
     return source == os.fsencode(_joined(ledger.folder, target))
 
 
@@ -212,7 +229,11 @@ def _both(path: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=1000)
 def _real(folder: str) -> str:
-    return os.path.realpath(folder)
+    try:
+        return os.path.realpath(folder)
+    except ValueError:
+        # It is no name at all, which its row will say.
+        return folder
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from imgbatch.model import FileState, Made, Source
+from imgbatch.store.recorded import IN_PLACE_MARK
 
-_STREAM: Final = b"-"
+FROM_STREAM: Final = b"-"
+"""Stands for the path of what comes from a stream."""
 
 
 def is_ours(made: Made, state: FileState) -> bool:
@@ -53,6 +55,19 @@ def is_from(made: Made, source: Source, absolute: bytes) -> bool:
         return False
 
 
+def may_be_in_place(folder: str) -> bool:
+    """Whether pictures below a folder were changed in place, and so are originals."""
+    return os.path.exists(os.path.join(folder, IN_PLACE_MARK))
+
+
+def is_named_alike(source: bytes, target: str) -> bool:
+    """Whether a target has the name of its source, as all have that were made in place.
+
+    Their folder may have been renamed since, so there may be another file at the source's path.
+    """
+    return source.endswith(os.fsencode(os.path.join(os.sep, *target.split("/"))))
+
+
 def identity(path: str) -> tuple[int, int] | None:
     """The device and inode of a file, which links share; None if there is no file."""
     try:
@@ -71,7 +86,7 @@ def absolute_paths() -> Callable[[Source], bytes]:
 
     def absolute(source: Source) -> bytes:
         if source.copy:
-            return _STREAM
+            return FROM_STREAM
         root = roots.get(source.root)
         if root is None:
             root = roots[source.root] = os.path.join(os.path.abspath(source.root), "")

@@ -16,7 +16,7 @@ from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
 from imgbatch.model import LeftOut, Source
 from imgbatch.planning.missing_paths import missing
-from imgbatch.planning.own_outputs import Ledger, OwnOutputs
+from imgbatch.planning.own_outputs import Ledger, OwnOutputs, check_is_idle
 from imgbatch.store import local_files, worker_log
 from imgbatch.store.recorded import Recorded, UnreadableError
 
@@ -98,7 +98,8 @@ def scan(
     With several paths each folder's tree goes below the folder's own name, and named files
     below the deepest folder that holds them all.
 
-    Raises UsageError for a path that does not exist.
+    Raises UsageError for a path that does not exist, and LockedError for a folder of originals
+    into which another run is writing.
     """
     folders = [path for path in (*paths, *listed) if os.path.isdir(path)]
     files = [path for path in paths if not os.path.isdir(path)]
@@ -143,7 +144,7 @@ class _Walk(Struct, frozen=True):
     def below(self, folder: str, name: str) -> Iterator[Source]:
         """Depth first, each folder's own files before those of its subfolders."""
         seen: set[Identity] = set()
-        ledgers = self.outputs.above(folder) if self.outputs else []
+        ledgers = self.outputs.above(folder, walked=not self.in_place) if self.outputs else []
         pending = [("", ledgers)]
         linked: deque[tuple[str, list[Ledger]]] = deque()
         while pending or linked:
@@ -224,6 +225,8 @@ class _Walk(Struct, frozen=True):
         try:
             return None if is_backup else self.outputs.within(path, below)
         except UnreadableError as error:
+            if not self.in_place:
+                check_is_idle(path, error)
             # Beside a run that is at work a run in place must not go on, and will be refused. One
             # that is damaged cannot tell: what it may know is taken.
             return None if error.in_use and not self.in_place else []

@@ -22,7 +22,15 @@ from imgbatch.model import (
 from imgbatch.naming import PLAIN, folded
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.output_paths import Conflict, Targets, suffix_of
-from imgbatch.planning.ownership import absolute_paths, identity, is_from, is_ours, is_whole
+from imgbatch.planning.ownership import (
+    absolute_paths,
+    identity,
+    is_from,
+    is_named_alike,
+    is_ours,
+    is_whole,
+    may_be_in_place,
+)
 from imgbatch.planning.plan import (
     GIVEN_TWICE,
     Decision,
@@ -79,6 +87,7 @@ class ToFolder(Policy):
         self._on_conflict = on_conflict
         self._lookup = lookup
         self._force = force
+        self._in_place = may_be_in_place(output)
         # Who has a target, by the hash of its key, which is much smaller. If two keys had the same
         # hash, names would still be safe: nothing is published over an existing file.
         self._taken: dict[int, int] = {}
@@ -211,6 +220,10 @@ class ToFolder(Policy):
         path = self._real_path(target.relative, made)
         objection = f"{path} exists already"
         if is_ours(made, state):
+            if self._may_be_original(made, target.relative):
+                self._remember_existing(path)
+                objection = f"{path} may be an original that was changed in place"
+                return self._conflicting(source, target, path, objection)
             if self._is_from(made, source):
                 self._remember_existing(path)
                 reason = self._reason(target, made, source, output)
@@ -296,20 +309,31 @@ class ToFolder(Policy):
             if self._rival(relative) is None:
                 made = self._lookup(relative)
                 state = local_files.state(self._real_path(relative, made))
-                if state is None or (made and self._is_free(made, state, source, output)):
+                if state is None or (made and self._is_free(relative, made, state, source, output)):
                     break
             relative = f"{stem}-{number}{suffix}"
         return relative
 
-    def _is_free(self, made: Made, state: FileState, source: Source, output: Output) -> bool:
+    def _is_free(
+        self, relative: str, made: Made, state: FileState, source: Source, output: Output
+    ) -> bool:
         """Whether an existing file is this source's own."""
         if self._is_of(made, source, output) and is_whole(made, state):
             return True
+        if self._may_be_original(made, relative):
+            return False
         return is_ours(made, state) and self._is_from(made, source)
 
     def _is_of(self, made: Made, source: Source, output: Output) -> bool:
         """Whether a result was made from this very source, as it is now, and for this output."""
         return made.suits(source, self._digests[output.name]) and self._is_from(made, source)
+
+    def _may_be_original(self, made: Made, relative: str) -> bool:
+        """Whether an existing file may have been changed in place, before its folder was renamed.
+
+        Its journal calls it ours, and where it was there may be another picture now.
+        """
+        return self._in_place and is_named_alike(made.source or b"", relative)
 
     def _is_from(self, made: Made, source: Source) -> bool:
         return is_from(made, source, self._absolute(source))

@@ -22,7 +22,7 @@ from imgbatch.planning.earlier import EarlierOutputs
 from imgbatch.planning.in_place import InPlace
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.ownership import absolute_paths
-from imgbatch.planning.plan import Plan, Policy, plan
+from imgbatch.planning.plan import Lookup, Plan, Policy, plan
 from imgbatch.planning.scan import BACKUP_MARK, Selection, scan, shared_folder
 from imgbatch.planning.to_folder import ToFolder
 from imgbatch.planning.to_stream import ToStream
@@ -34,7 +34,13 @@ from imgbatch.running.settings import Settings
 from imgbatch.running.stream import Sink
 from imgbatch.store import local_files
 from imgbatch.store.journal import DamagedError, Journal
-from imgbatch.store.recorded import IN_PLACE_MARK, SHARED_MARK, Recorded, UnreadableError
+from imgbatch.store.recorded import (
+    IN_PLACE_MARK,
+    SHARED_MARK,
+    InnerJournals,
+    Recorded,
+    UnreadableError,
+)
 from imgbatch.store.worker_log import Claim
 
 if TYPE_CHECKING:
@@ -58,19 +64,23 @@ def prepare(recipe: Recipe, settings: Settings) -> Batch:
         place = destination(recipe, settings)
     # To a stream, nothing is remembered.
     journal = Journal(place.folder) if place.streams else Journal.open(place.folder)
+    # What runs over parts of the tree made, which have journals of their own.
+    inner = InnerJournals(place.folder) if place.subfolder else None
     try:
         try:
-            planned = _planned(settings, place, journal)
+            planned = _planned(settings, place, journal, inner)
         except DamagedError as error:
             journal.set_aside(str(error))
-            planned = _planned(settings, place, journal)
+            planned = _planned(settings, place, journal, inner)
         if not planned.files and not planned.conflicts:
             places = ", ".join(settings.paths) or "the list"
             raise NothingFoundError(f"no image found in {places} ({_why_none(planned.left_out)})")
     except BaseException:
         journal.close()
+        if inner is not None:
+            inner.close()
         raise
-    return Batch(place, settings, planned, journal)
+    return Batch(place, settings, planned, journal, inner)
 
 
 def _why_none(left_out: LeftOut) -> str:
@@ -95,7 +105,12 @@ class Batch:
     """
 
     def __init__(
-        self, place: Destination, settings: Settings, planned: Plan, journal: Journal
+        self,
+        place: Destination,
+        settings: Settings,
+        planned: Plan,
+        journal: Journal,
+        inner: InnerJournals | None,
     ) -> None:
         self.plan = planned
         self.place = place.place
@@ -105,6 +120,7 @@ class Batch:
         self._shares = place.shares and journal.connection is None
         self._settings = settings
         self._journal = journal
+        self._inner = inner
         self._word = local_files.new_run()
         self._unfinished: list[Source] = []
         self.pruned: list[LeftOver] = []
@@ -222,6 +238,8 @@ class Batch:
     def close(self) -> None:
         """Release the output folder."""
         self._journal.close()
+        if self._inner is not None:
+            self._inner.close()
 
     def __enter__(self) -> Self:
         return self
@@ -325,15 +343,11 @@ def _check_in_place(recipe: Recipe, settings: Settings) -> None:
         raise UsageError("--in-place has no --on-conflict: it replaces the originals")
 
 
-def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
+def _planned(
+    settings: Settings, place: Destination, journal: Journal, inner: InnerJournals | None
+) -> Plan:
     recipe, folder, left_out = place.recipe, place.folder, LeftOut()
-    selection = Selection(
-        settings.recursive,
-        settings.include,
-        settings.exclude,
-        settings.include_outputs,
-        settings.links,
-    )
+    selection = _selection(settings)
     sources = scan(
         settings.paths,
         selection,
@@ -345,31 +359,29 @@ def _planned(settings: Settings, place: Destination, journal: Journal) -> Plan:
     )
     if settings.streamed is not None:
         sources = iter([settings.streamed])
+    lookup = _lookup(journal, inner)
     if settings.in_place:
         sources = _below(folder, sources)
     elif place.subfolder:
         sources = _seen_from(folder, sources)
-    policy = _policy(settings, place, journal)
+    policy = _policy(settings, place, lookup)
     policy.planned.left_out = left_out
-    known = EarlierOutputs(folder, [one.name for one in recipe.outputs], journal.lookup)
+    known = EarlierOutputs(folder, [one.name for one in recipe.outputs], lookup)
     policy.planned.skipped = Skips(known, strict=settings.strict)
     reader = partial(_headers, settings=settings)
     planned = plan(sources, policy, sort=settings.sort, reader=reader)
-    if not settings.in_place and (settings.prune or journal.count() > planned.known):
-        from imgbatch.planning.left_over import left_over
-
-        folders = [*settings.paths, *(settings.listed or ())]
-        planned.left_over = list(left_over(planned, journal.all(), folders, selection))
+    if place.keeps_outputs and not settings.in_place:
+        planned.left_over = _left_over(settings, place, planned, journal, selection)
     return planned
 
 
-def _policy(settings: Settings, place: Destination, journal: Journal) -> Policy:
+def _policy(settings: Settings, place: Destination, lookup: Lookup) -> Policy:
     """What decides about each source."""
     if settings.in_place:
         return InPlace(
             place.recipe,
             place.folder,
-            lookup=journal.lookup,
+            lookup=lookup,
             force=settings.force,
             backup=settings.backup,
         )
@@ -381,9 +393,40 @@ def _policy(settings: Settings, place: Destination, journal: Journal) -> Policy:
         flat=settings.flat,
         subfolder=place.subfolder,
         on_conflict=settings.on_conflict,
-        lookup=journal.lookup,
+        lookup=lookup,
         force=settings.force,
     )
+
+
+def _selection(settings: Settings) -> Selection:
+    return Selection(
+        settings.recursive,
+        settings.include,
+        settings.exclude,
+        settings.include_outputs,
+        settings.links,
+    )
+
+
+def _left_over(
+    settings: Settings, place: Destination, planned: Plan, journal: Journal, selection: Selection
+) -> list[LeftOver]:
+    """The outputs of earlier runs that are not made any more. Raises DamagedError."""
+    # A run over everything that the journal knows leaves nothing over, but those over parts of a
+    # folder have journals of their own.
+    if not (settings.prune or place.subfolder or journal.count() > planned.known):
+        return []
+    from imgbatch.planning.left_over import left_over
+
+    folders = [*settings.paths, *(settings.listed or ())]
+    return list(left_over(planned, journal.all(), folders, selection, place.subfolder))
+
+
+def _lookup(journal: Journal, inner: InnerJournals | None) -> Lookup:
+    """What is known about a target."""
+    if inner is None:
+        return journal.lookup
+    return lambda target: journal.lookup(target) or inner.lookup(target)
 
 
 def _own(folder: str, journal: Journal) -> tuple[str, Recorded] | None:

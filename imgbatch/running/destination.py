@@ -45,9 +45,25 @@ class Destination(Struct, frozen=True):
     subfolder: str = ""
     streams: bool = False
 
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether it is a folder of outputs, where some may be left over: not if the user names
+        each file."""
+        return bool(self.subfolder) or not (self.streams or self.shares)
+
 
 def destination(recipe: Recipe, settings: Settings) -> Destination:
     """Where the pictures go that are not made in place. Raises UsageError."""
+    place = _place(recipe, settings)
+    if settings.prune and not place.keeps_outputs:
+        raise UsageError(
+            "--prune removes what is left over in a folder of outputs, and this makes a single "
+            "file: omit it, or give a folder (--output DIR)"
+        )
+    return place
+
+
+def _place(recipe: Recipe, settings: Settings) -> Destination:
     output = settings.output
     if settings.subfolder is not None:
         return _subfolders(recipe, settings, settings.subfolder)
@@ -112,8 +128,12 @@ def _shared_home(settings: Settings) -> str | None:
 
 
 def _remembering(folder: str) -> str:
-    """The folder, or one above it whose journal already has outputs of what is below it."""
+    """The folder, or the highest above it whose journal has outputs of what is below it.
+
+    A run over all of a shoot may have made anew what one over a part of it had made.
+    """
     below = os.path.abspath(folder)
+    found = None
     for above in _and_above(folder):
         if not os.path.exists(os.path.join(above, SHARED_MARK)):
             continue
@@ -121,12 +141,12 @@ def _remembering(folder: str) -> str:
             recorded = Recorded.of(above)
             if recorded is not None and recorded.is_from_below(below):
                 recorded.close()
-                return above
+                found = above
         except UnreadableError as error:
-            if error.in_use:
+            if error.in_use and found is None:
                 # The run that uses it is waited for.
                 return above
-    return folder
+    return folder if found is None else found
 
 
 def _and_above(folder: str) -> Iterator[str]:
@@ -193,12 +213,11 @@ def _one_file(recipe: Recipe, settings: Settings, output: str, row: formats.Form
     made = _in_format(recipe.outputs[0], output, row)
     name = os.path.basename(output).replace("{", "{{").replace("}", "}}")
     named = dataclasses.replace(made, template=Template(name))
-    return Destination(
-        dataclasses.replace(recipe, outputs=(named,)),
-        os.path.dirname(output),
-        f": {output}",
-        shares=True,
-    )
+    recipe, above = dataclasses.replace(recipe, outputs=(named,)), os.path.dirname(output)
+    # The file may get another name.
+    renames = settings.on_conflict == "rename"
+    place = f" in {above or os.curdir}" if renames else f": {output}"
+    return Destination(recipe, above, place, shares=True)
 
 
 def _in_format(made: Output, output: str, row: formats.Format) -> Output:

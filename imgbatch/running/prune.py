@@ -54,7 +54,7 @@ def prune(planned: Plan, unfinished: Iterable[Source]) -> Pruned:
     found = Pruned()
     absolute = absolute_paths()
     needed = {real_name(os.fsdecode(absolute(source))) for source in unfinished}
-    folders: set[str] = set()
+    emptied: dict[str, str] = {}
     for one in planned.left_over:
         if real_name(one.source) in needed:
             continue
@@ -69,9 +69,9 @@ def prune(planned: Plan, unfinished: Iterable[Source]) -> Pruned:
             found.failures.append(f"{one.path}: {error.strerror}")
             continue
         found.removed.append(one)
-        folders.add(os.path.dirname(one.place))
-    for folder in folders:
-        _remove_empty(planned.output, folder)
+        emptied[os.path.dirname(one.place)] = os.path.dirname(real_name(one.source))
+    for folder, originals in emptied.items():
+        _remove_empty(planned.output, folder, originals)
     return found
 
 
@@ -86,9 +86,15 @@ def _is_as_made(one: LeftOver, output: str) -> bool:
     return one.hash is not None and checksum.matches(one.path, one.hash)
 
 
-def _remove_empty(output: str, folder: str) -> None:
-    """Remove a folder below the output folder if it is empty, and those above it likewise."""
+def _remove_empty(output: str, folder: str, originals: str) -> None:
+    """Remove a folder below the output folder if it is empty, and those above it likewise.
+
+    The folder of `originals` is the user's own, even if nothing is left there.
+    """
     with suppress(OSError):
         while folder:
-            os.rmdir(os.path.join(output, *folder.split("/")))
+            path = os.path.join(output, *folder.split("/"))
+            if os.path.join(originals, "").startswith(os.path.join(os.path.realpath(path), "")):
+                return
+            os.rmdir(path)
             folder = os.path.dirname(folder)

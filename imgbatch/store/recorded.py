@@ -11,9 +11,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from imgbatch.model import Made
 from imgbatch.store import worker_log
 from imgbatch.store.journal import APPLICATION, BUSY, NAME, code_of, planted
 
@@ -37,6 +39,8 @@ _SOME: Final = f"""
 SELECT CASE WHEN typeof(path) = 'blob' THEN path ELSE target END, {_FROM} FROM output
 WHERE {_SOUND} ORDER BY target LIMIT ?
 """
+_COLUMNS: Final = "SELECT name FROM pragma_table_info('output')"
+_ROW: Final = f"SELECT * FROM output WHERE target = ? AND {_SOUND}"
 _SECONDS: Final = 5.0
 """For one question: a million rows take less than one."""
 _STEPS: Final = 100_000
@@ -65,6 +69,7 @@ class Recorded:
         self._path = os.path.join(folder, worker_log.FOLDER, NAME)
         self._connection = connection
         self._owned = connection is None
+        self._columns: list[str] = []
         self._trouble: UnreadableError | None = None
         if not self._rows(_IS_TABLE, ()):
             self.close()
@@ -91,6 +96,19 @@ class Recorded:
         rows = self._rows(_SOURCE_OF, (key,))
         found: bytes | None = rows[0][0] if rows else self._others.get(key)
         return found
+
+    def made(self, target: str) -> Made | None:
+        """All that is recorded of a target, in a journal of whatever version.
+
+        Raises UnreadableError.
+        """
+        rows = self._rows(_ROW, (os.fsencode(target),))
+        if not rows:
+            return None
+        if not self._columns:
+            self._columns = [name for (name,) in self._rows(_COLUMNS, ())]
+        row = dict(zip(self._columns, rows[0], strict=True))
+        return Made(*(row.get(name) for name in Made._fields))
 
     def is_from_below(self, folder: str) -> bool:
         """Whether anything was made from files below `folder`, an absolute path.
@@ -146,3 +164,49 @@ class Recorded:
             connection.close()
             raise
         return connection
+
+
+class InnerJournals:
+    """What runs over parts of a folder have made there, by their journals in its subfolders.
+
+    Close them after use.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._found: dict[str, Recorded | None] = {}
+        self._asked: Recorded | None = None
+
+    def lookup(self, target: str) -> Made | None:
+        """What is known about a target below the folder; None if no journal tells."""
+        names = target.split("/")
+        for count in range(len(names) - 1, 0, -1):
+            inner, rest = "/".join(names[:count]), "/".join(names[count:])
+            with suppress(UnreadableError):
+                recorded = self._journal(inner)
+                made = recorded.made(rest) if recorded is not None else None
+                if made is not None:
+                    path = made.path and os.fsencode(f"{inner}/") + made.path
+                    return made._replace(path=path)
+        return None
+
+    def close(self) -> None:
+        """Let go of the journals."""
+        if self._asked is not None:
+            self._asked.close()
+            self._asked = None
+
+    def _journal(self, inner: str) -> Recorded | None:
+        """The journal of a subfolder, unless pictures were changed in place there."""
+        if inner not in self._found:
+            self._found[inner] = None
+            found = Recorded.of(os.path.join(self._folder, *inner.split("/")))
+            if found is not None:
+                found.close()
+                self._found[inner] = None if found.in_place else found
+        found = self._found[inner]
+        if found is not None and found is not self._asked:
+            # Only one is open at a time.
+            self.close()
+            self._asked = found
+        return found

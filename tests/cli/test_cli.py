@@ -356,14 +356,14 @@ def test_line_list_has_a_row_for_each_file_even_if_missing(tmp_path: Path) -> No
     assert set(tree(tmp_path / "out")) == {"a.jpg", "sub/b.jpg", "odd name.jpg"}
 
 
-@pytest.mark.slow
-def test_nul_separated_list_without_the_option_is_a_failed_row(tmp_path: Path) -> None:
-    plant(tmp_path, "a.jpg", "b.jpg")
+@pytest.mark.parametrize("names", [b"a.jpg\0b.jpg\0", b"in/a.jpg\0in/b.jpg", b"in/a.jpg\nin\0/b"])
+def test_nul_separated_list_without_the_option_is_refused(tmp_path: Path, names: bytes) -> None:
+    plant(tmp_path, "a.jpg", "b.jpg", "in/a.jpg", "in/b.jpg")
 
-    run = imgbatch("resize", "-", "-o", "out", *ONE, cwd=tmp_path, stdin=b"a.jpg\0b.jpg\0")
+    run = imgbatch_here("resize", "-", "-o", "out", *ONE, cwd=tmp_path, stdin=names)
 
-    assert run.returncode == 1
-    assert b"a.jpg\\x00b.jpg" in run.stderr
+    assert run.returncode == 2
+    assert b"add --null" in run.stderr
 
 
 # Formats

@@ -79,6 +79,7 @@ def test_nothing_is_left_behind(place: Path, typed: str, expected: str) -> None:
         ("resize a.jpg -s 20 -s 30 -o -", "or make one of them"),
         ("resize a.jpg -o - --name x", "omit --name"),
         ("resize a.jpg -o - --report -", "use one file"),
+        ("resize a.jpg --output=- --report=-", "use one file"),
         ("resize a.jpg -o - --in-place --no-backup", "no --output"),
         ("resize a.jpg -o - --subfolder web", "omit it, or --output"),
         ("resize missing.jpg -o -", "there is no file or folder 'missing.jpg'"),

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -185,13 +186,34 @@ def test_output_with_another_suffix_than_its_target_is_known(tmp_path: Path, mad
 
 def test_journal_in_use_leaves_its_subfolder_out(tmp_path: Path, made: Made) -> None:
     made("s", "-o", "s/web")
-    with sqlite3.connect(tmp_path / "s/web/.imgbatch/journal.sqlite") as owner:
-        owner.execute("PRAGMA locking_mode = EXCLUSIVE")
-        owner.execute("BEGIN EXCLUSIVE")
+    with in_use(tmp_path / "s/web"):
         made("s", "-o", "out")
-    owner.close()
 
     assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
+
+
+@pytest.mark.parametrize(("folder", "at_work"), [("s", "s/sub"), ("s/sub", "s"), ("s", "s")])
+def test_nothing_is_guessed_beside_a_run_that_is_at_work_among_originals(
+    tmp_path: Path, made: Made, folder: str, at_work: str
+) -> None:
+    made(at_work, "--subfolder", "web")
+    with in_use(tmp_path / at_work):
+        refused = imgbatch("resize", folder, "-s", "20", "-o", "out", cwd=tmp_path)
+        made(folder, "-o", "all", "--include-outputs")
+
+    assert refused.returncode == 2
+    assert f"{at_work}, so its outputs cannot be told".encode() in refused.stderr
+    made("s", "-o", "out")
+    assert files(tmp_path / "out") == ["a.jpg", "sub/b.jpg"]
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """As if a run were at work there."""
+    with closing(sqlite3.connect(folder / ".imgbatch/journal.sqlite")) as owner:
+        owner.execute("PRAGMA locking_mode = EXCLUSIVE")
+        owner.execute("BEGIN EXCLUSIVE")
+        yield
 
 
 ENDLESS: Final = (

@@ -217,7 +217,7 @@ def test_named_pipe_is_an_error(tmp_path: Path) -> None:
         found(tmp_path / "pipe.jpg")
 
 
-@pytest.mark.parametrize("name", ["gone.jpg", "no/such/folder/a.jpg", "a.jpg\0b.jpg"])
+@pytest.mark.parametrize("name", ["gone.jpg", "no/such/folder/a.jpg", "a.jpg\0b.jpg", "a\0b/c"])
 def test_missing_file_in_a_list_still_has_a_source(tmp_path: Path, name: str) -> None:
     there = planted(tmp_path, b"bytes")
 

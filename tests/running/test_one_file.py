@@ -182,6 +182,16 @@ def test_link_to_a_folder_is_a_folder_and_one_to_a_picture_is_a_file(place: Path
     assert b"link.jpg is a link to the original a.jpg" in refused.stderr
 
 
+def test_summary_does_not_name_a_file_that_got_another_name(place: Path) -> None:
+    planted(place, SMALL, "web/b.jpg")
+    words = ("-s", "20", "-o", "web/b.jpg", "--on-conflict", "rename")
+
+    run = imgbatch("resize", "a.jpg", *words, cwd=place)
+
+    assert run.stderr.startswith(b"1 done in web ")
+    assert (place / "web/b-2.jpg").exists()
+
+
 def test_wrong_suffix_of_a_source_does_not_matter(place: Path) -> None:
     with Image.open(planted(place, SMALL, "really.png")) as picture:
         assert picture.format == "JPEG"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from toolkit.commands import CompletedText, imgbatch_here, imgbatch_text
+from toolkit.commands import imgbatch as imgbatch_command
 from toolkit.folders import files, plant
 from toolkit.reports import rows
 from toolkit.runs import JOURNAL, copy_tree
@@ -33,6 +34,10 @@ def shoot(tmp_path: Path) -> Path:
 def make(*paths: Path, recipe: Recipe = JPEG, **options: Any) -> list[imgbatch.Result]:
     output = options.pop("output", paths[0].parent / "web")
     return list(imgbatch.run(recipe, paths, output=output, jobs=1, **options))
+
+
+def named(template: str) -> Recipe:
+    return Recipe.from_options(sizes=["30"], format="jpeg", template=template)
 
 
 def left(shoot: Path) -> list[str]:
@@ -320,6 +325,111 @@ def test_shoot_changed_in_place_keeps_its_pictures(tmp_path: Path) -> None:
     assert b"--prune" in refused.stderr
 
 
+@pytest.mark.parametrize("name", ["{stem}{ext}", "{stem}-web{ext}"])
+def test_pictures_changed_in_place_stay_if_their_folder_was_renamed(
+    tmp_path: Path, name: str
+) -> None:
+    """New pictures are where they were before, perhaps with the same names."""
+    plant(tmp_path / "inbox", "a.jpg", "b.jpg")
+    imgbatch_text("resize", "inbox", "--in-place", "--no-backup", "-s", "30", cwd=tmp_path)
+    (tmp_path / "inbox").rename(tmp_path / "archive")
+    inbox = plant(tmp_path / "inbox", "c.jpg" if name == "{stem}{ext}" else "a.jpg")
+
+    make(inbox, output=tmp_path / "archive", recipe=named(name), prune=True)
+
+    kept = files(tmp_path / "archive")
+    assert len(kept) == 3
+    assert {"a.jpg", "b.jpg"} < set(kept)
+
+
+def test_pictures_changed_in_place_are_not_replaced_after_their_folder_was_renamed(
+    tmp_path: Path,
+) -> None:
+    plant(tmp_path / "inbox", "a.jpg")
+    imgbatch_text("resize", "inbox", "--in-place", "--no-backup", "-s", "30", cwd=tmp_path)
+    (tmp_path / "inbox").rename(tmp_path / "archive")
+    original = (tmp_path / "archive/a.jpg").read_bytes()
+    inbox = plant(tmp_path / "inbox", "a.jpg")
+
+    with pytest.raises(imgbatch.PlanError, match="may be an original that was changed in place"):
+        make(inbox, output=tmp_path / "archive", force=True)
+    make(inbox, output=tmp_path / "archive", on_conflict="rename")
+
+    assert files(tmp_path / "archive") == ["a-2.jpg", "a.jpg"]
+    assert (tmp_path / "archive/a.jpg").read_bytes() == original
+
+
+def test_what_this_run_takes_for_an_original_stays(tmp_path: Path) -> None:
+    shoot = plant(tmp_path / "shoot", "a.jpg")
+    make(shoot, output=shoot, recipe=named("{stem}-web{ext}"))
+
+    make(shoot, output=shoot, recipe=named("{stem}-x{ext}"), include_outputs=True, prune=True)
+
+    assert files(shoot) == ["a-web-x.jpg", "a-web.jpg", "a-x.jpg", "a.jpg"]
+
+
+def test_each_subfolder_is_pruned_by_itself(shoot: Path) -> None:
+    make(shoot, output=None, subfolder="web")
+    make(shoot, output=None, subfolder="thumbs")
+    for name in ("a.jpg", "day 1/c.jpg"):
+        (shoot / name).unlink()
+
+    make(shoot, output=None, subfolder="web", prune=True)
+
+    assert files(shoot) == [
+        *("day 1/thumbs/c.jpg", "day 2/deep/d.jpg", "day 2/deep/thumbs/d.jpg"),
+        *("day 2/deep/web/d.jpg", "thumbs/a.jpg", "thumbs/ü b.jpg", "web/ü b.jpg", "ü b.jpg"),
+    ]
+
+
+def test_folder_of_the_originals_stays_if_it_becomes_empty(shoot: Path) -> None:
+    make(shoot, output=None, subfolder="web")
+    (shoot / "day 1/c.jpg").unlink()
+
+    make(shoot, output=None, subfolder="web", prune=True)
+
+    assert list((shoot / "day 1").iterdir()) == []
+
+
+def test_subfolders_of_a_part_are_pruned_by_the_journal_above(shoot: Path) -> None:
+    plant(shoot, "day 1/e.jpg")
+    make(shoot, output=None, subfolder="web")
+    for name in ("a.jpg", "day 1/c.jpg"):
+        (shoot / name).unlink()
+
+    make(shoot / "day 1", output=None, subfolder="web", prune=True)
+
+    assert (shoot / "web/a.jpg").exists()
+    assert files(shoot / "day 1") == ["e.jpg", "web/e.jpg"]
+
+
+@pytest.mark.parametrize("output", [("-o", "b.jpg"), ("-o", "-"), ()])
+def test_files_that_are_named_one_by_one_are_not_left_over(
+    shoot: Path, output: tuple[str, ...]
+) -> None:
+    words = ("resize", "a.jpg", "-s", "30")
+    imgbatch_text(*words, "-o", "c.jpg", cwd=shoot)
+
+    made = imgbatch_command(*words, *output, cwd=shoot)
+    refused = imgbatch_here(*words, *output, "--prune", cwd=shoot)
+
+    assert made.returncode == 0
+    assert b"left over" not in made.stderr
+    assert refused.returncode == 2
+    assert b"omit it, or give a folder" in refused.stderr
+    assert (shoot / "c.jpg").exists()
+
+
+def test_pictures_from_standard_input_are_different_ones(shoot: Path) -> None:
+    for name in ("a", "ü b"):
+        picture = (shoot / f"{name}.jpg").read_bytes()
+        words = ("-s", "30", "--name", f"{name}{{ext}}", "-o", "web/", "--prune")
+        run = imgbatch_command("resize", "-", *words, cwd=shoot, stdin=picture)
+        assert run.returncode == 0, run.stderr
+
+    assert files(shoot / "web") == ["a.jpg", "ü b.jpg"]
+
+
 def prune(shoot: Path, *words: str) -> CompletedText:
     given = ("resize", "shoot", "-o", "web", "-s", "30", "-f", "jpeg", "--prune", "-j", "1")
     return imgbatch_text(*given, *words, cwd=shoot.parent)
@@ -335,6 +445,8 @@ def test_dry_run_summary_and_report_tell_what_is_removed(shoot: Path) -> None:
         if name.endswith(".webp"):
             (shoot.parent / "web" / name).unlink()
 
+    words = ("resize", "shoot", "-o", "web", "-s", "30", "-f", "jpeg", "-n")
+    told = imgbatch_here(*words, cwd=shoot.parent).stderr.decode()
     dry = prune(shoot, "-n")
     assert "a.jpg" in left(shoot)
     run = prune(shoot, "-v", "--report", "report.jsonl")
@@ -344,6 +456,7 @@ def test_dry_run_summary_and_report_tell_what_is_removed(shoot: Path) -> None:
         "left over: 1 output from sources that are gone, 3 outputs that these options do not make "
         "(--prune removes them)"
     ) in hint.stderr
+    assert "left over: 1 output from sources that are gone (--prune removes them)" in told
     _, summary = rows(hint.stdout.encode())
     assert summary["left_over"] == {"source-gone": 1, "not-made": 3}
     assert "web/a.jpg would be removed: shoot/a.jpg is gone" in dry.stdout.splitlines()

@@ -86,6 +86,21 @@ def test_part_of_a_tree_is_up_to_date_too(place: Path, cwd: str, typed: str) -> 
     }
 
 
+@pytest.mark.parametrize(
+    "first", ["'shoot/day 1' --subfolder web", "'shoot/day 1/b.jpg' -o 'shoot/day 1/web/b.jpg'"]
+)
+def test_what_runs_over_parts_made_is_known_to_one_over_all(place: Path, first: str) -> None:
+    size = "resize -s 20"
+    made(place, f"{size} {first}")
+    assert "exists" not in made(place, f"{size} shoot --subfolder web")
+
+    for again in ("shoot --subfolder web", "'shoot/day 1' --subfolder web"):
+        assert "up to date" in made(place, f"{size} {again}")
+    assert "3 done (3 replaced" in made(place, "resize -s 10 shoot --subfolder web")
+    assert "2 up to date" in made(place, "resize -s 10 'shoot/day 1' --subfolder web")
+    assert files(place / "shoot") == sorted(ORIGINALS + BESIDE)
+
+
 def test_moved_tree_is_up_to_date(place: Path) -> None:
     made(place, "resize shoot -s 20 --subfolder web")
     shutil.move(place / "shoot", place / "moved")
