@@ -35,7 +35,10 @@ class Reporting:
         self._ended = False
 
     def begin(self, path: str, recipe: Recipe | None = None) -> Report:
-        """Create the report, with its header. Raises UsageError."""
+        """Create the report, with its header, unless there is one. Raises UsageError."""
+        if self._report is not None:
+            # The run has waited for another one, and begins again.
+            return self._report
         from imgbatch.running.report import Report, header_row
 
         words = ["imgbatch", *self._command]
