@@ -26,6 +26,8 @@ def command(**parameters: Any) -> int:
 
         output = parameters["output"]
         if output is None or format_of_file(output) is None:
-            raise click.UsageError("Missing option '-f' / '--format': what are they converted to?")
+            raise click.UsageError(
+                "Missing option '-f' / '--format': say what pictures become, as in --format webp"
+            )
         parameters["format"] = "keep"
     return run_options("converted", given(parameters))

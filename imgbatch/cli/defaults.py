@@ -28,6 +28,7 @@ from imgbatch.recipes.declarations import (
     Several,
     Text,
 )
+from imgbatch.recipes.settings import profile_name
 
 USERS_FILE: Final = "config.toml"
 PROJECTS_FILE: Final = "imgbatch.toml"
@@ -264,8 +265,9 @@ def _checked(where: str, one: Setting, value: Any) -> Any:
 
 def _as_click_has_it(one: Setting, value: Any, folder: str = "") -> Any:
     """A value as the command line gives it; a profile's file may be in `folder`."""
-    if one.name == "profile" and os.path.isfile(path := _in(folder, value)):
-        return os.path.abspath(path)
+    if one.name == "profile" and profile_name(value) is None:
+        path = _in(folder, value)
+        return os.path.abspath(path) if os.path.isfile(path) else value
     return (value,) if isinstance(one.kind, Text) and one.kind.once else value
 
 

@@ -169,9 +169,9 @@ def suggesting(what: str) -> Callable[..., list[Any]]:
 
 
 def _help(one: Setting, *, required: bool) -> str:
-    if required:
-        return one.help.removeprefix(_KEEP)
-    return f"{one.help}  [default: {one.usual}]" if one.usual else one.help
+    # Without that default there is nothing to keep.
+    text = one.help if one.default == KEEP and not required else one.help.removeprefix(_KEEP)
+    return f"{text}  [default: {one.usual}]" if one.usual and not required else text
 
 
 def _type(kind: declarations.Kind) -> click.ParamType:  # type: ignore[type-arg]

@@ -12,6 +12,7 @@ from imgbatch.cli import defaults
 from imgbatch.errors import UsageError
 from imgbatch.recipes import declarations
 from imgbatch.recipes.declarations import Setting
+from imgbatch.recipes.settings import KEEP
 
 Items = list[CompletionItem[str]]
 
@@ -22,7 +23,7 @@ def for_setting(one: Setting, context: click.Context, incomplete: str) -> Items:
         return for_operation(incomplete)
     if isinstance(one.kind, declarations.Path):
         return [_path(incomplete, folder=one.metavar == "DIR")]
-    words = [word for word in one.kind.words if not (_is_required(one, context) and word == "keep")]
+    words = [word for word in one.kind.words if word != KEEP or _keeps(one, context)]
     found = [CompletionItem(word) for word in _beginning(incomplete, words)]
     takes_file = isinstance(one.kind, declarations.Text) and one.kind.or_file
     return found or ([_path(incomplete)] if takes_file else [])
@@ -91,8 +92,10 @@ def _beginning(incomplete: str, words: Iterable[str]) -> Iterator[str]:
     return (word for word in words if word.lower().startswith(incomplete.lower()))
 
 
-def _is_required(one: Setting, context: click.Context) -> bool:
-    return any(it.name == one.name and it.required for it in context.command.params)
+def _keeps(one: Setting, context: click.Context) -> bool:
+    """Whether a command keeps what is in the source unless it is told otherwise."""
+    found = [it.default for it in context.command.params if it.name == one.name]
+    return found in ([KEEP], [(KEEP,)])
 
 
 def _names(incomplete: str) -> Iterator[CompletionItem[str]]:

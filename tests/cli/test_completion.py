@@ -62,6 +62,7 @@ def asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         ("resize in --sort ", ("name", "date")),
         ("resize in --jobs ", ("all",)),
         ("resize in --profile s", ("srgb",)),
+        ("resize in --profile pro", ("prophoto",)),
         ("filter in --filter ", tuple(names())),
         ("operations ", tuple(names())),
         ("run ", tuple(presets())),
@@ -70,7 +71,7 @@ def asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         ("", tuple(group.list_commands(None))),  # type: ignore[arg-type]
         ("resize in --kernel B", ("bicubic", "bilinear", "box")),
         ("resize in --strip-", ()),
-        ("resize in -o ", (FOLDER,)),
+        ("resize in -o ", (FILE,)),
         ("resize in --backup ", (FOLDER,)),
         ("resize in --report ", (FILE,)),
         ("resize ", (FILE,)),

@@ -481,3 +481,11 @@ def test_page_names_all_that_is_no_default() -> None:
     section = page.partition("## What is no default")[2].partition("\n## ")[0]
     named = re.findall(r"`([a-z-]+)`", section)
     assert sorted(named) == sorted(one.word for one in every_setting() if one.each_run)
+
+
+def test_profile_with_a_name_is_no_file(place: Path) -> None:
+    (place / "prophoto").touch()
+    (place / "imgbatch.toml").write_text('profile = "ProPhoto"\n')
+    assert settings("resize", "in", cwd=place)["profile"][0] == "ProPhoto"
+    (place / "imgbatch.toml").write_text('profile = "prophoto"\n')
+    assert settings("resize", "in", cwd=place)["profile"][0] == "prophoto"
