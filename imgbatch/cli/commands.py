@@ -92,8 +92,13 @@ class _Commands(click.Group):
 def group() -> None:
     """Turn folders of photographs into finished pictures, in parallel.
 
-    Originals are never touched, unless --in-place says so: everything is written to another
-    folder, and a second run makes only what is new or changed there.
+    Originals are never touched, unless --in-place says so, and a second run makes only what is new
+    or changed.
+
+    \b
+    imgbatch resize shoot --size 1600    into the folder shoot-resized
+    imgbatch resize a.jpg -o b.webp      one picture, in another format
+    imgbatch run web-gallery shoot       several sizes of each, for the web
     """
 
 

@@ -20,6 +20,10 @@ def command(**parameters: Any) -> int:
     PATH is a folder, a file, or - for a list of files, or a picture, on standard input. Pictures
     go into `<folder>-converted` next to the folder; of one file, beside it. With --output FILE its
     suffix is the format.
+
+    \b
+    imgbatch convert shoot --format webp
+    imgbatch convert a.heic -o a.jpg
     """
     if parameters["format"] is None:
         from imgbatch.running.destination import format_of_file
