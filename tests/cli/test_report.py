@@ -251,6 +251,14 @@ def test_two_options_cannot_name_one_file(tmp_path: Path, other: str) -> None:
     assert lines((tmp_path / "x").read_bytes())[-1]["summary"]["exit_code"] == 2
 
 
+@pytest.mark.parametrize("option", ["--report", "--log", "--save-recipe"])
+def test_no_text_is_written_under_the_name_of_a_picture(tmp_path: Path, option: str) -> None:
+    plant(tmp_path, "in/a.jpg")
+    run = imgbatch_here("resize", "in", "-n", option, "b.JPG", cwd=tmp_path)
+    assert run.returncode == 2
+    assert not (tmp_path / "b.JPG").exists()
+
+
 @pytest.mark.parametrize("flags", ["-n", "-nv", "-vn", "-h"])
 def test_what_only_shows_has_no_report(tmp_path: Path, flags: str) -> None:
     plant(tmp_path, "in/a.jpg")
