@@ -122,9 +122,10 @@ def _reported(words: list[str]) -> int:
     reporting = Reporting(words)
     try:
         return _ran(words, reporting)
-    except (click.Abort, KeyboardInterrupt):
-        reporting.fail(128 + signal.SIGINT, "interrupted", "it was interrupted")
-        return signals.die_by(signal.SIGINT)
+    except (click.Abort, KeyboardInterrupt, signals.Interrupted) as error:
+        number = error.number if isinstance(error, signals.Interrupted) else signal.SIGINT
+        reporting.fail(128 + number, "interrupted", "it was interrupted")
+        return signals.die_by(number)
     finally:
         reporting.close()
 

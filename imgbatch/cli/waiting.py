@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from types import FrameType
 from typing import Final
 
+from imgbatch import signals
 from imgbatch.cli.output import note, tell
 from imgbatch.store.journal import LockedError
 
@@ -47,7 +50,7 @@ def _in_turn(
 
     begun = time.monotonic()
     told = False
-    with closing(Turn(locked.folder)) as turn:
+    with closing(Turn(locked.folder)) as turn, _raising():
         while True:
             waited = time.monotonic() - begun
             if not told and waited >= untold:
@@ -65,3 +68,21 @@ def _in_turn(
             if waited >= limit:
                 raise locked
             time.sleep(min(max(_SHORTEST_SECONDS, pause), _LONGEST_SECONDS, limit - waited))
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    """Let signals raise Interrupted, after which a report can still be written.
+
+    By now everything is loaded, so no import is disturbed; a run sets its own once it begins.
+    """
+    before = {number: signal.signal(number, _interrupt) for number in signals.heeded()}
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise signals.Interrupted(number)

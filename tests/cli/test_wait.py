@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,21 @@ def test_command_waits_and_goes_on_when_the_other_run_ends(place: Path) -> None:
         assert process.returncode == 0, said
     assert said.startswith("1 done in out")
     assert (place / "out/a.jpg").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_waiting_is_in_report_and_log(place: Path, number: int) -> None:
+    words = ("--wait", "300", "--report", "r.jsonl", "--log", "log")
+    with held(place / "out"), waiting(place, *words) as process:
+        time.sleep(1)
+        process.send_signal(number)
+        _, said = process.communicate()
+        assert process.returncode == -number
+    assert not said
+    summary = json.loads((place / "r.jsonl").read_text().splitlines()[-1])["summary"]
+    assert (summary["exit_code"], summary["error"]["kind"]) == (128 + number, "interrupted")
+    assert (place / "log").read_text().endswith(" WARNING ended by a signal\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such signals")
