@@ -489,3 +489,10 @@ def test_profile_with_a_name_is_no_file(place: Path) -> None:
     assert settings("resize", "in", cwd=place)["profile"][0] == "ProPhoto"
     (place / "imgbatch.toml").write_text('profile = "prophoto"\n')
     assert settings("resize", "in", cwd=place)["profile"][0] == "prophoto"
+
+
+def test_output_of_a_recipe_without_a_size_stays_as_it_is(place: Path) -> None:
+    (place / "r.toml").write_text('[[output]]\nname = "x"\n[[output]]\nname = "y"\nsize = 9\n')
+    run = imgbatch_here("run", "r.toml", "in", "--explain", cwd=place)
+    rows = re.findall(r"^  size +(.+?)  +(.+)$", run.stdout.decode(), re.MULTILINE)
+    assert rows == [("as it is", "default (x)"), ("9", "recipe (y)")]
