@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 _clean_ups: list[Callable[[], object]] = []
 
 
+class Interrupted(BaseException):
+    """A signal, raised where nothing is disturbed by that; click does not know it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def heeded() -> tuple[signal.Signals, ...]:
     """Those that end the command. Signals ignored at the start (nohup, `&`) stay ignored."""
     ending = (signal.SIGINT, signal.SIGTERM)

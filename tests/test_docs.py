@@ -270,3 +270,10 @@ def test_cli_page_keeps_what_is_written_nowhere_else() -> None:
     assert "| `--dither`, `--no-dither` | `dither` | `dither` | yes |" in page
     assert "Formats that have it: GIF; with --colours also PNG, TIFF, BMP, Targa." in page
     assert "| `--save-recipe` `FILE` |  |  |  |" in page
+
+
+def test_pages_have_no_control_characters() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "man").iterdir()]
+    assert [
+        page.name for page in pages if re.search(r"[\x00-\x08\x0b-\x1f]", page.read_text("utf-8"))
+    ] == []

@@ -92,8 +92,13 @@ class _Commands(click.Group):
 def group() -> None:
     """Turn folders of photographs into finished pictures, in parallel.
 
-    Originals are never touched, unless --in-place says so: everything is written to another
-    folder, and a second run makes only what is new or changed there.
+    Originals are never touched, unless --in-place says so, and a second run makes only what is new
+    or changed.
+
+    \b
+    imgbatch resize shoot --size 1600    into the folder shoot-resized
+    imgbatch resize a.jpg -o b.webp      one picture, in another format
+    imgbatch run web-gallery shoot       several sizes of each, for the web
     """
 
 
@@ -117,9 +122,10 @@ def _reported(words: list[str]) -> int:
     reporting = Reporting(words)
     try:
         return _ran(words, reporting)
-    except (click.Abort, KeyboardInterrupt):
-        reporting.fail(128 + signal.SIGINT, "interrupted", "it was interrupted")
-        return signals.die_by(signal.SIGINT)
+    except (click.Abort, KeyboardInterrupt, signals.Interrupted) as error:
+        number = error.number if isinstance(error, signals.Interrupted) else signal.SIGINT
+        reporting.fail(128 + number, "interrupted", "it was interrupted")
+        return signals.die_by(number)
     finally:
         reporting.close()
 

@@ -28,13 +28,21 @@ from imgbatch.recipes.declarations import (
     Several,
     Text,
 )
+from imgbatch.recipes.settings import profile_name
 
 USERS_FILE: Final = "config.toml"
 PROJECTS_FILE: Final = "imgbatch.toml"
 PRESETS: Final = "presets"
 _PREFIX: Final = "IMGBATCH_"
-_NEEDLESS_IN_PLACE: Final = frozenset({"format", "flat"})
-"""Defaults that --in-place cannot follow: it keeps formats and folders."""
+_EXCLUDED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "in_place": frozenset({"format", "flat", "subfolder"}),
+        "output": frozenset({"subfolder"}),
+        "subfolder": frozenset({"flat"}),
+        "flat": frozenset({"subfolder"}),
+    }
+)
+"""Defaults that cannot be followed with an option."""
 _NO_SECTIONS: Final = "defaults hold for all commands, and stand outside of sections"
 _SUFFIX: Final = ".toml"
 _MAX_BYTES: Final = 1_000_000
@@ -58,13 +66,15 @@ class Defaults(Struct, frozen=True):
     folders: tuple[tuple[str, str], ...] = ()
     notices: tuple[str, ...] = ()
 
-    def values(self, *, in_place: bool = False) -> dict[str, Any]:
-        """The values alone, for a run that replaces its sources or for one that does not."""
-        return {
-            name: one.value
-            for name, one in self.found.items()
-            if not (in_place and name in _NEEDLESS_IN_PLACE)
-        }
+    def values(self, options: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+        """The values alone, for a command with these `options`: only those that go with them."""
+        needless: set[str] = set()
+        for name, others in _EXCLUDED.items():
+            if options.get(name):
+                needless |= others
+        if {"subfolder", "flat"} <= self.found.keys() - needless:
+            needless.add("flat")
+        return {name: one.value for name, one in self.found.items() if name not in needless}
 
     def presets(self) -> dict[str, str]:
         """The paths of the user's own recipes, by name. Raises UsageError."""
@@ -255,8 +265,9 @@ def _checked(where: str, one: Setting, value: Any) -> Any:
 
 def _as_click_has_it(one: Setting, value: Any, folder: str = "") -> Any:
     """A value as the command line gives it; a profile's file may be in `folder`."""
-    if one.name == "profile" and os.path.isfile(path := _in(folder, value)):
-        return os.path.abspath(path)
+    if one.name == "profile" and profile_name(value) is None:
+        path = _in(folder, value)
+        return os.path.abspath(path) if os.path.isfile(path) else value
     return (value,) if isinstance(one.kind, Text) and one.kind.once else value
 
 

@@ -19,5 +19,9 @@ def command(**parameters: Any) -> int:
 
     PATH is a folder, a file, or - for a list of files, or a picture, on standard input. Pictures
     go into `<folder>-filtered` next to the folder; of one file, beside it.
+
+    \b
+    imgbatch filter shoot --filter sharpen:amount=0.5
+    imgbatch filter a.jpg --filter grayscale -o grey.jpg
     """
     return run_options("filtered", given(parameters))

@@ -85,4 +85,4 @@ def _unknown(option: str, words: list[str], known: set[str]) -> str:
     if not equals and following and not following[0].startswith("-"):
         value = following[0]
     long = {word for word in known if word.startswith("--")}
-    return f"No such option {typed!r}: {remedies.for_option(typed, value or None, long)}"
+    return f"No such option {typed!r}: {remedies.for_option(typed, value or None, long, words)}"

@@ -78,7 +78,7 @@ class Invocation:
         RUN,
         "Wait so long if another run has the output folder: 90, or 2m.",
         metavar="TIME",
-        unset="not at all",
+        unset="not at all; for a single file 1m",
         python=False,
     )
     log: str | None = setting(

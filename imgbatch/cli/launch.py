@@ -13,6 +13,7 @@ from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.options import Given, found_defaults
 from imgbatch.cli.output import tell_lines
 from imgbatch.errors import UsageError
+from imgbatch.recipes.declarations import declared
 from imgbatch.running.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def run(
 
     `numpy` says whether the recipe has operations that need it.
     """
+    _check_files(invocation)
     if invocation.log is not None:
         from imgbatch.cli.log import Log
 
@@ -103,6 +105,19 @@ def _saved(recipe: Recipe, path: str | None) -> Recipe:
 
         save(recipe, path)
     return recipe
+
+
+def _check_files(invocation: Invocation) -> None:
+    """Raise UsageError if two options name one file."""
+    places: dict[str, str] = {}
+    for name in ("report", "log", "save_recipe"):
+        path = getattr(invocation, name)
+        if path in (None, "-"):
+            continue
+        option = declared(Invocation)[name].word
+        other = places.setdefault(os.path.realpath(path), option)
+        if other != option:
+            raise UsageError(f"--{other} and --{option} are one file, {path}: give each its own")
 
 
 def _check_backup(settings: Settings, invocation: Invocation) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 import imgbatch
+from imgbatch import signals
 from imgbatch.cli import output
 from imgbatch.cli.output import Level
 from imgbatch.errors import UsageError
@@ -58,6 +59,7 @@ class Log:
                 raise UsageError(f"cannot write the log {path}: {error.strerror}") from None
             made._give_up(error)
         output.listen(made)
+        signals.before_death(made.die)
         made.add("INFO", f"imgbatch {imgbatch.__version__}: imgbatch {shlex.join(sys.argv[1:])}")
         return made
 
@@ -76,6 +78,11 @@ class Log:
     def end(self, code: int) -> None:
         """Append the exit code, and close it."""
         self.add("INFO", f"ended with exit code {code}")
+        self._close()
+
+    def die(self) -> None:
+        """Append that a signal ends the command, and close it. Safe in a signal handler."""
+        self.add("WARNING", "ended by a signal")
         self._close()
 
     def _give_up(self, error: OSError) -> None:

@@ -79,7 +79,7 @@ class Reading(click.Option):
             for notice in found.notices:
                 complain(notice)
             ctx.meta[_DEFAULTS] = found
-            ctx.default_map = found.values(in_place=bool(opts.get("in_place")))
+            ctx.default_map = found.values(opts)
         return value
 
 

@@ -17,6 +17,8 @@ from imgbatch.recipes.settings import RecipeSettings, SharedSettings
 
 _DEFAULT: Final = "default"
 _MOST_WIDE: Final = 30
+_UNSIZED: Final[Mapping[str, Any]] = {"size": None}
+"""An output of a recipe has no size by default; one of options alone does."""
 _LEFT_ALONE: Final = frozenset({"explain", "config", "no_config", "save_recipe"})
 """What says nothing about pictures or runs."""
 
@@ -58,7 +60,7 @@ def _rows(
         return [_of_run(one)]
     by_row: dict[_Row, list[str]] = {}
     for number, output in enumerate(recipe.outputs):
-        said = stated[number] if stated is not None else {}
+        said = {**_UNSIZED, **stated[number]} if stated is not None else {}
         by_row.setdefault(_of_output(one, output, request, said), []).append(output.name)
     if len(by_row) == 1:
         return list(by_row)
@@ -79,6 +81,8 @@ def _of_output(one: Setting, output: Output, request: Given, said: Mapping[str, 
     if _is_option(one):
         return _Row(_shown(one, click.get_current_context().params[one.name]), _option(one))
     key = "size" if one.name == "sizes" else "operations" if one.name == "filters" else one.name
+    if said.get(key, "") is None:
+        return _Row("as it is", _DEFAULT)
     if key in said:
         return _Row(_shown(one, said[key]), "recipe")
     if one.name not in request.fills:

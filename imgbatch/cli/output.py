@@ -16,6 +16,9 @@ from imgbatch.printable import shown
 RED: Final = "red"
 YELLOW: Final = "yellow"
 
+# click 8.1 prints help without an error.
+_HELP: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
 
 Level = Literal["INFO", "WARNING", "ERROR"]
 _LEVELS: Final[dict[str | None, Level]] = {RED: "ERROR", YELLOW: "WARNING", None: "INFO"}
@@ -80,7 +83,9 @@ def complain(message: str, level: Level = "WARNING") -> None:
 
 def complain_of(error: click.ClickException) -> None:
     """Print a click error, in which there may be the user's words."""
-    vars(error)["message"] = shown(error.message)
+    # Help alone has lines that are our own.
+    lines = error.message.split("\n") if isinstance(error, _HELP) else [error.message]
+    vars(error)["message"] = "\n".join(map(shown, lines))
     note(error.format_message(), "ERROR")
     error.show()
 

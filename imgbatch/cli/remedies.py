@@ -26,7 +26,7 @@ _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(
             ("threads", "workers", "processes", "parallel", "cpus"), "did you mean --jobs {}?"
         ),
-        **dict.fromkeys(("preset", "recipe"), "did you mean `imgbatch run {} PATH`?"),
+        **dict.fromkeys(("preset", "recipe"), "did you mean `imgbatch run {} {paths}`?"),
         **dict.fromkeys(("out", "outdir", "out-dir", "dest"), "did you mean --output {}?"),
         **dict.fromkeys(("subdir", "sub-folder"), "did you mean --subfolder {}?"),
         **dict.fromkeys(("type", "extension", "ext", "to"), "did you mean --format {}?"),
@@ -51,13 +51,15 @@ _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Options of other programs (GraphicsMagick, vipsthumbnail, mogrify, sharp), and what they are
-called here; {} is the value that was given."""
+called here; {} is the value that was given, {paths} are the PATHs."""
 
 
-def for_option(word: str, value: str | None, known: Collection[str]) -> str:
+def for_option(
+    word: str, value: str | None, known: Collection[str], others: Sequence[str] = ()
+) -> str:
     """What helps whoever typed the option `word`, which there is not; its value may be `value`.
 
-    `known` are the long options that there are.
+    `known` are the long options that there are; the PATHs may be among the `others`.
     """
     from imgbatch.operations import names
 
@@ -65,9 +67,12 @@ def for_option(word: str, value: str | None, known: Collection[str]) -> str:
     if f"--{name}" in known:
         return f"did you mean --{name}?"
     if name in ("size", "s", *RESIZING):
+        if "--size" in known:
+            return "did you mean --size?"
         return "sizes are for `imgbatch resize`"
     if (remedy := _OPTIONS.get(name)) is not None:
-        return remedy.format("VALUE" if value is None else value)
+        paths = shlex.join(filter(os.path.exists, others)) or "PATH"
+        return remedy.format("VALUE" if value is None else value, paths=paths)
     if name in names():
         return f"did you mean --filter {name}?"
     near = difflib.get_close_matches(f"--{name}", known, n=1)
@@ -90,7 +95,7 @@ def for_command(
     if near := difflib.get_close_matches(word, commands, n=1):
         return f"did you mean {near[0]}?"
     if os.path.exists(word):
-        return f"did you mean `imgbatch resize {shlex.quote(word)}`?"
+        return f"did you mean `imgbatch resize {shlex.join([word, *rest])}`?"
     return f"the commands are {', '.join(commands)}."
 
 

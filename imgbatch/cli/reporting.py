@@ -24,7 +24,7 @@ _TO_STREAM: Final = frozenset({"-o-", "--output=-", "-o -", "--output -"})
 """How a command line says that standard output takes a picture."""
 _REPORTING: Final = frozenset({"resize", "convert", "filter", "run"})
 """The commands that have the option."""
-_IDLE: Final = re.compile(r"--dry-run|--explain|--help|-[a-z]*[nh]")
+_IDLE: Final = re.compile(r"--dry-run|--explain|--help|-[nhv]*[nh][nhv]*")
 """Options with which nothing is written, nor a report."""
 
 
@@ -38,7 +38,10 @@ class Reporting:
         self._ended = False
 
     def begin(self, path: str, recipe: Recipe | None = None) -> Report:
-        """Create the report, with its header. Raises UsageError."""
+        """Create the report, with its header, unless there is one. Raises UsageError."""
+        if self._report is not None:
+            # The run has waited for another one, and begins again.
+            return self._report
         from imgbatch.running.report import Report, header_row
 
         words = ["imgbatch", *self._command]

@@ -22,6 +22,11 @@ def command(**parameters: Any) -> int:
     By default pictures are shrunk to 2048 pixels on the long edge, upright, with their colours
     and metadata, into `<folder>-resized` next to the folder; of one file, `a-resized.jpg` beside
     it.
+
+    \b
+    imgbatch resize shoot --size 1600
+    imgbatch resize shoot -s web=1600 -s thumb=300 -f webp -o web
+    imgbatch resize a.jpg -s 800 -o small.jpg
     """
     request = given(parameters)
     if not request.recipe.sizes and "sizes" not in request.fills:

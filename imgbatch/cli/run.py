@@ -31,6 +31,10 @@ def command(context: click.Context, /, recipe: str, **parameters: Any) -> int:
     file, or - for a list of files, or a picture, on standard input. Options given here apply to all
     outputs of the recipe. Pictures go into `<folder>-<recipe's name>` next to the folder; of one
     file, beside it.
+
+    \b
+    imgbatch run web-gallery shoot
+    imgbatch run my.toml shoot -o finished --dry-run
     """
     from imgbatch.recipes.toml import load, stated
 

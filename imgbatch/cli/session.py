@@ -25,6 +25,7 @@ from imgbatch.model import LeftOver, Result, Source, Summary, up_to_date
 from imgbatch.planning.to_stream import STREAM
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
+from imgbatch.running.destination import takes_one_file
 from imgbatch.running.report import Report, pruned_row, row, summary_row
 from imgbatch.running.settings import Settings
 from imgbatch.store import checksum
@@ -37,14 +38,16 @@ def run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
         raise UsageError("--report records what was done, and --dry-run does nothing: omit one")
     if settings.output == STREAM:
         _check_output(wanted)
-    attempt = partial(_run, recipe, settings, wanted)
-    return patient(attempt, wanted.wait, quiet=wanted.quiet)
+    attempt = partial(_run, recipe, settings, wanted, set())
+    return patient(attempt, wanted.wait, quiet=wanted.quiet, alone=takes_one_file(settings))
 
 
-def _run(recipe: Recipe, settings: Settings, wanted: Invocation) -> int:
+def _run(recipe: Recipe, settings: Settings, wanted: Invocation, told: set[str]) -> int:
+    """Run, or raise LockedError; an earlier attempt has `told` some notices already."""
     begun = time.monotonic()
     with batch.prepare(recipe, settings) as prepared:
-        _warn(prepared.notices)
+        _warn(notice for notice in prepared.notices if notice not in told)
+        told.update(prepared.notices)
         if wanted.dry_run:
             _show(prepared)
         prepared.plan.check()

@@ -12,6 +12,7 @@ from imgbatch.cli import defaults
 from imgbatch.errors import UsageError
 from imgbatch.recipes import declarations
 from imgbatch.recipes.declarations import Setting
+from imgbatch.recipes.settings import KEEP
 
 Items = list[CompletionItem[str]]
 
@@ -23,7 +24,7 @@ def for_setting(one: Setting, incomplete: str) -> Items:
     if isinstance(one.kind, declarations.Path):
         return [_path(incomplete, folder=one.metavar == "DIR")]
     # A command that asks for a value has no use for its being kept.
-    words = [word for word in one.kind.words if word != "keep" or one.default is not None]
+    words = [word for word in one.kind.words if word != KEEP or one.default is not None]
     found = [CompletionItem(word) for word in _beginning(incomplete, words)]
     takes_file = isinstance(one.kind, declarations.Text) and one.kind.or_file
     return found or ([_path(incomplete)] if takes_file else [])

@@ -170,8 +170,10 @@ class OwnOutputs:
 
 def check_is_idle(folder: str, error: UnreadableError) -> None:
     """Raise LockedError if a journal cannot be read because a run writes beside originals."""
-    if error.in_use and os.path.exists(os.path.join(folder, SHARED_MARK)):
+    mark = os.path.join(folder, SHARED_MARK)
+    if error.in_use and os.path.exists(mark):
         raise LockedError(
+            os.path.dirname(mark),
             f"another run is writing into {folder}, so its outputs cannot be told from originals",
             "wait until it has finished (--wait 10m does)",
         ) from None

@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from imgbatch.errors import UsageError
-from imgbatch.recipes.units import amount, in_words, seconds
+from imgbatch.recipes.units import amount, in_words, seconds, time_in_words
 
 TOML_TYPES: Final[Mapping[type, str]] = MappingProxyType(
     {
@@ -214,6 +214,9 @@ class Seconds(Kind, frozen=True):
 
     def read(self, word: str) -> float:
         return seconds(word)
+
+    def word(self, value: Any) -> str:
+        return time_in_words(value)
 
     def check(self, name: str, value: Any) -> Any:
         if not isinstance(value, int | float) or isinstance(value, bool):

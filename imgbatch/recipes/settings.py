@@ -227,7 +227,7 @@ class SharedSettings:
     )
     profile: str = setting(
         "keep",
-        Text(known=("keep", "srgb", *get_args(ProfileName)), or_file=True),
+        Text(known=(KEEP, SRGB, *get_args(ProfileName)), or_file=True),
         OPERATIONS,
         f"Colour profile: keep, or what to convert to: srgb, {', '.join(get_args(ProfileName))} or "
         "an ICC file.",

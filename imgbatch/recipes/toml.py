@@ -31,6 +31,7 @@ from typing import Any, Final, get_args
 from msgspec import Struct
 
 from imgbatch.errors import UsageError
+from imgbatch.imaging import formats
 from imgbatch.model import Encoding, Intent
 from imgbatch.naming import PLAIN, folded
 from imgbatch.operations import Operation, plain, words_of
@@ -378,6 +379,8 @@ def save(recipe: Recipe, path: str | os.PathLike[str]) -> None:
     be written in TOML.
     """
     path = os.fspath(path)
+    if formats.of_suffix(os.path.splitext(path)[1].lower()) is not None:
+        raise UsageError(f"the recipe {path} has a picture's name: use another, such as my.toml")
     try:
         data = written(recipe, os.path.dirname(path)).encode()
     except UnicodeEncodeError:

@@ -38,3 +38,10 @@ def seconds(word: str) -> float:
     if match is None:
         raise ValueError(f"found {word!r}, expected seconds, or a time as in 90s, 2m or 1h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def time_in_words(number: float) -> str:
+    """A time as `seconds` reads it, with the largest unit that leaves it whole: 2m."""
+    fits = [name for name in ("h", "m") if number % _SECONDS[name] == 0]
+    unit = fits[0] if fits else "s"
+    return f"{number / _SECONDS[unit]:g}{unit}"

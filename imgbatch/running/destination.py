@@ -89,6 +89,12 @@ def format_of_file(output: str) -> formats.Format | None:
     return formats.of_suffix(os.path.splitext(output)[1].lower())
 
 
+def takes_one_file(settings: Settings) -> bool:
+    """Whether a run is for a single picture, and not for a folder or several files."""
+    named = (*settings.paths, *(settings.listed or ()))
+    return settings.streamed is not None or (len(named) == 1 and not os.path.isdir(named[0]))
+
+
 def check_is_no_journal(option: str, path: str) -> None:
     """Raise UsageError if a path is in a folder where imgbatch keeps its journal."""
     if is_own(path.split(os.sep)):
@@ -265,14 +271,14 @@ def _check_there(settings: Settings) -> None:
 
 def _more_than_one_file(settings: Settings) -> str | None:
     """What there is instead of a single source, in words."""
-    if settings.streamed is not None:
+    if takes_one_file(settings):
         return None
     named = (*settings.paths, *(settings.listed or ()))
     if not named:
         raise NothingFoundError("no image found in the list, which is empty")
     if len(named) != 1:
         return f"{len(named)} PATHs" if settings.listed is None else f"a list of {len(named)}"
-    return f"the folder {named[0]}" if os.path.isdir(named[0]) else None
+    return f"the folder {named[0]}"
 
 
 # Without --output

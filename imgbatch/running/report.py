@@ -176,6 +176,11 @@ class Report:
             raise UsageError(
                 f"--report {path} is in a folder where imgbatch keeps its journal: use another"
             )
+        if _holds_something_else(path):
+            raise UsageError(
+                f"--report {path} holds something other than a report, which would be lost: use "
+                "another"
+            )
         try:
             os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
             return cls(_taken(path), header)
@@ -204,6 +209,16 @@ class Report:
         if self._file is not sys.stdout:
             with suppress(OSError):
                 self._file.close()
+
+
+def _holds_something_else(path: str) -> bool:
+    """Whether there is a file that is no report: a log, a recipe or anything of the user's."""
+    # Reading from a pipe would wait.
+    if not os.path.isfile(path):
+        return False
+    with suppress(OSError), open(path, "rb") as file:
+        return file.read(1) not in (b"", b"{")
+    return False
 
 
 def _taken(path: str) -> TextIO:

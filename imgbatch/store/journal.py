@@ -123,10 +123,11 @@ class DamagedError(Exception):
 
 
 class LockedError(UsageError):
-    """Another run holds the folder; `found` says which one, and `remedy` what to do."""
+    """Another run holds the journal in a `folder`; `found` says which one, `remedy` what to do."""
 
-    def __init__(self, found: str, remedy: str) -> None:
+    def __init__(self, folder: str, found: str, remedy: str) -> None:
         super().__init__(f"{found}: {remedy}")
+        self.folder = folder
         self.found = found
 
 
@@ -319,6 +320,7 @@ class Journal:
         # With our own lock held: of two that start at once, at least one sees the other.
         if in_place and (other := _at_work_around(self.output)) is not None:
             raise LockedError(
+                os.path.join(other, worker_log.FOLDER),
                 f"another run{_process(other)} is active in {other}, and this one would change the "
                 "same files in place",
                 "wait until it has finished (--wait 10m does)",
@@ -404,6 +406,7 @@ class Journal:
             code = code_of(error)
             if code in BUSY:
                 raise LockedError(
+                    self._folder,
                     f"another run{_process(self.output)} is writing into {self._shown}",
                     "wait until it has finished (--wait 10m does), or use another --output",
                 ) from None

@@ -59,7 +59,16 @@ def commands() -> Iterator[str]:
         usage = command.collect_usage_pieces(click.Context(command))
         yield f"### {name}\n"
         yield f"`{' '.join(['imgbatch', name, *usage])}`\n"
-        yield inspect.cleandoc(command.help or "") + "\n"
+        for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+            yield in_markdown(paragraph) + "\n"
+
+
+def in_markdown(paragraph: str) -> str:
+    """A paragraph of help; one that begins with a backspace keeps its lines."""
+    if paragraph.startswith("\b\n"):
+        lines = paragraph.removeprefix("\b\n")
+        return f"```text\n{lines}\n```"
+    return paragraph
 
 
 def options() -> Iterator[str]:

@@ -62,7 +62,7 @@ def asked(place: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
         ("resize in --sort ", ("name", "date")),
         ("resize in --jobs ", ("all",)),
         ("resize in --profile s", ("srgb",)),
-        ("resize in --profile p", ("prophoto",)),
+        ("resize in --profile pro", ("prophoto",)),
         ("filter in --filter ", tuple(names())),
         ("operations ", tuple(names())),
         ("run ", tuple(presets())),

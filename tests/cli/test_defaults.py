@@ -115,6 +115,7 @@ def test_all_settings_that_can_be_defaults_are_read(place: Path) -> None:
         "size": "300",
         "sort": '"date"',
         "strict": "true",
+        "subfolder": '"web"',
         "subsampling": '"4:4:4"',
         "timeout": '"2m"',
         "verbose": "true",
@@ -126,7 +127,8 @@ def test_all_settings_that_can_be_defaults_are_read(place: Path) -> None:
 
     assert {one.word for one in every_setting() if not one.each_run} == set(said)
     origins = {word: origin for word, (_, origin) in found.items() if origin != "default"}
-    assert set(origins) == set(said)
+    # A subfolder leaves it nothing to do.
+    assert set(origins) == set(said) - {"flat"}
     dropped = {word for word, origin in origins.items() if "does not go" in origin}
     # TIFF has none of these.
     assert dropped == {"effort", "progressive", "subsampling", "quality", "max-bytes"}
@@ -454,3 +456,43 @@ def test_python_is_not_steered(place: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("IMGBATCH_QUALITY", "4")
     monkeypatch.chdir(place)
     assert Recipe.from_options(sizes=["32"]).digest == plain
+
+
+@pytest.mark.parametrize(
+    ("options", "target"),
+    [
+        (("-o", "out"), "out/a.jpg"),
+        (("--flat", "-o", "out"), "out/a.jpg"),
+        (("--flat",), "in-resized/a.jpg"),
+        (("--subfolder", "small"), "in/small/a.jpg"),
+        ((), "in/web/a.jpg"),
+        (("--in-place", "--no-backup"), "in/a.jpg"),
+    ],
+)
+def test_default_places_give_way(place: Path, options: tuple[str, ...], target: str) -> None:
+    (place / "imgbatch.toml").write_text('subfolder = "web"\nflat = true\n')
+    run = imgbatch("resize", "in", "-s", "20", *options, "--report", "-", cwd=place)
+    assert run.returncode == 0, run.stderr
+    assert f'"path": "{target}"'.encode() in run.stdout
+
+
+def test_page_names_all_that_is_no_default() -> None:
+    page = (Path(__file__).parents[2] / "docs/defaults.md").read_text("utf-8")
+    section = page.partition("## What is no default")[2].partition("\n## ")[0]
+    named = re.findall(r"`([a-z-]+)`", section)
+    assert sorted(named) == sorted(one.word for one in every_setting() if one.each_run)
+
+
+def test_profile_with_a_name_is_no_file(place: Path) -> None:
+    (place / "prophoto").touch()
+    (place / "imgbatch.toml").write_text('profile = "ProPhoto"\n')
+    assert settings("resize", "in", cwd=place)["profile"][0] == "ProPhoto"
+    (place / "imgbatch.toml").write_text('profile = "prophoto"\n')
+    assert settings("resize", "in", cwd=place)["profile"][0] == "prophoto"
+
+
+def test_output_of_a_recipe_without_a_size_stays_as_it_is(place: Path) -> None:
+    (place / "r.toml").write_text('[[output]]\nname = "x"\n[[output]]\nname = "y"\nsize = 9\n')
+    run = imgbatch_here("run", "r.toml", "in", "--explain", cwd=place)
+    rows = re.findall(r"^  size +(.+?)  +(.+)$", run.stdout.decode(), re.MULTILINE)
+    assert rows == [("as it is", "default (x)"), ("9", "recipe (y)")]

@@ -174,13 +174,13 @@ def test_report_of_a_run_that_is_at_work_is_left_to_it(tmp_path: Path) -> None:
     plant(tmp_path, "in/a.jpg")
     with (tmp_path / "r.jsonl").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        other.write("its rows")
+        other.write("{its rows}")
         other.flush()
         run = imgbatch_here("resize", "in", "-o", "out", "--report", "r.jsonl", cwd=tmp_path)
 
     assert run.returncode == 2
     assert b"another run is writing the report r.jsonl" in run.stderr
-    assert (tmp_path / "r.jsonl").read_text() == "its rows"
+    assert (tmp_path / "r.jsonl").read_text() == "{its rows}"
     assert files(tmp_path / "out") == []
 
 
@@ -230,3 +230,43 @@ def test_schema_refuses_what_is_no_line(line: dict[str, Any]) -> None:
 
 def test_schema_allows_new_fields() -> None:
     FOR_READERS.validate({"source": "a", "status": "skipped", "reason": "r", "seconds": 0, "n": 1})
+
+
+@pytest.mark.parametrize("words", ["resize in", "resize in --no-such", "resize gone"])
+def test_only_a_report_is_replaced(tmp_path: Path, words: str) -> None:
+    plant(tmp_path, "in/a.jpg")
+    (tmp_path / "notes").write_text("[[output]]\n")
+    run = imgbatch_here(*words.split(), "--report", "notes", cwd=tmp_path)
+    assert run.returncode == 2
+    assert b"notes holds something other than a report" in run.stderr
+    assert (tmp_path / "notes").read_text() == "[[output]]\n"
+
+
+@pytest.mark.parametrize("other", ["--log", "--save-recipe"])
+def test_two_options_cannot_name_one_file(tmp_path: Path, other: str) -> None:
+    plant(tmp_path, "in/a.jpg")
+    run = imgbatch_here("resize", "in", "--report", "x", other, "./x", cwd=tmp_path)
+    assert run.returncode == 2
+    assert f"--report and {other} are one file, ./x".encode() in run.stderr
+    assert lines((tmp_path / "x").read_bytes())[-1]["summary"]["exit_code"] == 2
+
+
+@pytest.mark.parametrize("option", ["--report", "--log", "--save-recipe"])
+def test_no_text_is_written_under_the_name_of_a_picture(tmp_path: Path, option: str) -> None:
+    plant(tmp_path, "in/a.jpg")
+    run = imgbatch_here("resize", "in", "-n", option, "b.JPG", cwd=tmp_path)
+    assert run.returncode == 2
+    assert not (tmp_path / "b.JPG").exists()
+
+
+@pytest.mark.parametrize("flags", ["-n", "-nv", "-vn", "-h"])
+def test_what_only_shows_has_no_report(tmp_path: Path, flags: str) -> None:
+    plant(tmp_path, "in/a.jpg")
+    imgbatch_here("resize", "in", flags, "--report", "r.jsonl", "-o", "", cwd=tmp_path)
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_value_that_looks_like_a_flag_has_a_report(tmp_path: Path) -> None:
+    run = imgbatch_here("resize", "gone", "-ohen", "--report", "r.jsonl", cwd=tmp_path)
+    assert run.returncode == 2
+    assert (tmp_path / "r.jsonl").exists()
