@@ -48,6 +48,7 @@ def run(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Run:
     call needs multiprocessing's usual `if __name__ == "__main__":`.
     """
     leave_if_importing_main()
+    _check_recipe(recipe)
     prepared = batch.prepare(recipe, _settings(paths, words, "run"))
     try:
         prepared.plan.check()
@@ -56,6 +57,15 @@ def run(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Run:
         prepared.close()
         raise
     return Run(prepared)
+
+
+def _check_recipe(recipe: object) -> None:
+    """Raise TypeError for anything else, such as the name of a preset."""
+    if not isinstance(recipe, Recipe):
+        way = "from_options(sizes=1600)"
+        if isinstance(recipe, str | os.PathLike):
+            way = f"load({os.fspath(recipe)!r})"
+        raise TypeError(f"found the recipe {recipe!r}, expected a Recipe: imgbatch.Recipe.{way}")
 
 
 def _settings(paths: Paths, words: RunWords, call: str) -> Settings:
@@ -235,6 +245,7 @@ def plan(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Plan:
     image. What else would be refused is among the plan's `conflicts`.
     """
     leave_if_importing_main()
+    _check_recipe(recipe)
     with batch.prepare(recipe, _settings(paths, words, "plan")) as prepared:
         items = [_planned(job) for job in prepared.plan.jobs]
         items += [Planned(one.source, reason=one.reason) for one in prepared.plan.skipped]

@@ -197,6 +197,8 @@ def test_sizes_may_be_numbers_and_stand_alone(sizes: Any, names: list[str]) -> N
         ({"qualty": 3}, TypeError, r"from_options\(\) got .*'qualty'; did you mean 'quality'"),
         ({"sizes": 1.5}, imgbatch.UsageError, "found sizes 1.5"),
         ({"sizes": [True]}, imgbatch.UsageError, "found the size True"),
+        ({"sizes": ""}, imgbatch.UsageError, "cannot read the size ''"),
+        ({"sizes": ["", "9"]}, imgbatch.UsageError, "cannot read the size ''"),
         ({"filters": 7}, imgbatch.UsageError, "found 7, expected a name in each"),
         ({"filters": [None]}, imgbatch.UsageError, "found None, expected a name in each"),
         ({"format": 7}, imgbatch.UsageError, "found format 7, expected text"),
@@ -229,6 +231,12 @@ def test_wrong_settings_are_refused_by_name(
         ({"paths": b"photos"}, imgbatch.UsageError, "expected a path, or a list of them"),
         ({"paths": [7]}, imgbatch.UsageError, "found paths 7, expected a path"),
         ({"backup": "b"}, imgbatch.UsageError, "found a backup without in_place"),
+        ({"output": ""}, imgbatch.UsageError, "found an empty output: is a variable empty"),
+        ({"subfolder": ""}, imgbatch.UsageError, "found an empty subfolder"),
+        ({"in_place": True, "backup": ""}, imgbatch.UsageError, "found an empty backup"),
+        ({"recursive": None}, imgbatch.UsageError, "found recursive None, expected True or False"),
+        ({"sort": None}, imgbatch.UsageError, "sort: found None, expected one of name, date"),
+        ({"max_pixels": None}, imgbatch.UsageError, "found a limit of None pixels"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(
@@ -239,6 +247,20 @@ def test_wrong_arguments_are_refused_by_name(
     with pytest.raises(error, match=message):
         imgbatch.run(HALF, **{"paths": photos, **words})
     assert files(tmp_path) == ["photos/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "remedy"),
+    [
+        ("web-gallery", r"imgbatch\.Recipe\.load\('web-gallery'\)"),
+        (Path("web.toml"), r"load\('web.toml'\)"),
+        ({"sizes": 1600}, r"from_options\(sizes=1600\)"),
+    ],
+)
+@pytest.mark.parametrize("call", [imgbatch.run, imgbatch.plan])
+def test_what_is_no_recipe_is_refused(call: Any, recipe: Any, remedy: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=f"found the recipe .*expected a Recipe: .*{remedy}"):
+        call(recipe, plant(tmp_path, "a.jpg"))
 
 
 # Recipes
@@ -286,6 +308,7 @@ def test_outputs_have_settings_of_their_own(tmp_path: Path) -> None:
         ([{"sise": 3}], "output 1: sise: an unknown key; did you mean size"),
         ([{"name": "web", "quality": "high"}], "output 'web': quality: found 'high', expected a"),
         ([7], "output 1: found 7, expected a table"),
+        ([{"size": ""}], "output 1: cannot read the size ''"),
     ],
 )
 def test_wrong_outputs_are_refused_by_name(outputs: Any, message: str) -> None:
