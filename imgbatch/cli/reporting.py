@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OPTION: Final = "--report"
 _REPORTING: Final = frozenset({"resize", "convert", "filter", "run"})
-"""The commands that have the option."""
+"""The commands that have such options."""
 _IDLE: Final = re.compile(r"--dry-run|--explain|--help|-[a-z]*[nh]")
 """Options with which nothing is written, nor a report."""
 
@@ -71,17 +71,28 @@ class Reporting:
 
     def _asked_for(self) -> str | None:
         """The report named on a command line that may be wrong in other places."""
-        command, *words = self._command or ("",)
-        words = words[: words.index("--")] if "--" in words else words
-        if command not in _REPORTING or any(map(_IDLE.fullmatch, words)):
+        if any(map(_IDLE.fullmatch, _options(self._command))):
             return None
-        path = None
-        for word, value in pairwise([*words, ""]):
-            if word == _OPTION:
-                path = value
-            elif word.startswith(f"{_OPTION}="):
-                path = word.partition("=")[2]
-        return path or None
+        return asked_for(_OPTION, self._command)
+
+
+def asked_for(option: str, command: Sequence[str]) -> str | None:
+    """The file that `option` names on a command line that may be wrong in other places."""
+    path = None
+    for word, value in pairwise([*_options(command), ""]):
+        if word == option:
+            path = value
+        elif word.startswith(f"{option}="):
+            path = word.partition("=")[2]
+    return path or None
+
+
+def _options(command: Sequence[str]) -> Sequence[str]:
+    """The words that may be options, of a command that makes pictures."""
+    name, *words = command or ("",)
+    if name not in _REPORTING:
+        return ()
+    return words[: words.index("--")] if "--" in words else words
 
 
 def current() -> Reporting:
