@@ -30,6 +30,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Action = Literal["make", "remake", "overwrite", "replace"]
 
 CANCELLED: Final = "it was cancelled"
+CLOSED: Final = "it was closed early"
 
 
 def run(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Run:
@@ -111,6 +112,11 @@ class Run(Iterator[Result]):
         return self._batch.plan.output
 
     @property
+    def pruned(self) -> tuple[str, ...]:
+        """The paths of what `prune` has removed, which is done after the last result."""
+        return tuple(one.path for one in self._batch.pruned)
+
+    @property
     def summary(self) -> Summary:
         """Counts the results that have been handed out so far."""
         return self._summary
@@ -130,6 +136,8 @@ class Run(Iterator[Result]):
         self._results.close()
         self._batch.close()
         self._end.detach()
+        if self._summary.unfinished:
+            self._summary.stopped = self._summary.stopped or CLOSED
 
     def __enter__(self) -> Self:
         return self
@@ -213,17 +221,18 @@ class Plan(Sequence[Planned]):
     """What a run would do, one item for each source. Nothing was written.
 
     `output` is the folder, `conflicts` what would be refused, with a `message` and a `remedy` each:
-    `run` raises PlanError if there are any. `left_out` counts what is no picture to work on, and
-    `notices` are other things to know.
+    `run` raises PlanError if there are any. `pruned` are the paths of what `prune` would remove,
+    `left_out` counts what is no picture to work on, and `notices` are other things to know.
     """
 
     def __init__(self, items: Sequence[Planned], prepared: batch.Batch) -> None:
-        planned = prepared.plan
+        planned, removable = prepared.plan, prepared.removable()
         self._items = items
         self.output: str = planned.output
         self.conflicts: tuple[Conflict, ...] = tuple(planned.conflicts)
+        self.pruned: tuple[str, ...] = tuple(one.path for one in removable.removed)
         self.left_out: LeftOut = planned.left_out
-        self.notices: tuple[str, ...] = tuple(prepared.notices)
+        self.notices: tuple[str, ...] = (*prepared.notices, *removable.notices)
 
     def __len__(self) -> int:
         return len(self._items)

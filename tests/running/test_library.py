@@ -120,6 +120,41 @@ def test_warnings_and_failures_can_be_listened_to(
     assert heard[2].getMessage().startswith("picture: the file is cut short")
 
 
+def test_run_that_is_closed_early_is_no_success(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.jpg")
+
+    for made in (0, 1):
+        with imgbatch.run(HALF, photos, output=tmp_path / f"{made}", jobs=1) as results:
+            for _ in range(made):
+                next(results)
+        summary = results.summary
+        assert (summary.done, summary.unfinished) == (made, 2 - made)
+        assert (summary.stopped, summary.exit_code) == ("it was closed early", 1)
+
+
+def test_what_is_pruned_is_told_before_and_after(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    options: dict[str, Any] = {"output": tmp_path / "out", "jobs": 1}
+    list(imgbatch.run(HALF, photos, **options))
+    for name in ("b.jpg", "c.jpg"):
+        (photos / name).unlink()
+    made = (tmp_path / "out/c.jpg").read_bytes()
+    plant(tmp_path / "out", "c.jpg", data=made[:-1] + b"x")
+    before = tree(tmp_path)
+
+    assert imgbatch.plan(HALF, photos, **options).pruned == ()
+    plan = imgbatch.plan(HALF, photos, prune=True, **options)
+    assert plan.pruned == (f"{tmp_path}/out/b.jpg",)
+    assert "changed them since" in plan.notices[-1]
+    assert tree(tmp_path) == before
+
+    with imgbatch.run(HALF, photos, prune=True, **options) as results:
+        assert not results.pruned
+        list(results)
+    assert (results.pruned, results.summary.pruned) == (plan.pruned, 1)
+    assert files(tmp_path / "out") == ["a.jpg", "c.jpg", "d.jpg"]
+
+
 # A plan
 
 
