@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OPTION: Final = "--report"
 _REPORTING: Final = frozenset({"resize", "convert", "filter", "run"})
-"""The commands that have such options."""
+"""The commands that have the option."""
 _IDLE: Final = re.compile(r"--dry-run|--explain|--help|-[a-z]*[nh]")
 """Options with which nothing is written, nor a report."""
 
