@@ -152,8 +152,10 @@ def _ran(words: list[str], reporting: Reporting) -> int:
 
 def _log_late(words: list[str]) -> None:
     """Open the log of a command line that was wrong before its log could be opened."""
-    path = asked_for("--log", words)
+    path, report = asked_for("--log", words), asked_for("--report", words)
     if path is None or is_heard():
+        return
+    if report is not None and os.path.realpath(path) == os.path.realpath(report):
         return
     from imgbatch.cli.log import Log
 

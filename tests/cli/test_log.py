@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -84,6 +85,10 @@ def test_log_has_what_is_wrong_with_the_command_line_itself(
     with monkeypatch.context() as patch:
         patch.setenv("IMGBATCH_JOBS", "many")
         imgbatch_here("resize", "in", log, cwd=tmp_path)
+    both = ("--log", "other.log", "--report", "./other.log")
+    imgbatch_here("resize", "--sise", *both, cwd=tmp_path)
+    assert all(json.loads(line) for line in (tmp_path / "other.log").read_text().splitlines())
+    (tmp_path / "other.log").unlink()
     imgbatch_here("formats", "--log", "other.log", cwd=tmp_path)
     imgbatch_here("resize", "--sise", "--", "--log", "other.log", cwd=tmp_path)
 
