@@ -116,24 +116,18 @@ METADATA_POLICIES: Final[MappingProxyType[MetadataPolicy, str]] = MappingProxyTy
 ProfileName = Literal["adobe-rgb", "display-p3", "prophoto", "rec2020"]
 PROFILES: Final[MappingProxyType[str, ProfileName]] = MappingProxyType(
     {
-        "adobe-rgb": "adobe-rgb",
         "adobergb": "adobe-rgb",
-        "adobe rgb": "adobe-rgb",
-        "adobe rgb (1998)": "adobe-rgb",
-        "display-p3": "display-p3",
-        "display p3": "display-p3",
+        "adobergb1998": "adobe-rgb",
+        "displayp3": "display-p3",
         "p3": "display-p3",
         "prophoto": "prophoto",
-        "prophoto-rgb": "prophoto",
-        "prophoto rgb": "prophoto",
+        "prophotorgb": "prophoto",
+        "rommrgb": "prophoto",
         "rec2020": "rec2020",
-        "rec.2020": "rec2020",
-        "rec. 2020": "rec2020",
-        "bt.2020": "rec2020",
         "bt2020": "rec2020",
     }
 )
-"""The profiles besides sRGB that have a name, in lower case, and other words for them."""
+"""The profiles besides sRGB that have a name, and other words for them: letters and figures."""
 Intent = Literal["perceptual", "relative", "saturation", "absolute"]
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Compression = Literal["none", "packbits", "lzw", "deflate", "zstd", "jpeg"]

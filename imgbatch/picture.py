@@ -119,7 +119,7 @@ class Picture:
             found = type(target).__name__
             raise TypeError(f"found {found}, expected a path or a binary file to write to")
         given: dict[str, Any] = {name: one for name, one in words.items() if one is not None}
-        given["format"] = _format_for(path, given.get("format"))
+        given["format"] = _format_for(path, given.get("format"), self.format)
         recipe = self._recipe(steps.encoding(OutputSettings(**given)))
         (made,) = one_picture.made_of(recipe, self._given, self._settings)
         if path is not None:
@@ -179,11 +179,19 @@ def _size_word(size: Size) -> str:
     return str(size)
 
 
-def _format_for(path: str | None, word: str | None) -> str:
-    """The format to write: the one given, or that of the path's suffix. Raises UsageError."""
+def _format_for(path: str | None, word: str | None, own: str) -> str:
+    """The format to write: the one given, or that of the path's suffix. Raises UsageError.
+
+    `own` is the format of the source, which may be kept.
+    """
+    if path == "":
+        raise UsageError("found an empty path to save to: is a variable empty?")
     suffix = os.path.splitext(path or "")[1]
     if word is None:
         return suffix or "keep"
-    if suffix and word != "keep" and formats.lookup(word) != formats.of_suffix(suffix.lower()):
-        raise UsageError(f"found {path} for format {word}, expected the suffix of that format")
+    row = formats.BY_NAME.get(own) if word == "keep" else formats.lookup(word)
+    if row is not None and row.becomes is not None:
+        row = formats.BY_NAME[row.becomes]
+    if row is not None and suffix and row is not formats.of_suffix(suffix.lower()):
+        raise UsageError(f"found {path} for format {row.name}, expected the suffix of that format")
     return word

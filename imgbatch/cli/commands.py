@@ -18,8 +18,8 @@ import click
 import imgbatch
 from imgbatch import signals
 from imgbatch.cli import COMPLETING, safe_streams
-from imgbatch.cli.output import complain, complain_of, dismiss, tell_lines
-from imgbatch.cli.reporting import Reporting
+from imgbatch.cli.output import complain, complain_of, dismiss, is_heard, tell_lines
+from imgbatch.cli.reporting import Reporting, asked_for
 from imgbatch.errors import ImgbatchError, PlanError, UsageError
 
 _COMMANDS = {
@@ -137,9 +137,11 @@ def _ran(words: list[str], reporting: Reporting) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
+        _log_late(words)
         complain_of(error)
         code, kind, message = error.exit_code, UsageError.category, error.format_message()
     except ImgbatchError as error:
+        _log_late(words)
         first, *others = str(error).split("\n") if isinstance(error, PlanError) else [str(error)]
         complain(first, "ERROR")
         tell_lines(others, err=True)
@@ -152,6 +154,20 @@ def _ran(words: list[str], reporting: Reporting) -> int:
         return code if isinstance(code, int) else 0
     reporting.fail(code, kind, message)
     return code
+
+
+def _log_late(words: list[str]) -> None:
+    """Open the log of a command line that was wrong before its log could be opened."""
+    path, report = asked_for("--log", words), asked_for("--report", words)
+    if path is None or is_heard():
+        return
+    if report is not None and os.path.realpath(path) == os.path.realpath(report):
+        return
+    from imgbatch.cli.log import Log
+
+    # It may be the log that is wrong.
+    with suppress(UsageError):
+        Log.open(path)
 
 
 def _message_of(error: OSError) -> str:

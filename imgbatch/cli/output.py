@@ -48,6 +48,11 @@ def dismiss(code: int) -> None:
         _listeners.pop().end(code)
 
 
+def is_heard() -> bool:
+    """Whether there is a listener."""
+    return bool(_listeners)
+
+
 def note(text: str, level: Level = "INFO") -> None:
     """Say a line to listeners alone."""
     for listener in _listeners:

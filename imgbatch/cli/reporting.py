@@ -70,10 +70,6 @@ class Reporting:
 
         self.finish(error_row(code, kind, message, time.time() - self._started))
 
-    def forgo(self) -> None:
-        """Begin no report any more, however the command ends."""
-        self._ended = True
-
     def close(self) -> None:
         """Close the report."""
         if self._report is not None:
@@ -84,19 +80,31 @@ class Reporting:
 
         Where a picture is expected, on standard output, there is none.
         """
-        command, *words = self._command or ("",)
-        words = words[: words.index("--")] if "--" in words else words
-        if command not in _REPORTING or any(map(_IDLE.fullmatch, words)):
+        words = _options(self._command)
+        if any(map(_IDLE.fullmatch, words)):
             return None
-        path, is_free = None, True
-        for word, value in pairwise([*words, ""]):
-            if word == _OPTION:
-                path = value
-            elif word.startswith(f"{_OPTION}="):
-                path = word.partition("=")[2]
-            if not _TO_STREAM.isdisjoint((word, f"{word} {value}")):
-                is_free = False
-        return path if path and (is_free or path != _STREAM) else None
+        path = asked_for(_OPTION, self._command)
+        is_taken = not _TO_STREAM.isdisjoint((*words, *map(" ".join, pairwise(words))))
+        return None if path == _STREAM and is_taken else path
+
+
+def asked_for(option: str, command: Sequence[str]) -> str | None:
+    """The file that `option` names on a command line that may be wrong in other places."""
+    path = None
+    for word, value in pairwise([*_options(command), ""]):
+        if word == option:
+            path = value
+        elif word.startswith(f"{option}="):
+            path = word.partition("=")[2]
+    return path or None
+
+
+def _options(command: Sequence[str]) -> Sequence[str]:
+    """The words that may be options, of a command that makes pictures."""
+    name, *words = command or ("",)
+    if name not in _REPORTING:
+        return ()
+    return words[: words.index("--")] if "--" in words else words
 
 
 def current() -> Reporting:

@@ -57,8 +57,6 @@ def _run(recipe: Recipe, settings: Settings, wanted: Invocation, told: set[str])
 def _check_output(wanted: Invocation) -> None:
     """Raise UsageError if standard output cannot take a picture."""
     if wanted.report == STREAM:
-        # Whoever reads it expects a picture.
-        reporting.current().forgo()
         raise UsageError("--output - and --report - both write to standard output: use one file")
     if not wanted.dry_run and sys.stdout.isatty():
         raise UsageError(

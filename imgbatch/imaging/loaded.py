@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from PIL import Image
 
+from imgbatch.errors import PictureError
 from imgbatch.imaging import formats
 from imgbatch.imaging.codecs.base import Codec
 from imgbatch.imaging.metadata.exif import PREFIX
@@ -34,10 +35,10 @@ def of(source: object) -> Input:
     """What a program gives to be read: a path, bytes, a binary file, an image or an array.
 
     A file is read from where it is to its end. Raises TypeError for anything else, ValueError for
-    pixels that are none, PictureError for an image that cannot be loaded.
+    pixels that are none, PictureError for an image that cannot be loaded, and for a folder.
     """
     if isinstance(source, str | os.PathLike):
-        return os.fsdecode(source)
+        return _path(os.fsdecode(source))
     if isinstance(source, bytes | bytearray | memoryview):
         return InMemory(bytes(source))
     if isinstance(source, Image.Image):
@@ -55,6 +56,16 @@ def of(source: object) -> Input:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"found a file that gives {type(data).__name__}, expected one opened 'rb'")
     return InMemory(bytes(data), _name_of(getattr(source, "name", "")))
+
+
+def _path(path: str) -> str:
+    if not path:
+        raise PictureError("open", "not-found", "found an empty path: is a variable empty?")
+    if os.path.isdir(path):
+        raise PictureError(
+            "open", "unreadable", "this is a folder, not a picture: imgbatch.run takes folders"
+        )
+    return path
 
 
 def _name_of(path: object) -> str:
@@ -103,7 +114,7 @@ def of_array(array: NDArray[Any], name: str = "") -> Pixels:
 
     # A matrix would stay two-dimensional.
     array = np.asarray(array)
-    if array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise TypeError(
             f"found an array of {array.dtype}, expected uint8 or uint16: levels from 0 to 1 are "
             "numpy.rint(array * 255).astype(numpy.uint8)"

@@ -53,8 +53,8 @@ class Watermark(Operation):
     source over (Porter and Duff, Compositing digital images, SIGGRAPH 1984). Its colours are
     converted to the picture's profile; on a grey picture it is grey. With `rotate` it is turned
     (Lanczos, in three shears). With `tile` it is repeated all over the picture, in rows that are
-    turned with it, alternate ones offset by half a mark. It never lies beyond the edges, whatever
-    `x` and `y` are.
+    turned with it, about 20,000 times at most, alternate ones offset by half a mark. It never lies
+    beyond the edges, whatever `x` and `y` are.
     """
 
     name: ClassVar[str] = "watermark"
@@ -240,8 +240,8 @@ class TextOverlay(Operation):
     composited like a watermark, on top of its shadow: a blurred copy of it, black, or white for
     dark text. A colour that is not grey turns a grey picture into a colour one. With `rotate` it is
     turned (bicubic, from letters drawn up to eight times as large). With `tile` it is repeated all
-    over the picture, in rows that are turned with it, alternate ones offset by half a text. It
-    never lies beyond the edges, whatever `x` and `y` are.
+    over the picture, about 20,000 times at most, in rows that are turned with it, alternate ones
+    offset by half a text. It never lies beyond the edges, whatever `x` and `y` are.
     """
 
     name: ClassVar[str] = "text"

@@ -16,6 +16,9 @@ Point = tuple[int, int]
 
 DIAGONAL: Final = "diagonal"
 
+MOST_TILES: Final = 20_000
+"""About how many marks or texts there are in a picture that is full of them."""
+
 TURN_HELP: Final = (
     "clockwise, or diagonal: along the picture's diagonal, from lower left to upper right"
 )
@@ -115,23 +118,36 @@ class Placing(Struct, frozen=True):
         half a cell.
 
         Things have `size` when they are turned, `cell` is from one to the next before that. One is
-        in the centre, or at `x` and `y`.
+        in the centre, or at `x` and `y`. Where there would be far more than `MOST_TILES`, cells are
+        larger.
         """
+        cell = self._large_enough(cell)
         middle = (self.within[0] - size[0]) // 2, (self.within[1] - size[1]) // 2
         left, top = self._moved(size, middle)
         cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
         reach = math.hypot(*self.within) + math.hypot(*size)
-        rows, columns = (math.ceil(reach / length) for length in reversed(cell))
+        rows = math.ceil(reach / cell[1])
         found = []
         for row in range(-rows, rows + 1):
             down, indent = row * cell[1], cell[0] // 2 if row % 2 else 0
-            for column in range(-columns, columns + 1):
+            first, last = _within(
+                (cosine, left - down * sine, -size[0], self.within[0]),
+                (sine, top + down * cosine, -size[1], self.within[1]),
+                reach,
+            )
+            for column in range(
+                math.floor((first - indent) / cell[0]), math.ceil((last - indent) / cell[0]) + 1
+            ):
                 across = column * cell[0] + indent
                 x = left + round(across * cosine - down * sine)
                 y = top + round(across * sine + down * cosine)
                 if -size[0] < x < self.within[0] and -size[1] < y < self.within[1]:
                     found.append((x, y))
         return found
+
+    def _large_enough(self, cell: Size) -> Size:
+        share = math.sqrt(self.within[0] * self.within[1] / (MOST_TILES * cell[0] * cell[1]))
+        return cell if share <= 1 else (math.ceil(cell[0] * share), math.ceil(cell[1] * share))
 
     def _moved(self, size: Size, usual: Point) -> Point:
         sides = zip((self.x, self.y), usual, size, self.within, strict=True)
@@ -140,6 +156,24 @@ class Placing(Struct, frozen=True):
             for word, start, length, whole in sides
         )
         return x, y
+
+
+Line = tuple[float, float, float, float]
+"""Slope and offset of a coordinate along a row, and the limits of the picture."""
+
+
+def _within(x: Line, y: Line, reach: float) -> tuple[float, float]:
+    """From where to where a row is in the picture, within a pixel; empty if it is not."""
+    first, last = -reach, reach
+    for slope, offset, low, high in (x, y):
+        ends = (low - 1 - offset, high + 1 - offset)
+        if abs(slope) < 1e-9:
+            if not ends[0] <= 0 <= ends[1]:
+                return 0, -reach
+            continue
+        near, far = sorted(end / slope for end in ends)
+        first, last = max(first, near), min(last, far)
+    return first, last
 
 
 def _pixels(word: str, whole: int) -> int:

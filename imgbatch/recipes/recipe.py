@@ -122,8 +122,8 @@ class Recipe:
         filters = several("filters", settings.filters)
         outputs = []
         for word in sizes or (None,):
-            label, _, spec = word.rpartition("=") if word else (name, "", "")
-            size = spec if word else None
+            label, _, spec = (name, "", "") if word is None else word.rpartition("=")
+            size = None if word is None else spec
             output = OutputSettings(**shared, size=size, operations=filters)
             operations = steps(output)
             called = check_label(label or spec.strip())

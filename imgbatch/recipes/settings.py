@@ -5,6 +5,8 @@ Nothing here loads Pillow: `steps` turns the settings of an output into what is 
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -64,11 +66,16 @@ SRGB: Final = "srgb"
 
 
 def profile_name(word: str) -> Literal["keep", "srgb"] | ProfileName | None:
-    """What a word for a profile means, in any case; None if it is a file."""
-    known = word.strip().lower()
+    """What a word for a profile means, however it is spelled; None if it is a file."""
+    if os.path.dirname(word):
+        return None
+    known = _PUNCTUATION.sub("", word.lower())
     if known == KEEP:
         return KEEP
     return SRGB if known == SRGB else PROFILES.get(known)
+
+
+_PUNCTUATION: Final = re.compile(r"[\s().,_-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -290,9 +290,9 @@ class _Reader(Struct, frozen=True):
         def build(fills: Mapping[str, Any]) -> Output:
             words: dict[str, Any] = {**fills, **stated}
             meant = OutputSettings(**words, folder=self.folder)
-            saved = encoding(meant)
+            made, saved = steps(meant), encoding(meant)
             path = template_of(words["template"], saved)
-            return Output(check_label(label), path, steps(meant), saved)
+            return Output(check_label(label), path, made, saved)
 
         left_open = {
             name: value

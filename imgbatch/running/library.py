@@ -30,6 +30,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Action = Literal["make", "remake", "overwrite", "replace"]
 
 CANCELLED: Final = "it was cancelled"
+CLOSED: Final = "it was closed early"
 
 
 def run(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Run:
@@ -48,6 +49,7 @@ def run(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Run:
     call needs multiprocessing's usual `if __name__ == "__main__":`.
     """
     leave_if_importing_main()
+    _check_recipe(recipe)
     prepared = batch.prepare(recipe, _settings(paths, words, "run"))
     try:
         prepared.plan.check()
@@ -56,6 +58,15 @@ def run(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Run:
         prepared.close()
         raise
     return Run(prepared)
+
+
+def _check_recipe(recipe: object) -> None:
+    """Raise TypeError for anything else, such as the name of a preset."""
+    if not isinstance(recipe, Recipe):
+        way = "from_options(sizes=1600)"
+        if isinstance(recipe, str | os.PathLike):
+            way = f"load({os.fspath(recipe)!r})"
+        raise TypeError(f"found the recipe {recipe!r}, expected a Recipe: imgbatch.Recipe.{way}")
 
 
 def _settings(paths: Paths, words: RunWords, call: str) -> Settings:
@@ -101,6 +112,11 @@ class Run(Iterator[Result]):
         return self._batch.plan.output
 
     @property
+    def pruned(self) -> tuple[str, ...]:
+        """The paths of what `prune` has removed, which is done after the last result."""
+        return tuple(one.path for one in self._batch.pruned)
+
+    @property
     def summary(self) -> Summary:
         """Counts the results that have been handed out so far."""
         return self._summary
@@ -120,6 +136,8 @@ class Run(Iterator[Result]):
         self._results.close()
         self._batch.close()
         self._end.detach()
+        if self._summary.unfinished:
+            self._summary.stopped = self._summary.stopped or CLOSED
 
     def __enter__(self) -> Self:
         return self
@@ -203,17 +221,18 @@ class Plan(Sequence[Planned]):
     """What a run would do, one item for each source. Nothing was written.
 
     `output` is the folder, `conflicts` what would be refused, with a `message` and a `remedy` each:
-    `run` raises PlanError if there are any. `left_out` counts what is no picture to work on, and
-    `notices` are other things to know.
+    `run` raises PlanError if there are any. `pruned` are the paths of what `prune` would remove,
+    `left_out` counts what is no picture to work on, and `notices` are other things to know.
     """
 
     def __init__(self, items: Sequence[Planned], prepared: batch.Batch) -> None:
-        planned = prepared.plan
+        planned, removable = prepared.plan, prepared.removable()
         self._items = items
         self.output: str = planned.output
         self.conflicts: tuple[Conflict, ...] = tuple(planned.conflicts)
+        self.pruned: tuple[str, ...] = tuple(one.path for one in removable.removed)
         self.left_out: LeftOut = planned.left_out
-        self.notices: tuple[str, ...] = tuple(prepared.notices)
+        self.notices: tuple[str, ...] = (*prepared.notices, *removable.notices)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -235,6 +254,7 @@ def plan(recipe: Recipe, paths: Paths, **words: Unpack[RunWords]) -> Plan:
     image. What else would be refused is among the plan's `conflicts`.
     """
     leave_if_importing_main()
+    _check_recipe(recipe)
     with batch.prepare(recipe, _settings(paths, words, "plan")) as prepared:
         items = [_planned(job) for job in prepared.plan.jobs]
         items += [Planned(one.source, reason=one.reason) for one in prepared.plan.skipped]

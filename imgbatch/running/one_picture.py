@@ -179,8 +179,4 @@ def _source(given: Input) -> Source:
     except (OSError, ValueError):
         # Opening it will say so.
         return Source(folder, name, 0, 0)
-    if os.path.isdir(given):
-        raise PictureError(
-            "open", "unreadable", "this is a folder, not a picture: imgbatch.run takes folders"
-        )
     return Source(folder, name, state.size, state.mtime_ns)

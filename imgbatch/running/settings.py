@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, TypedDict, get_args
 
 from msgspec.structs import replace
@@ -255,6 +255,11 @@ class PictureWords(TypedDict, total=False):
     max_pixels: int | str
 
 
+_MAY_BE_NONE: Final = frozenset(
+    one.name for one in fields(Settings) if str(one.type).endswith("None")
+)
+
+
 def settings_of(
     paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     words: RunWords,
@@ -272,6 +277,9 @@ def settings_of(
         )
     if values.get("backup") is not None and not values.get("in_place"):
         raise UsageError("found a backup without in_place, which is what it is for")
+    for name in ("output", "backup", "subfolder"):
+        if values.get(name) == "":
+            raise UsageError(f"found an empty {name}: is a variable empty?")
     for name in values.keys() & {"output", "backup"}:
         if values[name] is not None:
             values[name] = _path(name, values[name])
@@ -291,8 +299,14 @@ def picture_settings(call: str, words: PictureWords) -> Settings:
 
 
 def _known(call: str, words: Mapping[str, Any], known: type) -> dict[str, Any]:
-    """The arguments, if all are known; otherwise raises TypeError."""
+    """The arguments, if all are known; otherwise raises TypeError.
+
+    Raises UsageError for a None that means nothing.
+    """
     check_words(call, words, known.__annotations__)
+    for name, one in declared(Settings).items():
+        if name in words and words[name] is None and name not in _MAY_BE_NONE:
+            one.kind.check(one.word, None)
     return dict(words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -72,6 +73,33 @@ def test_log_has_errors_of_usage_and_the_dry_run(tmp_path: Path) -> None:
     assert "ERROR imgbatch: unknown format 'wepb'" in text
     assert text.count("INFO ended with exit code 2\n") == 2
     assert text.count("INFO ended with exit code 0\n") == 1
+
+
+def test_log_has_what_is_wrong_with_the_command_line_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path, "in/a.jpg")
+    log = "--log=logs/run.log"
+    imgbatch_here("resize", "in", "--sise", "9", log, cwd=tmp_path)
+    imgbatch_here("resize", log, cwd=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setenv("IMGBATCH_JOBS", "many")
+        imgbatch_here("resize", "in", log, cwd=tmp_path)
+    both = ("--log", "other.log", "--report", "./other.log")
+    imgbatch_here("resize", "--sise", *both, cwd=tmp_path)
+    assert all(json.loads(line) for line in (tmp_path / "other.log").read_text().splitlines())
+    (tmp_path / "other.log").unlink()
+    imgbatch_here("formats", "--log", "other.log", cwd=tmp_path)
+    imgbatch_here("resize", "--sise", "--", "--log", "other.log", cwd=tmp_path)
+
+    found = lines(tmp_path / "logs/run.log")
+    assert [level for level, _ in found] == ["INFO", "ERROR", "INFO"] * 3
+    said = [text for _, text in found]
+    assert "No such option '--sise': did you mean --size?" in said[1]
+    assert "Missing argument" in said[4]
+    assert said[7] == "imgbatch: IMGBATCH_JOBS: found 'many', expected a whole number"
+    assert said[2::3] == ["ended with exit code 2"] * 3
+    assert not (tmp_path / "other.log").exists()
 
 
 def test_names_cannot_forge_lines(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ import imgbatch as library
 from imgbatch.errors import UsageError
 from imgbatch.imaging.filters import lettering
 from imgbatch.imaging.picture import Picture
+from imgbatch.model import Size
 from imgbatch.operations import build, parse, words_of
+from imgbatch.operations.placing import MOST_TILES, Placing
 
 FONT: Final = Path(lettering.__file__).parent / "fonts/NotoSans-Regular.ttf"
 LOGO: Final = ROOT / "sample_images" / "logo-alpha.png"
@@ -290,3 +292,33 @@ def test_orientation_is_applied_before_the_mark(tmp_path: Path) -> None:
     )
     assert np.array_equal(turned, upright)
     assert np.abs(upright.astype(int) - np.asarray(scene)).max() > 60
+
+
+def everywhere(placing: Placing, size: Size, cell: Size, angle: float) -> list[tuple[int, int]]:
+    """What `repeated` gives, by trying far more cells than there are in the picture."""
+    wide, high = placing.within
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    found = []
+    for row in range(-60, 61):
+        down, indent = row * cell[1], cell[0] // 2 if row % 2 else 0
+        for column in range(-60, 61):
+            across = column * cell[0] + indent
+            x = (wide - size[0]) // 2 + round(across * cosine - down * sine)
+            y = (high - size[1]) // 2 + round(across * sine + down * cosine)
+            if -size[0] < x < wide and -size[1] < y < high:
+                found.append((x, y))
+    return found
+
+
+@pytest.mark.parametrize("angle", [0, 33.3, 45, 90, 180, 217, 270, 359.999])
+@pytest.mark.parametrize("within", [(90, 60), (7, 200), (1, 1)])
+def test_tiles_are_all_that_meet_the_picture(within: Size, angle: float) -> None:
+    placing = Placing(within, "center", 0)
+    for size, cell in (((20, 9), (31, 12)), ((40, 40), (9, 7))):
+        assert placing.repeated(size, cell, angle) == everywhere(placing, size, cell, angle)
+
+
+@pytest.mark.parametrize("within", [(12_000, 9_000), (100_000, 100), (1, 100_000)])
+def test_tiles_are_not_too_many_to_lay(within: Size) -> None:
+    found = Placing(within, "center", 0).repeated((2, 2), (1, 1), 30)
+    assert 0.8 * MOST_TILES < len(found) < 1.5 * MOST_TILES

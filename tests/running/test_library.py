@@ -120,6 +120,41 @@ def test_warnings_and_failures_can_be_listened_to(
     assert heard[2].getMessage().startswith("picture: the file is cut short")
 
 
+def test_run_that_is_closed_early_is_no_success(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.jpg")
+
+    for made in (0, 1):
+        with imgbatch.run(HALF, photos, output=tmp_path / f"{made}", jobs=1) as results:
+            for _ in range(made):
+                next(results)
+        summary = results.summary
+        assert (summary.done, summary.unfinished) == (made, 2 - made)
+        assert (summary.stopped, summary.exit_code) == ("it was closed early", 1)
+
+
+def test_what_is_pruned_is_told_before_and_after(tmp_path: Path) -> None:
+    photos = plant(tmp_path / "photos", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    options: dict[str, Any] = {"output": tmp_path / "out", "jobs": 1}
+    list(imgbatch.run(HALF, photos, **options))
+    for name in ("b.jpg", "c.jpg"):
+        (photos / name).unlink()
+    made = (tmp_path / "out/c.jpg").read_bytes()
+    plant(tmp_path / "out", "c.jpg", data=made[:-1] + b"x")
+    before = tree(tmp_path)
+
+    assert imgbatch.plan(HALF, photos, **options).pruned == ()
+    plan = imgbatch.plan(HALF, photos, prune=True, **options)
+    assert plan.pruned == (f"{tmp_path}/out/b.jpg",)
+    assert "changed them since" in plan.notices[-1]
+    assert tree(tmp_path) == before
+
+    with imgbatch.run(HALF, photos, prune=True, **options) as results:
+        assert not results.pruned
+        list(results)
+    assert (results.pruned, results.summary.pruned) == (plan.pruned, 1)
+    assert files(tmp_path / "out") == ["a.jpg", "c.jpg", "d.jpg"]
+
+
 # A plan
 
 
@@ -197,6 +232,8 @@ def test_sizes_may_be_numbers_and_stand_alone(sizes: Any, names: list[str]) -> N
         ({"qualty": 3}, TypeError, r"from_options\(\) got .*'qualty'; did you mean 'quality'"),
         ({"sizes": 1.5}, imgbatch.UsageError, "found sizes 1.5"),
         ({"sizes": [True]}, imgbatch.UsageError, "found the size True"),
+        ({"sizes": ""}, imgbatch.UsageError, "cannot read the size ''"),
+        ({"sizes": ["", "9"]}, imgbatch.UsageError, "cannot read the size ''"),
         ({"filters": 7}, imgbatch.UsageError, "found 7, expected a name in each"),
         ({"filters": [None]}, imgbatch.UsageError, "found None, expected a name in each"),
         ({"format": 7}, imgbatch.UsageError, "found format 7, expected text"),
@@ -229,6 +266,12 @@ def test_wrong_settings_are_refused_by_name(
         ({"paths": b"photos"}, imgbatch.UsageError, "expected a path, or a list of them"),
         ({"paths": [7]}, imgbatch.UsageError, "found paths 7, expected a path"),
         ({"backup": "b"}, imgbatch.UsageError, "found a backup without in_place"),
+        ({"output": ""}, imgbatch.UsageError, "found an empty output: is a variable empty"),
+        ({"subfolder": ""}, imgbatch.UsageError, "found an empty subfolder"),
+        ({"in_place": True, "backup": ""}, imgbatch.UsageError, "found an empty backup"),
+        ({"recursive": None}, imgbatch.UsageError, "found recursive None, expected True or False"),
+        ({"sort": None}, imgbatch.UsageError, "sort: found None, expected one of name, date"),
+        ({"max_pixels": None}, imgbatch.UsageError, "found a limit of None pixels"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(
@@ -239,6 +282,20 @@ def test_wrong_arguments_are_refused_by_name(
     with pytest.raises(error, match=message):
         imgbatch.run(HALF, **{"paths": photos, **words})
     assert files(tmp_path) == ["photos/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "remedy"),
+    [
+        ("web-gallery", r"imgbatch\.Recipe\.load\('web-gallery'\)"),
+        (Path("web.toml"), r"load\('web.toml'\)"),
+        ({"sizes": 1600}, r"from_options\(sizes=1600\)"),
+    ],
+)
+@pytest.mark.parametrize("call", [imgbatch.run, imgbatch.plan])
+def test_what_is_no_recipe_is_refused(call: Any, recipe: Any, remedy: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=f"found the recipe .*expected a Recipe: .*{remedy}"):
+        call(recipe, plant(tmp_path, "a.jpg"))
 
 
 # Recipes
@@ -286,6 +343,7 @@ def test_outputs_have_settings_of_their_own(tmp_path: Path) -> None:
         ([{"sise": 3}], "output 1: sise: an unknown key; did you mean size"),
         ([{"name": "web", "quality": "high"}], "output 'web': quality: found 'high', expected a"),
         ([7], "output 1: found 7, expected a table"),
+        ([{"size": ""}], "output 1: cannot read the size ''"),
     ],
 )
 def test_wrong_outputs_are_refused_by_name(outputs: Any, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -95,7 +96,9 @@ def test_open_file_is_read_from_where_it_is_and_names_the_picture(tmp_path: Path
 def test_arrays_become_png_with_the_same_levels(
     shape: tuple[int, ...], kind: Any, mode: str
 ) -> None:
-    levels = np.arange(np.prod(shape)).astype(kind).reshape(shape) * 2
+    # Arithmetic would change the order of its bytes.
+    levels = (np.arange(np.prod(shape)).reshape(shape) * 2).astype(kind)
+    assert levels.dtype == kind
 
     (made,) = AS_IS.apply(levels)
 
@@ -168,6 +171,7 @@ def test_what_is_no_picture_is_refused(source: Any, error: type[Exception], mess
         ("gone.jpg", "open", "not-found"),
         ("a\0b", "open", "not-found"),
         (os.curdir, "open", "unreadable"),
+        ("", "open", "not-found"),
     ],
 )
 def test_what_cannot_be_made_raises_the_failure(source: Any, stage: str, kind: str) -> None:
@@ -176,6 +180,8 @@ def test_what_cannot_be_made_raises_the_failure(source: Any, stage: str, kind: s
 
     error = found.value
     assert (error.stage, error.kind) == (stage, kind)
+    with pytest.raises(imgbatch.PictureError, match=f"^{re.escape(error.message)}$"):
+        imgbatch.open(source).to_numpy()
     assert error.message == str(error) == error.failure.message
     assert isinstance(error, imgbatch.ImgbatchError)
 
@@ -202,6 +208,7 @@ def test_options_of_runs_count() -> None:
         ({"jobs": 2}, TypeError, r"unexpected keyword argument 'jobs'"),
         ({"salvage": "yes"}, imgbatch.UsageError, "found salvage 'yes', expected True or False"),
         ({"memory": "much"}, imgbatch.UsageError, "found much bytes of memory"),
+        ({"max_pixels": None}, imgbatch.UsageError, "found a limit of None pixels"),
     ],
 )
 def test_wrong_options_are_named(options: Any, error: type[Exception], message: str) -> None:

@@ -215,6 +215,12 @@ def test_failed_saving_leaves_what_was_there(tmp_path: Path) -> None:
         (lambda one: one.save("a.jpg", quality=0), imgbatch.UsageError, "found quality 0"),
         (lambda one: one.save(StringIO()), TypeError, "str"),
         (lambda one: one.save(None), TypeError, "found NoneType, expected a path"),
+        (lambda one: one.save(""), imgbatch.UsageError, "found an empty path to save to"),
+        (
+            lambda one: one.save("a.png", format="keep"),
+            imgbatch.UsageError,
+            "a.png for format jpeg",
+        ),
     ],
 )
 def test_mistakes_are_refused_by_name(

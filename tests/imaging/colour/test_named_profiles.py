@@ -19,7 +19,7 @@ from imgbatch.errors import UsageError
 from imgbatch.imaging.colour import icc, named
 from imgbatch.imaging.deep import Deep
 from imgbatch.imaging.picture import Picture
-from imgbatch.model import PROFILES, ProfileName
+from imgbatch.model import ProfileName
 from imgbatch.operations.profile import ConvertProfile
 from imgbatch.recipes import toml
 from imgbatch.recipes.recipe import Recipe
@@ -138,9 +138,14 @@ def test_profiles_are_known_by_name_in_any_case(tmp_path: Path) -> None:
     exif.get_ifd(0x8769)[0xA001] = 1
     scene = Image.fromarray(pictures.scene(60, 40))
     scene.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    for word, name in (("Adobe-RGB", "adobe-rgb"), ("P3", "display-p3"), ("PROPHOTO", "prophoto")):
+    words: dict[str, ProfileName] = {
+        "Adobe-RGB": "adobe-rgb",
+        "P3": "display-p3",
+        "PROPHOTO": "prophoto",
+    }
+    for word, name in words.items():
         image = converted(tmp_path, word)
-        assert image.info["icc_profile"] == named.profile(PROFILES[name])
+        assert image.info["icc_profile"] == named.profile(name)
         assert image.getexif().get_ifd(0x8769)[0xA001] == 0xFFFF
     # Adobe RGB in EXIF alone, as from a camera, is not converted again.
     with Image.open(tmp_path / "a.jpg") as before:
@@ -148,6 +153,25 @@ def test_profiles_are_known_by_name_in_any_case(tmp_path: Path) -> None:
     for word in ("Keep", "sRGB", "SRGB"):
         image = converted(tmp_path, word)
         assert image.getexif().get_ifd(0x8769)[0xA001] == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("Adobe RGB (1998)", "adobe-rgb"),
+        ("AdobeRGB1998", "adobe-rgb"),
+        ("adobe_rgb", "adobe-rgb"),
+        ("DisplayP3", "display-p3"),
+        ("ProPhoto RGB", "prophoto"),
+        ("ProPhotoRGB", "prophoto"),
+        ("ROMM-RGB", "prophoto"),
+        ("Rec. 2020", "rec2020"),
+        ("BT.2020", "rec2020"),
+    ],
+)
+def test_punctuation_does_not_matter(word: str, name: ProfileName) -> None:
+    (operation,) = Recipe.from_options(profile=word).outputs[0].operations
+    assert operation == ConvertProfile(named.profile(name))
 
 
 def test_recipes_and_python_take_the_same_names(tmp_path: Path) -> None:
@@ -182,7 +206,7 @@ def test_name_comes_before_a_file_of_that_name(
     [
         ("adobe-rbg", "did you mean adobe-rgb?"),
         ("sgrb", "did you mean srgb?"),
-        ("displayp3", "did you mean display-p3?"),
+        ("displayp", "did you mean display-p3?"),
         ("ciergb.icc", "give keep, srgb, adobe-rgb, display-p3, prophoto, rec2020 or an ICC file"),
     ],
 )
