@@ -7,7 +7,7 @@ cross process boundaries, compare by value, and can be printed in a report.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal, NamedTuple
 
@@ -629,10 +629,14 @@ class Summary(Struct):
         if result.status == "done":
             self.done += 1
             self.bytes_in += result.source.size
-            self.bytes_out += _total(result.written)
-            self.copied += all(one.copied for one in result.written) and bool(result.written)
-            for reason in [one.replaced for one in result.written if one.replaced][:1]:
-                self.replaced[reason] = self.replaced.get(reason, 0) + 1
+            copied, replaced = bool(result.written), None
+            for one in result.written:
+                self.bytes_out += one.bytes
+                copied = copied and one.copied
+                replaced = replaced or one.replaced
+            self.copied += copied
+            if replaced is not None:
+                self.replaced[replaced] = self.replaced.get(replaced, 0) + 1
         elif result.status == "skipped":
             self.skipped += 1
             self.up_to_date += result.reason == UP_TO_DATE
@@ -675,7 +679,3 @@ def joined(root: str, relative: str) -> str:
         return os.path.join(root, relative.replace("/", os.sep))
     # The same as os.path.join, in a third of the time.
     return f"{root}{relative}" if not root or root[-1] == "/" else f"{root}/{relative}"
-
-
-def _total(written: Iterable[Written]) -> int:
-    return sum(one.bytes for one in written)

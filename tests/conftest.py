@@ -98,6 +98,12 @@ def _why_no_terminal() -> str | None:
     return None
 
 
+def _is_left_out(item: pytest.Item) -> bool:
+    """Whether a test needs a program that need not be there."""
+    marks = item.iter_markers("external")
+    return any(programs.may_be_lacking(name) for mark in marks for name in mark.args)
+
+
 # Change the report where it is made: the session counts failures before it shows them.
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
@@ -105,7 +111,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With IMGBATCH_NO_SKIPS=1, turn a skipped test into a failure."""
     report = yield
-    if report.skipped and os.environ.get(_NO_SKIPS) == "1":
+    if report.skipped and os.environ.get(_NO_SKIPS) == "1" and not _is_left_out(item):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} was skipped, and this run allows no skips: {reason}"

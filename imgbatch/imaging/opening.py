@@ -8,7 +8,7 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from msgspec import Struct
@@ -127,18 +127,15 @@ def name_of(given: Input) -> str:
     return given if isinstance(given, str) else given.name
 
 
-@contextmanager
-def opened(given: Input, on_read: OnRead | None = None) -> Iterator[BinaryIO]:
+def opened(given: Input, on_read: OnRead | None = None) -> AbstractContextManager[BinaryIO]:
     """The file, which is closed in the end; an empty one for pixels. Raises PictureError.
 
     `on_read` is called with the checksum of one that has a path, unless the block is left by an
     exception.
     """
     if isinstance(given, str):
-        with _opened_from(given, on_read) as file:
-            yield file
-    else:
-        yield io.BytesIO(given.data if isinstance(given, InMemory) else b"")
+        return _opened_from(given, on_read)
+    return io.BytesIO(given.data if isinstance(given, InMemory) else b"")
 
 
 @contextmanager

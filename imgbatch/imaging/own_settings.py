@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -128,6 +129,11 @@ in_each_thread(Image, "MAX_IMAGE_PIXELS")
 in_each_thread(ImageFile, "LOAD_TRUNCATED_IMAGES")
 
 
+@lru_cache(maxsize=16)
+def _settings(pixels: int | None, salvage: bool) -> _Ours:
+    return _Ours(None if pixels is None else pixels // 2 + 1, salvage)
+
+
 class pillow_limited:  # noqa: N801
     """A context in which Pillow has our settings in this thread, whatever the program's are.
 
@@ -139,7 +145,7 @@ class pillow_limited:  # noqa: N801
     __slots__ = ("_before", "_ours")
 
     def __init__(self, pixels: int | None, *, salvage: bool = False) -> None:
-        self._ours = _Ours(None if pixels is None else pixels // 2 + 1, salvage)
+        self._ours = _settings(pixels, salvage)
 
     def __enter__(self) -> None:
         self._before = _here.ours

@@ -79,8 +79,7 @@ def make(job: Job, share: float, recipe: Recipe, run: Run, given: Input | None =
     decoded.
     """
     original = Original(job.source, given or job.source.file)
-    making, first, source_hash = _worked_on(job, share, recipe, run, original)
-    dated = _dated(first) if _writes_dates(recipe.steps) else None
+    making, dated, source_hash = _worked_on(job, share, recipe, run, original)
     return Finished([one.finish(original) for one in making if one.wanted], source_hash, dated)
 
 
@@ -96,8 +95,9 @@ def develop(job: Job, recipe: Recipe, run: Run, given: Input) -> Picture:
 
 def _worked_on(
     job: Job, share: float, recipe: Recipe, run: Run, original: Original, *, encodes: bool = True
-) -> tuple[list[_Making], Metadata, int | None]:
-    """All outputs in the making, what the file says about the picture, and its checksum."""
+) -> tuple[list[_Making], Dated | None, int | None]:
+    """All outputs in the making; where the date came from, if one is written on them; and the
+    checksum of the file."""
     steps = recipe.steps
     origin = _origin(job) if _asks_for_names(steps) else None
     making = _begun(job, recipe, origin)
@@ -122,7 +122,8 @@ def _worked_on(
     ) as frames:
         finishing = original if encodes else None
         first = _work_on(frames, finishing, recipe, making, origin)
-    return making, first, hashes[-1] if hashes else None
+    dated = _dated(first) if rules.dates else None
+    return making, dated, hashes[-1] if hashes else None
 
 
 def _admit(demand: Demand, recipe: Recipe, limits: Limits, share: float) -> None:

@@ -134,7 +134,7 @@ def notices_of(made: Finished, job: Job) -> list[tuple[Notice, ...]]:
     """The warnings about each of a job's pictures."""
     again = (_MADE_AGAIN,) if any(target.again for target in job.targets) else ()
     common = (*again, *_of_date(job.dated or made.dated))
-    return [unique(one.notices + common) for one in made.files]
+    return [unique(found) if (found := one.notices + common) else () for one in made.files]
 
 
 def refuse(notices: Sequence[Notice], *, strict: bool) -> None:

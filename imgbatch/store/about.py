@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Final, cast
 
+import msgspec
 from msgspec import convert
 
 from imgbatch.model import About, Earlier, Made, Notice, NoticeKind, Replaced, Written
@@ -18,6 +19,7 @@ _Head = tuple[int | None, int, int, str, bool]
 _Warnings = tuple[tuple[str, str], ...]
 # ASCII, so that bytes of a name that are not UTF-8 survive in messages.
 _text: Final = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+_head: Final = msgspec.json.Encoder().encode
 
 
 def packed(about: About | None, checksum: int | bytes | None) -> tuple[str | None, str | None]:
@@ -25,7 +27,7 @@ def packed(about: About | None, checksum: int | bytes | None) -> tuple[str | Non
     if about is None or isinstance(checksum, bytes):
         return None, None
     *head, warnings = about
-    return _text((checksum, *head)), _text(warnings) if warnings else None
+    return _head((checksum, *head)).decode(), _text(warnings) if warnings else None
 
 
 def of(made: Made) -> About | None:

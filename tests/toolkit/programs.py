@@ -35,7 +35,8 @@ class Program:
     """What a program is called, how to ask it what it is, and what the genuine one answers.
 
     `answer` is a regular expression that is searched for in everything it prints, line by line.
-    `commands` are the names to look for, the best first, where `name` is not the only one.
+    `commands` are the names to look for, the best first, where `name` is not the only one. Without
+    a `package` it cannot simply be installed: what needs it is left out where it is lacking.
     """
 
     name: str
@@ -58,7 +59,8 @@ class Program:
                 return candidate
             found.append(f"{candidate} {problem}")
         seen = "; ".join(found) or f"no {' or '.join(self.called)} on the PATH"
-        raise LackingError(f"{self.name} (Debian: {self.package}) is lacking: {seen}")
+        package = f" (Debian: {self.package})" if self.package else ""
+        raise LackingError(f"{self.name}{package} is lacking: {seen}")
 
     def _candidates(self, path: str) -> Iterator[str]:
         seen = set()
@@ -125,8 +127,9 @@ NEEDED: Final = {
             *("djpeg", "libjpeg-turbo-progs"),
             *(("-version",), r"^libjpeg-turbo version \d"),
         ),
-        # The first version that builds the native decoder (imgbatch/native/Cargo.toml).
-        Program("cargo", "cargo", ("--version",), r"^cargo 1\.(89|9\d|\d{3})\."),
+        # The first version that builds the native decoder (imgbatch/native/Cargo.toml). Debian's
+        # is older.
+        Program("cargo", "", ("--version",), r"^cargo 1\.(89|9\d|\d{3})\."),
         Program("djxl", "libjxl-tools", ("--version",), r"^djxl v\d"),
         Program("exiftool", "libimage-exiftool-perl", ("-ver",), r"^\d+\.\d+$"),
         Program("fish", "fish", ("--version",), r"^fish, version \d"),
@@ -179,10 +182,19 @@ def why_lacking(name: str) -> str | None:
     return str(found) if isinstance(found, LackingError) else None
 
 
+def may_be_lacking(name: str) -> bool:
+    """Whether a required program is lacking, and cannot simply be installed."""
+    return not NEEDED[name].package and why_lacking(name) is not None
+
+
 def main(words: list[str]) -> int:
     """Print where the required programs are, or the packages of those that are missing."""
     found = {program: _sought(name) for name, program in NEEDED.items()}
-    without = [program for program, path in found.items() if isinstance(path, LackingError)]
+    without = [
+        program
+        for program, path in found.items()
+        if isinstance(path, LackingError) and program.package
+    ]
     if words == ["--lacking"]:
         print(*sorted({program.package for program in without}))
         return 0
