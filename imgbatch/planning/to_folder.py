@@ -140,6 +140,8 @@ class ToFolder(Policy):
             return _skipped(kept)
         for target in targets:
             self._taken[hash(folded(target.relative))] = len(self.planned.jobs)
+        if not kept:
+            return Make(tuple(targets))
         self.planned.kept.extend(one.relative for one in kept)
         known = (about.earlier(one.made, one.output, one.path) for one in kept if one.made)
         return Make(tuple(targets), tuple(one for one in known if one is not None))

@@ -72,11 +72,11 @@ def publish(
         # Those that were published are gone from their temporary names.
         for file in staged:
             file.discard()
-    written = tuple(
+    written = [
         _written(target, one, file.target, reason)
         for target, one, file, reason in zip(targets, made.files, staged, replaced, strict=True)
-    )
-    return tuple(one for one in written if one.path not in others) if others else written
+    ]
+    return tuple(one for one in written if one.path not in others) if others else tuple(written)
 
 
 class _NameGiven(NamedTuple):
@@ -135,7 +135,7 @@ def _entries(
 
 def _about(one: Encoded, notices: Sequence[Notice]) -> About:
     """What a later run may want to know of a file."""
-    warnings = tuple((f"{notice.kind}", notice.message) for notice in notices)
+    warnings = tuple([(f"{notice.kind}", notice.message) for notice in notices])
     return About(*one.size, one.format.name, one.copied, warnings)
 
 

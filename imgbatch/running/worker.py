@@ -99,7 +99,9 @@ def process(
         made = make(job, share, recipe, run)
         # Before anything is published: otherwise a picture might be made without its warnings.
         told = notices_of(made, job)
-        notices = unique(chain(*told, *(one.notices for one in job.kept)))
+        notices: tuple[Notice, ...] = ()
+        if any(told) or job.kept:
+            notices = unique(chain(*told, *(one.notices for one in job.kept)))
         refuse(notices, strict=run.strict)
         if deliver is not None:
             deliver(tuple(one.data for one in made.files))
