@@ -136,7 +136,7 @@ def _listed(data: bytes, separator: bytes) -> Iterator[str]:
             f"found more than {_MAX_LISTED_BYTES / 1e9:g} GB on standard input, "
             "expected a list of files"
         )
-    if separator == b"\n" and b"\0" in data:
+    if separator not in data and b"\0" in data:
         raise UsageError(
             "found NUL in the list on standard input, expected a name in each line: add --null, "
             "if that separates the names (as find -print0 does)"

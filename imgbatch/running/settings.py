@@ -92,7 +92,6 @@ class Settings:
         metavar="NAME",
         more="Instead of --output: `web` makes `shoot/day1/web/a.jpg` of `shoot/day1/a.jpg`. "
         "Later runs do not take these for originals.",
-        each_run="it is where the pictures of one run go",
     )
     flat: bool = setting(False, Flag(), NAMES, "Do not mirror the folders of the sources.")
     on_conflict: OnConflict = setting(

@@ -16,7 +16,9 @@ from imgbatch.store.worker_log import FOLDER, Entry
 TEXT = st.text(st.characters(), max_size=20) | st.just("of b\udcff.jpg\n")
 ABOUTS = st.builds(
     About,
-    *(st.integers(1, 2**31), st.integers(1, 2**31), TEXT, st.booleans()),
+    *(st.integers(1, 2**31), st.integers(1, 2**31)),
+    # Names of formats are words.
+    *(st.text(st.characters(codec="utf-8"), max_size=20), st.booleans()),
     st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
 )
 MADE = Made(b"/a", 1, 2, "digest", 3, 4, hash=5)
