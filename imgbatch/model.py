@@ -163,7 +163,7 @@ Sort = Literal["name", "date"]
 OnConflict = Literal["error", "skip", "overwrite", "rename"]
 Status = Literal["done", "skipped", "failed"]
 Replaced = Literal["options", "source", "force", "damaged", "conflict"]
-"""Why a file was made anew: it had been made with other options, or of another content of its
+"""Why a file was remade: it had been made with other options, or of another content of its
 source; --force; it was torn; or it is not ours, and --on-conflict overwrite was given."""
 Stage = Literal["open", "decode", "operate", "encode", "write", "worker"]
 
@@ -316,7 +316,7 @@ class Target(Struct, frozen=True):
     are those that come out now. `unless` is the checksum of a source for which the file there is
     up to date. `standing` is where that file is, below `root`, if its suffix differs.
     `known_hash` is the checksum that a file in the state `known` must have to be replaced, where
-    the state proves too little. `replaces` says why a file that is there is made anew, `earlier`
+    the state proves too little. `replaces` says why a file that is there is remade, `earlier`
     is that file if it turns out to be up to date after all.
     """
 
@@ -495,7 +495,7 @@ class Written(Struct, frozen=True):
     """A finished file: its size in pixels and in bytes, and its format's name.
 
     `copied` says that it has its source's very bytes, because nothing had to be done, `replaced`
-    why a file of its name was made anew, if there was one.
+    why a file of its name was remade, if there was one.
     """
 
     output: str
@@ -589,7 +589,7 @@ class Summary(Struct):
 
     `copied` counts those among `done` that needed nothing and were copied unchanged, `up_to_date`
     those among `skipped` that need not be made again, `warned` warnings by their kind, `replaced`
-    those among `done` that were made anew, by the reason. `pruned` counts outputs of earlier runs
+    those among `done` that were remade, by the reason. `pruned` counts outputs of earlier runs
     that were removed, `left_over` those that --prune would remove, by the reason. `bytes_in`
     counts the sources that were done, `bytes_out` what was written from them. `signal` is the one
     that interrupted the run, `stopped` why it ended early by itself. `failures` keeps the first few

@@ -42,7 +42,7 @@ def open(source: Given, **words: Unpack[PictureWords]) -> Picture:  # noqa: A001
 class Picture:
     """A picture, and what is to be done to it. It never changes: each method returns another.
 
-    Work begins when it is saved or its pixels are asked for, and begins anew each time, so that a
+    Work begins when it is saved or its pixels are asked for, and starts again each time, so that a
     JPEG is decoded at the size that is needed. Metadata and colours are kept as in runs. It may be
     shared between threads. `format` is that of the source.
     """

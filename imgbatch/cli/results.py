@@ -24,7 +24,7 @@ _REASONS: Final[Mapping[Replaced, str]] = {
     "damaged": "replaced: found damaged",
     "conflict": "replaced: --on-conflict overwrite",
 }
-"""Why files were made anew, where the user may wonder."""
+"""Why files were remade, where the user may wonder."""
 
 
 def lines_of(result: Result) -> list[str]:
@@ -121,7 +121,7 @@ def _totals(summary: Summary, place: str) -> str:
 
 
 def _replaced(summary: Summary) -> str:
-    """How many of those that are done were made anew, and why."""
+    """How many of those that are done were remade, and why."""
     replaced = sorted(summary.replaced.items())
     parts = [f"{number} {_REASONS[one]}" for one, number in replaced if one in _REASONS]
     return f" ({'; '.join(parts)})" if parts else ""

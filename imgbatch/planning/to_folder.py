@@ -243,7 +243,7 @@ class ToFolder(Policy):
         return self._conflicting(source, target, path, objection)
 
     def _reason(self, target: Target, made: Made, source: Source, output: Output) -> Replaced:
-        """Why an earlier result for a source is made anew."""
+        """Why an earlier result for a source is remade."""
         digest = self._digests[output.name]
         if made.recipe not in (None, digest):
             return "options"

@@ -301,7 +301,7 @@ class Setting(Struct, frozen=True):
     `short` the one with a single dash, `metavar` stands for its value in help. `key` is the recipe
     key if it differs. `unset` says what happens if it is not given, where the default does not;
     `more` is what docs/cli.md says beyond `help`. One without `python` is not an argument in
-    Python. `each_run` is why it is said anew for each run, if so: then no file of defaults and no
+    Python. `each_run` is why it is said again for each run, if so: then no file of defaults and no
     variable can set it.
     """
 

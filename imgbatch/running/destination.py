@@ -136,7 +136,7 @@ def _shared_home(settings: Settings) -> str | None:
 def _remembering(folder: str) -> str:
     """The folder, or the highest above it whose journal has outputs of what is below it.
 
-    A run over all of a shoot may have made anew what one over a part of it had made.
+    A run over all of a shoot may have remade what one over a part of it had made.
     """
     below = os.path.abspath(folder)
     found = None

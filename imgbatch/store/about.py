@@ -1,8 +1,8 @@
 """What a journal remembers of finished files for people, in two columns of text.
 
 The first has a file's checksum, its size in pixels, its format and whether it is a copy; the
-second its warnings, and nothing where there are none. An earlier version of imgbatch that makes a
-file anew leaves both as they are: then the checksum differs, and they say nothing.
+second its warnings, and nothing where there are none. An earlier version of imgbatch that remakes
+a file leaves both as they are: then the checksum differs, and they say nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def packed(about: About | None, checksum: int | bytes | None) -> tuple[str | Non
 
 
 def of(made: Made) -> About | None:
-    """What is remembered of a file; None if nothing is, or if it was made anew since."""
+    """What is remembered of a file; None if nothing is, or if it was remade since."""
     if made.about is None:
         return None
     try:

@@ -41,7 +41,7 @@ def test_output_with_a_suffix_is_that_file_in_that_format(place: Path) -> None:
     assert again.stderr == "1 up to date: new/sub/b.webp\n"
 
 
-def test_own_file_is_made_anew_with_other_options_and_a_foreign_one_stays(place: Path) -> None:
+def test_own_file_is_remade_with_other_options_and_a_foreign_one_stays(place: Path) -> None:
     imgbatch("resize", "a.jpg", "-s", "20", "-o", "b.png", cwd=place)
     imgbatch("resize", "a.jpg", "-s", "10", "-o", "b.png", cwd=place)
     with Image.open(place / "b.png") as picture:

@@ -157,7 +157,7 @@ def test_journal_without_these_columns_is_read_and_gets_them(shoot: Path) -> Non
 def test_what_does_not_belong_to_the_file_is_not_believed(
     shoot: Path, column: str, value: Any
 ) -> None:
-    """An earlier version makes files anew without these columns, and anybody may edit a journal."""
+    """An earlier version remakes files without these columns, and anybody may edit a journal."""
     made(shoot)
     with closing(sqlite3.connect(shoot.parent / "out" / JOURNAL)) as journal:
         journal.execute(f"UPDATE output SET {column} = ?", (value,))

@@ -1,4 +1,4 @@
-"""Why files are made anew is told."""
+"""Why files are remade is told."""
 
 from __future__ import annotations
 
