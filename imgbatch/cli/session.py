@@ -138,8 +138,10 @@ class _Rows(Struct, frozen=True):
     def add_pruned(self, one: LeftOver) -> None:
         if self.report:
             self.report.add(pruned_row(one))
+        line = f"{one.path} removed: {why_left_over(one)}"
+        note(line)
         if self.screen:
-            self.screen.say(f"{one.path} removed: {why_left_over(one)}")
+            self.screen.say(line)
 
 
 def _follow(prepared: batch.Batch, control: Control, summary: Summary, rows: _Rows) -> str | None:

@@ -476,6 +476,16 @@ def test_default_places_give_way(place: Path, options: tuple[str, ...], target: 
     assert f'"path": "{target}"'.encode() in run.stdout
 
 
+@pytest.mark.parametrize("command", [("resize", "-s", "20"), ("convert",)])
+def test_name_of_a_file_says_more_than_a_default_format(
+    place: Path, command: tuple[str, ...]
+) -> None:
+    (place / "imgbatch.toml").write_text('format = "webp"\n')
+    run = imgbatch(*command, "in/a.jpg", "-o", "b.png", cwd=place)
+    assert run.returncode == 0, run.stderr
+    assert (place / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_page_names_all_that_is_no_default() -> None:
     page = (Path(__file__).parents[2] / "docs/defaults.md").read_text("utf-8")
     section = page.partition("## What is no default")[2].partition("\n## ")[0]

@@ -58,6 +58,18 @@ def test_log_has_outcomes_messages_and_the_end(photos: Path) -> None:
     assert again.stderr.decode().count("\n") == 1
 
 
+def test_log_has_what_is_pruned(tmp_path: Path) -> None:
+    shoot = plant(tmp_path / "shoot", "a.jpg", "b.jpg")
+    words = ("resize", "shoot", "-o", "out", "-s", "20", "-j", "1")
+    assert imgbatch(*words, cwd=tmp_path).returncode == 0
+    (shoot / "b.jpg").unlink()
+    assert imgbatch(*words, "--prune", "--log", "run.log", cwd=tmp_path).returncode == 0
+
+    assert not (tmp_path / "out/b.jpg").exists()
+    (removed,) = (text for _, text in lines(tmp_path / "run.log") if " removed: " in text)
+    assert removed.startswith("out/b.jpg removed: ")
+
+
 def test_log_has_errors_of_usage_and_the_dry_run(tmp_path: Path) -> None:
     plant(tmp_path, "in/a.jpg")
     log = tmp_path / "run.log"
