@@ -171,6 +171,9 @@ WHITE: Colour = (255, 255, 255, 255)
 LATEST_NS = 2**63 - 1
 """Later times (the year 2262) count as this one: databases have 64 bits for them."""
 
+STREAM = "-"
+"""What stands for standard input or output where a path is expected."""
+
 UP_TO_DATE = "up to date"
 """The reason of results that were skipped because nothing has to be remade."""
 

@@ -6,20 +6,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli import warm_up
 from imgbatch.cli.invocation import Invocation
 from imgbatch.cli.options import Given, found_defaults
 from imgbatch.cli.output import tell_lines
 from imgbatch.errors import UsageError
+from imgbatch.model import STREAM
 from imgbatch.recipes.declarations import declared
 from imgbatch.running.settings import Settings
 
 if TYPE_CHECKING:
     from imgbatch.recipes.recipe import Recipe
-
-_STDIN: Final = "-"
 
 
 def run(
@@ -44,7 +43,7 @@ def run(
         prepare()
     _check_backup(settings, invocation)
     with ExitStack() as stack:
-        if _STDIN in paths:
+        if STREAM in paths:
             # Loaded for few.
             from imgbatch.cli import standard_input
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from imgbatch.running.report import Report
 
 _OPTION: Final = "--report"
+# As in `model`, which `--version` does without.
 _STREAM: Final = "-"
 _TO_STREAM: Final = frozenset({"-o-", "--output=-", "-o -", "--output -"})
 """How a command line says that standard output takes a picture."""

@@ -21,8 +21,7 @@ from imgbatch.cli.results import lines_of, tell_summary, tell_totals, why_left_o
 from imgbatch.cli.waiting import patient
 from imgbatch.errors import UsageError, WorkersError
 from imgbatch.executors import Control
-from imgbatch.model import LeftOver, Result, Source, Summary, up_to_date
-from imgbatch.planning.to_stream import STREAM
+from imgbatch.model import STREAM, LeftOver, Result, Source, Summary, up_to_date
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch, worker_tasks
 from imgbatch.running.destination import takes_one_file

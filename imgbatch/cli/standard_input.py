@@ -17,10 +17,9 @@ from typing import IO, BinaryIO, Final
 from imgbatch import signals
 from imgbatch.errors import UsageError
 from imgbatch.imaging import formats
-from imgbatch.model import Source
+from imgbatch.model import STREAM, Source
 from imgbatch.running.settings import Settings
 
-_DASH: Final = "-"
 _OPEN_FILES: Final = "/proc/self/fd"
 
 # Some ten million names.
@@ -43,7 +42,7 @@ def taken(settings: Settings, *, null: bool, on_list: Callable[[], None]) -> Ite
     if row is None:
         on_list()
         listed = tuple(_listed(head + stream.read(_MAX_LISTED_BYTES + 1), b"\0" if null else b"\n"))
-        paths = tuple(path for path in settings.paths if path != _DASH)
+        paths = tuple(path for path in settings.paths if path != STREAM)
         yield replace(settings, paths=paths, listed=listed)
         return
     if len(settings.paths) > 1:

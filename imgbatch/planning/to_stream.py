@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from imgbatch.model import Source, Target
+from imgbatch.model import STREAM, Source, Target
 from imgbatch.planning.numbering import Facts
 from imgbatch.planning.plan import Decision, Make, Policy, is_unlisted_folder
 from imgbatch.recipes.recipe import Recipe
-
-STREAM: Final = "-"
-"""What stands for standard output where a path is expected."""
 
 
 class ToStream(Policy):

@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from imgbatch.errors import NothingFoundError, UsageError
 from imgbatch.imaging import formats
+from imgbatch.model import STREAM
 from imgbatch.naming import PLAIN, Template
 from imgbatch.planning.missing_paths import missing
 from imgbatch.planning.output_paths import is_own
 from imgbatch.planning.scan import shared_folder
-from imgbatch.planning.to_stream import STREAM
 from imgbatch.recipes.recipe import Output, Recipe
 from imgbatch.recipes.steps import UnsuitedError, in_format, option
 from imgbatch.running.settings import Settings

@@ -17,9 +17,8 @@ from msgspec import Struct
 from imgbatch.errors import UsageError
 from imgbatch.executors import Control
 from imgbatch.executors.crew import leave_if_importing_main
-from imgbatch.model import UP_TO_DATE, Job, LeftOut, Result, Source, Summary
+from imgbatch.model import STREAM, UP_TO_DATE, Job, LeftOut, Result, Source, Summary
 from imgbatch.planning.output_paths import Conflict
-from imgbatch.planning.to_stream import STREAM
 from imgbatch.recipes.recipe import Recipe
 from imgbatch.running import batch
 from imgbatch.running.logs import LOG, log_notices
